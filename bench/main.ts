@@ -1,0 +1,12 @@
+import { benchCopy } from './copy.ts';
+
+const benchmarks: Readonly<Record<string, () => Promise<void>>> = { copy: benchCopy };
+
+const name = process.argv[2] ?? 'copy';
+const run = benchmarks[name];
+if (run === undefined) {
+  process.stderr.write(`There is no benchmark "${name}". There is: ${Object.keys(benchmarks).join(', ')}.\n`);
+  process.exitCode = 2;
+} else {
+  await run();
+}

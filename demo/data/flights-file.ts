@@ -1,0 +1,85 @@
+import {
+  asyncBufferFromFile,
+  parquetMetadataAsync,
+  parquetRead,
+  type AsyncBuffer,
+  type FileMetaData,
+} from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { vegaFile } from './vega-file.ts';
+
+/** The columns of a row group, as arrays of equal length. */
+export interface FlightColumns {
+  /** Microseconds since 1970 on the clock of the airport. */
+  readonly date: readonly bigint[];
+  readonly delay: readonly bigint[];
+  readonly distance: readonly bigint[];
+  readonly origin: readonly string[];
+  readonly destination: readonly string[];
+}
+
+/** Some hundred thousand rows of the file: what is decoded at once. */
+export interface RowGroup {
+  /** The place of its first row in the file. */
+  readonly firstRow: number;
+  readonly rows: number;
+  /** The span of its dates. */
+  readonly from: bigint;
+  readonly to: bigint;
+  readonly read: () => Promise<FlightColumns>;
+}
+
+/** A Date has milliseconds only, and making one a row costs more than the rest of the decoding. */
+const parsers = { timestampFromMicroseconds: (microseconds: bigint) => microseconds };
+
+export async function openFlights(): Promise<RowGroup[]> {
+  const file = await asyncBufferFromFile(vegaFile('flights-3m.parquet'));
+  const metadata = await parquetMetadataAsync(file, { parsers });
+  const read = rememberingLast((firstRow, rows) => readColumns(file, metadata, firstRow, rows));
+  let firstRow = 0;
+  return metadata.row_groups.map((group) => {
+    const range = { firstRow, rows: Number(group.num_rows) };
+    firstRow += range.rows;
+    return { ...range, ...spanOf(group), read: () => read(range.firstRow, range.rows) };
+  });
+}
+
+type ReadColumns = (firstRow: number, rows: number) => Promise<FlightColumns>;
+
+/** A month begins in the row group in which the one before it ended: that is not decoded twice. */
+function rememberingLast(read: ReadColumns): ReadColumns {
+  let last: { readonly firstRow: number; readonly columns: Promise<FlightColumns> } | undefined;
+  return (firstRow, rows) => {
+    if (last?.firstRow !== firstRow) last = { firstRow, columns: read(firstRow, rows) };
+    return last.columns;
+  };
+}
+
+function spanOf(group: FileMetaData['row_groups'][number]): { from: bigint; to: bigint } {
+  const date = group.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === 'date');
+  const { min_value: from, max_value: to } = date?.meta_data?.statistics ?? {};
+  if (typeof from === 'bigint' && typeof to === 'bigint') return { from, to };
+  throw new Error('the file of the flights does not tell the span of their dates');
+}
+
+async function readColumns(
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  rowStart: number,
+  rows: number,
+): Promise<FlightColumns> {
+  const columns: Record<string, unknown> = {};
+  await parquetRead({
+    file,
+    metadata,
+    compressors,
+    parsers,
+    rowStart,
+    rowEnd: rowStart + rows,
+    onChunk: ({ columnName, columnData }) => (columns[columnName] = columnData),
+  });
+  const found = columns as unknown as FlightColumns;
+  // This file has one page a column and row group; of several we would have kept the last.
+  if (Object.values(found).every(({ length }) => length === rows)) return found;
+  throw new Error(`the flights from row ${rowStart} are not in one page a column`);
+}

@@ -1,0 +1,14 @@
+import type pg from 'pg';
+
+/** Commits what `work` did, or rolls it back and throws what it threw. */
+export async function inTransaction(client: pg.Client, work: () => Promise<void>): Promise<void> {
+  await client.query('BEGIN');
+  try {
+    await work();
+    await client.query('COMMIT');
+  } catch (error) {
+    // A connection that is gone cannot roll back, and the first error says why.
+    await client.query('ROLLBACK').catch(() => {});
+    throw error;
+  }
+}

@@ -1,0 +1,63 @@
+import pg from 'pg';
+import { parseTableName, type TableName } from '../src/contract/table-name.ts';
+
+/** What two tables have in common only if they hold the same rows, in whatever order. */
+export interface Fingerprint {
+  readonly rows: string;
+  readonly checksum: string;
+}
+
+export interface Comparison {
+  readonly table: string;
+  readonly source: Fingerprint;
+  readonly bronze: Fingerprint;
+  readonly equal: boolean;
+}
+
+/** The text of a value must not depend on how the two servers are set. */
+const SAME_TEXT = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
+  SET extra_float_digits = 1; SET bytea_output = 'hex'`;
+
+const COLUMNS = `SELECT attname AS name FROM pg_attribute
+  WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`;
+
+/** Compares the columns that the source has; bronze has metadata columns beside them. */
+export async function compareTable(
+  source: pg.Client,
+  warehouse: pg.Client,
+  table: string,
+  target: string,
+): Promise<Comparison> {
+  const [from, to] = [quoted(table), quoted(target)];
+  const { rows } = await source.query<{ name: string }>(COLUMNS, [from]);
+  const columns = rows.map(({ name }) => name);
+  const [expected, found] = await Promise.all([
+    fingerprint(source, from, columns),
+    fingerprint(warehouse, to, columns),
+  ]);
+  const equal = expected.rows === found.rows && expected.checksum === found.checksum;
+  return { table, source: expected, bronze: found, equal };
+}
+
+/** Both servers compute it: a sum does not depend on the order of the rows, and counts a row as often as it is there. */
+export function fingerprintQuery(table: string, columns: readonly string[]): string {
+  const row = `ROW(${columns.map(pg.escapeIdentifier).join(', ')})::text`;
+  return `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${row}, 0)), 0)::text AS checksum FROM ${table}`;
+}
+
+async function fingerprint(
+  client: pg.Client,
+  table: string,
+  columns: readonly string[],
+): Promise<Fingerprint> {
+  await client.query(SAME_TEXT);
+  const { rows } = await client.query<Fingerprint>(fingerprintQuery(table, columns));
+  if (rows[0] === undefined) throw new Error(`no answer about ${table}`);
+  return rows[0];
+}
+
+function quoted(text: string): string {
+  const name: TableName | undefined = parseTableName(text);
+  if (name === undefined) throw new Error(`not the name of a table: ${text}`);
+  return `${pg.escapeIdentifier(name.schema)}.${pg.escapeIdentifier(name.name)}`;
+}

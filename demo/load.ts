@@ -1,0 +1,19 @@
+import { formatDuration } from '../src/contract/quantities.ts';
+import { loadDemoData } from './data/load-demo-data.ts';
+import { count } from './terminal/figures.ts';
+import type { Screen } from './terminal/screen.ts';
+
+/** Loads the data, showing how far each table is. */
+export async function load(sourceUrl: string, screen: Screen): Promise<void> {
+  const began = performance.now();
+  const tables = new Map<string, number>();
+  const lines = () =>
+    [...tables].map(([table, rows]) => `  ${table.padEnd(12)} ${count(rows).padStart(9)} rows`);
+  await loadDemoData(sourceUrl, (table, rows) => {
+    tables.set(table, rows);
+    screen.draw(lines());
+  });
+  if (screen.interactive) screen.settle();
+  else screen.print(...lines());
+  screen.print(`  in ${formatDuration(performance.now() - began)}`);
+}

@@ -1,0 +1,36 @@
+import type { Closing } from './closing.ts';
+import { demoTables } from './data/load-demo-data.ts';
+import { load } from './load.ts';
+import { prove } from './prove.ts';
+import { Run } from './run.ts';
+import type { RunView } from './run-view.ts';
+import { failWhenEnded, lastLines, startServers, startWorker, type Stage } from './stage.ts';
+import { summary } from './terminal/summary.ts';
+import type { Screen } from './terminal/screen.ts';
+import { watch } from './watch.ts';
+import { showWhatNext } from './what-next.ts';
+
+/** The whole demo, up to the point where it waits or ends; says whether all that was extracted was proven equal. */
+export async function play(screen: Screen, closing: Closing): Promise<boolean> {
+  screen.print('Starting a source, a warehouse and a Temporal server …');
+  const stack = await startServers(closing);
+  screen.heading('Loading the source');
+  const [stage] = await Promise.all([startWorker(closing, stack), load(stack.sourceUrl, screen)]);
+  screen.heading(`Extracting ${demoTables.length} tables`);
+  const views = await extract(stage, screen);
+  screen.heading('What the runs did');
+  screen.print(...summary(views));
+  const finished = views.every((view) => view.ending?.kind === 'finished');
+  if (!finished) screen.print('', 'The last lines of the worker:', lastLines(stage.worker));
+  screen.heading('Source and bronze, compared by value');
+  const equal = await prove(stack, views, screen);
+  if (finished) await showWhatNext(stage, screen);
+  return finished && equal;
+}
+
+/** The big table first: the small ones are done while it goes on. */
+async function extract({ client, taskQueue, worker }: Stage, screen: Screen): Promise<RunView[]> {
+  const runs: Run[] = [];
+  for (const table of demoTables) runs.push(await Run.start(client, taskQueue, table));
+  return Promise.race([watch(runs, screen), failWhenEnded(worker)]);
+}

@@ -1,0 +1,46 @@
+import { Client, Connection } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { startStack, type LocalStack } from '../local/stack.ts';
+import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
+import type { Closing } from './closing.ts';
+
+/** What the demo plays on: a source, a warehouse, a Temporal, a worker, and a client to ask for runs. */
+export interface Stage {
+  readonly stack: LocalStack;
+  readonly worker: WorkerProcess;
+  readonly client: Client;
+  readonly taskQueue: string;
+}
+
+/** The databases are always our own: the demo drops tables. */
+export function startServers(closing: Closing): Promise<LocalStack> {
+  return closing.adopt(startStack({ ui: true }), (stack) => stack.close());
+}
+
+export async function startWorker(closing: Closing, stack: LocalStack): Promise<Stage> {
+  const taskQueue = taskQueueOf(stack);
+  const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: taskQueue };
+  const worker = await closing.adopt(startWorkerProcess({ env }), (started) => started.stop());
+  return { stack, worker, client: await connectClient(closing, stack), taskQueue };
+}
+
+/** On a Temporal that was there before us another worker may serve the usual queue, with other databases. */
+function taskQueueOf({ temporal }: LocalStack): string {
+  return temporal === undefined ? `datakit-postgres-demo-${process.pid}` : 'datakit-postgres';
+}
+
+async function connectClient(closing: Closing, stack: LocalStack): Promise<Client> {
+  const { connectionOptions } = loadClientConnectConfig({ overrideEnvVars: stack.workerEnvironment });
+  const connection = await closing.adopt(Connection.connect(connectionOptions), (opened) => opened.close());
+  return new Client({ connection, namespace: stack.temporalNamespace });
+}
+
+/** Throws when the worker ends: without one the runs would wait for ever. */
+export async function failWhenEnded(worker: WorkerProcess): Promise<never> {
+  const { code, signal } = await worker.exited;
+  throw new Error(`the worker ended by itself (${signal ?? `code ${code}`}):\n${lastLines(worker)}`);
+}
+
+export function lastLines(worker: WorkerProcess, lines = 20): string {
+  return worker.output().split('\n').slice(-lines).join('\n');
+}

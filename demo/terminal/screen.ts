@@ -1,0 +1,51 @@
+import { coloured, plain, type Paint } from './style.ts';
+
+/** The part of `process.stdout` that is needed. */
+export interface Output {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+const DEFAULT_COLUMNS = 100;
+const CLEAR_LINE = '\u001b[2K';
+const cursorUp = (lines: number) => (lines === 0 ? '' : `\u001b[${lines}A`);
+
+/** Lines that stay, and below them, on a terminal, lines that are drawn over. */
+export class Screen {
+  readonly #output: Output;
+  /** False in a log: nothing can be drawn over there. */
+  readonly interactive: boolean;
+  readonly paint: Paint;
+  #drawn = 0;
+
+  constructor(output: Output, environment: NodeJS.ProcessEnv) {
+    this.#output = output;
+    this.interactive = output.isTTY === true && environment['TERM'] !== 'dumb';
+    this.paint = this.interactive && !environment['NO_COLOR'] ? coloured : plain;
+  }
+
+  print(...lines: readonly string[]): void {
+    this.settle();
+    this.#output.write(lines.map((line) => `${line}\n`).join(''));
+  }
+
+  heading(text: string): void {
+    this.print('', this.paint('bold', text));
+  }
+
+  /** Takes the place of what was drawn last; nothing happens in a log. */
+  draw(lines: readonly string[]): void {
+    if (!this.interactive) return;
+    const width = (this.#output.columns ?? DEFAULT_COLUMNS) - 1;
+    // A line that wraps would be two, and the cursor would go up too few.
+    const text = lines.map((line) => `${CLEAR_LINE}${line.slice(0, width)}\n`).join('');
+    this.#output.write(cursorUp(this.#drawn) + text);
+    this.#drawn = lines.length;
+  }
+
+  /** What was drawn stays. */
+  settle(): void {
+    this.#drawn = 0;
+  }
+}

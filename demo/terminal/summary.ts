@@ -1,0 +1,37 @@
+import { formatBytes, formatDuration } from '../../src/contract/quantities.ts';
+import type { Ending, RunView } from '../run-view.ts';
+import { count, rate } from './figures.ts';
+import { textTable, type TextColumn } from './text-table.ts';
+
+const columns: readonly TextColumn[] = [
+  { title: 'table' },
+  { title: 'target' },
+  { title: 'rows', align: 'right' },
+  { title: 'bytes', align: 'right' },
+  { title: 'chunks', align: 'right' },
+  { title: 'duration', align: 'right' },
+  { title: 'pace', align: 'right' },
+];
+
+/** A table of the runs that finished, then what is to be said about any of them. */
+export function summary(views: readonly RunView[]): string[] {
+  const rows = views.flatMap(({ ending }) => (ending?.kind === 'finished' ? [summaryRow(ending)] : []));
+  return [...textTable(columns, rows), ...views.flatMap(remarks)];
+}
+
+function summaryRow({ result, milliseconds }: Extract<Ending, { kind: 'finished' }>): string[] {
+  return [
+    result.table,
+    result.target,
+    count(result.rows),
+    formatBytes(result.bytes),
+    count(result.chunks),
+    formatDuration(milliseconds),
+    rate(result.bytes, milliseconds),
+  ];
+}
+
+function remarks({ table, ending }: RunView): string[] {
+  if (ending?.kind === 'failed') return [`  ${table} failed: ${ending.reason}`];
+  return (ending?.result.warnings ?? []).map((warning) => `  ${table}: ${warning}`);
+}

@@ -1,0 +1,44 @@
+import { delimiter, dirname, isAbsolute, relative } from 'node:path';
+import type { LocalStack } from '../local/stack.ts';
+import { EXAMPLE_QUERY, runExample } from './example-query.ts';
+import type { Stage } from './stage.ts';
+import { suggestions } from './suggestions.ts';
+import type { Screen } from './terminal/screen.ts';
+import { textTable } from './terminal/text-table.ts';
+import { withClient } from './with-client.ts';
+
+/** Where to look, and what to try. */
+export async function showWhatNext({ stack, taskQueue }: Stage, screen: Screen): Promise<void> {
+  screen.heading('A query over bronze');
+  screen.print(`  psql '${stack.warehouseUrl}'`, '', ...indented(EXAMPLE_QUERY), '');
+  const { titles, rows } = await withClient(stack.warehouseUrl, runExample);
+  screen.print(
+    ...textTable(
+      titles.map((title) => ({ title })),
+      rows,
+    ),
+  );
+  screen.heading('Try yourself, in another terminal');
+  for (const { what, command } of suggestions(commandLine(stack), stack.temporalAddress, taskQueue)) {
+    screen.print(screen.paint('dim', `  # ${what}`), `  ${command}`);
+  }
+  if (stack.temporal?.uiUrl !== undefined) {
+    screen.heading('The runs, in the Web UI');
+    screen.print(`  ${stack.temporal.uiUrl}`);
+  }
+}
+
+function indented(text: string): string[] {
+  return text.split('\n').map((line) => `  ${line}`);
+}
+
+/** `temporal` where the shell finds it, otherwise a path from here. */
+function commandLine({ temporal }: LocalStack): string {
+  if (temporal === undefined || isOnPath(temporal.cli)) return 'temporal';
+  const fromHere = relative(process.cwd(), temporal.cli);
+  return fromHere.startsWith('..') || isAbsolute(fromHere) ? temporal.cli : `./${fromHere}`;
+}
+
+function isOnPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).includes(dirname(program));
+}

@@ -1,0 +1,20 @@
+import { open, readFile } from 'node:fs/promises';
+
+/** Gives `use` a descriptor that a child's output can be appended to. */
+export async function withLogFile<Result>(
+  path: string,
+  use: (descriptor: number) => Promise<Result>,
+): Promise<Result> {
+  const file = await open(path, 'a');
+  try {
+    return await use(file.fd);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The end of a log, for the message of an error. */
+export async function lastLines(path: string, count = 20): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text.trimEnd().split('\n').slice(-count).join('\n');
+}

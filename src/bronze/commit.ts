@@ -1,0 +1,87 @@
+import type { CommitRequest, CommitResult } from '../contract/activities.ts';
+import type { Database } from '../postgres/database.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import { sqlStateOf } from '../postgres/server-failure.ts';
+import type { Session } from '../postgres/session.ts';
+import { exchangeRows } from './exchange.ts';
+import { BRONZE } from './layout.ts';
+import { missingChunks, sumLedger, type LedgerTotals } from './ledger.ts';
+import { closeManifest, findOutcome } from './manifest.ts';
+import { chunkCount } from './plan.ts';
+import { dropPlan, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
+import { prepareStaging } from './prepare-staging.ts';
+import { describeReaders, requireNoOldSnapshot } from './readers.ts';
+import { isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
+
+/** How long readers may have to queue behind a commit that itself waits for a reader. Then it steps back and tries again. */
+const LOCK_TIMEOUT = 2_000;
+
+/**
+ * Makes a run visible. May be called again after any failure: what was committed answers as it did.
+ *
+ * @throws {DatakitError} LockTimeout, naming the readers in the way; TargetConflict; SchemaConflict; StagingLost
+ */
+export async function commitRun(
+  warehouse: Database,
+  { planId, runId }: CommitRequest,
+  signal: AbortSignal,
+): Promise<CommitResult> {
+  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+  const ready = await warehouse.transaction(limits, async (session) => {
+    const done = await findOutcome(session, runId, planId);
+    return done === undefined ? prepared(session, planId) : outcomeOf(done);
+  });
+  if (ready !== 'ready') return ready;
+  try {
+    return await warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
+      replace(session, await readPlan(session, planId)),
+    );
+  } catch (error) {
+    if (sqlStateOf(error) !== '55P03') throw error;
+    throw await warehouse.transaction(limits, async (session) => {
+      const { plan } = await readPlan(session, planId);
+      return describeReaders(session, { schema: BRONZE, name: plan.target });
+    });
+  }
+}
+
+async function prepared(session: Session, planId: string): Promise<CommitResult | 'ready'> {
+  const stored = await readPlan(session, planId);
+  const missing = await missingChunks(session, planId, chunkCount(stored.plan));
+  if (missing.length > 0) return { outcome: 'incomplete', missing };
+  if (!stored.prepared) await prepareStaging(session, stored);
+  return 'ready';
+}
+
+async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
+  const { planId, runId, plan } = stored;
+  await lockTarget(session, plan.target);
+  await requireTarget(session, plan.target, plan);
+  const totals = await sumLedger(session, planId);
+  const superseded = await isSuperseded(session, plan.target, planId);
+  if (superseded) {
+    await dropPlan(session, stored);
+  } else {
+    await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: plan.target });
+    await exchangeRows(session, stored);
+    await forgetEarlierLedgers(session, stored);
+    await recordLoad(session, { ...plan, planId, runId });
+    await forgetPlan(session, planId);
+  }
+  const status = superseded ? 'superseded' : 'committed';
+  await closeManifest(session, runId, status, totals);
+  return outcomeOf({ status, ...totals });
+}
+
+/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. */
+async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPlan): Promise<void> {
+  await session.query(
+    `DELETE FROM ${BRONZE}.extraction_chunks
+      WHERE plan_id = (SELECT loaded_by_plan FROM ${BRONZE}.extraction_targets WHERE target = $1) AND plan_id <> $2`,
+    [plan.target, planId],
+  );
+}
+
+function outcomeOf({ status, rows, bytes }: { status: string } & Pick<LedgerTotals, 'rows' | 'bytes'>): CommitResult {
+  return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes };
+}

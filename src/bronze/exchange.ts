@@ -1,0 +1,88 @@
+import { DatakitError } from '../contract/failures.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import { sqlStateOf } from '../postgres/server-failure.ts';
+import type { Session } from '../postgres/session.ts';
+import {
+  addColumns,
+  createBronzeTable,
+  findBronzeTable,
+  missingColumns,
+  readColumnDefinitions,
+  type BronzeTable,
+  type ColumnDefinition,
+} from './bronze-table.ts';
+import { readOwnIndexes, restoreIndexNames } from './indexes.ts';
+import { STORAGE, storageName } from './layout.ts';
+import type { StoredPlan } from './plans.ts';
+import { addVanishedColumns } from './prepare-staging.ts';
+import { lockAgainstReaders } from './readers.ts';
+
+/**
+ * Puts a prepared staging table in the place of the rows that the bronze table shows.
+ *
+ * Readers wait for the few catalog changes here; no row is moved.
+ */
+export async function exchangeRows(session: Session, { planId, staging, plan }: StoredPlan): Promise<void> {
+  if ((await findBronzeTable(session, plan.target)) === undefined) {
+    await createBronzeTable(session, plan.target, staging);
+  }
+  const locked = { schema: 'bronze', name: plan.target };
+  await lockAgainstReaders(session, locked);
+  const bronze = await findBronzeTable(session, plan.target);
+  if (bronze === undefined) throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
+  await addVanishedColumns(session, bronze, staging);
+  const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
+  await dropStorage(session, bronze);
+  await settleColumns(session, bronze, staging);
+  await attach(session, bronze, staging, storageName(plan.target, planId));
+  await restoreIndexNames(session, ownIndexes, staging, STORAGE);
+}
+
+async function dropStorage(session: Session, bronze: BronzeTable): Promise<void> {
+  if (bronze.storage === undefined) return;
+  const storage = quoteTable(bronze.storage);
+  await session.query(`ALTER TABLE ${quoteTable(bronze)} DETACH PARTITION ${storage}`);
+  await session.query(`DROP TABLE ${storage}`);
+}
+
+/** While it has no partition the parent has no rows, so that every change of a column costs the same: nothing. */
+async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
+  const wanted = await readColumnDefinitions(session, staging);
+  const present = await readColumnDefinitions(session, bronze);
+  await addColumns(session, bronze, missingColumns(wanted, present));
+  const types = new Map(wanted.map(({ name, type }) => [name, type]));
+  for (const column of present) {
+    const type = types.get(column.name) ?? column.type;
+    if (type !== column.type) await changeType(session, bronze, column, type);
+  }
+}
+
+async function changeType(
+  session: Session,
+  bronze: BronzeTable,
+  { name, type: before }: ColumnDefinition,
+  type: string,
+): Promise<void> {
+  const column = quoteName(name);
+  try {
+    await session.query(
+      `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`,
+    );
+  } catch (error) {
+    if (!['0A000', '2BP01'].includes(sqlStateOf(error) ?? '')) throw error;
+    throw new DatakitError(
+      'SchemaConflict',
+      `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze, and something depends on it`,
+      { cause: error },
+    );
+  }
+}
+
+async function attach(session: Session, bronze: BronzeTable, staging: TableName, name: string): Promise<void> {
+  await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
+  const renamed = quoteTable({ schema: staging.schema, name });
+  await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
+  const storage = quoteTable({ schema: STORAGE, name });
+  await session.query(`ALTER TABLE ${quoteTable(bronze)} ATTACH PARTITION ${storage} DEFAULT`);
+}

@@ -1,0 +1,69 @@
+import type { ChunkResult } from '../contract/activities.ts';
+import type { Session } from '../postgres/session.ts';
+import { BRONZE } from './layout.ts';
+
+export interface LedgerEntry extends ChunkResult {
+  readonly planId: string;
+  readonly chunk: number;
+  readonly attempt: number;
+  /** When what the chunk read was true, by the source's clock. */
+  readonly snapshotAt: string;
+}
+
+/** What an earlier attempt committed for this chunk, if one did. */
+export async function findChunk(session: Session, planId: string, chunk: number): Promise<ChunkResult | undefined> {
+  const [row] = await session.query<{ rows: string; bytes: string }>(
+    `SELECT rows, bytes FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1 AND chunk = $2`,
+    [planId, chunk],
+  );
+  return row === undefined ? undefined : { rows: Number(row.rows), bytes: Number(row.bytes) };
+}
+
+/**
+ * Marks a chunk as done, in the transaction that loaded it.
+ *
+ * The primary key is the fence: of two attempts at the same chunk only one can commit,
+ * even when one of them slept through its own timeout.
+ */
+export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
+    [entry.planId, entry.chunk, entry.rows, entry.bytes, entry.attempt, entry.snapshotAt],
+  );
+}
+
+export interface LedgerTotals {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly chunks: number;
+  readonly snapshotAt: string | null;
+}
+
+export async function sumLedger(session: Session, planId: string): Promise<LedgerTotals> {
+  const row = await session.one<{ rows: string; bytes: string; chunks: string; snapshot_at: string | null }>(
+    `SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
+            min(snapshot_at)::text AS snapshot_at
+       FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
+    [planId],
+  );
+  return {
+    rows: Number(row.rows),
+    bytes: Number(row.bytes),
+    chunks: Number(row.chunks),
+    snapshotAt: row.snapshot_at,
+  };
+}
+
+/** How many missing chunks are named at once: a payload has its bounds, and there is a next time. */
+const MISSING_AT_ONCE = 1000;
+
+export async function missingChunks(session: Session, planId: string, chunks: number): Promise<number[]> {
+  const rows = await session.query<{ chunk: number }>(
+    `SELECT chunk FROM generate_series(0, $2::int - 1) AS chunk
+      WHERE NOT EXISTS (SELECT FROM ${BRONZE}.extraction_chunks c WHERE c.plan_id = $1 AND c.chunk = chunk.chunk)
+      ORDER BY chunk LIMIT ${MISSING_AT_ONCE}`,
+    [planId, chunks],
+  );
+  return rows.map(({ chunk }) => chunk);
+}

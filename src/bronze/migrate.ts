@@ -1,0 +1,42 @@
+import { readdir, readFile } from 'node:fs/promises';
+import type { Database } from '../postgres/database.ts';
+import type { Session } from '../postgres/session.ts';
+import { BRONZE, STAGING, STORAGE } from './layout.ts';
+
+const folder = new URL('./migrations/', import.meta.url);
+
+/** Any number that nothing else locks: `bronze` in ASCII. */
+const MIGRATION_LOCK = 0x62726f6e7a65;
+
+/**
+ * Brings the bookkeeping in the warehouse to the version that this worker needs.
+ *
+ * Migrations are numbered SQL files, each applied once, all in one transaction under a lock,
+ * so that two workers that start at once do not meet.
+ */
+export async function migrate(warehouse: Database): Promise<void> {
+  await warehouse.transaction({ mode: 'READ WRITE', applicationName: 'datakit-postgres-extractor' }, async (session) => {
+    await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
+    await session.query(
+      `CREATE TABLE IF NOT EXISTS ${BRONZE}.datakit_migrations (
+         name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
+    );
+    const applied = await session.query<{ name: string }>(`SELECT name FROM ${BRONZE}.datakit_migrations`);
+    for (const name of await pending(applied.map((row) => row.name))) {
+      await session.query(await readFile(new URL(name, folder), 'utf8'));
+      await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
+    }
+  });
+}
+
+async function pending(applied: readonly string[]): Promise<string[]> {
+  const files = await readdir(folder);
+  return files.filter((name) => name.endsWith('.sql') && !applied.includes(name)).toSorted();
+}
+
+/** `CREATE SCHEMA IF NOT EXISTS` asks for the right to create even where the schema is there. */
+async function ensureSchema(session: Session, schema: string): Promise<void> {
+  const found = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema]);
+  if (found.length === 0) await session.query(`CREATE SCHEMA ${schema}`);
+}

@@ -1,0 +1,85 @@
+import { DatakitError } from '../contract/failures.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import type { Session } from '../postgres/session.ts';
+import { BRONZE, STAGING } from './layout.ts';
+import type { ExtractionPlan } from './plan.ts';
+
+/** A plan as the warehouse keeps it. */
+export interface StoredPlan {
+  readonly planId: string;
+  readonly runId: string;
+  readonly staging: TableName;
+  readonly plan: ExtractionPlan;
+  readonly prepared: boolean;
+}
+
+/** Stores a plan and makes its staging table, without indexes, and left alone by autovacuum while it is loaded. */
+export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<string> {
+  const { plan_id: planId } = await session.one<{ plan_id: string }>(
+    `INSERT INTO ${BRONZE}.extraction_plans (run_id, staging_table, plan) VALUES ($1, '', $2) RETURNING plan_id`,
+    [runId, JSON.stringify(plan)],
+  );
+  const staging: TableName = { schema: STAGING, name: `plan_${planId}` };
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET staging_table = $2 WHERE plan_id = $1`, [
+    planId,
+    staging.name,
+  ]);
+  const columns = plan.columns.map(({ name, type }) => `${quoteName(name)} ${type}`).join(', ');
+  await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
+  return planId;
+}
+
+/** @throws {DatakitError} StagingLost where the plan, and so its staging table, is not there any more */
+export async function readPlan(session: Session, planId: string): Promise<StoredPlan> {
+  const [row] = await session.query<{
+    run_id: string;
+    staging_table: string;
+    plan: ExtractionPlan;
+    prepared: boolean;
+  }>(
+    `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared
+       FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
+    [planId],
+  );
+  if (row === undefined) throw new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
+  const staging = { schema: STAGING, name: row.staging_table };
+  return { planId, runId: row.run_id, staging, plan: row.plan, prepared: row.prepared };
+}
+
+/** Drops every staging table of a run, with its plan and its ledger. */
+export async function dropPlansOfRun(session: Session, runId: string): Promise<void> {
+  const plans = await session.query<{ plan_id: string; staging_table: string }>(
+    `SELECT plan_id, staging_table FROM ${BRONZE}.extraction_plans WHERE run_id = $1 FOR UPDATE`,
+    [runId],
+  );
+  for (const { plan_id: planId, staging_table: name } of plans) {
+    await dropPlan(session, { planId, staging: { schema: STAGING, name } });
+  }
+}
+
+/** Drops a staging table with all that was known of it. */
+export async function dropPlan(session: Session, { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>): Promise<void> {
+  await endStrayWriters(session, staging);
+  await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}`);
+  await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);
+  await forgetPlan(session, planId);
+}
+
+/** The staging table has become part of bronze; its ledger stays. */
+export async function forgetPlan(session: Session, planId: string): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
+}
+
+/**
+ * Ends sessions that still write to a staging table that is complete or to be dropped:
+ * attempts that were given up, on workers that hang. Without this they would be waited for.
+ */
+export async function endStrayWriters(session: Session, staging: TableName): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l
+      WHERE l.relation = to_regclass($1) AND l.pid <> pg_backend_pid()
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
+    [quoteTable(staging)],
+  );
+}

@@ -1,0 +1,41 @@
+import type { TableName } from '../contract/table-name.ts';
+import { quoteTable, quoteText } from '../postgres/identifiers.ts';
+import type { Session } from '../postgres/session.ts';
+import { addColumns, findBronzeTable, missingColumns, readColumnDefinitions } from './bronze-table.ts';
+import { buildIndexes } from './indexes.ts';
+import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
+import { endStrayWriters, type StoredPlan } from './plans.ts';
+
+/**
+ * Makes a fully loaded staging table into what the bronze table's partition must be.
+ *
+ * All that takes long is done here, in a transaction of its own, where nobody waits for it.
+ */
+export async function prepareStaging(session: Session, { planId, runId, staging, plan }: StoredPlan): Promise<void> {
+  await endStrayWriters(session, staging);
+  const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
+  const { sourceUri, table } = plan;
+  await addConstants(session, staging, metadataColumns({ loadedAt: now, sourceUri, table, runId }));
+  const bronze = await findBronzeTable(session, plan.target);
+  if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
+  await buildIndexes(session, bronze?.storage, staging);
+  await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`, [
+    planId,
+  ]);
+}
+
+/** A column added with a constant default is kept once, in the catalog: no row is written. */
+async function addConstants(session: Session, table: TableName, columns: readonly MetadataColumn[]): Promise<void> {
+  const add = columns.map(({ name, type, value }) => `ADD COLUMN ${name} ${type} DEFAULT ${quoteText(value)}`);
+  const forget = columns.map(({ name }) => `ALTER COLUMN ${name} DROP DEFAULT`);
+  await session.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);
+  await session.query(`ALTER TABLE ${quoteTable(table)} ${forget.join(', ')}`);
+}
+
+/** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
+export async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
+  const wanted = await readColumnDefinitions(session, bronze);
+  const present = await readColumnDefinitions(session, staging);
+  await addColumns(session, staging, missingColumns(wanted, present));
+}

@@ -1,0 +1,60 @@
+import { DatakitError } from '../contract/failures.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
+import type { Session } from '../postgres/session.ts';
+import type { TableName } from '../contract/table-name.ts';
+
+interface Reader {
+  readonly pid: number;
+  readonly role: string | null;
+  readonly application: string | null;
+  readonly since: string | null;
+}
+
+/**
+ * Refuses to go on while a session sits in a transaction whose snapshot is older than the new rows.
+ *
+ * Such a session (REPEATABLE READ, or an open cursor) would find the exchanged table empty if it
+ * read it for the first time afterwards: https://www.postgresql.org/docs/current/mvcc-caveats.html.
+ * Between its statements it is known by its backend_xmin. Sessions of other roles are seen with
+ * the privilege of pg_read_all_stats.
+ */
+export async function requireNoOldSnapshot(session: Session, planId: string, table: TableName): Promise<void> {
+  const readers = await session.query<Reader & Record<string, unknown>>(
+    `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
+       FROM pg_catalog.pg_stat_activity a
+      WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+        AND a.state LIKE 'idle in transaction%' AND a.backend_xmin IS NOT NULL
+        AND a.xact_start < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1)
+        AND a.application_name NOT LIKE 'datakit-postgres-extractor%'
+      LIMIT 5`,
+    [planId],
+  );
+  if (readers.length > 0) throw inTheWay(`an older snapshot is open`, table, readers);
+}
+
+/** Takes the table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
+export async function lockAgainstReaders(session: Session, table: TableName): Promise<void> {
+  await session.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
+}
+
+/** Who has the table in use, to name them when the lock was not had. */
+export async function describeReaders(session: Session, table: TableName): Promise<DatakitError> {
+  const readers = await session.query<Reader & Record<string, unknown>>(
+    `SELECT DISTINCT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
+       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+      WHERE l.relation IN (SELECT to_regclass($1) UNION SELECT inhrelid FROM pg_catalog.pg_inherits
+                            WHERE inhparent = to_regclass($1))
+        AND l.granted AND l.pid <> pg_backend_pid()
+      LIMIT 5`,
+    [quoteTable(table)],
+  );
+  return inTheWay('the table is in use', table, readers);
+}
+
+function inTheWay(reason: string, { schema, name }: TableName, readers: readonly Reader[]): DatakitError {
+  const named = readers.map(
+    ({ pid, role, application, since }) => `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
+  );
+  const by = named.length > 0 ? ` by ${named.join(', ')}` : '';
+  return new DatakitError('LockTimeout', `warehouse: ${schema}.${name} waits to be replaced: ${reason}${by}`);
+}

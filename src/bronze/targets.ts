@@ -1,0 +1,76 @@
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import type { Session } from '../postgres/session.ts';
+import { BRONZE } from './layout.ts';
+
+export interface Feed {
+  /** The name of the source. */
+  readonly source: string;
+  readonly table: TableName;
+}
+
+/**
+ * Makes sure that a bronze table may be written from this source table.
+ *
+ * @throws {DatakitError} TargetConflict when another table feeds it, or when it is not this project's
+ */
+export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
+  if (!(await relationExists(session, target))) return;
+  const [owner] = await session.query<{ source: string; source_schema: string; source_table: string }>(
+    `SELECT source, source_schema, source_table FROM ${BRONZE}.extraction_targets WHERE target = $1`,
+    [target],
+  );
+  if (owner === undefined) {
+    throw new DatakitError('TargetConflict', `${BRONZE}.${target} exists and was not made by datakit-postgres`);
+  }
+  const { source, table } = feed;
+  if (owner.source === source && owner.source_schema === table.schema && owner.source_table === table.name) return;
+  const other = formatTableName({ schema: owner.source_schema, name: owner.source_table });
+  throw new DatakitError(
+    'TargetConflict',
+    `${BRONZE}.${target} is fed by ${other} of source "${owner.source}", not by ${formatTableName(table)} of source "${source}"`,
+  );
+}
+
+/** Whether the schema bronze has a relation of this name. */
+export async function relationExists(session: Session, name: string): Promise<boolean> {
+  const found = await session.query(
+    `SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1 AND c.relname = $2`,
+    [BRONZE, name],
+  );
+  return found.length > 0;
+}
+
+/** Makes runs that write the same bronze table commit one after the other. Held to the end of the transaction. */
+export async function lockTarget(session: Session, target: string): Promise<void> {
+  await session.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${BRONZE}.${target}`]);
+}
+
+/** Whether the table shows rows of a plan that was made later than this one. */
+export async function isSuperseded(session: Session, target: string, planId: string): Promise<boolean> {
+  const found = await session.query(
+    `SELECT FROM ${BRONZE}.extraction_targets WHERE target = $1 AND loaded_by_plan > $2`,
+    [target, planId],
+  );
+  return found.length > 0;
+}
+
+export interface Load extends Feed {
+  readonly target: string;
+  readonly planId: string;
+  readonly runId: string;
+}
+
+/** Records whose rows the table shows now. */
+export async function recordLoad(session: Session, { target, source, table, planId, runId }: Load): Promise<void> {
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_targets
+       (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at)
+     VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
+     ON CONFLICT (target) DO UPDATE SET
+       source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
+       loaded_by_plan = excluded.loaded_by_plan, run_id = excluded.run_id, loaded_at = excluded.loaded_at`,
+    [target, source, table.schema, table.name, planId, runId],
+  );
+}

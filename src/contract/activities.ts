@@ -1,0 +1,83 @@
+import type { ExtractTableInput } from './extract-table.ts';
+
+/** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
+export interface PlanSummary {
+  /** Identifies plan, staging table and ledger. A bigint, as text. */
+  readonly planId: string;
+  readonly target: string;
+  readonly chunks: number;
+  /** The first partitions and the chunks that each has, for labels; empty where there are too many to carry. */
+  readonly partitions: readonly PartitionLabel[];
+  readonly partitionCount: number;
+  readonly warnings: readonly string[];
+}
+
+export interface PartitionLabel {
+  readonly name: string;
+  readonly chunks: number;
+}
+
+/** Names one execution of one table: the same through continue-as-new and reset. */
+export interface RunIdentity {
+  readonly runId: string;
+  readonly workflowId: string;
+}
+
+export interface PlanExtractionRequest extends RunIdentity {
+  readonly input: ExtractTableInput;
+}
+
+/** A moment of the source that sessions can share while its holder lives. */
+export interface Snapshot {
+  readonly id: string;
+  /** By the source's clock, ISO 8601. */
+  readonly takenAt: string;
+}
+
+export interface HoldSnapshotRequest {
+  readonly source: string;
+  readonly runId: string;
+}
+
+export interface CopyChunkRequest {
+  readonly planId: string;
+  readonly chunk: number;
+  readonly snapshot?: Snapshot;
+}
+
+/** What the ledger says of a chunk. */
+export interface ChunkResult {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface CommitRequest {
+  readonly planId: string;
+  readonly runId: string;
+}
+
+export type CommitResult =
+  | { readonly outcome: 'committed' | 'superseded'; readonly rows: number; readonly bytes: number }
+  /** Chunks that the ledger lacks: they go back to the fan-out. */
+  | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };
+
+export interface DiscardRequest extends RunIdentity {
+  readonly outcome: { readonly status: 'failed' | 'cancelled'; readonly message: string };
+}
+
+/** The activities, as the workflows call them. */
+export interface Activities {
+  /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
+  planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
+  /** Exports a snapshot, signals it to the workflow, and holds it until it is cancelled. Fails when it is lost. */
+  holdSnapshot(request: HoldSnapshotRequest): Promise<void>;
+  /** Copies one chunk and marks it in the ledger, in one transaction. Finds the mark where it was done already. */
+  copyChunk(request: CopyChunkRequest): Promise<ChunkResult>;
+  /** Makes the run visible to readers of bronze, in one transaction. */
+  commitBronze(request: CommitRequest): Promise<CommitResult>;
+  /** Drops staging tables and ledgers of a run that is not to be committed, and closes its manifest. */
+  discardStaging(request: DiscardRequest): Promise<void>;
+}
+
+/** The signal by which a holder tells the workflow of its snapshot. */
+export const SNAPSHOT_EXPORTED_SIGNAL = 'snapshotExported';

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { duration, size } from './quantities.ts';
+import { identifier, tableName } from './table-name.ts';
+
+/** Chunks copied at once where the input does not say: the source is someone's live database. */
+export const DEFAULT_PARALLELISM = 4;
+export const MAX_PARALLELISM = 64;
+
+export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
+
+/** What a source may be called: it becomes part of the name of an environment variable. */
+export const sourceName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,62}$/, 'expected a source name such as "default" or "shop_eu"');
+
+/** The input of the workflow `extractTable`. */
+export const extractTableInput = z.strictObject({
+  table: tableName.describe('The table to extract: "orders", "sales.orders" or {schema, table}.'),
+  source: sourceName
+    .default('default')
+    .describe('Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.'),
+  columns: z
+    .array(identifier)
+    .min(1, 'expected at least one column; leave it out to extract all of them')
+    .optional()
+    .describe('The columns to extract, in this order; all of them where left out.'),
+  exclude: z.array(identifier).min(1).optional().describe('Columns to leave out.'),
+  where: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Rows to extract, as one SQL expression: \"status = 'open' AND total > 100\"."),
+  target: identifier
+    .optional()
+    .describe('The table in the schema bronze to write; br_<table> or br_<schema>__<table> where left out.'),
+  chunkSize: size.optional().describe('How much of the table one activity copies: "64MB". From the table\'s size where left out.'),
+  parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('Chunks copied at once.'),
+  consistency: z
+    .enum(['snapshot', 'none'])
+    .default('snapshot')
+    .describe('"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.'),
+  statementTimeout: duration
+    .optional()
+    .describe('The longest that one statement may run on the source: "30 minutes".'),
+});
+
+export type ExtractTableInput = z.output<typeof extractTableInput>;
+
+/** As people write it, before defaults and units are applied. */
+export type ExtractTableRequest = z.input<typeof extractTableInput>;
+
+/** An input to show to somebody whose own was refused. */
+export const extractTableExample: ExtractTableRequest = { table: 'sales.orders', parallelism: 4 };
+
+/** What the workflow `extractTable` returns. */
+export interface ExtractTableResult {
+  /** The source table, `sales.orders`. */
+  readonly table: string;
+  /** Where its rows are now, `bronze.br_sales__orders`. */
+  readonly target: string;
+  readonly runId: string;
+  /** `superseded`: a run that began later was committed first, so that this one's older rows were dropped. */
+  readonly outcome: 'committed' | 'superseded';
+  readonly rows: number;
+  /** Bytes of COPY data that went through the worker. */
+  readonly bytes: number;
+  readonly chunks: number;
+  readonly partitions: number;
+  /** From the start of the workflow to the commit, `12.3 s`. */
+  readonly duration: string;
+  /** How often the run began again because its snapshot was lost. */
+  readonly restarts: number;
+  /** What a reader of the rows should know, such as row-level security that may have hidden some. */
+  readonly warnings: readonly string[];
+}

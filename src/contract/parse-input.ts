@@ -1,0 +1,82 @@
+import { closest, distance } from 'fastest-levenshtein';
+import type { z } from 'zod';
+
+/** An input that does not fit its schema, told in the words of the person who wrote it. */
+export class InputError extends Error {
+  override name = 'InputError';
+}
+
+/**
+ * Checks an input against its schema.
+ *
+ * @param example a valid input, shown in the message of the error
+ * @throws {InputError} naming every offending path, the nearest known key for an unknown one, and the example
+ */
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  example: z.input<Schema>,
+): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, schema, []));
+  throw new InputError(`The input was refused. ${problems.join('; ')}. An input that works: ${JSON.stringify(example)}`);
+}
+
+type Issue = z.core.$ZodIssue;
+
+function describeIssue(issue: Issue, schema: z.ZodType, outer: readonly PropertyKey[]): string[] {
+  const path = [...outer, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => `${show([...path, key])}: unknown key${suggestion(key, knownKeys(schema, path))}`);
+  }
+  if (issue.code === 'invalid_union') {
+    const [deepest] = issue.errors.toSorted((a, b) => depth(b) - depth(a));
+    if (deepest !== undefined && depth(deepest) > 0) {
+      return deepest.flatMap((inner) => describeIssue(inner, schema, path));
+    }
+  }
+  return [`${show(path)}: ${lowerFirst(issue.message)}`];
+}
+
+/** How far a branch of a union got before it failed: the furthest is the one that was meant. */
+function depth(issues: readonly Issue[]): number {
+  return Math.max(...issues.map((issue) => (issue.code === 'invalid_type' ? issue.path.length : issue.path.length + 1)));
+}
+
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let current: z.core.$ZodType | undefined = schema;
+  for (const key of path) current = objectShape(current)?.[String(key)];
+  return Object.keys(objectShape(current) ?? {});
+}
+
+function objectShape(schema: z.core.$ZodType | undefined): Record<string, z.core.$ZodType> | undefined {
+  if (schema === undefined) return undefined;
+  const definition = schema._zod.def as {
+    shape?: Record<string, z.core.$ZodType>;
+    innerType?: z.core.$ZodType;
+    in?: z.core.$ZodType;
+    options?: z.core.$ZodType[];
+  };
+  if (definition.shape !== undefined) return definition.shape;
+  if (definition.options !== undefined) {
+    return definition.options.map(objectShape).find((shape) => shape !== undefined);
+  }
+  return objectShape(definition.innerType ?? definition.in);
+}
+
+/** ` (did you mean "columns"?)`, or nothing where no known name is near. */
+export function suggestion(unknown: string, known: readonly string[]): string {
+  if (known.length === 0) return '';
+  const nearest = closest(unknown.toLowerCase(), [...known]);
+  const near = distance(unknown.toLowerCase(), nearest) <= Math.max(2, Math.floor(unknown.length / 3));
+  return near ? ` (did you mean "${nearest}"?)` : '';
+}
+
+function show(path: readonly PropertyKey[]): string {
+  return path.length === 0 ? 'input' : path.map(String).join('.');
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

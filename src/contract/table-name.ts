@@ -1,0 +1,80 @@
+import { z } from 'zod';
+
+/** A table by its exact names, as the catalog has them. */
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** PostgreSQL cuts longer names silently (NAMEDATALEN - 1), so they are refused here instead. */
+export const MAX_IDENTIFIER_BYTES = 63;
+
+/** A name as the catalog can hold it. */
+export const identifier = z
+  .string()
+  .min(1, 'expected a name')
+  .refine((name) => !name.includes('\0'), 'a name has no NUL character')
+  .refine(
+    (name) => utf8Length(name) <= MAX_IDENTIFIER_BYTES,
+    `a PostgreSQL name has at most ${MAX_IDENTIFIER_BYTES} bytes`,
+  );
+
+const part = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
+
+/**
+ * Reads `orders`, `sales.orders` or `"odd.schema"."Odd ""name"""`.
+ *
+ * Names are exact: unlike SQL, nothing is folded to lower case. Quotes are only
+ * needed round a name that holds a dot or a quote. The schema is `public` where none is given.
+ */
+export function parseTableName(text: string): TableName | undefined {
+  const parts: string[] = [];
+  part.lastIndex = 0;
+  while (parts.length < 3) {
+    const match = part.exec(text);
+    if (match === null) return undefined;
+    parts.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
+    if (part.lastIndex === text.length) break;
+    if (text[part.lastIndex] !== '.') return undefined;
+    part.lastIndex += 1;
+  }
+  const [first, second, third] = parts;
+  if (first === undefined || third !== undefined) return undefined;
+  return second === undefined ? { schema: 'public', name: first } : { schema: first, name: second };
+}
+
+/** The text that {@link parseTableName} reads back to the same table. */
+export function formatTableName({ schema, name }: TableName): string {
+  const shown = (text: string) => (/[".]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return `${shown(schema)}.${shown(name)}`;
+}
+
+const tableText = z.string().transform((text, context): TableName => {
+  const table = parseTableName(text);
+  if (table !== undefined) return table;
+  context.addIssue({
+    code: 'custom',
+    message:
+      'expected "orders", "sales.orders" or {"schema": "sales", "table": "orders"}; quote a name that holds a dot or a quote: "\\"odd.schema\\".orders"',
+  });
+  return z.NEVER;
+});
+
+const tableObject = z
+  .strictObject({ schema: z.string().default('public'), table: z.string() })
+  .transform(({ schema, table }): TableName => ({ schema, name: table }));
+
+/** A table of the source, in one of the forms that people write. */
+export const tableName = z
+  .union([tableText, tableObject])
+  .pipe(z.object({ schema: identifier, name: identifier }));
+
+/** Bytes of the text in UTF-8, counted without TextEncoder, which the workflow sandbox lacks. */
+export function utf8Length(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}

@@ -1,0 +1,7 @@
+/**
+ * The task queue for holders of snapshots, beside the one for all else.
+ *
+ * Holders last as long as their runs. Were they to share slots with copies, enough runs at once
+ * would leave no slot to copy with.
+ */
+export const snapshotTaskQueue = (taskQueue: string): string => `${taskQueue}-snapshots`;

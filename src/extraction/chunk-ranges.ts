@@ -1,0 +1,59 @@
+import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
+import { DatakitError } from '../contract/failures.ts';
+
+/** The rows of a partition whose blocks are in a range; the last range of a partition has no end. */
+export interface ChunkRange {
+  readonly partition: PlannedPartition;
+  readonly fromBlock: number;
+  /** Absent: to the end of the table, however far it grew since it was planned. */
+  readonly toBlock?: number;
+  /** Whether the chunk is its whole partition, so that no range need be named. */
+  readonly whole: boolean;
+}
+
+const MB = 1024 * 1024;
+
+/** A chunk should be seconds of work: less costs more in bookkeeping than it saves in repeating. */
+const SMALLEST_CHUNK = 16 * MB;
+const LARGEST_CHUNK = 256 * MB;
+/** How many chunks each of the parallel copies should get at least, so that all end at about the same time. */
+const CHUNKS_EACH = 4;
+
+export interface ChunkSizing {
+  readonly totalBlocks: number;
+  readonly blockSize: number;
+  readonly parallelism: number;
+  /** Bytes, where the input says. */
+  readonly chunkSize?: number | undefined;
+}
+
+/** How many blocks one chunk has. */
+export function blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize }: ChunkSizing): number {
+  const even = (totalBlocks * blockSize) / (parallelism * CHUNKS_EACH);
+  const bytes = chunkSize ?? Math.min(Math.max(even, SMALLEST_CHUNK), LARGEST_CHUNK);
+  return Math.max(1, Math.ceil(bytes / blockSize));
+}
+
+/** How many chunks a partition of so many blocks has; an empty one has one too, since rows may arrive before the snapshot. */
+export const chunksOf = (blocks: number, perChunk: number): number => Math.max(1, Math.ceil(blocks / perChunk));
+
+/**
+ * The range that a chunk covers, computed from its number: plans carry no list of chunks.
+ *
+ * @param chunk from 0, counted over all partitions in their order
+ */
+export function rangeOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange {
+  let index = chunk;
+  for (const partition of plan.partitions) {
+    if (index < partition.chunks) return rangeInPartition(partition, index, plan.blocksPerChunk);
+    index -= partition.chunks;
+  }
+  throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
+}
+
+function rangeInPartition(partition: PlannedPartition, index: number, perChunk: number): ChunkRange {
+  const fromBlock = index * perChunk;
+  const whole = partition.chunks === 1;
+  const last = index === partition.chunks - 1;
+  return last ? { partition, fromBlock, whole } : { partition, fromBlock, toBlock: fromBlock + perChunk, whole };
+}

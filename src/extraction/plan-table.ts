@@ -1,0 +1,115 @@
+import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../bronze/plan.ts';
+import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
+import { mapColumn } from '../bronze/type-mapping.ts';
+import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
+import { requireTarget } from '../bronze/targets.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
+import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
+import { hasTidRangeScan, readServer, type ServerFacts } from '../postgres/catalog/server.ts';
+import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
+import type { Database } from '../postgres/database.ts';
+import { assertExpression } from '../postgres/expression.ts';
+import type { Session } from '../postgres/session.ts';
+import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+
+/**
+ * Decides all that a run needs to know before it copies: one read-only transaction on the source,
+ * and nothing written anywhere.
+ *
+ * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
+ */
+export async function planTable(
+  source: Session,
+  warehouse: Session,
+  input: ExtractTableInput,
+  database: Pick<Database, 'url'>,
+): Promise<ExtractionPlan> {
+  if (input.where !== undefined) await assertExpression(input.where, 'where');
+  const server = await readServer(source, database.url);
+  const table = await findTable(source, input.table);
+  const columns = await chosenColumns(source, table, input);
+  if (input.where !== undefined) await requireWhere(source, table, input.where);
+  const target = chosenTarget(input);
+  await requireTarget(warehouse, target, { source: input.source, table: input.table });
+  const planned = await planColumns(source, warehouse, table, columns);
+  const partitions = await readPartitions(source, table);
+  const sizing = {
+    totalBlocks: partitions.reduce((sum, { blocks }) => sum + blocks, 0),
+    blockSize: server.blockSize,
+    parallelism: input.parallelism,
+    chunkSize: input.chunkSize,
+  };
+  const perChunk = blocksPerChunk(sizing);
+  return {
+    source: input.source,
+    sourceUri: `postgresql://${server.host}/${server.database}`,
+    table: input.table,
+    target,
+    columns: planned,
+    where: input.where ?? null,
+    format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
+    blocksPerChunk: perChunk,
+    partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
+    statementTimeout: input.statementTimeout ?? null,
+    warnings: warningsOf(table, server),
+  };
+}
+
+async function chosenColumns(source: Session, table: Table, input: ExtractTableInput): Promise<Column[]> {
+  const columns = chooseColumns(await readColumns(source, table), table, input);
+  const reserved: readonly string[] = metadataColumnNames;
+  const clash = columns.find(({ name }) => reserved.includes(name));
+  if (clash === undefined) return columns;
+  throw new DatakitError(
+    'InvalidInput',
+    `${formatTableName(table)} has a column "${clash.name}", which is the name of a metadata column: leave it out with "exclude"`,
+  );
+}
+
+/** What the server itself says of the condition: unknown columns and functions, other types than boolean. */
+async function requireWhere(source: Session, table: Table, where: string): Promise<void> {
+  try {
+    await checkWhere(source, table, where);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${message}`, { cause: error });
+  }
+}
+
+function chosenTarget({ target, table }: ExtractTableInput): string {
+  const chosen = target ?? defaultTarget(table);
+  const reserved: readonly string[] = bookkeepingTables;
+  if (!reserved.includes(chosen)) return chosen;
+  throw new DatakitError('InvalidInput', `"target" names ${chosen}, where datakit-postgres keeps its own records`);
+}
+
+async function planColumns(
+  source: Session,
+  warehouse: Session,
+  table: Table,
+  columns: readonly Column[],
+): Promise<PlannedColumn[]> {
+  const types = await readTypes(source, table);
+  const available = await readWarehouseTypes(warehouse, types);
+  return columns.map((column) => ({
+    name: column.name,
+    sourceType: column.type,
+    ...mapColumn(column, types, available),
+  }));
+}
+
+function planPartition(partition: Partition, perChunk: number, server: ServerFacts): PlannedPartition {
+  const { schema, name, oid, fileNode, blocks, hasBlocks } = partition;
+  const splits = hasBlocks && hasTidRangeScan(server);
+  return { schema, name, oid, fileNode, blocks, chunks: splits ? chunksOf(blocks, perChunk) : 1 };
+}
+
+function warningsOf(table: Table, server: ServerFacts): string[] {
+  if (!table.rowSecurityActive) return [];
+  return [
+    `Row-level security is active on ${formatTableName(table)} for the role ${server.role}: rows that its policies hide were not extracted.`,
+  ];
+}

@@ -1,0 +1,109 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { suggestion } from '../../contract/parse-input.ts';
+import { formatTableName } from '../../contract/table-name.ts';
+import type { Session } from '../session.ts';
+import type { Table } from './table.ts';
+
+export interface Column {
+  readonly name: string;
+  readonly typeOid: number;
+  /** With its modifier, as `format_type` writes it: `numeric(10,2)`, `character varying(10)[]`. */
+  readonly type: string;
+  readonly nullable: boolean;
+  readonly readable: boolean;
+}
+
+/** A type of the source, with what decides how it crosses to another database. */
+export interface SourceType {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: 'base' | 'composite' | 'domain' | 'enum' | 'range' | 'multirange' | 'pseudo';
+  /** The type of the elements where this is an array, else 0. */
+  readonly elementOid: number;
+  /** The type under a domain, else 0. */
+  readonly baseOid: number;
+  /** The type under a domain with its modifier, `numeric(10,2)`. */
+  readonly baseType: string | null;
+  readonly extension: string | null;
+  /** Made with the server: its OID is the same in every database. */
+  readonly builtIn: boolean;
+  readonly hasBinaryFormat: boolean;
+}
+
+export async function readColumns(session: Session, table: Table): Promise<Column[]> {
+  return session.query<Column & Record<string, unknown>>(
+    `SELECT a.attname AS name, a.atttypid AS "typeOid", format_type(a.atttypid, a.atttypmod) AS type,
+            NOT a.attnotnull AS nullable, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
+       FROM pg_catalog.pg_attribute a
+      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+      ORDER BY a.attnum`,
+    [table.oid],
+  );
+}
+
+/** The types of a table's columns and every type that those are made of. */
+export async function readTypes(session: Session, table: Table): Promise<ReadonlyMap<number, SourceType>> {
+  const types = await session.query<SourceType & Record<string, unknown>>(
+    `WITH RECURSIVE involved AS (
+       SELECT a.atttypid AS oid FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+       UNION
+       SELECT made_of.oid FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
+         CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) AS made_of(oid)
+        WHERE made_of.oid <> 0
+     )
+     SELECT t.oid, n.nspname AS schema, t.typname AS name,
+            CASE t.typtype WHEN 'b' THEN 'base' WHEN 'c' THEN 'composite' WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum'
+                           WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange' ELSE 'pseudo' END AS kind,
+            CASE WHEN t.typinput = 'pg_catalog.array_in'::regproc THEN t.typelem ELSE 0 END AS "elementOid",
+            t.typbasetype AS "baseOid",
+            CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END AS "baseType",
+            (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+              WHERE d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid
+                AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e') AS extension,
+            t.oid < 16384 AND n.nspname = 'pg_catalog' AS "builtIn",
+            t.typsend <> 0 AND t.typreceive <> 0 AS "hasBinaryFormat"
+       FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
+       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace`,
+    [table.oid],
+  );
+  return new Map(types.map((type) => [type.oid, type]));
+}
+
+export interface ColumnChoice {
+  readonly columns?: readonly string[] | undefined;
+  readonly exclude?: readonly string[] | undefined;
+}
+
+/**
+ * The columns that an input asks for, in its order.
+ *
+ * @throws {DatakitError} UndefinedObject, naming a similar column; InsufficientPrivilege; InvalidInput
+ */
+export function chooseColumns(all: readonly Column[], table: Table, choice: ColumnChoice): Column[] {
+  const byName = new Map(all.map((column) => [column.name, column]));
+  const find = (name: string): Column => {
+    const column = byName.get(name);
+    if (column !== undefined) return column;
+    const hint = suggestion(name, [...byName.keys()]);
+    throw new DatakitError('UndefinedObject', `${formatTableName(table)} has no column "${name}"${hint}`);
+  };
+  const excluded = new Set(choice.exclude?.map((name) => find(name).name));
+  const wanted = choice.columns === undefined ? [...all] : choice.columns.map(find);
+  const twice = wanted.find((column, index) => wanted.indexOf(column) !== index);
+  if (twice !== undefined) throw new DatakitError('InvalidInput', `"columns" names "${twice.name}" twice`);
+  const chosen = wanted.filter(({ name }) => !excluded.has(name));
+  if (chosen.length === 0 && all.length > 0) throw new DatakitError('InvalidInput', '"exclude" leaves no column');
+  requireReadable(chosen, table);
+  return chosen;
+}
+
+function requireReadable(columns: readonly Column[], table: Table): void {
+  const unreadable = columns.filter(({ readable }) => !readable).map(({ name }) => `"${name}"`);
+  if (unreadable.length === 0) return;
+  throw new DatakitError(
+    'InsufficientPrivilege',
+    `The role may not read ${formatTableName(table)} (SELECT is missing on ${unreadable.slice(0, 10).join(', ')})`,
+  );
+}

@@ -1,0 +1,49 @@
+import type { TableName } from '../../contract/table-name.ts';
+import type { Session } from '../session.ts';
+import type { Table } from './table.ts';
+
+/** A table that holds rows itself: an ordinary table, a leaf partition, a child by inheritance. */
+export interface Partition extends TableName {
+  /** Size on disk now, from the file and not from statistics, which may be stale. 0 where it has no blocks of its own. */
+  readonly blocks: number;
+  /** Whether its rows have a place in numbered blocks that a range of ctid can name. */
+  readonly hasBlocks: boolean;
+  readonly oid: number;
+  /** Its file, 0 where it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) gives it another. */
+  readonly fileNode: number;
+}
+
+/**
+ * The tables below a table that hold its rows, the table itself among them where it does.
+ *
+ * Partitioned tables hold none; parents by plain inheritance do. The order is by name, so that
+ * the same tree gives the same plan.
+ */
+export async function readPartitions(session: Session, table: Pick<Table, 'oid'>): Promise<Partition[]> {
+  return session.query<Partition & Record<string, unknown>>(
+    `WITH RECURSIVE tree AS (
+       SELECT $1::oid AS oid
+       UNION
+       SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+     ), leaf AS (
+       SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relkind IN ('r', 'm') AS has_blocks
+         FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind <> 'p'
+     )
+     SELECT schema, name, oid, has_blocks AS "hasBlocks", coalesce(pg_relation_filenode(oid), 0) AS "fileNode",
+            CASE WHEN has_blocks
+                 THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks
+       FROM leaf ORDER BY schema, name`,
+    [table.oid],
+  );
+}
+
+/** The file of a relation now, whatever snapshot the transaction has; undefined when the relation is gone. */
+export async function readFileNode(session: Session, partition: Pick<Partition, 'oid'>): Promise<number | undefined> {
+  const { file_node } = await session.one<{ file_node: number | null }>(
+    'SELECT pg_relation_filenode($1::oid) AS file_node',
+    [partition.oid],
+  );
+  return file_node ?? undefined;
+}

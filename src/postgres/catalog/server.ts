@@ -1,0 +1,34 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { Session } from '../session.ts';
+
+/** What a plan needs to know of a server. */
+export interface ServerFacts {
+  /** 140000 for 14.0, as in `server_version_num`. */
+  readonly version: number;
+  readonly host: string;
+  readonly database: string;
+  readonly role: string;
+  readonly blockSize: number;
+}
+
+/** The first version whose logical structure the queries here were tried on. */
+const OLDEST_VERSION = 12_00_00;
+
+/** TID range scans, which read just the blocks of a chunk, came with PostgreSQL 14. */
+export const hasTidRangeScan = ({ version }: ServerFacts): boolean => version >= 14_00_00;
+
+export async function readServer(session: Session, url: string): Promise<ServerFacts> {
+  const row = await session.one<{ version: string; database: string; role: string; block_size: string }>(
+    `SELECT current_setting('server_version_num') AS version, current_database() AS database,
+            current_user AS role, current_setting('block_size') AS block_size`,
+  );
+  const version = Number(row.version);
+  if (version < OLDEST_VERSION) {
+    throw new DatakitError('UnsupportedServer', `PostgreSQL ${Math.floor(version / 10_000)} is too old`);
+  }
+  return { version, host: hostOf(url), database: row.database, role: row.role, blockSize: Number(row.block_size) };
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).hostname || 'localhost' : 'localhost';
+}

@@ -1,0 +1,64 @@
+import { parse, scan, type Node, type ParseResult } from 'libpg-query';
+import { DatakitError } from '../contract/failures.ts';
+
+/**
+ * Checks, with PostgreSQL's own grammar and without a server, that a text is one SQL expression and nothing else.
+ *
+ * Statements put it in parentheses between other conditions, so it is parsed the two ways that
+ * no escape survives together: bare (`a) OR (b` is no expression) and in parentheses (`a, b` and
+ * `a FROM t` are none). Comments are refused, since they could swallow what comes after.
+ *
+ * @throws {DatakitError} of kind InvalidExpression
+ */
+export async function assertExpression(text: string, input: string): Promise<void> {
+  if (text.includes('\0')) throw refuse(input, 'it has a NUL character');
+  const bare = await parsed(`SELECT ${text}`, text, input);
+  const enclosed = await parsed(`SELECT (${text})`, text, input);
+  if (onlyExpression(bare) === undefined || onlyExpression(enclosed) === undefined) {
+    throw refuse(input, 'it is more than one expression');
+  }
+  const { tokens } = await scan(text);
+  if (tokens.some(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT')) {
+    throw refuse(input, 'it has a comment');
+  }
+  if (tokens.some(({ tokenName }) => tokenName === 'PARAM')) {
+    throw refuse(input, 'it has a parameter ($1), and nothing to fill it with');
+  }
+  if (hasKey(bare, dataChanging)) throw refuse(input, 'it changes data');
+}
+
+const dataChanging = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
+
+async function parsed(statement: string, text: string, input: string): Promise<ParseResult> {
+  try {
+    return await parse(statement);
+  } catch (error) {
+    throw refuse(input, `PostgreSQL's grammar says: ${messageOf(error)}`, text);
+  }
+}
+
+/** The one expression that `SELECT …` selects, if it selects just that. */
+function onlyExpression({ stmts }: ParseResult): Node | undefined {
+  const [only, ...others] = stmts ?? [];
+  const statement = only?.stmt;
+  if (others.length > 0 || statement === undefined || !('SelectStmt' in statement)) return undefined;
+  const { targetList, limitOption: _limit, op, ...clauses } = statement.SelectStmt;
+  const [target, ...more] = targetList ?? [];
+  if (target === undefined || !('ResTarget' in target) || more.length > 0) return undefined;
+  if (op !== 'SETOP_NONE' || Object.keys(clauses).length > 0) return undefined;
+  return target.ResTarget.name === undefined ? target.ResTarget.val : undefined;
+}
+
+function hasKey(tree: unknown, keys: ReadonlySet<string>): boolean {
+  if (typeof tree !== 'object' || tree === null) return false;
+  return Object.entries(tree).some(([key, value]) => keys.has(key) || hasKey(value, keys));
+}
+
+function refuse(input: string, reason: string, text?: string): DatakitError {
+  const shown = text === undefined ? '' : ` In: ${text.length > 200 ? `${text.slice(0, 200)}…` : text}`;
+  return new DatakitError('InvalidExpression', `"${input}" was refused: ${reason}.${shown}`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

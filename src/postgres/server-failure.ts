@@ -1,0 +1,66 @@
+import { DatabaseError } from 'pg';
+import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/failures.ts';
+
+/**
+ * What a server or the way to it answered, by kind and in words.
+ *
+ * Messages of PostgreSQL pass only where they cannot hold a value of a row: those about
+ * data (class 22 and 23) are told by their SQLSTATE and column alone.
+ *
+ * @param where whose session it was: `source "default"`, `warehouse`
+ */
+export function serverFailure(error: unknown, where: string): DatakitError {
+  if (error instanceof DatakitError) return error;
+  if (error instanceof DatabaseError && error.code !== undefined) return fromServer(error, error.code, where);
+  return fromConnection(error, where);
+}
+
+/** The SQLSTATE behind a failure, if a server gave one. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (error instanceof DatabaseError) return error.code;
+  return error instanceof DatakitError ? sqlStateOf(error.cause) : undefined;
+}
+
+function fromServer(error: DatabaseError, sqlState: string, where: string): DatakitError {
+  return new DatakitError(kindOf(error, sqlState), `${where}: ${wording(error, sqlState)} (SQLSTATE ${sqlState})`, {
+    cause: error,
+  });
+}
+
+/** 57014 is three things, told apart only by their text. */
+function kindOf(error: DatabaseError, sqlState: string): FailureKind {
+  if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
+  if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
+  return kindOfSqlState(sqlState);
+}
+
+function wording(error: DatabaseError, sqlState: string): string {
+  if (!/^(22|23)/.test(sqlState)) return error.message;
+  const what = sqlState.startsWith('22') ? 'a value does not fit' : 'a constraint does not hold';
+  const column = error.column ?? /, column (.+?)(?::|$)/.exec(error.where ?? '')?.[1];
+  return column === undefined ? what : `${what}, in column "${column}"`;
+}
+
+const unreachable = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
+const lost = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNABORTED']);
+
+function fromConnection(error: unknown, where: string): DatakitError {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = codeOf(error);
+  const options = { cause: error };
+  if (/timeout exceeded when trying to connect/.test(message)) {
+    return new DatakitError('PoolExhausted', `${where}: no session of the pool came free in time`, options);
+  }
+  if (unreachable.has(code) || /connection timeout/i.test(message)) {
+    return new DatakitError('Unreachable', `${where}: the server cannot be reached (${code || 'timeout'})`, options);
+  }
+  if (lost.has(code) || /connection terminated|connection ended|not queryable/i.test(message)) {
+    return new DatakitError('ConnectionLost', `${where}: the connection was lost`, options);
+  }
+  return new DatakitError('Unexpected', `${where}: ${message}`, options);
+}
+
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : '';
+}

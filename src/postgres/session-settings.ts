@@ -1,0 +1,44 @@
+import { quoteText } from './identifiers.ts';
+
+/**
+ * What decides how a server writes and reads values as text, set on both sides of every copy,
+ * whatever role, database or server say: with these, text is exact and means the same everywhere.
+ */
+const valueSettings = {
+  client_encoding: 'UTF8',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, MDY',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '3',
+  bytea_output: 'hex',
+  lc_monetary: 'C',
+  xmloption: 'content',
+  standard_conforming_strings: 'on',
+} as const;
+
+export interface SessionLimits {
+  /** Shown in pg_stat_activity, so that a database administrator knows whose session it is. */
+  readonly applicationName: string;
+  /** Milliseconds; the server's own setting where left out. */
+  readonly statementTimeout?: number;
+  /** Milliseconds. */
+  readonly lockTimeout?: number;
+}
+
+/** `SET LOCAL` statements for the start of a transaction, so that no setting outlives it. */
+export function settingsStatement(limits: SessionLimits): string {
+  const settings: Record<string, string> = {
+    ...valueSettings,
+    application_name: limits.applicationName,
+    // a holder of a snapshot, or a chunk whose other side is slow, is idle in its transaction by design
+    idle_in_transaction_session_timeout: '0',
+  };
+  if (limits.statementTimeout !== undefined) settings['statement_timeout'] = String(limits.statementTimeout);
+  if (limits.lockTimeout !== undefined) settings['lock_timeout'] = String(limits.lockTimeout);
+  return Object.entries(settings)
+    .map(([name, value]) => `SET LOCAL ${name} = ${quoteText(value)}`)
+    .join('; ');
+}
+
+/** `datakit-postgres-extractor/<run id>`: with a UUID just the 63 bytes that PostgreSQL shows. */
+export const applicationName = (runId: string): string => `datakit-postgres-extractor/${runId}`;

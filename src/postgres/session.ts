@@ -1,0 +1,68 @@
+import type pg from 'pg';
+import type { QueryResultRow, Submittable } from 'pg';
+
+/** A session of a pool, inside a transaction. */
+export class Session {
+  readonly #client: pg.PoolClient;
+  readonly processId: number;
+  #running = 0;
+  #lost: Error | undefined;
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client;
+    this.processId = (client as pg.PoolClient & { processID: number }).processID;
+    client.on('error', this.#onError);
+    client.on('end', this.#onEnd);
+  }
+
+  /** Whether the server may still be at work for this session. */
+  get isBusy(): boolean {
+    return this.#running > 0 && this.#lost === undefined;
+  }
+
+  /** Why the connection is gone, if it is: an idle session learns of it only so. */
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  async query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    this.#running += 1;
+    try {
+      const { rows } = await this.#client.query<Row>(text, values === undefined ? undefined : [...values]);
+      return rows;
+    } finally {
+      this.#running -= 1; // the server has answered, or is lost
+    }
+  }
+
+  /** Like {@link query}, for a statement that answers with just one row. */
+  async one<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row> {
+    const [row] = await this.query<Row>(text, values);
+    if (row === undefined) throw new Error('the statement answered with no row');
+    return row;
+  }
+
+  /** Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy. */
+  async copy<Stream extends Submittable, T>(stream: Stream, use: (stream: Stream) => Promise<T>): Promise<T> {
+    this.#running += 1;
+    const result = await use(this.#client.query(stream));
+    this.#running -= 1;
+    return result;
+  }
+
+  release(what: 'keep' | 'close'): void {
+    this.#client.off('error', this.#onError);
+    this.#client.off('end', this.#onEnd);
+    // a socket that dies while it is closed would be an uncaught error
+    if (what === 'close') this.#client.on('error', () => undefined);
+    this.#client.release(what === 'close' || this.#lost !== undefined);
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#lost ??= error;
+  };
+
+  readonly #onEnd = (): void => {
+    this.#lost ??= new Error('Connection terminated unexpectedly');
+  };
+}

@@ -1,0 +1,33 @@
+import { DatakitError } from '../contract/failures.ts';
+import type { Snapshot } from '../contract/activities.ts';
+import { quoteText } from './identifiers.ts';
+import { sqlStateOf } from './server-failure.ts';
+import type { Session } from './session.ts';
+
+/** Makes the snapshot of this transaction available to others, for as long as the transaction lives. */
+export async function exportSnapshot(session: Session): Promise<Snapshot> {
+  const { id, taken_at } = await session.one<{ id: string; taken_at: string }>(
+    `SELECT pg_export_snapshot() AS id,
+            to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS taken_at`,
+  );
+  return { id, takenAt: taken_at };
+}
+
+/** What PostgreSQL answers for a snapshot whose holder is gone: no file, no such identifier, not running any more. */
+const gone = new Set(['42704', '22023', '55000']);
+
+/**
+ * Lets this transaction see what the holder of the snapshot sees. Must come before any query of it.
+ *
+ * @throws {DatakitError} SnapshotLost when its holder is gone, which no retry with the same identifier can mend
+ */
+export async function importSnapshot(session: Session, snapshot: Snapshot): Promise<void> {
+  try {
+    await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot.id)}`);
+  } catch (error) {
+    if (!gone.has(sqlStateOf(error) ?? '')) throw error;
+    throw new DatakitError('SnapshotLost', 'The exported snapshot is gone, because the session that held it ended', {
+      cause: error,
+    });
+  }
+}

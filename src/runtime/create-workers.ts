@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { createActivities, createSnapshotActivities } from '../activities/create-activities.ts';
+import type { Dependencies } from '../activities/dependencies.ts';
+import type { Configuration } from '../config/environment.ts';
+import { snapshotTaskQueue } from '../contract/task-queues.ts';
+import { MOST_SNAPSHOTS } from './connect-databases.ts';
+
+export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly dependencies: Dependencies;
+  /** Made beforehand where many workers start, as in the tests; else bundled from the sources now. */
+  readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
+}
+
+/** The two workers of a process: one for workflows and copies, one for the snapshots that those read. */
+export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
+  const { connection, namespace, dependencies, taskQueue, maxConcurrentActivities } = options;
+  const common = {
+    connection,
+    namespace,
+    shutdownGraceTime: '10 seconds',
+    // heartbeats carry cancellations back, and a cancelled run must free its sessions within seconds
+    maxHeartbeatThrottleInterval: '1 second',
+    defaultHeartbeatThrottleInterval: '1 second',
+  } as const;
+  const main = await Worker.create({
+    ...common,
+    taskQueue,
+    ...(options.workflowBundle === undefined ? workflowSource() : { workflowBundle: options.workflowBundle }),
+    activities: createActivities(dependencies),
+    maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
+  });
+  const snapshots = await Worker.create({
+    ...common,
+    taskQueue: snapshotTaskQueue(taskQueue),
+    activities: createSnapshotActivities(dependencies),
+    maxConcurrentActivityTaskExecutions: MOST_SNAPSHOTS,
+    shutdownGraceTime: '0 seconds',
+  });
+  return [main, snapshots];
+}
+
+/** A build has the bundle ready beside it; a checkout has the sources. */
+function workflowSource(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
+  return { workflowsPath: workflowsPath };
+}
+
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+export const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));

@@ -1,0 +1,25 @@
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { readEnvironment } from './config/environment.ts';
+import { jsonLine } from './runtime/json-log.ts';
+import { connectDatabases } from './runtime/connect-databases.ts';
+import { createWorkers } from './runtime/create-workers.ts';
+
+const logger = new DefaultLogger('INFO', (entry) => process.stderr.write(jsonLine(entry)));
+Runtime.install({ logger, shutdownSignals: ['SIGINT', 'SIGTERM'] });
+
+const configuration = readEnvironment(process.env);
+const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+const connection = await NativeConnection.connect(connectionOptions);
+const databases = connectDatabases(configuration);
+try {
+  await databases.ready().catch((error: unknown) => {
+    logger.warn('the warehouse is not ready; the first run tries again', { reason: String(error) });
+  });
+  const workers = await createWorkers({ ...configuration, connection, namespace, dependencies: databases });
+  logger.info('worker ready', { taskQueue: configuration.taskQueue, sources: [...configuration.sourceUrls.keys()] });
+  await Promise.all(workers.map(async (worker) => worker.run()));
+} finally {
+  await databases.close();
+  await connection.close();
+}

@@ -1,0 +1,42 @@
+import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
+import type { Activities } from '../contract/activities.ts';
+import { snapshotTaskQueue } from '../contract/task-queues.ts';
+
+/** How long a worker may be silent before its work is given to another. */
+const HEARTBEAT_TIMEOUT = '10 seconds';
+
+/** How often is decided by kind of failure in contract/failures.ts; this is only the pace. */
+const retry = { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '30 seconds' } as const;
+
+/** Work whose end must be waited for, even when it was cancelled: it may still hold sessions and locks. */
+export const { planExtraction, copyChunk, commitBronze } = proxyActivities<Activities>({
+  // the heartbeat watches; this only ends what no heartbeat can
+  startToCloseTimeout: '1 day',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
+
+/** A run that failed must end, even when the warehouse is away; what stays behind then is swept later. */
+export const { discardStaging } = proxyActivities<Activities>({
+  activityId: 'discard',
+  startToCloseTimeout: '5 minutes',
+  scheduleToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
+
+/** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
+const holders = {
+  startToCloseTimeout: '30 days',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
+  retry: { maximumAttempts: 1 },
+} as const;
+
+export const holdSnapshot = (holder: string): Activities['holdSnapshot'] =>
+  proxyActivities<Activities>({
+    ...holders,
+    activityId: holder,
+    taskQueue: snapshotTaskQueue(workflowInfo().taskQueue),
+  }).holdSnapshot;

@@ -1,0 +1,51 @@
+import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
+import type { PlanSummary, Snapshot } from '../contract/activities.ts';
+import { copyChunks, copyOne, numbers } from './copy-chunks.ts';
+import { parallelismSignal } from './messages.ts';
+import type { RunProgress } from './run-progress.ts';
+import type { SlidingWindow } from './sliding-window.ts';
+
+/** A chunk costs three to four events, and a history ends at 51,200: past this, children share the work. */
+const MOST_CHUNKS_HERE = 2_000;
+const CHUNKS_OF_A_CHILD = 1_000;
+
+export interface Fanout {
+  readonly window: SlidingWindow;
+  readonly progress: RunProgress;
+  /** Set while a child copies, so that a change of the width reaches it. */
+  onResize: ((width: number) => Promise<void>) | undefined;
+}
+
+/** Copies all chunks of a plan, a bounded number of them at once. */
+export async function copyPlan(fanout: Fanout, plan: PlanSummary, snapshot: Snapshot | undefined): Promise<void> {
+  if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, snapshot);
+  return copyThese(fanout, plan, numbers(0, plan.chunks), snapshot);
+}
+
+export async function copyThese(
+  { window, progress }: Fanout,
+  plan: PlanSummary,
+  chunks: Iterable<number>,
+  snapshot: Snapshot | undefined,
+): Promise<void> {
+  await window.forEach(chunks, async (chunk) => progress.copied(await copyOne(plan, chunk, snapshot), 1));
+}
+
+/** One child after the other: the width is theirs, and the last chunks of one are seconds. */
+async function copyByChildren(fanout: Fanout, plan: PlanSummary, snapshot: Snapshot | undefined): Promise<void> {
+  for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
+    const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
+    const child = await startChild(copyChunks, {
+      workflowId: `${workflowInfo().workflowId}/chunks-${from}-${to - 1}`,
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
+      args: [{ plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) }],
+    });
+    fanout.onResize = async (width) => child.signal(parallelismSignal, width);
+    try {
+      fanout.progress.copied(await child.result(), to - from);
+    } finally {
+      fanout.onResize = undefined;
+    }
+  }
+}

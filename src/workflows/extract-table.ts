@@ -1,0 +1,149 @@
+import { ApplicationFailure, CancellationScope, isCancellation, log, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import type { CommitResult, PlanSummary, RunIdentity } from '../contract/activities.ts';
+import {
+  extractTableExample,
+  extractTableInput,
+  parallelism,
+  type ExtractTableInput,
+  type ExtractTableRequest,
+  type ExtractTableResult,
+} from '../contract/extract-table.ts';
+import { withAdvice } from '../contract/failures.ts';
+import { InputError, parseInput } from '../contract/parse-input.ts';
+import { formatDuration } from '../contract/quantities.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { commitBronze, discardStaging, planExtraction } from './activities.ts';
+import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
+import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
+import { setParallelismUpdate } from './messages.ts';
+import { RunProgress } from './run-progress.ts';
+import { SlidingWindow } from './sliding-window.ts';
+import { withSnapshot } from './snapshot.ts';
+
+/** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
+const MOST_RESTARTS = 10;
+const LONGEST_PAUSE = 60_000;
+
+/** Extracts one table of a source into bronze. */
+export async function extractTable(request: ExtractTableRequest): Promise<ExtractTableResult> {
+  const input = checkedInput(request);
+  const fanout = openFanout(input);
+  const { firstExecutionRunId: runId, workflowId, startTime } = workflowInfo();
+  const run: RunIdentity = { runId, workflowId };
+  try {
+    const { plan, result } = await extractWithRestarts(fanout, run, input);
+    fanout.progress.set({ phase: 'done' });
+    return {
+      table: formatTableName(input.table),
+      target: plan.target,
+      runId,
+      outcome: result.outcome,
+      rows: result.rows,
+      bytes: result.bytes,
+      chunks: plan.chunks,
+      partitions: plan.partitionCount,
+      duration: formatDuration(Date.now() - startTime.getTime()),
+      restarts: fanout.progress.now.restarts,
+      warnings: plan.warnings,
+    };
+  } catch (error) {
+    await leaveNothing(fanout, run, error);
+    throw asRunFailure(error);
+  }
+}
+
+function checkedInput(request: ExtractTableRequest): ExtractTableInput {
+  try {
+    return parseInput(extractTableInput, request, extractTableExample);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));
+  }
+}
+
+function openFanout(input: ExtractTableInput): Fanout {
+  const progress = new RunProgress(formatTableName(input.table), input.parallelism);
+  const fanout: Fanout = { window: new SlidingWindow(input.parallelism), progress, onResize: undefined };
+  setHandler(
+    setParallelismUpdate,
+    async (width) => {
+      const before = fanout.window.width;
+      fanout.window.resize(width);
+      progress.set({ parallelism: width });
+      await fanout.onResize?.(width);
+      return before;
+    },
+    { validator: (width) => void parseInput(parallelism, width, input.parallelism) },
+  );
+  return fanout;
+}
+
+type Finished = Exclude<CommitResult, { outcome: 'incomplete' }>;
+
+/** Begins again, by itself, when the snapshot or the plan is lost; what was staged is dropped by the next plan. */
+async function extractWithRestarts(
+  fanout: Fanout,
+  run: RunIdentity,
+  input: ExtractTableInput,
+): Promise<{ plan: PlanSummary; result: Finished }> {
+  for (let restarts = 0; ; restarts += 1) {
+    try {
+      return await extractOnce(fanout, run, input);
+    } catch (error) {
+      if (!canBeginAgain(error)) throw error;
+      if (restarts === MOST_RESTARTS) throw gaveUp(error);
+      log.warn('the run begins again', { reason: messageOf(error) });
+      await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
+      fanout.progress.set({ phase: 'planning', rows: 0, bytes: 0, chunksDone: 0, restarts: restarts + 1 });
+    }
+  }
+}
+
+function gaveUp(error: unknown): ApplicationFailure {
+  return ofKind('SnapshotLost', `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`);
+}
+
+async function extractOnce(
+  fanout: Fanout,
+  run: RunIdentity,
+  input: ExtractTableInput,
+): Promise<{ plan: PlanSummary; result: Finished }> {
+  const plan = await planExtraction.executeWithOptions({ activityId: 'plan' }, [{ ...run, input }]);
+  fanout.progress.set({ phase: 'copying', chunks: plan.chunks, copyingSince: Date.now() });
+  // a single COPY is its own snapshot
+  const shared = input.consistency === 'snapshot' && plan.chunks > 1;
+  if (shared) {
+    await withSnapshot({ source: input.source, runId: run.runId }, async (snapshot) => {
+      fanout.progress.set({ snapshotTakenAt: snapshot.takenAt });
+      await copyPlan(fanout, plan, snapshot);
+    });
+  } else {
+    await copyPlan(fanout, plan, undefined);
+  }
+  return { plan, result: await commit(fanout, run, plan, shared) };
+}
+
+async function commit(fanout: Fanout, run: RunIdentity, plan: PlanSummary, shared: boolean): Promise<Finished> {
+  for (;;) {
+    fanout.progress.set({ phase: 'committing' });
+    const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [
+      { planId: plan.planId, runId: run.runId },
+    ]);
+    if (result.outcome !== 'incomplete') return result;
+    // chunks of another moment must not join those of a snapshot that is gone
+    if (shared) throw ofKind('StagingLost', `The ledger lacks ${result.missing.length} chunks`);
+    await copyThese(fanout, plan, result.missing, undefined);
+  }
+}
+
+async function leaveNothing(fanout: Fanout, run: RunIdentity, error: unknown): Promise<void> {
+  const status = isCancellation(error) ? 'cancelled' : 'failed';
+  fanout.progress.set({ phase: status });
+  try {
+    await CancellationScope.nonCancellable(async () =>
+      discardStaging({ ...run, outcome: { status, message: messageOf(error) } }),
+    );
+  } catch (discarding) {
+    log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });
+  }
+}

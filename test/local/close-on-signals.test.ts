@@ -1,0 +1,22 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { runProgram } from './run-program.ts';
+
+test('the first Ctrl-C closes, even when it comes twice at once', async () => {
+  const { child, lines } = await runProgram('closing.ts', '300');
+  child.kill('SIGINT');
+  await sleep(50);
+  child.kill('SIGINT');
+  const [[line], [code]] = await Promise.all([once(lines, 'line'), once(child, 'exit')]);
+  expect([line, code]).toEqual(['closed', 130]);
+}, 10_000);
+
+test('a second Ctrl-C does not wait for closing', async () => {
+  const { child } = await runProgram('closing.ts', '60000');
+  child.kill('SIGINT');
+  await sleep(700);
+  child.kill('SIGINT');
+  const [code] = (await once(child, 'exit')) as [number];
+  expect(code).toBe(130);
+}, 10_000);

@@ -1,0 +1,2 @@
+console.error('no such database');
+process.exit(3);

@@ -1,0 +1,5 @@
+/** Starts a server, says where it is, and stays until it is killed. */
+import { startPostgres } from '../../../local/postgres.ts';
+
+const { pid, dataDirectory } = await startPostgres();
+console.log(JSON.stringify({ pid, dataDirectory }));

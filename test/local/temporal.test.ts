@@ -1,0 +1,60 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { Client, Connection } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../local/free-port.ts';
+import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+
+async function withClient<Result>(
+  address: string,
+  use: (client: Client) => Promise<Result>,
+): Promise<Result> {
+  const connection = await Connection.connect({ address });
+  try {
+    return await use(new Client({ connection }));
+  } finally {
+    await connection.close();
+  }
+}
+
+// The first run on a machine fetches the executable.
+describe('a Temporal dev server', { timeout: 30_000 }, () => {
+  let inTheWay: Server;
+  let temporal: TemporalServer;
+
+  beforeAll(async () => {
+    const port = await freePort();
+    inTheWay = createServer().listen(port, '127.0.0.1');
+    await once(inTheWay, 'listening');
+    temporal = await startTemporal({ port, ui: true, searchAttributes: { DatakitTable: 'Keyword' } });
+  }, 330_000);
+  afterAll(async () => {
+    await temporal.dispose();
+    inTheWay.close();
+  });
+
+  test('steps over a port in use and serves the Web UI', async () => {
+    const { port } = inTheWay.address() as { port: number };
+    expect(temporal.address).not.toBe(`127.0.0.1:${port}`);
+    expect((await fetch(temporal.uiUrl ?? '')).status).toBe(200);
+  });
+
+  test('has the search attributes', async () => {
+    const { customAttributes } = await withClient(temporal.address, ({ connection }) =>
+      connection.operatorService.listSearchAttributes({ namespace: temporal.namespace }),
+    );
+    expect(Object.keys(customAttributes)).toContain('DatakitTable');
+  });
+
+  test.each(['a stop', 'a SIGKILL'])('keeps address and workflows over %s', async (end) => {
+    const { address, pid } = temporal;
+    const started = { workflowId: end, taskQueue: 'nobody-polls' };
+    await withClient(address, (client) => client.workflow.start('anything', started));
+    if (end === 'a SIGKILL') process.kill(pid, 'SIGKILL');
+    await temporal.stop();
+    await temporal.start();
+    expect([temporal.address, temporal.pid === pid]).toEqual([address, false]);
+    const found = await withClient(address, (client) => client.workflow.getHandle(end).describe());
+    expect(found.status.name).toBe('RUNNING');
+  });
+});
