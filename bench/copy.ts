@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client } from 'pg';
-import { startStack } from '../local/stack.ts';
+import { startStack, type LocalStack } from '../local/stack.ts';
 import { startWorkerProcess } from '../local/worker-process.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../src/contract/extract-table.ts';
 import { formatBytes, formatDuration } from '../src/contract/quantities.ts';
@@ -14,15 +14,19 @@ const TASK_QUEUE = 'bench';
 
 /** The same table by hand and by `extractTable`, in turn, in one run. */
 export async function benchCopy(): Promise<void> {
-  await using closing = new AsyncDisposableStack();
   const stack = await startStack({ ui: false });
-  closing.defer(async () => stack.close());
+  try {
+    await compare(stack);
+  } finally {
+    await stack.close();
+  }
+}
+
+async function compare(stack: LocalStack): Promise<void> {
   const size = await makeBenchTable(stack.sourceUrl, ROWS);
   say(`events: ${ROWS.toLocaleString('en-US')} rows, ${formatBytes(size)}`);
   const worker = await startWorkerProcess({ env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE } });
-  closing.defer(async () => void (await worker.stop()));
   const connection = await Connection.connect({ address: stack.temporalAddress });
-  closing.defer(async () => connection.close());
   const client = new TemporalClient({ connection });
 
   const byHand: number[] = [];
@@ -41,6 +45,7 @@ export async function benchCopy(): Promise<void> {
   }
   say(`\nmedian: psql | psql ${formatDuration(median(byHand))}, extractTable ${formatDuration(median(extracted))}`);
   say(`ratio of medians: ${(median(extracted) / median(byHand)).toFixed(2)}`);
+  await connection.close();
   say(`peak memory of the worker: ${await peakMemory(worker.pid)}; history: ${history}`);
 }
 

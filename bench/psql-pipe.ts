@@ -5,14 +5,9 @@ import { Client } from 'pg';
 export async function psqlPipe(sourceUrl: string, warehouseUrl: string, format: 'binary' | 'text'): Promise<number> {
   await makeTarget(warehouseUrl);
   const began = performance.now();
-  const reading = spawn('psql', [sourceUrl, '-qXc', `COPY events TO STDOUT (FORMAT ${format})`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  // the pipe is the kernel's, as a shell makes it: this process carries no byte
-  const writing = spawn('psql', [warehouseUrl, '-qXc', `COPY by_hand FROM STDIN (FORMAT ${format})`], {
-    stdio: [reading.stdout, 'ignore', 'inherit'],
-  });
-  await Promise.all([succeeded(reading), succeeded(writing)]);
+  // a shell's pipe is the kernel's: this process carries no byte
+  const pipe = `psql "$1" -qXc "COPY events TO STDOUT (FORMAT ${format})" | psql "$2" -qXc "COPY by_hand FROM STDIN (FORMAT ${format})"`;
+  await succeeded(spawn('sh', ['-c', pipe, 'sh', sourceUrl, warehouseUrl], { stdio: ['ignore', 'ignore', 'inherit'] }));
   return performance.now() - began;
 }
 

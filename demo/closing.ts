@@ -8,7 +8,11 @@ export class Closing {
     return this.#closed !== undefined;
   }
 
-  /** Remembers how to stop what is being started; a start that failed leaves nothing to stop. */
+  /**
+   * Remembers how to stop what is being started; a start that failed leaves nothing to stop.
+   *
+   * @throws when something began to close meanwhile: the next thing is not to be started on what goes away
+   */
   async adopt<Started>(
     starting: Promise<Started>,
     stop: (started: Started) => Promise<unknown>,
@@ -17,7 +21,9 @@ export class Closing {
       const started = await starting.catch(() => undefined);
       if (started !== undefined) await stop(started);
     });
-    return starting;
+    const started = await starting;
+    if (this.began) throw new Error('interrupted');
+    return started;
   }
 
   /** More than once is no error. */

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { type Client, escapeIdentifier } from 'pg';
 import { parseTableName, type TableName } from '../src/contract/table-name.ts';
 
 /** What two tables have in common only if they hold the same rows, in whatever order. */
@@ -23,8 +23,8 @@ const COLUMNS = `SELECT attname AS name FROM pg_attribute
 
 /** Compares the columns that the source has; bronze has metadata columns beside them. */
 export async function compareTable(
-  source: pg.Client,
-  warehouse: pg.Client,
+  source: Client,
+  warehouse: Client,
   table: string,
   target: string,
 ): Promise<Comparison> {
@@ -41,15 +41,11 @@ export async function compareTable(
 
 /** Both servers compute it: a sum does not depend on the order of the rows, and counts a row as often as it is there. */
 export function fingerprintQuery(table: string, columns: readonly string[]): string {
-  const row = `ROW(${columns.map(pg.escapeIdentifier).join(', ')})::text`;
+  const row = `ROW(${columns.map(escapeIdentifier).join(', ')})::text`;
   return `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${row}, 0)), 0)::text AS checksum FROM ${table}`;
 }
 
-async function fingerprint(
-  client: pg.Client,
-  table: string,
-  columns: readonly string[],
-): Promise<Fingerprint> {
+async function fingerprint(client: Client, table: string, columns: readonly string[]): Promise<Fingerprint> {
   await client.query(SAME_TEXT);
   const { rows } = await client.query<Fingerprint>(fingerprintQuery(table, columns));
   if (rows[0] === undefined) throw new Error(`no answer about ${table}`);
@@ -59,5 +55,5 @@ async function fingerprint(
 function quoted(text: string): string {
   const name: TableName | undefined = parseTableName(text);
   if (name === undefined) throw new Error(`not the name of a table: ${text}`);
-  return `${pg.escapeIdentifier(name.schema)}.${pg.escapeIdentifier(name.name)}`;
+  return `${escapeIdentifier(name.schema)}.${escapeIdentifier(name.name)}`;
 }

@@ -1,16 +1,27 @@
-import type pg from 'pg';
+import type { Client } from 'pg';
+import type { TextColumn } from './terminal/text-table.ts';
 
 /** Two extracted tables joined, and where the rows are from: the columns that every bronze table ends with. */
 export const EXAMPLE_QUERY = `SELECT city, origin, count(*) AS flights, round(avg(delay), 1) AS mean_delay,
        f._bronze_source, f._bronze_loaded_at
 FROM bronze.br_flights f JOIN bronze.br_airports ON iata = origin
-GROUP BY city, origin, f._bronze_source, f._bronze_loaded_at
+GROUP BY city, origin, f._bronze_source, f._bronze_loaded_at HAVING count(*) > 1000
 ORDER BY mean_delay DESC LIMIT 5`;
 
-/** The answer as text, its titles first. */
-export async function runExample(client: pg.Client): Promise<{ titles: string[]; rows: string[][] }> {
+/** The types that are read from the right: bigint and numeric, by their object ids in pg_type. */
+const FIGURES = [20, 1700];
+
+export interface Answer {
+  readonly columns: readonly TextColumn[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export async function runExample(client: Client): Promise<Answer> {
   const { fields, rows } = await client.query<unknown[]>({ text: EXAMPLE_QUERY, rowMode: 'array' });
-  return { titles: fields.map(({ name }) => name), rows: rows.map((row) => row.map(shown)) };
+  const columns = fields.map(({ name, dataTypeID }): TextColumn => {
+    return { title: name, align: FIGURES.includes(dataTypeID) ? 'right' : 'left' };
+  });
+  return { columns, rows: rows.map((row) => row.map(shown)) };
 }
 
 function shown(value: unknown): string {

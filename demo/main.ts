@@ -7,23 +7,33 @@ import { Screen } from './terminal/screen.ts';
 const exitAtOnce = process.argv.includes('--exit');
 const screen = new Screen(process.stdout, process.env);
 const closing = new Closing();
-closeOnSignals(closing);
+closeOnSignals({
+  close: () => {
+    screen.mute();
+    return closing.close();
+  },
+});
 
+let status = 0;
 try {
-  const proven = await play(screen, closing);
-  process.exitCode = proven ? 0 : 1;
+  if (!(await play(screen, closing))) status = 1;
   if (!exitAtOnce) await untilInterrupted();
 } catch (error) {
-  // What fails while everything closes fails because of it, and the signal decides the exit code.
+  // What fails while everything closes fails because of it, and the signal decides the status.
   if (closing.began) await untilInterrupted();
-  screen.print('', screen.paint('red', `The demo failed: ${reasonOf(error)}`));
-  process.exitCode = 1;
-} finally {
-  await closing.close();
+  tellFailure(error);
 }
+await closing.close().catch(tellFailure);
+// Not left to Node: the connection to Temporal is still open.
+process.exit(status);
 
 /** Ctrl-C closes all and ends the process. */
 function untilInterrupted(): Promise<never> {
-  if (!closing.began) screen.print('', 'All of it runs until you press Ctrl-C.');
+  screen.print('', 'All of it runs until you press Ctrl-C.');
   return new Promise(() => {});
+}
+
+function tellFailure(error: unknown): void {
+  screen.print('', screen.paint('red', `The demo failed: ${reasonOf(error)}`));
+  status = 1;
 }

@@ -4,7 +4,7 @@ import { load } from './load.ts';
 import { prove } from './prove.ts';
 import { Run } from './run.ts';
 import type { RunView } from './run-view.ts';
-import { failWhenEnded, lastLines, startServers, startWorker, type Stage } from './stage.ts';
+import { failWhenEnded, startServers, startWorker, type Stage } from './stage.ts';
 import { summary } from './terminal/summary.ts';
 import type { Screen } from './terminal/screen.ts';
 import { watch } from './watch.ts';
@@ -21,7 +21,6 @@ export async function play(screen: Screen, closing: Closing): Promise<boolean> {
   screen.heading('What the runs did');
   screen.print(...summary(views));
   const finished = views.every((view) => view.ending?.kind === 'finished');
-  if (!finished) screen.print('', 'The last lines of the worker:', lastLines(stage.worker));
   screen.heading('Source and bronze, compared by value');
   const equal = await prove(stack, views, screen);
   if (finished) await showWhatNext(stage, screen);

@@ -21,7 +21,7 @@ export async function startWorker(closing: Closing, stack: LocalStack): Promise<
   const taskQueue = taskQueueOf(stack);
   const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: taskQueue };
   const worker = await closing.adopt(startWorkerProcess({ env }), (started) => started.stop());
-  return { stack, worker, client: await connectClient(closing, stack), taskQueue };
+  return { stack, worker, client: await connectClient(stack), taskQueue };
 }
 
 /** On a Temporal that was there before us another worker may serve the usual queue, with other databases. */
@@ -29,18 +29,19 @@ function taskQueueOf({ temporal }: LocalStack): string {
   return temporal === undefined ? `datakit-postgres-demo-${process.pid}` : 'datakit-postgres';
 }
 
-async function connectClient(closing: Closing, stack: LocalStack): Promise<Client> {
+/**
+ * The connection goes with our process. When a run is still being waited for, closing it would be an uncaught
+ * "Channel has been shut down": the client's retries are timers that nothing clears.
+ */
+async function connectClient(stack: LocalStack): Promise<Client> {
   const { connectionOptions } = loadClientConnectConfig({ overrideEnvVars: stack.workerEnvironment });
-  const connection = await closing.adopt(Connection.connect(connectionOptions), (opened) => opened.close());
+  const connection = await Connection.connect(connectionOptions);
   return new Client({ connection, namespace: stack.temporalNamespace });
 }
 
 /** Throws when the worker ends: without one the runs would wait for ever. */
 export async function failWhenEnded(worker: WorkerProcess): Promise<never> {
   const { code, signal } = await worker.exited;
-  throw new Error(`the worker ended by itself (${signal ?? `code ${code}`}):\n${lastLines(worker)}`);
-}
-
-export function lastLines(worker: WorkerProcess, lines = 20): string {
-  return worker.output().split('\n').slice(-lines).join('\n');
+  const lastLines = worker.output().split('\n').slice(-20).join('\n');
+  throw new Error(`the worker ended by itself (${signal ?? `code ${code}`}):\n${lastLines}`);
 }

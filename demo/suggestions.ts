@@ -2,9 +2,6 @@ import type { ExtractTableRequest } from '../src/contract/extract-table.ts';
 import { PROGRESS_QUERY } from '../src/contract/progress.ts';
 import { workflowId } from './run.ts';
 
-/** Where the command line looks by itself. */
-const DEFAULT_ADDRESSES = ['127.0.0.1:7233', 'localhost:7233'];
-
 const lateFlights: ExtractTableRequest = {
   table: 'flights',
   columns: ['id', 'date', 'origin', 'delay'],
@@ -18,24 +15,32 @@ export interface Suggestion {
 }
 
 /** Commands for a POSIX shell. */
-export function suggestions(cli: string, address: string, taskQueue: string): Suggestion[] {
-  const options = DEFAULT_ADDRESSES.includes(address) ? '' : ` --address ${address}`;
-  const temporal = (command: string, rest: string) =>
-    `${shellWord(cli)} workflow ${command}${options} ${rest}`;
-  const id = workflowId('flights');
+export function suggestions(cli: string, server: Server, taskQueue: string): Suggestion[] {
+  const temporal = (...parts: readonly string[]) => `${shellWord(cli)} workflow ${parts.join(' \\\n  ')}`;
+  const run = [...serverOptions(server), `--workflow-id ${workflowId('flights')}`].join(' ');
+  const start = [...serverOptions(server), `--type extractTable --task-queue ${taskQueue}`].join(' ');
+  const input = shellWord(JSON.stringify(lateFlights));
   return [
     {
       what: 'Extract some rows and columns',
-      command: temporal(
-        'execute',
-        `--type extractTable --task-queue ${taskQueue} --workflow-id demo-late-flights --input ${shellWord(JSON.stringify(lateFlights))}`,
-      ),
+      command: temporal(`start ${start}`, '--workflow-id demo-late-flights', `--input ${input}`),
     },
-    { what: 'Show what a run did', command: temporal('show', `--workflow-id ${id}`) },
-    {
-      what: 'Ask a run how far it is',
-      command: temporal('query', `--workflow-id ${id} --type ${PROGRESS_QUERY}`),
-    },
+    { what: 'Show what a run did', command: temporal(`describe ${run}`) },
+    { what: 'Ask a run how far it is', command: temporal(`query ${run} --type ${PROGRESS_QUERY}`) },
+  ];
+}
+
+interface Server {
+  readonly temporalAddress: string;
+  readonly temporalNamespace: string;
+}
+
+/** Only what the command line does not assume by itself. */
+function serverOptions({ temporalAddress, temporalNamespace }: Server): string[] {
+  const usual = ['127.0.0.1:7233', 'localhost:7233'].includes(temporalAddress);
+  return [
+    ...(usual ? [] : [`--address ${temporalAddress}`]),
+    ...(temporalNamespace === 'default' ? [] : [`--namespace ${temporalNamespace}`]),
   ];
 }
 

@@ -11,16 +11,11 @@ import { withClient } from './with-client.ts';
 export async function showWhatNext({ stack, taskQueue }: Stage, screen: Screen): Promise<void> {
   screen.heading('A query over bronze');
   screen.print(`  psql '${stack.warehouseUrl}'`, '', ...indented(EXAMPLE_QUERY), '');
-  const { titles, rows } = await withClient(stack.warehouseUrl, runExample);
-  screen.print(
-    ...textTable(
-      titles.map((title) => ({ title })),
-      rows,
-    ),
-  );
+  const { columns, rows } = await withClient(stack.warehouseUrl, runExample);
+  screen.print(...textTable(columns, rows));
   screen.heading('Try yourself, in another terminal');
-  for (const { what, command } of suggestions(commandLine(stack), stack.temporalAddress, taskQueue)) {
-    screen.print(screen.paint('dim', `  # ${what}`), `  ${command}`);
+  for (const { what, command } of suggestions(commandLine(stack), stack, taskQueue)) {
+    screen.print(screen.paint('dim', `  # ${what}`), ...indented(command));
   }
   if (stack.temporal?.uiUrl !== undefined) {
     screen.heading('The runs, in the Web UI');

@@ -1,11 +1,11 @@
-import pg from 'pg';
+import { Client } from 'pg';
 
 /** Opens a connection for as long as `use` needs it. */
 export async function withClient<Result>(
   url: string,
-  use: (client: pg.Client) => Promise<Result>,
+  use: (client: Client) => Promise<Result>,
 ): Promise<Result> {
-  const client = new pg.Client({ connectionString: url, application_name: 'datakit-postgres demo' });
+  const client = new Client({ connectionString: url, application_name: 'datakit-postgres demo' });
   // The query under way is told too; without a listener the event would end the process.
   client.on('error', () => {});
   await client.connect();

@@ -1,4 +1,4 @@
-import { devNull } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import type { TemporalServer } from './temporal.ts';
 
 export type TemporalEnvironment = Readonly<Record<string, string>> & {
@@ -11,9 +11,11 @@ export function temporalEnvironment(own: TemporalServer | undefined): TemporalEn
   return own === undefined ? given() : leadingTo(own);
 }
 
-/** Ours wants no key and no certificate, whatever the user's profile says: an empty file takes its place. */
+/** Ours wants no key and no certificate, whatever the user's profile says: an empty profile takes its place. */
+const EMPTY_PROFILE = fileURLToPath(new URL('./temporal-profile.toml', import.meta.url));
+
 function leadingTo({ address, namespace }: TemporalServer): TemporalEnvironment {
-  return { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, TEMPORAL_CONFIG_FILE: devNull };
+  return { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, TEMPORAL_CONFIG_FILE: EMPTY_PROFILE };
 }
 
 function given(): TemporalEnvironment {

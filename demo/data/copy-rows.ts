@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type pg from 'pg';
+import type { Client } from 'pg';
 import { from } from 'pg-copy-streams';
 import { copyLine, type CopyValue } from './copy-text.ts';
 
@@ -16,7 +16,7 @@ const BATCHES_AHEAD = 8;
 
 /** Streams batches into one COPY and returns how many rows the server took. */
 export async function copyBatches(
-  client: pg.Client,
+  client: Client,
   statement: string,
   batches: AsyncIterable<CopyBatch>,
   sent: (rows: number) => void,

@@ -1,17 +1,22 @@
+import { z } from 'zod';
 import { recordTable } from './demo-table.ts';
 import { readVegaFile } from './vega-file.ts';
 
-interface Earthquake {
-  readonly id: string;
-  readonly properties: {
-    readonly mag: number;
-    readonly magType: string;
-    readonly place: string;
-    readonly time: number;
-    readonly updated: number;
-  };
-  readonly geometry: unknown;
-}
+const earthquake = z.object({
+  id: z.string(),
+  properties: z.looseObject({
+    mag: z.number(),
+    magType: z.string(),
+    place: z.string(),
+    time: z.number(),
+    updated: z.number(),
+  }),
+  geometry: z.unknown(),
+});
+
+type Earthquake = z.output<typeof earthquake>;
+
+const feed = z.object({ features: z.array(earthquake) });
 
 const timestamp = (milliseconds: number) => new Date(milliseconds).toISOString();
 
@@ -49,5 +54,5 @@ export const earthquakes = recordTable<Earthquake>(
       },
     ],
   },
-  async () => (JSON.parse(await readVegaFile('earthquakes.json')) as { features: Earthquake[] }).features,
+  async () => feed.parse(JSON.parse(await readVegaFile('earthquakes.json'))).features,
 );

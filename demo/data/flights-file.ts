@@ -3,6 +3,7 @@ import {
   parquetMetadataAsync,
   parquetRead,
   type AsyncBuffer,
+  type DecodedArray,
   type FileMetaData,
 } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
@@ -68,7 +69,7 @@ async function readColumns(
   rowStart: number,
   rows: number,
 ): Promise<FlightColumns> {
-  const columns: Record<string, unknown> = {};
+  const columns: Record<string, DecodedArray> = {};
   await parquetRead({
     file,
     metadata,
@@ -78,8 +79,17 @@ async function readColumns(
     rowEnd: rowStart + rows,
     onChunk: ({ columnName, columnData }) => (columns[columnName] = columnData),
   });
-  const found = columns as unknown as FlightColumns;
-  // This file has one page a column and row group; of several we would have kept the last.
-  if (Object.values(found).every(({ length }) => length === rows)) return found;
-  throw new Error(`the flights from row ${rowStart} are not in one page a column`);
+  return {
+    date: wholeColumn(columns['date'], rows),
+    delay: wholeColumn(columns['delay'], rows),
+    distance: wholeColumn(columns['distance'], rows),
+    origin: wholeColumn(columns['origin'], rows),
+    destination: wholeColumn(columns['destination'], rows),
+  };
+}
+
+/** This file has one page a column and row group; of several we would have kept the last. */
+function wholeColumn<Value>(data: DecodedArray | undefined, rows: number): Value[] {
+  if (Array.isArray(data) && data.length === rows) return data;
+  throw new Error(`expected a column of ${rows} flights in one page, found ${data?.length ?? 'none'}`);
 }

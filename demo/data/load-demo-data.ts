@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Client } from 'pg';
 import { withClient } from '../with-client.ts';
 import { airports } from './airports.ts';
 import { birdstrikes } from './birdstrikes.ts';
@@ -36,7 +36,7 @@ export async function loadDemoData(
 
 /** Replaces one of the small tables. */
 export async function loadRecords(
-  client: pg.Client,
+  client: Client,
   table: RecordTable,
   sent: (rows: number) => void,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Client } from 'pg';
 import { copyBatches } from './copy-rows.ts';
 import { batchesOfMonth, flights, monthsOf } from './flights.ts';
 import { openFlights, type RowGroup } from './flights-file.ts';
@@ -14,7 +14,7 @@ import { inTransaction } from './transaction.ts';
  * @param sent is told the rows so far
  */
 export async function loadFlights(
-  client: pg.Client,
+  client: Client,
   sent: (rows: number) => void,
   groups?: readonly RowGroup[],
 ): Promise<void> {
@@ -29,7 +29,7 @@ export async function loadFlights(
 }
 
 async function loadMonth(
-  client: pg.Client,
+  client: Client,
   groups: readonly RowGroup[],
   month: Month,
   sent: (rows: number) => void,
@@ -43,7 +43,7 @@ async function loadMonth(
   });
 }
 
-async function joinMonths(client: pg.Client, months: readonly Month[]): Promise<void> {
+async function joinMonths(client: Client, months: readonly Month[]): Promise<void> {
   await client.query(`${createTable(flights.name, flights)} PARTITION BY RANGE (date)`);
   for (const month of months) await client.query(attach(month));
   // The months' own keys become parts of this one; nothing is built again.

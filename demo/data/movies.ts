@@ -1,7 +1,10 @@
+import { z } from 'zod';
 import { recordTable, type RecordColumn } from './demo-table.ts';
 import { readVegaFile } from './vega-file.ts';
 
-type Movie = Readonly<Record<string, string | number | null>>;
+const movie = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
+
+type Movie = z.output<typeof movie>;
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
@@ -16,14 +19,14 @@ export function isoDate(text: string): string {
 const column = (name: string, type: string, field: string): RecordColumn<Movie> => ({
   name,
   type,
-  value: (movie) => movie[field] ?? null,
+  value: (row) => row[field] ?? null,
 });
 
 /** The file has titles such as 1776 as numbers. */
-const title = (movie: Movie) => (movie['Title'] == null ? null : String(movie['Title']));
+const title = (row: Movie) => (row['Title'] == null ? null : String(row['Title']));
 
-const releaseDate = (movie: Movie) =>
-  movie['Release Date'] == null ? null : isoDate(String(movie['Release Date']));
+const releaseDate = (row: Movie) =>
+  row['Release Date'] == null ? null : isoDate(String(row['Release Date']));
 
 export const movies = recordTable<Movie>(
   {
@@ -55,5 +58,5 @@ export const movies = recordTable<Movie>(
       column('imdb_votes', 'integer', 'IMDB Votes'),
     ],
   },
-  async () => JSON.parse(await readVegaFile('movies.json')) as Movie[],
+  async () => z.array(movie).parse(JSON.parse(await readVegaFile('movies.json'))),
 );

@@ -1,11 +1,11 @@
-import pg from 'pg';
+import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { TableDefinition } from './demo-table.ts';
 
 const SCHEMA = 'public';
 
 /** `public.flights`, quoted. */
 export function qualified(name: string): string {
-  return `${pg.escapeIdentifier(SCHEMA)}.${pg.escapeIdentifier(name)}`;
+  return `${escapeIdentifier(SCHEMA)}.${escapeIdentifier(name)}`;
 }
 
 /** Views on an earlier load go with it: CASCADE. */
@@ -15,17 +15,17 @@ export function dropTable(name: string): string {
 
 /** Without its key, which is built faster when the rows are in. */
 export function createTable(name: string, { columns }: TableDefinition): string {
-  const lines = columns.map((column) => `  ${pg.escapeIdentifier(column.name)} ${column.type}`);
+  const lines = columns.map((column) => `  ${escapeIdentifier(column.name)} ${column.type}`);
   return `CREATE TABLE ${qualified(name)} (\n${lines.join(',\n')}\n)`;
 }
 
 export function addPrimaryKey(name: string, { primaryKey }: TableDefinition): string {
-  return `ALTER TABLE ${qualified(name)} ADD PRIMARY KEY (${primaryKey.map(pg.escapeIdentifier).join(', ')})`;
+  return `ALTER TABLE ${qualified(name)} ADD PRIMARY KEY (${primaryKey.map(escapeIdentifier).join(', ')})`;
 }
 
 /** One statement a comment. */
 export function addComments({ name, comment, columns }: TableDefinition): string[] {
-  const table = `COMMENT ON TABLE ${qualified(name)} IS ${pg.escapeLiteral(comment)}`;
+  const table = `COMMENT ON TABLE ${qualified(name)} IS ${escapeLiteral(comment)}`;
   const commented = columns.flatMap((column) =>
     column.comment === undefined ? [] : [{ name: column.name, comment: column.comment }],
   );
@@ -33,7 +33,7 @@ export function addComments({ name, comment, columns }: TableDefinition): string
     table,
     ...commented.map(
       (column) =>
-        `COMMENT ON COLUMN ${qualified(name)}.${pg.escapeIdentifier(column.name)} IS ${pg.escapeLiteral(column.comment)}`,
+        `COMMENT ON COLUMN ${qualified(name)}.${escapeIdentifier(column.name)} IS ${escapeLiteral(column.comment)}`,
     ),
   ];
 }
@@ -43,6 +43,6 @@ export function addComments({ name, comment, columns }: TableDefinition): string
  * it asks for a table made in the same transaction.
  */
 export function copyFrozen(name: string, { columns }: TableDefinition): string {
-  const names = columns.map((column) => pg.escapeIdentifier(column.name));
+  const names = columns.map((column) => escapeIdentifier(column.name));
   return `COPY ${qualified(name)} (${names.join(', ')}) FROM STDIN WITH (FORMAT text, FREEZE, ENCODING 'UTF8')`;
 }

@@ -1,7 +1,7 @@
-import type pg from 'pg';
+import type { Client } from 'pg';
 
 /** Commits what `work` did, or rolls it back and throws what it threw. */
-export async function inTransaction(client: pg.Client, work: () => Promise<void>): Promise<void> {
+export async function inTransaction(client: Client, work: () => Promise<void>): Promise<void> {
   await client.query('BEGIN');
   try {
     await work();

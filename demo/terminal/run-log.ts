@@ -1,23 +1,22 @@
-import { phaseOf, type RunView } from '../run-view.ts';
+import type { RunView } from '../run-view.ts';
 import { logLine } from './run-line.ts';
 
-/** How long a run may go on in one phase without a line of its own. */
-const QUIET_MS = 5_000;
+/** How long a run may go on without a line of its own. */
+const QUIET_MS = 2_000;
 
-/** Chooses what is worth a line where nothing can be drawn over: a new phase, and now and then a sign of life. */
+/** Chooses what is worth a line where nothing can be drawn over: an end, and now and then a sign of life. */
 export class RunLog {
-  readonly #told = new Map<string, { readonly phase: string; readonly at: number }>();
+  readonly #last = new Map<string, { readonly ended: boolean; readonly at: number }>();
 
   lines(views: readonly RunView[], now: number): string[] {
-    const due = views.filter((view) => this.#isDue(view, now));
-    for (const view of due) this.#told.set(view.table, { phase: phaseOf(view), at: now });
-    return due.map((view) => logLine(view, now));
+    return views.filter((view) => this.#isDue(view, now)).map((view) => logLine(view, now));
   }
 
-  #isDue(view: RunView, now: number): boolean {
-    const phase = phaseOf(view);
-    const told = this.#told.get(view.table);
-    if (phase === 'waiting') return false;
-    return told?.phase !== phase || (view.ending === undefined && now - told.at >= QUIET_MS);
+  #isDue({ table, ending }: RunView, now: number): boolean {
+    const last = this.#last.get(table) ?? { ended: false, at: now };
+    const ended = ending !== undefined;
+    const due = !last.ended && (ended || now - last.at >= QUIET_MS);
+    this.#last.set(table, due ? { ended, at: now } : last);
+    return due;
   }
 }

@@ -18,6 +18,7 @@ export class Screen {
   readonly interactive: boolean;
   readonly paint: Paint;
   #drawn = 0;
+  #muted = false;
 
   constructor(output: Output, environment: NodeJS.ProcessEnv) {
     this.#output = output;
@@ -27,7 +28,7 @@ export class Screen {
 
   print(...lines: readonly string[]): void {
     this.settle();
-    this.#output.write(lines.map((line) => `${line}\n`).join(''));
+    this.#write(lines.map((line) => `${line}\n`).join(''));
   }
 
   heading(text: string): void {
@@ -40,12 +41,21 @@ export class Screen {
     const width = (this.#output.columns ?? DEFAULT_COLUMNS) - 1;
     // A line that wraps would be two, and the cursor would go up too few.
     const text = lines.map((line) => `${CLEAR_LINE}${line.slice(0, width)}\n`).join('');
-    this.#output.write(cursorUp(this.#drawn) + text);
+    this.#write(cursorUp(this.#drawn) + text);
     this.#drawn = lines.length;
   }
 
   /** What was drawn stays. */
   settle(): void {
     this.#drawn = 0;
+  }
+
+  /** For the end, when what goes on below is of no interest any more. */
+  mute(): void {
+    this.#muted = true;
+  }
+
+  #write(text: string): void {
+    if (!this.#muted) this.#output.write(text);
   }
 }

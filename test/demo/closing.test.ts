@@ -9,13 +9,13 @@ test('what started last stops first, once', async () => {
   expect(stopped).toEqual(['b', 'a']);
 });
 
-test('what is still starting is waited for and stopped', async () => {
+test('what is still starting is waited for and stopped, and not gone on with', async () => {
   const stopped: string[] = [];
   const closing = new Closing();
   const starting = new Promise<string>((resolve) => setTimeout(() => resolve('late'), 20));
   const adopted = closing.adopt(starting, async (name) => stopped.push(name));
-  await closing.close();
-  expect(stopped).toEqual([await adopted]);
+  await Promise.all([expect(adopted).rejects.toThrow('interrupted'), closing.close()]);
+  expect(stopped).toEqual(['late']);
 });
 
 test('what did not start is not stopped, and what does not stop keeps nothing else from it', async () => {

@@ -1,16 +1,16 @@
-import pg from 'pg';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareTable, type Comparison } from '../../demo/equality.ts';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
 
 let server: PostgresServer;
-let source: pg.Client;
-let warehouse: pg.Client;
+let source: Client;
+let warehouse: Client;
 
 beforeAll(async () => {
   server = await startPostgres({ databases: ['source', 'warehouse'] });
-  source = new pg.Client(server.url('source'));
-  warehouse = new pg.Client(server.url('warehouse'));
+  source = new Client(server.url('source'));
+  warehouse = new Client(server.url('warehouse'));
   await Promise.all([source.connect(), warehouse.connect()]);
   await source.query("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'");
   await source.query(

@@ -39,3 +39,11 @@ test('colours can be refused', () => {
   expect(record({ isTTY: true }).screen.paint('green', 'x')).toBe('\u001b[32mx\u001b[39m');
   expect(record({ isTTY: true }, { NO_COLOR: '1' }).screen.paint('green', 'x')).toBe('x');
 });
+
+test('a muted screen stays as it is', () => {
+  const { screen, written } = record({ isTTY: true });
+  screen.mute();
+  screen.draw(['a']);
+  screen.print('b');
+  expect(written).toEqual([]);
+});
