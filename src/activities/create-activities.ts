@@ -1,6 +1,6 @@
 import type { Activities } from '../contract/activities.ts';
 import { commitBronze } from './commit-bronze.ts';
-import { copyChunk } from './copy-chunk.ts';
+import { copyChunks } from './copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { discardStaging } from './discard-staging.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
@@ -12,7 +12,7 @@ type CopyActivities = Omit<Activities, 'holdSnapshot'>;
 export function createActivities(dependencies: Dependencies): CopyActivities {
   return {
     planExtraction: async (request) => planExtraction(dependencies, request),
-    copyChunk: async (request) => copyChunk(dependencies, request),
+    copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),
     discardStaging: async (request) => discardStaging(dependencies, request),
   };

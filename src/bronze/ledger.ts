@@ -1,8 +1,8 @@
-import type { ChunkResult } from '../contract/activities.ts';
+import type { Copied, Span } from '../contract/activities.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
 
-export interface LedgerEntry extends ChunkResult {
+export interface LedgerEntry extends Copied {
   readonly planId: string;
   readonly chunk: number;
   readonly attempt: number;
@@ -10,13 +10,18 @@ export interface LedgerEntry extends ChunkResult {
   readonly snapshotAt: string;
 }
 
-/** What an earlier attempt committed for this chunk, if one did. */
-export async function findChunk(session: Session, planId: string, chunk: number): Promise<ChunkResult | undefined> {
-  const [row] = await session.query<{ rows: string; bytes: string }>(
-    `SELECT rows, bytes FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1 AND chunk = $2`,
-    [planId, chunk],
+/** What earlier attempts committed of these chunks, by chunk. */
+export async function findChunks(
+  session: Session,
+  planId: string,
+  { from, count }: Span,
+): Promise<ReadonlyMap<number, Copied>> {
+  const rows = await session.query<{ chunk: number; rows: string; bytes: string }>(
+    `SELECT chunk, rows, bytes FROM ${BRONZE}.extraction_chunks
+      WHERE plan_id = $1 AND chunk >= $2 AND chunk < $3`,
+    [planId, from, from + count],
   );
-  return row === undefined ? undefined : { rows: Number(row.rows), bytes: Number(row.bytes) };
+  return new Map(rows.map(({ chunk, rows: copied, bytes }) => [chunk, { rows: Number(copied), bytes: Number(bytes) }]));
 }
 
 /**

@@ -39,15 +39,21 @@ export interface HoldSnapshotRequest {
   readonly runId: string;
 }
 
-export interface CopyChunkRequest {
+/** Chunks of a plan that follow one another. */
+export interface Span {
+  readonly from: number;
+  readonly count: number;
+}
+
+export interface CopyChunksRequest extends Span {
   readonly planId: string;
-  readonly chunk: number;
   readonly snapshot?: Snapshot;
 }
 
-/** What the ledger says of a chunk. */
-export interface ChunkResult {
+/** What the ledger says of chunks. */
+export interface Copied {
   readonly rows: number;
+  /** Of COPY data. */
   readonly bytes: number;
 }
 
@@ -71,8 +77,11 @@ export interface Activities {
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /** Exports a snapshot, signals it to the workflow, and holds it until it is cancelled. Fails when it is lost. */
   holdSnapshot(request: HoldSnapshotRequest): Promise<void>;
-  /** Copies one chunk and marks it in the ledger, in one transaction. Finds the mark where it was done already. */
-  copyChunk(request: CopyChunkRequest): Promise<ChunkResult>;
+  /**
+   * Copies chunks, one after the other, each with its mark in the ledger in one transaction of its own.
+   * Those that are marked already are not copied again.
+   */
+  copyChunks(request: CopyChunksRequest): Promise<Copied>;
   /** Makes the run visible to readers of bronze, in one transaction. */
   commitBronze(request: CommitRequest): Promise<CommitResult>;
   /** Drops staging tables and ledgers of a run that is not to be committed, and closes its manifest. */

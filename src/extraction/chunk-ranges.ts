@@ -17,7 +17,7 @@ const MB = 1024 * 1024;
 const SMALLEST_CHUNK = 16 * MB;
 const LARGEST_CHUNK = 256 * MB;
 /** How many chunks each of the parallel copies should get at least, so that all end at about the same time. */
-const CHUNKS_EACH = 4;
+const CHUNKS_EACH = 8;
 
 export interface ChunkSizing {
   readonly totalBlocks: number;

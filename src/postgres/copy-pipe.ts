@@ -1,5 +1,6 @@
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import type { Copied } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { serverFailure } from './server-failure.ts';
 import type { Session } from './session.ts';
@@ -9,11 +10,6 @@ export interface CopyEnds {
   readonly target: { readonly session: Session; readonly label: string; readonly statement: string };
   /** Called for every buffer that passed, with the bytes of all so far. */
   readonly onProgress?: (bytes: number) => void;
-}
-
-export interface Copied {
-  readonly rows: number;
-  readonly bytes: number;
 }
 
 /**

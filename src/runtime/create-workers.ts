@@ -43,12 +43,12 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   return [main, snapshots];
 }
 
-/** A build has the bundle ready beside it; a checkout has the sources. */
+/** A build has the bundle ready; a checkout has the sources. */
 function workflowSource(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
-  const bundle = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
-  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
-  return { workflowsPath: workflowsPath };
+  const codePath = fileURLToPath(workflowBundlePath);
+  return existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
 }
 
+export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 export const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));

@@ -9,7 +9,7 @@ const HEARTBEAT_TIMEOUT = '10 seconds';
 const retry = { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '30 seconds' } as const;
 
 /** Work whose end must be waited for, even when it was cancelled: it may still hold sessions and locks. */
-export const { planExtraction, copyChunk, commitBronze } = proxyActivities<Activities>({
+export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Activities>({
   // the heartbeat watches; this only ends what no heartbeat can
   startToCloseTimeout: '1 day',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,

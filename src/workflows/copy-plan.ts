@@ -1,13 +1,14 @@
 import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
-import type { PlanSummary, Snapshot } from '../contract/activities.ts';
-import { copyChunks, copyOne, numbers } from './copy-chunks.ts';
+import type { PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import { spansOf } from './chunk-spans.ts';
+import { copySpan, copyStretch } from './copy-stretch.ts';
 import { parallelismSignal } from './messages.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
 
-/** A chunk costs three to four events, and a history ends at 51,200: past this, children share the work. */
-const MOST_CHUNKS_HERE = 2_000;
-const CHUNKS_OF_A_CHILD = 1_000;
+/** A span of chunks costs six events, and a history should end before 10,000: past this, children share the work. */
+const MOST_CHUNKS_HERE = 8_000;
+const CHUNKS_OF_A_CHILD = 4_000;
 
 export interface Fanout {
   readonly window: SlidingWindow;
@@ -19,24 +20,25 @@ export interface Fanout {
 /** Copies all chunks of a plan, a bounded number of them at once. */
 export async function copyPlan(fanout: Fanout, plan: PlanSummary, snapshot: Snapshot | undefined): Promise<void> {
   if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, snapshot);
-  return copyThese(fanout, plan, numbers(0, plan.chunks), snapshot);
+  const spans = spansOf(0, plan.chunks, () => fanout.window.width);
+  return copyThese(fanout, plan, spans, snapshot);
 }
 
 export async function copyThese(
   { window, progress }: Fanout,
   plan: PlanSummary,
-  chunks: Iterable<number>,
+  spans: Iterable<Span>,
   snapshot: Snapshot | undefined,
 ): Promise<void> {
-  await window.forEach(chunks, async (chunk) => progress.copied(await copyOne(plan, chunk, snapshot), 1));
+  await window.forEach(spans, async (span) => progress.copied(await copySpan(plan, span, snapshot), span.count));
 }
 
 /** One child after the other: the width is theirs, and the last chunks of one are seconds. */
 async function copyByChildren(fanout: Fanout, plan: PlanSummary, snapshot: Snapshot | undefined): Promise<void> {
   for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
     const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
-    const child = await startChild(copyChunks, {
-      workflowId: `${workflowInfo().workflowId}/chunks-${from}-${to - 1}`,
+    const child = await startChild(copyStretch, {
+      workflowId: `${workflowInfo().workflowId}/${plan.planId}/chunks-${from}-${to - 1}`,
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
       args: [{ plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) }],

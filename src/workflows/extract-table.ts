@@ -132,7 +132,8 @@ async function commit(fanout: Fanout, run: RunIdentity, plan: PlanSummary, share
     if (result.outcome !== 'incomplete') return result;
     // chunks of another moment must not join those of a snapshot that is gone
     if (shared) throw ofKind('StagingLost', `The ledger lacks ${result.missing.length} chunks`);
-    await copyThese(fanout, plan, result.missing, undefined);
+    const spans = result.missing.map((from) => ({ from, count: 1 }));
+    await copyThese(fanout, plan, spans, undefined);
   }
 }
 

@@ -1,3 +1,3 @@
 /** Every function exported here is a workflow that people can start. */
-export { copyChunks } from './copy-chunks.ts';
+export { copyStretch } from './copy-stretch.ts';
 export { extractTable } from './extract-table.ts';

@@ -1,5 +1,5 @@
 import { setCurrentDetails, setHandler } from '@temporalio/workflow';
-import type { ChunkResult } from '../contract/activities.ts';
+import type { Copied } from '../contract/activities.ts';
 import type { Progress } from '../contract/progress.ts';
 import { progressDetails } from './details.ts';
 import { progressQuery } from './messages.ts';
@@ -33,7 +33,7 @@ export class RunProgress {
     setCurrentDetails(progressDetails(this.#now, Date.now()));
   }
 
-  copied({ rows, bytes }: ChunkResult, chunks: number): void {
+  copied({ rows, bytes }: Copied, chunks: number): void {
     this.set({
       rows: this.#now.rows + rows,
       bytes: this.#now.bytes + bytes,

@@ -1,0 +1,122 @@
+import { findChunks, markChunk } from '../bronze/ledger.ts';
+import { readPlan, type StoredPlan } from '../bronze/plans.ts';
+import type { Copied, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { pipeCopy } from '../postgres/copy-pipe.ts';
+import type { Database } from '../postgres/database.ts';
+import { sqlStateOf } from '../postgres/server-failure.ts';
+import type { Session } from '../postgres/session.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import { importSnapshot } from '../postgres/snapshot.ts';
+import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
+import { copyIn, copyOut } from './copy-statements.ts';
+import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
+
+export interface CopyContext {
+  readonly warehouse: Database;
+  readonly sourceNamed: (name: string) => Database;
+  readonly attempt: number;
+  readonly signal: AbortSignal;
+  /** The chunk that is being copied, and the bytes of it that have passed. */
+  readonly onProgress: (progress: { readonly chunk: number; readonly bytes: number }) => void;
+}
+
+/**
+ * Copies chunks of a plan into its staging table: one transaction of the source for all of them,
+ * and one of the warehouse for each, with its mark in the ledger.
+ *
+ * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost when the run must begin again
+ */
+export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<Copied> {
+  const { warehouse, signal } = context;
+  const { stored, done } = await warehouse.transaction(
+    { applicationName: 'datakit-postgres-extractor', mode: 'READ WRITE', signal },
+    async (session) => ({
+      stored: await readPlan(session, request.planId),
+      done: await findChunks(session, request.planId, request),
+    }),
+  );
+  const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
+  const missing = chunks.filter((chunk) => !done.has(chunk));
+  const copied = missing.length === 0 ? [] : await copyMissing(missing, request.snapshot, stored, context);
+  return [...done.values(), ...copied].reduce(
+    (sum, { rows, bytes }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
+    { rows: 0, bytes: 0 },
+  );
+}
+
+async function copyMissing(
+  chunks: readonly number[],
+  snapshot: Snapshot | undefined,
+  stored: StoredPlan,
+  context: CopyContext,
+): Promise<Copied[]> {
+  const { plan, runId } = stored;
+  const source = context.sourceNamed(plan.source);
+  const limits = {
+    applicationName: applicationName(runId),
+    mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+    signal: context.signal,
+    ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
+  } as const;
+  return source.transaction(limits, async (session) => {
+    const snapshotAt = await enterSnapshot(session, snapshot);
+    if (chunks[0] === 0) await requireSamePartitions(session, plan);
+    const copied: Copied[] = [];
+    for (const chunk of chunks) {
+      copied.push(await copyOne({ session, label: source.label, snapshotAt }, chunk, stored, context));
+    }
+    return copied;
+  });
+}
+
+async function enterSnapshot(session: Session, snapshot: Snapshot | undefined): Promise<string> {
+  if (snapshot !== undefined) {
+    await importSnapshot(session, snapshot);
+    return snapshot.takenAt;
+  }
+  const { now } = await session.one<{ now: string }>('SELECT now()::text AS now');
+  return now;
+}
+
+interface Reading {
+  readonly session: Session;
+  readonly label: string;
+  readonly snapshotAt: string;
+}
+
+async function copyOne(
+  { session, label, snapshotAt }: Reading,
+  chunk: number,
+  { planId, runId, plan, staging }: StoredPlan,
+  { warehouse, attempt, signal, onProgress }: CopyContext,
+): Promise<Copied> {
+  const range = rangeOfChunk(plan, chunk);
+  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+  return warehouse.transaction(limits, async (target) => {
+    const copied = await orOutdated(range, async () =>
+      pipeCopy({
+        source: { session, label, statement: copyOut(plan, range) },
+        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging) },
+        onProgress: (bytes) => onProgress({ chunk, bytes }),
+      }),
+    );
+    await requireSameFile(session, range.partition);
+    await markChunk(target, { planId, chunk, attempt, snapshotAt, ...copied });
+    return copied;
+  });
+}
+
+/** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */
+async function orOutdated<T>({ partition }: ChunkRange, copy: () => Promise<T>): Promise<T> {
+  try {
+    return await copy();
+  } catch (error) {
+    const state = sqlStateOf(error);
+    if (state !== '42P01' && state !== '42703') throw error;
+    throw new DatakitError('PlanOutdated', `${formatTableName(partition)} or a column of it was dropped meanwhile`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,38 @@
+import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { readFileNode, readPartitions } from '../postgres/catalog/partitions.ts';
+import type { Session } from '../postgres/session.ts';
+
+/**
+ * The plan was made before the snapshot: a partition that came between them would be missed.
+ * The catalog is read in the snapshot too, so what is there is what the snapshot has.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+export async function requireSamePartitions(session: Session, plan: ExtractionPlan): Promise<void> {
+  const [table] = await session.query<{ oid: number }>(
+    `SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1 AND c.relname = $2`,
+    [plan.table.schema, plan.table.name],
+  );
+  const now = table === undefined ? [] : await readPartitions(session, table);
+  const planned = new Set(plan.partitions.map(({ oid }) => oid));
+  if (now.length === planned.size && now.every(({ oid }) => planned.has(oid))) return;
+  const shown = formatTableName(plan.table);
+  throw new DatakitError('PlanOutdated', `The partitions of ${shown} changed after they were planned`);
+}
+
+/**
+ * A rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) moves rows to other blocks,
+ * or hides them from older snapshots. A COPY holds its lock to the end of the transaction,
+ * so a file that is still the planned one afterwards was it all the time.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+export async function requireSameFile(session: Session, partition: PlannedPartition): Promise<void> {
+  if (partition.fileNode === 0) return;
+  const now = await readFileNode(session, partition);
+  if (now === partition.fileNode) return;
+  throw new DatakitError('PlanOutdated', `${formatTableName(partition)} was rewritten after it was planned`);
+}
