@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { startStack, type LocalStack } from '../local/stack.ts';
@@ -6,16 +5,21 @@ import { startWorkerProcess } from '../local/worker-process.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../src/contract/extract-table.ts';
 import { formatBytes, formatDuration } from '../src/contract/quantities.ts';
 import { makeBenchTable } from './bench-table.ts';
+import { build } from './build.ts';
+import { cpuSeconds, peakMemory } from './process-times.ts';
 import { psqlPipe } from './psql-pipe.ts';
 
-const ROWS = Number(process.env['BENCH_ROWS'] ?? 3_000_000);
+const ROWS = Number(process.env['BENCH_ROWS'] ?? 2_000_000);
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 const TASK_QUEUE = 'bench';
 
 /** The same table by hand and by `extractTable`, in turn, in one run. */
 export async function benchCopy(): Promise<void> {
+  await build();
   const stack = await startStack({ ui: false });
   try {
+    const size = await makeBenchTable(stack.sourceUrl, ROWS);
+    say(`events: ${ROWS.toLocaleString('en-US')} rows, ${formatBytes(size)}`);
     await compare(stack);
   } finally {
     await stack.close();
@@ -23,34 +27,40 @@ export async function benchCopy(): Promise<void> {
 }
 
 async function compare(stack: LocalStack): Promise<void> {
-  const size = await makeBenchTable(stack.sourceUrl, ROWS);
-  say(`events: ${ROWS.toLocaleString('en-US')} rows, ${formatBytes(size)}`);
-  const worker = await startWorkerProcess({ env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE } });
+  const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE };
+  const worker = await startWorkerProcess({ env, entry: process.env['BENCH_WORKER'] ?? 'dist/worker.js' });
   const connection = await Connection.connect({ address: stack.temporalAddress });
   const client = new TemporalClient({ connection });
-
   const byHand: number[] = [];
   const extracted: number[] = [];
   let history = '';
   for (let round = 0; round <= ROUNDS; round += 1) {
     await settle(stack);
-    const hand = await psqlPipe(stack.sourceUrl, stack.warehouseUrl, 'binary');
+    const hand = await measured(stack, worker.pid, async () => psqlPipe(stack.sourceUrl, stack.warehouseUrl, 'binary'));
     await settle(stack);
-    const run = await extract(client, round, { table: 'events', parallelism: 4 });
-    say(`${round === 0 ? 'warm-up ' : `round ${round} `} psql | psql ${formatDuration(hand)}, extractTable ${formatDuration(run.milliseconds)}, ratio ${(run.milliseconds / hand).toFixed(2)}`);
-    history = `${run.events} events for ${run.chunks} chunks (${(run.events / run.chunks).toFixed(1)} each)`;
+    const run = await measured(stack, worker.pid, async () =>
+      extract(client, round, { table: 'events', parallelism: 4 }),
+    );
+    const ratio = (run.milliseconds / hand.milliseconds).toFixed(2);
+    say(round === 0 ? 'warm-up' : `round ${round}: ratio ${ratio}`);
+    say(`  psql | psql  ${formatDuration(hand.milliseconds)} (${hand.cpu})`);
+    say(`  extractTable ${formatDuration(run.milliseconds)} (${run.cpu})`);
+    const { chunks, events } = run.result;
+    history = `${events} events for ${chunks} chunks (${(events / chunks).toFixed(1)} each)`;
     if (round === 0) continue;
-    byHand.push(hand);
+    byHand.push(hand.milliseconds);
     extracted.push(run.milliseconds);
   }
-  say(`\nmedian: psql | psql ${formatDuration(median(byHand))}, extractTable ${formatDuration(median(extracted))}`);
-  say(`ratio of medians: ${(median(extracted) / median(byHand)).toFixed(2)}`);
+  const [hand, ours] = [median(byHand), median(extracted)];
+  say(`\nmedian of ${ROUNDS}: psql | psql ${formatDuration(hand)}, extractTable ${formatDuration(ours)}`);
+  say(`ratio of the medians: ${(ours / hand).toFixed(2)}`);
+  say(`peak memory of the worker: ${formatBytes(await peakMemory(worker.pid))}; history: ${history}`);
+  await worker.stop();
   await connection.close();
-  say(`peak memory of the worker: ${await peakMemory(worker.pid)}; history: ${history}`);
 }
 
 /** What the last copy left to be written must not burden the next. */
-async function settle({ sourceUrl, warehouseUrl }: { sourceUrl: string; warehouseUrl: string }): Promise<void> {
+async function settle({ sourceUrl, warehouseUrl }: Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>): Promise<void> {
   for (const url of [sourceUrl, warehouseUrl]) {
     const client = new Client(url);
     await client.connect();
@@ -59,27 +69,37 @@ async function settle({ sourceUrl, warehouseUrl }: { sourceUrl: string; warehous
   }
 }
 
+interface Measured<T> {
+  readonly result: T;
+  readonly milliseconds: number;
+  readonly cpu: string;
+}
+
+/** Runs the work, and tells whose CPU it took. The two psql processes count to nobody here. */
+async function measured<T>(stack: LocalStack, worker: number, work: () => Promise<T>): Promise<Measured<T>> {
+  const roots = { source: stack.source?.pid, warehouse: stack.warehouse?.pid, worker, temporal: stack.temporal?.pid };
+  const named = Object.entries(roots).flatMap(([name, pid]) => (pid === undefined ? [] : [[name, pid] as const]));
+  const before = await Promise.all(named.map(async ([, pid]) => cpuSeconds(pid)));
+  const began = performance.now();
+  const result = await work();
+  const milliseconds = performance.now() - began;
+  const after = await Promise.all(named.map(async ([, pid]) => cpuSeconds(pid)));
+  const spent = named.map(([name], index) => `${name} ${((after[index] ?? 0) - (before[index] ?? 0)).toFixed(1)} s`);
+  return { result, milliseconds, cpu: `CPU: ${spent.join(', ')}` };
+}
+
 async function extract(
   client: TemporalClient,
   round: number,
   request: ExtractTableRequest,
-): Promise<{ milliseconds: number; chunks: number; events: number }> {
-  const began = performance.now();
-  const handle = await client.workflow.start('extractTable', {
-    taskQueue: TASK_QUEUE,
-    workflowId: `bench-${round}`,
-    args: [request],
-  });
-  const result = (await handle.result()) as ExtractTableResult;
-  const milliseconds = performance.now() - began;
+): Promise<{ chunks: number; events: number }> {
+  const handle = await client.workflow.start<(input: ExtractTableRequest) => Promise<ExtractTableResult>>(
+    'extractTable',
+    { taskQueue: TASK_QUEUE, workflowId: `bench-${round}`, args: [request] },
+  );
+  const { chunks } = await handle.result();
   const { historyLength } = await handle.describe();
-  return { milliseconds, chunks: result.chunks, events: historyLength };
-}
-
-async function peakMemory(pid: number): Promise<string> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kilobytes = /VmHWM:\s+(\d+)/.exec(status)?.[1];
-  return kilobytes === undefined ? 'unknown on this system' : formatBytes(Number(kilobytes) * 1024);
+  return { chunks, events: historyLength };
 }
 
 function median(numbers: readonly number[]): number {

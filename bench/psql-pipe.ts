@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { Client } from 'pg';
+import { benchColumns } from './bench-table.ts';
 
 /** `psql COPY TO | psql COPY FROM`: what one would do by hand. Gives milliseconds. */
 export async function psqlPipe(sourceUrl: string, warehouseUrl: string, format: 'binary' | 'text'): Promise<number> {
@@ -14,9 +15,7 @@ export async function psqlPipe(sourceUrl: string, warehouseUrl: string, format: 
 async function makeTarget(warehouseUrl: string): Promise<void> {
   const client = new Client(warehouseUrl);
   await client.connect();
-  await client.query(`DROP TABLE IF EXISTS by_hand; CREATE TABLE by_hand (
-    id bigint, customer int, kind smallint, amount numeric(12, 2), score float8, open boolean,
-    created_at timestamptz, token text, name text, details jsonb)`);
+  await client.query(`DROP TABLE IF EXISTS by_hand; CREATE TABLE by_hand (${benchColumns})`);
   await client.end();
 }
 

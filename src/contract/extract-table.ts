@@ -8,10 +8,13 @@ export const MAX_PARALLELISM = 64;
 
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
 
+/** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
 /** What a source may be called: it becomes part of the name of an environment variable. */
 export const sourceName = z
   .string()
-  .regex(/^[a-z][a-z0-9_]{0,62}$/, 'expected a source name such as "default" or "shop_eu"');
+  .regex(/^[a-z][a-z0-9_]{0,62}$/, 'expected a source name such as "default" or "shop_eu", in lower case');
 
 /** The input of the workflow `extractTable`. */
 export const extractTableInput = z.strictObject({
@@ -24,10 +27,14 @@ export const extractTableInput = z.strictObject({
     .min(1, 'expected at least one column; leave it out to extract all of them')
     .optional()
     .describe('The columns to extract, in this order; all of them where left out.'),
-  exclude: z.array(identifier).min(1).optional().describe('Columns to leave out.'),
+  exclude: z
+    .array(identifier)
+    .min(1, 'expected at least one column; leave it out to exclude none')
+    .optional()
+    .describe('Columns to leave out.'),
   where: z
     .string()
-    .min(1)
+    .min(1, 'expected an expression; leave it out to extract all rows')
     .optional()
     .describe("Rows to extract, as one SQL expression: \"status = 'open' AND total > 100\"."),
   target: identifier
@@ -40,6 +47,7 @@ export const extractTableInput = z.strictObject({
     .default('snapshot')
     .describe('"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.'),
   statementTimeout: duration
+    .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
 });

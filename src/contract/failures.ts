@@ -28,7 +28,10 @@ export const failurePolicies = {
     advice: 'Set the variable in the environment of the worker, or name a source that it has.',
   },
   UndefinedObject: { retry: 'never', advice: 'Names are exact, upper and lower case included.' },
-  UnsupportedTable: { retry: 'never', advice: 'Extract the columns that can be extracted by naming them in "columns".' },
+  UnsupportedTable: {
+    retry: 'never',
+    advice: 'Name a table, a view or a materialized view, and in "columns" those that can be extracted.',
+  },
   InsufficientPrivilege: { retry: 'never', advice: 'Grant the privilege to the role that the worker connects as.' },
   AuthenticationFailed: {
     retry: 'never',
@@ -107,6 +110,8 @@ const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '3F000': 'UndefinedObject',
   '0A': 'UnsupportedServer',
   '53': 'OutOfMemory',
+  '54': 'UnsupportedTable', // program_limit_exceeded: more columns, or a wider row, than a table can have
+  '54001': 'InvalidStatement', // statement_too_complex
   '53100': 'DiskFull',
   '53300': 'TooManyConnections',
   '53400': 'TooManyConnections',
@@ -119,6 +124,9 @@ const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '57P05': 'ConnectionLost', // idle_session_timeout
   '25P03': 'ConnectionLost', // idle_in_transaction_session_timeout
   '25P04': 'StatementTimeout', // transaction_timeout
+  P0: 'InvalidValue', // raised by a function in SQL that `where`, a view or a policy calls
+  '38': 'InvalidValue', // the same, in another language
+  '39': 'InvalidValue',
   '58': 'DiskFull', // system_error, io_error: the disk most often
 };
 

@@ -20,8 +20,14 @@ export function parseInput<Schema extends z.ZodType>(
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, schema, []));
-  throw new InputError(`The input was refused. ${problems.join('; ')}. An input that works: ${JSON.stringify(example)}`);
+  const more = problems.length > MOST_PROBLEMS ? [`and ${problems.length - MOST_PROBLEMS} more`] : [];
+  const shown = [...problems.slice(0, MOST_PROBLEMS), ...more].join('; ');
+  throw new InputError(`The input was refused. ${shown}. An input that works: ${JSON.stringify(example)}`);
 }
+
+/** A failure is kept in the history, and an input may have megabytes of unknown keys. */
+const MOST_PROBLEMS = 10;
+const LONGEST_KEY = 100;
 
 type Issue = z.core.$ZodIssue;
 
@@ -68,13 +74,20 @@ function objectShape(schema: z.core.$ZodType | undefined): Record<string, z.core
 /** ` (did you mean "columns"?)`, or nothing where no known name is near. */
 export function suggestion(unknown: string, known: readonly string[]): string {
   if (known.length === 0) return '';
-  const nearest = closest(unknown.toLowerCase(), [...known]);
-  const near = distance(unknown.toLowerCase(), nearest) <= Math.max(2, Math.floor(unknown.length / 3));
-  return near ? ` (did you mean "${nearest}"?)` : '';
+  // the case is what people get wrong most often, since SQL folds it
+  const byLowerCase = new Map(known.map((name) => [name.toLowerCase(), name]));
+  const wanted = unknown.slice(0, LONGEST_KEY).toLowerCase();
+  const nearest = closest(wanted, [...byLowerCase.keys()]);
+  const near = distance(wanted, nearest) <= Math.max(2, Math.floor(wanted.length / 3));
+  return near ? ` (did you mean "${byLowerCase.get(nearest)}"?)` : '';
 }
 
 function show(path: readonly PropertyKey[]): string {
-  return path.length === 0 ? 'input' : path.map(String).join('.');
+  return path.length === 0 ? 'input' : path.map((key) => shorten(String(key))).join('.');
+}
+
+function shorten(text: string): string {
+  return text.length > LONGEST_KEY ? `${text.slice(0, LONGEST_KEY)}…` : text;
 }
 
 function lowerFirst(text: string): string {

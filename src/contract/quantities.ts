@@ -2,19 +2,25 @@ import parseBytes from 'bytes';
 import ms, { type StringValue } from 'ms';
 import { z } from 'zod';
 
-/** A span of time as people write it (`"5 minutes"`, `"90s"`); parsed to milliseconds. */
-export const duration = z.string().transform((text, context): number => {
-  const milliseconds = text.trim() === '' ? Number.NaN : ms(text as StringValue);
-  if (Number.isFinite(milliseconds) && milliseconds > 0) return milliseconds;
-  context.addIssue({ code: 'custom', message: 'expected a duration such as "5 minutes", "90s" or "1 hour"' });
+const expectedDuration = 'expected a duration such as "5 minutes", "90s" or "1 hour"';
+
+/** A span of time as people write it (`"5 minutes"`, `"90s"`); parsed to whole milliseconds. A number needs its unit. */
+export const duration = z.string({ error: expectedDuration }).transform((text, context): number => {
+  // `ms` throws at longer texts
+  const withUnit = text.length <= 100 && /[a-z]\s*$/i.test(text);
+  const milliseconds = withUnit ? Math.round(ms(text as StringValue)) : Number.NaN;
+  if (Number.isSafeInteger(milliseconds) && milliseconds > 0) return milliseconds;
+  context.addIssue({ code: 'custom', message: expectedDuration });
   return z.NEVER;
 });
 
+const expectedSize = 'expected a size such as "64MB" or "1 GB"';
+
 /** An amount of data as people write it (`"64MB"`, `"1.5 GB"`), 1 kB being 1,024 bytes as in PostgreSQL; parsed to bytes. */
-export const size = z.string().transform((text, context): number => {
+export const size = z.string({ error: expectedSize }).transform((text, context): number => {
   const amount = /^\s*\d+(\.\d+)?\s*[kmgt]?b\s*$/i.test(text) ? parseBytes.parse(text.trim()) : null;
   if (amount !== null && amount > 0 && Number.isSafeInteger(amount)) return amount;
-  context.addIssue({ code: 'custom', message: 'expected a size such as "64MB" or "1 GB"' });
+  context.addIssue({ code: 'custom', message: expectedSize });
   return z.NEVER;
 });
 
@@ -25,10 +31,11 @@ export function formatBytes(amount: number): string {
 
 /** `840 ms`, `12.3 s`, `4 min 5 s`, `2 h 10 min`, for people. */
 export function formatDuration(milliseconds: number): string {
-  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  const seconds = milliseconds / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const tenths = Math.round(milliseconds / 100);
+  if (Math.round(milliseconds) < 1000) return `${Math.round(milliseconds)} ms`;
+  if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`;
+  const seconds = Math.round(milliseconds / 1000);
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -49,25 +49,28 @@ export function formatTableName({ schema, name }: TableName): string {
   return `${shown(schema)}.${shown(name)}`;
 }
 
+const expectedTable =
+  'expected "orders", "sales.orders" or {"schema": "sales", "table": "orders"}; quote a name that holds a dot or a quote: "\\"odd.schema\\".orders"';
+
 const tableText = z.string().transform((text, context): TableName => {
   const table = parseTableName(text);
-  if (table !== undefined) return table;
-  context.addIssue({
-    code: 'custom',
-    message:
-      'expected "orders", "sales.orders" or {"schema": "sales", "table": "orders"}; quote a name that holds a dot or a quote: "\\"odd.schema\\".orders"',
-  });
-  return z.NEVER;
+  if (table === undefined) {
+    context.addIssue({ code: 'custom', message: expectedTable });
+    return z.NEVER;
+  }
+  for (const part of [table.schema, table.name]) {
+    const message = identifier.safeParse(part).error?.issues[0]?.message;
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  }
+  return table;
 });
 
 const tableObject = z
-  .strictObject({ schema: z.string().default('public'), table: z.string() })
+  .strictObject({ schema: identifier.default('public'), table: identifier })
   .transform(({ schema, table }): TableName => ({ schema, name: table }));
 
 /** A table of the source, in one of the forms that people write. */
-export const tableName = z
-  .union([tableText, tableObject])
-  .pipe(z.object({ schema: identifier, name: identifier }));
+export const tableName = z.union([tableText, tableObject], { error: expectedTable });
 
 /** Bytes of the text in UTF-8, counted without TextEncoder, which the workflow sandbox lacks. */
 export function utf8Length(text: string): number {

@@ -12,6 +12,7 @@ import { hasTidRangeScan, readServer, type ServerFacts } from '../postgres/catal
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
+import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
 
@@ -54,7 +55,7 @@ export async function planTable(
     blocksPerChunk: perChunk,
     partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
     statementTimeout: input.statementTimeout ?? null,
-    warnings: warningsOf(table, server),
+    warnings: warningsOf(table, partitions, server),
   };
 }
 
@@ -74,9 +75,14 @@ async function requireWhere(source: Session, table: Table, where: string): Promi
   try {
     await checkWhere(source, table, where);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${message}`, { cause: error });
+    if (!(error instanceof Error) || !isAboutStatement(sqlStateOf(error))) throw error;
+    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${error.message}`, { cause: error });
   }
+}
+
+/** Syntax, names, types and literals; a lost connection says nothing of the condition, nor does a missing privilege. */
+function isAboutStatement(sqlState: string | undefined): boolean {
+  return sqlState !== undefined && sqlState !== '42501' && /^(42|22|0A|54)/.test(sqlState);
 }
 
 function chosenTarget({ target, table }: ExtractTableInput): string {
@@ -107,9 +113,17 @@ function planPartition(partition: Partition, perChunk: number, server: ServerFac
   return { schema, name, oid, fileNode, blocks, chunks: splits ? chunksOf(blocks, perChunk) : 1 };
 }
 
-function warningsOf(table: Table, server: ServerFacts): string[] {
+/** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */
+function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {
+  const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
+  if (hiding.length > 0) {
+    const named = hiding.length > 3 ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more` : hiding.join(', ');
+    return [
+      `Row-level security is active on ${named} for the role ${server.role}: rows that its policies hide were not extracted.`,
+    ];
+  }
   if (!table.rowSecurityActive) return [];
   return [
-    `Row-level security is active on ${formatTableName(table)} for the role ${server.role}: rows that its policies hide were not extracted.`,
+    `The policies of ${formatTableName(table)} hid nothing from the role ${server.role}: its partitions are read directly, and have none.`,
   ];
 }

@@ -33,6 +33,7 @@ async function parsed(statement: string, text: string, input: string): Promise<P
   try {
     return await parse(statement);
   } catch (error) {
+    if (error instanceof RangeError) throw refuse(input, 'it is nested too deeply', text);
     throw refuse(input, `PostgreSQL's grammar says: ${messageOf(error)}`, text);
   }
 }

@@ -4,8 +4,9 @@ import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/fail
 /**
  * What a server or the way to it answered, by kind and in words.
  *
- * Messages of PostgreSQL pass only where they cannot hold a value of a row: those about
- * data (class 22 and 23) are told by their SQLSTATE and column alone.
+ * Messages of PostgreSQL pass only where they cannot hold a value of a row: those about data
+ * (class 22 and 23) are told by their SQLSTATE and column alone, those that somebody's
+ * function raised (P0, 38 and 39) by their SQLSTATE.
  *
  * @param where whose session it was: `source "default"`, `warehouse`
  */
@@ -34,10 +35,24 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   return kindOfSqlState(sqlState);
 }
 
+const wordings: Readonly<Record<string, string>> = {
+  '22': 'a value does not fit',
+  '23': 'a constraint does not hold',
+  '38': 'a function failed',
+  '39': 'a function failed',
+  P0: 'a function raised an error',
+};
+
+/** A function may RAISE any SQLSTATE with any text. */
+const wasRaised = ({ routine }: DatabaseError): boolean => routine === 'exec_stmt_raise';
+
+/** `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. */
+const COPY_CONTEXT = /^COPY plan_\d+, line \d+, column ([^:"]+)(?::|$)/;
+
 function wording(error: DatabaseError, sqlState: string): string {
-  if (!/^(22|23)/.test(sqlState)) return error.message;
-  const what = sqlState.startsWith('22') ? 'a value does not fit' : 'a constraint does not hold';
-  const column = error.column ?? /, column (.+?)(?::|$)/.exec(error.where ?? '')?.[1];
+  const what = wasRaised(error) ? wordings['P0'] : wordings[sqlState.slice(0, 2)];
+  if (what === undefined) return error.message;
+  const column = error.column ?? COPY_CONTEXT.exec(error.where ?? '')?.[1];
   return column === undefined ? what : `${what}, in column "${column}"`;
 }
 
@@ -50,6 +65,10 @@ function fromConnection(error: unknown, where: string): DatakitError {
   const options = { cause: error };
   if (/timeout exceeded when trying to connect/.test(message)) {
     return new DatakitError('PoolExhausted', `${where}: no session of the pool came free in time`, options);
+  }
+  if (/^SASL: /.test(message)) {
+    // node-postgres found that the URL has no password, or one that is not a text
+    return new DatakitError('AuthenticationFailed', `${where}: the password was not accepted`, options);
   }
   if (unreachable.has(code) || /connection timeout/i.test(message)) {
     return new DatakitError('Unreachable', `${where}: the server cannot be reached (${code || 'timeout'})`, options);

@@ -11,6 +11,8 @@ export interface Partition extends TableName {
   readonly oid: number;
   /** Its file, 0 where it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) gives it another. */
   readonly fileNode: number;
+  /** Whether row-level security of its own decides which rows this role is shown. */
+  readonly rowSecurityActive: boolean;
 }
 
 /**
@@ -32,6 +34,7 @@ export async function readPartitions(session: Session, table: Pick<Table, 'oid'>
         WHERE c.relkind <> 'p'
      )
      SELECT schema, name, oid, has_blocks AS "hasBlocks", coalesce(pg_relation_filenode(oid), 0) AS "fileNode",
+            row_security_active(oid) AS "rowSecurityActive",
             CASE WHEN has_blocks
                  THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks
        FROM leaf ORDER BY schema, name`,

@@ -1,7 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
-import { quoteTable } from '../identifiers.ts';
+import { quoteName, quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 
 /** `pg_class.relkind` of what holds rows to extract. */
@@ -13,6 +13,13 @@ const kinds: Readonly<Record<string, TableKind>> = {
   v: 'view',
   m: 'materialized view',
   f: 'foreign table',
+};
+
+const others: Readonly<Record<string, string>> = {
+  i: 'an index',
+  I: 'an index',
+  S: 'a sequence',
+  c: 'a composite type',
 };
 
 export interface Table extends TableName {
@@ -38,7 +45,7 @@ export async function findTable(session: Session, name: TableName): Promise<Tabl
   if (row === undefined) throw await notFound(session, name);
   const kind = kinds[row.relkind];
   const shown = formatTableName(name);
-  if (kind === undefined) throw new DatakitError('UnsupportedTable', `${shown} is no table (relkind "${row.relkind}")`);
+  if (kind === undefined) throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
   if (!row.usable) {
     throw new DatakitError('InsufficientPrivilege', `The role may not use the schema of ${shown} (USAGE is missing)`);
   }
@@ -62,7 +69,13 @@ async function notFound(session: Session, name: TableName): Promise<DatakitError
   return new DatakitError('UndefinedObject', `There is no table ${formatTableName(name)} in the source${hint}`);
 }
 
-/** Plans the statement on the server without running it, so that what is wrong with `where` is known before anything is made. */
+/**
+ * Lets the server read the condition, so that what is wrong with it is known before anything is made.
+ *
+ * To prepare is to analyse and no more: no function is called, as a planner would call some,
+ * so that what the server says holds names and literals of the condition and no value of a row.
+ */
 export async function checkWhere(session: Session, table: TableName, where: string): Promise<void> {
-  await session.query(`EXPLAIN SELECT FROM ${quoteTable(table)} WHERE (${where})`);
+  const statement = `SELECT FROM ${quoteTable(table)} AS ${quoteName(table.name)} WHERE (${where})`;
+  await session.query(`PREPARE datakit_where AS ${statement}; DEALLOCATE datakit_where`);
 }

@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { extractTableExample, extractTableInput } from '../../src/contract/extract-table.ts';
+import { InputError, parseInput, suggestion } from '../../src/contract/parse-input.ts';
+
+function refusal(input: unknown, schema: z.ZodType = extractTableInput): string {
+  try {
+    parseInput(schema, input, extractTableExample);
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    throw error;
+  }
+  throw new Error('the input was not refused');
+}
+
+describe('what is wrong is named', () => {
+  test.each([
+    [{ table: 'x', column: ['a'] }, 'column: unknown key (did you mean "columns"?)'],
+    [{ table: 'x', chunk_size: '1MB' }, 'chunk_size: unknown key (did you mean "chunkSize"?)'],
+    [{ table: 'x', CHUNKSIZE: '1MB' }, 'CHUNKSIZE: unknown key (did you mean "chunkSize"?)'],
+    [{ tabel: 'x' }, 'tabel: unknown key (did you mean "table"?)'],
+    [{ table: 'x', colour: 'red' }, 'colour: unknown key'],
+    [{ table: { shema: 'a', table: 'b' } }, 'table.shema: unknown key (did you mean "schema"?)'],
+    [{ table: { schema: 5, table: 'b' } }, 'table.schema: invalid input: expected string, received number'],
+    [{ table: { table: '' } }, 'table.table: expected a name'],
+    [{ table: 'x', columns: ['a', 5] }, 'columns.1: invalid input: expected string, received number'],
+    [{ table: 'x', columns: 'a' }, 'columns: invalid input: expected array, received string'],
+    [{ table: 'x', columns: [] }, 'columns: expected at least one column; leave it out to extract all of them'],
+    [{ table: 'x', exclude: [] }, 'exclude: expected at least one column'],
+    [{ table: 'x', chunkSize: 64 }, 'chunkSize: expected a size such as "64MB"'],
+    [{ table: 'x', statementTimeout: 5 }, 'statementTimeout: expected a duration such as "5 minutes"'],
+    [{ table: 'x', statementTimeout: '30 days' }, 'statementTimeout: expected at most "24 days"'],
+    [{ table: 'x', parallelism: '4' }, 'parallelism: invalid input: expected number, received string'],
+    [{ table: 'x', parallelism: 0 }, 'parallelism: too small: expected number to be >=1'],
+    [{ table: 'x', consistency: 'eventual' }, 'consistency: invalid option: expected one of "snapshot"|"none"'],
+    [{ table: 'x', source: 'Shop EU' }, 'source: expected a source name such as "default" or "shop_eu"'],
+    [{ table: 'x', where: '' }, 'where: expected an expression; leave it out to extract all rows'],
+    [{ table: 5 }, 'table: expected "orders", "sales.orders" or'],
+    [{}, 'table: expected "orders", "sales.orders" or'],
+    [undefined, 'input: invalid input: expected object, received undefined'],
+    [[], 'input: invalid input: expected object, received array'],
+  ])('%j', (input, expected) => {
+    expect(refusal(input)).toContain(expected);
+  });
+
+  test('everything at once, not only the first', () => {
+    const message = refusal({ table: 5, chunkSize: '0MB', wehre: 'true' });
+    expect(message).toMatch(/table: .*chunkSize: .*wehre: unknown key \(did you mean "where"\?\)/);
+  });
+
+  test('an unknown key has no suggestion where no key is near', () => {
+    expect(refusal({ table: 'x', webhookUrl: 'y' })).not.toContain('did you mean');
+  });
+
+  test.each(['__proto__', 'constructor', 'toString'])('%s is an unknown key like any other', (key) => {
+    const input: unknown = JSON.parse(`{"table": "x", "${key}": {"polluted": true}}`);
+    expect(refusal(input)).toContain(`${key}: unknown key`);
+  });
+
+  test('a key in an object within an object, optional or with a default', () => {
+    const inner = z.strictObject({ interval: z.string() });
+    const schema = z.strictObject({ retry: inner.optional(), pause: inner.default({ interval: 'x' }) });
+    expect(refusal({ retry: { intervall: 'x' } }, schema)).toContain('retry.intervall: unknown key (did you mean "interval"?)');
+    expect(refusal({ pause: { intervall: 'x' } }, schema)).toContain('pause.intervall: unknown key (did you mean "interval"?)');
+  });
+});
+
+test('an input that works is shown, and does work', () => {
+  expect(refusal({})).toContain('An input that works: {"table":"sales.orders","parallelism":4}');
+  expect(() => parseInput(extractTableInput, extractTableExample, extractTableExample)).not.toThrow();
+});
+
+test('the values of the input are not repeated, since a secret may have been put in the wrong place', () => {
+  const secret = 'postgresql://me:hunter2@host/db';
+  for (const key of ['source', 'parallelism', 'chunkSize', 'statementTimeout', 'consistency', 'columns', 'password']) {
+    expect(refusal({ table: 'x', [key]: secret })).not.toContain('hunter2');
+  }
+});
+
+test('the message stays short, however much is wrong', () => {
+  const keys = Array.from({ length: 5000 }, (_, index) => [`unknown${index}`, 1]);
+  expect(refusal({ table: 'x', ...Object.fromEntries(keys) })).toContain('and 4990 more');
+  expect(refusal({ table: 'x', ['k'.repeat(1_000_000)]: 1 }).length).toBeLessThan(1000);
+});
+
+test('the smallest input has its defaults', () => {
+  expect(parseInput(extractTableInput, { table: 'orders' }, extractTableExample)).toEqual({
+    table: { schema: 'public', name: 'orders' },
+    source: 'default',
+    parallelism: 4,
+    consistency: 'snapshot',
+  });
+});
+
+describe('suggestion', () => {
+  test('finds a name that differs in case alone, as SQL folds it', () => {
+    expect(suggestion('customerid', ['CUSTOMERID', 'customer'])).toBe(' (did you mean "CUSTOMERID"?)');
+  });
+
+  test('is silent where nothing is known or near', () => {
+    expect(suggestion('total', [])).toBe('');
+    expect(suggestion('total', ['shipped_at'])).toBe('');
+  });
+});

@@ -1,0 +1,18 @@
+/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const characters = [...'abcXYZ019_ ."\'\\`$%?;:-/*()[]{}|\n\té表🙂'];
+
+/** A name that PostgreSQL could hold, rich in what needs quoting. */
+export function randomName(random: () => number): string {
+  const length = 1 + Math.floor(random() * 12);
+  return Array.from({ length }, () => characters[Math.floor(random() * characters.length)]).join('');
+}
