@@ -67,9 +67,12 @@ function mapArray(array: SourceType, name: string, types: SourceTypes, warehouse
 /** `regclass` and its kin are OIDs that name something in the source only: kept, they would name another thing. */
 const namesAnObject = (type: SourceType): boolean => type.schema === 'pg_catalog' && /^reg[a-z]+$/.test(type.name);
 
+/** Types that a server does not read back as it sends them: of an empty `tsquery` it says "malformed tsquery". */
+const textOnly: ReadonlySet<string> = new Set(['tsquery']);
+
 function mapBuiltIn(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {
   if (namesAnObject(type) || !type.hasBinaryFormat || !warehouse.builtIn.has(type.name)) return asText('');
-  return { type: name, decision: 'kept', read: 'as is', binary: true };
+  return { type: name, decision: 'kept', read: 'as is', binary: !textOnly.has(type.name) };
 }
 
 function mapExtensionType(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {

@@ -1,7 +1,8 @@
 import { pipeline } from 'node:stream/promises';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
 import type { Copied } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { CopyOut } from './copy-out.ts';
 import { serverFailure } from './server-failure.ts';
 import type { Session } from './session.ts';
 
@@ -29,7 +30,7 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
       yield chunk;
     }
   }
-  return source.session.copy(copyTo(source.statement), async (reading) =>
+  return source.session.copy(new CopyOut(source.statement), async (reading) =>
     target.session.copy(copyFrom(target.statement), async (writing) => {
       const failure = firstFailure([reading, source.label], [writing, target.label]);
       try {

@@ -13,6 +13,8 @@ const valueSettings = {
   bytea_output: 'hex',
   lc_monetary: 'C',
   xmloption: 'content',
+  array_nulls: 'on',
+  quote_all_identifiers: 'off',
   standard_conforming_strings: 'on',
 } as const;
 

@@ -3,14 +3,37 @@ import { Client as TemporalClient, Connection, type WorkflowHandleWithFirstExecu
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
+import type { Configuration } from '../../src/config/environment.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
 import type * as workflows from '../../src/workflows/index.ts';
+import { administer } from './administer.ts';
+import { waitUntil } from './wait-until.ts';
 
 Runtime.install({ logger: new DefaultLogger(process.env['DATAKIT_TEST_LOG'] === undefined ? 'ERROR' : 'DEBUG') });
 
-type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
+export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
+
+/** The URLs of a superuser of each. */
+export interface Servers {
+  readonly source: string;
+  readonly warehouse: string;
+}
+
+export interface LabOptions {
+  readonly workers?: 'in process' | 'none';
+  /** Those that all tests share, where left out. */
+  readonly servers?: Servers;
+}
+
+export interface WorkersInProcess {
+  /** Other URLs than those of the lab. */
+  readonly source?: string;
+  readonly warehouse?: string;
+  /** One of the two workers of a process; both where left out. */
+  readonly only?: 'copies' | 'snapshots';
+}
 
 /** A source, a warehouse and a task queue of its own, with workers on it, for one test file. */
 export class Lab implements AsyncDisposable {
@@ -25,24 +48,28 @@ export class Lab implements AsyncDisposable {
   readonly #closers: (() => Promise<void>)[] = [];
   #runs = 0;
 
-  private constructor(name: string, temporal: TemporalClient) {
+  readonly #admin: Servers;
+
+  private constructor(name: string, temporal: TemporalClient, admin: Servers) {
     this.name = name;
     this.temporal = temporal;
-    this.source = new Client(withDatabase(inject('sourceAdmin'), `source_${name}`));
-    this.warehouse = new Client(withDatabase(inject('warehouseAdmin'), `warehouse_${name}`));
-    this.sourceUrl = withDatabase(inject('sourceAdmin'), `source_${name}`, 'extractor');
-    this.warehouseUrl = withDatabase(inject('warehouseAdmin'), `warehouse_${name}`, 'loader');
+    this.#admin = admin;
+    this.source = new Client(withDatabase(admin.source, `source_${name}`));
+    this.warehouse = new Client(withDatabase(admin.warehouse, `warehouse_${name}`));
+    this.sourceUrl = withDatabase(admin.source, `source_${name}`, 'extractor');
+    this.warehouseUrl = withDatabase(admin.warehouse, `warehouse_${name}`, 'loader');
   }
 
-  static async open(options: { workers?: 'in process' | 'none' } = {}): Promise<Lab> {
+  static async open(options: LabOptions = {}): Promise<Lab> {
     const name = randomBytes(6).toString('hex');
-    await administer(inject('sourceAdmin'), [`CREATE DATABASE source_${name}`]);
-    await administer(inject('warehouseAdmin'), [
+    const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
+    await administer(admin.source, [`CREATE DATABASE source_${name}`]);
+    await administer(admin.warehouse, [
       `CREATE DATABASE warehouse_${name}`,
       `GRANT CREATE ON DATABASE warehouse_${name} TO loader`,
     ]);
     const connection = await Connection.connect({ address: inject('temporalAddress') });
-    const lab = new Lab(name, new TemporalClient({ connection }));
+    const lab = new Lab(name, new TemporalClient({ connection }), admin);
     lab.#closers.push(async () => connection.close());
     await Promise.all([lab.source.connect(), lab.warehouse.connect()]);
     for (const client of [lab.source, lab.warehouse]) {
@@ -57,10 +84,9 @@ export class Lab implements AsyncDisposable {
     return `lab-${this.name}`;
   }
 
-  /** Starts the two workers of a process, in this one, and gives what stops them. */
-  async startWorkers(urls: { source?: string; warehouse?: string } = {}): Promise<() => Promise<void>> {
-    const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
-    const configuration = {
+  /** What a worker of this lab is told by its environment. */
+  configuration(urls: { source?: string; warehouse?: string } = {}): Configuration {
+    return {
       warehouseUrl: urls.warehouse ?? this.warehouseUrl,
       sourceUrls: new Map([
         ['default', urls.source ?? this.sourceUrl],
@@ -69,14 +95,33 @@ export class Lab implements AsyncDisposable {
       taskQueue: this.taskQueue,
       maxConcurrentActivities: 10,
     };
+  }
+
+  /** The same for a worker in a process of its own. */
+  get workerEnvironment(): Record<string, string> {
+    return {
+      SOURCE_DATABASE_URL: this.sourceUrl,
+      WAREHOUSE_DATABASE_URL: this.warehouseUrl,
+      DATAKIT_TASK_QUEUE: this.taskQueue,
+      TEMPORAL_ADDRESS: inject('temporalAddress'),
+    };
+  }
+
+  /** Starts the two workers of a process, in this one, and gives what stops them. */
+  async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
+    const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
+    const configuration = this.configuration(urls);
     const databases = connectDatabases(configuration);
-    const workers = await createWorkers({
+    const [copies, snapshots] = await createWorkers({
       ...configuration,
       connection,
       namespace: 'default',
       dependencies: databases,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
+    const workers = [copies, snapshots].filter(
+      (worker, index) => worker !== undefined && (only === undefined || (only === 'copies') === (index === 0)),
+    ) as Worker[];
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
     const stop = () => (stopped ??= stopWorkers(workers, running, databases, connection));
@@ -98,17 +143,31 @@ export class Lab implements AsyncDisposable {
     return (await this.start(request)).result();
   }
 
-  /** What staging tables, plans and sessions of runs are there; nothing, when nothing runs. */
+  /** Another session, of the superuser or of a role, closed with the lab. */
+  async connect(side: 'source' | 'warehouse', role?: 'extractor' | 'loader'): Promise<Client> {
+    const client = new Client(withDatabase(this.#admin[side], `${side}_${this.name}`, role));
+    client.on('error', () => undefined);
+    await client.connect();
+    this.#closers.unshift(async () => client.end());
+    return client;
+  }
+
+  /** What staging tables, plans, orphaned data and sessions of runs are there; nothing, when nothing runs. */
   async leftovers(): Promise<string[]> {
     const staged = await this.warehouse.query<{ name: string }>(
-      `SELECT relname AS name FROM pg_class WHERE relnamespace = to_regnamespace('bronze_staging') AND relkind = 'r'
+      `SELECT oid::regclass::text AS name FROM pg_class
+        WHERE relkind = 'r' AND NOT relispartition
+          AND relnamespace IN (to_regnamespace('bronze_staging'), to_regnamespace('bronze_data'))
        UNION ALL SELECT 'plan ' || plan_id FROM bronze.extraction_plans`,
     );
-    const sessions = await this.source.query<{ name: string }>(
-      `SELECT format('session %s: %s', pid, query) AS name FROM pg_stat_activity
-        WHERE datname = current_database() AND usename = 'extractor' AND state <> 'idle'`,
-    );
-    return [...staged.rows, ...sessions.rows].map(({ name }) => name);
+    const sessions = await Promise.all([this.source, this.warehouse].map(busySessions));
+    return [...staged.rows.map(({ name }) => name), ...sessions.flat()];
+  }
+
+  /** What is still there when all that was to go has had the time to go. */
+  async leftoversAtLast(within = 5_000): Promise<string[]> {
+    await waitUntil(async () => (await this.leftovers()).length === 0, within).catch(() => undefined);
+    return this.leftovers();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,8 +176,8 @@ export class Lab implements AsyncDisposable {
 
   async close(): Promise<void> {
     for (const close of this.#closers) await close();
-    await administer(inject('sourceAdmin'), [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
-    await administer(inject('warehouseAdmin'), [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
+    await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
+    await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
   }
 }
 
@@ -134,6 +193,14 @@ async function stopWorkers(
   await connection.close();
 }
 
+async function busySessions(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT format('session %s of %s, %s: %s', pid, usename, state, query) AS name FROM pg_stat_activity
+      WHERE datname = current_database() AND usename IN ('extractor', 'loader') AND state <> 'idle'`,
+  );
+  return rows.map(({ name }) => name);
+}
+
 export function withDatabase(admin: string, database: string, role?: 'extractor' | 'loader'): string {
   const url = new URL(admin);
   url.pathname = `/${database}`;
@@ -142,14 +209,4 @@ export function withDatabase(admin: string, database: string, role?: 'extractor'
     url.password = `${role}-secret`;
   }
   return url.href;
-}
-
-async function administer(url: string, statements: readonly string[]): Promise<void> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }

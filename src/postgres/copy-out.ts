@@ -1,0 +1,152 @@
+import { Readable } from 'node:stream';
+import type { Connection, Submittable } from 'pg';
+import { DatakitError } from '../contract/failures.ts';
+
+/** The messages of the protocol that a COPY TO STDOUT can meet, by their first byte. */
+const COPY_DATA = 0x64; // 'd'
+const COPY_DONE = 0x63; // 'c'
+const COPY_OUT_RESPONSE = 0x48; // 'H'
+const NOTICE = 0x4e; // 'N'
+const PARAMETER_STATUS = 0x53; // 'S'
+const NOTIFICATION = 0x41; // 'A'
+/** Type and length. */
+const HEADER = 5;
+
+/** About what is on its way between the two servers for one chunk, whatever its size. */
+const BUFFERED = 256 * 1024;
+
+/**
+ * `COPY … TO STDOUT` as a stream of its data.
+ *
+ * A server sends a message for every row. Taking each out of its envelope by a buffer of its own,
+ * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
+ * squeezed out of each buffer as it came from the socket, in place, and nothing is allocated.
+ *
+ * For the length of the COPY it listens to the socket in the place of the driver, and gives it
+ * back with the first message that is not part of it.
+ * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
+ */
+export class CopyOut extends Readable implements Submittable {
+  readonly #statement: string;
+  #socket: NodeJS.Socket | undefined;
+  #driver: ((chunk: Buffer) => void) | undefined;
+  /** Of the message that the last buffer ended in: bytes of data to pass on, or of something else to pass over. */
+  #data = 0;
+  #skip = 0;
+  /** A header that a buffer ended in the middle of. */
+  #split: Buffer | undefined;
+  #rowCount = 0;
+
+  constructor(statement: string) {
+    super({ highWaterMark: BUFFERED });
+    this.#statement = statement;
+  }
+
+  /** What the server says it sent; known when the stream has ended and the server is ready again. */
+  get rowCount(): number {
+    return this.#rowCount;
+  }
+
+  submit(connection: Connection): void {
+    const { stream } = connection;
+    const [driver] = stream.listeners('data');
+    if (driver === undefined) throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
+    this.#socket = stream;
+    this.#driver = driver as (chunk: Buffer) => void;
+    stream.off('data', this.#driver);
+    stream.on('data', this.#onData);
+    connection.query(this.#statement);
+  }
+
+  override _read(): void {
+    this.#socket?.resume();
+  }
+
+  /** The server does not know yet that nobody reads: what it still sends is passed over, until it has ended. */
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#socket?.resume();
+    callback(error);
+  }
+
+  handleError(error: Error): void {
+    this.#giveBack();
+    this.destroy(error);
+  }
+
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.#rowCount = Number(/^COPY (\d+)/.exec(text)?.[1] ?? 0);
+  }
+
+  handleReadyForQuery(): void {
+    this.push(null);
+  }
+
+  readonly #onData = (received: Buffer): void => {
+    const chunk = this.#split === undefined ? received : Buffer.concat([this.#split, received]);
+    this.#split = undefined;
+    const { data, rest } = this.#squeeze(chunk);
+    if (data > 0 && !this.destroyed && !this.push(chunk.subarray(0, data))) this.#socket?.pause();
+    if (rest !== undefined) this.#handOver(rest);
+  };
+
+  /** Moves the data of a buffer to its beginning. What is left over belongs to the driver. */
+  #squeeze(chunk: Buffer): { data: number; rest?: Buffer } {
+    let write = 0;
+    let read = 0;
+    while (read < chunk.length) {
+      if (this.#data > 0) {
+        const length = Math.min(this.#data, chunk.length - read);
+        if (write !== read) chunk.copyWithin(write, read, read + length);
+        write += length;
+        read += length;
+        this.#data -= length;
+      } else if (this.#skip > 0) {
+        const length = Math.min(this.#skip, chunk.length - read);
+        read += length;
+        this.#skip -= length;
+      } else if (chunk.length - read < HEADER) {
+        this.#split = Buffer.from(chunk.subarray(read));
+        break;
+      } else if (this.#enter(chunk[read], chunk.readUInt32BE(read + 1) - 4)) {
+        read += HEADER;
+      } else {
+        return { data: write, rest: chunk.subarray(read) };
+      }
+    }
+    return { data: write };
+  }
+
+  /** Begins a message; false where it ends the COPY. */
+  #enter(type: number | undefined, length: number): boolean {
+    switch (type) {
+      case COPY_DATA:
+        this.#data = length;
+        return true;
+      case COPY_OUT_RESPONSE:
+      case COPY_DONE:
+      case NOTICE:
+      case PARAMETER_STATUS:
+      case NOTIFICATION:
+        this.#skip = length;
+        return true;
+      default:
+        return false; // CommandComplete, or an ErrorResponse
+    }
+  }
+
+  #handOver(rest: Buffer): void {
+    const driver = this.#driver;
+    this.#giveBack();
+    driver?.(rest);
+  }
+
+  /** The stream may have paused the socket; the driver must hear what comes next. */
+  #giveBack(): void {
+    if (this.#socket === undefined || this.#driver === undefined) return;
+    this.#socket.off('data', this.#onData);
+    this.#socket.on('data', this.#driver);
+    this.#socket.resume();
+    this.#socket = undefined;
+    this.#driver = undefined;
+  }
+}

@@ -1,0 +1,55 @@
+import type { Client } from 'pg';
+import type { Lab } from './lab.ts';
+import { waitUntil } from './wait-until.ts';
+
+const LOCK = 4242;
+
+/**
+ * A place in the middle of a COPY where the source stops until it is let on.
+ *
+ * A condition that calls `gate` waits at one row for an advisory lock that a session of the test holds:
+ * the server is at work, sent some of the rows, and can be cancelled, killed and restarted there.
+ */
+export class Gate {
+  readonly #keeper: Client;
+  readonly #lab: Lab;
+
+  private constructor(keeper: Client, lab: Lab) {
+    this.#keeper = keeper;
+    this.#lab = lab;
+  }
+
+  static async closed(lab: Lab): Promise<Gate> {
+    const keeper = await lab.connect('source');
+    await keeper.query(`CREATE OR REPLACE FUNCTION gate(here boolean) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+      BEGIN
+        IF here THEN
+          PERFORM pg_advisory_lock_shared(${LOCK});
+          PERFORM pg_advisory_unlock_shared(${LOCK});
+        END IF;
+        RETURN true;
+      END $$`);
+    await keeper.query(`SELECT pg_advisory_lock(${LOCK})`);
+    return new Gate(keeper, lab);
+  }
+
+  /** Waits until a number of COPYs stand at the gate, and gives their sessions. */
+  async reached(copies = 1): Promise<number[]> {
+    let waiting: number[] = [];
+    await waitUntil(async () => (waiting = await this.#waiting()).length >= copies);
+    return waiting;
+  }
+
+  async open(): Promise<void> {
+    await this.#keeper.query(`SELECT pg_advisory_unlock_all()`);
+  }
+
+  async #waiting(): Promise<number[]> {
+    const { rows } = await this.#lab.source.query<{ pid: number }>(
+      `SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
+        WHERE a.datname = current_database() AND a.query LIKE 'COPY%'
+          AND l.locktype = 'advisory' AND l.objid = ${LOCK} AND NOT l.granted`,
+    );
+    return rows.map(({ pid }) => pid);
+  }
+}

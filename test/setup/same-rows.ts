@@ -1,0 +1,71 @@
+import { type Client, escapeIdentifier } from 'pg';
+import { expect } from 'vitest';
+import { parseTableName } from '../../src/contract/table-name.ts';
+
+/** The text of a value must not depend on how the session, the role or the server is set. */
+const SAME_TEXT = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
+  SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'`;
+
+export interface SameRowsOptions {
+  /** The columns to compare; all of the source table where left out. */
+  readonly columns?: readonly string[];
+  /** The rows of the source that are to be in bronze; all where left out. */
+  readonly where?: string;
+  /** What the source is to be asked for a column whose type is another in bronze. */
+  readonly as?: Readonly<Record<string, string>>;
+}
+
+/** By column, then of whole rows, then how many: equal only where every value is there as often on both sides. */
+export type Digests = Readonly<Record<string, string>>;
+
+/** Expects every row of a source table in a bronze table and no other, each value the same, in whatever order. */
+export async function expectSameRows(
+  { source, warehouse }: { readonly source: Client; readonly warehouse: Client },
+  table: string,
+  target: string,
+  { columns, where = 'true', as = {} }: SameRowsOptions = {},
+): Promise<void> {
+  const names = columns ?? (await columnsOf(source, table));
+  const [read, written] = await Promise.all([
+    digests(source, table, names, { where, as }),
+    digests(warehouse, target, names, { where: 'true', as: {} }),
+  ]);
+  expect(written, `${target} by column`).toEqual(read);
+}
+
+/** What a table holds, as one short text a column. */
+export async function digests(
+  client: Client,
+  table: string,
+  columns: readonly string[],
+  { where, as }: Required<Omit<SameRowsOptions, 'columns'>>,
+): Promise<Digests> {
+  const texts = columns.map((name) => `format('%L', ${as[name] ?? escapeIdentifier(name)})`);
+  const values = [...texts, `concat_ws(',', ${["''", ...texts].join(', ')})`]
+    .map((text, index) => `md5(${text}) AS v${index}`)
+    .join(', ');
+  const answers = [...columns, 'whole rows'].map(
+    (name, index) => `md5(string_agg(v${index}, ',' ORDER BY v${index})) AS ${escapeIdentifier(name)}`,
+  );
+  await client.query(SAME_TEXT);
+  const { rows } = await client.query<Digests>(
+    `SELECT ${answers.join(', ')}, count(*) AS "number of rows"
+       FROM (SELECT ${values} FROM ${quoted(table)} WHERE ${where}) AS digested`,
+  );
+  return rows[0] ?? {};
+}
+
+async function columnsOf(client: Client, table: string): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT attname AS name FROM pg_attribute
+      WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
+    [quoted(table)],
+  );
+  return rows.map(({ name }) => name);
+}
+
+function quoted(text: string): string {
+  const name = parseTableName(text);
+  if (name === undefined) throw new Error(`not the name of a table: ${text}`);
+  return `${escapeIdentifier(name.schema)}.${escapeIdentifier(name.name)}`;
+}

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createActivities } from '../../src/activities/create-activities.ts';
+import type { Activities, CommitResult, Copied, PlanSummary } from '../../src/contract/activities.ts';
+import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
+import type { Lab } from './lab.ts';
+
+/** A run by hand, a step at a time, so that a test decides what happens between them. */
+export class Steps implements AsyncDisposable {
+  readonly runId = randomUUID();
+  readonly #databases: ConnectedDatabases;
+  readonly #activities: Omit<Activities, 'holdSnapshot'>;
+
+  constructor(lab: Lab, urls: { source?: string; warehouse?: string } = {}) {
+    this.#databases = connectDatabases(lab.configuration(urls));
+    this.#activities = createActivities(this.#databases);
+  }
+
+  async plan(request: ExtractTableRequest): Promise<PlanSummary> {
+    const input = extractTableInput.parse(request);
+    return this.#run(this.#activities.planExtraction, { runId: this.runId, workflowId: 'by hand', input });
+  }
+
+  async copy({ planId }: PlanSummary, from: number, count = 1): Promise<Copied> {
+    return this.#run(this.#activities.copyChunks, { planId, from, count });
+  }
+
+  async commit({ planId }: PlanSummary): Promise<CommitResult> {
+    return this.#run(this.#activities.commitBronze, { planId, runId: this.runId });
+  }
+
+  async discard(): Promise<void> {
+    const outcome = { status: 'failed', message: 'by hand' } as const;
+    return this.#run(this.#activities.discardStaging, { runId: this.runId, workflowId: 'by hand', outcome });
+  }
+
+  /** Plans and copies: all but the commit. */
+  async load(request: ExtractTableRequest): Promise<PlanSummary> {
+    const plan = await this.plan(request);
+    await this.copy(plan, 0, plan.chunks);
+    return plan;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#databases.close();
+  }
+
+  /** An environment each: they run at once, as on workers. */
+  async #run<Request, Result>(activity: (request: Request) => Promise<Result>, request: Request): Promise<Result> {
+    return new MockActivityEnvironment().run(activity, request);
+  }
+}
