@@ -41,7 +41,7 @@ export async function digests(
   { where, as }: Required<Omit<SameRowsOptions, 'columns'>>,
 ): Promise<Digests> {
   const texts = columns.map((name) => `format('%L', ${as[name] ?? escapeIdentifier(name)})`);
-  const values = [...texts, `concat_ws(',', ${["''", ...texts].join(', ')})`]
+  const values = [...texts, `ROW(${texts.join(', ')})::text`]
     .map((text, index) => `md5(${text}) AS v${index}`)
     .join(', ');
   const answers = [...columns, 'whole rows'].map(
