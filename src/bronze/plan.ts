@@ -19,10 +19,35 @@ export interface ExtractionPlan {
   /** Milliseconds. */
   readonly statementTimeout: number | null;
   readonly warnings: readonly string[];
+  /** Present where every column is to be verified by its checksum. */
+  readonly hash?: DigestHash;
+  /** Present where row-level security must not hide a row: the server then refuses to filter. */
+  readonly requireAllRows?: true;
+  /** Present where the content of large objects is to be had. */
+  readonly largeObjects?: LargeObjectPlan;
 }
+
+export interface LargeObjectPlan {
+  /** Columns with their OIDs. */
+  readonly columns: readonly string[];
+  /** Larger objects go in parts of so many bytes to the companion table. */
+  readonly partSize: number;
+  readonly missing: 'null' | 'refuse';
+  /** The companion table in the schema bronze. */
+  readonly target: string;
+}
+
+/** How the text of a value becomes a number on both servers. */
+export type DigestHash = 'hashtext' | 'md5';
 
 export interface PlannedColumn extends TypeMapping {
   readonly name: string;
+  /** The column of the source that it comes from, where it is not the one of its own name. */
+  readonly from?: string;
+  /** Where it is the content of a large object: the most bytes that the column takes of one. */
+  readonly limit?: number;
+  /** SQL by which the warehouse computes it while rows arrive; then the source sends nothing for it. */
+  readonly generated?: string;
   /** As the source calls it. */
   readonly sourceType: string;
 }
@@ -37,3 +62,6 @@ export interface PlannedPartition extends TableName {
 
 export const chunkCount = ({ partitions }: Pick<ExtractionPlan, 'partitions'>): number =>
   partitions.reduce((sum, { chunks }) => sum + chunks, 0);
+
+/** Whether the source sends the column; others are made from it where they land. */
+export const isSent = ({ generated }: PlannedColumn): boolean => generated === undefined;

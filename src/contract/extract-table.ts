@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { duration, size } from './quantities.ts';
 import { identifier, tableName } from './table-name.ts';
+import { valueInputs } from './value-inputs.ts';
 
 /** Chunks copied at once where the input does not say: the source is someone's live database. */
 export const DEFAULT_PARALLELISM = 4;
@@ -50,6 +51,7 @@ export const extractTableInput = z.strictObject({
     .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
+  ...valueInputs,
 });
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;

@@ -1,6 +1,7 @@
 import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../bronze/plan.ts';
+import { chooseHash } from '../bronze/digests.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
-import { mapColumn } from '../bronze/type-mapping.ts';
+import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
@@ -15,6 +16,8 @@ import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import { deriveColumns } from './derived-columns.ts';
+import { requireAllRows, requireRoom } from './row-checks.ts';
 
 /**
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
@@ -35,8 +38,11 @@ export async function planTable(
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
   await requireTarget(warehouse, target, { source: input.source, table: input.table });
-  const planned = await planColumns(source, warehouse, table, columns);
+  const types = await readTypes(source, table);
+  const planned = [...(await planColumns(warehouse, columns, types, server)), ...deriveColumns(columns, types, input)];
+  requireRoom(planned, input.table);
   const partitions = await readPartitions(source, table);
+  if (input.requireAllRows) requireAllRows(partitions, server);
   const sizing = {
     totalBlocks: partitions.reduce((sum, { blocks }) => sum + blocks, 0),
     blockSize: server.blockSize,
@@ -56,6 +62,8 @@ export async function planTable(
     partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
     statementTimeout: input.statementTimeout ?? null,
     warnings: warningsOf(table, partitions, server),
+    ...(input.requireAllRows && { requireAllRows: true }),
+    ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
 }
 
@@ -93,13 +101,12 @@ function chosenTarget({ target, table }: ExtractTableInput): string {
 }
 
 async function planColumns(
-  source: Session,
   warehouse: Session,
-  table: Table,
   columns: readonly Column[],
+  types: SourceTypes,
+  { version }: ServerFacts,
 ): Promise<PlannedColumn[]> {
-  const types = await readTypes(source, table);
-  const available = await readWarehouseTypes(warehouse, types);
+  const available = await readWarehouseTypes(warehouse, types, version);
   return columns.map((column) => ({
     name: column.name,
     sourceType: column.type,

@@ -102,4 +102,4 @@ export const madeTypesTable = (name: string): string => `CREATE TYPE mood AS ENU
     (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`;
 
 /** What the columns are in bronze whose text is another there. */
-export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)' };
+export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)', r: "'pg_catalog.' || r::text" };
