@@ -31,7 +31,7 @@ export async function readWarehouseTypes(
         AND d.classid = 'pg_catalog.pg_type'::regclass AND d.deptype = 'e'
        JOIN pg_catalog.pg_type t ON t.oid = d.objid
        JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-      WHERE e.extname = ANY ($1)`,
+      WHERE e.extname = ANY ($1) AND has_schema_privilege(n.oid, 'USAGE') AND has_type_privilege(t.oid, 'USAGE')`,
     [types.flatMap(({ extension }) => extension ?? [])],
   );
   return {

@@ -31,7 +31,8 @@ const JSON_TEXTS = [
 
 test.each(['text', 'character varying', 'json', 'json_text'])('%s is parsed beside itself', async (type) => {
   const texts = type === 'json' ? JSON_TEXTS.slice(0, 5).concat(JSON_TEXTS.slice(8, 10)) : JSON_TEXTS;
-  await lab.source.query(`DROP TABLE IF EXISTS payloads; DROP DOMAIN IF EXISTS json_text; CREATE DOMAIN json_text AS text;
+  await lab.source
+    .query(`DROP TABLE IF EXISTS payloads; DROP DOMAIN IF EXISTS json_text; CREATE DOMAIN json_text AS text;
     CREATE TABLE payloads (id int, "The payload" ${type})`);
   for (const [index, text] of [...texts, null].entries()) {
     await lab.source.query('INSERT INTO payloads VALUES ($1, $2)', [index, text]);
@@ -97,9 +98,7 @@ test.each([
   [{ json: { parse: ['n'.repeat(60)] } }, 'a name has at most 63 bytes'],
   [{ largeObjects: ['payload'] }, '"largeObjects" names "payload", which is text: expected oid'],
 ])('%j is refused', async (request, message) => {
-  await lab.source.query(
-    `CREATE TABLE IF NOT EXISTS plain (id int, payload text, "${'n'.repeat(60)}" text)`,
-  );
+  await lab.source.query(`CREATE TABLE IF NOT EXISTS plain (id int, payload text, "${'n'.repeat(60)}" text)`);
   await expect(lab.extract({ table: 'plain', ...request })).rejects.toMatchObject({
     cause: { type: 'InvalidInput', message: expect.stringContaining(message) as string },
   });
