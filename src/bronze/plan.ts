@@ -58,6 +58,16 @@ export interface PlannedPartition extends TableName {
   readonly blocks: number;
   /** 1 where the partition is read whole. */
   readonly chunks: number;
+  /** Where it is cut by the values of a column and not by its blocks. */
+  readonly key?: PlannedKey;
+}
+
+export interface PlannedKey {
+  readonly column: string;
+  /** Of the boundaries, as SQL. */
+  readonly type: string;
+  /** Ascending; ranges lie below the first, between two, and from the last on. */
+  readonly boundaries: readonly string[];
 }
 
 export const chunkCount = ({ partitions }: Pick<ExtractionPlan, 'partitions'>): number =>

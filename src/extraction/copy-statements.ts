@@ -2,6 +2,7 @@ import { isSent, type ExtractionPlan } from '../bronze/plan.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { ChunkRange } from './chunk-ranges.ts';
+import { keyConditions } from './key-range.ts';
 import { selectExpression } from './select-expression.ts';
 
 /** The statement that reads a chunk on the source. */
@@ -12,7 +13,7 @@ export function copyOut(plan: ExtractionPlan, range: ChunkRange): string {
 
 /** `FROM … WHERE …` of the rows of a chunk. */
 export function fromChunk(plan: ExtractionPlan, range: ChunkRange): string {
-  const conditions = [...blockConditions(range), ...(plan.where === null ? [] : [`(${plan.where})`])];
+  const conditions = [...rangeConditions(range), ...(plan.where === null ? [] : [`(${plan.where})`])];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   return `FROM ONLY ${quoteTable(range.partition)}${where}`;
 }
@@ -24,7 +25,8 @@ export function copyIn(plan: ExtractionPlan, staging: TableName): string {
   return `COPY ${quoteTable(staging)}${list} FROM STDIN (FORMAT ${plan.format})`;
 }
 
-function blockConditions({ fromBlock, toBlock, whole }: ChunkRange): string[] {
+function rangeConditions({ fromBlock, toBlock, whole, key }: ChunkRange): string[] {
+  if (key !== undefined) return keyConditions(key);
   if (whole) return [];
   const from = `ctid >= '(${fromBlock},0)'::tid`;
   return toBlock === undefined ? [from] : [from, `ctid < '(${toBlock},0)'::tid`];

@@ -1,4 +1,4 @@
-import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../bronze/plan.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
 import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
@@ -9,14 +9,14 @@ import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
 import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
-import { hasTidRangeScan, readServer, type ServerFacts } from '../postgres/catalog/server.ts';
+import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
-import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
 import { deriveColumns } from './derived-columns.ts';
+import { planPartitions } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
 
 /**
@@ -43,13 +43,7 @@ export async function planTable(
   requireRoom(planned, input.table);
   const partitions = await readPartitions(source, table);
   if (input.requireAllRows) requireAllRows(partitions, server);
-  const sizing = {
-    totalBlocks: partitions.reduce((sum, { blocks }) => sum + blocks, 0),
-    blockSize: server.blockSize,
-    parallelism: input.parallelism,
-    chunkSize: input.chunkSize,
-  };
-  const perChunk = blocksPerChunk(sizing);
+  const chunks = await planPartitions(source, { table, partitions, types, server, input });
   return {
     source: input.source,
     sourceUri: `postgresql://${server.host}/${server.database}`,
@@ -58,10 +52,10 @@ export async function planTable(
     columns: planned,
     where: input.where ?? null,
     format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
-    blocksPerChunk: perChunk,
-    partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
+    blocksPerChunk: chunks.blocksPerChunk,
+    partitions: chunks.partitions,
     statementTimeout: input.statementTimeout ?? null,
-    warnings: warningsOf(table, partitions, server),
+    warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
@@ -112,12 +106,6 @@ async function planColumns(
     sourceType: column.type,
     ...mapColumn(column, types, available),
   }));
-}
-
-function planPartition(partition: Partition, perChunk: number, server: ServerFacts): PlannedPartition {
-  const { schema, name, oid, fileNode, blocks, hasBlocks } = partition;
-  const splits = hasBlocks && hasTidRangeScan(server);
-  return { schema, name, oid, fileNode, blocks, chunks: splits ? chunksOf(blocks, perChunk) : 1 };
 }
 
 /** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */
