@@ -3,6 +3,7 @@ import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { loadsOf } from './companion.ts';
 import { requireSameDigests } from './digests.ts';
 import { exchangeRows } from './exchange.ts';
 import { BRONZE } from './layout.ts';
@@ -31,7 +32,8 @@ export async function commitRun(
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
   const ready = await warehouse.transaction(limits, async (session) => {
     const done = await findOutcome(session, runId, planId);
-    return done === undefined ? prepared(session, planId) : outcomeOf(done);
+    if (done === undefined) return prepared(session, planId);
+    return outcomeOf({ ...(await sumLedger(session, planId)), ...done });
   });
   if (ready !== 'ready') return ready;
   try {
@@ -53,27 +55,32 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   if (missing.length > 0) return { outcome: 'incomplete', missing };
   if (stored.prepared) return 'ready';
   await requireSameDigests(session, stored);
-  await prepareStaging(session, stored);
+  for (const load of loadsOf(stored)) await prepareStaging(session, load);
   return 'ready';
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
   const { planId, runId, plan } = stored;
-  await lockTarget(session, plan.target);
-  await requireTarget(session, plan.target, plan);
+  const loads = loadsOf(stored);
+  for (const load of loads) {
+    await lockTarget(session, load.plan.target);
+    await requireTarget(session, load.plan.target, load.plan);
+  }
   const totals = await sumLedger(session, planId);
   const superseded = await isSuperseded(session, plan.target, planId);
   if (superseded) {
     await dropPlan(session, stored);
   } else {
-    await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: plan.target });
-    await exchangeRows(session, stored);
+    for (const load of loads) {
+      await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: load.plan.target });
+      await exchangeRows(session, load);
+    }
     await forgetEarlierLedgers(session, stored);
-    await recordLoad(session, { ...plan, planId, runId });
+    for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
     await forgetPlan(session, planId);
   }
   const status = superseded ? 'superseded' : 'committed';
-  await closeManifest(session, runId, status, totals);
+  await closeManifest(session, runId, status, totals, warningsOf(totals));
   return outcomeOf({ status, ...totals });
 }
 
@@ -86,6 +93,14 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-function outcomeOf({ status, rows, bytes }: { status: string } & Pick<LedgerTotals, 'rows' | 'bytes'>): CommitResult {
-  return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes };
+type Outcome = { readonly status: string } & Pick<LedgerTotals, 'rows' | 'bytes' | 'missingObjects'>;
+
+function outcomeOf({ status, rows, bytes, missingObjects }: Outcome): CommitResult {
+  const warnings = warningsOf({ missingObjects });
+  return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes, ...(warnings.length > 0 && { warnings }) };
+}
+
+function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {
+  if (missingObjects === 0) return [];
+  return [`${missingObjects} OIDs name no large object in the source: their content is NULL.`];
 }

@@ -15,6 +15,7 @@ import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
 import { planPartitions } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
@@ -38,6 +39,10 @@ export async function planTable(
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
   await requireTarget(warehouse, target, { source: input.source, table: input.table });
+  const largeObjects = planLargeObjects(target, input);
+  if (largeObjects !== undefined) {
+    await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
+  }
   const types = await readTypes(source, table);
   const planned = [...(await planColumns(warehouse, columns, types, server)), ...deriveColumns(columns, types, input)];
   requireRoom(planned, input.table);
@@ -56,6 +61,7 @@ export async function planTable(
     partitions: chunks.partitions,
     statementTimeout: input.statementTimeout ?? null,
     warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
+    ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
