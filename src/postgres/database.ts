@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { serverFailure } from './server-failure.ts';
 import { Session } from './session.ts';
 import { settingsStatement, type SessionLimits } from './session-settings.ts';
@@ -24,12 +24,12 @@ const CANCEL_TIMEOUT = 5_000;
 export class Database {
   readonly label: string;
   readonly url: string;
-  readonly #pool: pg.Pool;
+  readonly #pool: Pool;
 
   constructor({ label, url, poolSize }: DatabaseOptions) {
     this.label = label;
     this.url = url;
-    this.#pool = new pg.Pool({
+    this.#pool = new Pool({
       connectionString: url,
       max: poolSize,
       connectionTimeoutMillis: CONNECT_TIMEOUT,
@@ -71,15 +71,15 @@ export class Database {
     const client = await this.#pool.connect();
     const session = new Session(client);
     let cancelled: Promise<void> | undefined;
-    const cancel = () => (cancelled ??= this.#cancel(session));
-    signal?.addEventListener('abort', cancel, { once: true });
+    const onAbort = () => void (cancelled ??= this.#cancel(session));
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
       return await work(session);
     } catch (error) {
-      await cancel();
+      cancelled ??= this.#cancel(session);
       throw error;
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      signal?.removeEventListener('abort', onAbort);
       // a cancel request under way must not meet the next user of the session
       await cancelled;
       session.release(cancelled === undefined ? 'keep' : 'close');
@@ -89,7 +89,7 @@ export class Database {
   /** Cancels from another connection, since a session in a COPY listens to nothing. Best effort: it may be gone. */
   async #cancel(session: Session): Promise<void> {
     if (!session.isBusy) return;
-    const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: CANCEL_TIMEOUT });
+    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: CANCEL_TIMEOUT });
     client.on('error', () => undefined);
     try {
       await client.connect();

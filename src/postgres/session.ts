@@ -10,7 +10,7 @@ export class Session {
 
   constructor(client: pg.PoolClient) {
     this.#client = client;
-    this.processId = (client as pg.PoolClient & { processID: number }).processID;
+    this.processId = processIdOf(client);
     client.on('error', this.#onError);
     client.on('end', this.#onEnd);
   }
@@ -65,4 +65,11 @@ export class Session {
   readonly #onEnd = (): void => {
     this.#lost ??= new Error('Connection terminated unexpectedly');
   };
+}
+
+/** The driver keeps it for its own cancel requests, and its types do not say so. */
+function processIdOf(client: pg.PoolClient): number {
+  const id: unknown = Reflect.get(client, 'processID');
+  if (typeof id === 'number') return id;
+  throw new Error('the driver does not know the process of its session');
 }

@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancellationScope, isCancellation, log, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import { type ApplicationFailure, CancellationScope, isCancellation, log, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
 import type { CommitResult, PlanSummary, RunIdentity } from '../contract/activities.ts';
 import {
   extractTableExample,

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { Client as TemporalClient, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
+import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
 import type { Configuration } from '../../src/config/environment.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
+import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
 import { waitUntil } from './wait-until.ts';
 
-Runtime.install({ logger: new DefaultLogger(process.env['DATAKIT_TEST_LOG'] === undefined ? 'ERROR' : 'DEBUG') });
 
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
 
