@@ -27,20 +27,20 @@ export async function commitRun(
   signal: AbortSignal,
 ): Promise<CommitResult> {
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-  const ready = await warehouse.transaction(limits, async (session) => {
-    const done = await findOutcome(session, runId, planId);
-    return done === undefined ? prepared(session, planId) : outcomeOf(done);
-  });
-  if (ready !== 'ready') return ready;
+  const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
+    warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
-    return await warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
-      replace(session, await readPlan(session, planId)),
-    );
+    const outcome = await inTransaction(async (session) => {
+      const done = await findOutcome(session, runId, planId);
+      return done === undefined ? prepared(session, planId) : outcomeOf(done);
+    });
+    if (outcome !== 'ready') return outcome;
+    return await inTransaction(async (session) => commitOnce(session, runId, planId));
   } catch (error) {
     if (sqlStateOf(error) !== '55P03') throw error;
     throw await warehouse.transaction(limits, async (session) => {
-      const { plan } = await readPlan(session, planId);
-      return describeReaders(session, { schema: BRONZE, name: plan.target });
+      const { plan, staging } = await readPlan(session, planId);
+      return describeReaders(session, { schema: BRONZE, name: plan.target }, staging);
     });
   }
 }
@@ -53,9 +53,16 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   return 'ready';
 }
 
+/** An attempt that was given up may commit just before this one: what it left is found under the lock only. */
+async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
+  const { plan } = await readPlan(session, planId);
+  await lockTarget(session, plan.target);
+  const done = await findOutcome(session, runId, planId);
+  return done === undefined ? replace(session, await readPlan(session, planId)) : outcomeOf(done);
+}
+
 async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
   const { planId, runId, plan } = stored;
-  await lockTarget(session, plan.target);
   await requireTarget(session, plan.target, plan);
   const totals = await sumLedger(session, planId);
   const superseded = await isSuperseded(session, plan.target, planId);

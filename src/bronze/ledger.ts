@@ -1,4 +1,5 @@
 import type { Copied, Span } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
 
@@ -29,13 +30,17 @@ export async function findChunks(
  *
  * The primary key is the fence: of two attempts at the same chunk only one can commit,
  * even when one of them slept through its own timeout.
+ *
+ * @throws {DatakitError} SerializationFailure when the other one did; the next attempt finds its mark
  */
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
-  await session.query(
+  const marked = await session.query(
     `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING chunk`,
     [entry.planId, entry.chunk, entry.rows, entry.bytes, entry.attempt, entry.snapshotAt],
   );
+  if (marked.length > 0) return;
+  throw new DatakitError('SerializationFailure', `Chunk ${entry.chunk} was copied by another attempt meanwhile`);
 }
 
 export interface LedgerTotals {

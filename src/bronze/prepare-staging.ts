@@ -2,6 +2,7 @@ import type { TableName } from '../contract/table-name.ts';
 import { quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { addColumns, findBronzeTable, missingColumns, readColumnDefinitions } from './bronze-table.ts';
+import { addConstraints } from './constraints.ts';
 import { buildIndexes } from './indexes.ts';
 import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
@@ -19,6 +20,7 @@ export async function prepareStaging(session: Session, { planId, runId, staging,
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
   await buildIndexes(session, bronze?.storage, staging);
+  await addConstraints(session, bronze?.storage, staging);
   await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
   await session.query(`UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`, [
     planId,

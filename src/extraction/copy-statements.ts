@@ -3,12 +3,13 @@ import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { ChunkRange } from './chunk-ranges.ts';
 
-/** The statement that reads a chunk on the source. */
+/** The statement that reads a chunk on the source. A partition goes by the name of its table, which `where` may use. */
 export function copyOut(plan: ExtractionPlan, range: ChunkRange): string {
   const columns = plan.columns.map(selectExpression).join(', ');
   const conditions = [...blockConditions(range), ...(plan.where === null ? [] : [`(${plan.where})`])];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-  return `COPY (SELECT ${columns} FROM ONLY ${quoteTable(range.partition)}${where}) TO STDOUT (FORMAT ${plan.format})`;
+  const from = `ONLY ${quoteTable(range.partition)} AS ${quoteName(plan.table.name)}`;
+  return `COPY (SELECT ${columns} FROM ${from}${where}) TO STDOUT (FORMAT ${plan.format})`;
 }
 
 /** The statement that writes a chunk into its staging table. */
