@@ -36,7 +36,9 @@ async function compare(stack: LocalStack): Promise<void> {
   let history = '';
   for (let round = 0; round <= ROUNDS; round += 1) {
     await settle(stack);
-    const hand = await measured(stack, worker.pid, async () => psqlPipe(stack.sourceUrl, stack.warehouseUrl, 'binary'));
+    const hand = await measured(stack, worker.pid, async () =>
+      psqlPipe(stack.sourceUrl, stack.warehouseUrl, 'binary'),
+    );
     await settle(stack);
     const run = await measured(stack, worker.pid, async () =>
       extract(client, round, { table: 'events', parallelism: 4 }),
@@ -60,7 +62,10 @@ async function compare(stack: LocalStack): Promise<void> {
 }
 
 /** What the last copy left to be written must not burden the next. */
-async function settle({ sourceUrl, warehouseUrl }: Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>): Promise<void> {
+async function settle({
+  sourceUrl,
+  warehouseUrl,
+}: Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>): Promise<void> {
   for (const url of [sourceUrl, warehouseUrl]) {
     const client = new Client(url);
     await client.connect();
@@ -77,14 +82,23 @@ interface Measured<T> {
 
 /** Runs the work, and tells whose CPU it took. The two psql processes count to nobody here. */
 async function measured<T>(stack: LocalStack, worker: number, work: () => Promise<T>): Promise<Measured<T>> {
-  const roots = { source: stack.source?.pid, warehouse: stack.warehouse?.pid, worker, temporal: stack.temporal?.pid };
-  const named = Object.entries(roots).flatMap(([name, pid]) => (pid === undefined ? [] : [[name, pid] as const]));
+  const roots = {
+    source: stack.source?.pid,
+    warehouse: stack.warehouse?.pid,
+    worker,
+    temporal: stack.temporal?.pid,
+  };
+  const named = Object.entries(roots).flatMap(([name, pid]) =>
+    pid === undefined ? [] : [[name, pid] as const],
+  );
   const before = await Promise.all(named.map(async ([, pid]) => cpuSeconds(pid)));
   const began = performance.now();
   const result = await work();
   const milliseconds = performance.now() - began;
   const after = await Promise.all(named.map(async ([, pid]) => cpuSeconds(pid)));
-  const spent = named.map(([name], index) => `${name} ${((after[index] ?? 0) - (before[index] ?? 0)).toFixed(1)} s`);
+  const spent = named.map(
+    ([name], index) => `${name} ${((after[index] ?? 0) - (before[index] ?? 0)).toFixed(1)} s`,
+  );
   return { result, milliseconds, cpu: `CPU: ${spent.join(', ')}` };
 }
 

@@ -89,6 +89,10 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-function outcomeOf({ status, rows, bytes }: { status: string } & Pick<LedgerTotals, 'rows' | 'bytes'>): CommitResult {
+function outcomeOf({
+  status,
+  rows,
+  bytes,
+}: { status: string } & Pick<LedgerTotals, 'rows' | 'bytes'>): CommitResult {
   return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes };
 }

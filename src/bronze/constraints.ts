@@ -33,9 +33,13 @@ export async function addConstraints(
   }
   for (const { name, kind, definition, indexOid } of await readConstraints(session, storage)) {
     const index = stagingIndexName(staging, indexOid);
-    const clause = kind === 'check' ? `${quoteName(name)} ${definition}` : `${quoteName(index)} ${definition} ${quoteName(index)}`;
-    await orSchemaConflict(`The new rows do not fit the constraint ${quoteName(name)} of the bronze table`, async () =>
-      session.query(`${alter} ADD CONSTRAINT ${clause}`),
+    const clause =
+      kind === 'check'
+        ? `${quoteName(name)} ${definition}`
+        : `${quoteName(index)} ${definition} ${quoteName(index)}`;
+    await orSchemaConflict(
+      `The new rows do not fit the constraint ${quoteName(name)} of the bronze table`,
+      async () => session.query(`${alter} ADD CONSTRAINT ${clause}`),
     );
   }
 }

@@ -32,7 +32,8 @@ export async function exchangeRows(session: Session, { planId, staging, plan }: 
   }
   await lockExclusively(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
-  if (bronze === undefined) throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
+  if (bronze === undefined)
+    throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
   await addVanishedColumns(session, bronze, staging);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
   await dropStorage(session, bronze);
@@ -70,11 +71,18 @@ async function changeType(
   await orSchemaConflict(
     `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze, and something depends on it`,
     async () =>
-      session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`),
+      session.query(
+        `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`,
+      ),
   );
 }
 
-async function attach(session: Session, bronze: BronzeTable, staging: TableName, name: string): Promise<void> {
+async function attach(
+  session: Session,
+  bronze: BronzeTable,
+  staging: TableName,
+  name: string,
+): Promise<void> {
   await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
   const renamed = quoteTable({ schema: staging.schema, name });
   await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);

@@ -29,8 +29,9 @@ export async function buildIndexes(
   for (const index of await readIndexes(session, storage)) {
     const unique = index.unique ? 'UNIQUE ' : '';
     const name = quoteName(stagingIndexName(staging, index.oid));
-    await orSchemaConflict(`The new rows do not fit the index ${quoteName(index.name)} of the bronze table`, async () =>
-      session.query(`CREATE ${unique}INDEX ${name} ON ${quoteTable(staging)}${index.definition}`),
+    await orSchemaConflict(
+      `The new rows do not fit the index ${quoteName(index.name)} of the bronze table`,
+      async () => session.query(`CREATE ${unique}INDEX ${name} ON ${quoteTable(staging)}${index.definition}`),
     );
   }
 }

@@ -22,7 +22,9 @@ export async function findChunks(
       WHERE plan_id = $1 AND chunk >= $2 AND chunk < $3`,
     [planId, from, from + count],
   );
-  return new Map(rows.map(({ chunk, rows: copied, bytes }) => [chunk, { rows: Number(copied), bytes: Number(bytes) }]));
+  return new Map(
+    rows.map(({ chunk, rows: copied, bytes }) => [chunk, { rows: Number(copied), bytes: Number(bytes) }]),
+  );
 }
 
 /**
@@ -40,7 +42,10 @@ export async function markChunk(session: Session, entry: LedgerEntry): Promise<v
     [entry.planId, entry.chunk, entry.rows, entry.bytes, entry.attempt, entry.snapshotAt],
   );
   if (marked.length > 0) return;
-  throw new DatakitError('SerializationFailure', `Chunk ${entry.chunk} was copied by another attempt meanwhile`);
+  throw new DatakitError(
+    'SerializationFailure',
+    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
+  );
 }
 
 export interface LedgerTotals {

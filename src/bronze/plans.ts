@@ -59,7 +59,10 @@ export async function dropPlansOfRun(session: Session, runId: string): Promise<v
 }
 
 /** Drops a staging table with all that was known of it. */
-export async function dropPlan(session: Session, { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>): Promise<void> {
+export async function dropPlan(
+  session: Session,
+  { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
+): Promise<void> {
   await endStrayWriters(session, staging);
   await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}`);
   await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);

@@ -12,7 +12,10 @@ import { endStrayWriters, type StoredPlan } from './plans.ts';
  *
  * All that takes long is done here, in a transaction of its own, where nobody waits for it.
  */
-export async function prepareStaging(session: Session, { planId, runId, staging, plan }: StoredPlan): Promise<void> {
+export async function prepareStaging(
+  session: Session,
+  { planId, runId, staging, plan }: StoredPlan,
+): Promise<void> {
   await endStrayWriters(session, staging);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
   const { sourceUri, table } = plan;
@@ -22,21 +25,32 @@ export async function prepareStaging(session: Session, { planId, runId, staging,
   await buildIndexes(session, bronze?.storage, staging);
   await addConstraints(session, bronze?.storage, staging);
   await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
-  await session.query(`UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`, [
-    planId,
-  ]);
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
 }
 
 /** A column added with a constant default is kept once, in the catalog: no row is written. */
-async function addConstants(session: Session, table: TableName, columns: readonly MetadataColumn[]): Promise<void> {
-  const add = columns.map(({ name, type, value }) => `ADD COLUMN ${name} ${type} DEFAULT ${quoteText(value)}`);
+async function addConstants(
+  session: Session,
+  table: TableName,
+  columns: readonly MetadataColumn[],
+): Promise<void> {
+  const add = columns.map(
+    ({ name, type, value }) => `ADD COLUMN ${name} ${type} DEFAULT ${quoteText(value)}`,
+  );
   const forget = columns.map(({ name }) => `ALTER COLUMN ${name} DROP DEFAULT`);
   await session.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);
   await session.query(`ALTER TABLE ${quoteTable(table)} ${forget.join(', ')}`);
 }
 
 /** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
-export async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
+export async function addVanishedColumns(
+  session: Session,
+  bronze: TableName,
+  staging: TableName,
+): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);
   await addColumns(session, staging, missingColumns(wanted, present));

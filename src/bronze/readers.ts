@@ -18,7 +18,11 @@ interface Reader {
  * Between its statements it is known by its backend_xmin. Sessions of other roles are seen with
  * the privilege of pg_read_all_stats.
  */
-export async function requireNoOldSnapshot(session: Session, planId: string, table: TableName): Promise<void> {
+export async function requireNoOldSnapshot(
+  session: Session,
+  planId: string,
+  table: TableName,
+): Promise<void> {
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_stat_activity a
@@ -38,7 +42,11 @@ export async function lockExclusively(session: Session, table: TableName): Promi
 }
 
 /** Who has the table in use, or its staging table, to name them when the lock was not had. */
-export async function describeReaders(session: Session, table: TableName, staging: TableName): Promise<DatakitError> {
+export async function describeReaders(
+  session: Session,
+  table: TableName,
+  staging: TableName,
+): Promise<DatakitError> {
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT DISTINCT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
@@ -53,7 +61,8 @@ export async function describeReaders(session: Session, table: TableName, stagin
 
 function inTheWay(reason: string, { schema, name }: TableName, readers: readonly Reader[]): DatakitError {
   const named = readers.map(
-    ({ pid, role, application, since }) => `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
+    ({ pid, role, application, since }) =>
+      `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
   );
   const by = named.length > 0 ? ` by ${named.join(', ')}` : '';
   return new DatakitError('LockTimeout', `warehouse: ${schema}.${name} waits to be replaced: ${reason}${by}`);

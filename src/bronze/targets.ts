@@ -22,10 +22,14 @@ export async function requireTarget(session: Session, target: string, feed: Feed
     [target],
   );
   if (owner === undefined || kind !== 'p') {
-    throw new DatakitError('TargetConflict', `${BRONZE}.${target} exists and was not made by datakit-postgres`);
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${target} exists and was not made by datakit-postgres`,
+    );
   }
   const { source, table } = feed;
-  if (owner.source === source && owner.source_schema === table.schema && owner.source_table === table.name) return;
+  if (owner.source === source && owner.source_schema === table.schema && owner.source_table === table.name)
+    return;
   const other = formatTableName({ schema: owner.source_schema, name: owner.source_table });
   throw new DatakitError(
     'TargetConflict',
@@ -64,7 +68,10 @@ export interface Load extends Feed {
 }
 
 /** Records whose rows the table shows now. */
-export async function recordLoad(session: Session, { target, source, table, planId, runId }: Load): Promise<void> {
+export async function recordLoad(
+  session: Session,
+  { target, source, table, planId, runId }: Load,
+): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_targets
        (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at)

@@ -21,7 +21,12 @@ export interface WarehouseTypes {
 
 export type SourceTypes = ReadonlyMap<number, SourceType>;
 
-const asText = (suffix: string): TypeMapping => ({ type: `text${suffix}`, decision: 'text', read: 'cast', binary: true });
+const asText = (suffix: string): TypeMapping => ({
+  type: `text${suffix}`,
+  decision: 'text',
+  read: 'cast',
+  binary: true,
+});
 const asJsonb: TypeMapping = { type: 'jsonb', decision: 'jsonb', read: 'to_jsonb', binary: true };
 
 /**
@@ -59,13 +64,19 @@ function mapDomain(domain: SourceType, types: SourceTypes, warehouse: WarehouseT
   return base.decision === 'kept' ? { ...base, decision: 'base type', read: 'cast' } : base;
 }
 
-function mapArray(array: SourceType, name: string, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
+function mapArray(
+  array: SourceType,
+  name: string,
+  types: SourceTypes,
+  warehouse: WarehouseTypes,
+): TypeMapping {
   const element = mapType(array.elementOid, name.replace(/\[\]$/, ''), types, warehouse);
   return element.decision === 'jsonb' ? asJsonb : { ...element, type: `${element.type}[]` };
 }
 
 /** `regclass` and its kin are OIDs that name something in the source only: kept, they would name another thing. */
-const namesAnObject = (type: SourceType): boolean => type.schema === 'pg_catalog' && /^reg[a-z]+$/.test(type.name);
+const namesAnObject = (type: SourceType): boolean =>
+  type.schema === 'pg_catalog' && /^reg[a-z]+$/.test(type.name);
 
 /** Types that a server does not read back as it sends them: of an empty `tsquery` it says "malformed tsquery". */
 const textOnly: ReadonlySet<string> = new Set(['tsquery']);

@@ -23,8 +23,6 @@ export async function readWarehouseTypes(session: Session, source: SourceTypes):
   );
   return {
     builtIn: new Set(builtIn.map(({ name }) => name)),
-    ofExtensions: new Map(
-      ofExtensions.map((type) => [`${type.extension}.${type.name}`, quoteTable(type)]),
-    ),
+    ofExtensions: new Map(ofExtensions.map((type) => [`${type.extension}.${type.name}`, quoteTable(type)])),
   };
 }

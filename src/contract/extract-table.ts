@@ -6,6 +6,8 @@ import { identifier, tableName } from './table-name.ts';
 export const DEFAULT_PARALLELISM = 4;
 export const MAX_PARALLELISM = 64;
 
+const MINUTE = 60_000;
+
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
 
 /** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
@@ -21,7 +23,9 @@ export const extractTableInput = z.strictObject({
   table: tableName.describe('The table to extract: "orders", "sales.orders" or {schema, table}.'),
   source: sourceName
     .default('default')
-    .describe('Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.'),
+    .describe(
+      'Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.',
+    ),
   columns: z
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to extract all of them')
@@ -36,20 +40,29 @@ export const extractTableInput = z.strictObject({
     .string()
     .min(1, 'expected an expression; leave it out to extract all rows')
     .optional()
-    .describe("Rows to extract, as one SQL expression: \"status = 'open' AND total > 100\"."),
+    .describe('Rows to extract, as one SQL expression: "status = \'open\' AND total > 100".'),
   target: identifier
     .optional()
     .describe('The table in the schema bronze to write; br_<table> or br_<schema>__<table> where left out.'),
-  chunkSize: size.optional().describe('How much of the table one activity copies: "64MB". From the table\'s size where left out.'),
+  chunkSize: size
+    .optional()
+    .describe('How much of the table one activity copies: "64MB". From the table\'s size where left out.'),
   parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('Chunks copied at once.'),
   consistency: z
     .enum(['snapshot', 'none'])
     .default('snapshot')
-    .describe('"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.'),
+    .describe(
+      '"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.',
+    ),
   statementTimeout: duration
     .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
+  stallTimeout: duration
+    .default(10 * MINUTE)
+    .describe(
+      'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
+    ),
 });
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;

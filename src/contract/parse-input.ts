@@ -34,7 +34,9 @@ type Issue = z.core.$ZodIssue;
 function describeIssue(issue: Issue, schema: z.ZodType, outer: readonly PropertyKey[]): string[] {
   const path = [...outer, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${show([...path, key])}: unknown key${suggestion(key, knownKeys(schema, path))}`);
+    return issue.keys.map(
+      (key) => `${show([...path, key])}: unknown key${suggestion(key, knownKeys(schema, path))}`,
+    );
   }
   if (issue.code === 'invalid_union') {
     const [deepest] = issue.errors.toSorted((a, b) => depth(b) - depth(a));
@@ -47,7 +49,9 @@ function describeIssue(issue: Issue, schema: z.ZodType, outer: readonly Property
 
 /** How far a branch of a union got before it failed: the furthest is the one that was meant. */
 function depth(issues: readonly Issue[]): number {
-  return Math.max(...issues.map((issue) => (issue.code === 'invalid_type' ? issue.path.length : issue.path.length + 1)));
+  return Math.max(
+    ...issues.map((issue) => (issue.code === 'invalid_type' ? issue.path.length : issue.path.length + 1)),
+  );
 }
 
 function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {

@@ -55,6 +55,7 @@ export async function planTable(
     blocksPerChunk: perChunk,
     partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
     statementTimeout: input.statementTimeout ?? null,
+    stallTimeout: input.stallTimeout,
     warnings: warningsOf(table, partitions, server),
   };
 }
@@ -76,7 +77,9 @@ async function requireWhere(source: Session, table: Table, where: string): Promi
     await checkWhere(source, table, where);
   } catch (error) {
     if (!(error instanceof Error) || !isAboutStatement(sqlStateOf(error))) throw error;
-    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${error.message}`, { cause: error });
+    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -89,7 +92,10 @@ function chosenTarget({ target, table }: ExtractTableInput): string {
   const chosen = target ?? defaultTarget(table);
   const reserved: readonly string[] = bookkeepingTables;
   if (!reserved.includes(chosen)) return chosen;
-  throw new DatakitError('InvalidInput', `"target" names ${chosen}, where datakit-postgres keeps its own records`);
+  throw new DatakitError(
+    'InvalidInput',
+    `"target" names ${chosen}, where datakit-postgres keeps its own records`,
+  );
 }
 
 async function planColumns(
@@ -117,7 +123,10 @@ function planPartition(partition: Partition, perChunk: number, server: ServerFac
 function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {
   const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
   if (hiding.length > 0) {
-    const named = hiding.length > 3 ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more` : hiding.join(', ');
+    const named =
+      hiding.length > 3
+        ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more`
+        : hiding.join(', ');
     return [
       `Row-level security is active on ${named} for the role ${server.role}: rows that its policies hide were not extracted.`,
     ];

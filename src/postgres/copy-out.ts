@@ -50,7 +50,8 @@ export class CopyOut extends Readable implements Submittable {
   submit(connection: Connection): void {
     const { stream } = connection;
     const driver = stream.listeners('data').find(isListener);
-    if (driver === undefined) throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
+    if (driver === undefined)
+      throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
     this.#socket = stream;
     this.#driver = driver;
     stream.off('data', this.#driver);

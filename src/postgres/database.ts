@@ -16,6 +16,12 @@ export interface TransactionOptions extends SessionLimits {
   readonly signal?: AbortSignal;
 }
 
+/** All is said, since roles and databases have defaults of their own; what waits for a lock must see what came before. */
+const beginModes: Readonly<Record<TransactionOptions['mode'], string>> = {
+  'READ WRITE': 'ISOLATION LEVEL READ COMMITTED READ WRITE',
+  'ISOLATION LEVEL REPEATABLE READ READ ONLY': 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+};
+
 /** Long enough for a slow handshake, short enough to be retried. */
 const CONNECT_TIMEOUT = 10_000;
 const CANCEL_TIMEOUT = 5_000;
@@ -52,7 +58,7 @@ export class Database {
     try {
       options.signal?.throwIfAborted();
       return await this.#withSession(options.signal, async (session) => {
-        await session.query(`BEGIN ${options.mode}; ${settingsStatement(options)}`);
+        await session.query(`BEGIN ${beginModes[options.mode]}; ${settingsStatement(options)}`);
         const result = await work(session);
         await session.query('COMMIT');
         return result;
@@ -69,7 +75,7 @@ export class Database {
 
   async #withSession<T>(signal: AbortSignal | undefined, work: (session: Session) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
-    const session = new Session(client);
+    const session = new Session(client, signal);
     let cancelled: Promise<void> | undefined;
     const onAbort = () => void (cancelled ??= this.#cancel(session));
     signal?.addEventListener('abort', onAbort, { once: true });

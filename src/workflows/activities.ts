@@ -6,7 +6,11 @@ import { snapshotTaskQueue } from '../contract/task-queues.ts';
 const HEARTBEAT_TIMEOUT = '10 seconds';
 
 /** How often is decided by kind of failure in contract/failures.ts; this is only the pace. */
-const retry = { initialInterval: '500 milliseconds', backoffCoefficient: 2, maximumInterval: '30 seconds' } as const;
+const retry = {
+  initialInterval: '500 milliseconds',
+  backoffCoefficient: 2,
+  maximumInterval: '30 seconds',
+} as const;
 
 /** Work whose end must be waited for, even when it was cancelled: it may still hold sessions and locks. */
 export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Activities>({

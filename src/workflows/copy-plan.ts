@@ -18,7 +18,11 @@ export interface Fanout {
 }
 
 /** Copies all chunks of a plan, a bounded number of them at once. */
-export async function copyPlan(fanout: Fanout, plan: PlanSummary, snapshot: Snapshot | undefined): Promise<void> {
+export async function copyPlan(
+  fanout: Fanout,
+  plan: PlanSummary,
+  snapshot: Snapshot | undefined,
+): Promise<void> {
   if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, snapshot);
   const spans = spansOf(0, plan.chunks, () => fanout.window.width);
   return copyThese(fanout, plan, spans, snapshot);
@@ -30,18 +34,26 @@ export async function copyThese(
   spans: Iterable<Span>,
   snapshot: Snapshot | undefined,
 ): Promise<void> {
-  await window.forEach(spans, async (span) => progress.copied(await copySpan(plan, span, snapshot), span.count));
+  await window.forEach(spans, async (span) =>
+    progress.copied(await copySpan(plan, span, snapshot), span.count),
+  );
 }
 
 /** One child after the other: the width is theirs, and the last chunks of one are seconds. */
-async function copyByChildren(fanout: Fanout, plan: PlanSummary, snapshot: Snapshot | undefined): Promise<void> {
+async function copyByChildren(
+  fanout: Fanout,
+  plan: PlanSummary,
+  snapshot: Snapshot | undefined,
+): Promise<void> {
   for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
     const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
     const child = await startChild(copyStretch, {
       workflowId: `${workflowInfo().workflowId}/${plan.planId}/chunks-${from}-${to - 1}`,
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
-      args: [{ plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) }],
+      args: [
+        { plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) },
+      ],
     });
     fanout.onResize = async (width) => child.signal(parallelismSignal, width);
     try {

@@ -1,4 +1,12 @@
-import { type ApplicationFailure, CancellationScope, isCancellation, log, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  type ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  log,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { CommitResult, PlanSummary, RunIdentity } from '../contract/activities.ts';
 import {
   extractTableExample,
@@ -100,7 +108,10 @@ async function extractWithRestarts(
 }
 
 function gaveUp(error: unknown): ApplicationFailure {
-  return ofKind('SnapshotLost', `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`);
+  return ofKind(
+    'SnapshotLost',
+    `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`,
+  );
 }
 
 async function extractOnce(
@@ -123,7 +134,12 @@ async function extractOnce(
   return { plan, result: await commit(fanout, run, plan, shared) };
 }
 
-async function commit(fanout: Fanout, run: RunIdentity, plan: PlanSummary, shared: boolean): Promise<Finished> {
+async function commit(
+  fanout: Fanout,
+  run: RunIdentity,
+  plan: PlanSummary,
+  shared: boolean,
+): Promise<Finished> {
   for (;;) {
     fanout.progress.set({ phase: 'committing' });
     const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [

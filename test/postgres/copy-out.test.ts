@@ -42,8 +42,11 @@ describe('CopyOut', () => {
   test('gives the data of every message and nothing else, wherever the socket cuts it', async () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const next = random(seed);
-      const rows = Array.from({ length: next(200) + 1 }, () => Buffer.alloc(next(seed % 5 === 0 ? 5000 : 40), next(256)));
-      const between = () => (next(20) === 0 ? message('NSA'.charAt(next(3)), Buffer.alloc(next(60), 'x')) : Buffer.alloc(0));
+      const rows = Array.from({ length: next(200) + 1 }, () =>
+        Buffer.alloc(next(seed % 5 === 0 ? 5000 : 40), next(256)),
+      );
+      const between = () =>
+        next(20) === 0 ? message('NSA'.charAt(next(3)), Buffer.alloc(next(60), 'x')) : Buffer.alloc(0);
       const ending = Buffer.concat([message('C', Buffer.from('COPY 1\0')), message('Z', Buffer.from('I'))]);
       const bytes = Buffer.concat([
         message('H', Buffer.alloc(7)),
@@ -52,7 +55,7 @@ describe('CopyOut', () => {
         ending,
       ]);
       const pieces: Buffer[] = [];
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const length = 1 + next(seed % 3 === 0 ? 7 : 3000);
         pieces.push(Buffer.from(bytes.subarray(at, at + length)));
         at += length;
@@ -76,7 +79,9 @@ describe('CopyOut on a server', () => {
   test('counts rows, passes over notices, and leaves the session as it was', async () => {
     await client.query(`CREATE OR REPLACE FUNCTION pg_temp.loud(i int) RETURNS int LANGUAGE plpgsql AS
       $$ BEGIN IF i % 10 = 0 THEN RAISE NOTICE 'ten more'; END IF; RETURN i; END $$`);
-    const copy = client.query(new CopyOut('COPY (SELECT pg_temp.loud(i) FROM generate_series(1, 1000) i) TO STDOUT'));
+    const copy = client.query(
+      new CopyOut('COPY (SELECT pg_temp.loud(i) FROM generate_series(1, 1000) i) TO STDOUT'),
+    );
     const text = (await buffer(copy)).toString();
     expect(text).toBe(Array.from({ length: 1000 }, (_, i) => `${i + 1}\n`).join(''));
     expect(copy.rowCount).toBe(1000);
@@ -92,7 +97,9 @@ describe('CopyOut on a server', () => {
   });
 
   test('waits for a slow reader', async () => {
-    const copy = client.query(new CopyOut(`COPY (SELECT repeat('x', 1000) FROM generate_series(1, 50000)) TO STDOUT`));
+    const copy = client.query(
+      new CopyOut(`COPY (SELECT repeat('x', 1000) FROM generate_series(1, 50000)) TO STDOUT`),
+    );
     let length = 0;
     let most = 0;
     for await (const chunk of copy) {
@@ -105,7 +112,9 @@ describe('CopyOut on a server', () => {
   });
 
   test('fails as the server does in the middle, and leaves the session usable', async () => {
-    const copy = client.query(new CopyOut('COPY (SELECT 1 / (5000 - i) FROM generate_series(1, 10000) i) TO STDOUT'));
+    const copy = client.query(
+      new CopyOut('COPY (SELECT 1 / (5000 - i) FROM generate_series(1, 10000) i) TO STDOUT'),
+    );
     await expect(buffer(copy)).rejects.toMatchObject({ code: '22012' });
     expect((await client.query<{ n: number }>('SELECT 1 AS n')).rows).toEqual([{ n: 1 }]);
   });
@@ -115,7 +124,9 @@ describe('CopyOut on a server', () => {
     other.on('error', () => undefined);
     await other.connect();
     const { rows } = await other.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-    const copy = other.query(new CopyOut('COPY (SELECT pg_sleep(0.01) FROM generate_series(1, 100000)) TO STDOUT'));
+    const copy = other.query(
+      new CopyOut('COPY (SELECT pg_sleep(0.01) FROM generate_series(1, 100000)) TO STDOUT'),
+    );
     const failed = once(copy, 'error');
     setTimeout(() => void client.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid]), 100);
     copy.resume();
@@ -127,7 +138,9 @@ describe('CopyOut on a server', () => {
     other.on('error', () => undefined);
     await other.connect();
     const { rows } = await other.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-    const copy = other.query(new CopyOut(`COPY (SELECT repeat('x', 1000) FROM generate_series(1, 10000000)) TO STDOUT`));
+    const copy = other.query(
+      new CopyOut(`COPY (SELECT repeat('x', 1000) FROM generate_series(1, 10000000)) TO STDOUT`),
+    );
     await once(copy, 'readable');
     copy.destroy();
     await new Promise((resolve) => setTimeout(resolve, 50));

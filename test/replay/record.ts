@@ -26,8 +26,12 @@ const execute = promisify(execFile);
 const stack = await startStack({ ui: false });
 try {
   await prepare(stack.sourceUrl);
-  const worker = await startWorkerProcess({ env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE } });
-  const client = new TemporalClient({ connection: await Connection.connect({ address: stack.temporalAddress }) });
+  const worker = await startWorkerProcess({
+    env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE },
+  });
+  const client = new TemporalClient({
+    connection: await Connection.connect({ address: stack.temporalAddress }),
+  });
   const only = process.argv.slice(2);
   for (const [name, request] of Object.entries(runs)) {
     if (only.length > 0 && !only.includes(name)) continue;
@@ -54,10 +58,20 @@ async function prepare(url: string): Promise<void> {
 }
 
 async function record({ temporal, temporalAddress }: LocalStack, workflowId: string): Promise<void> {
-  const show = ['workflow', 'show', '--workflow-id', workflowId, '--output', 'json', '--address', temporalAddress];
+  const show = [
+    'workflow',
+    'show',
+    '--workflow-id',
+    workflowId,
+    '--output',
+    'json',
+    '--address',
+    temporalAddress,
+  ];
   const { stdout } = await execute(temporal?.cli ?? 'temporal', show, { maxBuffer: 100 * 1024 * 1024 });
   // stack traces and identities tell of the machine, and are not replayed
-  const told = (key: string, value: unknown): unknown => (key === 'stackTrace' || key === 'identity' ? '' : value);
+  const told = (key: string, value: unknown): unknown =>
+    key === 'stackTrace' || key === 'identity' ? '' : value;
   const history = JSON.stringify(JSON.parse(stdout), told, 1);
   await writeFile(new URL(`./histories/${workflowId}.json`, import.meta.url), `${history}\n`);
 }

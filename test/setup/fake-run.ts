@@ -45,7 +45,9 @@ export async function untilCancelled(): Promise<never> {
 export async function signalSnapshot(id: string): Promise<void> {
   const { client, info } = Context.current();
   const { workflowId, runId } = info.workflowExecution ?? { workflowId: '', runId: '' };
-  await client.workflow.getHandle(workflowId, runId).signal('snapshotExported', { id, takenAt: '2026-01-01T00:00:00Z' });
+  await client.workflow
+    .getHandle(workflowId, runId)
+    .signal('snapshotExported', { id, takenAt: '2026-01-01T00:00:00Z' });
 }
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
@@ -58,7 +60,10 @@ export async function withFakes(
 ): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
   const address = inject('temporalAddress');
-  const [connection, native] = await Promise.all([Connection.connect({ address }), NativeConnection.connect({ address })]);
+  const [connection, native] = await Promise.all([
+    Connection.connect({ address }),
+    NativeConnection.connect({ address }),
+  ]);
   const { holdSnapshot, ...others } = { ...harmless, ...activities };
   const common = { connection: native, namespace: 'default', maxHeartbeatThrottleInterval: 100 };
   const workers = [

@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { Client as TemporalClient, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import {
+  Client as TemporalClient,
+  Connection,
+  type WorkflowHandleWithFirstExecutionRunId,
+} from '@temporalio/client';
 import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
@@ -11,7 +15,6 @@ import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
 import { waitUntil } from './wait-until.ts';
-
 
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
 
@@ -119,9 +122,11 @@ export class Lab implements AsyncDisposable {
       dependencies: databases,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
-    const workers = [copies, snapshots].filter(
-      (worker, index) => worker !== undefined && (only === undefined || (only === 'copies') === (index === 0)),
-    ) as Worker[];
+    const both = [copies, snapshots].filter((worker) => worker !== undefined);
+    const unwanted = only === undefined ? undefined : only === 'copies' ? snapshots : copies;
+    // a worker that never ran would hold its connection for ever
+    await unwanted?.runUntil(Promise.resolve());
+    const workers = both.filter((worker) => worker !== unwanted);
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
     const stop = () => (stopped ??= stopWorkers(workers, running, databases, connection));
@@ -150,6 +155,17 @@ export class Lab implements AsyncDisposable {
     await client.connect();
     this.#closers.unshift(async () => client.end());
     return client;
+  }
+
+  /** Waits until a run has its plan. */
+  async planned(): Promise<void> {
+    await waitUntil(async () => {
+      const { rows } = await this.warehouse.query<{ plans: string | null }>(
+        `SELECT to_regclass('bronze.extraction_plans') AS plans`,
+      );
+      if (rows[0]?.plans === null) return false;
+      return (await this.warehouse.query('SELECT FROM bronze.extraction_plans')).rowCount !== 0;
+    });
   }
 
   /** What staging tables, plans, orphaned data and sessions of runs are there; nothing, when nothing runs. */

@@ -42,7 +42,9 @@ export async function digests(
 ): Promise<Digests> {
   const texts = columns.map((name) => `format('%L', ${as[name] ?? escapeIdentifier(name)})`);
   // a sum does not depend on the order of rows, and counts a value as often as it is there
-  const sums = [...texts, `ROW(${texts.join(', ')})::text`].map((text) => `sum(hashtextextended(${text}, 42))`);
+  const sums = [...texts, `ROW(${texts.join(', ')})::text`].map(
+    (text) => `sum(hashtextextended(${text}, 42))`,
+  );
   const answers = sums.map((sum, index) => `${sum} AS ${escapeIdentifier(columns[index] ?? 'whole rows')}`);
   await client.query(SAME_TEXT);
   const { rows } = await client.query<Digests>(

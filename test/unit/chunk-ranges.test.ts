@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { chunkCount, type ExtractionPlan, type PlannedPartition } from '../../src/bronze/plan.ts';
-import { blocksPerChunk, chunksOf, rangeOfChunk, type ChunkRange } from '../../src/extraction/chunk-ranges.ts';
+import {
+  blocksPerChunk,
+  chunksOf,
+  rangeOfChunk,
+  type ChunkRange,
+} from '../../src/extraction/chunk-ranges.ts';
 import { seeded } from './random-names.ts';
 
 const GB = 1024 ** 3;
@@ -26,6 +31,7 @@ function planOf(sizes: readonly number[], perChunk: number): ExtractionPlan {
     blocksPerChunk: perChunk,
     partitions,
     statementTimeout: null,
+    stallTimeout: 600_000,
     warnings: [],
   };
 }
@@ -94,7 +100,8 @@ describe('blocksPerChunk', () => {
   });
 
   test('without it, chunks are seconds of work: not tiny, not huge, at least several for each of the copies', () => {
-    const bytes = (totalBytes: number) => blocksPerChunk({ ...sizing, totalBlocks: totalBytes / 8192 }) * 8192;
+    const bytes = (totalBytes: number) =>
+      blocksPerChunk({ ...sizing, totalBlocks: totalBytes / 8192 }) * 8192;
     expect(bytes(0)).toBe(16 * 1024 ** 2);
     expect(bytes(100 * TB)).toBe(256 * 1024 ** 2);
     expect((2 * GB) / bytes(2 * GB)).toBeGreaterThanOrEqual(4 * sizing.parallelism);

@@ -3,9 +3,24 @@ import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../../src/
 import { copyIn, copyOut } from '../../src/extraction/copy-statements.ts';
 
 const column = (name: string, other: Partial<PlannedColumn> = {}): PlannedColumn => {
-  return { name, sourceType: 'integer', type: 'integer', decision: 'kept', read: 'as is', binary: true, ...other };
+  return {
+    name,
+    sourceType: 'integer',
+    type: 'integer',
+    decision: 'kept',
+    read: 'as is',
+    binary: true,
+    ...other,
+  };
 };
-const partition: PlannedPartition = { schema: 'sales', name: 'orders_2026', oid: 1, fileNode: 1, blocks: 9, chunks: 3 };
+const partition: PlannedPartition = {
+  schema: 'sales',
+  name: 'orders_2026',
+  oid: 1,
+  fileNode: 1,
+  blocks: 9,
+  chunks: 3,
+};
 
 const plan: ExtractionPlan = {
   source: 'default',
@@ -18,6 +33,7 @@ const plan: ExtractionPlan = {
   blocksPerChunk: 3,
   partitions: [partition],
   statementTimeout: null,
+  stallTimeout: 600_000,
   warnings: [],
 };
 
@@ -35,7 +51,9 @@ describe('copyOut', () => {
   });
 
   test('reads the last range to the end, wherever that is by then', () => {
-    expect(copyOut(plan, { partition, fromBlock: 6, whole: false })).toContain(` WHERE ctid >= '(6,0)'::tid) TO STDOUT`);
+    expect(copyOut(plan, { partition, fromBlock: 6, whole: false })).toContain(
+      ` WHERE ctid >= '(6,0)'::tid) TO STDOUT`,
+    );
   });
 
   test('has the condition in parentheses of its own, so that an OR in it widens nothing', () => {
@@ -43,7 +61,9 @@ describe('copyOut', () => {
     expect(copyOut({ ...plan, where }, { partition, fromBlock: 6, whole: false })).toContain(
       `WHERE ctid >= '(6,0)'::tid AND (a OR b)) TO`,
     );
-    expect(copyOut({ ...plan, where }, { partition, fromBlock: 0, whole: true })).toContain('WHERE (a OR b)) TO');
+    expect(copyOut({ ...plan, where }, { partition, fromBlock: 0, whole: true })).toContain(
+      'WHERE (a OR b)) TO',
+    );
   });
 
   test('reads each column as its mapping says', () => {
@@ -68,7 +88,9 @@ describe('copyIn', () => {
 
   test('of a table that has no columns names none', () => {
     const staging = { schema: 'bronze_staging', name: 'plan_1' };
-    expect(copyIn({ ...plan, columns: [] }, staging)).toBe('COPY "bronze_staging"."plan_1" FROM STDIN (FORMAT binary)');
+    expect(copyIn({ ...plan, columns: [] }, staging)).toBe(
+      'COPY "bronze_staging"."plan_1" FROM STDIN (FORMAT binary)',
+    );
   });
 });
 
@@ -80,7 +102,7 @@ describe('a name can end nothing', () => {
     ['select', '"select"'],
     ['100%', '"100%"'],
     ['$1', '"$1"'],
-    ['it\'s \\ odd', '"it\'s \\ odd"'],
+    ["it's \\ odd", '"it\'s \\ odd"'],
   ])('%s', (name, quoted) => {
     const odd = { ...partition, schema: name, name };
     const named = { ...plan, columns: [column(name)], table: { schema: name, name } };

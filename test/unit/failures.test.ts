@@ -89,7 +89,7 @@ describe('what is retried', () => {
   });
 
   test('an end is set for every kind', () => {
-    for (const kind of kinds) expect(isFinal(kind, 100), kind).toBe(true);
+    expect(kinds.filter((kind) => !isFinal(kind, 100))).toEqual([]);
   });
 });
 

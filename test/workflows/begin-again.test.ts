@@ -11,7 +11,8 @@ function attempts(options: { loseHolder?: number; loseChunk?: number }) {
     holdSnapshot: async () => {
       const holder = (state.holders += 1);
       await signalSnapshot(`snapshot ${holder}`);
-      if (holder === options.loseHolder) throw ApplicationFailure.nonRetryable('the session ended', 'SnapshotLost');
+      if (holder === options.loseHolder)
+        throw ApplicationFailure.nonRetryable('the session ended', 'SnapshotLost');
       await untilCancelled();
     },
     copyChunks: async ({ planId, from, count, snapshot }: CopyChunksRequest) => {
@@ -75,11 +76,18 @@ describe('a run does not begin again', () => {
     const results: CommitResult[] = [{ outcome: 'incomplete', missing: [3, 7] }];
     const commitBronze = async (): Promise<CommitResult> =>
       results.shift() ?? { outcome: 'committed', rows: 10, bytes: 10 };
-    await withFakes({ ...activities, commitBronze }, { table: 'orders', consistency: 'none' }, async (handle) => {
-      expect(await handle.result()).toMatchObject({ restarts: 0 });
-      expect(state.copied.slice(-2).toSorted()).toEqual(['plan 1 on undefined: 3+1', 'plan 1 on undefined: 7+1']);
-      expect(state.holders).toBe(0);
-    });
+    await withFakes(
+      { ...activities, commitBronze },
+      { table: 'orders', consistency: 'none' },
+      async (handle) => {
+        expect(await handle.result()).toMatchObject({ restarts: 0 });
+        expect(state.copied.slice(-2).toSorted()).toEqual([
+          'plan 1 on undefined: 3+1',
+          'plan 1 on undefined: 7+1',
+        ]);
+        expect(state.holders).toBe(0);
+      },
+    );
   });
 
   test('and holds no snapshot for a single chunk, which is its own', async () => {

@@ -30,7 +30,8 @@ class HeldCopies {
   }
 }
 
-const eventually = async (what: () => boolean): Promise<void> => expect.poll(what, { timeout: 10_000 }).toBe(true);
+const eventually = async (what: () => boolean): Promise<void> =>
+  expect.poll(what, { timeout: 10_000 }).toBe(true);
 
 describe('the fan-out', () => {
   test('copies every chunk once, and no more at once than parallelism says', async () => {
@@ -80,7 +81,9 @@ describe('the fan-out', () => {
       },
     };
     await withFakes(fakes, { table: 'orders', parallelism: 2, consistency: 'none' }, async (handle) => {
-      await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'DiskFull', message: 'no room' } });
+      await expect(handle.result()).rejects.toMatchObject({
+        cause: { type: 'DiskFull', message: 'no room' },
+      });
       expect(calls).toEqual(['cancelled', 'discard failed: no room']);
     });
   });
@@ -91,7 +94,8 @@ describe('the fan-out', () => {
     const fakes = {
       planExtraction: async () => planOf(10),
       copyChunks: async (span: Span) => Promise.race([copies.copyChunks(span), untilCancelled()]),
-      discardStaging: async ({ outcome }: { outcome: { status: string } }) => void discarded.push(outcome.status),
+      discardStaging: async ({ outcome }: { outcome: { status: string } }) =>
+        void discarded.push(outcome.status),
     };
     await withFakes(fakes, { table: 'orders' }, async (handle) => {
       await eventually(() => copies.under === 4);

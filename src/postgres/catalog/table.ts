@@ -45,9 +45,13 @@ export async function findTable(session: Session, name: TableName): Promise<Tabl
   if (row === undefined) throw await notFound(session, name);
   const kind = kinds[row.relkind];
   const shown = formatTableName(name);
-  if (kind === undefined) throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
+  if (kind === undefined)
+    throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
   if (!row.usable) {
-    throw new DatakitError('InsufficientPrivilege', `The role may not use the schema of ${shown} (USAGE is missing)`);
+    throw new DatakitError(
+      'InsufficientPrivilege',
+      `The role may not use the schema of ${shown} (USAGE is missing)`,
+    );
   }
   return { ...name, oid: row.oid, kind, rowSecurityActive: row.row_security };
 }
@@ -66,7 +70,10 @@ async function notFound(session: Session, name: TableName): Promise<DatakitError
     elsewhere === undefined
       ? suggestion(formatTableName(name), tables.map(formatTableName))
       : ` (did you mean "${formatTableName(elsewhere)}"?)`;
-  return new DatakitError('UndefinedObject', `There is no table ${formatTableName(name)} in the source${hint}`);
+  return new DatakitError(
+    'UndefinedObject',
+    `There is no table ${formatTableName(name)} in the source${hint}`,
+  );
 }
 
 /**
