@@ -11,6 +11,7 @@ import { psqlPipe } from './psql-pipe.ts';
 
 const ROWS = Number(process.env['BENCH_ROWS'] ?? 2_000_000);
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
+const SMALL_RUNS = 10;
 const TASK_QUEUE = 'bench';
 
 /** The same table by hand and by `extractTable`, in turn, in one run. */
@@ -41,7 +42,7 @@ async function compare(stack: LocalStack): Promise<void> {
     );
     await settle(stack);
     const run = await measured(stack, worker.pid, async () =>
-      extract(client, round, { table: 'events', parallelism: 4 }),
+      extract(client, `copy-${round}`, { table: 'events', parallelism: 4 }),
     );
     const ratio = (run.milliseconds / hand.milliseconds).toFixed(2);
     say(round === 0 ? 'warm-up' : `round ${round}: ratio ${ratio}`);
@@ -57,8 +58,23 @@ async function compare(stack: LocalStack): Promise<void> {
   say(`\nmedian of ${ROUNDS}: psql | psql ${formatDuration(hand)}, extractTable ${formatDuration(ours)}`);
   say(`ratio of the medians: ${(ours / hand).toFixed(2)}`);
   say(`peak memory of the worker: ${formatBytes(await peakMemory(worker.pid))}; history: ${history}`);
+  say(
+    `a table of 10,000 rows, end to end, median of ${SMALL_RUNS}: ${formatDuration(await smallTable(stack, client))}`,
+  );
   await worker.stop();
   await connection.close();
+}
+
+/** What a run costs beside its rows. */
+async function smallTable({ sourceUrl }: LocalStack, client: TemporalClient): Promise<number> {
+  await execute(sourceUrl, 'CREATE TABLE small AS SELECT * FROM events LIMIT 10000');
+  const times: number[] = [];
+  for (let run = 0; run <= SMALL_RUNS; run += 1) {
+    const began = performance.now();
+    await extract(client, `small-${run}`, { table: 'small' });
+    if (run > 0) times.push(performance.now() - began);
+  }
+  return median(times);
 }
 
 /** What the last copy left to be written must not burden the next. */
@@ -66,12 +82,14 @@ async function settle({
   sourceUrl,
   warehouseUrl,
 }: Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>): Promise<void> {
-  for (const url of [sourceUrl, warehouseUrl]) {
-    const client = new Client(url);
-    await client.connect();
-    await client.query('CHECKPOINT');
-    await client.end();
-  }
+  for (const url of [sourceUrl, warehouseUrl]) await execute(url, 'CHECKPOINT');
+}
+
+async function execute(url: string, statement: string): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  await client.query(statement);
+  await client.end();
 }
 
 interface Measured<T> {
@@ -104,12 +122,12 @@ async function measured<T>(stack: LocalStack, worker: number, work: () => Promis
 
 async function extract(
   client: TemporalClient,
-  round: number,
+  name: string,
   request: ExtractTableRequest,
 ): Promise<{ chunks: number; events: number }> {
   const handle = await client.workflow.start<(input: ExtractTableRequest) => Promise<ExtractTableResult>>(
     'extractTable',
-    { taskQueue: TASK_QUEUE, workflowId: `bench-${round}`, args: [request] },
+    { taskQueue: TASK_QUEUE, workflowId: `bench-${name}`, args: [request] },
   );
   const { chunks } = await handle.result();
   const { historyLength } = await handle.describe();

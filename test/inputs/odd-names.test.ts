@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-test.concurrent.each([
+test.each([
   ['quotes', 'say "hi" it\'s'],
   ['dots', 'a.b..c'],
   ['spaces', ' order  lines '],

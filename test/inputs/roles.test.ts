@@ -32,6 +32,12 @@ function changed(url: string, changes: { username?: string; password?: string; p
 }
 
 describe('a role that may not read', () => {
+  let stop: () => Promise<void>;
+  beforeAll(async () => {
+    stop = await lab.startWorkers({ source: changed(lab.sourceUrl, { username: reader }) });
+  });
+  afterAll(async () => stop());
+
   test.each<[string, { table: string; where?: string }, string]>([
     ['the table', { table: 'orders' }, 'The role may not read public.orders (SELECT is missing on "id", "status", "total"'],
     ['one of the columns', { table: 'secrets' }, 'The role may not read public.secrets (SELECT is missing on "code")'],
@@ -41,17 +47,13 @@ describe('a role that may not read', () => {
     ['what "where" calls', { table: 'open', where: 'locked(id)' }, 'permission denied for function locked'],
     ['the schema of what "where" asks', { table: 'open', where: 'EXISTS (SELECT FROM closed.orders)' }, 'permission denied for schema closed'],
   ])('%s', async (_name, input, words) => {
-    await withWorkers({ source: changed(lab.sourceUrl, { username: reader }) }, async () => {
-      const message = await refusal(lab, input, 'InsufficientPrivilege');
-      expect(message).toContain(words);
-      expect(message).toContain('Grant the privilege to the role');
-    });
+    const message = await refusal(lab, input, 'InsufficientPrivilege');
+    expect(message).toContain(words);
+    expect(message).toContain('Grant the privilege to the role');
   });
 
   test('but may read what it is asked for', async () => {
-    await withWorkers({ source: changed(lab.sourceUrl, { username: reader }) }, async () => {
-      expect(await lab.extract({ table: 'secrets', columns: ['id'] })).toMatchObject({ rows: 0 });
-    });
+    expect(await lab.extract({ table: 'secrets', columns: ['id'] })).toMatchObject({ rows: 0 });
   });
 });
 

@@ -33,7 +33,13 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
 
 const beside = ['local', 'demo', 'bench', 'test'];
 /** What a workflow's sandbox, and so the contract, must not meet. */
-const outsideTheSandbox = ['pg', 'node:fs', '@temporalio/activity', '@temporalio/worker', '@temporalio/client'];
+const outsideTheSandbox = [
+  'pg',
+  'node:fs',
+  '@temporalio/activity',
+  '@temporalio/worker',
+  '@temporalio/client',
+];
 
 interface Probe {
   readonly file: string;

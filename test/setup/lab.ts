@@ -41,14 +41,13 @@ export interface WorkersInProcess {
 /** A source, a warehouse and a task queue of its own, with workers on it, for one test file. */
 export class Lab implements AsyncDisposable {
   readonly name: string;
-  /** Superuser sessions, to set up and to look. */
-  readonly source: Client;
-  readonly warehouse: Client;
   readonly temporal: TemporalClient;
   /** URLs with the roles that the worker uses. */
   readonly sourceUrl: string;
   readonly warehouseUrl: string;
   readonly #closers: (() => Promise<void>)[] = [];
+  #source: Client;
+  #warehouse: Client;
   #runs = 0;
 
   readonly #admin: Servers;
@@ -57,8 +56,8 @@ export class Lab implements AsyncDisposable {
     this.name = name;
     this.temporal = temporal;
     this.#admin = admin;
-    this.source = new Client(withDatabase(admin.source, `source_${name}`));
-    this.warehouse = new Client(withDatabase(admin.warehouse, `warehouse_${name}`));
+    this.#source = new Client(withDatabase(admin.source, `source_${name}`));
+    this.#warehouse = new Client(withDatabase(admin.warehouse, `warehouse_${name}`));
     this.sourceUrl = withDatabase(admin.source, `source_${name}`, 'extractor');
     this.warehouseUrl = withDatabase(admin.warehouse, `warehouse_${name}`, 'loader');
   }
@@ -74,13 +73,27 @@ export class Lab implements AsyncDisposable {
     const connection = await Connection.connect({ address: inject('temporalAddress') });
     const lab = new Lab(name, new TemporalClient({ connection }), admin);
     lab.#closers.push(async () => connection.close());
-    await Promise.all([lab.source.connect(), lab.warehouse.connect()]);
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
+      await client.connect();
       lab.#closers.push(async () => client.end());
     }
     if (options.workers !== 'none') await lab.startWorkers();
     return lab;
+  }
+
+  /** Superuser sessions, to set up and to look. */
+  get source(): Client {
+    return this.#source;
+  }
+
+  get warehouse(): Client {
+    return this.#warehouse;
+  }
+
+  /** New superuser sessions, after a server was restarted. */
+  async reconnect(): Promise<void> {
+    [this.#source, this.#warehouse] = await Promise.all([this.connect('source'), this.connect('warehouse')]);
   }
 
   get taskQueue(): string {

@@ -89,6 +89,7 @@ test('the smallest input has its defaults', () => {
     source: 'default',
     parallelism: 4,
     consistency: 'snapshot',
+    stallTimeout: 600_000,
   });
 });
 
