@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../contract/activities.ts';
+import type { Activities, HoldSnapshotRequest } from '../contract/activities.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
 
 /** How long a worker may be silent before its work is given to another. */
@@ -30,17 +30,29 @@ export const { discardStaging } = proxyActivities<Activities>({
   retry,
 });
 
-/** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
-const holders = {
-  startToCloseTimeout: '30 days',
-  heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  cancellationType: ActivityCancellationType.TRY_CANCEL,
-  retry: { maximumAttempts: 1 },
-} as const;
-
-export const holdSnapshot = (holder: string): Activities['holdSnapshot'] =>
-  proxyActivities<Activities>({
-    ...holders,
-    activityId: holder,
+/** Holders have a task queue of their own, and so slots of their own. */
+const holders = () =>
+  ({
     taskQueue: snapshotTaskQueue(workflowInfo().taskQueue),
-  }).holdSnapshot;
+    startToCloseTimeout: '30 days',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+  }) as const;
+
+/** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
+export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>
+  proxyActivities<Activities>({
+    ...holders(),
+    activityId: request.holder,
+    summary: 'holds a snapshot of the source',
+    retry: { maximumAttempts: 1 },
+  }).holdSnapshot(request);
+
+/** Attempts that land on the worker of the first holder step back, for another to take them. */
+export const holdOnToSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>
+  proxyActivities<Activities>({
+    ...holders(),
+    activityId: request.holder,
+    summary: 'holds the same snapshot once more',
+    retry: { initialInterval: '1 second', backoffCoefficient: 1 },
+  }).holdSnapshot(request);

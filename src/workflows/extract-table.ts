@@ -26,7 +26,7 @@ import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
 import { RunProgress } from './run-progress.ts';
 import { SlidingWindow } from './sliding-window.ts';
-import { withSnapshot } from './snapshot.ts';
+import { withSnapshot } from './snapshot-relay.ts';
 
 /** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
 const MOST_RESTARTS = 10;
@@ -124,9 +124,9 @@ async function extractOnce(
   // a single COPY is its own snapshot
   const shared = input.consistency === 'snapshot' && plan.chunks > 1;
   if (shared) {
-    await withSnapshot({ source: input.source, runId: run.runId }, async (snapshot) => {
-      fanout.progress.set({ snapshotTakenAt: snapshot.takenAt });
-      await copyPlan(fanout, plan, snapshot);
+    await withSnapshot({ source: input.source, runId: run.runId }, async (relay) => {
+      fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
+      await copyPlan(fanout, plan, relay);
     });
   } else {
     await copyPlan(fanout, plan, undefined);
