@@ -6,8 +6,6 @@ import { identifier, tableName } from './table-name.ts';
 export const DEFAULT_PARALLELISM = 4;
 export const MAX_PARALLELISM = 64;
 
-const MINUTE = 60_000;
-
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
 
 /** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
@@ -46,20 +44,22 @@ export const extractTableInput = z.strictObject({
     .describe('The table in the schema bronze to write; br_<table> or br_<schema>__<table> where left out.'),
   chunkSize: size
     .optional()
-    .describe('How much of the table one activity copies: "64MB". From the table\'s size where left out.'),
+    .describe(
+      'How much of the table one chunk has, which is one transaction: "64MB". From the size of the table where left out.',
+    ),
   parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('Chunks copied at once.'),
   consistency: z
     .enum(['snapshot', 'none'])
     .default('snapshot')
     .describe(
-      '"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.',
+      '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
     ),
   statementTimeout: duration
     .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
   stallTimeout: duration
-    .default(10 * MINUTE)
+    .prefault('10 minutes')
     .describe(
       'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
     ),

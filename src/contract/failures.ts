@@ -61,8 +61,7 @@ export const failurePolicies = {
   },
   InvalidValue: {
     retry: 'never',
-    advice:
-      'A value could not be computed or stored. If "where" computes with values, guard it; the value is not shown here on purpose.',
+    advice: 'If "where" computes with values, guard it. The value is not shown here on purpose.',
   },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,
@@ -78,9 +77,12 @@ export const failurePolicies = {
   },
   PoolExhausted: {
     retry: UNTIL_IT_IS_BACK,
-    advice: 'Raise the pool size of the worker or lower "parallelism".',
+    advice: 'Lower "parallelism", or raise DATAKIT_MAX_CONCURRENT_ACTIVITIES of the worker.',
   },
-  LockTimeout: { retry: 20, advice: 'End the session that holds the lock, or run when it is not there.' },
+  LockTimeout: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'End the session that holds the lock, or run when it is not there.',
+  },
   Deadlock: { retry: 10, advice: 'Look for what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,

@@ -21,7 +21,7 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
   retry,
 });
 
-/** A run that failed must end, even when the warehouse is away; what stays behind then is swept later. */
+/** A run that failed must end, even when the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({
   activityId: 'discard',
   startToCloseTimeout: '5 minutes',

@@ -20,7 +20,8 @@ afterAll(async () => {
   await lab.close();
 });
 
-const update = async (...args: unknown[]): Promise<unknown> => handle.executeUpdate(SET_PARALLELISM_UPDATE, { args });
+const update = async (...args: unknown[]): Promise<unknown> =>
+  handle.executeUpdate<unknown, unknown[]>(SET_PARALLELISM_UPDATE, { args });
 
 async function updatesInHistory(): Promise<number> {
   const { events } = await handle.fetchHistory();
