@@ -1,4 +1,9 @@
-import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../bronze/plan.ts';
+import {
+  chunkCount,
+  type ExtractionPlan,
+  type PlannedColumn,
+  type PlannedPartition,
+} from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
 import { mapColumn } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
@@ -53,7 +58,7 @@ export async function planTable(
     where: input.where ?? null,
     format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
     blocksPerChunk: perChunk,
-    partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
+    partitions: requireFewChunks(partitions.map((partition) => planPartition(partition, perChunk, server))),
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
     warnings: warningsOf(table, partitions, server),
@@ -111,6 +116,18 @@ async function planColumns(
     sourceType: column.type,
     ...mapColumn(column, types, available),
   }));
+}
+
+/** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
+const MOST_CHUNKS = 1_000_000;
+
+function requireFewChunks(partitions: PlannedPartition[]): PlannedPartition[] {
+  const chunks = chunkCount({ partitions });
+  if (chunks <= MOST_CHUNKS) return partitions;
+  throw new DatakitError(
+    'InvalidInput',
+    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks; choose one that makes ${MOST_CHUNKS.toLocaleString('en-US')} at the most`,
+  );
 }
 
 function planPartition(partition: Partition, perChunk: number, server: ServerFacts): PlannedPartition {

@@ -21,12 +21,19 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
   retry,
 });
 
-/** A run that failed must end, even when the warehouse is away and its staging table stays behind. */
+/** A run that ended must be seen to end, even when the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({
   activityId: 'discard',
   startToCloseTimeout: '5 minutes',
   scheduleToCloseTimeout: '10 minutes',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
+
+/** The same for a run that never got as far as a plan, so that there is hardly anything to drop. */
+export const { discardStaging: discardUnplanned } = proxyActivities<Activities>({
+  activityId: 'discard',
+  scheduleToCloseTimeout: '3 seconds',
   retry,
 });
 

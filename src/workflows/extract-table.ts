@@ -20,7 +20,7 @@ import { withAdvice } from '../contract/failures.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { commitBronze, discardStaging, planExtraction } from './activities.ts';
+import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
@@ -155,10 +155,11 @@ async function commit(
 
 async function leaveNothing(fanout: Fanout, run: RunIdentity, error: unknown): Promise<void> {
   const status = isCancellation(error) ? 'cancelled' : 'failed';
+  const discard = fanout.progress.now.chunks === 0 ? discardUnplanned : discardStaging;
   fanout.progress.set({ phase: status });
   try {
     await CancellationScope.nonCancellable(async () =>
-      discardStaging({ ...run, outcome: { status, message: messageOf(error) } }),
+      discard({ ...run, outcome: { status, message: messageOf(error) } }),
     );
   } catch (discarding) {
     log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });

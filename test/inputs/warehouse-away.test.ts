@@ -52,7 +52,7 @@ async function expectCancelled(side: 'source' | 'warehouse'): Promise<void> {
       5_000,
     );
     await handle.cancel();
-    await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 10_000);
+    await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 5_000);
     expect(await lab.leftoversAtLast()).toEqual([]);
   } finally {
     await handle.terminate().catch(() => undefined);
@@ -63,13 +63,10 @@ async function expectCancelled(side: 'source' | 'warehouse'): Promise<void> {
 test('a run whose source is down can be cancelled, and ends within seconds', async () =>
   expectCancelled('source'));
 
-// discardStaging waits ten minutes for a warehouse that may never have heard of the run: src/workflows/activities.ts
-test.fails('a run whose warehouse is down can be cancelled, and ends within seconds', async () =>
-  expectCancelled('warehouse'),
-);
+test('a run whose warehouse is down can be cancelled, and ends within seconds', async () =>
+  expectCancelled('warehouse'));
 
-// BEGIN READ WRITE overrides what the database says of itself: src/postgres/database.ts
-test.fails('a warehouse that is read-only', async () => {
+test('a warehouse that is read-only', async () => {
   const setting = (value: string) =>
     lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_transaction_read_only = ${value}`);
   await setting('on');
