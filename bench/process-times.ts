@@ -30,7 +30,10 @@ async function readProcesses(): Promise<Map<number, { parent: number; ticks: num
 async function readStat(pid: string): Promise<{ parent: number; ticks: number } | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number);
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
   const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15);
   return { parent: fields[1] ?? 0, ticks: user + system + endedUser + endedSystem };
 }

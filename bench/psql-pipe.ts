@@ -3,12 +3,18 @@ import { Client } from 'pg';
 import { benchColumns } from './bench-table.ts';
 
 /** `psql COPY TO | psql COPY FROM`: what one would do by hand. Gives milliseconds. */
-export async function psqlPipe(sourceUrl: string, warehouseUrl: string, format: 'binary' | 'text'): Promise<number> {
+export async function psqlPipe(
+  sourceUrl: string,
+  warehouseUrl: string,
+  format: 'binary' | 'text',
+): Promise<number> {
   await makeTarget(warehouseUrl);
   const began = performance.now();
   // a shell's pipe is the kernel's: this process carries no byte
   const pipe = `psql "$1" -qXc "COPY events TO STDOUT (FORMAT ${format})" | psql "$2" -qXc "COPY by_hand FROM STDIN (FORMAT ${format})"`;
-  await succeeded(spawn('sh', ['-c', pipe, 'sh', sourceUrl, warehouseUrl], { stdio: ['ignore', 'ignore', 'inherit'] }));
+  await succeeded(
+    spawn('sh', ['-c', pipe, 'sh', sourceUrl, warehouseUrl], { stdio: ['ignore', 'ignore', 'inherit'] }),
+  );
   return performance.now() - began;
 }
 

@@ -1,5 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { DEFAULT_TASK_QUEUE } from '../src/contract/task-queues.ts';
 import { startStack, type LocalStack } from '../local/stack.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
 import type { Closing } from './closing.ts';
@@ -26,7 +27,7 @@ export async function startWorker(closing: Closing, stack: LocalStack): Promise<
 
 /** On a Temporal that was there before us another worker may serve the usual queue, with other databases. */
 function taskQueueOf({ temporal }: LocalStack): string {
-  return temporal === undefined ? `datakit-postgres-demo-${process.pid}` : 'datakit-postgres';
+  return temporal === undefined ? `datakit-postgres-demo-${process.pid}` : DEFAULT_TASK_QUEUE;
 }
 
 /**

@@ -1,9 +1,8 @@
 import { relative } from 'node:path';
+import { DEFAULT_TASK_QUEUE } from '../src/contract/task-queues.ts';
 import { closeOnSignals } from './close-on-signals.ts';
 import { startStack, type LocalStack } from './stack.ts';
 import { startWorkerProcess } from './worker-process.ts';
-
-const TASK_QUEUE = 'datakit-postgres';
 
 const MISSING_SOURCE = `SOURCE_DATABASE_URL is not set. "npm run dev" extracts from a database of yours, for example
   SOURCE_DATABASE_URL=postgresql://user:password@host:5432/database npm run dev
@@ -26,7 +25,7 @@ async function main(): Promise<void> {
 }
 
 async function runWorker(stack: LocalStack): Promise<void> {
-  const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE };
+  const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: DEFAULT_TASK_QUEUE };
   const worker = await startWorkerProcess({ env, onLine: (line) => console.error(line) });
   let closing = false;
   closeOnSignals({
@@ -54,7 +53,7 @@ ${addresses.join('\n')}
 
 Extract a table:
   ${cli} workflow start --address ${temporalAddress} --namespace ${temporalNamespace} \\
-    --type extractTable --task-queue ${TASK_QUEUE} --input '{"table": "orders"}'
+    --type extractTable --task-queue ${DEFAULT_TASK_QUEUE} --input '{"table": "orders"}'
 
 Ctrl-C stops everything.
 `;

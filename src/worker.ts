@@ -17,7 +17,10 @@ try {
     logger.warn('the warehouse is not ready; the first run tries again', { reason: String(error) });
   });
   const workers = await createWorkers({ ...configuration, connection, namespace, dependencies: databases });
-  logger.info('worker ready', { taskQueue: configuration.taskQueue, sources: [...configuration.sourceUrls.keys()] });
+  logger.info('worker ready', {
+    taskQueue: configuration.taskQueue,
+    sources: [...configuration.sourceUrls.keys()],
+  });
   await Promise.all(workers.map(async (worker) => worker.run()));
 } finally {
   await databases.close();

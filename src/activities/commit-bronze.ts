@@ -4,7 +4,10 @@ import type { CommitRequest, CommitResult } from '../contract/activities.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
-export async function commitBronze({ warehouse }: Dependencies, request: CommitRequest): Promise<CommitResult> {
+export async function commitBronze(
+  { warehouse }: Dependencies,
+  request: CommitRequest,
+): Promise<CommitResult> {
   return runActivity('committing to bronze', async ({ signal }) => {
     const result = await commitRun(warehouse, request, signal);
     log.info('commit', { planId: request.planId, outcome: result.outcome });

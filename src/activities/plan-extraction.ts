@@ -9,6 +9,9 @@ import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
+/** A table that somebody has locked is asked for again later. */
+const LOCK_TIMEOUT = 10_000;
+
 /** Labels past this number would weigh more in the history than they help. */
 const MOST_LABELS = 500;
 
@@ -23,12 +26,17 @@ export async function planExtraction(
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
       const plan = await source.transaction(
-        { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
+        { ...limits, lockTimeout: LOCK_TIMEOUT, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
         async (session) => planTable(session, target, input, source),
       );
       const planId = await storePlan(target, run.runId, plan);
       await openManifest(target, run, planId, plan);
-      log.info('planned', { table: formatTableName(input.table), planId, chunks: chunkCount(plan), format: plan.format });
+      log.info('planned', {
+        table: formatTableName(input.table),
+        planId,
+        chunks: chunkCount(plan),
+        format: plan.format,
+      });
       return summary(planId, plan);
     });
   });

@@ -19,7 +19,10 @@ export interface ActivityTools {
  *
  * @param purpose what is being done, for the message: `copying chunk 3`
  */
-export async function runActivity<T>(purpose: string, work: (tools: ActivityTools) => Promise<T>): Promise<T> {
+export async function runActivity<T>(
+  purpose: string,
+  work: (tools: ActivityTools) => Promise<T>,
+): Promise<T> {
   const context = Context.current();
   let details: unknown;
   const ticker = setInterval(() => context.heartbeat(details), HEARTBEAT_INTERVAL);

@@ -47,7 +47,9 @@ export async function findBronzeTable(session: Session, target: string): Promise
 /** Makes the parent with the columns of the staging table. Its partition key is only there because one must be. */
 export async function createBronzeTable(session: Session, target: string, staging: TableName): Promise<void> {
   const parent = quoteTable({ schema: BRONZE, name: target });
-  await session.query(`CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY LIST (_bronze_run_id)`);
+  await session.query(
+    `CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY LIST (_bronze_run_id)`,
+  );
 }
 
 export async function readColumnDefinitions(session: Session, table: TableName): Promise<ColumnDefinition[]> {

@@ -30,21 +30,19 @@ export async function commitRun(
   signal: AbortSignal,
 ): Promise<CommitResult> {
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-  const ready = await warehouse.transaction(limits, async (session) => {
-    const done = await findOutcome(session, runId, planId);
-    if (done === undefined) return prepared(session, planId);
-    return outcomeOf({ ...(await sumLedger(session, planId)), ...done });
-  });
-  if (ready !== 'ready') return ready;
+  const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
+    warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
-    return await warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
-      replace(session, await readPlan(session, planId)),
-    );
+    const outcome = await inTransaction(async (session) => {
+      return (await earlierOutcome(session, runId, planId)) ?? prepared(session, planId);
+    });
+    if (outcome !== 'ready') return outcome;
+    return await inTransaction(async (session) => commitOnce(session, runId, planId));
   } catch (error) {
     if (sqlStateOf(error) !== '55P03') throw error;
     throw await warehouse.transaction(limits, async (session) => {
-      const { plan } = await readPlan(session, planId);
-      return describeReaders(session, { schema: BRONZE, name: plan.target });
+      const { plan, staging } = await readPlan(session, planId);
+      return describeReaders(session, { schema: BRONZE, name: plan.target }, staging);
     });
   }
 }
@@ -57,6 +55,22 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   await requireSameDigests(session, stored);
   for (const load of loadsOf(stored)) await prepareStaging(session, load);
   return 'ready';
+}
+
+/** An attempt that was given up may commit just before this one: what it left is found under the lock only. */
+async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
+  const { plan } = await readPlan(session, planId);
+  await lockTarget(session, plan.target);
+  return (await earlierOutcome(session, runId, planId)) ?? replace(session, await readPlan(session, planId));
+}
+
+async function earlierOutcome(
+  session: Session,
+  runId: string,
+  planId: string,
+): Promise<CommitResult | undefined> {
+  const done = await findOutcome(session, runId, planId);
+  return done === undefined ? undefined : outcomeOf({ ...(await sumLedger(session, planId)), ...done });
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
@@ -96,8 +110,9 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
 type Outcome = { readonly status: string } & Pick<LedgerTotals, 'rows' | 'bytes' | 'missingObjects'>;
 
 function outcomeOf({ status, rows, bytes, missingObjects }: Outcome): CommitResult {
+  const outcome = status === 'superseded' ? 'superseded' : 'committed';
   const warnings = warningsOf({ missingObjects });
-  return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes, ...(warnings.length > 0 && { warnings }) };
+  return { outcome, rows, bytes, ...(warnings.length > 0 && { warnings }) };
 }
 
 function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {

@@ -1,7 +1,6 @@
 import { DatakitError } from '../contract/failures.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
-import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import {
   addColumns,
@@ -13,10 +12,11 @@ import {
   type ColumnDefinition,
 } from './bronze-table.ts';
 import { readOwnIndexes, restoreIndexNames } from './indexes.ts';
-import { STORAGE, storageName } from './layout.ts';
-import type { StoredPlan } from './plans.ts';
+import { BRONZE, STORAGE, storageName } from './layout.ts';
+import { endStrayWriters, type StoredPlan } from './plans.ts';
 import { addVanishedColumns } from './prepare-staging.ts';
-import { lockAgainstReaders } from './readers.ts';
+import { lockExclusively } from './readers.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
 
 /**
  * Puts a prepared staging table in the place of the rows that the bronze table shows.
@@ -24,13 +24,16 @@ import { lockAgainstReaders } from './readers.ts';
  * Readers wait for the few catalog changes here; no row is moved.
  */
 export async function exchangeRows(session: Session, { planId, staging, plan }: StoredPlan): Promise<void> {
+  // first, so that no reader waits because somebody uses the staging table
+  await endStrayWriters(session, staging);
+  await lockExclusively(session, staging);
   if ((await findBronzeTable(session, plan.target)) === undefined) {
     await createBronzeTable(session, plan.target, staging);
   }
-  const locked = { schema: 'bronze', name: plan.target };
-  await lockAgainstReaders(session, locked);
+  await lockExclusively(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
-  if (bronze === undefined) throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
+  if (bronze === undefined)
+    throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
   await addVanishedColumns(session, bronze, staging);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
   await dropStorage(session, bronze);
@@ -65,24 +68,26 @@ async function changeType(
   type: string,
 ): Promise<void> {
   const column = quoteName(name);
-  try {
-    await session.query(
-      `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`,
-    );
-  } catch (error) {
-    if (!['0A000', '2BP01'].includes(sqlStateOf(error) ?? '')) throw error;
-    throw new DatakitError(
-      'SchemaConflict',
-      `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze, and something depends on it`,
-      { cause: error },
-    );
-  }
+  await orSchemaConflict(
+    `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze, and something depends on it`,
+    async () =>
+      session.query(
+        `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`,
+      ),
+  );
 }
 
-async function attach(session: Session, bronze: BronzeTable, staging: TableName, name: string): Promise<void> {
+async function attach(
+  session: Session,
+  bronze: BronzeTable,
+  staging: TableName,
+  name: string,
+): Promise<void> {
   await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
   const renamed = quoteTable({ schema: staging.schema, name });
   await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
   const storage = quoteTable({ schema: STORAGE, name });
-  await session.query(`ALTER TABLE ${quoteTable(bronze)} ATTACH PARTITION ${storage} DEFAULT`);
+  await orSchemaConflict(`The new rows do not fit what ${bronze.schema}.${bronze.name} asks for`, async () =>
+    session.query(`ALTER TABLE ${quoteTable(bronze)} ATTACH PARTITION ${storage} DEFAULT`),
+  );
 }

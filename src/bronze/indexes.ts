@@ -1,8 +1,7 @@
-import { DatakitError } from '../contract/failures.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
-import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
 
 interface Index {
   readonly oid: number;
@@ -18,6 +17,8 @@ interface Index {
  * Builds on a loaded staging table what indexes the current partition has, before any reader must wait.
  *
  * At the exchange PostgreSQL finds those that the parent asks for and takes them as they are.
+ *
+ * @throws {DatakitError} SchemaConflict when one cannot be: not unique, too wide, of another type
  */
 export async function buildIndexes(
   session: Session,
@@ -27,17 +28,11 @@ export async function buildIndexes(
   if (storage === undefined) return;
   for (const index of await readIndexes(session, storage)) {
     const unique = index.unique ? 'UNIQUE ' : '';
-    const name = quoteName(stagingName(staging, index));
-    try {
-      await session.query(`CREATE ${unique}INDEX ${name} ON ${quoteTable(staging)}${index.definition}`);
-    } catch (error) {
-      if (sqlStateOf(error) !== '23505') throw error;
-      throw new DatakitError(
-        'SchemaConflict',
-        `The new rows do not fit the unique index ${quoteName(index.name)} of the bronze table`,
-        { cause: error },
-      );
-    }
+    const name = quoteName(stagingIndexName(staging, index.oid));
+    await orSchemaConflict(
+      `The new rows do not fit the index ${quoteName(index.name)} of the bronze table`,
+      async () => session.query(`CREATE ${unique}INDEX ${name} ON ${quoteTable(staging)}${index.definition}`),
+    );
   }
 }
 
@@ -56,12 +51,13 @@ export async function restoreIndexNames(
   schema: string,
 ): Promise<void> {
   for (const index of indexes) {
-    const current = { schema, name: stagingName(staging, index) };
+    const current = { schema, name: stagingIndexName(staging, index.oid) };
     await session.query(`ALTER INDEX IF EXISTS ${quoteTable(current)} RENAME TO ${quoteName(index.name)}`);
   }
 }
 
-const stagingName = (staging: TableName, index: Index): string => `${staging.name}_index_${index.oid}`;
+/** What the index that stands for another is called until it is attached. */
+export const stagingIndexName = (staging: TableName, oid: number): string => `${staging.name}_index_${oid}`;
 
 async function readIndexes(session: Session, table: TableName & { readonly oid: number }): Promise<Index[]> {
   return session.query<Index & Record<string, unknown>>(

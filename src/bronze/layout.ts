@@ -28,7 +28,7 @@ function fitted(name: string): string {
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 10);
   let beginning = name;
   while (Buffer.byteLength(beginning) > MAX_IDENTIFIER_BYTES - digest.length - 1) {
-    beginning = [...beginning].slice(0, -1).join('');
+    beginning = Array.from(beginning).slice(0, -1).join('');
   }
   return `${beginning}_${digest}`;
 }

@@ -1,4 +1,5 @@
 import type { Copied, Span } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
 
@@ -25,7 +26,9 @@ export async function findChunks(
       WHERE plan_id = $1 AND chunk >= $2 AND chunk < $3`,
     [planId, from, from + count],
   );
-  return new Map(rows.map(({ chunk, rows: copied, bytes }) => [chunk, { rows: Number(copied), bytes: Number(bytes) }]));
+  return new Map(
+    rows.map(({ chunk, rows: copied, bytes }) => [chunk, { rows: Number(copied), bytes: Number(bytes) }]),
+  );
 }
 
 /**
@@ -33,11 +36,14 @@ export async function findChunks(
  *
  * The primary key is the fence: of two attempts at the same chunk only one can commit,
  * even when one of them slept through its own timeout.
+ *
+ * @throws {DatakitError} SerializationFailure when the other one did; the next attempt finds its mark
  */
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
-  await session.query(
-    `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+  const marked = await session.query(
+    `INSERT INTO ${BRONZE}.extraction_chunks
+       (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING chunk`,
     [
       entry.planId,
       entry.chunk,
@@ -48,6 +54,11 @@ export async function markChunk(session: Session, entry: LedgerEntry): Promise<v
       entry.digests ?? null,
       entry.missingObjects ?? 0,
     ],
+  );
+  if (marked.length > 0) return;
+  throw new DatakitError(
+    'SerializationFailure',
+    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
   );
 }
 

@@ -13,7 +13,12 @@ export async function openManifest(
   planId: string,
   plan: ExtractionPlan,
 ): Promise<void> {
-  const columns = plan.columns.map(({ name, type, sourceType, decision }) => ({ name, type, sourceType, decision }));
+  const columns = plan.columns.map(({ name, type, sourceType, decision }) => ({
+    name,
+    type,
+    sourceType,
+    decision,
+  }));
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
@@ -54,7 +59,9 @@ export async function findOutcome(
       WHERE run_id = $1 AND plan_id = $2 AND status IN ('committed', 'superseded')`,
     [runId, planId],
   );
-  return row === undefined ? undefined : { status: row.status, rows: Number(row.rows), bytes: Number(row.bytes) };
+  return row === undefined
+    ? undefined
+    : { status: row.status, rows: Number(row.rows), bytes: Number(row.bytes) };
 }
 
 /** Closes the manifest of a run whose rows arrived. */

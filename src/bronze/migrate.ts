@@ -15,19 +15,22 @@ const MIGRATION_LOCK = 0x62726f6e7a65;
  * so that two workers that start at once do not meet.
  */
 export async function migrate(warehouse: Database): Promise<void> {
-  await warehouse.transaction({ mode: 'READ WRITE', applicationName: 'datakit-postgres-extractor' }, async (session) => {
-    await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-    for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
-    await session.query(
-      `CREATE TABLE IF NOT EXISTS ${BRONZE}.datakit_migrations (
+  await warehouse.transaction(
+    { mode: 'READ WRITE', applicationName: 'datakit-postgres-extractor' },
+    async (session) => {
+      await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+      for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
+      await session.query(
+        `CREATE TABLE IF NOT EXISTS ${BRONZE}.datakit_migrations (
          name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
-    );
-    const applied = await session.query<{ name: string }>(`SELECT name FROM ${BRONZE}.datakit_migrations`);
-    for (const name of await pending(applied.map((row) => row.name))) {
-      await session.query(await readFile(new URL(name, folder), 'utf8'));
-      await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
-    }
-  });
+      );
+      const applied = await session.query<{ name: string }>(`SELECT name FROM ${BRONZE}.datakit_migrations`);
+      for (const name of await pending(applied.map((row) => row.name))) {
+        await session.query(await readFile(new URL(name, folder), 'utf8'));
+        await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
+      }
+    },
+  );
 }
 
 async function pending(applied: readonly string[]): Promise<string[]> {

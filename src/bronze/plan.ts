@@ -18,6 +18,8 @@ export interface ExtractionPlan {
   readonly partitions: readonly PlannedPartition[];
   /** Milliseconds. */
   readonly statementTimeout: number | null;
+  /** Milliseconds. */
+  readonly stallTimeout: number;
   readonly warnings: readonly string[];
   /** Present where every column is to be verified by its checksum. */
   readonly hash?: DigestHash;

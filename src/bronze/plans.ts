@@ -66,9 +66,14 @@ export async function dropPlansOfRun(session: Session, runId: string): Promise<v
 }
 
 /** Drops a staging table with all that was known of it. */
-export async function dropPlan(session: Session, { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>): Promise<void> {
+export async function dropPlan(
+  session: Session,
+  { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
+): Promise<void> {
   await endStrayWriters(session, staging);
-  await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}, ${quoteTable(companionStaging(staging))}`);
+  await session.query(
+    `DROP TABLE IF EXISTS ${quoteTable(staging)}, ${quoteTable(companionStaging(staging))}`,
+  );
   await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);
   await forgetPlan(session, planId);
 }
@@ -79,13 +84,16 @@ export async function forgetPlan(session: Session, planId: string): Promise<void
 }
 
 /**
- * Ends sessions that still write to a staging table that is complete or to be dropped:
+ * Ends sessions of workers that still write to a staging table that is complete or to be dropped:
  * attempts that were given up, on workers that hang. Without this they would be waited for.
+ * Sessions of others (a dump, a person who looks) are not ours to end.
  */
 export async function endStrayWriters(session: Session, staging: TableName): Promise<void> {
   await session.query(
-    `SELECT pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l
+    `SELECT pg_terminate_backend(l.pid)
+       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
       WHERE l.relation = to_regclass($1) AND l.pid <> pg_backend_pid()
+        AND a.usename = current_user AND a.application_name LIKE 'datakit-postgres-extractor%'
         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
     [quoteTable(staging)],
   );

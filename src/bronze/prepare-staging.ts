@@ -2,6 +2,7 @@ import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { addColumns, findBronzeTable, missingColumns, readColumnDefinitions } from './bronze-table.ts';
+import { addConstraints } from './constraints.ts';
 import { buildIndexes } from './indexes.ts';
 import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
 import { isSent, type ExtractionPlan } from './plan.ts';
@@ -12,7 +13,10 @@ import { endStrayWriters, type StoredPlan } from './plans.ts';
  *
  * All that takes long is done here, in a transaction of its own, where nobody waits for it.
  */
-export async function prepareStaging(session: Session, { planId, runId, staging, plan }: StoredPlan): Promise<void> {
+export async function prepareStaging(
+  session: Session,
+  { planId, runId, staging, plan }: StoredPlan,
+): Promise<void> {
   await endStrayWriters(session, staging);
   await keepGenerated(session, staging, plan);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
@@ -21,14 +25,20 @@ export async function prepareStaging(session: Session, { planId, runId, staging,
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
   await buildIndexes(session, bronze?.storage, staging);
+  await addConstraints(session, bronze?.storage, staging);
   await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
-  await session.query(`UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`, [
-    planId,
-  ]);
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
 }
 
 /** Generated columns have done their work: what they are from now on does not hang on how they came to be. */
-async function keepGenerated(session: Session, staging: TableName, { columns }: ExtractionPlan): Promise<void> {
+async function keepGenerated(
+  session: Session,
+  staging: TableName,
+  { columns }: ExtractionPlan,
+): Promise<void> {
   const generated = columns.filter((column) => !isSent(column));
   if (generated.length === 0) return;
   const clauses = generated.map(({ name }) => `ALTER COLUMN ${quoteName(name)} DROP EXPRESSION`);
@@ -36,15 +46,25 @@ async function keepGenerated(session: Session, staging: TableName, { columns }: 
 }
 
 /** A column added with a constant default is kept once, in the catalog: no row is written. */
-async function addConstants(session: Session, table: TableName, columns: readonly MetadataColumn[]): Promise<void> {
-  const add = columns.map(({ name, type, value }) => `ADD COLUMN ${name} ${type} DEFAULT ${quoteText(value)}`);
+async function addConstants(
+  session: Session,
+  table: TableName,
+  columns: readonly MetadataColumn[],
+): Promise<void> {
+  const add = columns.map(
+    ({ name, type, value }) => `ADD COLUMN ${name} ${type} DEFAULT ${quoteText(value)}`,
+  );
   const forget = columns.map(({ name }) => `ALTER COLUMN ${name} DROP DEFAULT`);
   await session.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);
   await session.query(`ALTER TABLE ${quoteTable(table)} ${forget.join(', ')}`);
 }
 
 /** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
-export async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
+export async function addVanishedColumns(
+  session: Session,
+  bronze: TableName,
+  staging: TableName,
+): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);
   await addColumns(session, staging, missingColumns(wanted, present));

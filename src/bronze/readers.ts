@@ -18,7 +18,11 @@ interface Reader {
  * Between its statements it is known by its backend_xmin. Sessions of other roles are seen with
  * the privilege of pg_read_all_stats.
  */
-export async function requireNoOldSnapshot(session: Session, planId: string, table: TableName): Promise<void> {
+export async function requireNoOldSnapshot(
+  session: Session,
+  planId: string,
+  table: TableName,
+): Promise<void> {
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_stat_activity a
@@ -32,28 +36,33 @@ export async function requireNoOldSnapshot(session: Session, planId: string, tab
   if (readers.length > 0) throw inTheWay(`an older snapshot is open`, table, readers);
 }
 
-/** Takes the table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
-export async function lockAgainstReaders(session: Session, table: TableName): Promise<void> {
+/** Takes a table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
+export async function lockExclusively(session: Session, table: TableName): Promise<void> {
   await session.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
 }
 
-/** Who has the table in use, to name them when the lock was not had. */
-export async function describeReaders(session: Session, table: TableName): Promise<DatakitError> {
+/** Who has the table in use, or its staging table, to name them when the lock was not had. */
+export async function describeReaders(
+  session: Session,
+  table: TableName,
+  staging: TableName,
+): Promise<DatakitError> {
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT DISTINCT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-      WHERE l.relation IN (SELECT to_regclass($1) UNION SELECT inhrelid FROM pg_catalog.pg_inherits
+      WHERE l.relation IN (VALUES (to_regclass($1)::oid), (to_regclass($2)::oid) UNION SELECT inhrelid FROM pg_catalog.pg_inherits
                             WHERE inhparent = to_regclass($1))
         AND l.granted AND l.pid <> pg_backend_pid()
       LIMIT 5`,
-    [quoteTable(table)],
+    [quoteTable(table), quoteTable(staging)],
   );
   return inTheWay('the table is in use', table, readers);
 }
 
 function inTheWay(reason: string, { schema, name }: TableName, readers: readonly Reader[]): DatakitError {
   const named = readers.map(
-    ({ pid, role, application, since }) => `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
+    ({ pid, role, application, since }) =>
+      `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
   );
   const by = named.length > 0 ? ` by ${named.join(', ')}` : '';
   return new DatakitError('LockTimeout', `warehouse: ${schema}.${name} waits to be replaced: ${reason}${by}`);

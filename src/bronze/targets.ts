@@ -15,16 +15,21 @@ export interface Feed {
  * @throws {DatakitError} TargetConflict when another table feeds it, or when it is not this project's
  */
 export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
-  if (!(await relationExists(session, target))) return;
+  const kind = await kindOfRelation(session, target);
+  if (kind === undefined) return;
   const [owner] = await session.query<{ source: string; source_schema: string; source_table: string }>(
     `SELECT source, source_schema, source_table FROM ${BRONZE}.extraction_targets WHERE target = $1`,
     [target],
   );
-  if (owner === undefined) {
-    throw new DatakitError('TargetConflict', `${BRONZE}.${target} exists and was not made by datakit-postgres`);
+  if (owner === undefined || kind !== 'p') {
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${target} exists and was not made by datakit-postgres`,
+    );
   }
   const { source, table } = feed;
-  if (owner.source === source && owner.source_schema === table.schema && owner.source_table === table.name) return;
+  if (owner.source === source && owner.source_schema === table.schema && owner.source_table === table.name)
+    return;
   const other = formatTableName({ schema: owner.source_schema, name: owner.source_table });
   throw new DatakitError(
     'TargetConflict',
@@ -32,14 +37,14 @@ export async function requireTarget(session: Session, target: string, feed: Feed
   );
 }
 
-/** Whether the schema bronze has a relation of this name. */
-export async function relationExists(session: Session, name: string): Promise<boolean> {
-  const found = await session.query(
-    `SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+/** What the schema bronze has of this name, as `pg_class.relkind` says it; `p` where we made it. */
+async function kindOfRelation(session: Session, name: string): Promise<string | undefined> {
+  const [found] = await session.query<{ kind: string }>(
+    `SELECT c.relkind AS kind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1 AND c.relname = $2`,
     [BRONZE, name],
   );
-  return found.length > 0;
+  return found?.kind;
 }
 
 /** Makes runs that write the same bronze table commit one after the other. Held to the end of the transaction. */
@@ -63,7 +68,10 @@ export interface Load extends Feed {
 }
 
 /** Records whose rows the table shows now. */
-export async function recordLoad(session: Session, { target, source, table, planId, runId }: Load): Promise<void> {
+export async function recordLoad(
+  session: Session,
+  { target, source, table, planId, runId }: Load,
+): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_targets
        (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at)

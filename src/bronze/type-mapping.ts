@@ -27,7 +27,12 @@ export interface WarehouseTypes {
 
 export type SourceTypes = ReadonlyMap<number, SourceType>;
 
-const asText = (suffix: string): TypeMapping => ({ type: `text${suffix}`, decision: 'text', read: 'cast', binary: true });
+const asText = (suffix: string): TypeMapping => ({
+  type: `text${suffix}`,
+  decision: 'text',
+  read: 'cast',
+  binary: true,
+});
 const asJsonb: TypeMapping = { type: 'jsonb', decision: 'jsonb', read: 'to_jsonb', binary: true };
 
 /**
@@ -71,7 +76,12 @@ function mapDomain(domain: SourceType, types: SourceTypes, warehouse: WarehouseT
   return { ...base, decision: 'base type', read: base.binary ? 'cast' : 'as is' };
 }
 
-function mapArray(array: SourceType, name: string, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
+function mapArray(
+  array: SourceType,
+  name: string,
+  types: SourceTypes,
+  warehouse: WarehouseTypes,
+): TypeMapping {
   const element = mapType(array.elementOid, name.replace(/\[\]$/, ''), types, warehouse);
   if (element.decision === 'jsonb') return asJsonb;
   if (element.read === 'object name') return { ...element, type: 'text[]', read: 'object names' };

@@ -39,8 +39,6 @@ export async function readWarehouseTypes(
     // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,
-    ofExtensions: new Map(
-      ofExtensions.map((type) => [`${type.extension}.${type.name}`, quoteTable(type)]),
-    ),
+    ofExtensions: new Map(ofExtensions.map((type) => [`${type.extension}.${type.name}`, quoteTable(type)])),
   };
 }

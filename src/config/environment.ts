@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DatakitError } from '../contract/failures.ts';
+import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
 
 const expectedUrl = 'expected a URL such as postgresql://user:password@host:5432/database';
 
@@ -15,7 +16,7 @@ function wholeNumber(least: number, most: number) {
 /** Every variable that the worker reads, besides those of Temporal's own profile. */
 const environment = z.object({
   WAREHOUSE_DATABASE_URL: postgresUrl,
-  DATAKIT_TASK_QUEUE: z.string().min(1).default('datakit-postgres'),
+  DATAKIT_TASK_QUEUE: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   DATAKIT_MAX_CONCURRENT_ACTIVITIES: wholeNumber(1, 1000).default(20),
 });
 
@@ -39,7 +40,9 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   const set = withoutEmpty(variables);
   const parsed = environment.safeParse(set);
   const sourceUrls = readSourceUrls(set);
-  const problems = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   if (sourceUrls.size === 0) problems.push('SOURCE_DATABASE_URL: expected at least one source');
   if ('SOURCE_DEFAULT_DATABASE_URL' in set) {
     problems.push('SOURCE_DEFAULT_DATABASE_URL: the variable of the source "default" is SOURCE_DATABASE_URL');

@@ -22,7 +22,9 @@ export const extractTableInput = z.strictObject({
   table: tableName.describe('The table to extract: "orders", "sales.orders" or {schema, table}.'),
   source: sourceName
     .default('default')
-    .describe('Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.'),
+    .describe(
+      'Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.',
+    ),
   columns: z
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to extract all of them')
@@ -37,20 +39,31 @@ export const extractTableInput = z.strictObject({
     .string()
     .min(1, 'expected an expression; leave it out to extract all rows')
     .optional()
-    .describe("Rows to extract, as one SQL expression: \"status = 'open' AND total > 100\"."),
+    .describe('Rows to extract, as one SQL expression: "status = \'open\' AND total > 100".'),
   target: identifier
     .optional()
     .describe('The table in the schema bronze to write; br_<table> or br_<schema>__<table> where left out.'),
-  chunkSize: size.optional().describe('How much of the table one activity copies: "64MB". From the table\'s size where left out.'),
+  chunkSize: size
+    .optional()
+    .describe(
+      'How much of the table one chunk has, which is one transaction: "64MB". From the size of the table where left out.',
+    ),
   parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('Chunks copied at once.'),
   consistency: z
     .enum(['snapshot', 'none'])
     .default('snapshot')
-    .describe('"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.'),
+    .describe(
+      '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
+    ),
   statementTimeout: duration
     .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
+  stallTimeout: duration
+    .prefault('10 minutes')
+    .describe(
+      'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
+    ),
   ...valueInputs,
 });
 

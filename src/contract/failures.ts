@@ -32,7 +32,10 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Name a table, a view or a materialized view, and in "columns" those that can be extracted.',
   },
-  InsufficientPrivilege: { retry: 'never', advice: 'Grant the privilege to the role that the worker connects as.' },
+  InsufficientPrivilege: {
+    retry: 'never',
+    advice: 'Grant the privilege to the role that the worker connects as.',
+  },
   AuthenticationFailed: {
     retry: 'never',
     advice: 'Check user and password in the connection URL of the worker, and pg_hba.conf of the server.',
@@ -47,14 +50,18 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Point WAREHOUSE_DATABASE_URL at the primary, with default_transaction_read_only off.',
   },
-  UnsupportedServer: { retry: 'never', advice: 'Use a supported version of PostgreSQL, or other types or settings.' },
+  UnsupportedServer: {
+    retry: 'never',
+    advice: 'Use a supported version of PostgreSQL, or other types or settings.',
+  },
   InvalidStatement: {
     retry: 'never',
-    advice: 'If your input does not explain it, this is a defect of datakit-postgres: please report it with this text.',
+    advice:
+      'If your input does not explain it, this is a defect of datakit-postgres: please report it with this text.',
   },
   InvalidValue: {
     retry: 'never',
-    advice: 'A value could not be computed or stored. If "where" computes with values, guard it; the value is not shown here on purpose.',
+    advice: 'If "where" computes with values, guard it. The value is not shown here on purpose.',
   },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,
@@ -68,12 +75,19 @@ export const failurePolicies = {
     retry: UNTIL_IT_IS_BACK,
     advice: 'Raise max_connections or the limit of the role, or lower "parallelism".',
   },
-  PoolExhausted: { retry: UNTIL_IT_IS_BACK, advice: 'Raise the pool size of the worker or lower "parallelism".' },
-  LockTimeout: { retry: 20, advice: 'End the session that holds the lock, or run when it is not there.' },
+  PoolExhausted: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'Lower "parallelism", or raise DATAKIT_MAX_CONCURRENT_ACTIVITIES of the worker.',
+  },
+  LockTimeout: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'End the session that holds the lock, or run when it is not there.',
+  },
   Deadlock: { retry: 10, advice: 'Look for what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,
-    advice: 'On a read replica this is a conflict with recovery: set hot_standby_feedback, raise max_standby_streaming_delay, or choose a smaller "chunkSize".',
+    advice:
+      'On a read replica this is a conflict with recovery: set hot_standby_feedback, raise max_standby_streaming_delay, or choose a smaller "chunkSize".',
   },
   StatementTimeout: {
     retry: 3,
@@ -85,7 +99,8 @@ export const failurePolicies = {
   CountMismatch: { retry: 3, advice: 'Please report this with the text of the failure.' },
   ChecksumMismatch: {
     retry: 'never',
-    advice: 'If "where" or the view answers differently each time it is asked (random(), now()), use "verify": "rows"; otherwise please report this.',
+    advice:
+      'If "where" or the view answers differently each time it is asked (random(), now()), use "verify": "rows"; otherwise please report this.',
   },
   RowsHidden: {
     retry: 'never',
@@ -95,11 +110,17 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
   },
-  Stalled: { retry: 5, advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.' },
+  Stalled: {
+    retry: 5,
+    advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
+  },
   SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
   PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },
   StagingLost: { retry: 'never', advice: 'The run begins again by itself.' },
-  Unexpected: { retry: 3, advice: 'If it goes on, this is a defect of datakit-postgres: please report it with this text.' },
+  Unexpected: {
+    retry: 3,
+    advice: 'If it goes on, this is a defect of datakit-postgres: please report it with this text.',
+  },
 } as const satisfies Record<string, FailurePolicy>;
 
 export type FailureKind = keyof typeof failurePolicies;

@@ -1,3 +1,6 @@
+/** Where workers listen, where neither they nor their callers say otherwise. */
+export const DEFAULT_TASK_QUEUE = 'datakit-postgres';
+
 /**
  * The task queue for holders of snapshots, beside the one for all else.
  *

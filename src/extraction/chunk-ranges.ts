@@ -38,7 +38,8 @@ export function blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize 
 }
 
 /** How many chunks a partition of so many blocks has; an empty one has one too, since rows may arrive before the snapshot. */
-export const chunksOf = (blocks: number, perChunk: number): number => Math.max(1, Math.ceil(blocks / perChunk));
+export const chunksOf = (blocks: number, perChunk: number): number =>
+  Math.max(1, Math.ceil(blocks / perChunk));
 
 /**
  * The range that a chunk covers, computed from its number: plans carry no list of chunks.
@@ -61,5 +62,7 @@ function rangeInPartition(partition: PlannedPartition, index: number, perChunk: 
   const fromBlock = index * perChunk;
   const whole = partition.chunks === 1;
   const last = index === partition.chunks - 1;
-  return last ? { partition, fromBlock, whole } : { partition, fromBlock, toBlock: fromBlock + perChunk, whole };
+  return last
+    ? { partition, fromBlock, whole }
+    : { partition, fromBlock, toBlock: fromBlock + perChunk, whole };
 }

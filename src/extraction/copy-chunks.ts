@@ -14,6 +14,10 @@ import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { digestChunk } from './digest-chunk.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
+import { StallWatch } from './stall-watch.ts';
+
+/** A table that somebody has locked is asked for again later, so that its snapshot does not wait with it. */
+const LOCK_TIMEOUT = 60_000;
 
 export interface CopyContext {
   readonly warehouse: Database;
@@ -41,11 +45,32 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
-  const copied = missing.length === 0 ? [] : await copyMissing(missing, request.snapshot, stored, context);
+  const copied = missing.length === 0 ? [] : await copyWatched(missing, request.snapshot, stored, context);
   return [...done.values(), ...copied].reduce(
     (sum, { rows, bytes }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
     { rows: 0, bytes: 0 },
   );
+}
+
+async function copyWatched(
+  chunks: readonly number[],
+  snapshot: Snapshot | undefined,
+  stored: StoredPlan,
+  context: CopyContext,
+): Promise<Copied[]> {
+  const watch = new StallWatch(stored.plan.stallTimeout);
+  try {
+    return await copyMissing(chunks, snapshot, stored, {
+      ...context,
+      signal: AbortSignal.any([context.signal, watch.signal]),
+      onProgress: (progress) => {
+        watch.passed();
+        context.onProgress(progress);
+      },
+    });
+  } finally {
+    watch.close();
+  }
 }
 
 async function copyMissing(
@@ -60,6 +85,7 @@ async function copyMissing(
     applicationName: applicationName(runId),
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
     signal: context.signal,
+    lockTimeout: LOCK_TIMEOUT,
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
@@ -100,7 +126,7 @@ async function copyOne(
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
   return warehouse.transaction(limits, async (target) => {
     if (plan.largeObjects !== undefined) await seeOtherChunks(target);
-    const rows = await orOutdated(range, async () =>
+    const rows = await naming(range, async () =>
       pipeCopy({
         source: { session, label, statement: copyOut(plan, range) },
         target: { session: target, label: warehouse.label, statement: copyIn(plan, staging) },
@@ -121,19 +147,37 @@ async function copyOne(
     const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
     const digests = await digestChunk(session, plan, range);
     await requireSameFile(session, range.partition);
-    await markChunk(target, { planId, chunk, attempt, snapshotAt, digests, missingObjects: objects.missing, ...copied });
+    await markChunk(target, {
+      planId,
+      chunk,
+      attempt,
+      snapshotAt,
+      digests,
+      missingObjects: objects.missing,
+      ...copied,
+    });
     return copied;
   });
 }
 
 /** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */
-async function orOutdated<T>({ partition }: ChunkRange, copy: () => Promise<T>): Promise<T> {
+const GONE = new Set(['42P01', '42703']);
+const LOCKED = '55P03';
+
+/** Gives failures that are about the partition its name. */
+async function naming<T>({ partition }: ChunkRange, copy: () => Promise<T>): Promise<T> {
   try {
     return await copy();
   } catch (error) {
-    const state = sqlStateOf(error);
-    if (state !== '42P01' && state !== '42703') throw error;
-    throw new DatakitError('PlanOutdated', `${formatTableName(partition)} or a column of it was dropped meanwhile`, {
+    const state = sqlStateOf(error) ?? '';
+    const name = formatTableName(partition);
+    if (GONE.has(state)) {
+      throw new DatakitError('PlanOutdated', `${name} or a column of it was dropped meanwhile`, {
+        cause: error,
+      });
+    }
+    if (state !== LOCKED) throw error;
+    throw new DatakitError('LockTimeout', `${name} is locked by another session of the source`, {
       cause: error,
     });
   }

@@ -130,16 +130,17 @@ async function sizeOf(source: Session, oid: number): Promise<number> {
 const INV_READ = 0x40000;
 const SEEK_END = 2;
 
+const partsDigest = (parts: string): string =>
+  `SELECT string_agg(md5(data), ',' ORDER BY part) AS digest FROM (${parts}) AS parts`;
+
 async function requireSameParts(
   source: Session,
   sent: string,
   target: Session,
   landed: string,
 ): Promise<void> {
-  const digest = (parts: string) =>
-    `SELECT string_agg(md5(data), ',' ORDER BY part) AS digest FROM (${parts}) AS parts`;
-  const read = await source.one<{ digest: string }>(digest(sent));
-  const written = await target.one<{ digest: string }>(digest(landed));
+  const read = await source.one<{ digest: string }>(partsDigest(sent));
+  const written = await target.one<{ digest: string }>(partsDigest(landed));
   if (read.digest === written.digest) return;
   throw new DatakitError(
     'ChecksumMismatch',

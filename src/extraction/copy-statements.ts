@@ -5,7 +5,7 @@ import type { ChunkRange } from './chunk-ranges.ts';
 import { keyConditions } from './key-range.ts';
 import { selectExpression } from './select-expression.ts';
 
-/** The statement that reads a chunk on the source. */
+/** The statement that reads a chunk on the source. A partition goes by the name of its table, which `where` may use. */
 export function copyOut(plan: ExtractionPlan, range: ChunkRange): string {
   const columns = plan.columns.filter(isSent).map(selectExpression).join(', ');
   return `COPY (SELECT ${columns} ${fromChunk(plan, range)}) TO STDOUT (FORMAT ${plan.format})`;
@@ -15,12 +15,15 @@ export function copyOut(plan: ExtractionPlan, range: ChunkRange): string {
 export function fromChunk(plan: ExtractionPlan, range: ChunkRange): string {
   const conditions = [...rangeConditions(range), ...(plan.where === null ? [] : [`(${plan.where})`])];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-  return `FROM ONLY ${quoteTable(range.partition)}${where}`;
+  return `FROM ONLY ${quoteTable(range.partition)} AS ${quoteName(plan.table.name)}${where}`;
 }
 
 /** The statement that writes a chunk into its staging table. */
 export function copyIn(plan: ExtractionPlan, staging: TableName): string {
-  const columns = plan.columns.filter(isSent).map(({ name }) => quoteName(name)).join(', ');
+  const columns = plan.columns
+    .filter(isSent)
+    .map(({ name }) => quoteName(name))
+    .join(', ');
   const list = columns === '' ? '' : ` (${columns})`;
   return `COPY ${quoteTable(staging)}${list} FROM STDIN (FORMAT ${plan.format})`;
 }

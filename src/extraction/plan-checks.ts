@@ -25,7 +25,7 @@ export async function requireSamePartitions(session: Session, plan: ExtractionPl
 
 /**
  * A rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) moves rows to other blocks,
- * or hides them from older snapshots. A COPY holds its lock to the end of the transaction,
+ * or hides them from older snapshots; a rename may put another in its place. A COPY holds its lock to the end of the transaction,
  * so a file that is still the planned one afterwards was it all the time.
  *
  * @throws {DatakitError} PlanOutdated
@@ -34,5 +34,8 @@ export async function requireSameFile(session: Session, partition: PlannedPartit
   if (partition.fileNode === 0) return;
   const now = await readFileNode(session, partition);
   if (now === partition.fileNode) return;
-  throw new DatakitError('PlanOutdated', `${formatTableName(partition)} was rewritten after it was planned`);
+  throw new DatakitError(
+    'PlanOutdated',
+    `${formatTableName(partition)} was rewritten or exchanged after it was planned`,
+  );
 }

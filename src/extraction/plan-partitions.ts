@@ -1,6 +1,7 @@
-import type { PlannedPartition } from '../bronze/plan.ts';
+import { chunkCount, type PlannedPartition } from '../bronze/plan.ts';
 import type { SourceTypes } from '../bronze/type-mapping.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { readColumns } from '../postgres/catalog/columns.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
@@ -42,7 +43,20 @@ export async function planPartitions(source: Session, chunking: Chunking): Promi
         : await inRanges(source, partition, key, input),
     );
   }
+  requireFewChunks(planned);
   return { blocksPerChunk: perChunk, partitions: planned, warnings: warningsOf(chunking, planned) };
+}
+
+/** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
+const MOST_CHUNKS = 1_000_000;
+
+function requireFewChunks(partitions: PlannedPartition[]): void {
+  const chunks = chunkCount({ partitions });
+  if (chunks <= MOST_CHUNKS) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks; choose one that makes ${MOST_CHUNKS.toLocaleString('en-US')} at the most`,
+  );
 }
 
 /** A plan has so many chunks at most where a chunk is but one block. */

@@ -1,5 +1,5 @@
-import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
 import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
@@ -44,7 +44,10 @@ export async function planTable(
     await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
   }
   const types = await readTypes(source, table);
-  const planned = [...(await planColumns(warehouse, columns, types, server)), ...deriveColumns(columns, types, input)];
+  const planned = [
+    ...(await planColumns(warehouse, columns, types, server)),
+    ...deriveColumns(columns, types, input),
+  ];
   requireRoom(planned, input.table);
   const partitions = await readPartitions(source, table);
   if (input.requireAllRows) requireAllRows(partitions, server);
@@ -60,6 +63,7 @@ export async function planTable(
     blocksPerChunk: chunks.blocksPerChunk,
     partitions: chunks.partitions,
     statementTimeout: input.statementTimeout ?? null,
+    stallTimeout: input.stallTimeout,
     warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
     ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),
@@ -84,7 +88,9 @@ async function requireWhere(source: Session, table: Table, where: string): Promi
     await checkWhere(source, table, where);
   } catch (error) {
     if (!(error instanceof Error) || !isAboutStatement(sqlStateOf(error))) throw error;
-    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${error.message}`, { cause: error });
+    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -97,7 +103,10 @@ function chosenTarget({ target, table }: ExtractTableInput): string {
   const chosen = target ?? defaultTarget(table);
   const reserved: readonly string[] = bookkeepingTables;
   if (!reserved.includes(chosen)) return chosen;
-  throw new DatakitError('InvalidInput', `"target" names ${chosen}, where datakit-postgres keeps its own records`);
+  throw new DatakitError(
+    'InvalidInput',
+    `"target" names ${chosen}, where datakit-postgres keeps its own records`,
+  );
 }
 
 async function planColumns(
@@ -118,7 +127,10 @@ async function planColumns(
 function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {
   const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
   if (hiding.length > 0) {
-    const named = hiding.length > 3 ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more` : hiding.join(', ');
+    const named =
+      hiding.length > 3
+        ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more`
+        : hiding.join(', ');
     return [
       `Row-level security is active on ${named} for the role ${server.role}: rows that its policies hide were not extracted.`,
     ];

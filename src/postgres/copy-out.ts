@@ -20,7 +20,7 @@ const BUFFERED = 256 * 1024;
  *
  * A server sends a message for every row. Taking each out of its envelope by a buffer of its own,
  * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
- * squeezed out of each buffer as it came from the socket, in place, and nothing is allocated.
+ * squeezed out of each buffer as it came from the socket, in place.
  *
  * For the length of the COPY it listens to the socket in the place of the driver, and gives it
  * back with the first message that is not part of it.
@@ -29,7 +29,7 @@ const BUFFERED = 256 * 1024;
 export class CopyOut extends Readable implements Submittable {
   readonly #statement: string;
   #socket: NodeJS.Socket | undefined;
-  #driver: ((chunk: Buffer) => void) | undefined;
+  #driver: Listener | undefined;
   /** Of the message that the last buffer ended in: bytes of data to pass on, or of something else to pass over. */
   #data = 0;
   #skip = 0;
@@ -49,10 +49,11 @@ export class CopyOut extends Readable implements Submittable {
 
   submit(connection: Connection): void {
     const { stream } = connection;
-    const [driver] = stream.listeners('data');
-    if (driver === undefined) throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
+    const driver = stream.listeners('data').find(isListener);
+    if (driver === undefined)
+      throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
     this.#socket = stream;
-    this.#driver = driver as (chunk: Buffer) => void;
+    this.#driver = driver;
     stream.off('data', this.#driver);
     stream.on('data', this.#onData);
     connection.query(this.#statement);
@@ -107,7 +108,7 @@ export class CopyOut extends Readable implements Submittable {
       } else if (chunk.length - read < HEADER) {
         this.#split = Buffer.from(chunk.subarray(read));
         break;
-      } else if (this.#enter(chunk[read], chunk.readUInt32BE(read + 1) - 4)) {
+      } else if (this.#enter(chunk.readUInt8(read), chunk.readUInt32BE(read + 1) - 4)) {
         read += HEADER;
       } else {
         return { data: write, rest: chunk.subarray(read) };
@@ -117,7 +118,7 @@ export class CopyOut extends Readable implements Submittable {
   }
 
   /** Begins a message; false where it ends the COPY. */
-  #enter(type: number | undefined, length: number): boolean {
+  #enter(type: number, length: number): boolean {
     switch (type) {
       case COPY_DATA:
         this.#data = length;
@@ -149,4 +150,11 @@ export class CopyOut extends Readable implements Submittable {
     this.#socket = undefined;
     this.#driver = undefined;
   }
+}
+
+type Listener = (chunk: Buffer) => void;
+
+/** Emitters give their listeners without a signature. */
+function isListener(listener: unknown): listener is Listener {
+  return typeof listener === 'function';
 }

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client, Pool } from 'pg';
 import { serverFailure } from './server-failure.ts';
 import { Session } from './session.ts';
 import { settingsStatement, type SessionLimits } from './session-settings.ts';
@@ -16,6 +16,13 @@ export interface TransactionOptions extends SessionLimits {
   readonly signal?: AbortSignal;
 }
 
+/** All is said, since roles and databases have defaults of their own; what waits for a lock must see what came before. */
+const beginModes: Readonly<Record<TransactionOptions['mode'], string>> = {
+  // READ WRITE would override a default_transaction_read_only that somebody has set on purpose
+  'READ WRITE': 'ISOLATION LEVEL READ COMMITTED',
+  'ISOLATION LEVEL REPEATABLE READ READ ONLY': 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+};
+
 /** Long enough for a slow handshake, short enough to be retried. */
 const CONNECT_TIMEOUT = 10_000;
 const CANCEL_TIMEOUT = 5_000;
@@ -24,12 +31,12 @@ const CANCEL_TIMEOUT = 5_000;
 export class Database {
   readonly label: string;
   readonly url: string;
-  readonly #pool: pg.Pool;
+  readonly #pool: Pool;
 
   constructor({ label, url, poolSize }: DatabaseOptions) {
     this.label = label;
     this.url = url;
-    this.#pool = new pg.Pool({
+    this.#pool = new Pool({
       connectionString: url,
       max: poolSize,
       connectionTimeoutMillis: CONNECT_TIMEOUT,
@@ -52,7 +59,7 @@ export class Database {
     try {
       options.signal?.throwIfAborted();
       return await this.#withSession(options.signal, async (session) => {
-        await session.query(`BEGIN ${options.mode}; ${settingsStatement(options)}`);
+        await session.query(`BEGIN ${beginModes[options.mode]}; ${settingsStatement(options)}`);
         const result = await work(session);
         await session.query('COMMIT');
         return result;
@@ -69,17 +76,17 @@ export class Database {
 
   async #withSession<T>(signal: AbortSignal | undefined, work: (session: Session) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
-    const session = new Session(client);
+    const session = new Session(client, signal);
     let cancelled: Promise<void> | undefined;
-    const cancel = () => (cancelled ??= this.#cancel(session));
-    signal?.addEventListener('abort', cancel, { once: true });
+    const onAbort = () => void (cancelled ??= this.#cancel(session));
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
       return await work(session);
     } catch (error) {
-      await cancel();
+      cancelled ??= this.#cancel(session);
       throw error;
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      signal?.removeEventListener('abort', onAbort);
       // a cancel request under way must not meet the next user of the session
       await cancelled;
       session.release(cancelled === undefined ? 'keep' : 'close');
@@ -89,7 +96,7 @@ export class Database {
   /** Cancels from another connection, since a session in a COPY listens to nothing. Best effort: it may be gone. */
   async #cancel(session: Session): Promise<void> {
     if (!session.isBusy) return;
-    const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: CANCEL_TIMEOUT });
+    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: CANCEL_TIMEOUT });
     client.on('error', () => undefined);
     try {
       await client.connect();

@@ -23,9 +23,13 @@ export function sqlStateOf(error: unknown): string | undefined {
 }
 
 function fromServer(error: DatabaseError, sqlState: string, where: string): DatakitError {
-  return new DatakitError(kindOf(error, sqlState), `${where}: ${wording(error, sqlState)} (SQLSTATE ${sqlState})`, {
-    cause: error,
-  });
+  return new DatakitError(
+    kindOf(error, sqlState),
+    `${where}: ${wording(error, sqlState)} (SQLSTATE ${sqlState})`,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** 57014 is three things, told apart only by their text. */
@@ -56,7 +60,14 @@ function wording(error: DatabaseError, sqlState: string): string {
   return column === undefined ? what : `${what}, in column "${column}"`;
 }
 
-const unreachable = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH']);
+const unreachable = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+]);
 const lost = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNABORTED']);
 
 function fromConnection(error: unknown, where: string): DatakitError {
@@ -66,12 +77,16 @@ function fromConnection(error: unknown, where: string): DatakitError {
   if (/timeout exceeded when trying to connect/.test(message)) {
     return new DatakitError('PoolExhausted', `${where}: no session of the pool came free in time`, options);
   }
-  if (/^SASL: /.test(message)) {
+  if (message.startsWith('SASL: ')) {
     // node-postgres found that the URL has no password, or one that is not a text
     return new DatakitError('AuthenticationFailed', `${where}: the password was not accepted`, options);
   }
   if (unreachable.has(code) || /connection timeout/i.test(message)) {
-    return new DatakitError('Unreachable', `${where}: the server cannot be reached (${code || 'timeout'})`, options);
+    return new DatakitError(
+      'Unreachable',
+      `${where}: the server cannot be reached (${code || 'timeout'})`,
+      options,
+    );
   }
   if (lost.has(code) || /connection terminated|connection ended|not queryable/i.test(message)) {
     return new DatakitError('ConnectionLost', `${where}: the connection was lost`, options);

@@ -4,13 +4,16 @@ import type { QueryResultRow, Submittable } from 'pg';
 /** A session of a pool, inside a transaction. */
 export class Session {
   readonly #client: pg.PoolClient;
+  readonly #signal: AbortSignal | undefined;
   readonly processId: number;
   #running = 0;
   #lost: Error | undefined;
 
-  constructor(client: pg.PoolClient) {
+  /** @param signal once it has aborted nothing is started any more, whatever was being done at that moment */
+  constructor(client: pg.PoolClient, signal?: AbortSignal) {
     this.#client = client;
-    this.processId = (client as pg.PoolClient & { processID: number }).processID;
+    this.#signal = signal;
+    this.processId = processIdOf(client);
     client.on('error', this.#onError);
     client.on('end', this.#onEnd);
   }
@@ -26,6 +29,7 @@ export class Session {
   }
 
   async query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    this.#signal?.throwIfAborted();
     this.#running += 1;
     try {
       const { rows } = await this.#client.query<Row>(text, values === undefined ? undefined : [...values]);
@@ -44,6 +48,7 @@ export class Session {
 
   /** Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy. */
   async copy<Stream extends Submittable, T>(stream: Stream, use: (stream: Stream) => Promise<T>): Promise<T> {
+    this.#signal?.throwIfAborted();
     this.#running += 1;
     const result = await use(this.#client.query(stream));
     this.#running -= 1;
@@ -65,4 +70,11 @@ export class Session {
   readonly #onEnd = (): void => {
     this.#lost ??= new Error('Connection terminated unexpectedly');
   };
+}
+
+/** The driver keeps it for its own cancel requests, and its types do not say so. */
+function processIdOf(client: pg.PoolClient): number {
+  const id: unknown = Reflect.get(client, 'processID');
+  if (typeof id === 'number') return id;
+  throw new Error('the driver does not know the process of its session');
 }

@@ -26,8 +26,12 @@ export async function importSnapshot(session: Session, snapshot: Snapshot): Prom
     await session.query(`SET TRANSACTION SNAPSHOT ${quoteText(snapshot.id)}`);
   } catch (error) {
     if (!gone.has(sqlStateOf(error) ?? '')) throw error;
-    throw new DatakitError('SnapshotLost', 'The exported snapshot is gone, because the session that held it ended', {
-      cause: error,
-    });
+    throw new DatakitError(
+      'SnapshotLost',
+      'The exported snapshot is gone, because the session that held it ended',
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -8,7 +8,7 @@ const MOST_CHUNKS = 8;
  * little history, and single chunks at the end, so that all copies end at about the same time.
  */
 export function* spansOf(from: number, to: number, width: () => number): Iterable<Span> {
-  for (let next = from; next < to; ) {
+  for (let next = from; next < to;) {
     const share = Math.ceil((to - next) / (2 * width()));
     const count = Math.min(share, MOST_CHUNKS);
     yield { from: next, count };
@@ -22,7 +22,9 @@ export function spanLabel({ partitions, chunks: total }: PlanSummary, { from, co
   for (const { name, chunks } of partitions) {
     if (first < chunks) {
       const others = first + count > chunks ? ' and more' : '';
-      return chunks === 1 ? `${name}${others}` : `${name}, ${chunksNamed(first, Math.min(count, chunks - first), chunks)}${others}`;
+      return chunks === 1
+        ? `${name}${others}`
+        : `${name}, ${chunksNamed(first, Math.min(count, chunks - first), chunks)}${others}`;
     }
     first -= chunks;
   }

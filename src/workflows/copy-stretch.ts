@@ -15,7 +15,13 @@ export interface CopyStretchRequest {
 }
 
 /** A child of `extractTable` that copies a stretch of a very large plan, so that no history grows too long. */
-export async function copyStretch({ plan, snapshot, from, to, parallelism }: CopyStretchRequest): Promise<Copied> {
+export async function copyStretch({
+  plan,
+  snapshot,
+  from,
+  to,
+  parallelism,
+}: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
   setHandler(parallelismSignal, (width) => window.resize(width));
   let rows = 0;
@@ -32,7 +38,11 @@ export async function copyStretch({ plan, snapshot, from, to, parallelism }: Cop
 }
 
 /** One activity, under a name that people can read and address. */
-export async function copySpan(plan: PlanSummary, span: Span, snapshot: Snapshot | undefined): Promise<Copied> {
+export async function copySpan(
+  plan: PlanSummary,
+  span: Span,
+  snapshot: Snapshot | undefined,
+): Promise<Copied> {
   return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: spanLabel(plan, span) }, [
     { planId: plan.planId, ...span, ...(snapshot !== undefined && { snapshot }) },
   ]);

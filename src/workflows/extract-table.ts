@@ -1,4 +1,12 @@
-import { ApplicationFailure, CancellationScope, isCancellation, log, setHandler, sleep, workflowInfo } from '@temporalio/workflow';
+import {
+  type ApplicationFailure,
+  CancellationScope,
+  isCancellation,
+  log,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { CommitResult, PlanSummary, RunIdentity } from '../contract/activities.ts';
 import {
   extractTableExample,
@@ -12,13 +20,13 @@ import { withAdvice } from '../contract/failures.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { commitBronze, discardStaging, planExtraction } from './activities.ts';
+import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
 import { RunProgress } from './run-progress.ts';
 import { SlidingWindow } from './sliding-window.ts';
-import { withSnapshot } from './snapshot.ts';
+import { withSnapshot } from './snapshot-relay.ts';
 
 /** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
 const MOST_RESTARTS = 10;
@@ -100,7 +108,10 @@ async function extractWithRestarts(
 }
 
 function gaveUp(error: unknown): ApplicationFailure {
-  return ofKind('SnapshotLost', `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`);
+  return ofKind(
+    'SnapshotLost',
+    `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`,
+  );
 }
 
 async function extractOnce(
@@ -113,9 +124,9 @@ async function extractOnce(
   // a single COPY is its own snapshot
   const shared = input.consistency === 'snapshot' && plan.chunks > 1;
   if (shared) {
-    await withSnapshot({ source: input.source, runId: run.runId }, async (snapshot) => {
-      fanout.progress.set({ snapshotTakenAt: snapshot.takenAt });
-      await copyPlan(fanout, plan, snapshot);
+    await withSnapshot({ source: input.source, runId: run.runId }, async (relay) => {
+      fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
+      await copyPlan(fanout, plan, relay);
     });
   } else {
     await copyPlan(fanout, plan, undefined);
@@ -123,7 +134,12 @@ async function extractOnce(
   return { plan, result: await commit(fanout, run, plan, shared) };
 }
 
-async function commit(fanout: Fanout, run: RunIdentity, plan: PlanSummary, shared: boolean): Promise<Finished> {
+async function commit(
+  fanout: Fanout,
+  run: RunIdentity,
+  plan: PlanSummary,
+  shared: boolean,
+): Promise<Finished> {
   for (;;) {
     fanout.progress.set({ phase: 'committing' });
     const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [
@@ -139,10 +155,11 @@ async function commit(fanout: Fanout, run: RunIdentity, plan: PlanSummary, share
 
 async function leaveNothing(fanout: Fanout, run: RunIdentity, error: unknown): Promise<void> {
   const status = isCancellation(error) ? 'cancelled' : 'failed';
+  const discard = fanout.progress.now.chunks === 0 ? discardUnplanned : discardStaging;
   fanout.progress.set({ phase: status });
   try {
     await CancellationScope.nonCancellable(async () =>
-      discardStaging({ ...run, outcome: { status, message: messageOf(error) } }),
+      discard({ ...run, outcome: { status, message: messageOf(error) } }),
     );
   } catch (discarding) {
     log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });

@@ -1,4 +1,9 @@
-import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  ChildWorkflowFailure,
+  TimeoutFailure,
+} from '@temporalio/workflow';
 import type { FailureKind } from '../contract/failures.ts';
 
 /** What a run recovers from by beginning again: its snapshot, plan or staging table is no longer what it was. */
@@ -7,6 +12,11 @@ const beginsAnew: ReadonlySet<string> = new Set<FailureKind>(['SnapshotLost', 'P
 export function canBeginAgain(error: unknown): boolean {
   const cause = rootOf(error);
   return cause instanceof ApplicationFailure && beginsAnew.has(cause.type ?? '');
+}
+
+export function isSnapshotLost(error: unknown): boolean {
+  const cause = rootOf(error);
+  return cause instanceof ApplicationFailure && cause.type === ('SnapshotLost' satisfies FailureKind);
 }
 
 /** Why a holder is no more: its own failure where retrying is of no use, the loss of its snapshot otherwise. */

@@ -1,17 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { Client as TemporalClient, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
+import {
+  Client as TemporalClient,
+  Connection,
+  type WorkflowHandleWithFirstExecutionRunId,
+} from '@temporalio/client';
+import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
 import type { Configuration } from '../../src/config/environment.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
+import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
 import { waitUntil } from './wait-until.ts';
-
-Runtime.install({ logger: new DefaultLogger(process.env['DATAKIT_TEST_LOG'] === undefined ? 'ERROR' : 'DEBUG') });
 
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
 
@@ -38,14 +41,13 @@ export interface WorkersInProcess {
 /** A source, a warehouse and a task queue of its own, with workers on it, for one test file. */
 export class Lab implements AsyncDisposable {
   readonly name: string;
-  /** Superuser sessions, to set up and to look. */
-  readonly source: Client;
-  readonly warehouse: Client;
   readonly temporal: TemporalClient;
   /** URLs with the roles that the worker uses. */
   readonly sourceUrl: string;
   readonly warehouseUrl: string;
   readonly #closers: (() => Promise<void>)[] = [];
+  #source: Client;
+  #warehouse: Client;
   #runs = 0;
 
   readonly #admin: Servers;
@@ -54,8 +56,8 @@ export class Lab implements AsyncDisposable {
     this.name = name;
     this.temporal = temporal;
     this.#admin = admin;
-    this.source = new Client(withDatabase(admin.source, `source_${name}`));
-    this.warehouse = new Client(withDatabase(admin.warehouse, `warehouse_${name}`));
+    this.#source = new Client(withDatabase(admin.source, `source_${name}`));
+    this.#warehouse = new Client(withDatabase(admin.warehouse, `warehouse_${name}`));
     this.sourceUrl = withDatabase(admin.source, `source_${name}`, 'extractor');
     this.warehouseUrl = withDatabase(admin.warehouse, `warehouse_${name}`, 'loader');
   }
@@ -71,13 +73,27 @@ export class Lab implements AsyncDisposable {
     const connection = await Connection.connect({ address: inject('temporalAddress') });
     const lab = new Lab(name, new TemporalClient({ connection }), admin);
     lab.#closers.push(async () => connection.close());
-    await Promise.all([lab.source.connect(), lab.warehouse.connect()]);
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
+      await client.connect();
       lab.#closers.push(async () => client.end());
     }
     if (options.workers !== 'none') await lab.startWorkers();
     return lab;
+  }
+
+  /** Superuser sessions, to set up and to look. */
+  get source(): Client {
+    return this.#source;
+  }
+
+  get warehouse(): Client {
+    return this.#warehouse;
+  }
+
+  /** New superuser sessions, after a server was restarted. */
+  async reconnect(): Promise<void> {
+    [this.#source, this.#warehouse] = await Promise.all([this.connect('source'), this.connect('warehouse')]);
   }
 
   get taskQueue(): string {
@@ -119,9 +135,11 @@ export class Lab implements AsyncDisposable {
       dependencies: databases,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
-    const workers = [copies, snapshots].filter(
-      (worker, index) => worker !== undefined && (only === undefined || (only === 'copies') === (index === 0)),
-    ) as Worker[];
+    const both = [copies, snapshots].filter((worker) => worker !== undefined);
+    const unwanted = only === undefined ? undefined : only === 'copies' ? snapshots : copies;
+    // a worker that never ran would hold its connection for ever
+    await unwanted?.runUntil(Promise.resolve());
+    const workers = both.filter((worker) => worker !== unwanted);
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
     const stop = () => (stopped ??= stopWorkers(workers, running, databases, connection));
@@ -150,6 +168,17 @@ export class Lab implements AsyncDisposable {
     await client.connect();
     this.#closers.unshift(async () => client.end());
     return client;
+  }
+
+  /** Waits until a run has its plan. */
+  async planned(): Promise<void> {
+    await waitUntil(async () => {
+      const { rows } = await this.warehouse.query<{ plans: string | null }>(
+        `SELECT to_regclass('bronze.extraction_plans') AS plans`,
+      );
+      if (rows[0]?.plans === null) return false;
+      return (await this.warehouse.query('SELECT FROM bronze.extraction_plans')).rowCount !== 0;
+    });
   }
 
   /** What staging tables, plans, orphaned data and sessions of runs are there; nothing, when nothing runs. */

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
 import { createActivities } from '../../src/activities/create-activities.ts';
 import type { Activities, CommitResult, Copied, PlanSummary } from '../../src/contract/activities.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import type { Lab } from './lab.ts';
+
+const logger = new DefaultLogger('ERROR', () => undefined);
 
 /** A run by hand, a step at a time, so that a test decides what happens between them. */
 export class Steps implements AsyncDisposable {
@@ -47,7 +50,10 @@ export class Steps implements AsyncDisposable {
   }
 
   /** An environment each: they run at once, as on workers. */
-  async #run<Request, Result>(activity: (request: Request) => Promise<Result>, request: Request): Promise<Result> {
-    return new MockActivityEnvironment().run(activity, request);
+  async #run<Request, Result>(
+    activity: (request: Request) => Promise<Result>,
+    request: Request,
+  ): Promise<Result> {
+    return new MockActivityEnvironment({}, { logger }).run(activity, request);
   }
 }

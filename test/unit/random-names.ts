@@ -9,7 +9,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-const characters = [...'abcXYZ019_ ."\'\\`$%?;:-/*()[]{}|\n\té表🙂'];
+const characters = Array.from('abcXYZ019_ ."\'\\`$%?;:-/*()[]{}|\n\té表🙂');
 
 /** A name that PostgreSQL could hold, rich in what needs quoting. */
 export function randomName(random: () => number): string {

@@ -94,7 +94,8 @@ export function chooseColumns(all: readonly Column[], table: Table, choice: Colu
   const twice = wanted.find((column, index) => wanted.indexOf(column) !== index);
   if (twice !== undefined) throw new DatakitError('InvalidInput', `"columns" names "${twice.name}" twice`);
   const chosen = wanted.filter(({ name }) => !excluded.has(name));
-  if (chosen.length === 0 && all.length > 0) throw new DatakitError('InvalidInput', '"exclude" leaves no column');
+  if (chosen.length === 0 && all.length > 0)
+    throw new DatakitError('InvalidInput', '"exclude" leaves no column');
   requireReadable(chosen, table);
   return chosen;
 }

@@ -1,4 +1,5 @@
 import type { TableName } from '../../contract/table-name.ts';
+import { quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 import type { Table } from './table.ts';
 
@@ -46,11 +47,14 @@ export async function readPartitions(session: Session, table: Pick<Table, 'oid'>
   );
 }
 
-/** The file of a relation now, whatever snapshot the transaction has; undefined when the relation is gone. */
-export async function readFileNode(session: Session, partition: Pick<Partition, 'oid'>): Promise<number | undefined> {
+/**
+ * The file of the relation that has this name now, whatever snapshot the transaction has; undefined where none has it.
+ * By name, because a COPY reads by name: another table may have come into the place of the one that was planned.
+ */
+export async function readFileNode(session: Session, partition: TableName): Promise<number | undefined> {
   const { file_node } = await session.one<{ file_node: number | null }>(
-    'SELECT pg_relation_filenode($1::oid) AS file_node',
-    [partition.oid],
+    'SELECT pg_relation_filenode(to_regclass($1)) AS file_node',
+    [quoteTable(partition)],
   );
   return file_node ?? undefined;
 }

@@ -26,7 +26,13 @@ export async function readServer(session: Session, url: string): Promise<ServerF
   if (version < OLDEST_VERSION) {
     throw new DatakitError('UnsupportedServer', `PostgreSQL ${Math.floor(version / 10_000)} is too old`);
   }
-  return { version, host: hostOf(url), database: row.database, role: row.role, blockSize: Number(row.block_size) };
+  return {
+    version,
+    host: hostOf(url),
+    database: row.database,
+    role: row.role,
+    blockSize: Number(row.block_size),
+  };
 }
 
 function hostOf(url: string): string {

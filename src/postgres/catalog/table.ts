@@ -46,9 +46,13 @@ export async function findTable(session: Session, name: TableName): Promise<Tabl
   if (row === undefined) throw await notFound(session, name);
   const kind = kinds[row.relkind];
   const shown = formatTableName(name);
-  if (kind === undefined) throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
+  if (kind === undefined)
+    throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
   if (!row.usable) {
-    throw new DatakitError('InsufficientPrivilege', `The role may not use the schema of ${shown} (USAGE is missing)`);
+    throw new DatakitError(
+      'InsufficientPrivilege',
+      `The role may not use the schema of ${shown} (USAGE is missing)`,
+    );
   }
   requireContents(row, shown);
   return { ...name, oid: row.oid, kind, rowSecurityActive: row.row_security };
@@ -68,13 +72,22 @@ interface Found {
 /** Tables whose rows no other session, or not this server, can read. */
 function requireContents({ persistence, populated, standby }: Found, shown: string): void {
   if (persistence === 't') {
-    throw new DatakitError('UnsupportedTable', `${shown} is a temporary table, which only the session that made it can read`);
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} is a temporary table, which only the session that made it can read`,
+    );
   }
   if (persistence === 'u' && standby) {
-    throw new DatakitError('UnsupportedTable', `${shown} is an unlogged table, whose rows are on the primary only`);
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} is an unlogged table, whose rows are on the primary only`,
+    );
   }
   if (!populated) {
-    throw new DatakitError('UnsupportedTable', `${shown} has no contents yet: REFRESH MATERIALIZED VIEW fills it`);
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} has no contents yet: REFRESH MATERIALIZED VIEW fills it`,
+    );
   }
 }
 
@@ -92,7 +105,10 @@ async function notFound(session: Session, name: TableName): Promise<DatakitError
     elsewhere === undefined
       ? suggestion(formatTableName(name), tables.map(formatTableName))
       : ` (did you mean "${formatTableName(elsewhere)}"?)`;
-  return new DatakitError('UndefinedObject', `There is no table ${formatTableName(name)} in the source${hint}`);
+  return new DatakitError(
+    'UndefinedObject',
+    `There is no table ${formatTableName(name)} in the source${hint}`,
+  );
 }
 
 /**

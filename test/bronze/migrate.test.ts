@@ -1,0 +1,81 @@
+import { afterAll, beforeEach, expect, inject, test } from 'vitest';
+import { Client } from 'pg';
+import { migrate } from '../../src/bronze/migrate.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { administer } from '../setup/administer.ts';
+import { withDatabase } from '../setup/lab.ts';
+
+const DATABASE = `migrated_${process.pid}`;
+const open: (() => Promise<void>)[] = [];
+
+beforeEach(async () => {
+  await administer(inject('warehouseAdmin'), [
+    `DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`,
+    `CREATE DATABASE ${DATABASE}`,
+  ]);
+});
+afterAll(async () => {
+  for (const close of open) await close();
+  await administer(inject('warehouseAdmin'), [`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`]);
+});
+
+const admin = () => withDatabase(inject('warehouseAdmin'), DATABASE);
+const asOwner = async (sql: string) => administer(admin(), [sql]);
+
+function warehouse(): Database {
+  const database = new Database({
+    label: 'warehouse',
+    url: withDatabase(inject('warehouseAdmin'), DATABASE, 'loader'),
+    poolSize: 4,
+  });
+  open.push(async () => database.close());
+  return database;
+}
+
+/** Every relation in the schemas of the project, and when the migrations were applied. */
+async function state(): Promise<unknown[]> {
+  const client = new Client(admin());
+  await client.connect();
+  try {
+    const relations = await client.query(
+      `SELECT oid, relname, relnamespace::regnamespace::text AS schema FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'bronze%' ORDER BY 2`,
+    );
+    const applied = await client.query(
+      'SELECT name, applied_at::text FROM bronze.datakit_migrations ORDER BY name',
+    );
+    return [...relations.rows, ...applied.rows];
+  } finally {
+    await client.end();
+  }
+}
+
+test('workers that start at once migrate once', async () => {
+  await asOwner(`GRANT CREATE ON DATABASE ${DATABASE} TO loader`);
+  const [one, other] = [warehouse(), warehouse()];
+  await Promise.all([migrate(one), migrate(other), migrate(one), migrate(other)]);
+  const first = await state();
+  expect(first.length).toBeGreaterThan(5);
+  await migrate(one);
+  expect(await state()).toEqual(first);
+});
+
+test('a role that owns the schemas needs no right to make schemas', async () => {
+  await asOwner(
+    'CREATE SCHEMA bronze AUTHORIZATION loader; CREATE SCHEMA bronze_staging AUTHORIZATION loader; CREATE SCHEMA bronze_data AUTHORIZATION loader',
+  );
+  await migrate(warehouse());
+  expect((await state()).length).toBeGreaterThan(5);
+});
+
+test('a role that may not make the schemas is told so', async () => {
+  await expect(migrate(warehouse())).rejects.toMatchObject({ kind: 'InsufficientPrivilege' });
+});
+
+test('a migration that fails leaves nothing', async () => {
+  await asOwner(`CREATE SCHEMA bronze AUTHORIZATION loader; GRANT CREATE ON DATABASE ${DATABASE} TO loader;
+    CREATE VIEW bronze.extraction_runs AS SELECT 'in the way' AS word; ALTER VIEW bronze.extraction_runs OWNER TO loader`);
+  await expect(migrate(warehouse())).rejects.toThrow('extraction_runs');
+  await asOwner('DROP VIEW bronze.extraction_runs');
+  await migrate(warehouse());
+  expect((await state()).length).toBeGreaterThan(5);
+});

@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab, type ExtractHandle } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query('CREATE TABLE first (id int)');
+  await lab.extract({ table: 'first' });
+});
+afterAll(async () => lab.close());
+
+const rowsFor = (table: string, first: number) =>
+  `INSERT INTO ${table} SELECT i, repeat('v', 300), i FROM generate_series(${first}, ${first + 3000}) i`;
+
+const changes = [
+  ['VACUUM FULL', (t) => [`DELETE FROM ${t} WHERE id % 2 = 0`, `VACUUM FULL ${t}`]],
+  ['CLUSTER', (t) => [`CREATE INDEX ${t}_by_n ON ${t} (n DESC)`, `CLUSTER ${t} USING ${t}_by_n`]],
+  ['TRUNCATE', (t) => [`TRUNCATE ${t}`, rowsFor(t, 10_000)]],
+  ['a column of another type', (t) => [`ALTER TABLE ${t} ALTER n TYPE text USING 'n' || n`]],
+  ['a column that is dropped', (t) => [`ALTER TABLE ${t} DROP v`]],
+  ['a column that is renamed', (t) => [`ALTER TABLE ${t} RENAME v TO w`]],
+  ['another table in its place', (t) => [
+    `CREATE TABLE other_${t} (LIKE ${t})`, rowsFor(`other_${t}`, 20_000),
+    `ALTER TABLE ${t} RENAME TO old_${t}`, `ALTER TABLE other_${t} RENAME TO ${t}`]],
+  ['another table in the place of the dropped one', (t) => [
+    `CREATE TABLE other_${t} (LIKE ${t})`, rowsFor(`other_${t}`, 20_000),
+    `DROP TABLE ${t}`, `ALTER TABLE other_${t} RENAME TO ${t}`]],
+] as const satisfies readonly (readonly [string, (table: string) => readonly string[]])[]; // prettier-ignore
+
+describe('when a table changes after its plan and snapshot were made, the run begins again and is exact', () => {
+  const tableOf = (change: string) => change.replaceAll(' ', '_').toLowerCase();
+  const runs = new Map<string, ExtractHandle>();
+
+  // all at once, since each waits a second before it begins again
+  beforeAll(async () => {
+    for (const [change] of changes) {
+      const table = tableOf(change);
+      await lab.source.query(`CREATE TABLE ${table} (id int, v text, n int); ${rowsFor(table, 1)}`);
+    }
+    const held = await HeldCopies.hold(lab, 'before the first');
+    for (const [change] of changes) {
+      runs.set(change, await lab.start({ table: tableOf(change), chunkSize: '64kB', parallelism: 1 }));
+    }
+    await held.reached(changes.length);
+    for (const [change, statements] of changes) {
+      for (const statement of statements(tableOf(change))) await lab.source.query(statement);
+    }
+    await held.release();
+  });
+
+  test.each(changes)('%s', async (change) => {
+    const result = await runs.get(change)?.result();
+    expect(result?.restarts).toBeGreaterThanOrEqual(1);
+    await expectSameRows(lab, tableOf(change), `bronze.br_${tableOf(change)}`);
+  });
+
+  test('and nothing is left behind', async () => {
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+});
+
+describe('partitions', () => {
+  const create = (table: string) => `CREATE TABLE ${table} (id int, v text, n int) PARTITION BY RANGE (id);
+    CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES FROM (0) TO (5000); ${rowsFor(table, 1)}`;
+  const attach = (table: string) =>
+    `CREATE TABLE ${table}_2 PARTITION OF ${table} FOR VALUES FROM (5000) TO (10000); ${rowsFor(table, 6000)}`;
+
+  test('that come between plan and snapshot are not missed', async () => {
+    await using late = await Lab.open({ workers: 'none' });
+    await late.source.query(create('grown'));
+    await late.startWorkers({ only: 'copies' });
+    const handle = await late.start({ table: 'grown', chunkSize: '64kB' });
+    await late.planned();
+    await late.source.query(attach('grown'));
+    await late.startWorkers({ only: 'snapshots' });
+    await expect(handle.result()).resolves.toMatchObject({ rows: 6002, restarts: 1 });
+    await expectSameRows(late, 'grown', 'bronze.br_grown');
+  });
+
+  test('that come after the snapshot are not part of it', async () => {
+    await lab.source.query(create('later'));
+    const held = await HeldCopies.hold(lab, 'before the first');
+    const handle = await lab.start({ table: 'later', chunkSize: '64kB' });
+    await held.reached();
+    await lab.source.query(attach('later'));
+    await held.release();
+    await expect(handle.result()).resolves.toMatchObject({ rows: 3001, restarts: 0 });
+    await expectSameRows(lab, 'later', 'bronze.br_later', { where: 'id < 5000' });
+  });
+
+  test('that are detached after the snapshot are part of it', async () => {
+    await lab.source.query(
+      `${create('left_alone')}; ${attach('left_alone')}; CREATE TABLE copy AS TABLE left_alone`,
+    );
+    const held = await HeldCopies.hold(lab, 'before the first');
+    const handle = await lab.start({ table: 'left_alone', chunkSize: '64kB' });
+    await held.reached();
+    await lab.source.query(
+      'ALTER TABLE left_alone DETACH PARTITION left_alone_2; INSERT INTO left_alone_2 VALUES (1)',
+    );
+    await held.release();
+    await expect(handle.result()).resolves.toMatchObject({ rows: 6002 });
+    await expectSameRows(lab, 'copy', 'bronze.br_left_alone');
+  });
+
+  test('that are dropped after the snapshot make the run begin again', async () => {
+    await lab.source.query(`${create('lost')}; ${attach('lost')}`);
+    const held = await HeldCopies.hold(lab, 'before the first');
+    const handle = await lab.start({ table: 'lost', chunkSize: '64kB' });
+    await held.reached();
+    await lab.source.query('DROP TABLE lost_2');
+    await held.release();
+    await expect(handle.result()).resolves.toMatchObject({ rows: 3001, restarts: 1 });
+    await expectSameRows(lab, 'lost', 'bronze.br_lost');
+  });
+});

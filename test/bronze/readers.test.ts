@@ -1,0 +1,136 @@
+import type { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { pendingFailure } from '../setup/pending-failure.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query(
+    `CREATE TABLE users (id int, v text); INSERT INTO users SELECT i, 'v' FROM generate_series(1, 20000) i`,
+  );
+  await lab.extract({ table: 'users' });
+});
+afterAll(async () => lab.close());
+
+const SUMMARY = `SELECT count(*)::int AS rows, min(_bronze_run_id) AS first, max(_bronze_run_id) AS last,
+  min(v) AS low, max(v) AS high FROM bronze.br_users`;
+
+interface Summary {
+  readonly rows: number;
+  readonly first: string;
+  readonly last: string;
+  readonly low: string;
+  readonly high: string;
+}
+
+async function summary(reader: Client): Promise<Summary> {
+  const { rows } = await reader.query<Summary>(SUMMARY);
+  if (rows[0] === undefined) throw new Error('no answer');
+  return rows[0];
+}
+
+/** Reads on and on until something is settled, and gives the milliseconds of the slowest. */
+async function longestRead(reader: Client, until: Promise<unknown>): Promise<number> {
+  const settled = new AbortController();
+  void until.finally(() => settled.abort());
+  let longest = 0;
+  while (!settled.signal.aborted) {
+    const start = Date.now();
+    await summary(reader);
+    longest = Math.max(longest, Date.now() - start);
+  }
+  return longest;
+}
+
+describe('readers of a bronze table', () => {
+  test('see all rows of one run or all of another, whenever they look', async () => {
+    const done = new AbortController();
+    const seen: Summary[] = [];
+    const watch = async (read: (reader: Client) => Promise<Summary>) => {
+      const reader = await lab.connect('warehouse');
+      while (!done.signal.aborted) seen.push(await read(reader));
+    };
+    const watchers = [
+      watch(summary),
+      watch(async (reader) => {
+        await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+        const first = await summary(reader);
+        expect(await summary(reader)).toEqual(first);
+        await reader.query('COMMIT');
+        return first;
+      }),
+      watch(
+        async (reader) =>
+          (await reader.query<Summary>({ name: 'prepared', text: SUMMARY })).rows[0] as Summary,
+      ),
+    ];
+    const runs: string[] = [(await summary(lab.warehouse)).first];
+    for (const v of ['a', 'b', 'c', 'd']) {
+      await lab.source.query(`DELETE FROM users WHERE id % 10 = 1; UPDATE users SET v = '${v}'`);
+      runs.push((await lab.extract({ table: 'users', chunkSize: '256kB' })).runId);
+    }
+    done.abort();
+    await Promise.all(watchers);
+    const kinds = new Set(
+      seen.map(({ rows, first, last, low, high }) => JSON.stringify([rows, first, last, low, high])),
+    );
+    expect(kinds.size).toBeLessThanOrEqual(runs.length);
+    expect(new Set(seen.map(({ last }) => last)).size).toBeGreaterThan(2);
+    for (const { rows, first, last, low, high } of seen) {
+      expect(rows).toBeGreaterThan(0);
+      expect(last).toBe(first);
+      expect(high).toBe(low);
+    }
+  });
+
+  test('with a snapshot from before the new rows are waited for, by name, and never find the table empty', async () => {
+    const reader = await lab.connect('warehouse', 'loader');
+    await reader.query(
+      `SET application_name = 'monthly report'; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1`,
+    );
+    const handle = await lab.start({ table: 'users' });
+    const message = await pendingFailure(handle);
+    const { rows } = await reader.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    expect(message).toContain(`process ${rows[0]?.pid}`);
+    expect(message).toContain('monthly report');
+    expect((await summary(reader)).rows).toBeGreaterThan(0);
+    await reader.query('COMMIT');
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+  });
+
+  test('wait no longer than the lock timeout behind a commit that waits for another reader', async () => {
+    const slow = await lab.connect('warehouse', 'loader');
+    const quick = await lab.connect('warehouse');
+    await slow.query(`SET application_name = 'slow reader'; BEGIN; SELECT FROM bronze.br_users LIMIT 1`);
+    const handle = await lab.start({ table: 'users' });
+    const failure = pendingFailure(handle);
+    const longest = await longestRead(quick, failure);
+    expect(await failure).toContain('slow reader');
+    expect(longest).toBeLessThan(3_000);
+    await slow.query('COMMIT');
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+  });
+
+  test('wait for nothing while somebody looks into the staging table', async () => {
+    const looking = await lab.connect('warehouse');
+    const quick = await lab.connect('warehouse');
+    await lab.warehouse.query('BEGIN; LOCK TABLE bronze.extraction_chunks IN ACCESS EXCLUSIVE MODE');
+    const handle = await lab.start({ table: 'users' });
+    let staging = '';
+    while (staging === '') {
+      const { rows } = await looking.query<{ name: string }>(
+        `SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'bronze_staging'::regnamespace AND relkind = 'r'`,
+      );
+      staging = rows[0]?.name ?? '';
+    }
+    await looking.query(`SET application_name = 'a dump'; BEGIN; SELECT FROM ${staging} LIMIT 1`);
+    await lab.warehouse.query('COMMIT');
+    const failure = pendingFailure(handle);
+    const longest = await longestRead(quick, failure);
+    expect(await failure).toContain('a dump');
+    expect(longest).toBeLessThan(1_000);
+    await looking.query('COMMIT');
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+  });
+});

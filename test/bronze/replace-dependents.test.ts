@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+let number = 0;
+/** A table of three rows that was extracted once. */
+let table: string;
+let bronze: string;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.warehouse.query('CREATE SCHEMA people; GRANT CREATE ON SCHEMA people TO PUBLIC');
+});
+afterAll(async () => lab.close());
+
+beforeEach(async () => {
+  number += 1;
+  table = `t${number}`;
+  bronze = `bronze.br_${table}`;
+  await lab.source.query(`CREATE TABLE ${table} (id int, name text, n int);
+    INSERT INTO ${table} SELECT i, 'name ' || i, i FROM generate_series(1, 3) i`);
+  await lab.extract({ table });
+});
+
+/** Other rows in the source, and the same run once more. */
+async function extractAgain(): Promise<void> {
+  await lab.source.query(
+    `DELETE FROM ${table} WHERE id <> 2; INSERT INTO ${table} SELECT i, 'new ' || i, i FROM generate_series(3, 9) i`,
+  );
+  await lab.extract({ table });
+  await expectSameRows(lab, table, bronze);
+}
+
+async function one(sql: string): Promise<unknown> {
+  const { rows } = await lab.warehouse.query<unknown[]>({ text: sql, rowMode: 'array' });
+  return rows[0]?.[0];
+}
+
+async function definitions(where: string): Promise<string[]> {
+  const { rows } = await lab.warehouse.query<{ text: string }>(
+    `SELECT indexname || ': ' || regexp_replace(indexdef, ' ON .* USING', ' USING') AS text FROM pg_indexes WHERE ${where} ORDER BY 1`,
+  );
+  return rows.map(({ text }) => text);
+}
+
+describe('what people attached to a bronze table survives its replacement', () => {
+  test('a view, and a view on it, show the new rows', async () => {
+    await lab.warehouse.query(`CREATE VIEW people.v${number} AS SELECT id, name FROM ${bronze} WHERE id > 1;
+      CREATE VIEW people.w${number} AS SELECT count(*) FROM people.v${number}`);
+    expect(await one(`TABLE people.w${number}`)).toBe('2');
+    await extractAgain();
+    expect(await one(`TABLE people.w${number}`)).toBe('8');
+  });
+
+  test('a materialized view keeps its rows and can be refreshed', async () => {
+    await lab.warehouse.query(`CREATE MATERIALIZED VIEW people.m${number} AS SELECT id FROM ${bronze}`);
+    await extractAgain();
+    expect(await one(`SELECT count(*) FROM people.m${number}`)).toBe('3');
+    await lab.warehouse.query(`REFRESH MATERIALIZED VIEW people.m${number}`);
+    expect(await one(`SELECT count(*) FROM people.m${number}`)).toBe('8');
+  });
+
+  test('grants, of the table and of columns', async () => {
+    await lab.warehouse
+      .query(`DROP ROLE IF EXISTS reader; CREATE ROLE reader; GRANT USAGE ON SCHEMA bronze TO reader;
+      GRANT SELECT (id) ON ${bronze} TO reader; GRANT INSERT ON ${bronze} TO reader`);
+    await extractAgain();
+    await lab.warehouse.query('SET ROLE reader');
+    try {
+      expect(await one(`SELECT count(id) FROM ${bronze}`)).toBe('8');
+      await expect(one(`SELECT name FROM ${bronze}`)).rejects.toThrow('permission denied');
+    } finally {
+      await lab.warehouse.query(`RESET ROLE; DROP OWNED BY reader; DROP ROLE reader`);
+    }
+  });
+
+  test('comments, row-level security, statistics objects and triggers', async () => {
+    await lab.warehouse
+      .query(`COMMENT ON TABLE ${bronze} IS 'ours'; COMMENT ON COLUMN ${bronze}.n IS 'a number';
+      CREATE STATISTICS bronze.s${number} ON id, n FROM ${bronze};
+      ALTER TABLE ${bronze} ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON ${bronze} USING (id > 4);
+      CREATE TRIGGER same BEFORE UPDATE ON ${bronze} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`);
+    await extractAgain();
+    expect(await one(`SELECT obj_description('${bronze}'::regclass, 'pg_class')`)).toBe('ours');
+    expect(await one(`SELECT col_description('${bronze}'::regclass, 3)`)).toBe('a number');
+    expect(await one(`SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = '${bronze}'::regclass`)).toBe(
+      '1',
+    );
+    expect(await one(`SELECT count(*) FROM pg_policy WHERE polrelid = '${bronze}'::regclass`)).toBe('1');
+    expect(await one(`SELECT count(*) FROM pg_trigger WHERE tgname = 'same'`)).toBe('2');
+  });
+
+  test('NOT NULL, CHECK and a primary key with the run in it', async () => {
+    await lab.warehouse
+      .query(`ALTER TABLE ${bronze} ALTER id SET NOT NULL, ADD CONSTRAINT positive CHECK (n > 0),
+      ADD PRIMARY KEY (id, _bronze_run_id)`);
+    await extractAgain();
+    expect(await one(`SELECT count(*) FROM pg_constraint WHERE conrelid = '${bronze}'::regclass`)).toBe('4');
+  });
+});
+
+describe('indexes', () => {
+  test('on the bronze table are there for the new rows, and used', async () => {
+    await lab.warehouse
+      .query(`CREATE INDEX by_name_${number} ON ${bronze} (lower(name) text_pattern_ops DESC) INCLUDE (n) WHERE n > 2;
+      CREATE INDEX "By ""Id""" ON ${bronze} USING hash (id)`);
+    const before = await definitions(`tablename LIKE 'br_${table}\\_%'`);
+    await extractAgain();
+    const after = await definitions(`tablename LIKE 'br_${table}\\_%'`);
+    const withoutNames = (texts: string[]) =>
+      texts.map((text) => text.replace(/^.*?INDEX .* USING/, 'USING')).toSorted();
+    expect(withoutNames(after)).toEqual(withoutNames(before));
+    expect(
+      await one(`SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = '${bronze}'::regclass`),
+    ).toBe(true);
+  });
+
+  test('made on the partition itself are there again, by their names', async () => {
+    const partition = String(
+      await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+    );
+    await lab.warehouse.query(
+      `CREATE UNIQUE INDEX own_${number} ON ${partition} (id); CREATE INDEX "Own ""2""" ON ${partition} (name, (n + 1))`,
+    );
+    const where = `tablename LIKE 'br_${table}\\_%'`;
+    const before = await definitions(where);
+    expect(before).toHaveLength(2);
+    await extractAgain();
+    expect(await definitions(where)).toEqual(before);
+    await extractAgain();
+    expect(await definitions(where)).toEqual(before);
+  });
+
+  test('that are unique and do not fit the new rows end the run, and bronze is as it was', async () => {
+    await lab.warehouse.query(
+      `CREATE UNIQUE INDEX only_${number} ON ${String(
+        await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+      )} (id)`,
+    );
+    await lab.source.query(`INSERT INTO ${table} VALUES (1, 'secret value', 2)`);
+    const failure = await lab.extract({ table }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ cause: { type: 'SchemaConflict' } });
+    const { message } = (failure as { cause: Error }).cause;
+    expect(message).toContain(`only_${number}`);
+    expect(message).not.toContain('secret');
+    expect(await one(`SELECT count(*) FROM ${bronze}`)).toBe('3');
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+});

@@ -1,0 +1,107 @@
+import { WorkflowFailedError } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Gate } from '../setup/gate.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab, type ExtractHandle } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+/** From the request until nothing of the run is left on either server. */
+const WITHIN = 5_000;
+
+let lab: Lab;
+let number = 0;
+let table: string;
+/** The rows of the first run, which must stay. */
+let before: string;
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+beforeEach(async () => {
+  number += 1;
+  table = `t${number}`;
+  before = `before_${table}`;
+  await lab.source.query(`CREATE TABLE ${table} (id int, v text);
+    INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 10000) i; CREATE TABLE ${before} AS TABLE ${table}`);
+  await lab.extract({ table });
+  await lab.source.query(`DELETE FROM ${table} WHERE id % 2 = 0`);
+});
+
+async function expectCancelled(handle: ExtractHandle): Promise<void> {
+  const ended = await handle.result().catch((error: unknown) => error);
+  expect(ended).toBeInstanceOf(WorkflowFailedError);
+  expect((ended as WorkflowFailedError).cause).toBeInstanceOf(CancelledFailure);
+  expect((await handle.describe()).status.name).toBe('CANCELLED');
+  const { rows } = await lab.warehouse.query<{ status: string }>(
+    `SELECT status FROM bronze.extraction_runs WHERE run_id = $1`,
+    [handle.firstExecutionRunId],
+  );
+  expect(rows).toEqual([{ status: 'cancelled' }]);
+  await expectSameRows(lab, before, `bronze.br_${table}`);
+}
+
+describe('a run that is cancelled leaves no session, no staging table, and bronze as it was', () => {
+  test('in the middle of copies', async () => {
+    const gate = await Gate.closed(lab);
+    const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id % 1000 = 1)' });
+    await gate.reached(4);
+    await handle.cancel();
+    expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
+    await expectCancelled(handle);
+    await gate.open();
+  });
+
+  test('while the warehouse makes a copy wait', async () => {
+    const held = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.start({ table });
+    await held.reached();
+    await handle.cancel();
+    await waitUntil(
+      async () => (await lab.leftovers()).every((left) => !left.startsWith('session of loader')),
+      WITHIN,
+    );
+    await held.release();
+    await handle.result().catch(() => undefined);
+    expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
+    await expectCancelled(handle);
+  });
+
+  test('while the source makes the plan wait', async () => {
+    const locker = await lab.connect('source');
+    await locker.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    const handle = await lab.start({ table });
+    await waitUntil(async () =>
+      (await lab.leftovers()).some((left) => left.includes('of extractor, active')),
+    );
+    await handle.cancel();
+    expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
+    await locker.query('ROLLBACK');
+    expect((await handle.result().catch((error: unknown) => error)) as Error).toMatchObject({
+      cause: { name: 'CancelledFailure' },
+    });
+    await expectSameRows(lab, before, `bronze.br_${table}`);
+  });
+
+  test('while the commit waits for a reader', async () => {
+    const reader = await lab.connect('warehouse');
+    await reader.query(`BEGIN; SELECT FROM bronze.br_${table} LIMIT 1`);
+    const handle = await lab.start({ table });
+    await waitUntil(async () => (await lab.leftovers()).some((left) => left.includes('LOCK TABLE')));
+    await handle.cancel();
+    expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
+    await reader.query('COMMIT');
+    await expectCancelled(handle);
+  });
+});
+
+test('a run that is terminated leaves no session', async () => {
+  const gate = await Gate.closed(lab);
+  const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id % 1000 = 1)' });
+  await gate.reached(4);
+  await handle.terminate('a test');
+  await waitUntil(async () => (await lab.leftovers()).every((left) => !left.startsWith('session')), WITHIN);
+  await gate.open();
+  await expectSameRows(lab, before, `bronze.br_${table}`);
+});

@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest';
+import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
+import { Gate } from '../setup/gate.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+interface LedgerRow {
+  readonly chunk: number;
+  readonly attempt: number;
+  readonly at: string;
+}
+
+async function ledgerOf(lab: Lab, table: string): Promise<LedgerRow[]> {
+  const { rows } = await lab.warehouse.query<LedgerRow>(
+    `SELECT c.chunk, c.attempt, c.loaded_at::text AS at FROM bronze.extraction_chunks c
+       JOIN bronze.extraction_runs r USING (plan_id) WHERE r.target = $1 ORDER BY c.chunk`,
+    [`br_${table}`],
+  );
+  return rows;
+}
+
+interface Stage extends AsyncDisposable {
+  readonly lab: Lab;
+  readonly worker: WorkerProcess;
+}
+
+/** A lab of its own for each test, since they run at once, with a worker in a process of its own. */
+async function openStage(): Promise<Stage> {
+  const lab = await Lab.open({ workers: 'none' });
+  for (const table of ['plain', 'shared']) {
+    await lab.source.query(`CREATE TABLE ${table} (id int, v text);
+      INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 20000) i`);
+  }
+  const worker = await startWorkerProcess({ env: lab.workerEnvironment });
+  const dispose = async () => {
+    worker.kill('SIGKILL');
+    await lab.close();
+  };
+  return { lab, worker, [Symbol.asyncDispose]: dispose };
+}
+
+/** Both runs stand in the middle: some chunks are done, others are not. */
+async function runBoth(lab: Lab) {
+  const gate = await Gate.closed(lab);
+  const where = 'gate(id = 10000)';
+  const plain = await lab.start({ table: 'plain', chunkSize: '128kB', where, consistency: 'none' });
+  const shared = await lab.start({ table: 'shared', chunkSize: '128kB', where });
+  await gate.reached(2);
+  await waitUntil(
+    async () => (await ledgerOf(lab, 'plain')).length > 3 && (await ledgerOf(lab, 'shared')).length > 3,
+  );
+  return { gate, plain, shared };
+}
+
+type Runs = Awaited<ReturnType<typeof runBoth>>;
+
+async function expectFinishedByOthers(lab: Lab, { plain, shared }: Runs, before: LedgerRow[]): Promise<void> {
+  await expect(plain.result()).resolves.toMatchObject({ rows: 20_000, restarts: 0 });
+  await expect(shared.result()).resolves.toMatchObject({ rows: 20_000 });
+  await expectSameRows(lab, 'plain', 'bronze.br_plain');
+  await expectSameRows(lab, 'shared', 'bronze.br_shared');
+  const after = await ledgerOf(lab, 'plain');
+  expect(after).toEqual(expect.arrayContaining(before)); // what was done was not done again
+  expect(after.length).toBeGreaterThan(before.length);
+  expect(await lab.leftoversAtLast()).toEqual([]);
+}
+
+describe.concurrent(
+  'a worker that is lost in the middle is replaced by another: no chunk twice, no row lost or doubled',
+  () => {
+    test('killed with SIGKILL', async () => {
+      await using stage = await openStage();
+      const { lab, worker } = stage;
+      const runs = await runBoth(lab);
+      worker.kill('SIGKILL');
+      await worker.exited;
+      const before = await ledgerOf(lab, 'plain');
+      await runs.gate.open();
+      await lab.startWorkers();
+      await expectFinishedByOthers(lab, runs, before);
+    });
+
+    test('asked to stop with SIGTERM, and gone before its copies are', async () => {
+      await using stage = await openStage();
+      const { lab, worker } = stage;
+      const runs = await runBoth(lab);
+      const before = await ledgerOf(lab, 'plain');
+      const asked = Date.now();
+      expect(await worker.stop()).toMatchObject({ code: 0 });
+      expect(Date.now() - asked).toBeLessThan(15_000);
+      expect((await lab.leftoversAtLast()).filter((left) => left.startsWith('session'))).toEqual([]);
+      await runs.gate.open();
+      await lab.startWorkers();
+      await expectFinishedByOthers(lab, runs, before);
+    });
+  },
+);

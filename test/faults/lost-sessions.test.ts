@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Gate } from '../setup/gate.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let lab: Lab;
+let number = 0;
+let table: string;
+let bronze: string;
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+beforeEach(async () => {
+  number += 1;
+  table = `t${number}`;
+  bronze = `bronze.br_${table}`;
+  await lab.source.query(`CREATE TABLE ${table} (id int, v text);
+    INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 10000) i`);
+});
+
+interface LedgerRow {
+  readonly chunk: number;
+  readonly attempt: number;
+  readonly rows: number;
+}
+
+async function ledger(): Promise<LedgerRow[]> {
+  const { rows } = await lab.warehouse.query<LedgerRow>(
+    `SELECT chunk, attempt, rows::int FROM bronze.extraction_chunks
+      WHERE plan_id = (SELECT plan_id FROM bronze.extraction_runs WHERE target = 'br_${table}' ORDER BY started_at DESC LIMIT 1) ORDER BY chunk`,
+  );
+  return rows;
+}
+
+describe('a copy whose session ends in the middle is done again, alone, and no row is lost or doubled', () => {
+  test('that of the source', async () => {
+    const gate = await Gate.closed(lab);
+    const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id = 5000)' });
+    const [pid] = await gate.reached();
+    await lab.source.query('SELECT pg_terminate_backend($1)', [pid]);
+    await gate.open();
+    await expect(handle.result()).resolves.toMatchObject({ rows: 10_000, restarts: 0 });
+    await expectSameRows(lab, table, bronze);
+    const attempts = await ledger();
+    expect(attempts.reduce((sum, { rows }) => sum + rows, 0)).toBe(10_000);
+    expect(new Set(attempts.map(({ attempt }) => attempt))).toEqual(new Set([1, 2]));
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('that of the warehouse', async () => {
+    const gate = await Gate.closed(lab);
+    const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id = 5000)' });
+    await gate.reached();
+    const { rowCount } = await lab.warehouse.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'loader' AND query LIKE 'COPY%' AND state = 'active' AND datname = current_database()`,
+    );
+    expect(rowCount).toBeGreaterThan(0);
+    await gate.open();
+    await expect(handle.result()).resolves.toMatchObject({ rows: 10_000, restarts: 0 });
+    await expectSameRows(lab, table, bronze);
+    expect((await ledger()).some(({ attempt }) => attempt === 2)).toBe(true);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+});
+
+test('a run whose snapshot is lost begins again on another, and shows that moment', async () => {
+  const gate = await Gate.closed(lab);
+  const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id = 5000)' });
+  await gate.reached();
+  await lab.source.query(
+    `DELETE FROM ${table} WHERE id % 3 = 0; UPDATE ${table} SET v = 'new' WHERE id % 3 = 1`,
+  );
+  const { rowCount } = await lab.source.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE usename = 'extractor' AND state = 'idle in transaction' AND datname = current_database() AND query NOT LIKE 'COPY%'`,
+  );
+  expect(rowCount).toBeGreaterThan(0);
+  await waitUntil(
+    async () =>
+      (
+        await lab.source.query(
+          `SELECT FROM pg_stat_activity WHERE usename = 'extractor' AND query LIKE 'COPY%' AND state = 'active' AND datname = current_database()`,
+        )
+      ).rowCount === 0,
+  );
+  await gate.open();
+  const { restarts } = await handle.result();
+  expect(restarts).toBeGreaterThanOrEqual(1);
+  await expectSameRows(lab, table, bronze);
+  expect(await lab.leftoversAtLast()).toEqual([]);
+});
+
+test('a commit whose session ends is made again', async () => {
+  await lab.extract({ table });
+  const holder = await lab.connect('warehouse');
+  await holder.query('BEGIN; LOCK TABLE bronze.extraction_targets IN SHARE MODE');
+  await lab.source.query(`DELETE FROM ${table} WHERE id > 100`);
+  const handle = await lab.start({ table });
+  const committing = `FROM pg_stat_activity WHERE usename = 'loader' AND query LIKE '%INSERT INTO bronze.extraction_targets%' AND state = 'active' AND datname = current_database()`;
+  await waitUntil(async () => (await lab.warehouse.query(`SELECT ${committing}`)).rowCount === 1);
+  await lab.warehouse.query(`SELECT pg_terminate_backend(pid) ${committing}`);
+  await holder.query('COMMIT');
+  await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed', rows: 100 });
+  await expectSameRows(lab, table, bronze);
+  expect(await lab.leftoversAtLast()).toEqual([]);
+});
+
+describe('an attempt that wakes up when another has done its work', () => {
+  test('while both copy writes nothing, and is told to look again', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '128kB' });
+    const held = await HeldCopies.hold(lab, 'before each mark');
+    const attempts = [run.copy(plan, 1), run.copy(plan, 1)].map(async (copying) =>
+      copying.catch((error: unknown) => error),
+    );
+    await held.reached(2);
+    await held.release();
+    const outcomes = await Promise.all(attempts);
+    const late = outcomes.filter((outcome) => outcome instanceof Error);
+    for (const failure of late) expect(failure).toMatchObject({ nonRetryable: false });
+    expect(late.length).toBeLessThan(2);
+    expect(await ledger()).toHaveLength(1);
+    const answer = await run.copy(plan, 1);
+    await run.copy(plan, 0, plan.chunks);
+    await run.commit(plan);
+    await expectSameRows(lab, table, bronze);
+    expect(outcomes).toContainEqual(answer);
+  });
+
+  test('after the commit writes nothing', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.load({ table });
+    await run.commit(plan);
+    await expect(run.copy(plan, 0)).rejects.toMatchObject({ type: 'StagingLost' });
+    await expectSameRows(lab, table, bronze);
+  });
+});

@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { Steps } from '../setup/steps.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open({ workers: 'none' });
+});
+afterAll(async () => lab.close());
+
+test('a copy through which nothing passes is ended on both servers, to be tried again', async () => {
+  await lab.source.query('CREATE TABLE slow AS SELECT 1 AS id');
+  await using steps = new Steps(lab);
+  const plan = await steps.plan({
+    table: 'slow',
+    where: 'pg_sleep(60) IS NOT NULL',
+    stallTimeout: '1 second',
+  });
+  const began = performance.now();
+  await expect(steps.copy(plan, 0)).rejects.toMatchObject({
+    type: 'Stalled',
+    nonRetryable: false,
+    message: expect.stringContaining('nothing has passed between source and warehouse for 1.0 s') as string,
+  });
+  expect(performance.now() - began).toBeLessThan(10_000);
+  await steps.discard();
+  expect(await lab.leftovers()).toEqual([]);
+});
+
+test('a copy that goes on slowly is left alone', async () => {
+  await lab.source.query(
+    `CREATE TABLE slowly AS SELECT i AS id, repeat('x', 9000) AS note FROM generate_series(1, 8) AS i`,
+  );
+  await using steps = new Steps(lab);
+  const where = 'pg_sleep(0.4) IS NOT NULL';
+  const plan = await steps.plan({ table: 'slowly', where, stallTimeout: '1 second' });
+  expect(await steps.copy(plan, 0)).toMatchObject({ rows: 8 });
+  await steps.discard();
+});

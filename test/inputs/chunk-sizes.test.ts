@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { refusal } from './refusal.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query(`CREATE TABLE items (id int PRIMARY KEY, note text);
+    INSERT INTO items SELECT i, repeat('x', 500) FROM generate_series(1, 300) i`);
+});
+afterAll(async () => lab.close());
+
+async function countBlocks(): Promise<number> {
+  const { rows } = await lab.source.query<{ blocks: number }>(
+    `SELECT (pg_relation_size('items') / 8192)::int AS blocks`,
+  );
+  return rows[0]?.blocks ?? 0;
+}
+
+describe('chunkSize', () => {
+  test('of terabytes is one chunk', async () => {
+    expect(await lab.extract({ table: 'items', chunkSize: '10TB' })).toMatchObject({ rows: 300, chunks: 1 });
+  });
+
+  test('smaller than a block is a block', async () => {
+    const blocks = await countBlocks();
+    expect(blocks).toBeGreaterThan(10);
+    expect(await lab.extract({ table: 'items', chunkSize: '1kB' })).toMatchObject({
+      rows: 300,
+      chunks: blocks,
+    });
+    const { rows } = await lab.warehouse.query(
+      'SELECT count(*)::int, count(DISTINCT id)::int AS ids FROM bronze.br_items',
+    );
+    expect(rows).toEqual([{ count: 300, ids: 300 }]);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test.each(['0MB', '0.1b', '-1MB', '9999999TB', 'all'])('of %s is refused', async (chunkSize) => {
+    const message = await refusal(lab, { table: 'items', chunkSize }, 'InvalidInput');
+    expect(message).toContain('chunkSize: expected a size such as "64MB" or "1 GB"');
+  });
+});

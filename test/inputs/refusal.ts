@@ -1,0 +1,79 @@
+import { ApplicationFailure, WorkflowFailedError } from '@temporalio/client';
+import { expect } from 'vitest';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import type { FailureKind } from '../../src/contract/failures.ts';
+import type { ExtractHandle, Lab } from '../setup/lab.ts';
+
+/** In every text column of these tests, so that no message and no history may hold it. */
+export const ROW_VALUE = 'row-value-7f3a';
+
+const SECRETS = ['extractor-secret', 'loader-secret', 'wrong-secret', ROW_VALUE];
+
+/** A run that cannot succeed should say so at once; a busy machine is given the rest. */
+const AT_ONCE = 5_000;
+
+/**
+ * Starts a run that must be refused, and expects what every refusal owes: that it comes at once, has the kind,
+ * changes nothing in bronze, leaves nothing behind and tells no secret. Gives the message.
+ */
+export async function refusal(lab: Lab, request: object, kind: FailureKind): Promise<string> {
+  const before = await bronzeState(lab);
+  const started = Date.now();
+  // what people send is not what the compiler would let them
+  const handle = await lab.start(request as ExtractTableRequest);
+  const failure = await failureOf(handle);
+  const took = Date.now() - started;
+  expect(failure.message).toMatch(/\S/);
+  expect(failure.type, failure.message).toBe(kind);
+  expect(took).toBeLessThan(AT_ONCE);
+  expect(await bronzeState(lab)).toEqual(before);
+  expect(await lab.leftoversAtLast()).toEqual([]);
+  await expectNoSecrets(handle);
+  return failure.message;
+}
+
+/** What a run failed with, as the UI and the CLI show it. */
+export async function failureOf(handle: ExtractHandle): Promise<ApplicationFailure> {
+  const error: unknown = await handle.result().then(
+    (result) => new Error(`the run was not refused: ${JSON.stringify(result)}`),
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof WorkflowFailedError && error.cause instanceof ApplicationFailure) return error.cause;
+  throw error;
+}
+
+/** The whole history: inputs, results, heartbeats and failures with their causes. */
+export async function expectNoSecrets(handle: ExtractHandle): Promise<void> {
+  const texts = [...textsOf(await handle.fetchHistory())];
+  expect(texts).toContain('json/plain'); // payloads are bytes, so this says that they were read
+  expect(texts.filter((text) => SECRETS.some((secret) => text.includes(secret)))).toEqual([]);
+}
+
+function* textsOf(value: unknown): Iterable<string> {
+  if (typeof value === 'string') yield value;
+  else if (value instanceof Uint8Array) yield Buffer.from(value).toString();
+  else if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) yield* textsOf(part);
+  }
+}
+
+/** Every relation that readers or runs could see, and whose rows it has. */
+async function bronzeState(lab: Lab): Promise<unknown[]> {
+  const { rows } = await lab.warehouse.query<Record<string, unknown>>(
+    `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relispartition
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname LIKE 'bronze%' ORDER BY c.oid`,
+  );
+  const targets = await lab.warehouse.query<Record<string, unknown>>(
+    'SELECT * FROM bronze.extraction_targets ORDER BY target',
+  );
+  return [...rows, ...targets.rows];
+}
+
+/** A lab whose bronze holds a table already, which a refused run must not touch. */
+export async function prepareOrders(lab: Lab): Promise<void> {
+  await lab.source
+    .query(`CREATE TABLE orders (id int PRIMARY KEY, status text, total numeric(10,2), "Odd Name" text);
+    INSERT INTO orders SELECT i, '${ROW_VALUE}', i, '${ROW_VALUE}' FROM generate_series(1, 100) i`);
+  await lab.extract({ table: 'orders' });
+}

@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bookkeepingTables } from '../../src/bronze/layout.ts';
+import { Lab } from '../setup/lab.ts';
+import { prepareOrders, refusal } from './refusal.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await prepareOrders(lab);
+  await lab.source
+    .query(`CREATE TABLE other (id int); CREATE SCHEMA sales; CREATE TABLE sales.orders (id int);
+    CREATE TABLE sales__orders (id int)`);
+});
+afterAll(async () => lab.close());
+
+describe('a target that another table feeds', () => {
+  test.each([
+    [
+      { table: 'other', target: 'br_orders' },
+      'bronze.br_orders is fed by public.orders of source "default", not by public.other of source "default"',
+    ],
+    [
+      { table: 'orders', source: 'second' },
+      'bronze.br_orders is fed by public.orders of source "default", not by public.orders of source "second"',
+    ],
+  ])('%j', async (input, words) => {
+    const message = await refusal(lab, input, 'TargetConflict');
+    expect(message).toContain(words);
+    expect(message).toContain('Choose another "target", or drop the bronze table first');
+  });
+
+  test('by a name that two tables share', async () => {
+    await lab.extract({ table: 'sales.orders' });
+    const message = await refusal(lab, { table: 'sales__orders' }, 'TargetConflict');
+    expect(message).toContain('bronze.br_sales__orders is fed by sales.orders');
+  });
+});
+
+test.each(bookkeepingTables)('a target that holds records: %s', async (target) => {
+  const message = await refusal(lab, { table: 'other', target }, 'InvalidInput');
+  expect(message).toContain(`"target" names ${target}, where datakit-postgres keeps its own records`);
+});
+
+describe('a target that somebody else made', () => {
+  test.each([
+    ['a table', 'CREATE TABLE bronze.mine (id int)'],
+    ['a partitioned table', 'CREATE TABLE bronze.mine (id int) PARTITION BY LIST (id)'],
+    ['a view', 'CREATE VIEW bronze.mine AS SELECT 1 AS id'],
+    ['an index', 'CREATE TABLE bronze.whose (id int); CREATE INDEX mine ON bronze.whose (id)'],
+    ['a sequence', 'CREATE SEQUENCE bronze.mine'],
+  ])('%s', async (_name, statement) => {
+    await lab.warehouse.query(`BEGIN; ${statement}; COMMIT`);
+    const message = await refusal(lab, { table: 'other', target: 'mine' }, 'TargetConflict');
+    expect(message).toContain('bronze.mine exists and was not made by datakit-postgres');
+    const kind = /CREATE (TABLE|VIEW|INDEX|SEQUENCE) (?:bronze\.)?mine/.exec(statement)?.[1];
+    await lab.warehouse.query(`DROP ${kind} bronze.mine`);
+  });
+});
+
+test('a name too long for a target', async () => {
+  expect(await refusal(lab, { table: 'other', target: 'é'.repeat(32) }, 'InvalidInput')).toContain(
+    'at most 63 bytes',
+  );
+});

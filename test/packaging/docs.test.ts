@@ -1,0 +1,61 @@
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { extractTableInput } from '../../src/contract/extract-table.ts';
+import { generatedTables, inputExamples, withTable } from './generated-tables.ts';
+
+const documents = await findDocuments();
+
+test.each(generatedTables)('the table "$name" of $file is what the code says', async (table) => {
+  const document = await readFile(join(PROJECT_ROOT, table.file), 'utf8');
+  expect(document, 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(withTable(document, table));
+});
+
+test.each(Object.entries(inputExamples))('the example of the input "%s" is one', (name, example) => {
+  expect(extractTableInput.safeParse({ table: 'orders', [name]: example }).error).toBeUndefined();
+});
+
+test('every input that a document shows is one', async () => {
+  for (const document of documents) {
+    for (const [, input = ''] of (await read(document)).matchAll(/--input '(\{.*?\})'/g)) {
+      expect(extractTableInput.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+    }
+  }
+});
+
+describe('a document links to what is there:', () => {
+  test.each(documents)('%s', async (document) => {
+    const gone: string[] = [];
+    for (const [, target = ''] of (await read(document)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (!/^https?:/.test(target) && !(await leadsSomewhere(document, target))) gone.push(target);
+    }
+    expect(gone).toEqual([]);
+  });
+});
+
+async function leadsSomewhere(document: string, link: string): Promise<boolean> {
+  const [path = '', heading] = link.split('#');
+  const target = path === '' ? document : relative(PROJECT_ROOT, join(PROJECT_ROOT, dirname(document), path));
+  const found = await stat(join(PROJECT_ROOT, target)).catch(() => undefined);
+  if (found === undefined || heading === undefined) return found !== undefined;
+  const headings = [...(await read(target)).matchAll(/^#+ (.+)$/gm)].map(([, text = '']) => anchorOf(text));
+  return headings.includes(heading);
+}
+
+/** As GitHub makes it. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(' ', '-');
+}
+
+async function findDocuments(): Promise<string[]> {
+  const below = await readdir(join(PROJECT_ROOT, 'docs'), { recursive: true });
+  return ['README.md', ...below.filter((name) => name.endsWith('.md')).map((name) => join('docs', name))];
+}
+
+async function read(document: string): Promise<string> {
+  return readFile(join(PROJECT_ROOT, document), 'utf8');
+}

@@ -1,0 +1,140 @@
+import bytes from 'bytes';
+import ms from 'ms';
+import {
+  extractTableInput,
+  type ExtractTableInput,
+  type ExtractTableRequest,
+} from '../../src/contract/extract-table.ts';
+import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
+
+/** A table of a document that is made from the code, between two comments that carry its name. */
+export interface GeneratedTable {
+  readonly name: string;
+  /** From the root of the project. */
+  readonly file: string;
+  readonly text: () => string;
+}
+
+export const generatedTables: readonly GeneratedTable[] = [
+  { name: 'inputs', file: 'README.md', text: inputsTable },
+  { name: 'failures', file: 'docs/failures.md', text: failuresTable },
+];
+
+/** The document with the table as the code has it now. */
+export function withTable(document: string, { name, text }: GeneratedTable): string {
+  const [begin, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
+  const [before, rest] = document.split(begin);
+  const after = rest?.split(end)[1];
+  if (before === undefined || after === undefined) throw new Error(`there is no ${begin} … ${end}`);
+  return `${before}${begin}\n\n${text()}\n\n${end}${after}`;
+}
+
+/** One example for every input, each of which the schema takes beside a table. */
+export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
+  table: 'sales.orders',
+  source: 'shop_eu',
+  columns: ['id', 'total'],
+  exclude: ['card_number'],
+  where: "status = 'open' AND total > 100",
+  target: 'br_open_orders',
+  chunkSize: '64MB',
+  parallelism: 8,
+  consistency: 'none',
+  statementTimeout: '30 minutes',
+  stallTimeout: '1 hour',
+  verify: 'checksum',
+  json: { parse: ['payload'] },
+  arrays: { expand: ['tags'] },
+  largeObjects: ['document_oid'],
+  largeObjectPartSize: '16MB',
+  missingLargeObjects: 'refuse',
+  requireAllRows: true,
+  chunkBy: 'id',
+};
+
+function inputsTable(): string {
+  const defaults: Readonly<Record<string, unknown>> = extractTableInput.parse({ table: inputExamples.table });
+  const rows = Object.entries(extractTableInput.shape).map(([name, schema]) => [
+    code(name),
+    name === 'table' ? 'required' : shown(asWritten(name, defaults[name])),
+    schema.description ?? '',
+    shown(inputExamples[name as keyof ExtractTableInput]),
+  ]);
+  return markdownTable(['input', 'default', 'what it says', 'example'], rows);
+}
+
+/** Durations are milliseconds, and sizes bytes, once they are read. */
+function asWritten(name: string, value: unknown): unknown {
+  if (typeof value !== 'number') return value;
+  if (name.endsWith('Timeout')) return ms(value, { long: true });
+  return name.endsWith('Size') ? bytes.format(value) : value;
+}
+
+/** What has happened, in a few words; the advice is the code's own. */
+const meanings: Readonly<Record<FailureKind, string>> = {
+  InvalidInput: 'The input, or the environment of the worker, is not as it must be.',
+  InvalidExpression: '`where` is not one boolean expression over the table.',
+  UnknownSource: 'The worker has no source of that name.',
+  UndefinedObject: 'A table or a column is not there. The message names one that is alike.',
+  UnsupportedTable: 'It is no table, or one that cannot be extracted as asked.',
+  InsufficientPrivilege: 'A role may not do what must be done.',
+  AuthenticationFailed: 'A server does not let the worker in.',
+  UndefinedDatabase: 'A server has no database of that name.',
+  TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
+  SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
+  ReadOnlyServer: 'The warehouse takes no writes.',
+  UnsupportedServer: 'A server lacks what the run needs.',
+  InvalidStatement: 'A server did not understand a statement.',
+  InvalidValue: 'A value could not be computed or stored.',
+  Unreachable: 'No connection to a server comes about.',
+  ConnectionLost: 'A connection ended in the middle.',
+  TooManyConnections: 'A server has no connection left for the role.',
+  PoolExhausted: 'No session of the worker came free in time.',
+  LockTimeout: 'Somebody holds a lock that is needed. At a commit the message names the sessions.',
+  Deadlock: 'A server ended a deadlock by giving up our side.',
+  SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
+  StatementTimeout: 'A statement ran longer than it may.',
+  StatementCancelled: 'A statement was cancelled on the server.',
+  DiskFull: 'A server has no room left, or its disk fails.',
+  OutOfMemory: 'A server has not the memory.',
+  CountMismatch: 'The source sent more or fewer rows than the warehouse took.',
+  ChecksumMismatch: 'What arrived is not what the source read, in the columns that the message names.',
+  RowsHidden: 'Policies decide which rows the role is shown, and all rows are required.',
+  MissingLargeObject: 'OIDs name no large object, and the input wants that refused.',
+  Stalled: 'Nothing passed through a copy for too long.',
+  SnapshotLost: 'The session that held the snapshot of the run is gone.',
+  PlanOutdated: 'The table was rewritten, or its partitions changed, after it was planned.',
+  StagingLost: 'The staging table of the run is gone, or lacks chunks.',
+  Unexpected: 'None of the others.',
+};
+
+const beginAgain: readonly FailureKind[] = ['SnapshotLost', 'PlanOutdated', 'StagingLost'];
+
+function failuresTable(): string {
+  const rows = Object.entries(failurePolicies).map(([name, { retry, advice }]) => {
+    const kind = name as FailureKind;
+    return [
+      code(kind),
+      meanings[kind],
+      beginAgain.includes(kind) ? 'the run begins again' : retried(retry),
+      advice,
+    ];
+  });
+  return markdownTable(['kind', 'what has happened', 'tried again', 'what to do'], rows);
+}
+
+const retried = (retry: Retry): string => (retry === 'never' ? 'no' : `up to ${retry} attempts`);
+
+const code = (text: string): string => `\`${text}\``;
+
+const shown = (value: unknown): string => (value === undefined ? '' : code(JSON.stringify(value)));
+
+/** As Prettier writes it, so that formatting changes nothing. */
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll(/[|<]/g, '\\$&')));
+  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const [first = [], ...others] = cells;
+  return [line(first), line(widths.map((width) => '-'.repeat(width))), ...others.map(line)].join('\n');
+}

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { Client } from 'pg';
+import { pipeCopy } from '../../src/postgres/copy-pipe.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+const APPLICATION = `copy test ${process.pid}`;
+const options = { applicationName: APPLICATION, mode: 'READ WRITE' } as const;
+
+let source: Database;
+let warehouse: Database;
+let admin: Client;
+beforeAll(async () => {
+  source = new Database({ label: 'source "default"', url: inject('sourceAdmin'), poolSize: 2 });
+  warehouse = new Database({ label: 'warehouse', url: inject('warehouseAdmin'), poolSize: 2 });
+  admin = new Client(inject('warehouseAdmin'));
+  await admin.connect();
+  await admin.query('CREATE TABLE copied (id int, v text)');
+});
+afterAll(async () => {
+  await admin.query('DROP TABLE copied');
+  await Promise.all([source.close(), warehouse.close(), admin.end()]);
+});
+
+interface Copy {
+  readonly select: string;
+  readonly into?: string;
+  readonly format?: 'binary' | 'text';
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (bytes: number) => void;
+}
+
+async function copy({ select, into = 'copied', format = 'binary', signal, onProgress }: Copy) {
+  const limits = signal === undefined ? options : { ...options, signal };
+  return source.transaction(limits, async (reading) =>
+    warehouse.transaction(limits, async (writing) =>
+      pipeCopy({
+        source: {
+          session: reading,
+          label: source.label,
+          statement: `COPY (${select}) TO STDOUT (FORMAT ${format})`,
+        },
+        target: {
+          session: writing,
+          label: warehouse.label,
+          statement: `COPY ${into} FROM STDIN (FORMAT ${format})`,
+        },
+        ...(onProgress !== undefined && { onProgress }),
+      }),
+    ),
+  );
+}
+
+/** Rows that are made as they are sent. */
+const rows = (count: number, value: string) =>
+  `SELECT i, ${value} FROM (SELECT generate_series(1, ${count}) AS i) AS made`;
+
+async function digest(): Promise<unknown> {
+  const { rows: found } = await admin.query(
+    `SELECT count(*)::int AS rows, sum(hashtext(format('%s %L', id, v)))::text AS sum FROM copied`,
+  );
+  await admin.query('TRUNCATE copied');
+  return found[0];
+}
+
+describe('a COPY from server to server', () => {
+  const shapes = [
+    ['no rows', rows(0, "'x'")],
+    ['one row', rows(1, "'x'")],
+    [
+      'rows of every length up to some blocks, so that messages end anywhere in a buffer',
+      rows(3_000, "repeat('x', i * 3)"),
+    ],
+    ['many short rows', rows(100_000, 'NULL::text')],
+    ['rows larger than all buffers', rows(3, 'repeat(i::text, 8000000)')],
+  ] as const;
+  for (const format of ['binary', 'text'] as const) {
+    test.each(shapes)(`brings %s, in ${format}`, async (_, select) => {
+      const copied = await copy({ select, format });
+      const { rows: expected } = await admin.query<{ rows: number }>(
+        `SELECT count(*)::int AS rows, sum(hashtext(format('%s %L', id, v)))::text AS sum FROM (${select}) AS s(id, v)`,
+      );
+      expect(copied.rows).toBe(expected[0]?.rows);
+      expect(await digest()).toEqual(expected[0]);
+    });
+  }
+
+  test('fails with what the source said, and the warehouse keeps nothing', async () => {
+    const failing = copy({ select: rows(100_000, '(1 / (i - 50000))::text') });
+    await expect(failing).rejects.toThrow(/^source "default": .*22012/);
+    expect(await digest()).toMatchObject({ rows: 0 });
+  });
+
+  test('fails with what the warehouse said, and the source stops', async () => {
+    const failing = copy({ select: rows(50_000_000, `'x', 'one too many'`) });
+    await expect(failing).rejects.toThrow(/^warehouse: /);
+    expect(await digest()).toMatchObject({ rows: 0 });
+    await expect(copy({ select: rows(1, "'x'"), into: 'not_there' })).rejects.toThrow(
+      /^warehouse: .*not_there/,
+    );
+  });
+
+  test('ends on both servers when it is aborted', async () => {
+    const cancelling = new AbortController();
+    const working = copy({
+      select: rows(100_000_000, "repeat('x', 100)"),
+      signal: cancelling.signal,
+      onProgress: (bytes) => bytes > 1_000_000 && cancelling.abort(new Error('stop')),
+    });
+    await expect(working).rejects.toThrow('stop');
+    const sessions = async () => {
+      const server = new Client(inject('sourceAdmin'));
+      await server.connect();
+      const question = `SELECT FROM pg_stat_activity WHERE application_name = '${APPLICATION}' AND state <> 'idle'`;
+      const found = await Promise.all([server.query(question), admin.query(question)]);
+      await server.end();
+      return found.reduce((sum, { rowCount }) => sum + (rowCount ?? 0), 0);
+    };
+    await waitUntil(async () => (await sessions()) === 0, 2_000);
+    expect(await digest()).toMatchObject({ rows: 0 });
+  });
+
+  test('leaves both sessions fit for the next', async () => {
+    await source.transaction(options, async (reading) =>
+      warehouse.transaction(options, async (writing) => {
+        for (const id of [1, 2, 3]) {
+          await pipeCopy({
+            source: { session: reading, label: 'source', statement: `COPY (SELECT ${id}, 'x') TO STDOUT` },
+            target: { session: writing, label: 'warehouse', statement: 'COPY copied FROM STDIN' },
+          });
+          expect(await reading.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+        }
+      }),
+    );
+    expect(await digest()).toMatchObject({ rows: 3 });
+  });
+
+  test('holds no more in memory than its buffers, when the warehouse is slow', async () => {
+    await admin.query(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.id % 2000 = 0 THEN PERFORM pg_sleep(0.02); END IF; RETURN NEW; END $$;
+      CREATE TRIGGER slow BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION slow()`);
+    global.gc?.();
+    const before = process.memoryUsage().rss;
+    let most = 0;
+    await copy({
+      select: rows(30_000, "repeat('x', 5000)"),
+      onProgress: () => (most = Math.max(most, process.memoryUsage().rss - before)),
+    });
+    await admin.query('DROP FUNCTION slow CASCADE; TRUNCATE copied');
+    expect(most).toBeLessThan(60_000_000);
+  });
+});

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { Database } from '../../src/postgres/database.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+const APPLICATION = `database test ${process.pid}`;
+const writing = { applicationName: APPLICATION, mode: 'READ WRITE' } as const;
+
+let admin: Client;
+let database: Database;
+beforeAll(async () => {
+  admin = new Client(inject('warehouseAdmin'));
+  await admin.connect();
+  database = new Database({ label: 'warehouse', url: inject('warehouseAdmin'), poolSize: 1 });
+});
+afterAll(async () => {
+  await database.close();
+  await admin.end();
+});
+
+async function states(): Promise<string[]> {
+  const { rows } = await admin.query<{ state: string }>(
+    'SELECT state FROM pg_stat_activity WHERE application_name = $1',
+    [APPLICATION],
+  );
+  return rows.map(({ state }) => state);
+}
+
+describe('a transaction', () => {
+  test('that is aborted ends on the server too, and leaves its session to nobody', async () => {
+    const cancelling = new AbortController();
+    const working = database.transaction({ ...writing, signal: cancelling.signal }, async (session) =>
+      session.query('SELECT pg_sleep(30)'),
+    );
+    await waitUntil(async () => (await states()).includes('active'));
+    cancelling.abort(new Error('stop'));
+    await expect(working).rejects.toThrow('stop');
+    await waitUntil(async () => (await states()).length === 0, 1_000);
+  });
+
+  test('that is aborted while it waits for a session never begins', async () => {
+    const cancelling = new AbortController();
+    let release = () => {};
+    const first = database.transaction(
+      writing,
+      async () => new Promise<void>((resolve) => (release = resolve)),
+    );
+    await waitUntil(async () => (await states()).length === 1);
+    let began = false;
+    const second = database.transaction({ ...writing, signal: cancelling.signal }, async () => {
+      began = true;
+    });
+    await sleep(50);
+    cancelling.abort(new Error('stop'));
+    release();
+    await expect(second).rejects.toThrow('stop');
+    await first;
+    expect(began).toBe(false);
+  });
+
+  test('that is aborted between two statements starts no other and commits nothing', async () => {
+    await admin.query('CREATE TABLE between_statements (id int)');
+    const cancelling = new AbortController();
+    const working = database.transaction({ ...writing, signal: cancelling.signal }, async (session) => {
+      await session.query('INSERT INTO between_statements VALUES (1)');
+      cancelling.abort(new Error('stop'));
+      await sleep(50);
+    });
+    await expect(working).rejects.toThrow('stop');
+    expect((await admin.query('TABLE between_statements')).rows).toEqual([]);
+  });
+
+  test('whose session is ended by the server is a lost connection, and the next has a new one', async () => {
+    const working = database.transaction(writing, async (session) => {
+      await admin.query('SELECT pg_terminate_backend($1)', [session.processId]);
+      await session.query('SELECT 1');
+    });
+    await expect(working).rejects.toMatchObject({ kind: 'ConnectionLost' });
+    await expect(
+      database.transaction(writing, async (session) => session.query('SELECT 1 AS one')),
+    ).resolves.toEqual([{ one: 1 }]);
+  });
+
+  test('sees what was committed while it waited, whatever isolation its role is set to', async () => {
+    await admin.query(`CREATE ROLE strict LOGIN PASSWORD 'strict'; ALTER ROLE strict SET default_transaction_isolation = 'serializable';
+      ALTER ROLE strict SET default_transaction_read_only = on; CREATE TABLE seen (id int); GRANT ALL ON seen TO strict`);
+    const url = new URL(inject('warehouseAdmin'));
+    Object.assign(url, { username: 'strict', password: 'strict' });
+    const strict = new Database({ label: 'warehouse', url: url.href, poolSize: 1 });
+    const seen = await strict.transaction(writing, async (session) => {
+      await session.query('INSERT INTO seen VALUES (1)');
+      await admin.query('INSERT INTO seen VALUES (2)');
+      return session.query('TABLE seen ORDER BY id');
+    });
+    await strict.close();
+    expect(seen).toEqual([{ id: 1 }, { id: 2 }]);
+  });
+
+  test('that gives its session back leaves no setting on it', async () => {
+    const ask = async (session: { query(text: string): Promise<unknown> }) =>
+      session.query(
+        `SELECT current_setting('lock_timeout') AS lock, current_setting('application_name') AS name`,
+      );
+    const inside = await database.transaction({ ...writing, lockTimeout: 1234 }, ask);
+    expect(inside).toEqual([{ lock: '1234ms', name: APPLICATION }]);
+    const { rows } = await admin.query(
+      `SELECT application_name FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'idle'`,
+    );
+    expect(rows).toContainEqual({ application_name: 'datakit-postgres-extractor' });
+  });
+});

@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { Client as TemporalClient, Connection } from '@temporalio/client';
+import { Client } from 'pg';
+import { startStack, type LocalStack } from '../../local/stack.ts';
+import { startWorkerProcess } from '../../local/worker-process.ts';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+
+/**
+ * Records histories of real runs, for the test that replays them.
+ *
+ * A history that is recorded stays: it stands for runs that are open while the code changes.
+ * Run this for a new kind of run, under a new name; never to make a failing replay pass.
+ */
+const runs: Readonly<Record<string, ExtractTableRequest>> = {
+  'one-chunk': { table: 'users' },
+  'many-chunks': { table: 'orders', chunkSize: '1MB' },
+  'without-a-snapshot': { table: 'orders', chunkSize: '2MB', consistency: 'none', target: 'orders_unheld' },
+  'unknown-table': { table: 'oders' },
+};
+
+const TASK_QUEUE = 'record';
+const execute = promisify(execFile);
+
+const stack = await startStack({ ui: false });
+try {
+  await prepare(stack.sourceUrl);
+  const worker = await startWorkerProcess({
+    env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE },
+  });
+  const client = new TemporalClient({
+    connection: await Connection.connect({ address: stack.temporalAddress }),
+  });
+  const only = process.argv.slice(2);
+  for (const [name, request] of Object.entries(runs)) {
+    if (only.length > 0 && !only.includes(name)) continue;
+    const handle = await client.workflow.start('extractTable', {
+      taskQueue: TASK_QUEUE,
+      workflowId: name,
+      args: [request],
+    });
+    await handle.result().catch(() => undefined);
+    await record(stack, name);
+  }
+  await worker.stop();
+} finally {
+  await stack.close();
+}
+process.exit(0);
+
+async function prepare(url: string): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  await client.query(`CREATE TABLE users AS SELECT i AS id FROM generate_series(1, 10) i;
+    CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 100000) i`);
+  await client.end();
+}
+
+async function record({ temporal, temporalAddress }: LocalStack, workflowId: string): Promise<void> {
+  const show = [
+    'workflow',
+    'show',
+    '--workflow-id',
+    workflowId,
+    '--output',
+    'json',
+    '--address',
+    temporalAddress,
+  ];
+  const { stdout } = await execute(temporal?.cli ?? 'temporal', show, { maxBuffer: 100 * 1024 * 1024 });
+  // stack traces and identities tell of the machine, and are not replayed
+  const told = (key: string, value: unknown): unknown =>
+    key === 'stackTrace' || key === 'identity' ? '' : value;
+  const history = JSON.stringify(JSON.parse(stdout), told, 1);
+  await writeFile(new URL(`./histories/${workflowId}.json`, import.meta.url), `${history}\n`);
+}

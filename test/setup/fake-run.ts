@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import { Context } from '@temporalio/activity';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { inject } from 'vitest';
+import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
+import type { extractTable } from '../../src/workflows/index.ts';
+import './quiet.ts';
+
+export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
+  planId,
+  target: 'bronze.br_orders',
+  chunks,
+  partitions: [{ name: 'orders', chunks }],
+  partitionCount: 1,
+  warnings: [],
+});
+
+/** What the real activities do, without a database: for what cannot be had from a real one at will. */
+const harmless: Activities = {
+  planExtraction: async () => planOf(1),
+  holdSnapshot: async ({ holder }) => {
+    await signalSnapshot(holder, '00000003-1');
+    await untilCancelled();
+  },
+  copyChunks: async ({ count }) => ({ rows: count, bytes: count }),
+  commitBronze: async () => ({ outcome: 'committed', rows: 0, bytes: 0 }),
+  discardStaging: async () => undefined,
+};
+
+/** Lives, and says so, until it is cancelled; then it fails as a cancelled activity does. */
+export async function untilCancelled(): Promise<never> {
+  const context = Context.current();
+  const heart = setInterval(() => context.heartbeat(), 50);
+  try {
+    return await context.cancelled;
+  } finally {
+    clearInterval(heart);
+  }
+}
+
+/** Tells the workflow of a snapshot, as a holder does. */
+export async function signalSnapshot(holder: string, id: string): Promise<void> {
+  const { client, info } = Context.current();
+  const { workflowId, runId } = info.workflowExecution ?? { workflowId: '', runId: '' };
+  const held: HeldSnapshot = {
+    holder,
+    worker: 'a worker',
+    snapshot: { id, takenAt: '2026-01-01T00:00:00Z' },
+  };
+  await client.workflow.getHandle(workflowId, runId).signal('snapshotExported', held);
+}
+
+type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
+
+/** Runs `extractTable` on a real Temporal server with activities of the test's own. */
+export async function withFakes(
+  activities: Partial<Activities>,
+  request: ExtractTableRequest,
+  use: (handle: Handle) => Promise<void>,
+): Promise<void> {
+  const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
+  const address = inject('temporalAddress');
+  const [connection, native] = await Promise.all([
+    Connection.connect({ address }),
+    NativeConnection.connect({ address }),
+  ]);
+  const { holdSnapshot, ...others } = { ...harmless, ...activities };
+  const common = { connection: native, namespace: 'default', maxHeartbeatThrottleInterval: 100 };
+  const workers = [
+    await Worker.create({
+      ...common,
+      taskQueue,
+      workflowBundle: { codePath: inject('workflowBundle') },
+      activities: others,
+    }),
+    await Worker.create({ ...common, taskQueue: snapshotTaskQueue(taskQueue), activities: { holdSnapshot } }),
+  ];
+  const running = Promise.all(workers.map(async (worker) => worker.run()));
+  const client = new Client({ connection });
+  try {
+    await use(
+      await client.workflow.start<typeof extractTable>('extractTable', {
+        taskQueue,
+        workflowId: taskQueue,
+        args: [request],
+      }),
+    );
+  } finally {
+    for (const worker of workers) worker.shutdown();
+    await running;
+    await native.close();
+    await connection.close();
+  }
+}

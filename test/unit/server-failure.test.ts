@@ -1,0 +1,118 @@
+import { DatabaseError } from 'pg';
+import { describe, expect, test } from 'vitest';
+import { DatakitError, type FailureKind } from '../../src/contract/failures.ts';
+import { serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
+
+/** An error as node-postgres makes it of what the server sent. */
+function answered(code: string, message: string, fields: Partial<DatabaseError> = {}): DatabaseError {
+  return Object.assign(new DatabaseError(message, message.length, 'error'), { code, ...fields });
+}
+
+const failed = (message: string, code?: string): Error =>
+  Object.assign(new Error(message), code === undefined ? {} : { code });
+
+describe('what a server answered', () => {
+  test('is told with its place, its words and its SQLSTATE', () => {
+    const failure = serverFailure(answered('42P01', 'relation "x" does not exist'), 'warehouse');
+    expect(failure.message).toBe('warehouse: relation "x" does not exist (SQLSTATE 42P01)');
+    expect(failure.kind).toBe('UndefinedObject');
+    expect(sqlStateOf(failure)).toBe('42P01');
+  });
+
+  test.each<[string, string, FailureKind]>([
+    ['57014', 'canceling statement due to statement timeout', 'StatementTimeout'],
+    ['57014', 'canceling statement due to user request', 'StatementCancelled'],
+    ['57014', 'canceling statement due to conflict with recovery', 'SerializationFailure'],
+    ['40001', 'terminating connection due to conflict with recovery', 'SerializationFailure'],
+  ])('%s, "%s" is %s', (code, message, kind) => {
+    expect(serverFailure(answered(code, message), 'source').kind).toBe(kind);
+  });
+
+  test('stays what it was when it passes a second time', () => {
+    const first = new DatakitError('LockTimeout', 'in use');
+    expect(serverFailure(first, 'elsewhere')).toBe(first);
+  });
+});
+
+describe('no value of a row is told', () => {
+  const secret = 'hunter2';
+
+  test.each([
+    ['22P02', `invalid input syntax for type integer: "${secret}"`],
+    ['22001', `value "${secret}" too long`],
+    ['22021', `invalid byte sequence for encoding "UTF8": ${secret}`],
+    ['23505', `duplicate key value ${secret}`],
+    ['23514', `new row violates ${secret}`],
+    ['P0001', `the order of ${secret} is odd`],
+    ['P0003', secret],
+    ['38000', secret],
+    ['39000', secret],
+  ])('%s', (code, message) => {
+    const fields = {
+      detail: `Failing row contains (${secret}).`,
+      hint: secret,
+      where: `COPY plan_1, line 1: "${secret}"`,
+    };
+    const failure = serverFailure(answered(code, message, fields), 'source "default"');
+    expect(failure.message).not.toContain(secret);
+    expect(failure.message).toContain(code);
+    expect(failure.kind).toBe('InvalidValue');
+  });
+
+  test('not by a function that raises with a SQLSTATE of its own choice', () => {
+    const raised = answered('42501', `${secret} may not be read`, { routine: 'exec_stmt_raise' });
+    expect(serverFailure(raised, 'source').message).toBe(
+      'source: a function raised an error (SQLSTATE 42501)',
+    );
+  });
+
+  test('but the column is', () => {
+    const where = `COPY plan_12, line 7, column birthday: "${secret}"`;
+    const failure = serverFailure(answered('22007', 'x', { where }), 'warehouse');
+    expect(failure.message).toBe('warehouse: a value does not fit, in column "birthday" (SQLSTATE 22007)');
+  });
+
+  test('nor what a row has that looks like a column', () => {
+    const where = `COPY plan_12, line 7: "x, column ${secret}: y"`;
+    expect(serverFailure(answered('22P04', 'x', { where }), 'warehouse').message).not.toContain(secret);
+  });
+
+  test('nor does it hide in the name of a column that has a colon', () => {
+    const where = `COPY plan_12, line 7, column odd: name: "${secret}"`;
+    expect(serverFailure(answered('22P04', 'x', { where }), 'warehouse').message).not.toContain(secret);
+  });
+});
+
+describe('what the way to a server answered', () => {
+  test.each<[Error, FailureKind, string]>([
+    [
+      failed('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'),
+      'Unreachable',
+      'cannot be reached (ECONNREFUSED)',
+    ],
+    [failed('getaddrinfo ENOTFOUND db', 'ENOTFOUND'), 'Unreachable', 'cannot be reached (ENOTFOUND)'],
+    [failed('Connection terminated due to connection timeout'), 'Unreachable', 'cannot be reached (timeout)'],
+    [failed('read ECONNRESET', 'ECONNRESET'), 'ConnectionLost', 'the connection was lost'],
+    [failed('Connection terminated unexpectedly'), 'ConnectionLost', 'the connection was lost'],
+    [failed('Client has encountered a connection error and is not queryable'), 'ConnectionLost', 'lost'],
+    [failed('timeout exceeded when trying to connect'), 'PoolExhausted', 'no session of the pool'],
+    [
+      failed('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string'),
+      'AuthenticationFailed',
+      'password',
+    ],
+    [failed('something else'), 'Unexpected', 'something else'],
+  ])('%s is %s', (error, kind, words) => {
+    const failure = serverFailure(error, 'warehouse');
+    expect(failure.kind).toBe(kind);
+    expect(failure.message).toContain(`warehouse: `);
+    expect(failure.message).toContain(words);
+  });
+
+  test('what is thrown and no error has words, too', () => {
+    expect(serverFailure('odd', 'warehouse')).toMatchObject({
+      kind: 'Unexpected',
+      message: 'warehouse: odd',
+    });
+  });
+});

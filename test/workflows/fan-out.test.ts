@@ -1,0 +1,127 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { describe, expect, test } from 'vitest';
+import type { Span } from '../../src/contract/activities.ts';
+import { planOf, untilCancelled, withFakes } from '../setup/fake-run.ts';
+
+/** Copies that end when the test says so. */
+class HeldCopies {
+  readonly spans: Span[] = [];
+  under = 0;
+  most = 0;
+  #release: (() => void)[] = [];
+  #open = false;
+
+  readonly copyChunks = async ({ from, count }: Span) => {
+    this.spans.push({ from, count });
+    this.under += 1;
+    this.most = Math.max(this.most, this.under);
+    if (!this.#open) await new Promise<void>((resolve) => this.#release.push(resolve));
+    this.under -= 1;
+    return { rows: count, bytes: count };
+  };
+
+  releaseAll(): void {
+    this.#open = true;
+    for (const release of this.#release) release();
+  }
+
+  chunks(): number[] {
+    return this.spans.flatMap(({ from, count }) => Array.from({ length: count }, (_, i) => from + i));
+  }
+}
+
+const eventually = async (what: () => boolean): Promise<void> =>
+  expect.poll(what, { timeout: 10_000 }).toBe(true);
+
+describe('the fan-out', () => {
+  test('copies every chunk once, and no more at once than parallelism says', async () => {
+    const copies = new HeldCopies();
+    const fakes = { planExtraction: async () => planOf(100), copyChunks: copies.copyChunks };
+    await withFakes(fakes, { table: 'orders', parallelism: 3 }, async (handle) => {
+      await eventually(() => copies.under === 3);
+      copies.releaseAll();
+      const result = await handle.result();
+      expect(result.chunks).toBe(100);
+      expect(copies.chunks().toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+      expect(copies.most).toBe(3);
+      expect(copies.spans.at(-1)?.count).toBe(1);
+    });
+  });
+
+  test('grows while it runs when setParallelism says so, and tells the old width', async () => {
+    const copies = new HeldCopies();
+    const fakes = { planExtraction: async () => planOf(100), copyChunks: copies.copyChunks };
+    await withFakes(fakes, { table: 'orders', parallelism: 2 }, async (handle) => {
+      await eventually(() => copies.under === 2);
+      expect(await handle.executeUpdate('setParallelism', { args: [5] })).toBe(2);
+      await eventually(() => copies.under === 5);
+      expect(await handle.query('progress')).toMatchObject({ phase: 'copying', parallelism: 5, chunks: 100 });
+      copies.releaseAll();
+      await handle.result();
+    });
+  });
+
+  test('gives up the other copies when one fails for good, commits nothing and drops what was staged', async () => {
+    const calls: string[] = [];
+    const fakes = {
+      planExtraction: async () => planOf(10),
+      copyChunks: async ({ from }: Span) => {
+        if (from === 0) throw ApplicationFailure.nonRetryable('no room', 'DiskFull');
+        return untilCancelled().catch((error: unknown) => {
+          calls.push('cancelled');
+          throw error;
+        });
+      },
+      commitBronze: async () => {
+        calls.push('commit');
+        return { outcome: 'committed', rows: 0, bytes: 0 } as const;
+      },
+      discardStaging: async ({ outcome }: { outcome: { status: string; message: string } }) => {
+        calls.push(`discard ${outcome.status}: ${outcome.message}`);
+      },
+    };
+    await withFakes(fakes, { table: 'orders', parallelism: 2, consistency: 'none' }, async (handle) => {
+      await expect(handle.result()).rejects.toMatchObject({
+        cause: { type: 'DiskFull', message: 'no room' },
+      });
+      expect(calls).toEqual(['cancelled', 'discard failed: no room']);
+    });
+  });
+
+  test('is cancelled with the run, which then drops what was staged', async () => {
+    const copies = new HeldCopies();
+    const discarded: string[] = [];
+    const fakes = {
+      planExtraction: async () => planOf(10),
+      copyChunks: async (span: Span) => Promise.race([copies.copyChunks(span), untilCancelled()]),
+      discardStaging: async ({ outcome }: { outcome: { status: string } }) =>
+        void discarded.push(outcome.status),
+    };
+    await withFakes(fakes, { table: 'orders' }, async (handle) => {
+      await eventually(() => copies.under === 4);
+      await handle.cancel();
+      await expect(handle.result()).rejects.toThrow(/cancel/i);
+      expect((await handle.describe()).status.name).toBe('CANCELLED');
+      expect(discarded).toEqual(['cancelled']);
+      copies.releaseAll();
+    });
+  });
+
+  test('hands a very large plan to children, so that no history grows long', async () => {
+    const seen = new Set<number>();
+    const fakes = {
+      planExtraction: async () => planOf(9_000),
+      copyChunks: async ({ from, count }: Span) => {
+        for (let chunk = from; chunk < from + count; chunk += 1) seen.add(chunk);
+        return { rows: count, bytes: count };
+      },
+    };
+    await withFakes(fakes, { table: 'orders', parallelism: 64 }, async (handle) => {
+      await handle.result();
+      expect(seen.size).toBe(9_000);
+      expect((await handle.describe()).historyLength).toBeLessThan(200);
+      const progress = await handle.query<{ chunksDone: number; rows: number }>('progress');
+      expect(progress).toMatchObject({ chunksDone: 9_000, rows: 9_000 });
+    });
+  });
+});
