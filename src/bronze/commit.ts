@@ -3,6 +3,7 @@ import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { requireSameDigests } from './digests.ts';
 import { exchangeRows } from './exchange.ts';
 import { BRONZE } from './layout.ts';
 import { missingChunks, sumLedger, type LedgerTotals } from './ledger.ts';
@@ -19,7 +20,8 @@ const LOCK_TIMEOUT = 2_000;
 /**
  * Makes a run visible. May be called again after any failure: what was committed answers as it did.
  *
- * @throws {DatakitError} LockTimeout, naming the readers in the way; TargetConflict; SchemaConflict; StagingLost
+ * @throws {DatakitError} LockTimeout, naming the readers in the way; TargetConflict; SchemaConflict; StagingLost;
+ *   ChecksumMismatch
  */
 export async function commitRun(
   warehouse: Database,
@@ -49,7 +51,9 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   const stored = await readPlan(session, planId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
-  if (!stored.prepared) await prepareStaging(session, stored);
+  if (stored.prepared) return 'ready';
+  await requireSameDigests(session, stored);
+  await prepareStaging(session, stored);
   return 'ready';
 }
 

@@ -9,6 +9,10 @@ export interface LedgerEntry extends Copied {
   readonly attempt: number;
   /** When what the chunk read was true, by the source's clock. */
   readonly snapshotAt: string;
+  /** By column that was sent, what the source computed; null where nothing is verified by checksum. */
+  readonly digests?: readonly string[] | null;
+  /** OIDs that name no large object. */
+  readonly missingObjects?: number;
 }
 
 /** What earlier attempts committed of these chunks, by chunk. */
@@ -37,9 +41,19 @@ export async function findChunks(
  */
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
   const marked = await session.query(
-    `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at)
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING chunk`,
-    [entry.planId, entry.chunk, entry.rows, entry.bytes, entry.attempt, entry.snapshotAt],
+    `INSERT INTO ${BRONZE}.extraction_chunks
+       (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING chunk`,
+    [
+      entry.planId,
+      entry.chunk,
+      entry.rows,
+      entry.bytes,
+      entry.attempt,
+      entry.snapshotAt,
+      entry.digests ?? null,
+      entry.missingObjects ?? 0,
+    ],
   );
   if (marked.length > 0) return;
   throw new DatakitError(

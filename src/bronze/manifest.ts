@@ -22,8 +22,8 @@ export async function openManifest(
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
-        plan_id, chunks, partitions, format, columns, filter, warnings)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14)
+        plan_id, chunks, partitions, format, columns, filter, warnings, verify)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
        format = excluded.format, columns = excluded.columns, warnings = excluded.warnings,
@@ -43,6 +43,7 @@ export async function openManifest(
       JSON.stringify(columns),
       plan.where,
       JSON.stringify(plan.warnings),
+      plan.hash === undefined ? 'rows' : 'checksum',
     ],
   );
 }

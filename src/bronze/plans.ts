@@ -3,7 +3,7 @@ import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE, STAGING } from './layout.ts';
-import type { ExtractionPlan } from './plan.ts';
+import type { ExtractionPlan, PlannedColumn } from './plan.ts';
 
 /** A plan as the warehouse keeps it. */
 export interface StoredPlan {
@@ -25,9 +25,14 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
     planId,
     staging.name,
   ]);
-  const columns = plan.columns.map(({ name, type }) => `${quoteName(name)} ${type}`).join(', ');
+  const columns = plan.columns.map(definition).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
   return planId;
+}
+
+function definition({ name, type, generated }: PlannedColumn): string {
+  const column = `${quoteName(name)} ${type}`;
+  return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
 }
 
 /** @throws {DatakitError} StagingLost where the plan, and so its staging table, is not there any more */

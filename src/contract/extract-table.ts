@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { duration, size } from './quantities.ts';
 import { identifier, tableName } from './table-name.ts';
+import { valueInputs } from './value-inputs.ts';
 
 /** Chunks copied at once where the input does not say: the source is someone's live database. */
 export const DEFAULT_PARALLELISM = 4;
@@ -63,6 +64,7 @@ export const extractTableInput = z.strictObject({
     .describe(
       'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
     ),
+  ...valueInputs,
 });
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;

@@ -101,6 +101,19 @@ export const failurePolicies = {
     retry: 5,
     advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
   },
+  ChecksumMismatch: {
+    retry: 'never',
+    advice:
+      'If "where" or the view answers differently each time it is asked (random(), now()), use "verify": "rows"; otherwise please report this.',
+  },
+  RowsHidden: {
+    retry: 'never',
+    advice: 'Give the role BYPASSRLS or a policy that shows all rows, or leave out "requireAllRows".',
+  },
+  MissingLargeObject: {
+    retry: 'never',
+    advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
+  },
   SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
   PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },
   StagingLost: { retry: 'never', advice: 'The run begins again by itself.' },

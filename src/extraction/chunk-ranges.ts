@@ -1,5 +1,6 @@
 import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { keyRange, type KeyRange } from './key-range.ts';
 
 /** The rows of a partition whose blocks are in a range; the last range of a partition has no end. */
 export interface ChunkRange {
@@ -9,6 +10,8 @@ export interface ChunkRange {
   readonly toBlock?: number;
   /** Whether the chunk is its whole partition, so that no range need be named. */
   readonly whole: boolean;
+  /** Where the partition is cut by a key. */
+  readonly key?: KeyRange;
 }
 
 const MB = 1024 * 1024;
@@ -53,6 +56,9 @@ export function rangeOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange {
 }
 
 function rangeInPartition(partition: PlannedPartition, index: number, perChunk: number): ChunkRange {
+  if (partition.key !== undefined) {
+    return { partition, fromBlock: 0, whole: false, key: keyRange(partition.key, index) };
+  }
   const fromBlock = index * perChunk;
   const whole = partition.chunks === 1;
   const last = index === partition.chunks - 1;

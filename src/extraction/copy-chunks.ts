@@ -11,6 +11,7 @@ import { applicationName } from '../postgres/session-settings.ts';
 import { importSnapshot } from '../postgres/snapshot.ts';
 import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
+import { digestChunk } from './digest-chunk.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
@@ -88,6 +89,8 @@ async function copyMissing(
   } as const;
   return source.transaction(limits, async (session) => {
     const snapshotAt = await enterSnapshot(session, snapshot);
+    // then a policy that came after the plan is an error and not a loss
+    if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
     const copied: Copied[] = [];
     for (const chunk of chunks) {
@@ -128,8 +131,9 @@ async function copyOne(
         onProgress: (bytes) => onProgress({ chunk, bytes }),
       }),
     );
+    const digests = await digestChunk(session, plan, range);
     await requireSameFile(session, range.partition);
-    await markChunk(target, { planId, chunk, attempt, snapshotAt, ...copied });
+    await markChunk(target, { planId, chunk, attempt, snapshotAt, digests, ...copied });
     return copied;
   });
 }

@@ -1,11 +1,7 @@
-import {
-  chunkCount,
-  type ExtractionPlan,
-  type PlannedColumn,
-  type PlannedPartition,
-} from '../bronze/plan.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
+import { chooseHash } from '../bronze/digests.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
-import { mapColumn } from '../bronze/type-mapping.ts';
+import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
@@ -13,13 +9,15 @@ import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
 import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
-import { hasTidRangeScan, readServer, type ServerFacts } from '../postgres/catalog/server.ts';
+import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
-import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import { deriveColumns } from './derived-columns.ts';
+import { planPartitions } from './plan-partitions.ts';
+import { requireAllRows, requireRoom } from './row-checks.ts';
 
 /**
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
@@ -40,15 +38,15 @@ export async function planTable(
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
   await requireTarget(warehouse, target, { source: input.source, table: input.table });
-  const planned = await planColumns(source, warehouse, table, columns);
+  const types = await readTypes(source, table);
+  const planned = [
+    ...(await planColumns(warehouse, columns, types, server)),
+    ...deriveColumns(columns, types, input),
+  ];
+  requireRoom(planned, input.table);
   const partitions = await readPartitions(source, table);
-  const sizing = {
-    totalBlocks: partitions.reduce((sum, { blocks }) => sum + blocks, 0),
-    blockSize: server.blockSize,
-    parallelism: input.parallelism,
-    chunkSize: input.chunkSize,
-  };
-  const perChunk = blocksPerChunk(sizing);
+  if (input.requireAllRows) requireAllRows(partitions, server);
+  const chunks = await planPartitions(source, { table, partitions, types, server, input });
   return {
     source: input.source,
     sourceUri: `postgresql://${server.host}/${server.database}`,
@@ -57,11 +55,13 @@ export async function planTable(
     columns: planned,
     where: input.where ?? null,
     format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
-    blocksPerChunk: perChunk,
-    partitions: requireFewChunks(partitions.map((partition) => planPartition(partition, perChunk, server))),
+    blocksPerChunk: chunks.blocksPerChunk,
+    partitions: chunks.partitions,
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
-    warnings: warningsOf(table, partitions, server),
+    warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
+    ...(input.requireAllRows && { requireAllRows: true }),
+    ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
 }
 
@@ -104,36 +104,17 @@ function chosenTarget({ target, table }: ExtractTableInput): string {
 }
 
 async function planColumns(
-  source: Session,
   warehouse: Session,
-  table: Table,
   columns: readonly Column[],
+  types: SourceTypes,
+  { version }: ServerFacts,
 ): Promise<PlannedColumn[]> {
-  const types = await readTypes(source, table);
-  const available = await readWarehouseTypes(warehouse, types);
+  const available = await readWarehouseTypes(warehouse, types, version);
   return columns.map((column) => ({
     name: column.name,
     sourceType: column.type,
     ...mapColumn(column, types, available),
   }));
-}
-
-/** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
-const MOST_CHUNKS = 1_000_000;
-
-function requireFewChunks(partitions: PlannedPartition[]): PlannedPartition[] {
-  const chunks = chunkCount({ partitions });
-  if (chunks <= MOST_CHUNKS) return partitions;
-  throw new DatakitError(
-    'InvalidInput',
-    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks; choose one that makes ${MOST_CHUNKS.toLocaleString('en-US')} at the most`,
-  );
-}
-
-function planPartition(partition: Partition, perChunk: number, server: ServerFacts): PlannedPartition {
-  const { schema, name, oid, fileNode, blocks, hasBlocks } = partition;
-  const splits = hasBlocks && hasTidRangeScan(server);
-  return { schema, name, oid, fileNode, blocks, chunks: splits ? chunksOf(blocks, perChunk) : 1 };
 }
 
 /** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */

@@ -100,10 +100,32 @@ const difficultValues: Readonly<Record<string, readonly string[]>> = {
 /** Types of the server that cross in text only. */
 const textOnlyValues: typeof difficultValues = { tsquery: ["'fat & (cat | !dog:*)'", "''"] };
 
+/** Values and types that came with a version of PostgreSQL. */
+const newValues: readonly {
+  readonly since: number;
+  readonly type: string;
+  readonly values?: readonly string[];
+}[] = [
+  { since: 15_00_00, type: 'numeric(3,-2)' },
+  { since: 17_00_00, type: 'interval', values: ["'infinity'", "'-infinity'"] },
+];
+
+function valuesOf(type: string, version: number): readonly string[] {
+  const added = newValues.find((candidate) => candidate.type === type);
+  const all = { ...difficultValues, ...textOnlyValues }[type] ?? [];
+  if (added === undefined || version >= added.since) return all;
+  return added.values === undefined ? [] : all.filter((value) => !added.values?.includes(value));
+}
+
 /** A table with a column a type, one difficult value of each in a row until all were had, and NULL from then on. */
-export function difficultTable(name: string, format: 'binary' | 'text'): string {
-  const all = format === 'binary' ? difficultValues : { ...difficultValues, ...textOnlyValues };
-  const types = Object.keys(all);
+export function difficultTable(
+  name: string,
+  format: 'binary' | 'text',
+  version = Number.POSITIVE_INFINITY,
+): string {
+  const listed = format === 'binary' ? difficultValues : { ...difficultValues, ...textOnlyValues };
+  const all = Object.fromEntries(Object.keys(listed).map((type) => [type, valuesOf(type, version)]));
+  const types = Object.keys(all).filter((type) => all[type]?.length !== 0);
   const columns = types.map((type) => `"${type.replaceAll('"', '')}" ${type}`);
   const rows = Math.max(...types.map((type) => all[type]?.length ?? 0));
   const inserts = Array.from({ length: rows + 1 }, (_, row) => {
@@ -133,4 +155,4 @@ export const madeTypesTable = (
     (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`;
 
 /** What the columns are in bronze whose text is another there. */
-export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)' };
+export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)', r: "'pg_catalog.' || r::text" };

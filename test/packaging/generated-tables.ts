@@ -4,6 +4,7 @@ import {
   type ExtractTableInput,
   type ExtractTableRequest,
 } from '../../src/contract/extract-table.ts';
+import { formatBytes } from '../../src/contract/quantities.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
@@ -41,6 +42,14 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
   consistency: 'none',
   statementTimeout: '30 minutes',
   stallTimeout: '1 hour',
+  verify: 'checksum',
+  json: { parse: ['payload'] },
+  arrays: { expand: ['tags'] },
+  largeObjects: ['document_oid'],
+  largeObjectPartSize: '16MB',
+  missingLargeObjects: 'refuse',
+  requireAllRows: true,
+  chunkBy: 'id',
 };
 
 function inputsTable(): string {
@@ -54,9 +63,11 @@ function inputsTable(): string {
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
 
-/** Durations are milliseconds once they are read. */
+/** Durations are milliseconds once they are read, and sizes bytes. */
 function asWritten(name: string, value: unknown): unknown {
-  return name.endsWith('Timeout') && typeof value === 'number' ? ms(value, { long: true }) : value;
+  if (typeof value !== 'number') return value;
+  if (name.endsWith('Timeout')) return ms(value, { long: true });
+  return name.endsWith('Size') ? formatBytes(value).replace(' ', '') : value;
 }
 
 /** What has happened, in a few words; the advice is the code's own. */
@@ -87,6 +98,9 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   DiskFull: 'A server has no room left, or its disk fails.',
   OutOfMemory: 'A server has not the memory.',
   CountMismatch: 'The source sent more or fewer rows than the warehouse took.',
+  ChecksumMismatch: 'The digests of a column differ between source and warehouse.',
+  RowsHidden: 'Row-level security may hide rows, and `requireAllRows` was asked for.',
+  MissingLargeObject: 'An OID names no large object, and `missingLargeObjects` is "refuse".',
   Stalled: 'Nothing passed through a copy for too long.',
   SnapshotLost: 'The session that held the snapshot of the run is gone.',
   PlanOutdated: 'The table was rewritten, or its partitions changed, after it was planned.',

@@ -110,6 +110,10 @@ test('the smallest input has its defaults', () => {
     parallelism: 4,
     consistency: 'snapshot',
     stallTimeout: 600_000,
+    verify: 'rows',
+    largeObjectPartSize: 64 * 1024 * 1024,
+    missingLargeObjects: 'null',
+    requireAllRows: false,
   });
 });
 

@@ -34,6 +34,8 @@ const geometry = type('geometry', { ...own, extension: 'postgis' });
 const price = domainOver(numeric, 'numeric(10,2)');
 
 const warehouse = {
+  textOnly: new Set(['tsquery']),
+  anyScale: true,
   builtIn: new Set([
     'int4',
     'numeric',
@@ -87,7 +89,6 @@ describe('a type made with the server is kept, with its modifier', () => {
 describe('what means something in the source only becomes text', () => {
   test.each([
     ['an enum', mood, 'mood'],
-    ['an OID that names an object', regclass, 'regclass'],
     ['a type without a binary form', type('aclitem', { hasBinaryFormat: false }), 'aclitem'],
     ['a type that the warehouse lacks', type('newtype'), 'newtype'],
     [
@@ -101,6 +102,16 @@ describe('what means something in the source only becomes text', () => {
   ])('%s', (_name, column, name) => {
     expect(mapped(column, name)).toEqual({ type: 'text', ...text });
     expect(mapped(arrayOf(column), `${name}[]`, column)).toEqual({ type: 'text[]', ...text });
+  });
+
+  test('an OID that names an object, by the name that the source gives it', () => {
+    const named = { decision: 'text', binary: true, catalog: 'pg_class' } as const;
+    expect(mapped(regclass, 'regclass')).toEqual({ ...named, type: 'text', read: 'object name' });
+    expect(mapped(arrayOf(regclass), 'regclass[]', regclass)).toEqual({
+      ...named,
+      type: 'text[]',
+      read: 'object names',
+    });
   });
 
   test('a type that the catalog did not tell of', () => {
