@@ -38,7 +38,7 @@ export const valueInputs = {
     ),
   largeObjectPartSize: size
     .refine((bytes) => bytes <= LARGEST_PART, 'expected at most "256MB"')
-    .default(64 * 1024 * 1024)
+    .prefault('64MB')
     .describe(
       'Larger objects land in parts of this size in the table <target>__lo (oid, part, data): "64MB".',
     ),

@@ -1,5 +1,5 @@
-import { chooseHash } from '../bronze/digests.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
+import { chooseHash } from '../bronze/digests.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
 import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
