@@ -1,17 +1,23 @@
 import type { CommitRequest, CommitResult } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
+import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { supersedeCheckpoints } from './checkpoints.ts';
+import { commitIncrement, finishIncremental, type PreparedIncrement } from './commit-increment.ts';
 import { exchangeRows } from './exchange.ts';
+import { incrementalWarnings } from './incremental-warnings.ts';
 import { BRONZE } from './layout.ts';
-import { missingChunks, sumLedger, type LedgerTotals } from './ledger.ts';
-import { closeManifest, findOutcome } from './manifest.ts';
-import { chunkCount } from './plan.ts';
-import { dropPlan, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
+import { missingChunks, sumLedger } from './ledger.ts';
+import { closeManifest, findOutcome, type Outcome } from './manifest.ts';
+import { chunkCount, rowChunkCount } from './plan.ts';
+import { dropPlan, dropStaging, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
+import { prepareIncrement } from './prepare-increment.ts';
 import { prepareStaging } from './prepare-staging.ts';
 import { describeReaders, requireNoOldSnapshot } from './readers.ts';
-import { isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
+import { findLoadedPlan, isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
 
 /** How long readers may have to queue behind a commit that itself waits for a reader. Then it steps back and tries again. */
 const LOCK_TIMEOUT = 2_000;
@@ -49,7 +55,10 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   const stored = await readPlan(session, planId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
-  if (!stored.prepared) await prepareStaging(session, stored);
+  if (stored.prepared) return 'ready';
+  const { incremental } = stored.plan;
+  if (incremental?.extraction === 'incremental') await prepareIncrement(session, stored, incremental);
+  else await prepareStaging(session, stored);
   return 'ready';
 }
 
@@ -58,26 +67,74 @@ async function commitOnce(session: Session, runId: string, planId: string): Prom
   const { plan } = await readPlan(session, planId);
   await lockTarget(session, plan.target);
   const done = await findOutcome(session, runId, planId);
-  return done === undefined ? replace(session, await readPlan(session, planId)) : outcomeOf(done);
+  return done === undefined ? commit(session, await readPlan(session, planId)) : outcomeOf(done);
 }
 
-async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
+async function commit(session: Session, stored: StoredPlan): Promise<CommitResult> {
   const { planId, runId, plan } = stored;
   await requireTarget(session, plan.target, plan);
-  const totals = await sumLedger(session, planId);
-  const superseded = await isSuperseded(session, plan.target, planId);
+  const totals = await sumLedger(session, planId, rowChunkCount(plan));
+  const increment = preparedIncrement(stored);
+  const superseded = increment === undefined && (await isSuperseded(session, plan.target, planId));
+  let incremental: IncrementalOutcome | null = null;
   if (superseded) {
     await dropPlan(session, stored);
   } else {
-    await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: plan.target });
-    await exchangeRows(session, stored);
+    if (increment === undefined) await replace(session, stored);
+    else incremental = await makeVisible(session, increment, totals.rows);
     await forgetEarlierLedgers(session, stored);
     await recordLoad(session, { ...plan, planId, runId });
     await forgetPlan(session, planId);
   }
   const status = superseded ? 'superseded' : 'committed';
-  await closeManifest(session, runId, status, totals);
-  return outcomeOf({ status, ...totals });
+  const warnings = [...plan.warnings, ...(incremental === null ? [] : incrementalWarnings(incremental))];
+  await closeManifest(session, runId, status, totals, { incremental, warnings });
+  return outcomeOf({ status, incremental, warnings, ...totals });
+}
+
+function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {
+  const { staged, plan } = stored;
+  if (plan.incremental === undefined) return undefined;
+  if (staged === undefined) throw new DatakitError('StagingLost', `Plan ${stored.planId} was not prepared`);
+  return { ...stored, staged, incremental: plan.incremental };
+}
+
+/**
+ * An incremental run goes on from what its plan saw. When another run was committed meanwhile, it
+ * begins again: its rows may be there already, or what it goes on from may be gone.
+ */
+async function makeVisible(
+  session: Session,
+  stored: PreparedIncrement,
+  rows: number,
+): Promise<IncrementalOutcome> {
+  const { plan, incremental } = stored;
+  if ((await findLoadedPlan(session, plan.target)) !== incremental.base) {
+    throw new DatakitError(
+      'PlanOutdated',
+      `${BRONZE}.${plan.target} was written by another run after this one was planned`,
+    );
+  }
+  if (incremental.extraction === 'incremental') {
+    const outcome = await commitIncrement(session, stored, rows);
+    await dropStaging(session, stored);
+    return outcome;
+  }
+  await replace(session, stored);
+  return finishIncremental(session, stored, {
+    added: rows,
+    replaced: 0,
+    unchanged: 0,
+    deleted: 0,
+    changes: [],
+  });
+}
+
+async function replace(session: Session, stored: StoredPlan): Promise<void> {
+  const { planId, plan } = stored;
+  await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: plan.target });
+  await exchangeRows(session, stored);
+  await supersedeCheckpoints(session, plan.target);
 }
 
 /** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. */
@@ -89,10 +146,7 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-function outcomeOf({
-  status,
-  rows,
-  bytes,
-}: { status: string } & Pick<LedgerTotals, 'rows' | 'bytes'>): CommitResult {
-  return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes };
+function outcomeOf({ status, rows, bytes, incremental, warnings }: Outcome): CommitResult {
+  const outcome = status === 'superseded' ? 'superseded' : 'committed';
+  return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
 }

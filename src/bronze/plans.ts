@@ -12,7 +12,18 @@ export interface StoredPlan {
   readonly staging: TableName;
   readonly plan: ExtractionPlan;
   readonly prepared: boolean;
+  /** What was found in the staging table of an incremental run when it was prepared. */
+  readonly staged: StagedFacts | undefined;
 }
+
+export interface StagedFacts {
+  /** What the checkpoint is to be. */
+  readonly checkpoint: string | null;
+  readonly nullCursors: number;
+}
+
+/** Beside a staging table: the keys of all rows of the source, where deleted ones are looked for. */
+export const stagingKeys = ({ schema, name }: TableName): TableName => ({ schema, name: `${name}_keys` });
 
 /** Stores a plan and makes its staging table, without indexes, and left alone by autovacuum while it is loaded. */
 export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<string> {
@@ -27,7 +38,20 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
   ]);
   const columns = plan.columns.map(({ name, type }) => `${quoteName(name)} ${type}`).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
+  if ((plan.incremental?.keyChunks ?? 0) > 0) await createKeys(session, staging, plan);
   return planId;
+}
+
+async function createKeys(
+  session: Session,
+  staging: TableName,
+  { columns, incremental }: ExtractionPlan,
+): Promise<void> {
+  const keys = columns.filter(({ name }) => incremental?.key.includes(name));
+  const definitions = keys.map(({ name, type }) => `${quoteName(name)} ${type}`).join(', ');
+  await session.query(
+    `CREATE TABLE ${quoteTable(stagingKeys(staging))} (${definitions}) WITH (autovacuum_enabled = false)`,
+  );
 }
 
 /** @throws {DatakitError} StagingLost where the plan, and so its staging table, is not there any more */
@@ -37,14 +61,22 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
     staging_table: string;
     plan: ExtractionPlan;
     prepared: boolean;
+    staged: StagedFacts | null;
   }>(
-    `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared
+    `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared, staged
        FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
     [planId],
   );
   if (row === undefined) throw new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
   const staging = { schema: STAGING, name: row.staging_table };
-  return { planId, runId: row.run_id, staging, plan: row.plan, prepared: row.prepared };
+  return {
+    planId,
+    runId: row.run_id,
+    staging,
+    plan: row.plan,
+    prepared: row.prepared,
+    staged: row.staged ?? undefined,
+  };
 }
 
 /** Drops every staging table of a run, with its plan and its ledger. */
@@ -64,12 +96,17 @@ export async function dropPlan(
   { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
 ): Promise<void> {
   await endStrayWriters(session, staging);
-  await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}`);
+  await endStrayWriters(session, stagingKeys(staging));
+  await dropStaging(session, { staging });
   await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);
   await forgetPlan(session, planId);
 }
 
-/** The staging table has become part of bronze; its ledger stays. */
+export async function dropStaging(session: Session, { staging }: Pick<StoredPlan, 'staging'>): Promise<void> {
+  await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}, ${quoteTable(stagingKeys(staging))}`);
+}
+
+/** The rows of the staging table have become part of bronze; its ledger stays. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
 }

@@ -1,4 +1,5 @@
 import type { ExtractTableInput } from './extract-table.ts';
+import type { IncrementalOutcome } from './incremental.ts';
 
 /** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
 export interface PlanSummary {
@@ -10,6 +11,8 @@ export interface PlanSummary {
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
   readonly warnings: readonly string[];
+  /** Where an incremental run goes on from. */
+  readonly checkpoint?: string;
 }
 
 export interface PartitionLabel {
@@ -63,7 +66,14 @@ export interface CommitRequest {
 }
 
 export type CommitResult =
-  | { readonly outcome: 'committed' | 'superseded'; readonly rows: number; readonly bytes: number }
+  | {
+      readonly outcome: 'committed' | 'superseded';
+      readonly rows: number;
+      readonly bytes: number;
+      readonly incremental?: IncrementalOutcome;
+      /** What became known after the plan. */
+      readonly warnings?: readonly string[];
+    }
   /** Chunks that the ledger lacks: they go back to the fan-out. */
   | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };
 

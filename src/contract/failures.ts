@@ -46,6 +46,20 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Drop what depends on the column (views, most often), or choose another "target".',
   },
+  SchemaChanged: {
+    retry: 'never',
+    advice:
+      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+  },
+  CheckpointConflict: {
+    retry: 'never',
+    advice:
+      'Put the input back, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+  },
+  KeyConflict: {
+    retry: 'never',
+    advice: 'Name in "key" columns that have a value in every row and that no two rows share.',
+  },
   ReadOnlyServer: {
     retry: 'never',
     advice: 'Point WAREHOUSE_DATABASE_URL at the primary, with default_transaction_read_only off.',

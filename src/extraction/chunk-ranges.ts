@@ -9,6 +9,8 @@ export interface ChunkRange {
   readonly toBlock?: number;
   /** Whether the chunk is its whole partition, so that no range need be named. */
   readonly whole: boolean;
+  /** Whether it carries the keys of all rows in place of the rows that the run extracts. */
+  readonly keys?: boolean;
 }
 
 const MB = 1024 * 1024;
@@ -49,6 +51,8 @@ export function rangeOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange {
     if (index < partition.chunks) return rangeInPartition(partition, index, plan.blocksPerChunk);
     index -= partition.chunks;
   }
+  const partition = index < (plan.incremental?.keyChunks ?? 0) ? plan.partitions[index] : undefined;
+  if (partition !== undefined) return { partition, fromBlock: 0, whole: true, keys: true };
   throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
 }
 

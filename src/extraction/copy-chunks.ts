@@ -124,7 +124,7 @@ async function copyOne(
     const copied = await naming(range, async () =>
       pipeCopy({
         source: { session, label, statement: copyOut(plan, range) },
-        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging) },
+        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
         onProgress: (bytes) => onProgress({ chunk, bytes }),
       }),
     );

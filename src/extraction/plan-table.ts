@@ -15,6 +15,8 @@ import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import { chunkIncrement } from './increment-chunks.ts';
+import { planIncrement, type IncrementalContext } from './plan-increment.ts';
 
 /**
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
@@ -44,7 +46,7 @@ export async function planTable(
     chunkSize: input.chunkSize,
   };
   const perChunk = blocksPerChunk(sizing);
-  return {
+  const plan: ExtractionPlan = {
     source: input.source,
     sourceUri: `postgresql://${server.host}/${server.database}`,
     table: input.table,
@@ -58,6 +60,27 @@ export async function planTable(
     stallTimeout: input.stallTimeout,
     warnings: warningsOf(table, partitions, server),
   };
+  const { incremental } = input;
+  if (incremental === undefined) return plan;
+  const context = {
+    source,
+    warehouse,
+    input: { ...input, incremental },
+    table,
+    target,
+    columns,
+    planned,
+    partitions,
+  };
+  return withIncrement(plan, context);
+}
+
+async function withIncrement(plan: ExtractionPlan, context: IncrementalContext): Promise<ExtractionPlan> {
+  const { plan: incremental, warnings } = await planIncrement(context);
+  const whole = { ...plan, incremental, warnings: [...plan.warnings, ...warnings] };
+  const { from, to } = incremental.range;
+  if (from === null && to === null) return whole;
+  return { ...whole, partitions: await chunkIncrement(context.source, whole, context.input.chunkSize) };
 }
 
 async function chosenColumns(source: Session, table: Table, input: ExtractTableInput): Promise<Column[]> {

@@ -41,6 +41,13 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
   consistency: 'none',
   statementTimeout: '30 minutes',
   stallTimeout: '1 hour',
+  incremental: { column: 'updated_at', lookback: '1 hour' },
+  write: 'merge',
+  key: ['id'],
+  schemaChanges: 'freeze',
+  resetCheckpoint: true,
+  detectDeletes: true,
+  currentView: true,
 };
 
 function inputsTable(): string {
@@ -71,6 +78,11 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   UndefinedDatabase: 'A server has no database of that name.',
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
+  SchemaChanged:
+    'A column of the source changed in a way that an incremental run cannot, or may not, follow.',
+  CheckpointConflict:
+    'An incremental run was asked for with other settings than its checkpoint was made with.',
+  KeyConflict: 'Rows share a key, or have none.',
   ReadOnlyServer: 'The warehouse takes no writes.',
   UnsupportedServer: 'A server lacks what the run needs.',
   InvalidStatement: 'A server did not understand a statement.',
