@@ -1,5 +1,5 @@
 import type { TableName } from '../contract/table-name.ts';
-import { cursorLiteral, cursorOperand, finiteCondition, inWarehouse, sqlTypeOf } from '../postgres/cursor.ts';
+import { cursorLiteral, greatestValue, inWarehouse, sqlTypeOf } from '../postgres/cursor.ts';
 import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { IncrementalPlan } from './incremental-plan.ts';
@@ -21,10 +21,8 @@ export async function readHighWaterMark(
   plan: IncrementalPlan,
 ): Promise<StagedFacts> {
   const cursor = inWarehouse(plan.cursor);
-  const usable = [finiteCondition(cursor), ...plausible(plan)].join(' AND ');
   const row = await session.one<{ newest: string | null; nulls: string }>(
-    `SELECT (SELECT ${quoteName(cursor.column)}::text FROM ${quoteTable(staging)} WHERE ${usable}
-              ORDER BY ${cursorOperand(cursor)} DESC LIMIT 1) AS newest,
+    `SELECT (${greatestValue(cursor, staging, plausible(plan))}) AS newest,
             ${plan.nullCursors === null ? countNulls(staging, cursor.column) : String(plan.nullCursors)} AS nulls`,
   );
   const checkpoint = row.newest === null ? plan.checkpoint : await nextCheckpoint(session, plan, row.newest);

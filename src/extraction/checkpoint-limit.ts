@@ -1,8 +1,7 @@
 import type { CheckpointLimit } from '../bronze/incremental-plan.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
 import type { Table } from '../postgres/catalog/table.ts';
-import { cursorOperand, finiteCondition, isTime, type Cursor } from '../postgres/cursor.ts';
-import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import { greatestValue, isTime, type Cursor } from '../postgres/cursor.ts';
 import { hasPreparedWriters, readOldestTransaction, withAncestors } from '../postgres/oldest-transaction.ts';
 import type { Session } from '../postgres/session.ts';
 
@@ -48,9 +47,6 @@ function isWrittenHere({ kind }: Table, partitions: readonly Partition[]): boole
 
 /** At once, by an index. Any transaction that took a value up to it held its lock on the table before. */
 async function readGreatest(source: Session, table: Table, cursor: Cursor): Promise<string | undefined> {
-  const [row] = await source.query<{ value: string }>(
-    `SELECT ${quoteName(cursor.column)}::text AS value FROM ${quoteTable(table)} WHERE ${finiteCondition(cursor)}
-      ORDER BY ${cursorOperand(cursor)} DESC LIMIT 1`,
-  );
-  return row?.value;
+  const [row] = await source.query<{ greatest: string }>(greatestValue(cursor, table));
+  return row?.greatest;
 }

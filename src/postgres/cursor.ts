@@ -1,4 +1,5 @@
-import { quoteName, quoteText } from './identifiers.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { quoteName, quoteTable, quoteText } from './identifiers.ts';
 
 /** The types whose order is the same on every server, and that a checkpoint can be written in. */
 const sqlTypes = {
@@ -56,6 +57,17 @@ export function cursorOperand({ column, kind, bytewise }: Cursor): string {
   return kind === 'text' && !bytewise ? `${quoteName(column)} COLLATE "C"` : quoteName(column);
 }
 
+/**
+ * The greatest value of a table that can be a checkpoint, as a query of one column and at most one row.
+ *
+ * The column is qualified: by its bare name ORDER BY would take the text that is selected.
+ */
+export function greatestValue(cursor: Cursor, table: TableName, conditions: readonly string[] = []): string {
+  const where = [finiteCondition(cursor), ...conditions].join(' AND ');
+  return `SELECT c.${quoteName(cursor.column)}::text AS greatest FROM ${quoteTable(table)} AS c
+           WHERE ${where} ORDER BY c.${cursorOperand(cursor)} DESC LIMIT 1`;
+}
+
 /** The same in the warehouse, whose own order is not known. */
 export const inWarehouse = (cursor: Cursor): Cursor => ({ ...cursor, bytewise: false });
 
@@ -80,7 +92,7 @@ export function cursorConditions(cursor: Cursor, { from, to }: CursorRange): str
  *
  * `scale` is null for NaN and the infinities of numeric, on servers that have them and on those that have not.
  */
-export function finiteCondition({ column, kind }: Cursor): string {
+function finiteCondition({ column, kind }: Cursor): string {
   const name = quoteName(column);
   if (isTime(kind)) return `isfinite(${name})`;
   return kind === 'numeric' ? `scale(${name}) IS NOT NULL` : `${name} IS NOT NULL`;
