@@ -1,6 +1,7 @@
 import type { RunIdentity } from '../contract/activities.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Session } from '../postgres/session.ts';
+import type { ColumnDefinition } from './bronze-table.ts';
 import { BRONZE } from './layout.ts';
 import type { LedgerTotals } from './ledger.ts';
 import { chunkCount, type ExtractionPlan } from './plan.ts';
@@ -71,15 +72,17 @@ export async function findOutcome(
   return row === undefined ? undefined : { ...row, rows: Number(row.rows), bytes: Number(row.bytes) };
 }
 
-/** The names of the columns that the run read whose rows bronze shows; undefined where that is not known. */
-export async function findColumnsOfLastRun(session: Session, target: string): Promise<string[] | undefined> {
-  const [row] = await session.query<{ names: string[] | null }>(
-    `SELECT (SELECT jsonb_agg(c -> 'name') FROM jsonb_array_elements(r.columns) AS c) AS names
-       FROM ${BRONZE}.extraction_targets t JOIN ${BRONZE}.extraction_runs r ON r.run_id = t.run_id
+/** The columns, with their types, that the run read whose rows bronze shows; undefined where that is not known. */
+export async function findColumnsOfLastRun(
+  session: Session,
+  target: string,
+): Promise<ColumnDefinition[] | undefined> {
+  const [row] = await session.query<{ columns: ColumnDefinition[] | null }>(
+    `SELECT r.columns FROM ${BRONZE}.extraction_targets t JOIN ${BRONZE}.extraction_runs r ON r.run_id = t.run_id
       WHERE t.target = $1`,
     [target],
   );
-  return row?.names ?? undefined;
+  return row?.columns ?? undefined;
 }
 
 /** Closes the manifest of a run whose rows arrived. */

@@ -12,7 +12,7 @@ export interface Schemas {
   readonly planned: readonly ColumnDefinition[];
   readonly bronze: readonly ColumnDefinition[];
   /** The columns that the run before had read; those of bronze where that is not known. */
-  readonly previous: readonly string[] | undefined;
+  readonly previous: readonly ColumnDefinition[] | undefined;
   readonly policy: 'evolve' | 'freeze';
 }
 
@@ -24,9 +24,12 @@ export interface Schemas {
 export function findDrift({ target, planned, bronze, previous, policy }: Schemas): SchemaChange[] {
   const data = bronze.filter(({ name }) => !isMetadata(name));
   const types = new Map(data.map(({ name, type }) => [name, type]));
-  const before = new Set(previous ?? types.keys());
+  const before = new Map((previous ?? data).map(({ name, type }) => [name, type]));
+  // a column that was narrowed before stays wider in bronze
+  const isNew = ({ name, type }: ColumnDefinition) =>
+    before.get(name) !== type || !widens(type, types.get(name) ?? '');
   const changes = [
-    ...planned.flatMap(({ name, type }) => changeOf(target, name, types.get(name), type)),
+    ...planned.filter(isNew).flatMap(({ name, type }) => changeOf(target, name, types.get(name), type)),
     ...data.filter(({ name }) => before.has(name) && !planned.some((one) => one.name === name)).map(dropped),
   ];
   const [first] = changes;
