@@ -22,7 +22,7 @@ const steps: Readonly<Record<string, Hold>> = {
   },
   commit: async (lab) => {
     const blocker = await lab.connect('warehouse');
-    await blocker.query(`BEGIN; LOCK TABLE bronze.extraction_checkpoints IN ACCESS EXCLUSIVE MODE`);
+    await blocker.query(`BEGIN; LOCK TABLE bronze.extraction_checkpoints IN SHARE MODE`);
     return async () => blocker.query('ROLLBACK');
   },
 };
