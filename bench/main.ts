@@ -1,6 +1,10 @@
 import { benchCopy } from './copy.ts';
+import { benchIncrement } from './increment.ts';
 
-const benchmarks: Readonly<Record<string, () => Promise<void>>> = { copy: benchCopy };
+const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  copy: benchCopy,
+  increment: benchIncrement,
+};
 
 const name = process.argv[2] ?? 'copy';
 const run = benchmarks[name];

@@ -131,7 +131,7 @@ describe('detectDeletes', () => {
       expect((await run(options)).incremental).toMatchObject({ deleted: 0 });
       expect(await rowsOf(marked)).toEqual([{ id: 4 }]);
       await expectSameRows(lab, table, `${bronze}_current`);
-      expect(await lab.leftovers()).toEqual([]);
+      expect(await lab.leftoversAtLast()).toEqual([]);
     },
   );
 
