@@ -101,7 +101,7 @@ describe('with "evolve"', () => {
     );
     const { incremental } = await run();
     expect(incremental).toMatchObject({ replaced: 5, schemaChanges: [{ column, change: 'widened' }] });
-    await expectSameRows(lab, `${table}`, bronze, { columns: ['id', column] });
+    await expectSameRows(lab, table, bronze, { columns: ['id', column] });
     const { rows } = await lab.warehouse.query(
       `SELECT has_table_privilege('public', '${bronze}_current', 'SELECT') AS granted, count(*)::int FROM ${bronze}_current`,
     );
