@@ -3,6 +3,7 @@ import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { loadsOf } from './companion.ts';
 import { requireSameDigests } from './digests.ts';
 import { exchangeRows } from './exchange.ts';
 import { BRONZE } from './layout.ts';
@@ -33,8 +34,7 @@ export async function commitRun(
     warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
     const outcome = await inTransaction(async (session) => {
-      const done = await findOutcome(session, runId, planId);
-      return done === undefined ? prepared(session, planId) : outcomeOf(done);
+      return (await earlierOutcome(session, runId, planId)) ?? prepared(session, planId);
     });
     if (outcome !== 'ready') return outcome;
     return await inTransaction(async (session) => commitOnce(session, runId, planId));
@@ -53,7 +53,7 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   if (missing.length > 0) return { outcome: 'incomplete', missing };
   if (stored.prepared) return 'ready';
   await requireSameDigests(session, stored);
-  await prepareStaging(session, stored);
+  for (const load of loadsOf(stored)) await prepareStaging(session, load);
   return 'ready';
 }
 
@@ -61,26 +61,40 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
 async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
   const { plan } = await readPlan(session, planId);
   await lockTarget(session, plan.target);
+  return (await earlierOutcome(session, runId, planId)) ?? replace(session, await readPlan(session, planId));
+}
+
+async function earlierOutcome(
+  session: Session,
+  runId: string,
+  planId: string,
+): Promise<CommitResult | undefined> {
   const done = await findOutcome(session, runId, planId);
-  return done === undefined ? replace(session, await readPlan(session, planId)) : outcomeOf(done);
+  return done === undefined ? undefined : outcomeOf({ ...(await sumLedger(session, planId)), ...done });
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
   const { planId, runId, plan } = stored;
-  await requireTarget(session, plan.target, plan);
+  const loads = loadsOf(stored);
+  for (const load of loads) {
+    await lockTarget(session, load.plan.target);
+    await requireTarget(session, load.plan.target, load.plan);
+  }
   const totals = await sumLedger(session, planId);
   const superseded = await isSuperseded(session, plan.target, planId);
   if (superseded) {
     await dropPlan(session, stored);
   } else {
-    await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: plan.target });
-    await exchangeRows(session, stored);
+    for (const load of loads) {
+      await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: load.plan.target });
+      await exchangeRows(session, load);
+    }
     await forgetEarlierLedgers(session, stored);
-    await recordLoad(session, { ...plan, planId, runId });
+    for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
     await forgetPlan(session, planId);
   }
   const status = superseded ? 'superseded' : 'committed';
-  await closeManifest(session, runId, status, totals);
+  await closeManifest(session, runId, status, totals, warningsOf(totals));
   return outcomeOf({ status, ...totals });
 }
 
@@ -93,10 +107,15 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-function outcomeOf({
-  status,
-  rows,
-  bytes,
-}: { status: string } & Pick<LedgerTotals, 'rows' | 'bytes'>): CommitResult {
-  return { outcome: status === 'superseded' ? 'superseded' : 'committed', rows, bytes };
+type Outcome = { readonly status: string } & Pick<LedgerTotals, 'rows' | 'bytes' | 'missingObjects'>;
+
+function outcomeOf({ status, rows, bytes, missingObjects }: Outcome): CommitResult {
+  const outcome = status === 'superseded' ? 'superseded' : 'committed';
+  const warnings = warningsOf({ missingObjects });
+  return { outcome, rows, bytes, ...(warnings.length > 0 && { warnings }) };
+}
+
+function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {
+  if (missingObjects === 0) return [];
+  return [`${missingObjects} OIDs name no large object in the source: their content is NULL.`];
 }

@@ -16,6 +16,9 @@ export function defaultTarget({ schema, name }: TableName): string {
   return fitted(schema === DEFAULT_SCHEMA ? `br_${name}` : `br_${schema}__${name}`);
 }
 
+/** Where the parts of large objects land that are too large for a column. */
+export const companionTarget = (target: string): string => fitted(`${target}__lo`);
+
 /** The partition that stores the rows of a bronze table: one name a load, so that old and new can stand side by side. */
 export const storageName = (target: string, planId: string): string => fitted(`${target}_${planId}`);
 

@@ -67,12 +67,20 @@ export interface LedgerTotals {
   readonly bytes: number;
   readonly chunks: number;
   readonly snapshotAt: string | null;
+  /** OIDs that named no large object. */
+  readonly missingObjects: number;
 }
 
 export async function sumLedger(session: Session, planId: string): Promise<LedgerTotals> {
-  const row = await session.one<{ rows: string; bytes: string; chunks: string; snapshot_at: string | null }>(
+  const row = await session.one<{
+    rows: string;
+    bytes: string;
+    chunks: string;
+    snapshot_at: string | null;
+    missing: string;
+  }>(
     `SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
-            min(snapshot_at)::text AS snapshot_at
+            min(snapshot_at)::text AS snapshot_at, coalesce(sum(missing_objects), 0) AS missing
        FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
     [planId],
   );
@@ -81,6 +89,7 @@ export async function sumLedger(session: Session, planId: string): Promise<Ledge
     bytes: Number(row.bytes),
     chunks: Number(row.chunks),
     snapshotAt: row.snapshot_at,
+    missingObjects: Number(row.missing),
   };
 }
 

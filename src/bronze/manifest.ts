@@ -70,12 +70,14 @@ export async function closeManifest(
   runId: string,
   status: 'committed' | 'superseded',
   totals: LedgerTotals,
+  warnings: readonly string[],
 ): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.extraction_runs
-        SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, finished_at = clock_timestamp()
+        SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, warnings = warnings || $6::jsonb,
+            finished_at = clock_timestamp()
       WHERE run_id = $1`,
-    [runId, status, totals.rows, totals.bytes, totals.snapshotAt],
+    [runId, status, totals.rows, totals.bytes, totals.snapshotAt, JSON.stringify(warnings)],
   );
 }
 

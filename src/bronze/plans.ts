@@ -3,6 +3,7 @@ import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE, STAGING } from './layout.ts';
+import { companionStaging, createCompanion } from './companion.ts';
 import type { ExtractionPlan, PlannedColumn } from './plan.ts';
 
 /** A plan as the warehouse keeps it. */
@@ -27,6 +28,7 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
   ]);
   const columns = plan.columns.map(definition).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
+  if (plan.largeObjects !== undefined) await createCompanion(session, staging);
   return planId;
 }
 
@@ -69,7 +71,9 @@ export async function dropPlan(
   { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
 ): Promise<void> {
   await endStrayWriters(session, staging);
-  await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}`);
+  await session.query(
+    `DROP TABLE IF EXISTS ${quoteTable(staging)}, ${quoteTable(companionStaging(staging))}`,
+  );
   await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);
   await forgetPlan(session, planId);
 }

@@ -74,7 +74,13 @@ export interface CommitRequest {
 }
 
 export type CommitResult =
-  | { readonly outcome: 'committed' | 'superseded'; readonly rows: number; readonly bytes: number }
+  | {
+      readonly outcome: 'committed' | 'superseded';
+      readonly rows: number;
+      readonly bytes: number;
+      /** What was found out by copying; what was known before is in the plan. */
+      readonly warnings?: readonly string[];
+    }
   /** Chunks that the ledger lacks: they go back to the fan-out. */
   | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };
 

@@ -97,10 +97,6 @@ export const failurePolicies = {
   DiskFull: { retry: 5, advice: 'Free space on the server, then start the workflow again.' },
   OutOfMemory: { retry: 3, advice: 'Give the server more memory, or lower "parallelism".' },
   CountMismatch: { retry: 3, advice: 'Please report this with the text of the failure.' },
-  Stalled: {
-    retry: 5,
-    advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
-  },
   ChecksumMismatch: {
     retry: 'never',
     advice:
@@ -113,6 +109,10 @@ export const failurePolicies = {
   MissingLargeObject: {
     retry: 'never',
     advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
+  },
+  Stalled: {
+    retry: 5,
+    advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
   },
   SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
   PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },

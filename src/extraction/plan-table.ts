@@ -1,5 +1,5 @@
-import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
 import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
@@ -15,6 +15,7 @@ import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
 import { planPartitions } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
@@ -38,6 +39,10 @@ export async function planTable(
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
   await requireTarget(warehouse, target, { source: input.source, table: input.table });
+  const largeObjects = planLargeObjects(target, input);
+  if (largeObjects !== undefined) {
+    await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
+  }
   const types = await readTypes(source, table);
   const planned = [
     ...(await planColumns(warehouse, columns, types, server)),
@@ -60,6 +65,7 @@ export async function planTable(
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
     warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
+    ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };

@@ -101,10 +101,11 @@ async function sampled(session: Session, split: Split): Promise<string[]> {
   const key = keyExpression(split);
   const fractions = Array.from({ length: split.ranges - 1 }, (_, index) => (index + 1) / split.ranges);
   const share = Math.min(1, SAMPLE / Math.max(1, split.rows));
-  const { boundaries } = await session.one<{ boundaries: string[] | null }>(
-    `SELECT percentile_disc($1::float8[]) WITHIN GROUP (ORDER BY ${key}) AS boundaries
-       FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL AND random() < $2`,
+  const { boundaries } = await session.one<{ boundaries: string[] }>(
+    `SELECT ARRAY(SELECT left(boundary, ${LONGEST_BOUNDARY}) FROM unnest(found) WITH ORDINALITY AS u(boundary, n) ORDER BY n) AS boundaries
+       FROM (SELECT percentile_disc($1::float8[]) WITHIN GROUP (ORDER BY ${key}) AS found
+               FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL AND random() < $2) AS sample`,
     [fractions, share],
   );
-  return (boundaries ?? []).map((boundary) => Array.from(boundary).slice(0, LONGEST_BOUNDARY).join(''));
+  return boundaries;
 }

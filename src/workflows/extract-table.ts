@@ -52,7 +52,7 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
       partitions: plan.partitionCount,
       duration: formatDuration(Date.now() - startTime.getTime()),
       restarts: fanout.progress.now.restarts,
-      warnings: plan.warnings,
+      warnings: [...plan.warnings, ...(result.warnings ?? [])],
     };
   } catch (error) {
     await leaveNothing(fanout, run, error);

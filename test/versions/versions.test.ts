@@ -26,7 +26,9 @@ const labOf = (side: 'source' | 'warehouse', version: number) => {
 };
 
 describe.each(OLDER)('from PostgreSQL %i to the newest', (version) => {
-  describe.runIf(hasVersion(version))('installed', () => valuesSuite(labOf('source', version)));
+  describe.runIf(hasVersion(version))('installed', () => {
+    valuesSuite(labOf('source', version));
+  });
 });
 
 describe.runIf(hasVersion(OLDEST))(`from the newest to PostgreSQL ${OLDEST}`, () => {
