@@ -1,6 +1,7 @@
 import { benchCopy } from './copy.ts';
+import { benchValues } from './values.ts';
 
-const benchmarks: Readonly<Record<string, () => Promise<void>>> = { copy: benchCopy };
+const benchmarks: Readonly<Record<string, () => Promise<void>>> = { copy: benchCopy, values: benchValues };
 
 const name = process.argv[2] ?? 'copy';
 const run = benchmarks[name];
