@@ -1,9 +1,11 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
+import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
+  values: benchValues,
 };
 
 const name = process.argv[2] ?? 'copy';

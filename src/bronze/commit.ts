@@ -7,10 +7,12 @@ import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { supersedeCheckpoints } from './checkpoints.ts';
 import { commitIncrement, finishIncremental, type PreparedIncrement } from './commit-increment.ts';
+import { loadsOf } from './companion.ts';
+import { requireSameDigests } from './digests.ts';
 import { exchangeRows } from './exchange.ts';
 import { incrementalWarnings } from './incremental-warnings.ts';
 import { BRONZE } from './layout.ts';
-import { missingChunks, sumLedger } from './ledger.ts';
+import { missingChunks, sumLedger, type LedgerTotals } from './ledger.ts';
 import { closeManifest, findOutcome, type Outcome } from './manifest.ts';
 import { chunkCount, rowChunkCount } from './plan.ts';
 import { dropPlan, dropStaging, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
@@ -25,7 +27,8 @@ const LOCK_TIMEOUT = 2_000;
 /**
  * Makes a run visible. May be called again after any failure: what was committed answers as it did.
  *
- * @throws {DatakitError} LockTimeout, naming the readers in the way; TargetConflict; SchemaConflict; StagingLost
+ * @throws {DatakitError} LockTimeout, naming the readers in the way; TargetConflict; SchemaConflict; StagingLost;
+ *   ChecksumMismatch
  */
 export async function commitRun(
   warehouse: Database,
@@ -37,8 +40,7 @@ export async function commitRun(
     warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
     const outcome = await inTransaction(async (session) => {
-      const done = await findOutcome(session, runId, planId);
-      return done === undefined ? prepared(session, planId) : outcomeOf(done);
+      return (await earlierOutcome(session, runId, planId)) ?? prepared(session, planId);
     });
     if (outcome !== 'ready') return outcome;
     return await inTransaction(async (session) => commitOnce(session, runId, planId));
@@ -56,9 +58,10 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
   if (stored.prepared) return 'ready';
+  await requireSameDigests(session, stored);
   const { incremental } = stored.plan;
   if (incremental?.extraction === 'incremental') await prepareIncrement(session, stored, incremental);
-  else await prepareStaging(session, stored);
+  else for (const load of loadsOf(stored)) await prepareStaging(session, load);
   return 'ready';
 }
 
@@ -66,13 +69,25 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
 async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
   const { plan } = await readPlan(session, planId);
   await lockTarget(session, plan.target);
+  return (await earlierOutcome(session, runId, planId)) ?? commit(session, await readPlan(session, planId));
+}
+
+async function earlierOutcome(
+  session: Session,
+  runId: string,
+  planId: string,
+): Promise<CommitResult | undefined> {
   const done = await findOutcome(session, runId, planId);
-  return done === undefined ? commit(session, await readPlan(session, planId)) : outcomeOf(done);
+  return done === undefined ? undefined : outcomeOf(done);
 }
 
 async function commit(session: Session, stored: StoredPlan): Promise<CommitResult> {
   const { planId, runId, plan } = stored;
-  await requireTarget(session, plan.target, plan);
+  const loads = loadsOf(stored);
+  for (const load of loads) {
+    await lockTarget(session, load.plan.target);
+    await requireTarget(session, load.plan.target, load.plan);
+  }
   const totals = await sumLedger(session, planId, rowChunkCount(plan));
   const increment = preparedIncrement(stored);
   const superseded = increment === undefined && (await isSuperseded(session, plan.target, planId));
@@ -83,13 +98,19 @@ async function commit(session: Session, stored: StoredPlan): Promise<CommitResul
     if (increment === undefined) await replace(session, stored);
     else incremental = await makeVisible(session, increment, totals.rows);
     await forgetEarlierLedgers(session, stored);
-    await recordLoad(session, { ...plan, planId, runId });
+    for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
     await forgetPlan(session, planId);
   }
   const status = superseded ? 'superseded' : 'committed';
-  const warnings = [...plan.warnings, ...(incremental === null ? [] : incrementalWarnings(incremental))];
-  await closeManifest(session, runId, status, totals, { incremental, warnings });
-  return outcomeOf({ status, incremental, warnings, ...totals });
+  const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
+  await closeManifest(session, runId, totals, { status, incremental, warnings });
+  return outcomeOf({
+    status,
+    rows: totals.rows,
+    bytes: totals.bytes,
+    incremental,
+    warnings: [...plan.warnings, ...warnings],
+  });
 }
 
 function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {
@@ -131,10 +152,11 @@ async function makeVisible(
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<void> {
-  const { planId, plan } = stored;
-  await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: plan.target });
-  await exchangeRows(session, stored);
-  await supersedeCheckpoints(session, plan.target);
+  for (const load of loadsOf(stored)) {
+    await requireNoOldSnapshot(session, stored.planId, { schema: BRONZE, name: load.plan.target });
+    await exchangeRows(session, load);
+  }
+  await supersedeCheckpoints(session, stored.plan.target);
 }
 
 /** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. */
@@ -149,4 +171,9 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
 function outcomeOf({ status, rows, bytes, incremental, warnings }: Outcome): CommitResult {
   const outcome = status === 'superseded' ? 'superseded' : 'committed';
   return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
+}
+
+function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {
+  if (missingObjects === 0) return [];
+  return [`${missingObjects} OIDs name no large object in the source: their content is NULL.`];
 }

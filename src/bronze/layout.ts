@@ -16,6 +16,9 @@ export function defaultTarget({ schema, name }: TableName): string {
   return fitted(schema === DEFAULT_SCHEMA ? `br_${name}` : `br_${schema}__${name}`);
 }
 
+/** Where the parts of large objects land that are too large for a column. */
+export const companionTarget = (target: string): string => fitted(`${target}__lo`);
+
 /** The partition that stores the rows of a bronze table: one name a load, so that old and new can stand side by side. */
 export const storageName = (target: string, planId: string): string => fitted(`${target}_${planId}`);
 
@@ -25,7 +28,7 @@ function fitted(name: string): string {
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 10);
   let beginning = name;
   while (Buffer.byteLength(beginning) > MAX_IDENTIFIER_BYTES - digest.length - 1) {
-    beginning = [...beginning].slice(0, -1).join('');
+    beginning = Array.from(beginning).slice(0, -1).join('');
   }
   return `${beginning}_${digest}`;
 }

@@ -9,6 +9,10 @@ export interface LedgerEntry extends Copied {
   readonly attempt: number;
   /** When what the chunk read was true, by the source's clock. */
   readonly snapshotAt: string;
+  /** By column that was sent, what the source computed; null where nothing is verified by checksum. */
+  readonly digests?: readonly string[] | null;
+  /** OIDs that name no large object. */
+  readonly missingObjects?: number;
 }
 
 /** What earlier attempts committed of these chunks, by chunk. */
@@ -37,9 +41,19 @@ export async function findChunks(
  */
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
   const marked = await session.query(
-    `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at)
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING chunk`,
-    [entry.planId, entry.chunk, entry.rows, entry.bytes, entry.attempt, entry.snapshotAt],
+    `INSERT INTO ${BRONZE}.extraction_chunks
+       (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING chunk`,
+    [
+      entry.planId,
+      entry.chunk,
+      entry.rows,
+      entry.bytes,
+      entry.attempt,
+      entry.snapshotAt,
+      entry.digests ?? null,
+      entry.missingObjects ?? 0,
+    ],
   );
   if (marked.length > 0) return;
   throw new DatakitError(
@@ -53,13 +67,21 @@ export interface LedgerTotals {
   readonly bytes: number;
   readonly chunks: number;
   readonly snapshotAt: string | null;
+  /** OIDs that named no large object. */
+  readonly missingObjects: number;
 }
 
 /** @param rowChunks the chunks that carry rows; others carry keys, which are no rows of the run */
 export async function sumLedger(session: Session, planId: string, rowChunks: number): Promise<LedgerTotals> {
-  const row = await session.one<{ rows: string; bytes: string; chunks: string; snapshot_at: string | null }>(
+  const row = await session.one<{
+    rows: string;
+    bytes: string;
+    chunks: string;
+    snapshot_at: string | null;
+    missing: string;
+  }>(
     `SELECT coalesce(sum(rows) FILTER (WHERE chunk < $2), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
-            min(snapshot_at)::text AS snapshot_at
+            min(snapshot_at)::text AS snapshot_at, coalesce(sum(missing_objects), 0) AS missing
        FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
     [planId, rowChunks],
   );
@@ -68,6 +90,7 @@ export async function sumLedger(session: Session, planId: string, rowChunks: num
     bytes: Number(row.bytes),
     chunks: Number(row.chunks),
     snapshotAt: row.snapshot_at,
+    missingObjects: Number(row.missing),
   };
 }
 

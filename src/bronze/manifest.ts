@@ -24,8 +24,8 @@ export async function openManifest(
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
-        plan_id, chunks, partitions, format, columns, filter, warnings, extraction_type)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15)
+        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
        format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
@@ -45,6 +45,7 @@ export async function openManifest(
       JSON.stringify(columns),
       plan.where,
       JSON.stringify(plan.warnings),
+      plan.hash === undefined ? 'rows' : 'checksum',
       plan.incremental?.extraction ?? 'full',
     ],
   );
@@ -89,14 +90,14 @@ export async function findColumnsOfLastRun(
 export async function closeManifest(
   session: Session,
   runId: string,
-  status: 'committed' | 'superseded',
   totals: LedgerTotals,
-  { incremental, warnings }: Pick<Outcome, 'incremental' | 'warnings'>,
+  { status, incremental, warnings }: Pick<Outcome, 'status' | 'incremental' | 'warnings'>,
 ): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.extraction_runs
         SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, finished_at = clock_timestamp(),
-            incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'), warnings = $7
+            incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'),
+            warnings = warnings || $7::jsonb
       WHERE run_id = $1`,
     [
       runId,

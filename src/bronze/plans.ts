@@ -3,7 +3,8 @@ import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE, STAGING } from './layout.ts';
-import type { ExtractionPlan } from './plan.ts';
+import { companionStaging, createCompanion } from './companion.ts';
+import type { ExtractionPlan, PlannedColumn } from './plan.ts';
 
 /** A plan as the warehouse keeps it. */
 export interface StoredPlan {
@@ -36,8 +37,9 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
     planId,
     staging.name,
   ]);
-  const columns = plan.columns.map(({ name, type }) => `${quoteName(name)} ${type}`).join(', ');
+  const columns = plan.columns.map(definition).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
+  if (plan.largeObjects !== undefined) await createCompanion(session, staging);
   if ((plan.incremental?.keyChunks ?? 0) > 0) await createKeys(session, staging, plan);
   return planId;
 }
@@ -47,11 +49,15 @@ async function createKeys(
   staging: TableName,
   { columns, incremental }: ExtractionPlan,
 ): Promise<void> {
-  const keys = columns.filter(({ name }) => incremental?.key.includes(name));
-  const definitions = keys.map(({ name, type }) => `${quoteName(name)} ${type}`).join(', ');
+  const keys = columns.filter(({ name }) => incremental?.key.includes(name)).map(definition);
   await session.query(
-    `CREATE TABLE ${quoteTable(stagingKeys(staging))} (${definitions}) WITH (autovacuum_enabled = false)`,
+    `CREATE TABLE ${quoteTable(stagingKeys(staging))} (${keys.join(', ')}) WITH (autovacuum_enabled = false)`,
   );
+}
+
+function definition({ name, type, generated }: PlannedColumn): string {
+  const column = `${quoteName(name)} ${type}`;
+  return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
 }
 
 /** @throws {DatakitError} StagingLost where the plan, and so its staging table, is not there any more */
@@ -103,7 +109,8 @@ export async function dropPlan(
 }
 
 export async function dropStaging(session: Session, { staging }: Pick<StoredPlan, 'staging'>): Promise<void> {
-  await session.query(`DROP TABLE IF EXISTS ${quoteTable(staging)}, ${quoteTable(stagingKeys(staging))}`);
+  const tables = [staging, companionStaging(staging), stagingKeys(staging)].map(quoteTable);
+  await session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`);
 }
 
 /** The rows of the staging table have become part of bronze; its ledger stays. */

@@ -1,11 +1,12 @@
 import type { TableName } from '../contract/table-name.ts';
-import { quoteTable, quoteText } from '../postgres/identifiers.ts';
+import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { addColumns, findBronzeTable, missingColumns, readColumnDefinitions } from './bronze-table.ts';
 import { addConstraints } from './constraints.ts';
 import { buildIndexes } from './indexes.ts';
 import { ensureKeyIndex, requireKeys } from './key-index.ts';
 import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
+import { isSent, type ExtractionPlan } from './plan.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
 import { recordStaged } from './prepare-increment.ts';
 
@@ -19,6 +20,7 @@ export async function prepareStaging(
   { planId, runId, staging, plan }: StoredPlan,
 ): Promise<void> {
   await endStrayWriters(session, staging);
+  await keepGenerated(session, staging, plan);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
   const { sourceUri, table, incremental } = plan;
   await addConstants(
@@ -40,6 +42,18 @@ export async function prepareStaging(
     `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
     [planId],
   );
+}
+
+/** Generated columns have done their work: what they are from now on does not hang on how they came to be. */
+async function keepGenerated(
+  session: Session,
+  staging: TableName,
+  { columns }: ExtractionPlan,
+): Promise<void> {
+  const generated = columns.filter((column) => !isSent(column));
+  if (generated.length === 0) return;
+  const clauses = generated.map(({ name }) => `ALTER COLUMN ${quoteName(name)} DROP EXPRESSION`);
+  await session.query(`ALTER TABLE ${quoteTable(staging)} ${clauses.join(', ')}`);
 }
 
 /** A column added with a constant default is kept once, in the catalog: no row is written. */

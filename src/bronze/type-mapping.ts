@@ -5,9 +5,11 @@ export interface TypeMapping {
   /** The type in the warehouse, as SQL. */
   readonly type: string;
   /** What became of the source's type. */
-  readonly decision: 'kept' | 'base type' | 'text' | 'jsonb';
-  /** How the source sends it: as it is, cast to the type above, or through `to_jsonb`. */
-  readonly read: 'as is' | 'cast' | 'to_jsonb';
+  readonly decision: 'kept' | 'base type' | 'text' | 'jsonb' | 'large object';
+  /** How the source sends it: as it is, cast to the type above, through `to_jsonb`, or the names of objects in full. */
+  readonly read: 'as is' | 'cast' | 'to_jsonb' | 'object name' | 'object names' | 'large object';
+  /** The system catalog whose objects it names, where it is a `regclass` or its like. */
+  readonly catalog?: string;
   /** Whether both servers read and write its binary form alike. */
   readonly binary: boolean;
 }
@@ -15,6 +17,10 @@ export interface TypeMapping {
 /** What the warehouse has of the types of the source. */
 export interface WarehouseTypes {
   readonly builtIn: ReadonlySet<string>;
+  /** Built-in types whose every value only text carries there. */
+  readonly textOnly: ReadonlySet<string>;
+  /** Whether `numeric` may have a scale below 0 or above its precision there. */
+  readonly anyScale: boolean;
   /** `extension.type` of the source → the type in the warehouse, quoted. */
   readonly ofExtensions: ReadonlyMap<string, string>;
 }
@@ -58,10 +64,16 @@ function mapType(oid: number, name: string, types: SourceTypes, warehouse: Wareh
   }
 }
 
-/** The base type, down through domains over domains; the modifier is the innermost's. */
+/**
+ * The base type, down through domains over domains; the modifier is the innermost's.
+ *
+ * The text of a domain's value is that of its base type. In binary an array says of which type its
+ * elements are, so there it must be cast.
+ */
 function mapDomain(domain: SourceType, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
   const base = mapType(domain.baseOid, domain.baseType ?? 'text', types, warehouse);
-  return base.decision === 'kept' ? { ...base, decision: 'base type', read: 'cast' } : base;
+  if (base.decision !== 'kept') return base;
+  return { ...base, decision: 'base type', read: base.binary ? 'cast' : 'as is' };
 }
 
 function mapArray(
@@ -71,19 +83,57 @@ function mapArray(
   warehouse: WarehouseTypes,
 ): TypeMapping {
   const element = mapType(array.elementOid, name.replace(/\[\]$/, ''), types, warehouse);
-  return element.decision === 'jsonb' ? asJsonb : { ...element, type: `${element.type}[]` };
+  if (element.decision === 'jsonb') return asJsonb;
+  if (element.read === 'object name') return { ...element, type: 'text[]', read: 'object names' };
+  // arrays of domains over arrays: PostgreSQL has no arrays of arrays
+  if (element.type.endsWith('[]')) return asText('[]');
+  return { ...element, type: `${element.type}[]` };
 }
 
-/** `regclass` and its kin are OIDs that name something in the source only: kept, they would name another thing. */
-const namesAnObject = (type: SourceType): boolean =>
-  type.schema === 'pg_catalog' && /^reg[a-z]+$/.test(type.name);
+/**
+ * `regclass` and its kin are OIDs that name something in the source only: kept, they would name another
+ * thing. By type, the catalog of what they name.
+ */
+const objectCatalogs: Readonly<Record<string, string>> = {
+  regclass: 'pg_class',
+  regproc: 'pg_proc',
+  regprocedure: 'pg_proc',
+  regoper: 'pg_operator',
+  regoperator: 'pg_operator',
+  regtype: 'pg_type',
+  regnamespace: 'pg_namespace',
+  regrole: 'pg_authid',
+  regconfig: 'pg_ts_config',
+  regdictionary: 'pg_ts_dict',
+  regcollation: 'pg_collation',
+  regdatabase: 'pg_database',
+};
 
-/** Types that a server does not read back as it sends them: of an empty `tsquery` it says "malformed tsquery". */
-const textOnly: ReadonlySet<string> = new Set(['tsquery']);
+/** Types of the server's own catalogs that it writes and never reads, or (`aclitem`) reads where the roles are the same. */
+const neverRead: ReadonlySet<string> = new Set([
+  'aclitem',
+  'gtsvector',
+  'pg_brin_bloom_summary',
+  'pg_brin_minmax_multi_summary',
+  'pg_dependencies',
+  'pg_mcv_list',
+  'pg_ndistinct',
+  'pg_node_tree',
+]);
 
 function mapBuiltIn(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {
-  if (namesAnObject(type) || !type.hasBinaryFormat || !warehouse.builtIn.has(type.name)) return asText('');
-  return { type: name, decision: 'kept', read: 'as is', binary: !textOnly.has(type.name) };
+  const catalog = objectCatalogs[type.name];
+  if (catalog !== undefined) return { ...asText(''), read: 'object name', catalog };
+  const unreadable = neverRead.has(type.name) || type.name.startsWith('reg');
+  if (unreadable || !type.hasBinaryFormat || !warehouse.builtIn.has(type.name)) return asText('');
+  const kept = warehouse.anyScale || !hasUnusualScale(name) ? name : 'numeric';
+  return { type: kept, decision: 'kept', read: 'as is', binary: !warehouse.textOnly.has(type.name) };
+}
+
+/** `numeric(3,-2)`, `numeric(3,5)`. */
+function hasUnusualScale(name: string): boolean {
+  const [, precision, scale] = /^numeric\((\d+),(-?\d+)\)$/.exec(name) ?? [];
+  return scale !== undefined && (Number(scale) < 0 || Number(scale) > Number(precision));
 }
 
 function mapExtensionType(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {

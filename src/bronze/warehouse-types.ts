@@ -2,8 +2,21 @@ import { quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
+/** Infinite intervals. An older server takes their binary form for that of a finite one. */
+const INFINITE_INTERVALS = 17_00_00;
+/** A scale of `numeric` below 0 or above its precision. */
+const ANY_SCALE = 15_00_00;
+
 /** Asks the warehouse which of the source's types it has: those of its server, and those of its extensions. */
-export async function readWarehouseTypes(session: Session, source: SourceTypes): Promise<WarehouseTypes> {
+export async function readWarehouseTypes(
+  session: Session,
+  source: SourceTypes,
+  sourceVersion: number,
+): Promise<WarehouseTypes> {
+  const { version } = await session.one<{ version: number }>(
+    `SELECT current_setting('server_version_num')::int AS version`,
+  );
+  const losesInfinity = sourceVersion >= INFINITE_INTERVALS && version < INFINITE_INTERVALS;
   const types = [...source.values()];
   const builtIn = await session.query<{ name: string }>(
     `SELECT t.typname AS name FROM pg_catalog.pg_type t
@@ -18,11 +31,14 @@ export async function readWarehouseTypes(session: Session, source: SourceTypes):
         AND d.classid = 'pg_catalog.pg_type'::regclass AND d.deptype = 'e'
        JOIN pg_catalog.pg_type t ON t.oid = d.objid
        JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-      WHERE e.extname = ANY ($1)`,
+      WHERE e.extname = ANY ($1) AND has_schema_privilege(n.oid, 'USAGE') AND has_type_privilege(t.oid, 'USAGE')`,
     [types.flatMap(({ extension }) => extension ?? [])],
   );
   return {
     builtIn: new Set(builtIn.map(({ name }) => name)),
+    // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
+    textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
+    anyScale: version >= ANY_SCALE,
     ofExtensions: new Map(ofExtensions.map((type) => [`${type.extension}.${type.name}`, quoteTable(type)])),
   };
 }

@@ -40,6 +40,17 @@ export interface Snapshot {
 export interface HoldSnapshotRequest {
   readonly source: string;
   readonly runId: string;
+  /** Names the holder to the workflow. */
+  readonly holder: string;
+  /** What another holder has, to be held on to; a new snapshot where left out. */
+  readonly from?: HeldSnapshot;
+}
+
+/** A snapshot, and who holds it. */
+export interface HeldSnapshot {
+  readonly holder: string;
+  readonly worker: string;
+  readonly snapshot: Snapshot;
 }
 
 /** Chunks of a plan that follow one another. */
@@ -71,7 +82,7 @@ export type CommitResult =
       readonly rows: number;
       readonly bytes: number;
       readonly incremental?: IncrementalOutcome;
-      /** What became known after the plan. */
+      /** All of the run: what was known before, and what was found out by copying. */
       readonly warnings?: readonly string[];
     }
   /** Chunks that the ledger lacks: they go back to the fan-out. */
@@ -85,7 +96,10 @@ export interface DiscardRequest extends RunIdentity {
 export interface Activities {
   /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
-  /** Exports a snapshot, signals it to the workflow, and holds it until it is cancelled. Fails when it is lost. */
+  /**
+   * Exports a snapshot, signals it to the workflow, and holds it until it is cancelled. Fails when it is lost.
+   * With `from` it is the same snapshot, held once more, on another worker where there is one.
+   */
   holdSnapshot(request: HoldSnapshotRequest): Promise<void>;
   /**
    * Copies chunks, one after the other, each with its mark in the ledger in one transaction of its own.

@@ -2,12 +2,11 @@ import { z } from 'zod';
 import { checkTogether, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
 import { duration, size } from './quantities.ts';
 import { identifier, tableName } from './table-name.ts';
+import { valueInputs } from './value-inputs.ts';
 
 /** Chunks copied at once where the input does not say: the source is someone's live database. */
 export const DEFAULT_PARALLELISM = 4;
 export const MAX_PARALLELISM = 64;
-
-const MINUTE = 60_000;
 
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
 
@@ -46,23 +45,26 @@ const fields = z.strictObject({
     .describe('The table in the schema bronze to write; br_<table> or br_<schema>__<table> where left out.'),
   chunkSize: size
     .optional()
-    .describe('How much of the table one activity copies: "64MB". From the table\'s size where left out.'),
+    .describe(
+      'How much of the table one chunk has, which is one transaction: "64MB". From the size of the table where left out.',
+    ),
   parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('Chunks copied at once.'),
   consistency: z
     .enum(['snapshot', 'none'])
     .default('snapshot')
     .describe(
-      '"snapshot": every chunk reads the same moment. "none": each chunk reads its own, and no snapshot is held open on the source.',
+      '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
     ),
   statementTimeout: duration
     .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
   stallTimeout: duration
-    .default(10 * MINUTE)
+    .prefault('10 minutes')
     .describe(
       'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
     ),
+  ...valueInputs,
   ...incrementalInputs,
 });
 

@@ -75,8 +75,7 @@ export const failurePolicies = {
   },
   InvalidValue: {
     retry: 'never',
-    advice:
-      'A value could not be computed or stored. If "where" computes with values, guard it; the value is not shown here on purpose.',
+    advice: 'If "where" computes with values, guard it. The value is not shown here on purpose.',
   },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,
@@ -92,9 +91,12 @@ export const failurePolicies = {
   },
   PoolExhausted: {
     retry: UNTIL_IT_IS_BACK,
-    advice: 'Raise the pool size of the worker or lower "parallelism".',
+    advice: 'Lower "parallelism", or raise DATAKIT_MAX_CONCURRENT_ACTIVITIES of the worker.',
   },
-  LockTimeout: { retry: 20, advice: 'End the session that holds the lock, or run when it is not there.' },
+  LockTimeout: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'End the session that holds the lock, or run when it is not there.',
+  },
   Deadlock: { retry: 10, advice: 'Look for what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,
@@ -109,6 +111,19 @@ export const failurePolicies = {
   DiskFull: { retry: 5, advice: 'Free space on the server, then start the workflow again.' },
   OutOfMemory: { retry: 3, advice: 'Give the server more memory, or lower "parallelism".' },
   CountMismatch: { retry: 3, advice: 'Please report this with the text of the failure.' },
+  ChecksumMismatch: {
+    retry: 'never',
+    advice:
+      'If "where" or the view answers differently each time it is asked (random(), now()), use "verify": "rows"; otherwise please report this.',
+  },
+  RowsHidden: {
+    retry: 'never',
+    advice: 'Give the role BYPASSRLS or a policy that shows all rows, or leave out "requireAllRows".',
+  },
+  MissingLargeObject: {
+    retry: 'never',
+    advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
+  },
   Stalled: {
     retry: 5,
     advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',

@@ -87,8 +87,11 @@ export function checkTogether(
     for (const name of Object.keys(incrementalInputs)) {
       if (input[name] !== undefined) refuse(name, 'has a meaning with "incremental" only');
     }
-  } else if (input.consistency === 'none') {
-    refuse('consistency', '"none" cannot be exact with "incremental": leave it out');
+  } else {
+    if (input.consistency === 'none')
+      refuse('consistency', '"none" cannot be exact with "incremental": leave it out');
+    if (input['largeObjects'] !== undefined)
+      refuse('largeObjects', 'cannot be extracted with "incremental" yet');
   }
   if (input.key !== undefined && new Set(input.key).size < input.key.length)
     refuse('key', 'names a column twice');

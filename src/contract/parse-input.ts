@@ -1,5 +1,5 @@
 import { closest, distance } from 'fastest-levenshtein';
-import type { z } from 'zod';
+import { z } from 'zod';
 
 /** An input that does not fit its schema, told in the words of the person who wrote it. */
 export class InputError extends Error {
@@ -55,24 +55,22 @@ function depth(issues: readonly Issue[]): number {
 }
 
 function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
-  let current: z.core.$ZodType | undefined = schema;
+  let current: unknown = schema;
   for (const key of path) current = objectShape(current)?.[String(key)];
   return Object.keys(objectShape(current) ?? {});
 }
 
-function objectShape(schema: z.core.$ZodType | undefined): Record<string, z.core.$ZodType> | undefined {
-  if (schema === undefined) return undefined;
-  const definition = schema._zod.def as {
-    shape?: Record<string, z.core.$ZodType>;
-    innerType?: z.core.$ZodType;
-    in?: z.core.$ZodType;
-    options?: z.core.$ZodType[];
-  };
-  if (definition.shape !== undefined) return definition.shape;
-  if (definition.options !== undefined) {
-    return definition.options.map(objectShape).find((shape) => shape !== undefined);
+/** The keys of an object, under whatever makes it optional, one of several or the input of a transform. */
+function objectShape(schema: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (schema instanceof z.ZodObject) return schema.shape;
+  if (schema instanceof z.ZodPipe) return objectShape(schema.in);
+  if (schema instanceof z.ZodUnion) {
+    return schema.options.map(objectShape).find((shape) => shape !== undefined);
   }
-  return objectShape(definition.innerType ?? definition.in);
+  const isWrapped = [z.ZodOptional, z.ZodDefault, z.ZodPrefault].some((wrapper) => schema instanceof wrapper);
+  return isWrapped && schema instanceof z.ZodType
+    ? objectShape(Reflect.get(schema.def, 'innerType'))
+    : undefined;
 }
 
 /** ` (did you mean "columns"?)`, or nothing where no known name is near. */

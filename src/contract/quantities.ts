@@ -6,13 +6,14 @@ const expectedDuration = 'expected a duration such as "5 minutes", "90s" or "1 h
 
 /** A span of time as people write it (`"5 minutes"`, `"90s"`); parsed to whole milliseconds. A number needs its unit. */
 export const duration = z.string({ error: expectedDuration }).transform((text, context): number => {
-  // `ms` throws at longer texts
-  const withUnit = text.length <= 100 && /[a-z]\s*$/i.test(text);
-  const milliseconds = withUnit ? Math.round(ms(text as StringValue)) : Number.NaN;
+  const milliseconds = hasUnit(text) ? Math.round(ms(text)) : Number.NaN;
   if (Number.isSafeInteger(milliseconds) && milliseconds > 0) return milliseconds;
   context.addIssue({ code: 'custom', message: expectedDuration });
   return z.NEVER;
 });
+
+/** `ms` throws at texts longer than 100 characters, and is NaN where the rest is no number. */
+const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]\s*$/i.test(text);
 
 const expectedSize = 'expected a size such as "64MB" or "1 GB"';
 

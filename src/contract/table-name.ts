@@ -19,7 +19,7 @@ export const identifier = z
     `a PostgreSQL name has at most ${MAX_IDENTIFIER_BYTES} bytes`,
   );
 
-const part = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
+const namePart = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
 
 /**
  * Reads `orders`, `sales.orders` or `"odd.schema"."Odd ""name"""`.
@@ -29,14 +29,14 @@ const part = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
  */
 export function parseTableName(text: string): TableName | undefined {
   const parts: string[] = [];
-  part.lastIndex = 0;
+  namePart.lastIndex = 0;
   while (parts.length < 3) {
-    const match = part.exec(text);
+    const match = namePart.exec(text);
     if (match === null) return undefined;
     parts.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
-    if (part.lastIndex === text.length) break;
-    if (text[part.lastIndex] !== '.') return undefined;
-    part.lastIndex += 1;
+    if (namePart.lastIndex === text.length) break;
+    if (text[namePart.lastIndex] !== '.') return undefined;
+    namePart.lastIndex += 1;
   }
   const [first, second, third] = parts;
   if (first === undefined || third !== undefined) return undefined;
@@ -45,9 +45,11 @@ export function parseTableName(text: string): TableName | undefined {
 
 /** The text that {@link parseTableName} reads back to the same table. */
 export function formatTableName({ schema, name }: TableName): string {
-  const shown = (text: string) => (/[".]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return `${shown(schema)}.${shown(name)}`;
+  return `${quotedWhereNeeded(schema)}.${quotedWhereNeeded(name)}`;
 }
+
+const quotedWhereNeeded = (name: string): string =>
+  /[".]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 
 const expectedTable =
   'expected "orders", "sales.orders" or {"schema": "sales", "table": "orders"}; quote a name that holds a dot or a quote: "\\"odd.schema\\".orders"';

@@ -1,5 +1,6 @@
 import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { keyRange, type KeyRange } from './key-range.ts';
 
 /** The rows of a partition whose blocks are in a range; the last range of a partition has no end. */
 export interface ChunkRange {
@@ -9,8 +10,10 @@ export interface ChunkRange {
   readonly toBlock?: number;
   /** Whether the chunk is its whole partition, so that no range need be named. */
   readonly whole: boolean;
+  /** Where the partition is cut by a key. */
+  readonly key?: KeyRange;
   /** Whether it carries the keys of all rows in place of the rows that the run extracts. */
-  readonly keys?: boolean;
+  readonly keysOnly?: true;
 }
 
 const MB = 1024 * 1024;
@@ -52,11 +55,14 @@ export function rangeOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange {
     index -= partition.chunks;
   }
   const partition = index < (plan.incremental?.keyChunks ?? 0) ? plan.partitions[index] : undefined;
-  if (partition !== undefined) return { partition, fromBlock: 0, whole: true, keys: true };
+  if (partition !== undefined) return { partition, fromBlock: 0, whole: true, keysOnly: true };
   throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
 }
 
 function rangeInPartition(partition: PlannedPartition, index: number, perChunk: number): ChunkRange {
+  if (partition.key !== undefined) {
+    return { partition, fromBlock: 0, whole: false, key: keyRange(partition.key, index) };
+  }
   const fromBlock = index * perChunk;
   const whole = partition.chunks === 1;
   const last = index === partition.chunks - 1;

@@ -11,6 +11,8 @@ import { applicationName } from '../postgres/session-settings.ts';
 import { importSnapshot } from '../postgres/snapshot.ts';
 import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
+import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
+import { digestChunk } from './digest-chunk.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
@@ -88,6 +90,8 @@ async function copyMissing(
   } as const;
   return source.transaction(limits, async (session) => {
     const snapshotAt = await enterSnapshot(session, snapshot);
+    // then a policy that came after the plan is an error and not a loss
+    if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
     const copied: Copied[] = [];
     for (const chunk of chunks) {
@@ -121,15 +125,37 @@ async function copyOne(
   const range = rangeOfChunk(plan, chunk);
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
   return warehouse.transaction(limits, async (target) => {
-    const copied = await naming(range, async () =>
+    if (plan.largeObjects !== undefined) await seeOtherChunks(target);
+    const rows = await naming(range, async () =>
       pipeCopy({
         source: { session, label, statement: copyOut(plan, range) },
         target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
         onProgress: (bytes) => onProgress({ chunk, bytes }),
       }),
     );
+    const objects = await copyLargeObjects({
+      source: session,
+      label,
+      target,
+      targetLabel: warehouse.label,
+      plan,
+      planId,
+      staging,
+      range,
+      onProgress: (bytes) => onProgress({ chunk, bytes: rows.bytes + bytes }),
+    });
+    const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
+    const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
     await requireSameFile(session, range.partition);
-    await markChunk(target, { planId, chunk, attempt, snapshotAt, ...copied });
+    await markChunk(target, {
+      planId,
+      chunk,
+      attempt,
+      snapshotAt,
+      digests,
+      missingObjects: objects.missing,
+      ...copied,
+    });
     return copied;
   });
 }

@@ -23,7 +23,7 @@ export async function chunkIncrement(
   const decided: PlannedPartition[] = [];
   for (const partition of plan.partitions) {
     const whole = partition.chunks === 1 || (await isSmall(source, plan, partition, small));
-    decided.push(whole ? { ...partition, chunks: 1 } : partition);
+    decided.push(whole ? inOneGo(partition) : partition);
   }
   return decided;
 }
@@ -39,4 +39,8 @@ async function isSmall(
     selectChunk(plan, { partition, fromBlock: 0, whole: true }),
   );
   return !scansAll && bytes <= most;
+}
+
+function inOneGo({ key: _key, ...partition }: PlannedPartition): PlannedPartition {
+  return { ...partition, chunks: 1 };
 }

@@ -1,6 +1,7 @@
-import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../bronze/plan.ts';
+import { chooseHash } from '../bronze/digests.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
-import { mapColumn } from '../bronze/type-mapping.ts';
+import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
@@ -8,15 +9,18 @@ import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
 import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
-import { hasTidRangeScan, readServer, type ServerFacts } from '../postgres/catalog/server.ts';
+import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
-import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
 import { chunkIncrement } from './increment-chunks.ts';
+import { planLargeObjects } from './large-objects.ts';
+import { deriveColumns } from './derived-columns.ts';
 import { planIncrement, type IncrementalContext } from './plan-increment.ts';
+import { planPartitions } from './plan-partitions.ts';
+import { requireAllRows, requireRoom } from './row-checks.ts';
 
 /**
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
@@ -37,15 +41,19 @@ export async function planTable(
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
   await requireTarget(warehouse, target, { source: input.source, table: input.table });
-  const planned = await planColumns(source, warehouse, table, columns);
+  const largeObjects = planLargeObjects(target, input);
+  if (largeObjects !== undefined) {
+    await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
+  }
+  const types = await readTypes(source, table);
+  const planned = [
+    ...(await planColumns(warehouse, columns, types, server)),
+    ...deriveColumns(columns, types, input),
+  ];
+  requireRoom(planned, input.table);
   const partitions = await readPartitions(source, table);
-  const sizing = {
-    totalBlocks: partitions.reduce((sum, { blocks }) => sum + blocks, 0),
-    blockSize: server.blockSize,
-    parallelism: input.parallelism,
-    chunkSize: input.chunkSize,
-  };
-  const perChunk = blocksPerChunk(sizing);
+  if (input.requireAllRows) requireAllRows(partitions, server);
+  const chunks = await planPartitions(source, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
     source: input.source,
     sourceUri: `postgresql://${server.host}/${server.database}`,
@@ -54,11 +62,14 @@ export async function planTable(
     columns: planned,
     where: input.where ?? null,
     format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
-    blocksPerChunk: perChunk,
-    partitions: partitions.map((partition) => planPartition(partition, perChunk, server)),
+    blocksPerChunk: chunks.blocksPerChunk,
+    partitions: chunks.partitions,
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
-    warnings: warningsOf(table, partitions, server),
+    warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
+    ...(largeObjects !== undefined && { largeObjects }),
+    ...(input.requireAllRows && { requireAllRows: true }),
+    ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
   const { incremental } = input;
   if (incremental === undefined) return plan;
@@ -122,24 +133,17 @@ function chosenTarget({ target, table }: ExtractTableInput): string {
 }
 
 async function planColumns(
-  source: Session,
   warehouse: Session,
-  table: Table,
   columns: readonly Column[],
+  types: SourceTypes,
+  { version }: ServerFacts,
 ): Promise<PlannedColumn[]> {
-  const types = await readTypes(source, table);
-  const available = await readWarehouseTypes(warehouse, types);
+  const available = await readWarehouseTypes(warehouse, types, version);
   return columns.map((column) => ({
     name: column.name,
     sourceType: column.type,
     ...mapColumn(column, types, available),
   }));
-}
-
-function planPartition(partition: Partition, perChunk: number, server: ServerFacts): PlannedPartition {
-  const { schema, name, oid, fileNode, blocks, hasBlocks } = partition;
-  const splits = hasBlocks && hasTidRangeScan(server);
-  return { schema, name, oid, fileNode, blocks, chunks: splits ? chunksOf(blocks, perChunk) : 1 };
 }
 
 /** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */

@@ -20,7 +20,7 @@ const BUFFERED = 256 * 1024;
  *
  * A server sends a message for every row. Taking each out of its envelope by a buffer of its own,
  * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
- * squeezed out of each buffer as it came from the socket, in place, and nothing is allocated.
+ * squeezed out of each buffer as it came from the socket, in place.
  *
  * For the length of the COPY it listens to the socket in the place of the driver, and gives it
  * back with the first message that is not part of it.

@@ -18,7 +18,8 @@ export interface TransactionOptions extends SessionLimits {
 
 /** All is said, since roles and databases have defaults of their own; what waits for a lock must see what came before. */
 const beginModes: Readonly<Record<TransactionOptions['mode'], string>> = {
-  'READ WRITE': 'ISOLATION LEVEL READ COMMITTED READ WRITE',
+  // READ WRITE would override a default_transaction_read_only that somebody has set on purpose
+  'READ WRITE': 'ISOLATION LEVEL READ COMMITTED',
   'ISOLATION LEVEL REPEATABLE READ READ ONLY': 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
 };
 

@@ -77,7 +77,7 @@ function fromConnection(error: unknown, where: string): DatakitError {
   if (/timeout exceeded when trying to connect/.test(message)) {
     return new DatakitError('PoolExhausted', `${where}: no session of the pool came free in time`, options);
   }
-  if (/^SASL: /.test(message)) {
+  if (message.startsWith('SASL: ')) {
     // node-postgres found that the URL has no password, or one that is not a text
     return new DatakitError('AuthenticationFailed', `${where}: the password was not accepted`, options);
   }

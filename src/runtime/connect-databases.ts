@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Dependencies } from '../activities/dependencies.ts';
 import { migrate } from '../bronze/migrate.ts';
 import { sourceVariable, type Configuration } from '../config/environment.ts';
@@ -24,6 +25,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   const holding = new NamedSources(sourceUrls, MOST_SNAPSHOTS);
   let migrated: Promise<void> | undefined;
   return {
+    worker: randomUUID(),
     warehouse,
     ready: async () => {
       migrated ??= migrate(warehouse);

@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../contract/activities.ts';
+import type { Activities, HoldSnapshotRequest } from '../contract/activities.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
 
 /** How long a worker may be silent before its work is given to another. */
@@ -21,7 +21,7 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
   retry,
 });
 
-/** A run that failed must end, even when the warehouse is away; what stays behind then is swept later. */
+/** A run that ended must be seen to end, even when the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({
   activityId: 'discard',
   startToCloseTimeout: '5 minutes',
@@ -30,17 +30,36 @@ export const { discardStaging } = proxyActivities<Activities>({
   retry,
 });
 
-/** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
-const holders = {
-  startToCloseTimeout: '30 days',
-  heartbeatTimeout: HEARTBEAT_TIMEOUT,
-  cancellationType: ActivityCancellationType.TRY_CANCEL,
-  retry: { maximumAttempts: 1 },
-} as const;
+/** The same for a run that never got as far as a plan, so that there is hardly anything to drop. */
+export const { discardStaging: discardUnplanned } = proxyActivities<Activities>({
+  activityId: 'discard',
+  scheduleToCloseTimeout: '3 seconds',
+  retry,
+});
 
-export const holdSnapshot = (holder: string): Activities['holdSnapshot'] =>
-  proxyActivities<Activities>({
-    ...holders,
-    activityId: holder,
+/** Holders have a task queue of their own, and so slots of their own. */
+const holders = () =>
+  ({
     taskQueue: snapshotTaskQueue(workflowInfo().taskQueue),
-  }).holdSnapshot;
+    startToCloseTimeout: '30 days',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+  }) as const;
+
+/** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
+export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>
+  proxyActivities<Activities>({
+    ...holders(),
+    activityId: request.holder,
+    summary: 'holds a snapshot of the source',
+    retry: { maximumAttempts: 1 },
+  }).holdSnapshot(request);
+
+/** Attempts that land on the worker of the first holder step back, for another to take them. */
+export const holdOnToSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>
+  proxyActivities<Activities>({
+    ...holders(),
+    activityId: request.holder,
+    summary: 'holds the same snapshot once more',
+    retry: { initialInterval: '1 second', backoffCoefficient: 1 },
+  }).holdSnapshot(request);

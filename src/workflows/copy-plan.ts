@@ -1,10 +1,11 @@
 import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
-import type { PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
 import { spansOf } from './chunk-spans.ts';
 import { copySpan, copyStretch } from './copy-stretch.ts';
 import { parallelismSignal } from './messages.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
+import type { SnapshotRelay } from './snapshot-relay.ts';
 
 /** A span of chunks costs six events, and a history should end before 10,000: past this, children share the work. */
 const MOST_CHUNKS_HERE = 8_000;
@@ -17,49 +18,67 @@ export interface Fanout {
   onResize: ((width: number) => Promise<void>) | undefined;
 }
 
-/** Copies all chunks of a plan, a bounded number of them at once. */
+/** Copies all chunks of a plan, a bounded number of them at once; without a relay each reads a moment of its own. */
 export async function copyPlan(
   fanout: Fanout,
   plan: PlanSummary,
-  snapshot: Snapshot | undefined,
+  relay: SnapshotRelay | undefined,
 ): Promise<void> {
-  if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, snapshot);
+  if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, relay);
   const spans = spansOf(0, plan.chunks, () => fanout.window.width);
-  return copyThese(fanout, plan, spans, snapshot);
+  return copyThese(fanout, plan, spans, relay);
 }
 
 export async function copyThese(
   { window, progress }: Fanout,
   plan: PlanSummary,
   spans: Iterable<Span>,
-  snapshot: Snapshot | undefined,
+  relay: SnapshotRelay | undefined,
 ): Promise<void> {
-  await window.forEach(spans, async (span) =>
-    progress.copied(await copySpan(plan, span, snapshot), span.count),
-  );
+  await window.forEach(spans, async (span) => {
+    const copied = await onSnapshot(relay, async (snapshot) => copySpan(plan, span, snapshot));
+    progress.copied(copied, span.count);
+  });
+}
+
+async function onSnapshot<T>(
+  relay: SnapshotRelay | undefined,
+  work: (snapshot: Snapshot | undefined) => Promise<T>,
+): Promise<T> {
+  return relay === undefined ? work(undefined) : relay.lend(work);
 }
 
 /** One child after the other: the width is theirs, and the last chunks of one are seconds. */
 async function copyByChildren(
   fanout: Fanout,
   plan: PlanSummary,
-  snapshot: Snapshot | undefined,
+  relay: SnapshotRelay | undefined,
 ): Promise<void> {
   for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
     const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
-    const child = await startChild(copyStretch, {
-      workflowId: `${workflowInfo().workflowId}/${plan.planId}/chunks-${from}-${to - 1}`,
-      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-      staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
-      args: [
-        { plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) },
-      ],
-    });
-    fanout.onResize = async (width) => child.signal(parallelismSignal, width);
-    try {
-      fanout.progress.copied(await child.result(), to - from);
-    } finally {
-      fanout.onResize = undefined;
-    }
+    const copied = await onSnapshot(relay, async (snapshot) =>
+      copyByChild(fanout, plan, { from, to }, snapshot),
+    );
+    fanout.progress.copied(copied, to - from);
+  }
+}
+
+async function copyByChild(
+  fanout: Fanout,
+  plan: PlanSummary,
+  { from, to }: { readonly from: number; readonly to: number },
+  snapshot: Snapshot | undefined,
+): Promise<Copied> {
+  const child = await startChild(copyStretch, {
+    workflowId: `${workflowInfo().workflowId}/${plan.planId}/chunks-${from}-${to - 1}`,
+    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+    staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
+    args: [{ plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) }],
+  });
+  fanout.onResize = async (width) => child.signal(parallelismSignal, width);
+  try {
+    return await child.result();
+  } finally {
+    fanout.onResize = undefined;
   }
 }

@@ -20,13 +20,13 @@ import { withAdvice } from '../contract/failures.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { commitBronze, discardStaging, planExtraction } from './activities.ts';
+import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
 import { RunProgress } from './run-progress.ts';
 import { SlidingWindow } from './sliding-window.ts';
-import { withSnapshot } from './snapshot.ts';
+import { withSnapshot } from './snapshot-relay.ts';
 
 /** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
 const MOST_RESTARTS = 10;
@@ -132,9 +132,9 @@ async function extractOnce(
   // a single COPY is its own snapshot
   const shared = input.consistency === 'snapshot' && plan.chunks > 1;
   if (shared) {
-    await withSnapshot({ source: input.source, runId: run.runId }, async (snapshot) => {
-      fanout.progress.set({ snapshotTakenAt: snapshot.takenAt });
-      await copyPlan(fanout, plan, snapshot);
+    await withSnapshot({ source: input.source, runId: run.runId }, async (relay) => {
+      fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
+      await copyPlan(fanout, plan, relay);
     });
   } else {
     await copyPlan(fanout, plan, undefined);
@@ -163,10 +163,11 @@ async function commit(
 
 async function leaveNothing(fanout: Fanout, run: RunIdentity, error: unknown): Promise<void> {
   const status = isCancellation(error) ? 'cancelled' : 'failed';
+  const discard = fanout.progress.now.chunks === 0 ? discardUnplanned : discardStaging;
   fanout.progress.set({ phase: status });
   try {
     await CancellationScope.nonCancellable(async () =>
-      discardStaging({ ...run, outcome: { status, message: messageOf(error) } }),
+      discard({ ...run, outcome: { status, message: messageOf(error) } }),
     );
   } catch (discarding) {
     log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });

@@ -14,6 +14,11 @@ export function canBeginAgain(error: unknown): boolean {
   return cause instanceof ApplicationFailure && beginsAnew.has(cause.type ?? '');
 }
 
+export function isSnapshotLost(error: unknown): boolean {
+  const cause = rootOf(error);
+  return cause instanceof ApplicationFailure && cause.type === ('SnapshotLost' satisfies FailureKind);
+}
+
 /** Why a holder is no more: its own failure where retrying is of no use, the loss of its snapshot otherwise. */
 export function holderFailure(error: unknown): unknown {
   const cause = rootOf(error);

@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import { SNAPSHOT_EXPORTED_SIGNAL, type Snapshot } from '../contract/activities.ts';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../contract/activities.ts';
 import { PROGRESS_QUERY, SET_PARALLELISM_UPDATE, type Progress } from '../contract/progress.ts';
 
 export const progressQuery = defineQuery<Progress>(PROGRESS_QUERY);
@@ -7,4 +7,4 @@ export const progressQuery = defineQuery<Progress>(PROGRESS_QUERY);
 export const setParallelismUpdate = defineUpdate<number, [number]>(SET_PARALLELISM_UPDATE);
 /** The same from a parent to its child, which has nothing to check or answer. */
 export const parallelismSignal = defineSignal<[number]>('parallelism');
-export const snapshotExportedSignal = defineSignal<[Snapshot]>(SNAPSHOT_EXPORTED_SIGNAL);
+export const snapshotExportedSignal = defineSignal<[HeldSnapshot]>(SNAPSHOT_EXPORTED_SIGNAL);

@@ -8,14 +8,38 @@ const difficultValues: Readonly<Record<string, readonly string[]>> = {
   smallint: ['-32768', '32767'],
   integer: ['-2147483648', '2147483647'],
   bigint: ['-9223372036854775808', '9223372036854775807', '9007199254740993'],
-  numeric: ["'NaN'", "'Infinity'", "'-Infinity'", "'0.00000'", "'1.10'", "repeat('9', 500)::numeric / 1e250", "'1e-300'"],
+  numeric: [
+    "'NaN'",
+    "'Infinity'",
+    "'-Infinity'",
+    "'0.00000'",
+    "'1.10'",
+    "repeat('9', 500)::numeric / 1e250",
+    "'1e-300'",
+  ],
   'numeric(10,2)': ['-99999999.99', '0.10'],
   'numeric(3,-2)': ['99900', '-100'],
   real: ["'-0'", "'NaN'", "'Infinity'", "'1.1754944e-38'", "'3.4028235e38'", '0.1', '16777217'],
-  'double precision': ["'-0'", "'NaN'", "'-Infinity'", "'5e-324'", "'1.7976931348623157e308'", "'0.30000000000000004'"],
+  'double precision': [
+    "'-0'",
+    "'NaN'",
+    "'-Infinity'",
+    "'5e-324'",
+    "'1.7976931348623157e308'",
+    "'0.30000000000000004'",
+  ],
   money: ["'-92233720368547758.08'", "'0.01'"],
-  text: ["''", "'NULL'", String.raw`'\N'`, String.raw`'\.'`, String.raw`E'tab\tline\nreturn\rback\\slash\b\f\v'`,
-    `'quotes '' and "'`, "'naïve 日本語 👩‍👩‍👧'", "chr(1) || chr(127) || chr(1114111)", "repeat('ä', 100000)"],
+  text: [
+    "''",
+    "'NULL'",
+    String.raw`'\N'`,
+    String.raw`'\.'`,
+    String.raw`E'tab\tline\nreturn\rback\\slash\b\f\v'`,
+    `'quotes '' and "'`,
+    "'naïve 日本語 👩‍👩‍👧'",
+    'chr(1) || chr(127) || chr(1114111)',
+    "repeat('ä', 100000)",
+  ],
   'character varying(10)': ["''", "'ten chars '"],
   'character(4)': ["'ab'", "''"],
   '"char"': ["'a'", String.raw`'\377'`],
@@ -26,7 +50,12 @@ const difficultValues: Readonly<Record<string, readonly string[]>> = {
   'time with time zone': ["'24:00-15:59'", "'12:34:56.123456+05:30'"],
   'timestamp without time zone': ["'infinity'", "'4714-11-24 00:00 BC'", "'294276-12-31 23:59:59.999999'"],
   'timestamp(3) without time zone': ["'2024-02-29 23:59:59.999'"],
-  'timestamp with time zone': ["'-infinity'", "'1883-11-18 12:03:57.999999-05'", "'2024-03-31 02:30+01'", "'10000-01-01Z'"],
+  'timestamp with time zone': [
+    "'-infinity'",
+    "'1883-11-18 12:03:57.999999-05'",
+    "'2024-03-31 02:30+01'",
+    "'10000-01-01Z'",
+  ],
   interval: ["'178000000 years'", "'-1 mon 2 days -03:00:00.000001'", "'infinity'", "'-infinity'"],
   'interval day to second(3)': ["'1 day 00:00:00.123'"],
   uuid: ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
@@ -37,7 +66,7 @@ const difficultValues: Readonly<Record<string, readonly string[]>> = {
   'bit(3)': ["B'101'"],
   'bit varying': ["B''", "B'1011011101111'"],
   json: [String.raw`'{"a":1,  "a":2, "b" : null, "c":"\u00e4"}'`, "'null'", "' [ ] '"],
-  jsonb: ["'null'", `'{"a":null,"b":{"c":[]}}'`, "'1.10'", "'1e400'", "'\"\"'", String.raw`'"\\N\n\t"'`],
+  jsonb: ["'null'", `'{"a":null,"b":{"c":[]}}'`, "'1.10'", "'1e400'", '\'""\'', String.raw`'"\\N\n\t"'`],
   jsonpath: ["'$.a[*] ? (@ > 1)'"],
   xml: ["'<a>1</a>'", "XMLPARSE(CONTENT 'text <b/> <c/>')"],
   point: ["'(-0,NaN)'", "'(1e300,-Infinity)'"],
@@ -71,10 +100,32 @@ const difficultValues: Readonly<Record<string, readonly string[]>> = {
 /** Types of the server that cross in text only. */
 const textOnlyValues: typeof difficultValues = { tsquery: ["'fat & (cat | !dog:*)'", "''"] };
 
+/** Values and types that came with a version of PostgreSQL. */
+const newValues: readonly {
+  readonly since: number;
+  readonly type: string;
+  readonly values?: readonly string[];
+}[] = [
+  { since: 15_00_00, type: 'numeric(3,-2)' },
+  { since: 17_00_00, type: 'interval', values: ["'infinity'", "'-infinity'"] },
+];
+
+function valuesOf(type: string, version: number): readonly string[] {
+  const added = newValues.find((candidate) => candidate.type === type);
+  const all = { ...difficultValues, ...textOnlyValues }[type] ?? [];
+  if (added === undefined || version >= added.since) return all;
+  return added.values === undefined ? [] : all.filter((value) => !added.values?.includes(value));
+}
+
 /** A table with a column a type, one difficult value of each in a row until all were had, and NULL from then on. */
-export function difficultTable(name: string, format: 'binary' | 'text'): string {
-  const all = format === 'binary' ? difficultValues : { ...difficultValues, ...textOnlyValues };
-  const types = Object.keys(all);
+export function difficultTable(
+  name: string,
+  format: 'binary' | 'text',
+  version = Number.POSITIVE_INFINITY,
+): string {
+  const listed = format === 'binary' ? difficultValues : { ...difficultValues, ...textOnlyValues };
+  const all = Object.fromEntries(Object.keys(listed).map((type) => [type, valuesOf(type, version)]));
+  const types = Object.keys(all).filter((type) => all[type]?.length !== 0);
   const columns = types.map((type) => `"${type.replaceAll('"', '')}" ${type}`);
   const rows = Math.max(...types.map((type) => all[type]?.length ?? 0));
   const inserts = Array.from({ length: rows + 1 }, (_, row) => {
@@ -88,7 +139,9 @@ export function difficultTable(name: string, format: 'binary' | 'text'): string 
 }
 
 /** A table of types that were made in the source: the warehouse has none of them. */
-export const madeTypesTable = (name: string): string => `CREATE TYPE mood AS ENUM ('so so', 'it''s "fine"', '\\N', '');
+export const madeTypesTable = (
+  name: string,
+): string => `CREATE TYPE mood AS ENUM ('so so', 'it''s "fine"', '\\N', '');
   CREATE DOMAIN price AS numeric(12,4) CHECK (VALUE >= 0); CREATE DOMAIN net_price AS price;
   CREATE DOMAIN moody AS mood; CREATE DOMAIN numbers AS int[];
   CREATE TYPE inner_pair AS (at timestamptz, m mood); CREATE TYPE pair AS (a int, b text, c inner_pair);
@@ -102,4 +155,4 @@ export const madeTypesTable = (name: string): string => `CREATE TYPE mood AS ENU
     (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`;
 
 /** What the columns are in bronze whose text is another there. */
-export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)' };
+export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)', r: "'pg_catalog.' || r::text" };

@@ -9,7 +9,10 @@ const DATABASE = `migrated_${process.pid}`;
 const open: (() => Promise<void>)[] = [];
 
 beforeEach(async () => {
-  await administer(inject('warehouseAdmin'), [`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`, `CREATE DATABASE ${DATABASE}`]);
+  await administer(inject('warehouseAdmin'), [
+    `DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`,
+    `CREATE DATABASE ${DATABASE}`,
+  ]);
 });
 afterAll(async () => {
   for (const close of open) await close();
@@ -20,7 +23,11 @@ const admin = () => withDatabase(inject('warehouseAdmin'), DATABASE);
 const asOwner = async (sql: string) => administer(admin(), [sql]);
 
 function warehouse(): Database {
-  const database = new Database({ label: 'warehouse', url: withDatabase(inject('warehouseAdmin'), DATABASE, 'loader'), poolSize: 4 });
+  const database = new Database({
+    label: 'warehouse',
+    url: withDatabase(inject('warehouseAdmin'), DATABASE, 'loader'),
+    poolSize: 4,
+  });
   open.push(async () => database.close());
   return database;
 }
@@ -33,7 +40,9 @@ async function state(): Promise<unknown[]> {
     const relations = await client.query(
       `SELECT oid, relname, relnamespace::regnamespace::text AS schema FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'bronze%' ORDER BY 2`,
     );
-    const applied = await client.query('SELECT name, applied_at::text FROM bronze.datakit_migrations ORDER BY name');
+    const applied = await client.query(
+      'SELECT name, applied_at::text FROM bronze.datakit_migrations ORDER BY name',
+    );
     return [...relations.rows, ...applied.rows];
   } finally {
     await client.end();
@@ -51,7 +60,9 @@ test('workers that start at once migrate once', async () => {
 });
 
 test('a role that owns the schemas needs no right to make schemas', async () => {
-  await asOwner('CREATE SCHEMA bronze AUTHORIZATION loader; CREATE SCHEMA bronze_staging AUTHORIZATION loader; CREATE SCHEMA bronze_data AUTHORIZATION loader');
+  await asOwner(
+    'CREATE SCHEMA bronze AUTHORIZATION loader; CREATE SCHEMA bronze_staging AUTHORIZATION loader; CREATE SCHEMA bronze_data AUTHORIZATION loader',
+  );
   await migrate(warehouse());
   expect((await state()).length).toBeGreaterThan(5);
 });

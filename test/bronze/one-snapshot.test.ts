@@ -7,7 +7,8 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open();
   // full blocks, so that an updated row must move to another one
-  await lab.source.query(`CREATE TABLE accounts (id int PRIMARY KEY, balance bigint, filler text) WITH (fillfactor = 100);
+  await lab.source
+    .query(`CREATE TABLE accounts (id int PRIMARY KEY, balance bigint, filler text) WITH (fillfactor = 100);
     INSERT INTO accounts SELECT i, 1000, repeat('x', 200) FROM generate_series(1, ${ACCOUNTS}) i`);
 });
 afterAll(async () => lab.close());
@@ -50,7 +51,9 @@ test('chunks that are copied at once, while rows move, come and go, show one mom
 
 test('rows that come after the plan, in blocks that it does not know, are there when the snapshot has them', async () => {
   await using late = await Lab.open({ workers: 'none' });
-  await late.source.query(`CREATE TABLE grown (id int, filler text); INSERT INTO grown SELECT i, repeat('x', 500) FROM generate_series(1, 1000) i`);
+  await late.source.query(
+    `CREATE TABLE grown (id int, filler text); INSERT INTO grown SELECT i, repeat('x', 500) FROM generate_series(1, 1000) i`,
+  );
   await late.startWorkers({ only: 'copies' });
   const handle = await late.start({ table: 'grown', chunkSize: '64kB' });
   await late.planned();

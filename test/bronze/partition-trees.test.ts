@@ -22,7 +22,10 @@ test('the leaves of two levels come, whatever the order of their columns', async
     ALTER TABLE sales ATTACH PARTITION "Old ""parts"""."2022 (%)" FOR VALUES FROM ('2022-01-01') TO ('2023-01-01');
     INSERT INTO sales SELECT i, '2022-01-01'::date + i % 1000, chr(97 + i % 3), nullif('note ' || i, 'note 7')
       FROM generate_series(1, 20000) i`);
-  expect(await lab.extract({ table: 'sales', chunkSize: '64kB' })).toMatchObject({ rows: 20_000, partitions: 4 });
+  expect(await lab.extract({ table: 'sales', chunkSize: '64kB' })).toMatchObject({
+    rows: 20_000,
+    partitions: 4,
+  });
   await expectSameRows(lab, 'sales', 'bronze.br_sales');
 });
 
@@ -40,7 +43,10 @@ test('a parent by plain inheritance comes with its children, each row once', asy
     INSERT INTO dogs SELECT i, 'dog ' || i, 'pug' FROM generate_series(1, 2000) i;
     INSERT INTO pets SELECT 'me', i, 'pet ' || i FROM generate_series(1, 1000) i;
     INSERT INTO lapdogs (id, name) VALUES (1, 'both')`);
-  expect(await lab.extract({ table: 'animals', chunkSize: '32kB' })).toMatchObject({ rows: 6001, partitions: 4 });
+  expect(await lab.extract({ table: 'animals', chunkSize: '32kB' })).toMatchObject({
+    rows: 6001,
+    partitions: 4,
+  });
   await expectSameRows(lab, 'animals', 'bronze.br_animals');
 });
 

@@ -64,7 +64,8 @@ describe('when a table changes after its plan and snapshot were made, the run be
 describe('partitions', () => {
   const create = (table: string) => `CREATE TABLE ${table} (id int, v text, n int) PARTITION BY RANGE (id);
     CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES FROM (0) TO (5000); ${rowsFor(table, 1)}`;
-  const attach = (table: string) => `CREATE TABLE ${table}_2 PARTITION OF ${table} FOR VALUES FROM (5000) TO (10000); ${rowsFor(table, 6000)}`;
+  const attach = (table: string) =>
+    `CREATE TABLE ${table}_2 PARTITION OF ${table} FOR VALUES FROM (5000) TO (10000); ${rowsFor(table, 6000)}`;
 
   test('that come between plan and snapshot are not missed', async () => {
     await using late = await Lab.open({ workers: 'none' });
@@ -90,11 +91,15 @@ describe('partitions', () => {
   });
 
   test('that are detached after the snapshot are part of it', async () => {
-    await lab.source.query(`${create('left_alone')}; ${attach('left_alone')}; CREATE TABLE copy AS TABLE left_alone`);
+    await lab.source.query(
+      `${create('left_alone')}; ${attach('left_alone')}; CREATE TABLE copy AS TABLE left_alone`,
+    );
     const held = await HeldCopies.hold(lab, 'before the first');
     const handle = await lab.start({ table: 'left_alone', chunkSize: '64kB' });
     await held.reached();
-    await lab.source.query('ALTER TABLE left_alone DETACH PARTITION left_alone_2; INSERT INTO left_alone_2 VALUES (1)');
+    await lab.source.query(
+      'ALTER TABLE left_alone DETACH PARTITION left_alone_2; INSERT INTO left_alone_2 VALUES (1)',
+    );
     await held.release();
     await expect(handle.result()).resolves.toMatchObject({ rows: 6002 });
     await expectSameRows(lab, 'copy', 'bronze.br_left_alone');

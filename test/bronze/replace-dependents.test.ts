@@ -25,7 +25,9 @@ beforeEach(async () => {
 
 /** Other rows in the source, and the same run once more. */
 async function extractAgain(): Promise<void> {
-  await lab.source.query(`DELETE FROM ${table} WHERE id <> 2; INSERT INTO ${table} SELECT i, 'new ' || i, i FROM generate_series(3, 9) i`);
+  await lab.source.query(
+    `DELETE FROM ${table} WHERE id <> 2; INSERT INTO ${table} SELECT i, 'new ' || i, i FROM generate_series(3, 9) i`,
+  );
   await lab.extract({ table });
   await expectSameRows(lab, table, bronze);
 }
@@ -60,7 +62,8 @@ describe('what people attached to a bronze table survives its replacement', () =
   });
 
   test('grants, of the table and of columns', async () => {
-    await lab.warehouse.query(`DROP ROLE IF EXISTS reader; CREATE ROLE reader; GRANT USAGE ON SCHEMA bronze TO reader;
+    await lab.warehouse
+      .query(`DROP ROLE IF EXISTS reader; CREATE ROLE reader; GRANT USAGE ON SCHEMA bronze TO reader;
       GRANT SELECT (id) ON ${bronze} TO reader; GRANT INSERT ON ${bronze} TO reader`);
     await extractAgain();
     await lab.warehouse.query('SET ROLE reader');
@@ -73,20 +76,24 @@ describe('what people attached to a bronze table survives its replacement', () =
   });
 
   test('comments, row-level security, statistics objects and triggers', async () => {
-    await lab.warehouse.query(`COMMENT ON TABLE ${bronze} IS 'ours'; COMMENT ON COLUMN ${bronze}.n IS 'a number';
+    await lab.warehouse
+      .query(`COMMENT ON TABLE ${bronze} IS 'ours'; COMMENT ON COLUMN ${bronze}.n IS 'a number';
       CREATE STATISTICS bronze.s${number} ON id, n FROM ${bronze};
       ALTER TABLE ${bronze} ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON ${bronze} USING (id > 4);
       CREATE TRIGGER same BEFORE UPDATE ON ${bronze} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`);
     await extractAgain();
     expect(await one(`SELECT obj_description('${bronze}'::regclass, 'pg_class')`)).toBe('ours');
     expect(await one(`SELECT col_description('${bronze}'::regclass, 3)`)).toBe('a number');
-    expect(await one(`SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = '${bronze}'::regclass`)).toBe('1');
+    expect(await one(`SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = '${bronze}'::regclass`)).toBe(
+      '1',
+    );
     expect(await one(`SELECT count(*) FROM pg_policy WHERE polrelid = '${bronze}'::regclass`)).toBe('1');
     expect(await one(`SELECT count(*) FROM pg_trigger WHERE tgname = 'same'`)).toBe('2');
   });
 
   test('NOT NULL, CHECK and a primary key with the run in it', async () => {
-    await lab.warehouse.query(`ALTER TABLE ${bronze} ALTER id SET NOT NULL, ADD CONSTRAINT positive CHECK (n > 0),
+    await lab.warehouse
+      .query(`ALTER TABLE ${bronze} ALTER id SET NOT NULL, ADD CONSTRAINT positive CHECK (n > 0),
       ADD PRIMARY KEY (id, _bronze_run_id)`);
     await extractAgain();
     expect(await one(`SELECT count(*) FROM pg_constraint WHERE conrelid = '${bronze}'::regclass`)).toBe('4');
@@ -95,19 +102,27 @@ describe('what people attached to a bronze table survives its replacement', () =
 
 describe('indexes', () => {
   test('on the bronze table are there for the new rows, and used', async () => {
-    await lab.warehouse.query(`CREATE INDEX by_name_${number} ON ${bronze} (lower(name) text_pattern_ops DESC) INCLUDE (n) WHERE n > 2;
+    await lab.warehouse
+      .query(`CREATE INDEX by_name_${number} ON ${bronze} (lower(name) text_pattern_ops DESC) INCLUDE (n) WHERE n > 2;
       CREATE INDEX "By ""Id""" ON ${bronze} USING hash (id)`);
     const before = await definitions(`tablename LIKE 'br_${table}\\_%'`);
     await extractAgain();
     const after = await definitions(`tablename LIKE 'br_${table}\\_%'`);
-    const withoutNames = (texts: string[]) => texts.map((text) => text.replace(/^.*?INDEX .* USING/, 'USING')).toSorted();
+    const withoutNames = (texts: string[]) =>
+      texts.map((text) => text.replace(/^.*?INDEX .* USING/, 'USING')).toSorted();
     expect(withoutNames(after)).toEqual(withoutNames(before));
-    expect(await one(`SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = '${bronze}'::regclass`)).toBe(true);
+    expect(
+      await one(`SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = '${bronze}'::regclass`),
+    ).toBe(true);
   });
 
   test('made on the partition itself are there again, by their names', async () => {
-    const partition = String(await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`));
-    await lab.warehouse.query(`CREATE UNIQUE INDEX own_${number} ON ${partition} (id); CREATE INDEX "Own ""2""" ON ${partition} (name, (n + 1))`);
+    const partition = String(
+      await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+    );
+    await lab.warehouse.query(
+      `CREATE UNIQUE INDEX own_${number} ON ${partition} (id); CREATE INDEX "Own ""2""" ON ${partition} (name, (n + 1))`,
+    );
     const where = `tablename LIKE 'br_${table}\\_%'`;
     const before = await definitions(where);
     expect(before).toHaveLength(2);
@@ -118,9 +133,11 @@ describe('indexes', () => {
   });
 
   test('that are unique and do not fit the new rows end the run, and bronze is as it was', async () => {
-    await lab.warehouse.query(`CREATE UNIQUE INDEX only_${number} ON ${String(
-      await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
-    )} (id)`);
+    await lab.warehouse.query(
+      `CREATE UNIQUE INDEX only_${number} ON ${String(
+        await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+      )} (id)`,
+    );
     await lab.source.query(`INSERT INTO ${table} VALUES (1, 'secret value', 2)`);
     const failure = await lab.extract({ table }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ cause: { type: 'SchemaConflict' } });

@@ -34,21 +34,27 @@ async function columns(): Promise<string[]> {
 describe('a column of the source', () => {
   test('that is new comes after all others, and views stay', async () => {
     await lab.warehouse.query(`CREATE VIEW v${number} AS SELECT * FROM ${bronze}`);
-    await lab.source.query(`ALTER TABLE ${table} ADD late numeric DEFAULT 1.5; UPDATE ${table} SET late = NULL WHERE id = 7`);
+    await lab.source.query(
+      `ALTER TABLE ${table} ADD late numeric DEFAULT 1.5; UPDATE ${table} SET late = NULL WHERE id = 7`,
+    );
     await lab.extract({ table });
     expect(await columns()).toEqual(['id integer', 'name text', 'n integer', 'late numeric']);
     await expectSameRows(lab, table, bronze);
   });
 
   test('that is gone stays in bronze and is NULL, with what depends on it', async () => {
-    await lab.warehouse.query(`CREATE VIEW v${number} AS SELECT name FROM ${bronze}; CREATE INDEX ON ${bronze} (name)`);
+    await lab.warehouse.query(
+      `CREATE VIEW v${number} AS SELECT name FROM ${bronze}; CREATE INDEX ON ${bronze} (name)`,
+    );
     await lab.source.query(`ALTER TABLE ${table} DROP name`);
     for (const round of [1, 2]) {
       await lab.source.query(`INSERT INTO ${table} VALUES (${100 + round}, 1)`);
       await lab.extract({ table });
       await expectSameRows(lab, table, bronze);
     }
-    const { rows } = await lab.warehouse.query(`SELECT count(*)::int AS rows, count(name)::int AS names FROM v${number}`);
+    const { rows } = await lab.warehouse.query(
+      `SELECT count(*)::int AS rows, count(name)::int AS names FROM v${number}`,
+    );
     expect(rows).toEqual([{ rows: 52, names: 0 }]);
   });
 

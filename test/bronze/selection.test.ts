@@ -29,7 +29,9 @@ describe('where', () => {
     `status LIKE '%e%' AND note_of(id) <> 'x--y'`,
   ];
   test.each(conditions)('%s selects just those rows, of all chunks', async (where) => {
-    await lab.source.query(`CREATE OR REPLACE FUNCTION note_of(int) RETURNS text LANGUAGE sql AS $$ SELECT 'n' $$`);
+    await lab.source.query(
+      `CREATE OR REPLACE FUNCTION note_of(int) RETURNS text LANGUAGE sql AS $$ SELECT 'n' $$`,
+    );
     await lab.extract({ table: 'orders', where, chunkSize: '64kB', target: 'chosen' });
     await expectSameRows(lab, 'orders', 'bronze.chosen', { where });
   });
@@ -52,10 +54,20 @@ describe('columns', () => {
 });
 
 describe('names', () => {
-  const names = ['Odd "quoted" name', 'a.b', 'select', 'ΔÅ 日本', '%s ? $1 \\', "it's", 'x'.repeat(60), '日'.repeat(20)];
+  const names = [
+    'Odd "quoted" name',
+    'a.b',
+    'select',
+    'ΔÅ 日本',
+    '%s ? $1 \\',
+    "it's",
+    'x'.repeat(60),
+    '日'.repeat(20),
+  ];
   test.each(names)('%s, of schema, table and column', async (name) => {
     const quoted = lab.source.escapeIdentifier(name);
-    await lab.source.query(`CREATE SCHEMA ${quoted}; CREATE TABLE ${quoted}.${quoted} (${quoted} int, "Id" int);
+    await lab.source
+      .query(`CREATE SCHEMA ${quoted}; CREATE TABLE ${quoted}.${quoted} (${quoted} int, "Id" int);
       INSERT INTO ${quoted}.${quoted} SELECT i, i FROM generate_series(1, 2000) i`);
     const result = await lab.extract({ table: { schema: name, table: name }, chunkSize: '16kB' });
     const target = result.target.replace(/^bronze\./, '');

@@ -48,7 +48,8 @@ test('a thousand columns come', async () => {
 });
 
 test('generated, identity, defaulted and dropped columns are what a SELECT shows', async () => {
-  await lab.source.query(`CREATE TABLE made (id int GENERATED ALWAYS AS IDENTITY, gone text, n numeric NOT NULL,
+  await lab.source
+    .query(`CREATE TABLE made (id int GENERATED ALWAYS AS IDENTITY, gone text, n numeric NOT NULL,
       twice numeric GENERATED ALWAYS AS (n * 2) STORED, virtual numeric GENERATED ALWAYS AS (n * 3) VIRTUAL);
     INSERT INTO made (n) SELECT i FROM generate_series(1, 100) i;
     ALTER TABLE made ADD late text DEFAULT 'not in the rows', DROP gone`);
@@ -77,7 +78,9 @@ test('the second of a table whose bronze table is dropped is like the first', as
 });
 
 test('metadata is a constant of the catalog: the file of the table holds no byte of it', async () => {
-  await lab.source.query('CREATE TABLE lean (id int, v text); INSERT INTO lean SELECT i FROM generate_series(1, 50000) i');
+  await lab.source.query(
+    'CREATE TABLE lean (id int, v text); INSERT INTO lean SELECT i FROM generate_series(1, 50000) i',
+  );
   const { runId } = await lab.extract({ table: 'lean' });
   const { rows } = await lab.warehouse.query<{ name: string; missing: boolean; defaulted: boolean }>(
     `SELECT attname AS name, atthasmissing AS missing, atthasdef AS defaulted FROM pg_attribute
@@ -93,13 +96,18 @@ test('metadata is a constant of the catalog: the file of the table holds no byte
   expect(values).toEqual([
     { _bronze_schema: 'public', _bronze_table: 'lean', _bronze_run_id: runId, source: true, just_now: true },
   ]);
-  expect(await tupleBytes('warehouse', `SELECT inhrelid FROM pg_inherits WHERE inhparent = 'bronze.br_lean'::regclass`)).toBe(
-    await tupleBytes('source', `SELECT 'lean'::regclass`),
-  );
+  expect(
+    await tupleBytes(
+      'warehouse',
+      `SELECT inhrelid FROM pg_inherits WHERE inhparent = 'bronze.br_lean'::regclass`,
+    ),
+  ).toBe(await tupleBytes('source', `SELECT 'lean'::regclass`));
 });
 
 async function tupleBytes(side: 'source' | 'warehouse', table: string): Promise<string | undefined> {
   await lab[side].query('CREATE EXTENSION pgstattuple');
-  const { rows } = await lab[side].query<{ tuple_len: string }>(`SELECT tuple_len FROM pgstattuple((${table})::regclass)`);
+  const { rows } = await lab[side].query<{ tuple_len: string }>(
+    `SELECT tuple_len FROM pgstattuple((${table})::regclass)`,
+  );
   return rows[0]?.tuple_len;
 }

@@ -19,7 +19,9 @@ async function typesOf(side: 'source' | 'warehouse', table: string): Promise<Rec
 }
 
 async function formatOf(target: string): Promise<unknown> {
-  const { rows } = await lab.warehouse.query('SELECT format FROM bronze.extraction_runs WHERE target = $1', [target]);
+  const { rows } = await lab.warehouse.query('SELECT format FROM bronze.extraction_runs WHERE target = $1', [
+    target,
+  ]);
   return rows[0];
 }
 
@@ -32,14 +34,17 @@ test('every built-in type keeps its name and every difficult value, in binary', 
 });
 
 test('and in text, which a type of an extension asks for', async () => {
-  for (const side of [lab.source, lab.warehouse]) await side.query('CREATE EXTENSION hstore; CREATE EXTENSION citext');
+  for (const side of [lab.source, lab.warehouse])
+    await side.query('CREATE EXTENSION hstore; CREATE EXTENSION citext');
   await lab.source.query(difficultTable('difficult_text', 'text'));
   await lab.source.query(`ALTER TABLE difficult_text ADD h hstore, ADD hs hstore[], ADD ci citext;
     UPDATE difficult_text SET h = 'a=>NULL, "b,c"=>"\\\\N", ""=>""', hs = '{"a=>1",NULL}', ci = E'Ab\\tC\\\\';
     INSERT INTO difficult_text (h, ci) VALUES ('', ''), (NULL, NULL)`);
   await lab.extract({ table: 'difficult_text' });
   expect(await formatOf('br_difficult_text')).toEqual({ format: 'text' });
-  expect(await typesOf('warehouse', 'bronze.br_difficult_text')).toEqual(await typesOf('source', 'difficult_text'));
+  expect(await typesOf('warehouse', 'bronze.br_difficult_text')).toEqual(
+    await typesOf('source', 'difficult_text'),
+  );
   await expectSameRows(lab, 'difficult_text', 'bronze.br_difficult_text');
 });
 
@@ -47,7 +52,11 @@ test('a type of an extension that the warehouse lacks becomes text', async () =>
   await lab.source.query(`CREATE EXTENSION ltree; CREATE TABLE trees (id int, path ltree, paths ltree[]);
     INSERT INTO trees VALUES (1, 'Top.Science', '{a.b,NULL}'), (2, '', '{}'), (3, NULL, NULL)`);
   await lab.extract({ table: 'trees' });
-  expect(await typesOf('warehouse', 'bronze.br_trees')).toEqual({ id: 'integer', path: 'text', paths: 'text[]' });
+  expect(await typesOf('warehouse', 'bronze.br_trees')).toEqual({
+    id: 'integer',
+    path: 'text',
+    paths: 'text[]',
+  });
   await expectSameRows(lab, 'trees', 'bronze.br_trees');
 });
 

@@ -58,7 +58,10 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
     const handle = await lab.start({ table });
     await held.reached();
     await handle.cancel();
-    await waitUntil(async () => (await lab.leftovers()).every((left) => !left.startsWith('session of loader')), WITHIN);
+    await waitUntil(
+      async () => (await lab.leftovers()).every((left) => !left.startsWith('session of loader')),
+      WITHIN,
+    );
     await held.release();
     await handle.result().catch(() => undefined);
     expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
@@ -69,11 +72,15 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
     const locker = await lab.connect('source');
     await locker.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
     const handle = await lab.start({ table });
-    await waitUntil(async () => (await lab.leftovers()).some((left) => left.includes('of extractor, active')));
+    await waitUntil(async () =>
+      (await lab.leftovers()).some((left) => left.includes('of extractor, active')),
+    );
     await handle.cancel();
     expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
     await locker.query('ROLLBACK');
-    expect((await handle.result().catch((error: unknown) => error)) as Error).toMatchObject({ cause: { name: 'CancelledFailure' } });
+    expect((await handle.result().catch((error: unknown) => error)) as Error).toMatchObject({
+      cause: { name: 'CancelledFailure' },
+    });
     await expectSameRows(lab, before, `bronze.br_${table}`);
   });
 

@@ -32,8 +32,7 @@ async function openStage(): Promise<Stage> {
     await lab.source.query(`CREATE TABLE ${table} (id int, v text);
       INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 20000) i`);
   }
-  const t0=Date.now(); const worker = await startWorkerProcess({ env: lab.workerEnvironment });
-  console.log('boot', Date.now()-t0);
+  const worker = await startWorkerProcess({ env: lab.workerEnvironment });
   const dispose = async () => {
     worker.kill('SIGKILL');
     await lab.close();
@@ -48,7 +47,9 @@ async function runBoth(lab: Lab) {
   const plain = await lab.start({ table: 'plain', chunkSize: '128kB', where, consistency: 'none' });
   const shared = await lab.start({ table: 'shared', chunkSize: '128kB', where });
   await gate.reached(2);
-  await waitUntil(async () => (await ledgerOf(lab, 'plain')).length > 3 && (await ledgerOf(lab, 'shared')).length > 3);
+  await waitUntil(
+    async () => (await ledgerOf(lab, 'plain')).length > 3 && (await ledgerOf(lab, 'shared')).length > 3,
+  );
   return { gate, plain, shared };
 }
 
@@ -65,30 +66,33 @@ async function expectFinishedByOthers(lab: Lab, { plain, shared }: Runs, before:
   expect(await lab.leftoversAtLast()).toEqual([]);
 }
 
-describe.concurrent('a worker that is lost in the middle is replaced by another: no chunk twice, no row lost or doubled', () => {
-  test('killed with SIGKILL', async () => {
-    await using stage = await openStage();
-    const { lab, worker } = stage;
-    const runs = await runBoth(lab);
-    worker.kill('SIGKILL');
-    await worker.exited;
-    const before = await ledgerOf(lab, 'plain');
-    await runs.gate.open();
-    const t1=Date.now(); await lab.startWorkers(); console.log('started', Date.now()-t1); void runs.plain.result().then(()=>console.log('plain', Date.now()-t1)); void runs.shared.result().then((r)=>console.log('shared', Date.now()-t1, r));
-    await expectFinishedByOthers(lab, runs, before);
-  });
+describe.concurrent(
+  'a worker that is lost in the middle is replaced by another: no chunk twice, no row lost or doubled',
+  () => {
+    test('killed with SIGKILL', async () => {
+      await using stage = await openStage();
+      const { lab, worker } = stage;
+      const runs = await runBoth(lab);
+      worker.kill('SIGKILL');
+      await worker.exited;
+      const before = await ledgerOf(lab, 'plain');
+      await runs.gate.open();
+      await lab.startWorkers();
+      await expectFinishedByOthers(lab, runs, before);
+    });
 
-  test('asked to stop with SIGTERM, and gone before its copies are', async () => {
-    await using stage = await openStage();
-    const { lab, worker } = stage;
-    const runs = await runBoth(lab);
-    const before = await ledgerOf(lab, 'plain');
-    const asked = Date.now();
-    expect(await worker.stop()).toMatchObject({ code: 0 });
-    expect(Date.now() - asked).toBeLessThan(15_000);
-    expect((await lab.leftoversAtLast()).filter((left) => left.startsWith('session'))).toEqual([]);
-    await runs.gate.open();
-    const t1=Date.now(); await lab.startWorkers(); console.log('started', Date.now()-t1); void runs.plain.result().then(()=>console.log('plain', Date.now()-t1)); void runs.shared.result().then((r)=>console.log('shared', Date.now()-t1, r));
-    await expectFinishedByOthers(lab, runs, before);
-  });
-});
+    test('asked to stop with SIGTERM, and gone before its copies are', async () => {
+      await using stage = await openStage();
+      const { lab, worker } = stage;
+      const runs = await runBoth(lab);
+      const before = await ledgerOf(lab, 'plain');
+      const asked = Date.now();
+      expect(await worker.stop()).toMatchObject({ code: 0 });
+      expect(Date.now() - asked).toBeLessThan(15_000);
+      expect((await lab.leftoversAtLast()).filter((left) => left.startsWith('session'))).toEqual([]);
+      await runs.gate.open();
+      await lab.startWorkers();
+      await expectFinishedByOthers(lab, runs, before);
+    });
+  },
+);

@@ -71,13 +71,22 @@ test('a run whose snapshot is lost begins again on another, and shows that momen
   const gate = await Gate.closed(lab);
   const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id = 5000)' });
   await gate.reached();
-  await lab.source.query(`DELETE FROM ${table} WHERE id % 3 = 0; UPDATE ${table} SET v = 'new' WHERE id % 3 = 1`);
+  await lab.source.query(
+    `DELETE FROM ${table} WHERE id % 3 = 0; UPDATE ${table} SET v = 'new' WHERE id % 3 = 1`,
+  );
   const { rowCount } = await lab.source.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE usename = 'extractor' AND state = 'idle in transaction' AND datname = current_database() AND query NOT LIKE 'COPY%'`,
   );
   expect(rowCount).toBeGreaterThan(0);
-  await waitUntil(async () => (await lab.source.query(`SELECT FROM pg_stat_activity WHERE usename = 'extractor' AND query LIKE 'COPY%' AND state = 'active' AND datname = current_database()`)).rowCount === 0);
+  await waitUntil(
+    async () =>
+      (
+        await lab.source.query(
+          `SELECT FROM pg_stat_activity WHERE usename = 'extractor' AND query LIKE 'COPY%' AND state = 'active' AND datname = current_database()`,
+        )
+      ).rowCount === 0,
+  );
   await gate.open();
   const { restarts } = await handle.result();
   expect(restarts).toBeGreaterThanOrEqual(1);
@@ -105,7 +114,9 @@ describe('an attempt that wakes up when another has done its work', () => {
     await using run = new Steps(lab);
     const plan = await run.plan({ table, chunkSize: '128kB' });
     const held = await HeldCopies.hold(lab, 'before each mark');
-    const attempts = [run.copy(plan, 1), run.copy(plan, 1)].map(async (copying) => copying.catch((error: unknown) => error));
+    const attempts = [run.copy(plan, 1), run.copy(plan, 1)].map(async (copying) =>
+      copying.catch((error: unknown) => error),
+    );
     await held.reached(2);
     await held.release();
     const outcomes = await Promise.all(attempts);

@@ -62,7 +62,9 @@ describe('a run goes through a crash and restart', () => {
     await lab.source.query('DELETE FROM events WHERE id % 2 = 0');
     const { restarts } = await handle.result();
     expect(restarts).toBeGreaterThanOrEqual(1);
-    const { rows } = await lab.warehouse.query<{ rows: number }>('SELECT count(*)::int AS rows FROM bronze.br_events');
+    const { rows } = await lab.warehouse.query<{ rows: number }>(
+      'SELECT count(*)::int AS rows FROM bronze.br_events',
+    );
     expect([10_000, 20_000]).toContain(rows[0]?.rows); // as of before the DELETE or after it
     expect(await lab.leftoversAtLast()).toEqual([]);
   });

@@ -51,7 +51,9 @@ describe('two runs at once', () => {
     await closed.open();
     const results = await Promise.all([first.result(), second.result()]);
     expect(results.map(({ restarts }) => restarts).toSorted((a, b) => a - b)).toEqual([0, 1]);
-    expect(results.map(({ incremental }) => incremental?.added).toSorted((a = 0, b = 0) => a - b)).toEqual([0, 11]);
+    expect(results.map(({ incremental }) => incremental?.added).toSorted((a = 0, b = 0) => a - b)).toEqual([
+      0, 11,
+    ]);
     const { rows } = await lab.warehouse.query(
       `SELECT count(*)::int, count(DISTINCT (id, at))::int AS different FROM bronze.${target}`,
     );

@@ -11,7 +11,9 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 async function countBlocks(): Promise<number> {
-  const { rows } = await lab.source.query<{ blocks: number }>(`SELECT (pg_relation_size('items') / 8192)::int AS blocks`);
+  const { rows } = await lab.source.query<{ blocks: number }>(
+    `SELECT (pg_relation_size('items') / 8192)::int AS blocks`,
+  );
   return rows[0]?.blocks ?? 0;
 }
 
@@ -23,8 +25,13 @@ describe('chunkSize', () => {
   test('smaller than a block is a block', async () => {
     const blocks = await countBlocks();
     expect(blocks).toBeGreaterThan(10);
-    expect(await lab.extract({ table: 'items', chunkSize: '1kB' })).toMatchObject({ rows: 300, chunks: blocks });
-    const { rows } = await lab.warehouse.query('SELECT count(*)::int, count(DISTINCT id)::int AS ids FROM bronze.br_items');
+    expect(await lab.extract({ table: 'items', chunkSize: '1kB' })).toMatchObject({
+      rows: 300,
+      chunks: blocks,
+    });
+    const { rows } = await lab.warehouse.query(
+      'SELECT count(*)::int, count(DISTINCT id)::int AS ids FROM bronze.br_items',
+    );
     expect(rows).toEqual([{ count: 300, ids: 300 }]);
     expect(await lab.leftoversAtLast()).toEqual([]);
   });

@@ -14,22 +14,59 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 test.each<[string, object, FailureKind, string]>([
-  ['an unknown table', { table: 'ordres' }, 'UndefinedObject', 'There is no table public.ordres in the source (did you mean "public.orders"?)'],
+  [
+    'an unknown table',
+    { table: 'ordres' },
+    'UndefinedObject',
+    'There is no table public.ordres in the source (did you mean "public.orders"?)',
+  ],
   ['a table of another schema', { table: 'invoices' }, 'UndefinedObject', '(did you mean "sales.invoices"?)'],
   ['a table in another case', { table: 'ORDERS' }, 'UndefinedObject', '(did you mean "public.orders"?)'],
   ['an unknown schema', { table: 'nowhere.orders' }, 'UndefinedObject', '(did you mean "public.orders"?)'],
   ['a sequence', { table: 'numbers' }, 'UnsupportedTable', 'public.numbers is a sequence'],
   ['an index', { table: 'orders_by_total' }, 'UnsupportedTable', 'public.orders_by_total is an index'],
-  ['an unknown column', { table: 'orders', columns: ['id', 'totals'] }, 'UndefinedObject', 'has no column "totals" (did you mean "total"?)'],
-  ['an unknown column in exclude', { table: 'orders', exclude: ['odd name'] }, 'UndefinedObject', '(did you mean "Odd Name"?)'],
-  ['a column twice', { table: 'orders', columns: ['id', 'id'] }, 'InvalidInput', '"columns" names "id" twice'],
-  ['all columns excluded', { table: 'orders', columns: ['id'], exclude: ['id'] }, 'InvalidInput', '"exclude" leaves no column'],
-  ['an unknown source', { table: 'orders', source: 'shop_eu' }, 'UnknownSource', 'no source "shop_eu" (SOURCE_SHOP_EU_DATABASE_URL is not set); it has "default", "second"'],
-  ['a column that is called like a metadata column', { table: 'with_metadata' }, 'InvalidInput', 'leave it out with "exclude"'],
+  [
+    'an unknown column',
+    { table: 'orders', columns: ['id', 'totals'] },
+    'UndefinedObject',
+    'has no column "totals" (did you mean "total"?)',
+  ],
+  [
+    'an unknown column in exclude',
+    { table: 'orders', exclude: ['odd name'] },
+    'UndefinedObject',
+    '(did you mean "Odd Name"?)',
+  ],
+  [
+    'a column twice',
+    { table: 'orders', columns: ['id', 'id'] },
+    'InvalidInput',
+    '"columns" names "id" twice',
+  ],
+  [
+    'all columns excluded',
+    { table: 'orders', columns: ['id'], exclude: ['id'] },
+    'InvalidInput',
+    '"exclude" leaves no column',
+  ],
+  [
+    'an unknown source',
+    { table: 'orders', source: 'shop_eu' },
+    'UnknownSource',
+    'no source "shop_eu" (SOURCE_SHOP_EU_DATABASE_URL is not set); it has "default", "second"',
+  ],
+  [
+    'a column that is called like a metadata column',
+    { table: 'with_metadata' },
+    'InvalidInput',
+    'leave it out with "exclude"',
+  ],
 ])('%s', async (_name, input, kind, words) => {
   expect(await refusal(lab, input, kind)).toContain(words);
 });
 
 test('a column that is called like a metadata column can be left out', async () => {
-  expect(await lab.extract({ table: 'with_metadata', exclude: ['_bronze_run_id'] })).toMatchObject({ rows: 1 });
+  expect(await lab.extract({ table: 'with_metadata', exclude: ['_bronze_run_id'] })).toMatchObject({
+    rows: 1,
+  });
 });

@@ -31,10 +31,13 @@ test.each([
     INSERT INTO ${quoted}.${quoted} SELECT i, repeat('x', 100) || i FROM generate_series(1, 200) i`);
   const table = { schema: name, table: name };
   const where = `${quoted} <> 'y' AND id > 10`;
-  const byDefault = await lab.extract({ table, where, chunkSize: '8kB' });
+  const [byDefault, byTarget] = await Promise.all([
+    lab.extract({ table, where, chunkSize: '8kB' }),
+    lab.extract({ table, target: name }),
+  ]);
   expect(byDefault).toMatchObject({ rows: 190, outcome: 'committed' });
   expect(byDefault.chunks).toBeGreaterThan(1);
-  expect(await lab.extract({ table, target: name })).toMatchObject({ rows: 200, target: `bronze.${name}` });
+  expect(byTarget).toMatchObject({ rows: 200, target: `bronze.${name}` });
   const { rows } = await lab.warehouse.query<Record<string, unknown>>(
     `SELECT ${quoted} AS value, _bronze_schema, _bronze_table FROM bronze.${quoted} WHERE id = 7`,
   );

@@ -64,13 +64,16 @@ async function bronzeState(lab: Lab): Promise<unknown[]> {
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname LIKE 'bronze%' ORDER BY c.oid`,
   );
-  const targets = await lab.warehouse.query<Record<string, unknown>>('SELECT * FROM bronze.extraction_targets ORDER BY target');
+  const targets = await lab.warehouse.query<Record<string, unknown>>(
+    'SELECT * FROM bronze.extraction_targets ORDER BY target',
+  );
   return [...rows, ...targets.rows];
 }
 
 /** A lab whose bronze holds a table already, which a refused run must not touch. */
 export async function prepareOrders(lab: Lab): Promise<void> {
-  await lab.source.query(`CREATE TABLE orders (id int PRIMARY KEY, status text, total numeric(10,2), "Odd Name" text);
+  await lab.source
+    .query(`CREATE TABLE orders (id int PRIMARY KEY, status text, total numeric(10,2), "Odd Name" text);
     INSERT INTO orders SELECT i, '${ROW_VALUE}', i, '${ROW_VALUE}' FROM generate_series(1, 100) i`);
   await lab.extract({ table: 'orders' });
 }

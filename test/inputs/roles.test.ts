@@ -18,7 +18,10 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-async function withWorkers<T>(urls: { source?: string; warehouse?: string }, work: () => Promise<T>): Promise<T> {
+async function withWorkers<T>(
+  urls: { source?: string; warehouse?: string },
+  work: () => Promise<T>,
+): Promise<T> {
   const stop = await lab.startWorkers(urls);
   try {
     return await work();
@@ -39,13 +42,37 @@ describe('a role that may not read', () => {
   afterAll(async () => stop());
 
   test.each<[string, { table: string; where?: string }, string]>([
-    ['the table', { table: 'orders' }, 'The role may not read public.orders (SELECT is missing on "id", "status", "total"'],
-    ['one of the columns', { table: 'secrets' }, 'The role may not read public.secrets (SELECT is missing on "code")'],
-    ['the schema', { table: 'closed.orders' }, 'The role may not use the schema of closed.orders (USAGE is missing)'],
-    ['a partition, which is read by its own name', { table: 'parted' }, 'permission denied for table parted_rest'],
-    ['what "where" asks', { table: 'open', where: 'id IN (SELECT id FROM orders)' }, 'permission denied for table orders'],
+    [
+      'the table',
+      { table: 'orders' },
+      'The role may not read public.orders (SELECT is missing on "id", "status", "total"',
+    ],
+    [
+      'one of the columns',
+      { table: 'secrets' },
+      'The role may not read public.secrets (SELECT is missing on "code")',
+    ],
+    [
+      'the schema',
+      { table: 'closed.orders' },
+      'The role may not use the schema of closed.orders (USAGE is missing)',
+    ],
+    [
+      'a partition, which is read by its own name',
+      { table: 'parted' },
+      'permission denied for table parted_rest',
+    ],
+    [
+      'what "where" asks',
+      { table: 'open', where: 'id IN (SELECT id FROM orders)' },
+      'permission denied for table orders',
+    ],
     ['what "where" calls', { table: 'open', where: 'locked(id)' }, 'permission denied for function locked'],
-    ['the schema of what "where" asks', { table: 'open', where: 'EXISTS (SELECT FROM closed.orders)' }, 'permission denied for schema closed'],
+    [
+      'the schema of what "where" asks',
+      { table: 'open', where: 'EXISTS (SELECT FROM closed.orders)' },
+      'permission denied for schema closed',
+    ],
   ])('%s', async (_name, input, words) => {
     const message = await refusal(lab, input, 'InsufficientPrivilege');
     expect(message).toContain(words);
@@ -71,16 +98,9 @@ describe('a connection that is refused', () => {
     const url = changed(side === 'source' ? lab.sourceUrl : lab.warehouseUrl, { password: 'wrong-secret' });
     await withWorkers({ [side]: url }, async () => {
       const message = await refusal(lab, { table: 'orders' }, 'AuthenticationFailed');
-      expect(message).toContain(`${side}`);
+      expect(message).toContain(side);
       expect(message).toContain('password authentication failed for user');
       expect(message).toContain('Check user and password in the connection URL of the worker');
-    });
-  });
-
-  test('by no password at all', async () => {
-    await withWorkers({ source: changed(lab.sourceUrl, { password: '' }) }, async () => {
-      const message = await refusal(lab, { table: 'orders' }, 'AuthenticationFailed');
-      expect(message).toContain('source "default": ');
     });
   });
 

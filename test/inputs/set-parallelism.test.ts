@@ -20,7 +20,10 @@ afterAll(async () => {
   await lab.close();
 });
 
-const update = async (...args: unknown[]): Promise<unknown> => handle.executeUpdate(SET_PARALLELISM_UPDATE, { args });
+const update = async (...args: [] | [unknown]): Promise<unknown> =>
+  args.length === 0
+    ? handle.executeUpdate<unknown, []>(SET_PARALLELISM_UPDATE)
+    : handle.executeUpdate<unknown, [unknown]>(SET_PARALLELISM_UPDATE, { args });
 
 async function updatesInHistory(): Promise<number> {
   const { events } = await handle.fetchHistory();
@@ -28,7 +31,7 @@ async function updatesInHistory(): Promise<number> {
 }
 
 describe('setParallelism', () => {
-  test.each([
+  test.each<[string, [] | [unknown], string]>([
     ['0', [0], 'too small: expected number to be >=1'],
     ['1000', [1000], 'too big: expected number to be <=64'],
     ['"four"', ['four'], 'expected number, received string'],

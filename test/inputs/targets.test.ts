@@ -7,15 +7,22 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open();
   await prepareOrders(lab);
-  await lab.source.query(`CREATE TABLE other (id int); CREATE SCHEMA sales; CREATE TABLE sales.orders (id int);
+  await lab.source
+    .query(`CREATE TABLE other (id int); CREATE SCHEMA sales; CREATE TABLE sales.orders (id int);
     CREATE TABLE sales__orders (id int)`);
 });
 afterAll(async () => lab.close());
 
 describe('a target that another table feeds', () => {
   test.each([
-    [{ table: 'other', target: 'br_orders' }, 'bronze.br_orders is fed by public.orders of source "default", not by public.other of source "default"'],
-    [{ table: 'orders', source: 'second' }, 'bronze.br_orders is fed by public.orders of source "default", not by public.orders of source "second"'],
+    [
+      { table: 'other', target: 'br_orders' },
+      'bronze.br_orders is fed by public.orders of source "default", not by public.other of source "default"',
+    ],
+    [
+      { table: 'orders', source: 'second' },
+      'bronze.br_orders is fed by public.orders of source "default", not by public.orders of source "second"',
+    ],
   ])('%j', async (input, words) => {
     const message = await refusal(lab, input, 'TargetConflict');
     expect(message).toContain(words);
@@ -51,5 +58,7 @@ describe('a target that somebody else made', () => {
 });
 
 test('a name too long for a target', async () => {
-  expect(await refusal(lab, { table: 'other', target: 'é'.repeat(32) }, 'InvalidInput')).toContain('at most 63 bytes');
+  expect(await refusal(lab, { table: 'other', target: 'é'.repeat(32) }, 'InvalidInput')).toContain(
+    'at most 63 bytes',
+  );
 });

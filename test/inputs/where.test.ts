@@ -65,7 +65,10 @@ describe('what fails on the rows themselves fails without telling them', () => {
 });
 
 test('the name of a partitioned table may be used, though its partitions are what is read', async () => {
-  expect(await lab.extract({ table: 'parted', where: 'parted.id > 5' })).toMatchObject({ rows: 15, partitions: 2 });
+  expect(await lab.extract({ table: 'parted', where: 'parted.id > 5' })).toMatchObject({
+    rows: 15,
+    partitions: 2,
+  });
 });
 
 test('a name with its schema is refused at once, since partitions are read by another', async () => {

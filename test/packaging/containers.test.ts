@@ -53,12 +53,14 @@ describe('temporal-compose.yml', () => {
   });
 
   test('holds no password, and says which one is missing', () => {
-    for (const { environment = {} } of Object.values(services)) {
-      for (const [variable, value] of Object.entries(environment)) {
-        if (variable.endsWith('PASSWORD'))
-          expect(value).toMatch(/^\$\{[A-Z_]+:\?set [A-Z_]+ in \.env, see \.env\.example\}$/);
-        if (variable.endsWith('_URL')) expect(value).toMatch(/^postgresql:\/\/[a-z]+:\$\{[A-Z_]+\}@/);
-      }
+    const variables = Object.values(services).flatMap(({ environment = {} }) => Object.entries(environment));
+    const passwords = variables.filter(([name]) => name.endsWith('PASSWORD'));
+    expect(passwords.map(([name]) => name)).toContain('POSTGRES_PASSWORD');
+    for (const [, value] of passwords) {
+      expect(value).toMatch(/^\$\{[A-Z_]+:\?set [A-Z_]+ in \.env, see \.env\.example\}$/);
+    }
+    for (const [, url] of variables.filter(([name]) => name.endsWith('_URL'))) {
+      expect(url).toMatch(/^postgresql:\/\/[a-z]+:\$\{[A-Z_]+\}@/);
     }
   });
 

@@ -1,3 +1,4 @@
+import bytes from 'bytes';
 import ms from 'ms';
 import {
   extractTableInput,
@@ -48,6 +49,14 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
   resetCheckpoint: true,
   detectDeletes: true,
   currentView: true,
+  verify: 'checksum',
+  json: { parse: ['payload'] },
+  arrays: { expand: ['tags'] },
+  largeObjects: ['document_oid'],
+  largeObjectPartSize: '16MB',
+  missingLargeObjects: 'refuse',
+  requireAllRows: true,
+  chunkBy: 'id',
 };
 
 function inputsTable(): string {
@@ -61,9 +70,11 @@ function inputsTable(): string {
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
 
-/** Durations are milliseconds once they are read. */
+/** Durations are milliseconds, and sizes bytes, once they are read. */
 function asWritten(name: string, value: unknown): unknown {
-  return name.endsWith('Timeout') && typeof value === 'number' ? ms(value, { long: true }) : value;
+  if (typeof value !== 'number') return value;
+  if (name.endsWith('Timeout')) return ms(value, { long: true });
+  return name.endsWith('Size') ? bytes.format(value) : value;
 }
 
 /** What has happened, in a few words; the advice is the code's own. */
@@ -99,6 +110,9 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   DiskFull: 'A server has no room left, or its disk fails.',
   OutOfMemory: 'A server has not the memory.',
   CountMismatch: 'The source sent more or fewer rows than the warehouse took.',
+  ChecksumMismatch: 'What arrived is not what the source read, in the columns that the message names.',
+  RowsHidden: 'Policies decide which rows the role is shown, and all rows are required.',
+  MissingLargeObject: 'OIDs name no large object, and the input wants that refused.',
   Stalled: 'Nothing passed through a copy for too long.',
   SnapshotLost: 'The session that held the snapshot of the run is gone.',
   PlanOutdated: 'The table was rewritten, or its partitions changed, after it was planned.',

@@ -3,7 +3,7 @@ import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '
 import { Context } from '@temporalio/activity';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
-import type { Activities, PlanSummary } from '../../src/contract/activities.ts';
+import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
 import type { extractTable } from '../../src/workflows/index.ts';
@@ -21,8 +21,8 @@ export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
 /** What the real activities do, without a database: for what cannot be had from a real one at will. */
 const harmless: Activities = {
   planExtraction: async () => planOf(1),
-  holdSnapshot: async () => {
-    await signalSnapshot('00000003-1');
+  holdSnapshot: async ({ holder }) => {
+    await signalSnapshot(holder, '00000003-1');
     await untilCancelled();
   },
   copyChunks: async ({ count }) => ({ rows: count, bytes: count }),
@@ -42,12 +42,15 @@ export async function untilCancelled(): Promise<never> {
 }
 
 /** Tells the workflow of a snapshot, as a holder does. */
-export async function signalSnapshot(id: string): Promise<void> {
+export async function signalSnapshot(holder: string, id: string): Promise<void> {
   const { client, info } = Context.current();
   const { workflowId, runId } = info.workflowExecution ?? { workflowId: '', runId: '' };
-  await client.workflow
-    .getHandle(workflowId, runId)
-    .signal('snapshotExported', { id, takenAt: '2026-01-01T00:00:00Z' });
+  const held: HeldSnapshot = {
+    holder,
+    worker: 'a worker',
+    snapshot: { id, takenAt: '2026-01-01T00:00:00Z' },
+  };
+  await client.workflow.getHandle(workflowId, runId).signal('snapshotExported', held);
 }
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;

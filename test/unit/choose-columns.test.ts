@@ -3,7 +3,13 @@ import { chooseColumns, type Column, type ColumnChoice } from '../../src/postgre
 import type { Table } from '../../src/postgres/catalog/table.ts';
 
 const table: Table = { schema: 'sales', name: 'orders', oid: 1, kind: 'table', rowSecurityActive: false };
-const column = (name: string, readable = true): Column => ({ name, typeOid: 23, type: 'integer', nullable: true, readable });
+const column = (name: string, readable = true): Column => ({
+  name,
+  typeOid: 23,
+  type: 'integer',
+  nullable: true,
+  readable,
+});
 const all = [column('id'), column('customerID'), column('total'), column('secret', false)];
 
 const names = (choice: ColumnChoice): string[] => chooseColumns(all, table, choice).map(({ name }) => name);

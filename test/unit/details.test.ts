@@ -20,7 +20,12 @@ function cells(details: string): Record<string, string> {
   const [headings = [], , values = []] = details
     .split('\n')
     .filter((line) => line.startsWith('|'))
-    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
   expect(values).toHaveLength(headings.length);
   return Object.fromEntries(headings.map((heading, index) => [heading, values[index] ?? '']));
 }
@@ -41,8 +46,20 @@ test('the details say what is done, how fast, and how long it will take', () => 
 
 describe('what is not known is left blank', () => {
   test('before copying', () => {
-    const planning = { ...progress, phase: 'planning', rows: 0, bytes: 0, chunksDone: 0, chunks: 0, copyingSince: 0 } as const;
-    expect(cells(progressDetails(planning, now))).toMatchObject({ speed: '', left: '', 'copying for': '0 ms' });
+    const planning = {
+      ...progress,
+      phase: 'planning',
+      rows: 0,
+      bytes: 0,
+      chunksDone: 0,
+      chunks: 0,
+      copyingSince: 0,
+    } as const;
+    expect(cells(progressDetails(planning, now))).toMatchObject({
+      speed: '',
+      left: '',
+      'copying for': '0 ms',
+    });
   });
 
   test('before the first chunk is done, and in the moment in which copying begins', () => {

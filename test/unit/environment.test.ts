@@ -25,7 +25,11 @@ test('two variables are enough', () => {
 
 describe('sources', () => {
   test('are named by their variables, and found by their names', () => {
-    const variables = { WAREHOUSE_DATABASE_URL: warehouse, SOURCE_SHOP_EU_DATABASE_URL: source, SOURCE_A1_DATABASE_URL: source };
+    const variables = {
+      WAREHOUSE_DATABASE_URL: warehouse,
+      SOURCE_SHOP_EU_DATABASE_URL: source,
+      SOURCE_A1_DATABASE_URL: source,
+    };
     const names = [...readEnvironment(variables).sourceUrls.keys()];
     expect(names).toEqual(['shop_eu', 'a1']);
     expect(names.map(sourceVariable)).toEqual(['SOURCE_SHOP_EU_DATABASE_URL', 'SOURCE_A1_DATABASE_URL']);
@@ -41,22 +45,35 @@ describe('sources', () => {
 
 describe('what is missing or wrong is named, all of it', () => {
   test('nothing is set', () => {
-    expect(refusal({})).toMatch(/WAREHOUSE_DATABASE_URL: expected a URL such as .*; SOURCE_DATABASE_URL: expected at least one/);
+    expect(refusal({})).toMatch(
+      /WAREHOUSE_DATABASE_URL: expected a URL such as .*; SOURCE_DATABASE_URL: expected at least one/,
+    );
   });
 
   test('an empty variable is one that is not set', () => {
-    const empty = { DATAKIT_TASK_QUEUE: '', DATAKIT_MAX_CONCURRENT_ACTIVITIES: '', SOURCE_OTHER_DATABASE_URL: '' };
+    const empty = {
+      DATAKIT_TASK_QUEUE: '',
+      DATAKIT_MAX_CONCURRENT_ACTIVITIES: '',
+      SOURCE_OTHER_DATABASE_URL: '',
+    };
     expect(readEnvironment({ ...complete, ...empty })).toEqual(readEnvironment(complete));
     expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: '' })).toContain('WAREHOUSE_DATABASE_URL');
   });
 
-  test.each(['mysql://me@host/db', 'host:5432', 'postgresql://u:hunter2@host:port/db', 'postgresql://u@host:99999/db', 'postgres:'])(
-    'a URL that is none: %s',
-    (url) => {
-      expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: url })).toContain('WAREHOUSE_DATABASE_URL: expected a URL');
-      expect(refusal({ ...complete, SOURCE_SHOP_DATABASE_URL: url })).toContain('SOURCE_SHOP_DATABASE_URL: expected a URL');
-    },
-  );
+  test.each([
+    'mysql://me@host/db',
+    'host:5432',
+    'postgresql://u:hunter2@host:port/db',
+    'postgresql://u@host:99999/db',
+    'postgres:',
+  ])('a URL that is none: %s', (url) => {
+    expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: url })).toContain(
+      'WAREHOUSE_DATABASE_URL: expected a URL',
+    );
+    expect(refusal({ ...complete, SOURCE_SHOP_DATABASE_URL: url })).toContain(
+      'SOURCE_SHOP_DATABASE_URL: expected a URL',
+    );
+  });
 
   test.each(['0', '-1', '1001', '2.5', 'many'])('%s activities at once', (value) => {
     expect(refusal({ ...complete, DATAKIT_MAX_CONCURRENT_ACTIVITIES: value })).toContain(

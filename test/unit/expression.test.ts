@@ -96,8 +96,14 @@ describe('what is more than an expression, or none, is refused', () => {
     ['inserting', `EXISTS (WITH x AS (INSERT INTO t VALUES (1) RETURNING 1) SELECT FROM x)`],
     ['updating', `EXISTS (WITH x AS (UPDATE t SET a = 1 RETURNING 1) SELECT FROM x)`],
     ['deleting', `EXISTS (WITH x AS (DELETE FROM t RETURNING 1) SELECT FROM x)`],
-    ['merging', `EXISTS (WITH x AS (MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE RETURNING 1) SELECT FROM x)`],
-    ['deleting, deep within', `a = (SELECT 1 WHERE EXISTS (WITH x AS (DELETE FROM t RETURNING 1) SELECT FROM x))`],
+    [
+      'merging',
+      `EXISTS (WITH x AS (MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE RETURNING 1) SELECT FROM x)`,
+    ],
+    [
+      'deleting, deep within',
+      `a = (SELECT 1 WHERE EXISTS (WITH x AS (DELETE FROM t RETURNING 1) SELECT FROM x))`,
+    ],
     ['more parentheses than the grammar can hold', `${'('.repeat(50_000)}true${')'.repeat(50_000)}`],
     ['more depth than the parser can hold', `${'1+'.repeat(100_000)}1 = 1`],
   ])('%s', async (_name, text) => {
@@ -107,11 +113,15 @@ describe('what is more than an expression, or none, is refused', () => {
 
 describe('the refusal', () => {
   test('says which input, what is wrong and where', async () => {
-    await expect(check('total > > 1 +')).rejects.toThrow(/^"where" was refused: PostgreSQL's grammar says: syntax error .*In: total > > 1 \+/);
+    await expect(check('total > > 1 +')).rejects.toThrow(
+      /^"where" was refused: PostgreSQL's grammar says: syntax error .*In: total > > 1 \+/,
+    );
     await expect(check('a, b')).rejects.toThrow('it is more than one expression');
     await expect(check('true /* x */')).rejects.toThrow('it has a comment');
     await expect(check('id = $1')).rejects.toThrow('it has a parameter');
-    await expect(check('EXISTS (WITH x AS (DELETE FROM t RETURNING 1) SELECT FROM x)')).rejects.toThrow('it changes data');
+    await expect(check('EXISTS (WITH x AS (DELETE FROM t RETURNING 1) SELECT FROM x)')).rejects.toThrow(
+      'it changes data',
+    );
     await expect(check(`${'1+'.repeat(100_000)}1 = 1`)).rejects.toThrow('it is nested too deeply');
   });
 

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { failurePolicies, isFinal, kindOfSqlState, withAdvice, type FailureKind } from '../../src/contract/failures.ts';
+import {
+  failurePolicies,
+  isFinal,
+  kindOfSqlState,
+  withAdvice,
+  type FailureKind,
+} from '../../src/contract/failures.ts';
 
 const kinds = Object.keys(failurePolicies) as FailureKind[];
 

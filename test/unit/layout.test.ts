@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { bookkeepingTables, defaultTarget, metadataColumnNames, metadataColumns, storageName } from '../../src/bronze/layout.ts';
+import {
+  bookkeepingTables,
+  defaultTarget,
+  metadataColumnNames,
+  metadataColumns,
+  storageName,
+} from '../../src/bronze/layout.ts';
 import { utf8Length } from '../../src/contract/table-name.ts';
 
 describe('defaultTarget', () => {
@@ -46,7 +52,10 @@ describe('defaultTarget', () => {
 
 test('storageName is another one for each load, and fits', () => {
   const long = 'x'.repeat(63);
-  const names = ['1', '2', '9007199254740993'].flatMap((plan) => [storageName('br_orders', plan), storageName(long, plan)]);
+  const names = ['1', '2', '9007199254740993'].flatMap((plan) => [
+    storageName('br_orders', plan),
+    storageName(long, plan),
+  ]);
   expect(names[0]).toBe('br_orders_1');
   expect(new Set(names).size).toBe(names.length);
   for (const name of names) expect(utf8Length(name)).toBeLessThanOrEqual(63);
@@ -54,7 +63,12 @@ test('storageName is another one for each load, and fits', () => {
 
 test('metadata columns tell where the rows came from, by names that no source column may have', () => {
   const table = { schema: 'sales', name: 'orders' };
-  const columns = metadataColumns({ loadedAt: '2026-01-01', sourceUri: 'postgresql://host/shop', table, runId: 'run' });
+  const columns = metadataColumns({
+    loadedAt: '2026-01-01',
+    sourceUri: 'postgresql://host/shop',
+    table,
+    runId: 'run',
+  });
   expect(columns.map(({ name, value }) => [name, value])).toEqual([
     ['_bronze_loaded_at', '2026-01-01'],
     ['_bronze_source', 'postgresql://host/shop'],

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { duration, formatBytes, formatDuration, size } from '../../src/contract/quantities.ts';
 
-const said = (parsed: { error?: { issues: { message: string }[] } | undefined }) => parsed.error?.issues[0]?.message;
+const said = (parsed: { error?: { issues: { message: string }[] } | undefined }) =>
+  parsed.error?.issues[0]?.message;
 
 describe('size', () => {
   test.each([
@@ -15,12 +16,25 @@ describe('size', () => {
     expect(size.parse(text)).toBe(bytes);
   });
 
-  test.each(['0MB', '0', '0.4b', '-5MB', '64', '64M', 'MB', '', '1e3MB', '1,5GB', '64MiB', '5PB', '9999999TB', 64, null])(
-    'refuses %j and shows how a size is written',
-    (input) => {
-      expect(said(size.safeParse(input))).toBe('expected a size such as "64MB" or "1 GB"');
-    },
-  );
+  test.each([
+    '0MB',
+    '0',
+    '0.4b',
+    '-5MB',
+    '64',
+    '64M',
+    'MB',
+    '',
+    '1e3MB',
+    '1,5GB',
+    '64MiB',
+    '5PB',
+    '9999999TB',
+    64,
+    null,
+  ])('refuses %j and shows how a size is written', (input) => {
+    expect(said(size.safeParse(input))).toBe('expected a size such as "64MB" or "1 GB"');
+  });
 });
 
 describe('duration', () => {
@@ -39,7 +53,9 @@ describe('duration', () => {
   test.each(['0s', '0.2ms', '-5m', '5', '', ' ', 'soon', '1 fortnight', '5 minutes 3', 300, null])(
     'refuses %j and shows how a duration is written',
     (input) => {
-      expect(said(duration.safeParse(input))).toBe('expected a duration such as "5 minutes", "90s" or "1 hour"');
+      expect(said(duration.safeParse(input))).toBe(
+        'expected a duration such as "5 minutes", "90s" or "1 hour"',
+      );
     },
   );
 

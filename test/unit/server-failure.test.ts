@@ -8,7 +8,8 @@ function answered(code: string, message: string, fields: Partial<DatabaseError> 
   return Object.assign(new DatabaseError(message, message.length, 'error'), { code, ...fields });
 }
 
-const failed = (message: string, code?: string): Error => Object.assign(new Error(message), code === undefined ? {} : { code });
+const failed = (message: string, code?: string): Error =>
+  Object.assign(new Error(message), code === undefined ? {} : { code });
 
 describe('what a server answered', () => {
   test('is told with its place, its words and its SQLSTATE', () => {
@@ -47,7 +48,11 @@ describe('no value of a row is told', () => {
     ['38000', secret],
     ['39000', secret],
   ])('%s', (code, message) => {
-    const fields = { detail: `Failing row contains (${secret}).`, hint: secret, where: `COPY plan_1, line 1: "${secret}"` };
+    const fields = {
+      detail: `Failing row contains (${secret}).`,
+      hint: secret,
+      where: `COPY plan_1, line 1: "${secret}"`,
+    };
     const failure = serverFailure(answered(code, message, fields), 'source "default"');
     expect(failure.message).not.toContain(secret);
     expect(failure.message).toContain(code);
@@ -56,7 +61,9 @@ describe('no value of a row is told', () => {
 
   test('not by a function that raises with a SQLSTATE of its own choice', () => {
     const raised = answered('42501', `${secret} may not be read`, { routine: 'exec_stmt_raise' });
-    expect(serverFailure(raised, 'source').message).toBe('source: a function raised an error (SQLSTATE 42501)');
+    expect(serverFailure(raised, 'source').message).toBe(
+      'source: a function raised an error (SQLSTATE 42501)',
+    );
   });
 
   test('but the column is', () => {
@@ -78,14 +85,22 @@ describe('no value of a row is told', () => {
 
 describe('what the way to a server answered', () => {
   test.each<[Error, FailureKind, string]>([
-    [failed('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'), 'Unreachable', 'cannot be reached (ECONNREFUSED)'],
+    [
+      failed('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'),
+      'Unreachable',
+      'cannot be reached (ECONNREFUSED)',
+    ],
     [failed('getaddrinfo ENOTFOUND db', 'ENOTFOUND'), 'Unreachable', 'cannot be reached (ENOTFOUND)'],
     [failed('Connection terminated due to connection timeout'), 'Unreachable', 'cannot be reached (timeout)'],
     [failed('read ECONNRESET', 'ECONNRESET'), 'ConnectionLost', 'the connection was lost'],
     [failed('Connection terminated unexpectedly'), 'ConnectionLost', 'the connection was lost'],
     [failed('Client has encountered a connection error and is not queryable'), 'ConnectionLost', 'lost'],
     [failed('timeout exceeded when trying to connect'), 'PoolExhausted', 'no session of the pool'],
-    [failed('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string'), 'AuthenticationFailed', 'password'],
+    [
+      failed('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string'),
+      'AuthenticationFailed',
+      'password',
+    ],
     [failed('something else'), 'Unexpected', 'something else'],
   ])('%s is %s', (error, kind, words) => {
     const failure = serverFailure(error, 'warehouse');
@@ -95,6 +110,9 @@ describe('what the way to a server answered', () => {
   });
 
   test('what is thrown and no error has words, too', () => {
-    expect(serverFailure('odd', 'warehouse')).toMatchObject({ kind: 'Unexpected', message: 'warehouse: odd' });
+    expect(serverFailure('odd', 'warehouse')).toMatchObject({
+      kind: 'Unexpected',
+      message: 'warehouse: odd',
+    });
   });
 });

@@ -60,7 +60,9 @@ describe('formatTableName', () => {
   });
 
   test('gives two tables two texts', () => {
-    expect(formatTableName({ schema: 'a.b', name: 'c' })).not.toBe(formatTableName({ schema: 'a', name: 'b.c' }));
+    expect(formatTableName({ schema: 'a.b', name: 'c' })).not.toBe(
+      formatTableName({ schema: 'a', name: 'b.c' }),
+    );
   });
 });
 
@@ -89,7 +91,9 @@ describe('tableName', () => {
   });
 
   test.each([5, undefined, null, [], 'a.b.c', ''])('says of %j what it expects instead', (input) => {
-    expect(said(input)).toContain('expected "orders", "sales.orders" or {"schema": "sales", "table": "orders"}');
+    expect(said(input)).toContain(
+      'expected "orders", "sales.orders" or {"schema": "sales", "table": "orders"}',
+    );
   });
 
   test('refuses a NUL character, which no name can hold', () => {

@@ -6,7 +6,14 @@ let nextOid = 1;
 
 function type(name: string, other: Partial<SourceType> = {}): SourceType {
   nextOid += 1;
-  const builtIn = { oid: nextOid, schema: 'pg_catalog', name, kind: 'base', elementOid: 0, baseOid: 0 } as const;
+  const builtIn = {
+    oid: nextOid,
+    schema: 'pg_catalog',
+    name,
+    kind: 'base',
+    elementOid: 0,
+    baseOid: 0,
+  } as const;
   return { ...builtIn, baseType: null, extension: null, builtIn: true, hasBinaryFormat: true, ...other };
 }
 
@@ -27,14 +34,33 @@ const geometry = type('geometry', { ...own, extension: 'postgis' });
 const price = domainOver(numeric, 'numeric(10,2)');
 
 const warehouse = {
-  builtIn: new Set(['int4', 'numeric', 'varchar', 'regclass', 'aclitem', 'tsquery', 'int4range', 'int4multirange', 'float8']),
-  ofExtensions: new Map([['hstore.hstore', '"extensions"."hstore"'], ['postgis.geometry', '"gis"."geometry"']]),
+  builtIn: new Set([
+    'int4',
+    'numeric',
+    'varchar',
+    'regclass',
+    'aclitem',
+    'tsquery',
+    'int4range',
+    'int4multirange',
+    'float8',
+  ]),
+  textOnly: new Set(['tsquery']),
+  anyScale: true,
+  ofExtensions: new Map([
+    ['hstore.hstore', '"extensions"."hstore"'],
+    ['postgis.geometry', '"gis"."geometry"'],
+  ]),
 };
 
 /** The mapping of a column of this type, which is called so with its modifier. */
 function mapped(column: SourceType, name: string, ...involved: SourceType[]): TypeMapping {
   const types = new Map([column, ...involved].map((one) => [one.oid, one]));
-  return mapColumn({ name: 'c', typeOid: column.oid, type: name, nullable: true, readable: true }, types, warehouse);
+  return mapColumn(
+    { name: 'c', typeOid: column.oid, type: name, nullable: true, readable: true },
+    types,
+    warehouse,
+  );
 }
 
 const kept = { decision: 'kept', read: 'as is', binary: true } as const;
@@ -53,23 +79,45 @@ describe('a type made with the server is kept, with its modifier', () => {
   });
 
   test('and so are its arrays', () => {
-    expect(mapped(arrayOf(varchar), 'character varying(10)[]', varchar)).toEqual({ type: 'character varying(10)[]', ...kept });
+    expect(mapped(arrayOf(varchar), 'character varying(10)[]', varchar)).toEqual({
+      type: 'character varying(10)[]',
+      ...kept,
+    });
   });
 });
 
 describe('what means something in the source only becomes text', () => {
   test.each([
     ['an enum', mood, 'mood'],
-    ['an OID that names an object', regclass, 'regclass'],
     ['a type without a binary form', type('aclitem', { hasBinaryFormat: false }), 'aclitem'],
     ['a type that the warehouse lacks', type('newtype'), 'newtype'],
-    ['a type of an extension that the warehouse lacks', type('ltree', { ...own, extension: 'ltree' }), 'ltree'],
+    [
+      'a type of an extension that the warehouse lacks',
+      type('ltree', { ...own, extension: 'ltree' }),
+      'ltree',
+    ],
     ['a type that nobody’s extension made', type('odd', own), 'odd'],
     ['a range of somebody’s own', type('floatrange', { ...own, kind: 'range' }), 'floatrange'],
     ['a pseudo-type', type('record', { kind: 'pseudo' }), 'record'],
   ])('%s', (_name, column, name) => {
     expect(mapped(column, name)).toEqual({ type: 'text', ...text });
     expect(mapped(arrayOf(column), `${name}[]`, column)).toEqual({ type: 'text[]', ...text });
+  });
+
+  test('an OID that names an object, by its name in full', () => {
+    const name = { ...text, read: 'object name', catalog: 'pg_class' };
+    expect(mapped(regclass, 'regclass')).toEqual({ type: 'text', ...name });
+    expect(mapped(arrayOf(regclass), 'regclass[]', regclass)).toEqual({
+      ...name,
+      type: 'text[]',
+      read: 'object names',
+    });
+  });
+
+  test('an array of a domain over an array', () => {
+    const ints = arrayOf(int4);
+    const numbers = domainOver(ints, 'integer[]');
+    expect(mapped(arrayOf(numbers), 'numbers[]', numbers, ints, int4)).toEqual({ type: 'text[]', ...text });
   });
 
   test('a type that the catalog did not tell of', () => {
@@ -80,16 +128,28 @@ describe('what means something in the source only becomes text', () => {
 
 describe('a domain becomes its base type', () => {
   test('with the modifier that the domain has', () => {
-    expect(mapped(price, 'price', numeric)).toEqual({ ...kept, type: 'numeric(10,2)', decision: 'base type', read: 'cast' });
+    expect(mapped(price, 'price', numeric)).toEqual({
+      ...kept,
+      type: 'numeric(10,2)',
+      decision: 'base type',
+      read: 'cast',
+    });
   });
 
   test('down through domains over domains', () => {
     const outer = domainOver(price, 'price');
-    expect(mapped(outer, 'outer', price, numeric)).toMatchObject({ type: 'numeric(10,2)', decision: 'base type', read: 'cast' });
+    expect(mapped(outer, 'outer', price, numeric)).toMatchObject({
+      type: 'numeric(10,2)',
+      decision: 'base type',
+      read: 'cast',
+    });
   });
 
   test('in arrays, and of arrays', () => {
-    expect(mapped(arrayOf(price), 'price[]', price, numeric)).toMatchObject({ type: 'numeric(10,2)[]', read: 'cast' });
+    expect(mapped(arrayOf(price), 'price[]', price, numeric)).toMatchObject({
+      type: 'numeric(10,2)[]',
+      read: 'cast',
+    });
     const ofArray = domainOver(arrayOf(int4), 'integer[]');
     const array = arrayOf(int4);
     const column = { ...ofArray, baseOid: array.oid };
@@ -110,7 +170,11 @@ test('a composite, and an array of them, becomes jsonb', () => {
 describe('a type of an extension that the warehouse has', () => {
   test('is kept where the warehouse has it, and travels as text, since its OID is another there', () => {
     expect(mapped(hstore, 'hstore')).toEqual({ ...kept, type: '"extensions"."hstore"', binary: false });
-    expect(mapped(arrayOf(hstore), 'hstore[]', hstore)).toEqual({ ...kept, type: '"extensions"."hstore"[]', binary: false });
+    expect(mapped(arrayOf(hstore), 'hstore[]', hstore)).toEqual({
+      ...kept,
+      type: '"extensions"."hstore"[]',
+      binary: false,
+    });
   });
 
   test('keeps its modifier', () => {

@@ -1,6 +1,6 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
-import type { CommitResult, CopyChunksRequest } from '../../src/contract/activities.ts';
+import type { CommitResult, CopyChunksRequest, HoldSnapshotRequest } from '../../src/contract/activities.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
 /** Fakes of a run of ten chunks whose every attempt has a plan and a snapshot of its own. */
@@ -8,10 +8,10 @@ function attempts(options: { loseHolder?: number; loseChunk?: number }) {
   const state = { plans: 0, holders: 0, copied: [] as string[] };
   const activities = {
     planExtraction: async () => planOf(10, String((state.plans += 1))),
-    holdSnapshot: async () => {
-      const holder = (state.holders += 1);
-      await signalSnapshot(`snapshot ${holder}`);
-      if (holder === options.loseHolder)
+    holdSnapshot: async ({ holder }: HoldSnapshotRequest) => {
+      const number = (state.holders += 1);
+      await signalSnapshot(holder, `snapshot ${number}`);
+      if (number === options.loseHolder)
         throw ApplicationFailure.nonRetryable('the session ended', 'SnapshotLost');
       await untilCancelled();
     },

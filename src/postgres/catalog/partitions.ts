@@ -14,6 +14,8 @@ export interface Partition extends TableName {
   readonly fileNode: number;
   /** Whether row-level security of its own decides which rows this role is shown. */
   readonly rowSecurityActive: boolean;
+  /** Whether another server or a file has its rows, which no snapshot of this server holds still. */
+  readonly isForeign: boolean;
 }
 
 /**
@@ -29,13 +31,15 @@ export async function readPartitions(session: Session, table: Pick<Table, 'oid'>
        UNION
        SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
      ), leaf AS (
-       SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relkind IN ('r', 'm') AS has_blocks
+       SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks,
+              c.relkind = 'f' AS is_foreign
          FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
         WHERE c.relkind <> 'p'
      )
-     SELECT schema, name, oid, has_blocks AS "hasBlocks", coalesce(pg_relation_filenode(oid), 0) AS "fileNode",
-            row_security_active(oid) AS "rowSecurityActive",
+     SELECT schema, name, oid, coalesce(has_blocks, false) AS "hasBlocks", coalesce(pg_relation_filenode(oid), 0) AS "fileNode",
+            row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
             CASE WHEN has_blocks
                  THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks
        FROM leaf ORDER BY schema, name`,

@@ -35,9 +35,10 @@ export interface Table extends TableName {
  * @throws {DatakitError} UndefinedObject, naming a similar table; InsufficientPrivilege; UnsupportedTable
  */
 export async function findTable(session: Session, name: TableName): Promise<Table> {
-  const [row] = await session.query<{ oid: number; relkind: string; row_security: boolean; usable: boolean }>(
+  const [row] = await session.query<Found>(
     `SELECT c.oid, c.relkind, row_security_active(c.oid) AS row_security,
-            has_schema_privilege(n.oid, 'USAGE') AS usable
+            has_schema_privilege(n.oid, 'USAGE') AS usable, c.relpersistence AS persistence,
+            c.relispopulated AS populated, pg_is_in_recovery() AS standby
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1 AND c.relname = $2`,
     [name.schema, name.name],
@@ -53,7 +54,41 @@ export async function findTable(session: Session, name: TableName): Promise<Tabl
       `The role may not use the schema of ${shown} (USAGE is missing)`,
     );
   }
+  requireContents(row, shown);
   return { ...name, oid: row.oid, kind, rowSecurityActive: row.row_security };
+}
+
+interface Found {
+  readonly oid: number;
+  readonly relkind: string;
+  readonly row_security: boolean;
+  readonly usable: boolean;
+  /** `p` permanent, `u` unlogged, `t` temporary. */
+  readonly persistence: string;
+  readonly populated: boolean;
+  readonly standby: boolean;
+}
+
+/** Tables whose rows no other session, or not this server, can read. */
+function requireContents({ persistence, populated, standby }: Found, shown: string): void {
+  if (persistence === 't') {
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} is a temporary table, which only the session that made it can read`,
+    );
+  }
+  if (persistence === 'u' && standby) {
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} is an unlogged table, whose rows are on the primary only`,
+    );
+  }
+  if (!populated) {
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} has no contents yet: REFRESH MATERIALIZED VIEW fills it`,
+    );
+  }
 }
 
 async function notFound(session: Session, name: TableName): Promise<DatakitError> {

@@ -1,0 +1,29 @@
+# syntax=docker/dockerfile:1
+
+FROM node:20.20.2-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# What is built and run here needs no install script of a dependency; those are for databases of development and tests.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src ./src
+RUN npm run build
+
+FROM node:20.20.2-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:20.20.2-bookworm-slim
+# For TLS to Temporal: the slim image has no certificate authorities for anything but Node itself.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+# A worker has many threads; an arena of memory for each of them would double what it uses.
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2
+WORKDIR /app
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY package.json docker/healthcheck.js ./
+USER node
+HEALTHCHECK --interval=60s --timeout=15s --start-period=30s --retries=3 CMD ["node", "healthcheck.js"]
+# The flags of `npm start`, without npm: signals must reach the worker, so that it can finish what it does.
+CMD ["node", "--max-semi-space-size=4", "dist/worker.js"]

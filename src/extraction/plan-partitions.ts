@@ -1,0 +1,99 @@
+import { chunkCount, type PlannedPartition } from '../bronze/plan.ts';
+import type { SourceTypes } from '../bronze/type-mapping.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { readColumns } from '../postgres/catalog/columns.ts';
+import type { Partition } from '../postgres/catalog/partitions.ts';
+import { hasTidRangeScan, type ServerFacts } from '../postgres/catalog/server.ts';
+import type { Table } from '../postgres/catalog/table.ts';
+import type { Session } from '../postgres/session.ts';
+import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import { keyChunks } from './key-range.ts';
+import { findKeyColumn, planKey, type KeyColumn } from './plan-key.ts';
+
+export interface Chunking {
+  readonly table: Table;
+  readonly partitions: readonly Partition[];
+  readonly types: SourceTypes;
+  readonly server: ServerFacts;
+  readonly input: Pick<ExtractTableInput, 'chunkBy' | 'chunkSize' | 'parallelism' | 'largeObjects'>;
+}
+
+export interface PlannedChunks {
+  readonly blocksPerChunk: number;
+  readonly partitions: PlannedPartition[];
+  readonly warnings: string[];
+}
+
+/** Decides how each partition is cut: by its blocks where it has some, else by the key that the input names, else not at all. */
+export async function planPartitions(source: Session, chunking: Chunking): Promise<PlannedChunks> {
+  const { table, partitions, types, server, input } = chunking;
+  const key =
+    input.chunkBy === undefined
+      ? undefined
+      : findKeyColumn(input.chunkBy, await readColumns(source, table), types, table);
+  const perChunk = blocksOfChunk(chunking);
+  const planned: PlannedPartition[] = [];
+  for (const partition of partitions) {
+    const byBlocks = partition.hasBlocks && hasTidRangeScan(server);
+    planned.push(
+      byBlocks || key === undefined
+        ? inBlocks(partition, byBlocks ? chunksOf(partition.blocks, perChunk) : 1)
+        : await inRanges(source, partition, key, input),
+    );
+  }
+  requireFewChunks(planned);
+  return { blocksPerChunk: perChunk, partitions: planned, warnings: warningsOf(chunking, planned) };
+}
+
+/** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
+const MOST_CHUNKS = 1_000_000;
+
+function requireFewChunks(partitions: PlannedPartition[]): void {
+  const chunks = chunkCount({ partitions });
+  if (chunks <= MOST_CHUNKS) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks; choose one that makes ${MOST_CHUNKS.toLocaleString('en-US')} at the most`,
+  );
+}
+
+/** A plan has so many chunks at most where a chunk is but one block. */
+const MOST_SMALL_CHUNKS = 20_000;
+
+/** Rows with large objects are read about 100 at once: a block has that many where they hold little else. */
+function blocksOfChunk({ partitions, server, input }: Chunking): number {
+  const totalBlocks = partitions.reduce((sum, { blocks }) => sum + blocks, 0);
+  const { chunkSize, parallelism, largeObjects } = input;
+  if (largeObjects !== undefined && chunkSize === undefined)
+    return Math.max(1, Math.ceil(totalBlocks / MOST_SMALL_CHUNKS));
+  return blocksPerChunk({ totalBlocks, blockSize: server.blockSize, parallelism, chunkSize });
+}
+
+function inBlocks({ schema, name, oid, fileNode, blocks }: Partition, chunks: number): PlannedPartition {
+  return { schema, name, oid, fileNode, blocks, chunks };
+}
+
+async function inRanges(
+  source: Session,
+  partition: Partition,
+  column: KeyColumn,
+  { chunkSize, parallelism }: Chunking['input'],
+): Promise<PlannedPartition> {
+  const key = await planKey(source, partition, column, { chunkSize, parallelism });
+  return { ...inBlocks(partition, keyChunks(key)), key };
+}
+
+function warningsOf({ partitions, input }: Chunking, planned: readonly PlannedPartition[]): string[] {
+  const cut = planned.filter(({ key }) => key !== undefined);
+  if (input.chunkBy !== undefined && cut.length === 0) {
+    return [`"chunkBy" was not used: tables are cut by their blocks, which needs no index and no order.`];
+  }
+  const foreign = new Set(partitions.filter(({ isForeign }) => isForeign).map(({ oid }) => oid));
+  const apart = cut.filter(({ oid }) => foreign.has(oid)).map(formatTableName);
+  if (apart.length === 0) return [];
+  return [
+    `The chunks of ${apart.slice(0, 3).join(', ')} were read at different moments: a snapshot of the source does not reach the server behind a foreign table. Without "chunkBy" it is read at one.`,
+  ];
+}

@@ -1,0 +1,32 @@
+import type { PlannedColumn } from '../bronze/plan.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import type { Partition } from '../postgres/catalog/partitions.ts';
+import type { ServerFacts } from '../postgres/catalog/server.ts';
+
+/** MaxHeapAttributeNumber: https://www.postgresql.org/docs/current/limits.html. */
+const MOST_COLUMNS = 1600;
+/** The metadata columns that every full load has. */
+const METADATA_COLUMNS = 5;
+
+/** @throws {DatakitError} UnsupportedTable where the bronze table would have more columns than a table can have */
+export function requireRoom(columns: readonly PlannedColumn[], table: TableName): void {
+  const all = columns.length + METADATA_COLUMNS;
+  if (all <= MOST_COLUMNS) return;
+  throw new DatakitError(
+    'UnsupportedTable',
+    `${formatTableName(table)} would have ${columns.length} columns in bronze, and ${METADATA_COLUMNS} of metadata; a table has at most ${MOST_COLUMNS}: leave out ${all - MOST_COLUMNS} with "exclude"`,
+  );
+}
+
+/** @throws {DatakitError} RowsHidden where policies decide which rows the role is shown, though all are required */
+export function requireAllRows(partitions: readonly Partition[], { role }: ServerFacts): void {
+  const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
+  if (hiding.length === 0) return;
+  const named =
+    hiding.length > 3 ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more` : hiding.join(', ');
+  throw new DatakitError(
+    'RowsHidden',
+    `Row-level security is active on ${named} for the role ${role}, and may hide rows`,
+  );
+}

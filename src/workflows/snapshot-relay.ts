@@ -1,0 +1,120 @@
+import { CancellationScope, condition, setHandler, sleep, uuid4 } from '@temporalio/workflow';
+import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
+import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
+import { holderFailure, isSnapshotLost, lost } from './failure.ts';
+import { snapshotExportedSignal } from './messages.ts';
+
+/** Most runs are done before a second holder is worth its session. */
+const ALONE_FOR = '10 seconds';
+/** Between two tries to have a second holder. */
+const PAUSE = '5 seconds';
+
+/**
+ * One snapshot of the source, held by two sessions, on two workers where there are two.
+ *
+ * An exported snapshot dies with the transaction that exported it, but one that imported it can
+ * export it again. So when a holder is lost, another is started from the one that is left; only
+ * when both are lost is the snapshot.
+ */
+export class SnapshotRelay {
+  readonly #request: Pick<HoldSnapshotRequest, 'source' | 'runId'>;
+  readonly #scope = new CancellationScope();
+  /** What each holder has told that it holds; nothing yet, at first. */
+  readonly #holders = new Map<string, HeldSnapshot | undefined>();
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(request: Pick<HoldSnapshotRequest, 'source' | 'runId'>) {
+    this.#request = request;
+    setHandler(snapshotExportedSignal, (held) => {
+      if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
+    });
+    this.#start(undefined);
+    void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
+  }
+
+  /** Why there is no snapshot any more. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** Does a piece of work on the snapshot, once more where the session that lent it was lost meanwhile. */
+  async lend<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    for (;;) {
+      const { holder, snapshot } = await this.held();
+      try {
+        return await work(snapshot);
+      } catch (error) {
+        if (!isSnapshotLost(error)) throw error;
+        this.#ended(holder, error);
+      }
+    }
+  }
+
+  /** The snapshot, as soon as a holder has it. */
+  async held(): Promise<HeldSnapshot> {
+    await condition(() => this.#held !== undefined || this.#failure !== undefined);
+    if (this.#held !== undefined) return this.#held;
+    throw this.#failure?.error ?? lost('The snapshot is gone');
+  }
+
+  /** Frees the snapshot. */
+  close(): void {
+    this.#scope.cancel();
+  }
+
+  get #held(): HeldSnapshot | undefined {
+    return [...this.#holders.values()].find((held) => held !== undefined);
+  }
+
+  #start(from: HeldSnapshot | undefined): void {
+    const holder = `snapshot-${uuid4().slice(0, 8)}`;
+    const hold = from === undefined ? holdSnapshot : holdOnToSnapshot;
+    this.#holders.set(holder, undefined);
+    void this.#scope
+      .run(async () => hold({ ...this.#request, holder, ...(from !== undefined && { from }) }))
+      .then(() => lost('The holder of the snapshot ended'))
+      .catch((error: unknown) => error)
+      .then((error) => this.#ended(holder, error));
+  }
+
+  #ended(holder: string, error: unknown): void {
+    this.#holders.delete(holder);
+    if (this.#holders.size === 0) this.#failure ??= { error: holderFailure(error) };
+  }
+
+  async #keepTwo(): Promise<void> {
+    await sleep(ALONE_FOR);
+    for (;;) {
+      await condition(() => this.#holders.size === 1 && this.#held !== undefined);
+      this.#start(this.#held);
+      await sleep(PAUSE);
+    }
+  }
+}
+
+/**
+ * Does work on one snapshot, which is freed at its end, however it ends.
+ *
+ * Rejects with the loss of the snapshot when that comes first; the work is cancelled and waited for.
+ */
+export async function withSnapshot(
+  request: Pick<HoldSnapshotRequest, 'source' | 'runId'>,
+  work: (relay: SnapshotRelay) => Promise<void>,
+): Promise<void> {
+  const relay = new SnapshotRelay(request);
+  const working = new CancellationScope();
+  const watching = new CancellationScope();
+  void watching
+    .run(async () => condition(() => relay.failure !== undefined))
+    .then(() => working.cancel())
+    .catch(() => undefined);
+  try {
+    await working.run(async () => work(relay));
+  } catch (error) {
+    // a lost snapshot cancels the work: the loss is the cause
+    throw relay.failure?.error ?? error;
+  } finally {
+    watching.cancel();
+    relay.close();
+  }
+}

@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../../src/postgres/database.ts';
+import type { Session } from '../../src/postgres/session.ts';
+import { exportSnapshot, importSnapshot } from '../../src/postgres/snapshot.ts';
+import { Lab } from '../setup/lab.ts';
+
+let lab: Lab;
+let database: Database;
+beforeAll(async () => {
+  lab = await Lab.open({ workers: 'none' });
+  database = new Database({ label: 'source "default"', url: lab.sourceUrl, poolSize: 4 });
+  await lab.source.query('CREATE TABLE orders AS SELECT 1 AS id');
+});
+afterAll(async () => {
+  await database.close();
+  await lab.close();
+});
+
+const limits = { applicationName: 'test', mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
+
+/** Opens a transaction that ends when the test says so. */
+async function open<T>(
+  enter: (session: Session) => Promise<T>,
+): Promise<{ entered: T; end: () => Promise<void> }> {
+  const { promise: ended, resolve: end } = withResolvers();
+  const { promise: entered, resolve: enteredWith } = withResolvers<T>();
+  const transaction = database.transaction(limits, async (session) => {
+    enteredWith(await enter(session));
+    await ended;
+  });
+  return {
+    entered: await Promise.race([entered, transaction.then(() => entered)]),
+    end: async () => {
+      end();
+      await transaction;
+    },
+  };
+}
+
+function withResolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+test('a snapshot goes on in a session that imported it, when the one that exported it ends', async () => {
+  const first = await open(exportSnapshot);
+  await lab.source.query('INSERT INTO orders VALUES (2)');
+  const second = await open(async (session) => {
+    await importSnapshot(session, first.entered);
+    return exportSnapshot(session);
+  });
+  await first.end();
+  await lab.source.query('INSERT INTO orders VALUES (3)');
+  const seen = await database.transaction(limits, async (session) => {
+    await importSnapshot(session, second.entered);
+    return session.query('SELECT id FROM orders');
+  });
+  expect(seen).toEqual([{ id: 1 }]);
+  await second.end();
+});
+
+test('a snapshot whose holder is gone is told from every other failure', async () => {
+  const holder = await open(exportSnapshot);
+  await holder.end();
+  const entering = database.transaction(limits, async (session) => importSnapshot(session, holder.entered));
+  await expect(entering).rejects.toMatchObject({ kind: 'SnapshotLost' });
+  const nonsense = database.transaction(limits, async (session) =>
+    importSnapshot(session, { id: 'x', takenAt: '' }),
+  );
+  await expect(nonsense).rejects.toMatchObject({ kind: 'SnapshotLost' });
+});

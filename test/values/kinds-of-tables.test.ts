@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query(`CREATE TABLE people (id int PRIMARY KEY, name text, tags text[]);
+    INSERT INTO people SELECT i, 'person ' || i, ARRAY['a', NULL] FROM generate_series(1, 50) i`);
+});
+afterAll(async () => lab.close());
+
+const kinds = {
+  'a view': 'CREATE VIEW people_view AS SELECT id, upper(name) AS name, tags FROM people WHERE id > 10',
+  'a materialized view': 'CREATE MATERIALIZED VIEW people_mat AS SELECT * FROM people WHERE id > 10',
+  'an unlogged table': 'CREATE UNLOGGED TABLE people_unlogged AS SELECT * FROM people',
+  'a table without a primary key, with equal rows': `CREATE TABLE people_twice AS SELECT 'same' AS name FROM generate_series(1, 20)`,
+  'a table with dropped columns': `CREATE TABLE people_dropped AS SELECT * FROM people;
+    ALTER TABLE people_dropped DROP COLUMN name, ADD COLUMN later int DEFAULT 7; INSERT INTO people_dropped VALUES (99, NULL, 8)`,
+  'generated and identity columns': `CREATE TABLE people_made (id bigint GENERATED ALWAYS AS IDENTITY, a int,
+      stored int GENERATED ALWAYS AS (a * 2) STORED, virtual int GENERATED ALWAYS AS (a * 3) VIRTUAL);
+    INSERT INTO people_made (a) SELECT i FROM generate_series(1, 20) i`,
+  'a tree of inheritance': `CREATE TABLE people_parent (id int, name text); CREATE TABLE people_child (extra int) INHERITS (people_parent);
+    CREATE TABLE people_grandchild (name text, id int) INHERITS (people_child);
+    INSERT INTO people_parent VALUES (1, 'parent'); INSERT INTO people_child VALUES (2, 'child', 0); INSERT INTO people_grandchild VALUES (3, 'grandchild')`,
+  'partitions whose columns are in another order': `CREATE TABLE people_parts (id int, name text) PARTITION BY RANGE (id);
+    CREATE TABLE people_low (name text, dropped int, id int); ALTER TABLE people_low DROP COLUMN dropped;
+    ALTER TABLE people_parts ATTACH PARTITION people_low FOR VALUES FROM (0) TO (10);
+    CREATE TABLE people_high PARTITION OF people_parts FOR VALUES FROM (10) TO (100) PARTITION BY LIST (name);
+    CREATE TABLE people_rest PARTITION OF people_high DEFAULT; INSERT INTO people_parts VALUES (1, 'low'), (50, 'high')`,
+}; // prettier-ignore
+
+test.each(Object.entries(kinds))('%s arrives', async (_, sql) => {
+  await lab.source.query(sql);
+  const table = /people_\w+/.exec(sql)?.[0] ?? '';
+  const { rows } = await lab.extract({ table, verify: 'checksum' });
+  expect(rows).toBeGreaterThan(1);
+  await expectSameRows(lab, table, `bronze.br_${table}`);
+});
+
+test('a table with no columns arrives with its rows', async () => {
+  await lab.source.query(`CREATE TABLE nothing ();
+    INSERT INTO nothing DEFAULT VALUES; INSERT INTO nothing DEFAULT VALUES`);
+  expect(await lab.extract({ table: 'nothing', verify: 'checksum' })).toMatchObject({ rows: 2 });
+  const { rows } = await lab.warehouse.query('SELECT count(*)::int AS rows FROM bronze.br_nothing');
+  expect(rows).toEqual([{ rows: 2 }]);
+});
+
+test('foreign tables arrive, of another server and of a file', async () => {
+  const { port, user, password } = lab.source as unknown as Record<string, string>;
+  const file = '/etc/hostname';
+  await lab.source.query(`CREATE EXTENSION postgres_fdw; CREATE EXTENSION file_fdw;
+    CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname 'source_${lab.name}');
+    CREATE USER MAPPING FOR extractor SERVER here OPTIONS (user '${user}', password '${password}');
+    CREATE USER MAPPING FOR CURRENT_USER SERVER here OPTIONS (user '${user}', password '${password}');
+    CREATE FOREIGN TABLE people_far (id int, name text, tags text[]) SERVER here OPTIONS (table_name 'people');
+    CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+    CREATE FOREIGN TABLE lines (line text) SERVER files OPTIONS (filename '${file}');
+    GRANT USAGE ON FOREIGN SERVER here TO extractor`);
+  for (const table of ['people_far', 'lines']) {
+    await lab.extract({ table, verify: 'checksum' });
+    await expectSameRows(lab, table, `bronze.br_${table}`);
+  }
+});
+
+test('a foreign partition is read like the others', async () => {
+  await lab.source.query(`CREATE TABLE mixed (id int, name text, tags text[]) PARTITION BY RANGE (id);
+    CREATE TABLE mixed_here PARTITION OF mixed FOR VALUES FROM (100) TO (200); INSERT INTO mixed VALUES (150, 'here', NULL);
+    CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM (0) TO (100) SERVER here OPTIONS (table_name 'people')`);
+  const { partitions } = await lab.extract({ table: 'mixed', verify: 'checksum' });
+  expect(partitions).toBe(2);
+  await expectSameRows(lab, 'mixed', 'bronze.br_mixed');
+});
+
+test('as many columns arrive as fit beside the metadata, and one more is refused with the reason', async () => {
+  const columns = (count: number) =>
+    Array.from({ length: count }, (_, index) => `c${index} int DEFAULT ${index}`).join(', ');
+  await lab.source.query(`CREATE TABLE widest (${columns(1595)}); INSERT INTO widest DEFAULT VALUES;
+    CREATE TABLE wider (${columns(1600)}); INSERT INTO wider DEFAULT VALUES`);
+  expect(await lab.extract({ table: 'widest', verify: 'checksum' })).toMatchObject({ rows: 1 });
+  const { rows } = await lab.warehouse.query('SELECT c0, c1594 FROM bronze.br_widest');
+  expect(rows).toEqual([{ c0: 0, c1594: 1594 }]);
+  await expectRefused(
+    { table: 'wider' },
+    'UnsupportedTable',
+    'a table has at most 1600: leave out 5 with "exclude"',
+  );
+  expect(await lab.extract({ table: 'wider', exclude: ['c0', 'c1', 'c2', 'c3', 'c4'] })).toMatchObject({
+    rows: 1,
+  });
+});
+
+test('what nobody else can read is refused with the reason', async () => {
+  await lab.source
+    .query(`CREATE TEMPORARY TABLE passing (id int); CREATE MATERIALIZED VIEW empty_mat AS SELECT 1 AS one WITH NO DATA;
+    CREATE SEQUENCE numbers; CREATE TYPE some_type AS (a int); CREATE INDEX people_names ON people (name)`);
+  const { rows } = await lab.source.query<{ schema: string }>(
+    `SELECT nspname AS schema FROM pg_namespace WHERE oid = pg_my_temp_schema()`,
+  );
+  await expectRefused(
+    { table: `${rows[0]?.schema}.passing` },
+    'UnsupportedTable',
+    'is a temporary table, which only the session that made it',
+  );
+  await expectRefused(
+    { table: 'empty_mat' },
+    'UnsupportedTable',
+    'has no contents yet: REFRESH MATERIALIZED VIEW fills it',
+  );
+  await expectRefused({ table: 'numbers' }, 'UnsupportedTable', 'public.numbers is a sequence');
+  await expectRefused({ table: 'some_type' }, 'UnsupportedTable', 'public.some_type is a composite type');
+  await expectRefused({ table: 'people_names' }, 'UnsupportedTable', 'public.people_names is an index');
+});
+
+test('row-level security that hides rows is told in the result, or refused where all rows are required', async () => {
+  await lab.source
+    .query(`CREATE TABLE secrets (id int, owner text); INSERT INTO secrets VALUES (1, 'extractor'), (2, 'somebody');
+    ALTER TABLE secrets ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON secrets USING (owner = current_user)`);
+  const { rows, warnings } = await lab.extract({ table: 'secrets' });
+  expect(rows).toBe(1);
+  expect(warnings).toEqual([expect.stringContaining('rows that its policies hide were not extracted')]);
+  await expectRefused(
+    { table: 'secrets', requireAllRows: true },
+    'RowsHidden',
+    'Row-level security is active on public.secrets for the role extractor',
+  );
+  expect(await lab.extract({ table: 'people', requireAllRows: true })).toMatchObject({
+    rows: 50,
+    warnings: [],
+  });
+});
+
+test('row-level security below a view is not overlooked where all rows are required', async () => {
+  await lab.source.query('CREATE VIEW secrets_view WITH (security_invoker) AS SELECT * FROM secrets');
+  await expectRefused(
+    { table: 'secrets_view', requireAllRows: true },
+    'InsufficientPrivilege',
+    'row-level security',
+  );
+});
+
+async function expectRefused(
+  request: Parameters<Lab['extract']>[0],
+  type: string,
+  message: string,
+): Promise<void> {
+  await expect(lab.extract(request)).rejects.toMatchObject({
+    cause: { type, message: expect.stringContaining(message) as string },
+  });
+  expect(await lab.leftoversAtLast()).toEqual([]);
+}

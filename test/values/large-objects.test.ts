@@ -1,0 +1,201 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { build } from '../../bench/build.ts';
+import { peakMemory } from '../../bench/process-times.ts';
+import { startWorkerProcess } from '../../local/worker-process.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query('CREATE EXTENSION lo; CREATE TABLE documents (id int, "oid" lo, title text)');
+});
+afterAll(async () => lab.close());
+
+/** Makes an object of so many bytes that differ, names it in a row, and lets the worker's role read it. */
+async function addDocument(id: number, bytes: number): Promise<number> {
+  const { rows } = await lab.source.query<{ oid: number }>(`SELECT lo_from_bytea(0, ''::bytea) AS oid`);
+  const oid = rows[0]?.oid ?? 0;
+  const piece = 1_000_000;
+  for (let offset = 0; offset < bytes; offset += piece) {
+    await lab.source.query(
+      `SELECT lo_put($1::oid, $2::bigint, decode(left(string_agg(md5($2::bigint::text || i), ''), $3::int * 2), 'hex'))
+         FROM generate_series(0, $3::int / 16) i`,
+      [oid, offset, Math.min(piece, bytes - offset)],
+    );
+  }
+  await lab.source.query(`GRANT SELECT ON LARGE OBJECT ${oid} TO extractor`);
+  await lab.source.query(`INSERT INTO documents VALUES ($1, $2, 'document')`, [id, oid]);
+  return oid;
+}
+
+interface Document {
+  readonly id: number;
+  readonly content: string | null;
+  readonly parts: string | null;
+  readonly count: number;
+}
+
+/** Digests of what is in bronze, by row, whole: of the column and of the parts in the companion. */
+async function inBronze(): Promise<Document[]> {
+  const { rows } = await lab.warehouse.query<Document>(
+    `SELECT d.id, md5(d.oid_content) AS content,
+            (SELECT md5(string_agg(l.data, '' ORDER BY l.part)) FROM bronze.br_documents__lo l WHERE l.oid = d."oid") AS parts,
+            (SELECT count(*)::int FROM bronze.br_documents__lo l WHERE l.oid = d."oid") AS count
+       FROM bronze.br_documents d ORDER BY d.id`,
+  );
+  return rows;
+}
+
+async function digestOf(oid: number): Promise<string> {
+  const { rows } = await lab.source.query<{ digest: string }>('SELECT md5(lo_get($1)) AS digest', [oid]);
+  return rows[0]?.digest ?? '';
+}
+
+test('contents land beside the OIDs, larger ones in parts, missing ones as NULL and counted', async () => {
+  const empty = await addDocument(1, 0);
+  const small = await addDocument(2, 1000);
+  const exact = await addDocument(3, 1024);
+  const larger = await addDocument(4, 1025);
+  const many = await addDocument(5, 10_500);
+  await lab.source.query(
+    `INSERT INTO documents VALUES (6, NULL, 'none'), (7, 4000000000, 'missing'), (8, $1::oid, 'twice')`,
+    [many],
+  );
+  const request = {
+    table: 'documents',
+    largeObjects: ['oid'],
+    largeObjectPartSize: '1kB',
+    verify: 'checksum' as const,
+  };
+  const { rows, warnings } = await lab.extract(request);
+  expect(rows).toBe(8);
+  expect(warnings).toEqual(['1 OIDs name no large object in the source: their content is NULL.']);
+  const none = { content: null, parts: null, count: 0 };
+  expect(await inBronze()).toEqual([
+    { id: 1, content: await digestOf(empty), parts: null, count: 0 },
+    { id: 2, content: await digestOf(small), parts: null, count: 0 },
+    { id: 3, content: await digestOf(exact), parts: null, count: 0 },
+    { id: 4, content: null, parts: await digestOf(larger), count: 2 },
+    { id: 5, content: null, parts: await digestOf(many), count: 11 },
+    { id: 6, ...none },
+    { id: 7, ...none },
+    { id: 8, content: null, parts: await digestOf(many), count: 11 },
+  ]);
+  await expectSameRows(lab, 'documents', 'bronze.br_documents');
+  expect(await lab.leftoversAtLast()).toEqual([]);
+});
+
+test('the companion changes with its table, and a view on it stays', async () => {
+  await lab.warehouse.query(
+    'CREATE VIEW sizes AS SELECT oid, sum(octet_length(data))::int AS size FROM bronze.br_documents__lo GROUP BY oid',
+  );
+  await lab.source.query('DELETE FROM documents WHERE id <> 2');
+  const added = await addDocument(9, 3000);
+  await lab.extract({ table: 'documents', largeObjects: ['oid'], largeObjectPartSize: '1kB' });
+  const { rows } = await lab.warehouse.query('SELECT * FROM sizes');
+  expect(rows).toEqual([{ oid: added, size: 3000 }]);
+  const runs = await lab.warehouse.query(`SELECT DISTINCT _bronze_run_id FROM bronze.br_documents
+    UNION SELECT DISTINCT _bronze_run_id FROM bronze.br_documents__lo`);
+  expect(runs.rows).toHaveLength(1);
+});
+
+test('an object that rows of several chunks name lands once, and a chunk that is tried again copies none twice', async () => {
+  await lab.source.query(`CREATE TABLE sharing (id int, object oid, filler text)`);
+  const shared = await addDocument(10, 5000);
+  await lab.source.query(
+    `INSERT INTO sharing SELECT i, ${shared}, repeat('x', 500) FROM generate_series(1, 100) i`,
+  );
+  await using steps = new Steps(lab);
+  const plan = await steps.plan({ table: 'sharing', largeObjects: ['object'], largeObjectPartSize: '1kB' });
+  expect(plan.chunks).toBeGreaterThan(4);
+  await Promise.all(Array.from({ length: plan.chunks }, async (_, chunk) => steps.copy(plan, chunk)));
+  await steps.copy(plan, 0, plan.chunks);
+  await steps.commit(plan);
+  const { rows } = await lab.warehouse.query(
+    'SELECT count(*)::int AS parts, count(DISTINCT part)::int AS different FROM bronze.br_sharing__lo',
+  );
+  expect(rows).toEqual([{ parts: 5, different: 5 }]);
+});
+
+test('missing objects refuse the run where that is asked for', async () => {
+  await lab.source.query(
+    'CREATE TABLE broken (id int, object oid); INSERT INTO broken VALUES (1, 4000000001)',
+  );
+  await expectRefused(
+    { table: 'broken', largeObjects: ['object'], missingLargeObjects: 'refuse' },
+    'MissingLargeObject',
+    '1 OIDs in "object" of public.broken name no large object',
+  );
+});
+
+test('an object that the role may not read refuses the run', async () => {
+  const { rows } = await lab.source.query<{ oid: number }>(`SELECT lo_from_bytea(0, 'secret') AS oid`);
+  await lab.source.query(
+    `CREATE TABLE forbidden (id int, object oid); INSERT INTO forbidden VALUES (1, ${rows[0]?.oid})`,
+  );
+  await expectRefused(
+    { table: 'forbidden', largeObjects: ['object'] },
+    'InsufficientPrivilege',
+    'permission denied for large object',
+  );
+});
+
+test('a companion is not written over the table of another source table', async () => {
+  await lab.source.query('CREATE SCHEMA sharing; CREATE TABLE sharing.lo (id int)');
+  // both would be br_sharing__lo
+  await expectRefused(
+    { table: 'sharing.lo' },
+    'TargetConflict',
+    'bronze.br_sharing__lo is fed by public.sharing',
+  );
+});
+
+test('an object of 300 MB and a row of as much pass a worker that stays small', async () => {
+  const size = 300 * 1024 * 1024;
+  await lab.source.query('TRUNCATE documents');
+  const { rows } = await lab.source.query<{ oid: number }>(
+    `SELECT lo_from_bytea(0, decode(repeat('c0ffee', ${size / 3}), 'hex')) AS oid`,
+  );
+  const oid = rows[0]?.oid ?? 0;
+  await lab.source
+    .query(`GRANT SELECT ON LARGE OBJECT ${oid} TO extractor; INSERT INTO documents VALUES (1, ${oid}, 'large');
+    CREATE TABLE heavy AS SELECT 1 AS id, repeat('row ', ${size / 4}) AS text, decode(repeat('ab', ${size}), 'hex') AS bytes`);
+  await build();
+  const worker = await startWorkerProcess({
+    entry: 'dist/worker.js',
+    env: { ...lab.workerEnvironment, DATAKIT_TASK_QUEUE: `small-${lab.name}` },
+  });
+  try {
+    const requests = [{ table: 'documents', largeObjects: ['oid'] }, { table: 'heavy' }];
+    for (const request of requests) {
+      await lab.temporal.workflow.execute('extractTable', {
+        taskQueue: `small-${lab.name}`,
+        workflowId: `small-${lab.name}-${request.table}`,
+        args: [request],
+      });
+    }
+    const peak = await peakMemory(worker.pid);
+    process.stdout.write(`peak memory of the worker: ${Math.round(peak / 1024 / 1024)} MB\n`);
+    expect(peak).toBeLessThan(300 * 1024 * 1024);
+  } finally {
+    await worker.stop();
+  }
+  expect(await inBronze()).toEqual([{ id: 1, content: null, parts: await digestOf(oid), count: 5 }]);
+  const { rows: heavy } = await lab.warehouse.query(
+    'SELECT octet_length(text) AS text, octet_length(bytes) AS bytes FROM bronze.br_heavy',
+  );
+  expect(heavy).toEqual([{ text: size, bytes: size }]);
+}, 180_000);
+
+async function expectRefused(
+  request: Parameters<Lab['extract']>[0],
+  type: string,
+  message: string,
+): Promise<void> {
+  await expect(lab.extract(request)).rejects.toMatchObject({
+    cause: { type, message: expect.stringContaining(message) as string },
+  });
+  expect(await lab.leftoversAtLast()).toEqual([]);
+}

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { administer } from '../setup/administer.ts';
+import { Lab, withDatabase } from '../setup/lab.ts';
+import { Steps } from '../setup/steps.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { difficultTable, madeTypesAs, madeTypesTable } from '../bronze/difficult-values.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+
+test('digests of every type and difficult value are the same on both servers', async () => {
+  await lab.source.query(`${difficultTable('difficult', 'text')}; ${madeTypesTable('made')}`);
+  await lab.extract({ table: 'difficult', verify: 'checksum' });
+  await lab.extract({ table: 'made', verify: 'checksum' });
+  await expectSameRows(lab, 'difficult', 'bronze.br_difficult');
+  await expectSameRows(lab, 'made', 'bronze.br_made', { as: madeTypesAs });
+  const { rows } = await lab.warehouse.query('SELECT DISTINCT verify FROM bronze.extraction_runs');
+  expect(rows).toEqual([{ verify: 'checksum' }]);
+});
+
+test('digests of many chunks add up', async () => {
+  await lab.source.query(
+    `CREATE TABLE many AS SELECT i AS id, repeat('x', i % 300) AS filler FROM generate_series(1, 20000) i`,
+  );
+  const { chunks } = await lab.extract({ table: 'many', chunkSize: '128kB', verify: 'checksum' });
+  expect(chunks).toBeGreaterThan(10);
+  await expectSameRows(lab, 'many', 'bronze.br_many');
+});
+
+const changes = {
+  'a value that is another': `UPDATE staging SET "odd name" = 'changed' WHERE id = 3`,
+  'a value that is lost': `UPDATE staging SET "odd name" = NULL WHERE id = 3`,
+  'an empty value in the place of NULL': `UPDATE staging SET "odd name" = '' WHERE id = 7`,
+};
+
+test.each(Object.entries(changes))('%s refuses the commit and names the column', async (_, change) => {
+  await lab.source.query(`DROP TABLE IF EXISTS pairs; CREATE TABLE pairs (id int, "odd name" text);
+    INSERT INTO pairs SELECT i, CASE WHEN i <> 7 THEN 'value ' || i END FROM generate_series(1, 100) i`);
+  await using steps = new Steps(lab);
+  const plan = await steps.load({ table: 'pairs', verify: 'checksum' });
+  await lab.warehouse.query(change.replace('staging', `bronze_staging.plan_${plan.planId}`));
+  const refused = await steps.commit(plan).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ type: 'ChecksumMismatch', nonRetryable: true });
+  expect(String(refused)).toContain('in "odd name"');
+  expect(String(refused)).not.toContain('changed');
+  const { rows } = await lab.warehouse.query(`SELECT to_regclass('bronze.br_pairs') AS table`);
+  expect(rows).toEqual([{ table: null }]);
+  await steps.discard();
+});
+
+test('a row too many or too few is found in every column', async () => {
+  await using steps = new Steps(lab);
+  const plan = await steps.load({ table: 'pairs', verify: 'checksum' });
+  await lab.warehouse.query(`DELETE FROM bronze_staging.plan_${plan.planId} WHERE id = 7`);
+  await expect(steps.commit(plan)).rejects.toThrow('in "id", "odd name"');
+  await steps.discard();
+});
+
+test('servers of other encodings compare digests of the same characters', async () => {
+  const database = `latin_${lab.name}`;
+  await lab.source.query(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`);
+  const admin = inject('sourceAdmin');
+  await administer(withDatabase(admin, database), [
+    `CREATE TABLE words (word text); INSERT INTO words VALUES ('Zoë'), ('naïve'), (NULL), ('')`,
+  ]);
+  await using latin = new Steps(lab, { source: withDatabase(admin, database, 'extractor') });
+  const plan = await latin.load({ table: 'words', verify: 'checksum' });
+  expect(await latin.commit(plan)).toMatchObject({ outcome: 'committed', rows: 4 });
+  const { rows } = await lab.warehouse.query<{ word: string }>(
+    'SELECT word FROM bronze.br_words WHERE length(word) = 3',
+  );
+  expect(rows).toEqual([{ word: 'Zoë' }]);
+  await lab.source.query(`DROP DATABASE ${database} WITH (FORCE)`);
+});

@@ -1,0 +1,62 @@
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { expect, test } from 'vitest';
+import type { CopyChunksRequest, HoldSnapshotRequest } from '../../src/contract/activities.ts';
+import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
+
+/** Holders that die when the test says so, and copies that wait for the test. */
+class Stage {
+  readonly taken: (string | undefined)[] = [];
+  readonly copiedOn: (string | undefined)[] = [];
+  readonly dead = new Set<string>();
+  plans = 0;
+  release = false;
+
+  readonly activities = {
+    planExtraction: async () => planOf(3, String((this.plans += 1))),
+    holdSnapshot: async ({ holder, from }: HoldSnapshotRequest) => {
+      this.taken.push(from?.snapshot.id);
+      const id = `snapshot ${this.taken.length}`;
+      await signalSnapshot(holder, id);
+      await Promise.race([untilCancelled(), this.#untilDead(id)]);
+    },
+    copyChunks: async ({ count, snapshot }: CopyChunksRequest) => {
+      const id = snapshot?.id ?? '';
+      if (this.dead.has(id)) throw ApplicationFailure.nonRetryable('does not exist', 'SnapshotLost');
+      while (!this.release) {
+        Context.current().heartbeat();
+        await Context.current().sleep(100);
+      }
+      this.copiedOn.push(id);
+      return { rows: count, bytes: count };
+    },
+  };
+
+  async #untilDead(id: string): Promise<never> {
+    while (!this.dead.has(id)) await Context.current().sleep(50);
+    throw ApplicationFailure.nonRetryable('the session ended', 'SnapshotLost');
+  }
+}
+
+test('the loss of one of two holders costs nothing: the other lends the same snapshot, and a third holds on to it', async () => {
+  const stage = new Stage();
+  await withFakes(stage.activities, { table: 'orders', parallelism: 1 }, async (handle) => {
+    await expect.poll(() => stage.taken, { timeout: 20_000 }).toEqual([undefined, 'snapshot 1']);
+    stage.dead.add('snapshot 1');
+    await expect
+      .poll(() => stage.taken, { timeout: 20_000 })
+      .toEqual([undefined, 'snapshot 1', 'snapshot 2']);
+    stage.release = true;
+    expect(await handle.result()).toMatchObject({ restarts: 0 });
+    expect(stage.plans).toBe(1);
+    expect(stage.copiedOn).toEqual(['snapshot 1', 'snapshot 2']);
+  });
+});
+
+test('a short run has one holder only', async () => {
+  const stage = new Stage();
+  stage.release = true;
+  await withFakes(stage.activities, { table: 'orders' }, async (handle) => {
+    await handle.result();
+    expect(stage.taken).toEqual([undefined]);
+  });
+});
