@@ -35,6 +35,7 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
 /** 57014 is three things, told apart only by their text. */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
+  if (isTooLarge(error)) return 'UnsupportedTable';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
   return kindOfSqlState(sqlState);
 }
@@ -53,7 +54,13 @@ const wasRaised = ({ routine }: DatabaseError): boolean => routine === 'exec_stm
 /** `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. */
 const COPY_CONTEXT = /^COPY plan_\d+, line \d+, column ([^:"]+)(?::|$)/;
 
+/** PostgreSQL has no SQLSTATE of its own for it: of a row "string buffer exceeds …" or "out of memory", of a value in text "invalid memory alloc request size". */
+function isTooLarge({ routine, message }: DatabaseError): boolean {
+  return routine === 'enlargeStringInfo' || message.startsWith('invalid memory alloc request size');
+}
+
 function wording(error: DatabaseError, sqlState: string): string {
+  if (isTooLarge(error)) return 'a row is larger than the 1 GB that PostgreSQL can send or compute at once';
   const what = wasRaised(error) ? wordings['P0'] : wordings[sqlState.slice(0, 2)];
   if (what === undefined) return error.message;
   const column = error.column ?? COPY_CONTEXT.exec(error.where ?? '')?.[1];
