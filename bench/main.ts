@@ -1,7 +1,12 @@
 import { benchCopy } from './copy.ts';
+import { benchIncrement } from './increment.ts';
 import { benchValues } from './values.ts';
 
-const benchmarks: Readonly<Record<string, () => Promise<void>>> = { copy: benchCopy, values: benchValues };
+const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  copy: benchCopy,
+  increment: benchIncrement,
+  values: benchValues,
+};
 
 const name = process.argv[2] ?? 'copy';
 const run = benchmarks[name];

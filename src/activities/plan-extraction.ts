@@ -5,7 +5,10 @@ import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { planTable } from '../extraction/plan-table.ts';
+import { settleLimit } from '../extraction/settle-limit.ts';
+import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/session-settings.ts';
+import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -25,9 +28,8 @@ export async function planExtraction(
     const limits = { applicationName: applicationName(run.runId), signal };
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
-      const plan = await source.transaction(
-        { ...limits, lockTimeout: LOCK_TIMEOUT, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-        async (session) => planTable(session, target, input, source),
+      const plan = await planOn(source, { ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
+        planTable(session, target, input, source),
       );
       const planId = await storePlan(target, run.runId, plan);
       await openManifest(target, run, planId, plan);
@@ -42,6 +44,17 @@ export async function planExtraction(
   });
 }
 
+/** The plan is made in one transaction; that writers end is seen from others. */
+async function planOn(
+  source: Database,
+  limits: { readonly applicationName: string; readonly lockTimeout: number; readonly signal: AbortSignal },
+  work: (session: Session) => Promise<ExtractionPlan>,
+): Promise<ExtractionPlan> {
+  const ask = async <T>(asked: (session: Session) => Promise<T>) =>
+    source.transaction({ ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, asked);
+  return settleLimit(await ask(work), ask);
+}
+
 function summary(planId: string, plan: ExtractionPlan): PlanSummary {
   const labelled = plan.partitions.length <= MOST_LABELS;
   return {
@@ -51,5 +64,6 @@ function summary(planId: string, plan: ExtractionPlan): PlanSummary {
     partitions: labelled ? plan.partitions.map(({ name, chunks }) => ({ name, chunks })) : [],
     partitionCount: plan.partitions.length,
     warnings: plan.warnings,
+    ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
   };
 }

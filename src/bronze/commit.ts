@@ -1,19 +1,25 @@
 import type { CommitRequest, CommitResult } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
+import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { supersedeCheckpoints } from './checkpoints.ts';
+import { commitIncrement, finishIncremental, type PreparedIncrement } from './commit-increment.ts';
 import { loadsOf } from './companion.ts';
 import { requireSameDigests } from './digests.ts';
 import { exchangeRows } from './exchange.ts';
+import { incrementalWarnings } from './incremental-warnings.ts';
 import { BRONZE } from './layout.ts';
 import { missingChunks, sumLedger, type LedgerTotals } from './ledger.ts';
-import { closeManifest, findOutcome } from './manifest.ts';
-import { chunkCount } from './plan.ts';
-import { dropPlan, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
+import { closeManifest, findOutcome, type Outcome } from './manifest.ts';
+import { chunkCount, rowChunkCount } from './plan.ts';
+import { dropPlan, dropStaging, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
+import { prepareIncrement } from './prepare-increment.ts';
 import { prepareStaging } from './prepare-staging.ts';
 import { describeReaders, requireNoOldSnapshot } from './readers.ts';
-import { isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
+import { findLoadedPlan, isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
 
 /** How long readers may have to queue behind a commit that itself waits for a reader. Then it steps back and tries again. */
 const LOCK_TIMEOUT = 2_000;
@@ -53,7 +59,9 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   if (missing.length > 0) return { outcome: 'incomplete', missing };
   if (stored.prepared) return 'ready';
   await requireSameDigests(session, stored);
-  for (const load of loadsOf(stored)) await prepareStaging(session, load);
+  const { incremental } = stored.plan;
+  if (incremental?.extraction === 'incremental') await prepareIncrement(session, stored, incremental);
+  else for (const load of loadsOf(stored)) await prepareStaging(session, load);
   return 'ready';
 }
 
@@ -61,7 +69,7 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
 async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
   const { plan } = await readPlan(session, planId);
   await lockTarget(session, plan.target);
-  return (await earlierOutcome(session, runId, planId)) ?? replace(session, await readPlan(session, planId));
+  return (await earlierOutcome(session, runId, planId)) ?? commit(session, await readPlan(session, planId));
 }
 
 async function earlierOutcome(
@@ -70,32 +78,85 @@ async function earlierOutcome(
   planId: string,
 ): Promise<CommitResult | undefined> {
   const done = await findOutcome(session, runId, planId);
-  return done === undefined ? undefined : outcomeOf({ ...(await sumLedger(session, planId)), ...done });
+  return done === undefined ? undefined : outcomeOf(done);
 }
 
-async function replace(session: Session, stored: StoredPlan): Promise<CommitResult> {
+async function commit(session: Session, stored: StoredPlan): Promise<CommitResult> {
   const { planId, runId, plan } = stored;
   const loads = loadsOf(stored);
   for (const load of loads) {
     await lockTarget(session, load.plan.target);
     await requireTarget(session, load.plan.target, load.plan);
   }
-  const totals = await sumLedger(session, planId);
-  const superseded = await isSuperseded(session, plan.target, planId);
+  const totals = await sumLedger(session, planId, rowChunkCount(plan));
+  const increment = preparedIncrement(stored);
+  const superseded = increment === undefined && (await isSuperseded(session, plan.target, planId));
+  let incremental: IncrementalOutcome | null = null;
   if (superseded) {
     await dropPlan(session, stored);
   } else {
-    for (const load of loads) {
-      await requireNoOldSnapshot(session, planId, { schema: BRONZE, name: load.plan.target });
-      await exchangeRows(session, load);
-    }
+    if (increment === undefined) await replace(session, stored);
+    else incremental = await makeVisible(session, increment, totals.rows);
     await forgetEarlierLedgers(session, stored);
     for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
     await forgetPlan(session, planId);
   }
   const status = superseded ? 'superseded' : 'committed';
-  await closeManifest(session, runId, status, totals, warningsOf(totals));
-  return outcomeOf({ status, ...totals });
+  const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
+  await closeManifest(session, runId, totals, { status, incremental, warnings });
+  return outcomeOf({
+    status,
+    rows: totals.rows,
+    bytes: totals.bytes,
+    incremental,
+    warnings: [...plan.warnings, ...warnings],
+  });
+}
+
+function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {
+  const { staged, plan } = stored;
+  if (plan.incremental === undefined) return undefined;
+  if (staged === undefined) throw new DatakitError('StagingLost', `Plan ${stored.planId} was not prepared`);
+  return { ...stored, staged, incremental: plan.incremental };
+}
+
+/**
+ * An incremental run goes on from what its plan saw. When another run was committed meanwhile, it
+ * begins again: its rows may be there already, or what it goes on from may be gone.
+ */
+async function makeVisible(
+  session: Session,
+  stored: PreparedIncrement,
+  rows: number,
+): Promise<IncrementalOutcome> {
+  const { plan, incremental } = stored;
+  if ((await findLoadedPlan(session, plan.target)) !== incremental.base) {
+    throw new DatakitError(
+      'PlanOutdated',
+      `${BRONZE}.${plan.target} was written by another run after this one was planned`,
+    );
+  }
+  if (incremental.extraction === 'incremental') {
+    const outcome = await commitIncrement(session, stored, rows);
+    await dropStaging(session, stored);
+    return outcome;
+  }
+  await replace(session, stored);
+  return finishIncremental(session, stored, {
+    added: rows,
+    replaced: 0,
+    unchanged: 0,
+    deleted: 0,
+    changes: [],
+  });
+}
+
+async function replace(session: Session, stored: StoredPlan): Promise<void> {
+  for (const load of loadsOf(stored)) {
+    await requireNoOldSnapshot(session, stored.planId, { schema: BRONZE, name: load.plan.target });
+    await exchangeRows(session, load);
+  }
+  await supersedeCheckpoints(session, stored.plan.target);
 }
 
 /** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. */
@@ -107,12 +168,9 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-type Outcome = { readonly status: string } & Pick<LedgerTotals, 'rows' | 'bytes' | 'missingObjects'>;
-
-function outcomeOf({ status, rows, bytes, missingObjects }: Outcome): CommitResult {
+function outcomeOf({ status, rows, bytes, incremental, warnings }: Outcome): CommitResult {
   const outcome = status === 'superseded' ? 'superseded' : 'committed';
-  const warnings = warningsOf({ missingObjects });
-  return { outcome, rows, bytes, ...(warnings.length > 0 && { warnings }) };
+  return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
 }
 
 function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {

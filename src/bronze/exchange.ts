@@ -11,6 +11,7 @@ import {
   type BronzeTable,
   type ColumnDefinition,
 } from './bronze-table.ts';
+import { takeCurrentView } from './current-view.ts';
 import { readOwnIndexes, restoreIndexNames } from './indexes.ts';
 import { BRONZE, STORAGE, storageName } from './layout.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
@@ -55,10 +56,12 @@ async function settleColumns(session: Session, bronze: BronzeTable, staging: Tab
   const present = await readColumnDefinitions(session, bronze);
   await addColumns(session, bronze, missingColumns(wanted, present));
   const types = new Map(wanted.map(({ name, type }) => [name, type]));
-  for (const column of present) {
-    const type = types.get(column.name) ?? column.type;
-    if (type !== column.type) await changeType(session, bronze, column, type);
-  }
+  const changed = present.filter(({ name, type }) => type !== (types.get(name) ?? type));
+  if (changed.length === 0) return;
+  const view = await takeCurrentView(session, bronze.name);
+  for (const column of changed)
+    await changeType(session, bronze, column, types.get(column.name) ?? column.type);
+  await view?.putBack();
 }
 
 async function changeType(

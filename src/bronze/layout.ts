@@ -63,7 +63,7 @@ export const metadataColumnNames = [
 export interface MetadataColumn {
   readonly name: (typeof metadataColumnNames)[number];
   readonly type: 'text' | 'timestamp with time zone';
-  readonly value: string;
+  readonly value: string | null;
 }
 
 export interface MetadataOfRun {
@@ -72,14 +72,28 @@ export interface MetadataOfRun {
   readonly sourceUri: string;
   readonly table: TableName;
   readonly runId: string;
+  /** Absent: a full extraction, without a cursor. */
+  readonly incremental?:
+    { readonly extraction: 'full' | 'incremental'; readonly checkpoint: string | null } | undefined;
 }
 
-export function metadataColumns({ loadedAt, sourceUri, table, runId }: MetadataOfRun): MetadataColumn[] {
+export function metadataColumns({
+  loadedAt,
+  sourceUri,
+  table,
+  runId,
+  incremental,
+}: MetadataOfRun): MetadataColumn[] {
   return [
     { name: '_bronze_loaded_at', type: 'timestamp with time zone', value: loadedAt },
     { name: '_bronze_source', type: 'text', value: sourceUri },
     { name: '_bronze_schema', type: 'text', value: table.schema },
     { name: '_bronze_table', type: 'text', value: table.name },
     { name: '_bronze_run_id', type: 'text', value: runId },
+    { name: '_bronze_extraction_type', type: 'text', value: incremental?.extraction ?? 'full' },
+    // the checkpoint that the run went on from
+    ...(incremental === undefined
+      ? []
+      : [{ name: '_bronze_checkpoint', type: 'text', value: incremental.checkpoint } as const]),
   ];
 }

@@ -71,7 +71,8 @@ export interface LedgerTotals {
   readonly missingObjects: number;
 }
 
-export async function sumLedger(session: Session, planId: string): Promise<LedgerTotals> {
+/** @param rowChunks the chunks that carry rows; others carry keys, which are no rows of the run */
+export async function sumLedger(session: Session, planId: string, rowChunks: number): Promise<LedgerTotals> {
   const row = await session.one<{
     rows: string;
     bytes: string;
@@ -79,10 +80,10 @@ export async function sumLedger(session: Session, planId: string): Promise<Ledge
     snapshot_at: string | null;
     missing: string;
   }>(
-    `SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
+    `SELECT coalesce(sum(rows) FILTER (WHERE chunk < $2), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
             min(snapshot_at)::text AS snapshot_at, coalesce(sum(missing_objects), 0) AS missing
        FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
-    [planId],
+    [planId, rowChunks],
   );
   return {
     rows: Number(row.rows),

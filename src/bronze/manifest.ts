@@ -1,5 +1,7 @@
 import type { RunIdentity } from '../contract/activities.ts';
+import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Session } from '../postgres/session.ts';
+import type { ColumnDefinition } from './bronze-table.ts';
 import { BRONZE } from './layout.ts';
 import type { LedgerTotals } from './ledger.ts';
 import { chunkCount, type ExtractionPlan } from './plan.ts';
@@ -22,11 +24,11 @@ export async function openManifest(
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
-        plan_id, chunks, partitions, format, columns, filter, warnings, verify)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15)
+        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
-       format = excluded.format, columns = excluded.columns, warnings = excluded.warnings,
+       format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
        message = NULL, finished_at = NULL`,
     [
       run.runId,
@@ -44,8 +46,17 @@ export async function openManifest(
       plan.where,
       JSON.stringify(plan.warnings),
       plan.hash === undefined ? 'rows' : 'checksum',
+      plan.incremental?.extraction ?? 'full',
     ],
   );
+}
+
+export interface Outcome {
+  readonly status: RunStatus;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly incremental: IncrementalOutcome | null;
+  readonly warnings: readonly string[];
 }
 
 /** What the manifest says of a run that has ended with this plan: a retried commit answers from it. */
@@ -53,31 +64,50 @@ export async function findOutcome(
   session: Session,
   runId: string,
   planId: string,
-): Promise<{ status: RunStatus; rows: number; bytes: number } | undefined> {
-  const [row] = await session.query<{ status: RunStatus; rows: string; bytes: string }>(
-    `SELECT status, rows, bytes FROM ${BRONZE}.extraction_runs
+): Promise<Outcome | undefined> {
+  const [row] = await session.query<Omit<Outcome, 'rows' | 'bytes'> & { rows: string; bytes: string }>(
+    `SELECT status, rows, bytes, incremental, warnings FROM ${BRONZE}.extraction_runs
       WHERE run_id = $1 AND plan_id = $2 AND status IN ('committed', 'superseded')`,
     [runId, planId],
   );
-  return row === undefined
-    ? undefined
-    : { status: row.status, rows: Number(row.rows), bytes: Number(row.bytes) };
+  return row === undefined ? undefined : { ...row, rows: Number(row.rows), bytes: Number(row.bytes) };
+}
+
+/** The columns, with their types, that the run read whose rows bronze shows; undefined where that is not known. */
+export async function findColumnsOfLastRun(
+  session: Session,
+  target: string,
+): Promise<ColumnDefinition[] | undefined> {
+  const [row] = await session.query<{ columns: ColumnDefinition[] | null }>(
+    `SELECT r.columns FROM ${BRONZE}.extraction_targets t JOIN ${BRONZE}.extraction_runs r ON r.run_id = t.run_id
+      WHERE t.target = $1`,
+    [target],
+  );
+  return row?.columns ?? undefined;
 }
 
 /** Closes the manifest of a run whose rows arrived. */
 export async function closeManifest(
   session: Session,
   runId: string,
-  status: 'committed' | 'superseded',
   totals: LedgerTotals,
-  warnings: readonly string[],
+  { status, incremental, warnings }: Pick<Outcome, 'status' | 'incremental' | 'warnings'>,
 ): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.extraction_runs
-        SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, warnings = warnings || $6::jsonb,
-            finished_at = clock_timestamp()
+        SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, finished_at = clock_timestamp(),
+            incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'),
+            warnings = warnings || $7::jsonb
       WHERE run_id = $1`,
-    [runId, status, totals.rows, totals.bytes, totals.snapshotAt, JSON.stringify(warnings)],
+    [
+      runId,
+      status,
+      totals.rows,
+      totals.bytes,
+      totals.snapshotAt,
+      incremental === null ? null : JSON.stringify(incremental),
+      JSON.stringify(warnings),
+    ],
   );
 }
 

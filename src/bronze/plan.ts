@@ -1,4 +1,5 @@
 import type { TableName } from '../contract/table-name.ts';
+import type { IncrementalPlan } from './incremental-plan.ts';
 import type { TypeMapping } from './type-mapping.ts';
 
 /** Everything that a run decided before it copied the first row. Kept as jsonb beside its staging table. */
@@ -21,6 +22,7 @@ export interface ExtractionPlan {
   /** Milliseconds. */
   readonly stallTimeout: number;
   readonly warnings: readonly string[];
+  readonly incremental?: IncrementalPlan;
   /** Present where every column is to be verified by its checksum. */
   readonly hash?: DigestHash;
   /** Present where row-level security must not hide a row: the server then refuses to filter. */
@@ -74,7 +76,11 @@ export interface PlannedKey {
   readonly doubtful: boolean;
 }
 
-export const chunkCount = ({ partitions }: Pick<ExtractionPlan, 'partitions'>): number =>
+export const chunkCount = (plan: Pick<ExtractionPlan, 'partitions' | 'incremental'>): number =>
+  rowChunkCount(plan) + (plan.incremental?.keyChunks ?? 0);
+
+/** Those that carry rows; others, after them, carry the keys of all rows. */
+export const rowChunkCount = ({ partitions }: Pick<ExtractionPlan, 'partitions'>): number =>
   partitions.reduce((sum, { chunks }) => sum + chunks, 0);
 
 /** Whether the source sends the column; others are made from it where they land. */

@@ -13,7 +13,18 @@ export interface StoredPlan {
   readonly staging: TableName;
   readonly plan: ExtractionPlan;
   readonly prepared: boolean;
+  /** What was found in the staging table of an incremental run when it was prepared. */
+  readonly staged: StagedFacts | undefined;
 }
+
+export interface StagedFacts {
+  /** What the checkpoint is to be. */
+  readonly checkpoint: string | null;
+  readonly nullCursors: number;
+}
+
+/** Beside a staging table: the keys of all rows of the source, where deleted ones are looked for. */
+export const stagingKeys = ({ schema, name }: TableName): TableName => ({ schema, name: `${name}_keys` });
 
 /** Stores a plan and makes its staging table, without indexes, and left alone by autovacuum while it is loaded. */
 export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<string> {
@@ -29,7 +40,19 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
   const columns = plan.columns.map(definition).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
   if (plan.largeObjects !== undefined) await createCompanion(session, staging);
+  if ((plan.incremental?.keyChunks ?? 0) > 0) await createKeys(session, staging, plan);
   return planId;
+}
+
+async function createKeys(
+  session: Session,
+  staging: TableName,
+  { columns, incremental }: ExtractionPlan,
+): Promise<void> {
+  const keys = columns.filter(({ name }) => incremental?.key.includes(name)).map(definition);
+  await session.query(
+    `CREATE TABLE ${quoteTable(stagingKeys(staging))} (${keys.join(', ')}) WITH (autovacuum_enabled = false)`,
+  );
 }
 
 function definition({ name, type, generated }: PlannedColumn): string {
@@ -44,14 +67,22 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
     staging_table: string;
     plan: ExtractionPlan;
     prepared: boolean;
+    staged: StagedFacts | null;
   }>(
-    `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared
+    `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared, staged
        FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
     [planId],
   );
   if (row === undefined) throw new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
   const staging = { schema: STAGING, name: row.staging_table };
-  return { planId, runId: row.run_id, staging, plan: row.plan, prepared: row.prepared };
+  return {
+    planId,
+    runId: row.run_id,
+    staging,
+    plan: row.plan,
+    prepared: row.prepared,
+    staged: row.staged ?? undefined,
+  };
 }
 
 /** Drops every staging table of a run, with its plan and its ledger. */
@@ -71,14 +102,18 @@ export async function dropPlan(
   { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
 ): Promise<void> {
   await endStrayWriters(session, staging);
-  await session.query(
-    `DROP TABLE IF EXISTS ${quoteTable(staging)}, ${quoteTable(companionStaging(staging))}`,
-  );
+  await endStrayWriters(session, stagingKeys(staging));
+  await dropStaging(session, { staging });
   await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);
   await forgetPlan(session, planId);
 }
 
-/** The staging table has become part of bronze; its ledger stays. */
+export async function dropStaging(session: Session, { staging }: Pick<StoredPlan, 'staging'>): Promise<void> {
+  const tables = [staging, companionStaging(staging), stagingKeys(staging)].map(quoteTable);
+  await session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`);
+}
+
+/** The rows of the staging table have become part of bronze; its ledger stays. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
 }

@@ -4,9 +4,11 @@ import type { Session } from '../postgres/session.ts';
 import { addColumns, findBronzeTable, missingColumns, readColumnDefinitions } from './bronze-table.ts';
 import { addConstraints } from './constraints.ts';
 import { buildIndexes } from './indexes.ts';
+import { ensureKeyIndex, requireKeys } from './key-index.ts';
 import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
 import { isSent, type ExtractionPlan } from './plan.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
+import { recordStaged } from './prepare-increment.ts';
 
 /**
  * Makes a fully loaded staging table into what the bronze table's partition must be.
@@ -20,12 +22,21 @@ export async function prepareStaging(
   await endStrayWriters(session, staging);
   await keepGenerated(session, staging, plan);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
-  const { sourceUri, table } = plan;
-  await addConstants(session, staging, metadataColumns({ loadedAt: now, sourceUri, table, runId }));
+  const { sourceUri, table, incremental } = plan;
+  await addConstants(
+    session,
+    staging,
+    metadataColumns({ loadedAt: now, sourceUri, table, runId, incremental }),
+  );
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
   await buildIndexes(session, bronze?.storage, staging);
   await addConstraints(session, bronze?.storage, staging);
+  if (incremental !== undefined) {
+    await requireKeys(session, staging, incremental);
+    await ensureKeyIndex(session, staging, planId, incremental);
+    await recordStaged(session, { planId, staging }, incremental);
+  }
   await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
   await session.query(
     `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
@@ -52,7 +63,8 @@ async function addConstants(
   columns: readonly MetadataColumn[],
 ): Promise<void> {
   const add = columns.map(
-    ({ name, type, value }) => `ADD COLUMN ${name} ${type} DEFAULT ${quoteText(value)}`,
+    ({ name, type, value }) =>
+      `ADD COLUMN ${name} ${type} DEFAULT ${value === null ? 'NULL' : quoteText(value)}`,
   );
   const forget = columns.map(({ name }) => `ALTER COLUMN ${name} DROP DEFAULT`);
   await session.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);

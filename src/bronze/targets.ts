@@ -61,6 +61,25 @@ export async function isSuperseded(session: Session, target: string, planId: str
   return found.length > 0;
 }
 
+/** The plan whose rows the table shows; null where it shows none of ours. A bigint, as text. */
+export async function findLoadedPlan(session: Session, target: string): Promise<string | null> {
+  const [row] = await session.query<{ plan: string | null }>(
+    `SELECT loaded_by_plan AS plan FROM ${BRONZE}.extraction_targets WHERE target = $1`,
+    [target],
+  );
+  return row?.plan ?? null;
+}
+
+/** Now, but later than the load before, whatever the clock does: the time of loading orders the versions of a row. */
+export async function nextLoadedAt(session: Session, target: string): Promise<string> {
+  const { at } = await session.one<{ at: string }>(
+    `SELECT greatest(clock_timestamp(), (SELECT loaded_at + interval '1 microsecond'
+              FROM ${BRONZE}.extraction_targets WHERE target = $1))::text AS at`,
+    [target],
+  );
+  return at;
+}
+
 export interface Load extends Feed {
   readonly target: string;
   readonly planId: string;

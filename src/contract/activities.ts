@@ -1,4 +1,5 @@
 import type { ExtractTableInput } from './extract-table.ts';
+import type { IncrementalOutcome } from './incremental.ts';
 
 /** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
 export interface PlanSummary {
@@ -10,6 +11,8 @@ export interface PlanSummary {
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
   readonly warnings: readonly string[];
+  /** Where an incremental run goes on from. */
+  readonly checkpoint?: string;
 }
 
 export interface PartitionLabel {
@@ -78,7 +81,8 @@ export type CommitResult =
       readonly outcome: 'committed' | 'superseded';
       readonly rows: number;
       readonly bytes: number;
-      /** What was found out by copying; what was known before is in the plan. */
+      readonly incremental?: IncrementalOutcome;
+      /** All of the run: what was known before, and what was found out by copying. */
       readonly warnings?: readonly string[];
     }
   /** Chunks that the ledger lacks: they go back to the fan-out. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkTogether, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
 import { duration, size } from './quantities.ts';
 import { identifier, tableName } from './table-name.ts';
 import { valueInputs } from './value-inputs.ts';
@@ -17,8 +18,7 @@ export const sourceName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,62}$/, 'expected a source name such as "default" or "shop_eu", in lower case');
 
-/** The input of the workflow `extractTable`. */
-export const extractTableInput = z.strictObject({
+const fields = z.strictObject({
   table: tableName.describe('The table to extract: "orders", "sales.orders" or {schema, table}.'),
   source: sourceName
     .default('default')
@@ -65,7 +65,11 @@ export const extractTableInput = z.strictObject({
       'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
     ),
   ...valueInputs,
+  ...incrementalInputs,
 });
+
+/** The input of the workflow `extractTable`. */
+export const extractTableInput = fields.check(({ value, issues }) => checkTogether(value, issues));
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;
 
@@ -95,4 +99,6 @@ export interface ExtractTableResult {
   readonly restarts: number;
   /** What a reader of the rows should know, such as row-level security that may have hidden some. */
   readonly warnings: readonly string[];
+  /** What became of the checkpoint; absent without `incremental`. */
+  readonly incremental?: IncrementalOutcome;
 }

@@ -46,6 +46,20 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Drop what depends on the column (views, most often), or choose another "target".',
   },
+  SchemaChanged: {
+    retry: 'never',
+    advice:
+      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+  },
+  CheckpointConflict: {
+    retry: 'never',
+    advice:
+      'Put the input back, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+  },
+  KeyConflict: {
+    retry: 'never',
+    advice: 'Name in "key" columns that have a value in every row and that no two rows share.',
+  },
   ReadOnlyServer: {
     retry: 'never',
     advice: 'Point WAREHOUSE_DATABASE_URL at the primary, with default_transaction_read_only off.',
@@ -97,10 +111,6 @@ export const failurePolicies = {
   DiskFull: { retry: 5, advice: 'Free space on the server, then start the workflow again.' },
   OutOfMemory: { retry: 3, advice: 'Give the server more memory, or lower "parallelism".' },
   CountMismatch: { retry: 3, advice: 'Please report this with the text of the failure.' },
-  Stalled: {
-    retry: 5,
-    advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
-  },
   ChecksumMismatch: {
     retry: 'never',
     advice:
@@ -113,6 +123,10 @@ export const failurePolicies = {
   MissingLargeObject: {
     retry: 'never',
     advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
+  },
+  Stalled: {
+    retry: 5,
+    advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
   },
   SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
   PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },

@@ -15,6 +15,8 @@ export interface Progress {
   /** When the snapshot that all chunks read was taken, by the source's clock; absent where none is held. */
   readonly snapshotTakenAt?: string;
   readonly restarts: number;
+  /** How far an incremental run has come: before its commit that of the run before. */
+  readonly checkpoint?: string;
 }
 
 export const PROGRESS_QUERY = 'progress';

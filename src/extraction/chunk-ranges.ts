@@ -12,6 +12,8 @@ export interface ChunkRange {
   readonly whole: boolean;
   /** Where the partition is cut by a key. */
   readonly key?: KeyRange;
+  /** Whether it carries the keys of all rows in place of the rows that the run extracts. */
+  readonly keysOnly?: true;
 }
 
 const MB = 1024 * 1024;
@@ -52,6 +54,8 @@ export function rangeOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange {
     if (index < partition.chunks) return rangeInPartition(partition, index, plan.blocksPerChunk);
     index -= partition.chunks;
   }
+  const partition = index < (plan.incremental?.keyChunks ?? 0) ? plan.partitions[index] : undefined;
+  if (partition !== undefined) return { partition, fromBlock: 0, whole: true, keysOnly: true };
   throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
 }
 

@@ -129,7 +129,7 @@ async function copyOne(
     const rows = await naming(range, async () =>
       pipeCopy({
         source: { session, label, statement: copyOut(plan, range) },
-        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging) },
+        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
         onProgress: (bytes) => onProgress({ chunk, bytes }),
       }),
     );
@@ -145,7 +145,7 @@ async function copyOne(
       onProgress: (bytes) => onProgress({ chunk, bytes: rows.bytes + bytes }),
     });
     const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
-    const digests = await digestChunk(session, plan, range);
+    const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
     await requireSameFile(session, range.partition);
     await markChunk(target, {
       planId,

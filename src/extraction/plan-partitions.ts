@@ -50,13 +50,12 @@ export async function planPartitions(source: Session, chunking: Chunking): Promi
 /** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
 const MOST_CHUNKS = 1_000_000;
 
-function requireFewChunks(partitions: readonly PlannedPartition[]): void {
+function requireFewChunks(partitions: PlannedPartition[]): void {
   const chunks = chunkCount({ partitions });
   if (chunks <= MOST_CHUNKS) return;
-  const [many, most] = [chunks, MOST_CHUNKS].map((count) => count.toLocaleString('en-US'));
   throw new DatakitError(
     'InvalidInput',
-    `"chunkSize" cuts the table into ${many} chunks; choose one that makes ${most} at the most`,
+    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks; choose one that makes ${MOST_CHUNKS.toLocaleString('en-US')} at the most`,
   );
 }
 

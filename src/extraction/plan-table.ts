@@ -1,5 +1,5 @@
-import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
 import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
@@ -15,8 +15,10 @@ import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { chunkIncrement } from './increment-chunks.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
+import { planIncrement, type IncrementalContext } from './plan-increment.ts';
 import { planPartitions } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
 
@@ -52,7 +54,7 @@ export async function planTable(
   const partitions = await readPartitions(source, table);
   if (input.requireAllRows) requireAllRows(partitions, server);
   const chunks = await planPartitions(source, { table, partitions, types, server, input });
-  return {
+  const plan: ExtractionPlan = {
     source: input.source,
     sourceUri: `postgresql://${server.host}/${server.database}`,
     table: input.table,
@@ -69,6 +71,27 @@ export async function planTable(
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
+  const { incremental } = input;
+  if (incremental === undefined) return plan;
+  const context = {
+    source,
+    warehouse,
+    input: { ...input, incremental },
+    table,
+    target,
+    columns,
+    planned,
+    partitions,
+  };
+  return withIncrement(plan, context);
+}
+
+async function withIncrement(plan: ExtractionPlan, context: IncrementalContext): Promise<ExtractionPlan> {
+  const { plan: incremental, warnings } = await planIncrement(context);
+  const whole = { ...plan, incremental, warnings: [...plan.warnings, ...warnings] };
+  const { from, to } = incremental.range;
+  if (from === null && to === null) return whole;
+  return { ...whole, partitions: await chunkIncrement(context.source, whole, context.input.chunkSize) };
 }
 
 async function chosenColumns(source: Session, table: Table, input: ExtractTableInput): Promise<Column[]> {

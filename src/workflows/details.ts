@@ -13,6 +13,7 @@ export function progressDetails(progress: Progress, now: number): string {
     `| ${rows.toLocaleString('en-US')} | ${formatBytes(bytes)} | ${chunksDone} of ${chunks} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${timeLeft(progress, elapsed)} |`,
   ];
   if (progress.snapshotTakenAt !== undefined) lines.push('', `Snapshot of ${progress.snapshotTakenAt}.`);
+  if (progress.checkpoint !== undefined) lines.push('', `Checkpoint: ${progress.checkpoint}.`);
   if (restarts > 0) lines.push('', `The run began again ${restarts} times on a new snapshot or plan.`);
   return lines.join('\n');
 }

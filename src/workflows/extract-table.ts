@@ -40,7 +40,8 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
   const run: RunIdentity = { runId, workflowId };
   try {
     const { plan, result } = await extractWithRestarts(fanout, run, input);
-    fanout.progress.set({ phase: 'done' });
+    const checkpoint = result.incremental?.checkpoint;
+    fanout.progress.set({ phase: 'done', ...(typeof checkpoint === 'string' && { checkpoint }) });
     return {
       table: formatTableName(input.table),
       target: plan.target,
@@ -52,7 +53,8 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
       partitions: plan.partitionCount,
       duration: formatDuration(Date.now() - startTime.getTime()),
       restarts: fanout.progress.now.restarts,
-      warnings: [...plan.warnings, ...(result.warnings ?? [])],
+      warnings: result.warnings ?? plan.warnings,
+      ...(result.incremental !== undefined && { incremental: result.incremental }),
     };
   } catch (error) {
     await leaveNothing(fanout, run, error);
@@ -120,7 +122,13 @@ async function extractOnce(
   input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
   const plan = await planExtraction.executeWithOptions({ activityId: 'plan' }, [{ ...run, input }]);
-  fanout.progress.set({ phase: 'copying', chunks: plan.chunks, copyingSince: Date.now() });
+  const { chunks, checkpoint } = plan;
+  fanout.progress.set({
+    phase: 'copying',
+    chunks,
+    copyingSince: Date.now(),
+    ...(checkpoint !== undefined && { checkpoint }),
+  });
   // a single COPY is its own snapshot
   const shared = input.consistency === 'snapshot' && plan.chunks > 1;
   if (shared) {

@@ -87,7 +87,7 @@ test('metadata is a constant of the catalog: the file of the table holds no byte
       WHERE attrelid = (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'bronze.br_lean'::regclass)
         AND attname LIKE '\\_bronze\\_%'`,
   );
-  expect(rows).toHaveLength(5);
+  expect(rows).toHaveLength(6);
   expect(rows.every(({ missing, defaulted }) => missing && !defaulted)).toBe(true);
   const { rows: values } = await lab.warehouse.query(
     `SELECT DISTINCT _bronze_schema, _bronze_table, _bronze_run_id, _bronze_source LIKE 'postgresql://127.0.0.1/source_%' AS source,

@@ -1,10 +1,10 @@
+import bytes from 'bytes';
 import ms from 'ms';
 import {
   extractTableInput,
   type ExtractTableInput,
   type ExtractTableRequest,
 } from '../../src/contract/extract-table.ts';
-import { formatBytes } from '../../src/contract/quantities.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
@@ -42,6 +42,13 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
   consistency: 'none',
   statementTimeout: '30 minutes',
   stallTimeout: '1 hour',
+  incremental: { column: 'updated_at', lookback: '1 hour' },
+  write: 'merge',
+  key: ['id'],
+  schemaChanges: 'freeze',
+  resetCheckpoint: true,
+  detectDeletes: true,
+  currentView: true,
   verify: 'checksum',
   json: { parse: ['payload'] },
   arrays: { expand: ['tags'] },
@@ -63,11 +70,11 @@ function inputsTable(): string {
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
 
-/** Durations are milliseconds once they are read, and sizes bytes. */
+/** Durations are milliseconds, and sizes bytes, once they are read. */
 function asWritten(name: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
   if (name.endsWith('Timeout')) return ms(value, { long: true });
-  return name.endsWith('Size') ? formatBytes(value).replace(' ', '') : value;
+  return name.endsWith('Size') ? bytes.format(value) : value;
 }
 
 /** What has happened, in a few words; the advice is the code's own. */
@@ -82,6 +89,11 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   UndefinedDatabase: 'A server has no database of that name.',
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
+  SchemaChanged:
+    'A column of the source changed in a way that an incremental run cannot, or may not, follow.',
+  CheckpointConflict:
+    'An incremental run was asked for with other settings than its checkpoint was made with.',
+  KeyConflict: 'Rows share a key, or have none.',
   ReadOnlyServer: 'The warehouse takes no writes.',
   UnsupportedServer: 'A server lacks what the run needs.',
   InvalidStatement: 'A server did not understand a statement.',
@@ -98,9 +110,9 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   DiskFull: 'A server has no room left, or its disk fails.',
   OutOfMemory: 'A server has not the memory.',
   CountMismatch: 'The source sent more or fewer rows than the warehouse took.',
-  ChecksumMismatch: 'The digests of a column differ between source and warehouse.',
-  RowsHidden: 'Row-level security may hide rows, and `requireAllRows` was asked for.',
-  MissingLargeObject: 'An OID names no large object, and `missingLargeObjects` is "refuse".',
+  ChecksumMismatch: 'What arrived is not what the source read, in the columns that the message names.',
+  RowsHidden: 'Policies decide which rows the role is shown, and all rows are required.',
+  MissingLargeObject: 'OIDs name no large object, and the input wants that refused.',
   Stalled: 'Nothing passed through a copy for too long.',
   SnapshotLost: 'The session that held the snapshot of the run is gone.',
   PlanOutdated: 'The table was rewritten, or its partitions changed, after it was planned.',

@@ -75,6 +75,7 @@ test('metadata columns tell where the rows came from, by names that no source co
     ['_bronze_schema', 'sales'],
     ['_bronze_table', 'orders'],
     ['_bronze_run_id', 'run'],
+    ['_bronze_extraction_type', 'full'],
   ]);
   for (const { name } of columns) expect(metadataColumnNames).toContain(name);
 });

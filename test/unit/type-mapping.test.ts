@@ -34,8 +34,6 @@ const geometry = type('geometry', { ...own, extension: 'postgis' });
 const price = domainOver(numeric, 'numeric(10,2)');
 
 const warehouse = {
-  textOnly: new Set(['tsquery']),
-  anyScale: true,
   builtIn: new Set([
     'int4',
     'numeric',
@@ -47,6 +45,8 @@ const warehouse = {
     'int4multirange',
     'float8',
   ]),
+  textOnly: new Set(['tsquery']),
+  anyScale: true,
   ofExtensions: new Map([
     ['hstore.hstore', '"extensions"."hstore"'],
     ['postgis.geometry', '"gis"."geometry"'],
@@ -104,11 +104,11 @@ describe('what means something in the source only becomes text', () => {
     expect(mapped(arrayOf(column), `${name}[]`, column)).toEqual({ type: 'text[]', ...text });
   });
 
-  test('an OID that names an object, by the name that the source gives it', () => {
-    const named = { decision: 'text', binary: true, catalog: 'pg_class' } as const;
-    expect(mapped(regclass, 'regclass')).toEqual({ ...named, type: 'text', read: 'object name' });
+  test('an OID that names an object, by its name in full', () => {
+    const name = { ...text, read: 'object name', catalog: 'pg_class' };
+    expect(mapped(regclass, 'regclass')).toEqual({ type: 'text', ...name });
     expect(mapped(arrayOf(regclass), 'regclass[]', regclass)).toEqual({
-      ...named,
+      ...name,
       type: 'text[]',
       read: 'object names',
     });

@@ -1,0 +1,42 @@
+import type { Protection } from '../contract/incremental.ts';
+import type { Cursor, CursorRange } from '../postgres/cursor.ts';
+
+/** What a plan says of an incremental run. */
+export interface IncrementalPlan {
+  /** `full`: there is nothing to go on from, so that the rows read take the place of all that were there. */
+  readonly extraction: 'full' | 'incremental';
+  readonly cursor: Cursor;
+  readonly range: CursorRange;
+  readonly write: 'append' | 'merge';
+  /** What identifies a row; nothing where the table has no key. */
+  readonly key: readonly string[];
+  /** Whether a column of the key could be NULL. */
+  readonly keyNullable: boolean;
+  /** The checkpoint that the plan saw. */
+  readonly checkpoint: string | null;
+  /** Whether this run may move the checkpoint: a backfill of a past range may not. */
+  readonly moves: boolean;
+  readonly limit: CheckpointLimit;
+  /** The plan whose rows bronze had: the commit asks whether it still has. A bigint, as text. */
+  readonly base: string | null;
+  readonly schemaChanges: 'evolve' | 'freeze';
+  /** Rows without a cursor value in the source, as far as they were counted; null: the commit counts them. */
+  readonly nullCursors: number | null;
+  /** How many chunks, after those of the rows, carry the keys of all rows; 0 where deletes are not looked for. */
+  readonly keyChunks: number;
+  readonly currentView: boolean;
+}
+
+/** What the checkpoint must not pass, besides the newest value that was read. */
+export type CheckpointLimit =
+  /** Values of time: a transaction that is still open began at `startedAt` at the earliest. */
+  | { readonly kind: 'transaction'; readonly seenAt: string; readonly startedAt: string }
+  /** Values that count: all who were writing when this value was the greatest have ended before the snapshot. */
+  | { readonly kind: 'value'; readonly value: string }
+  /** It stays where it is, since who may still commit cannot be bounded. */
+  | { readonly kind: 'hold' }
+  /** Open transactions are not seen; values of time at least do not pass the source's clock. */
+  | { readonly kind: 'unseen'; readonly seenAt: string };
+
+export const protectionOf = ({ kind }: CheckpointLimit): Protection =>
+  kind === 'unseen' ? 'lookback' : 'oldest transaction';

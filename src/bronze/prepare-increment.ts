@@ -1,0 +1,49 @@
+import { DatakitError } from '../contract/failures.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
+import type { Session } from '../postgres/session.ts';
+import { findBronzeTable } from './bronze-table.ts';
+import { readHighWaterMark } from './high-water-mark.ts';
+import type { IncrementalPlan } from './incremental-plan.ts';
+import { ensureKeyIndex, requireKeys } from './key-index.ts';
+import { BRONZE } from './layout.ts';
+import { endStrayWriters, stagingKeys, type StoredPlan } from './plans.ts';
+import { lockTarget } from './targets.ts';
+
+/** Makes a loaded staging table ready to be moved into bronze: what can be known and built before, outside of the commit. */
+export async function prepareIncrement(
+  session: Session,
+  { planId, staging, plan }: StoredPlan,
+  incremental: IncrementalPlan,
+): Promise<void> {
+  await lockTarget(session, plan.target);
+  await endStrayWriters(session, staging);
+  await session.query(`ANALYZE ${quoteTable(staging)}`);
+  if (incremental.keyChunks > 0) await session.query(`ANALYZE ${quoteTable(stagingKeys(staging))}`);
+  await requireKeys(session, staging, incremental);
+  const bronze = await findBronzeTable(session, plan.target);
+  if (bronze?.storage === undefined) {
+    throw new DatakitError(
+      'PlanOutdated',
+      `${BRONZE}.${plan.target} was dropped or emptied after the run was planned`,
+    );
+  }
+  await ensureKeyIndex(session, bronze.storage, planId, incremental);
+  await recordStaged(session, { planId, staging }, incremental);
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
+}
+
+/** Keeps what the rows say of the checkpoint, so that a commit that must be tried again need not read them again. */
+export async function recordStaged(
+  session: Session,
+  { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
+  incremental: IncrementalPlan,
+): Promise<void> {
+  const facts = await readHighWaterMark(session, staging, incremental);
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET staged = $2 WHERE plan_id = $1`, [
+    planId,
+    JSON.stringify(facts),
+  ]);
+}

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { duration } from './quantities.ts';
+import { identifier } from './table-name.ts';
+
+/** How far behind the checkpoint to read again: a span of time, or an amount for cursors that are numbers. */
+export interface Lookback {
+  readonly unit: 'milliseconds' | 'amount';
+  /** A decimal number, as text. */
+  readonly size: string;
+}
+
+const expectedLookback = 'expected a duration such as "1 hour", a number for a cursor that counts, or 0';
+
+const lookback = z
+  .union([z.string(), z.number()], { error: expectedLookback })
+  .transform((given, context): Lookback => {
+    const text = String(given).trim();
+    if (/^0(\s*[a-z]+)?$/i.test(text)) return { unit: 'amount', size: '0' };
+    if (/^\d{1,100}(\.\d{1,100})?$/.test(text)) return { unit: 'amount', size: text };
+    const span = duration.safeParse(text);
+    if (span.success) return { unit: 'milliseconds', size: String(span.data) };
+    context.addIssue({ code: 'custom', message: expectedLookback });
+    return z.NEVER;
+  });
+
+const expectedValue = 'expected a value of the cursor column, such as "2024-01-01" or 1000';
+const cursorValue = z
+  .union([z.string().min(1).max(1000), z.int()], { error: expectedValue })
+  .transform((value) => String(value));
+
+const incremental = z.strictObject({
+  column: identifier.describe(
+    'The cursor: a column that grows with every change of a row, best with an index.',
+  ),
+  lookback: lookback
+    .optional()
+    .describe('How far behind the checkpoint to read again: "1 hour", or a number for a cursor that counts.'),
+  from: cursorValue.optional().describe('A backfill: read from this value on, in place of the checkpoint.'),
+  to: cursorValue.optional().describe('A backfill: read what is below this value.'),
+});
+
+/** What an input says of an incremental extraction. */
+export const incrementalInputs = {
+  incremental: incremental.optional().describe('Extract only what is new, by a cursor column.'),
+  write: z
+    .enum(['append', 'merge'])
+    .optional()
+    .describe(
+      '"append" (the default) keeps every version of a row that was read, "merge" the newest of each key.',
+    ),
+  key: z
+    .array(identifier)
+    .min(1, 'expected at least one column; leave it out to use the primary key')
+    .optional()
+    .describe('What identifies a row; the primary key where left out.'),
+  schemaChanges: z
+    .enum(['evolve', 'freeze'])
+    .optional()
+    .describe(
+      '"evolve" (the default) follows columns that were added, dropped or widened; "freeze" refuses them.',
+    ),
+  resetCheckpoint: z.boolean().optional().describe('Forget the checkpoint and extract the whole table anew.'),
+  detectDeletes: z
+    .boolean()
+    .optional()
+    .describe('Compare all keys, and set _bronze_deleted_at where the source has the row no more.'),
+  currentView: z
+    .boolean()
+    .optional()
+    .describe('Make the view bronze.<target>_current with the newest version of each key.'),
+};
+
+interface Dependent {
+  readonly incremental?: unknown;
+  readonly consistency?: string;
+  readonly key?: readonly string[] | undefined;
+}
+
+/** What has a meaning together with `incremental` only, and what has none with it. */
+export function checkTogether(
+  input: Dependent & Record<string, unknown>,
+  issues: z.core.$ZodRawIssue[],
+): void {
+  const refuse = (path: string, message: string) =>
+    issues.push({ code: 'custom', input, path: [path], message });
+  if (input.incremental === undefined) {
+    for (const name of Object.keys(incrementalInputs)) {
+      if (input[name] !== undefined) refuse(name, 'has a meaning with "incremental" only');
+    }
+  } else {
+    if (input.consistency === 'none')
+      refuse('consistency', '"none" cannot be exact with "incremental": leave it out');
+    if (input['largeObjects'] !== undefined)
+      refuse('largeObjects', 'cannot be extracted with "incremental" yet');
+  }
+  if (input.key !== undefined && new Set(input.key).size < input.key.length)
+    refuse('key', 'names a column twice');
+}
+
+/** What keeps rows that commit late from being missed. */
+export type Protection = 'oldest transaction' | 'lookback';
+
+export interface SchemaChange {
+  readonly column: string;
+  readonly change: 'added' | 'dropped' | 'widened' | 'narrowed';
+  /** The types before and after, where it had one. */
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
+/** What a run with `incremental` did, in its result and in the manifest. */
+export interface IncrementalOutcome {
+  readonly column: string;
+  /** `full`: the first run, or one that began anew. */
+  readonly extraction: 'full' | 'incremental';
+  /** The value that was read from; null where everything was read. */
+  readonly readFrom: string | null;
+  readonly previousCheckpoint: string | null;
+  readonly checkpoint: string | null;
+  /** Why the checkpoint cannot have passed a row that commits later. */
+  readonly protection: Protection;
+  /** Rows that were not in bronze before: new ones, and with "append" new versions. */
+  readonly added: number;
+  /** With "merge": rows that took the place of their older version. */
+  readonly replaced: number;
+  /** Rows that were read again and are in bronze already. */
+  readonly unchanged: number;
+  /** Keys that were found deleted in the source. */
+  readonly deleted: number;
+  /** Rows without a value in the cursor column; increments never see them. */
+  readonly nullCursors: number;
+  readonly schemaChanges: readonly SchemaChange[];
+}

@@ -1,0 +1,19 @@
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import type { Cursor } from '../postgres/cursor.ts';
+import type { IncrementalContext } from './plan-increment.ts';
+
+/** Counting further would cost more than the figure is worth. */
+const MOST = 1_000_000;
+
+/** Rows that no increment will see, because no value is greater than NULL. With an index on the cursor it is a look into it. */
+export async function countNullCursors(
+  { source, table, columns, input }: IncrementalContext,
+  { column }: Cursor,
+): Promise<number> {
+  if (columns.find(({ name }) => name === column)?.nullable === false) return 0;
+  const where = input.where === undefined ? '' : ` AND (${input.where})`;
+  const { count } = await source.one<{ count: string }>(
+    `SELECT count(*) FROM (SELECT FROM ${quoteTable(table)} WHERE ${quoteName(column)} IS NULL${where} LIMIT ${MOST}) AS nulls`,
+  );
+  return Number(count);
+}

@@ -1,0 +1,44 @@
+import type { Session } from '../session.ts';
+import type { Table } from './table.ts';
+
+/** The columns of a table's primary key, in the key's order; none where it has none. */
+export async function readPrimaryKey(session: Session, table: Pick<Table, 'oid'>): Promise<string[]> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT a.attname AS name
+       FROM pg_catalog.pg_index i
+       CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+       JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+      WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts
+      ORDER BY k.position`,
+    [table.oid],
+  );
+  return rows.map(({ name }) => name);
+}
+
+export interface CursorColumnFacts {
+  /** Whether the server orders the column byte by byte. */
+  readonly bytewise: boolean;
+  /** Whether a B-tree index begins with it, so that its greatest value is had at once. */
+  readonly indexed: boolean;
+}
+
+export async function readCursorColumn(
+  session: Session,
+  table: Pick<Table, 'oid'>,
+  column: string,
+): Promise<CursorColumnFacts> {
+  return session.one<CursorColumnFacts & Record<string, unknown>>(
+    `SELECT coalesce(c.collcollate IN ('C', 'POSIX')
+              OR (c.collname = 'default' AND d.datcollate IN ('C', 'POSIX')), false) AS bytewise,
+            EXISTS (SELECT FROM pg_catalog.pg_index i
+                      JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+                      JOIN pg_catalog.pg_am m ON m.oid = x.relam
+                     WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indpred IS NULL
+                       AND i.indisvalid AND m.amname = 'btree') AS indexed
+       FROM pg_catalog.pg_attribute a
+       JOIN pg_catalog.pg_database d ON d.datname = current_database()
+       LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+      WHERE a.attrelid = $1 AND a.attname = $2`,
+    [table.oid, column],
+  );
+}

@@ -1,0 +1,28 @@
+import type { Session } from './session.ts';
+
+export interface RowEstimate {
+  readonly bytes: number;
+  /** Whether the planner would read a table from end to end. */
+  readonly scansAll: boolean;
+}
+
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Plan Rows': number;
+  readonly 'Plan Width': number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** What the planner expects of a statement, which is not executed. */
+export async function estimateRows(session: Session, statement: string): Promise<RowEstimate> {
+  const row = await session.one<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
+    `EXPLAIN (FORMAT JSON) ${statement}`,
+  );
+  const plan = row['QUERY PLAN'][0]?.Plan;
+  if (plan === undefined) return { bytes: Number.POSITIVE_INFINITY, scansAll: true };
+  return { bytes: plan['Plan Rows'] * plan['Plan Width'], scansAll: hasSequentialScan(plan) };
+}
+
+function hasSequentialScan({ 'Node Type': type, Plans: below = [] }: PlanNode): boolean {
+  return type === 'Seq Scan' || below.some(hasSequentialScan);
+}

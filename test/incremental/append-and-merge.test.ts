@@ -1,0 +1,137 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
+import type { IncrementalOutcome } from '../../src/contract/incremental.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+let number = 0;
+let table: string;
+let bronze: string;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+
+beforeEach(async () => {
+  number += 1;
+  table = `t${number}`;
+  bronze = `bronze.br_${table}`;
+  await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text, updated_at timestamptz);
+    CREATE INDEX ON ${table} (updated_at);
+    INSERT INTO ${table} SELECT i, 'name ' || i, timestamptz '2024-01-01' + i * interval '1 minute' FROM generate_series(1, 500) i`);
+});
+
+async function run(
+  more: Partial<ExtractTableRequest> = {},
+): Promise<ExtractTableResult & { incremental: IncrementalOutcome }> {
+  const result = await lab.extract({ table, incremental: { column: 'updated_at' }, ...more });
+  if (result.incremental === undefined) throw new Error('the run was not incremental');
+  return { ...result, incremental: result.incremental };
+}
+
+async function bronzeRows(what: string): Promise<unknown[]> {
+  return (await lab.warehouse.query(`SELECT ${what} FROM ${bronze}`)).rows;
+}
+
+describe.each(['append', 'merge'] as const)('with write: %s', (write) => {
+  test('the first run extracts everything, and the next ones what is new', async () => {
+    const first = await run({ write });
+    expect(first.incremental).toMatchObject({
+      extraction: 'full', added: 500, previousCheckpoint: null, checkpoint: '2024-01-01 08:20:00+00', protection: 'oldest transaction',
+    }); // prettier-ignore
+    await lab.source.query(`INSERT INTO ${table} VALUES (501, 'new', '2024-01-01 09:00:00.000001+00')`);
+    const second = await run({ write });
+    expect(second.incremental).toMatchObject({
+      extraction: 'incremental', added: 1, replaced: 0, unchanged: 61, readFrom: '2024-01-01 07:20:00+00',
+      previousCheckpoint: '2024-01-01 08:20:00+00', checkpoint: '2024-01-01 09:00:00.000001+00',
+    }); // prettier-ignore
+    expect(second.rows).toBe(62);
+    await expectSameRows(lab, table, bronze);
+    expect(await lab.leftovers()).toEqual([]);
+  });
+
+  test('a run with nothing new changes nothing, and keeps its checkpoint', async () => {
+    await run({ write });
+    const before = await bronzeRows('*');
+    const { incremental } = await run({ write, incremental: { column: 'updated_at', lookback: 0 } });
+    expect(incremental).toMatchObject({
+      added: 0,
+      replaced: 0,
+      unchanged: 1,
+      checkpoint: '2024-01-01 08:20:00+00',
+    });
+    expect(await bronzeRows('*')).toEqual(before);
+    const { rows } = await lab.warehouse.query(
+      `SELECT checkpoint_value, status, source_schema, source_table FROM bronze.extraction_checkpoints WHERE target = $1`,
+      [`br_${table}`],
+    );
+    expect(rows).toEqual([
+      {
+        checkpoint_value: '2024-01-01 08:20:00+00',
+        status: 'success',
+        source_schema: 'public',
+        source_table: table,
+      },
+    ]);
+  });
+
+  test('rows that share the value of the checkpoint are neither lost nor doubled', async () => {
+    await run({ write });
+    await lab.source.query(
+      `INSERT INTO ${table} SELECT i, 'at once', '2024-01-01 08:20:00+00' FROM generate_series(501, 600) i`,
+    );
+    const { incremental } = await run({ write, incremental: { column: 'updated_at', lookback: 0 } });
+    expect(incremental).toMatchObject({ added: 100, unchanged: 1 });
+    await expectSameRows(lab, table, bronze);
+  });
+
+  test('values a microsecond apart are told apart', async () => {
+    await run({ write });
+    const lookback = { incremental: { column: 'updated_at', lookback: '0' } };
+    for (const [id, micros] of [
+      [601, '000001'],
+      [602, '000002'],
+      [603, '000003'],
+    ] as const) {
+      // prettier-ignore
+      await lab.source.query(`INSERT INTO ${table} VALUES (${id}, 'close', '2024-01-01 09:00:00.${micros}+00')`);
+      expect((await run({ write, ...lookback })).incremental).toMatchObject({
+        added: 1,
+        unchanged: 1,
+        checkpoint: `2024-01-01 09:00:00.${micros}+00`,
+      });
+    }
+    await expectSameRows(lab, table, bronze);
+  });
+});
+
+test('append keeps every version, merge the newest', async () => {
+  for (const write of ['append', 'merge'] as const) await run({ write, target: `br_${table}_${write}` });
+  await lab.source.query(`UPDATE ${table} SET name = 'changed', updated_at = '2024-02-01' WHERE id <= 10`);
+  const appended = await run({ write: 'append', target: `br_${table}_append` });
+  const merged = await run({ write: 'merge', target: `br_${table}_merge` });
+  expect(appended.incremental).toMatchObject({ added: 10, replaced: 0 });
+  expect(merged.incremental).toMatchObject({ added: 0, replaced: 10 });
+  await expectSameRows(lab, table, `bronze.br_${table}_merge`);
+  const { rows } = await lab.warehouse.query(
+    `SELECT id, count(*)::int AS versions FROM bronze.br_${table}_append GROUP BY id HAVING count(*) > 1 ORDER BY id`,
+  );
+  expect(rows).toEqual(Array.from({ length: 10 }, (_, index) => ({ id: index + 1, versions: 2 })));
+});
+
+test('says in every row of which run and of what kind it is', async () => {
+  await run();
+  await lab.source.query(`INSERT INTO ${table} VALUES (501, 'new', '2024-01-01 09:00+00')`);
+  const { runId } = await run();
+  const { rows } = await lab.warehouse.query(
+    `SELECT _bronze_extraction_type AS type, _bronze_checkpoint AS checkpoint, _bronze_run_id = $1 AS last, count(*)::int
+       FROM ${bronze} GROUP BY 1, 2, 3 ORDER BY 1`,
+    [runId],
+  );
+  expect(rows).toEqual([
+    { type: 'full', checkpoint: null, last: false, count: 500 },
+    { type: 'incremental', checkpoint: '2024-01-01 08:20:00+00', last: true, count: 1 },
+  ]);
+});

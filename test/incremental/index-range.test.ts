@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ExtractionPlan } from '../../src/bronze/plan.ts';
+import { rangeOfChunk } from '../../src/extraction/chunk-ranges.ts';
+import { selectChunk } from '../../src/extraction/copy-statements.ts';
+import { Lab } from '../setup/lab.ts';
+import { Steps } from '../setup/steps.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+
+/** What the server does for the one chunk of an increment, as text. */
+async function explained(table: string, column: string): Promise<string> {
+  await using steps = new Steps(lab);
+  const { planId, chunks } = await steps.plan({ table, incremental: { column, lookback: 0 } });
+  expect(chunks).toBe(1);
+  const { rows } = await lab.warehouse.query<{ plan: ExtractionPlan }>(
+    'SELECT plan FROM bronze.extraction_plans WHERE plan_id = $1',
+    [planId],
+  );
+  const plan = rows[0]?.plan;
+  if (plan === undefined) throw new Error('there is no plan');
+  const { rows: lines } = await lab.source.query<{ 'QUERY PLAN': string }>(
+    `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ${selectChunk(plan, rangeOfChunk(plan, 0))}`,
+  );
+  await steps.discard();
+  return lines.map((line) => line['QUERY PLAN']).join('\n');
+}
+
+test.each([
+  ['timestamptz', `timestamptz '2024-01-01' + i * interval '1 second'`],
+  ['timestamp', `timestamp '2024-01-01' + i * interval '1 second'`],
+  ['date', `date '0001-01-01' + i`],
+  ['int', 'i'],
+  ['bigint', 'i'],
+  ['numeric', 'i / 10.0'],
+  ['text COLLATE "C"', `lpad(i::text, 20, '0')`],
+  ['uuid', `lpad(to_hex(i), 32, '0')::uuid`],
+])(
+  'an increment by a cursor of type %s reads the range of the index, and nothing else',
+  async (type, value) => {
+    const table = `t_${type.toLowerCase().replaceAll(/\W/g, '')}`;
+    await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, c ${type} NOT NULL, filler text);
+    CREATE INDEX ${table}_by_cursor ON ${table} (c);
+    INSERT INTO ${table} SELECT i, ${value}, repeat('x', 100) FROM generate_series(1, 100000) i; ANALYZE ${table}`);
+    await lab.extract({ table, incremental: { column: 'c', lookback: 0 } });
+    await lab.source.query(
+      `INSERT INTO ${table} SELECT i, ${value}, 'new' FROM generate_series(100001, 101000) i`,
+    );
+    const plan = await explained(table, 'c');
+    expect(plan).toContain(`Index Scan using ${table}_by_cursor`);
+    expect(Number(/actual rows=([\d.]+)/.exec(plan)?.[1])).toBeLessThanOrEqual(1_010);
+    expect(plan).not.toMatch(/Seq Scan|Filter/);
+  },
+);

@@ -1,0 +1,197 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { extractIncrement, type IncrementalResult } from '../setup/incremental.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+let number = 0;
+let table: string;
+let bronze: string;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+beforeEach(() => {
+  number += 1;
+  table = `k${number}`;
+  bronze = `bronze.br_${table}`;
+});
+
+const run = async (more: Partial<ExtractTableRequest> = {}): Promise<IncrementalResult> =>
+  extractIncrement(lab, { table, incremental: { column: 'at' }, ...more });
+
+const rowsOf = async (query: string): Promise<unknown[]> => (await lab.warehouse.query(query)).rows;
+
+describe('a table without a key', () => {
+  test('is said to have none; rows that are alike are in bronze as often as in the source', async () => {
+    await lab.source.query(`CREATE TABLE ${table} (name text, doc json, at timestamptz);
+      INSERT INTO ${table} SELECT 'same', '{"a": 1}', '2024-01-01 12:00+00' FROM generate_series(1, 3)`);
+    expect((await run()).warnings.join()).toMatch(/has no key/);
+    await lab.source
+      .query(`INSERT INTO ${table} SELECT 'same', '{"a": 1}', '2024-01-01 12:00+00' FROM generate_series(1, 2);
+      INSERT INTO ${table} VALUES ('same', '{"a":  1}', '2024-01-01 12:00+00'), (NULL, NULL, '2024-01-01 12:00+00'), ('other', '[]', '2024-01-01 11:30+00')`);
+    for (const added of [5, 0]) {
+      expect((await run()).incremental).toMatchObject({ added });
+      await expectSameRows(lab, table, bronze);
+    }
+  });
+
+  test.each([
+    ['"write": "merge"', { write: 'merge' }],
+    ['"detectDeletes"', { detectDeletes: true }],
+    ['"currentView"', { currentView: true }],
+  ] satisfies [string, Partial<ExtractTableRequest>][])('cannot be used with %s', async (named, more) => {
+    await lab.source.query(`CREATE TABLE ${table} (id int, at timestamptz)`);
+    await expect(run(more)).rejects.toMatchObject({
+      cause: { type: 'InvalidInput', message: expect.stringContaining(`${named} needs a key`) as string },
+    });
+  });
+});
+
+describe('a key that the input names', () => {
+  test('of several columns is merged by', async () => {
+    await lab.source.query(`CREATE TABLE ${table} (a int, "B ""b" text, v int, at timestamptz);
+      INSERT INTO ${table} SELECT i % 10, 'k' || i / 10, i, '2024-01-01' FROM generate_series(0, 99) i`);
+    const key = ['a', 'B "b'];
+    await run({ write: 'merge', key });
+    await lab.source.query(
+      `UPDATE ${table} SET v = -1, at = '2024-01-02' WHERE a = 3; INSERT INTO ${table} VALUES (10, 'new', 1, '2024-01-02')`,
+    );
+    expect((await run({ write: 'merge', key })).incremental).toMatchObject({ added: 1, replaced: 10 });
+    await expectSameRows(lab, table, bronze);
+  });
+
+  test.each(['append', 'merge'] as const)(
+    'that two rows share is refused, at first and later, with %s',
+    async (write) => {
+      await lab.source.query(
+        `CREATE TABLE ${table} (a int, at timestamptz); INSERT INTO ${table} VALUES (1, '2024-01-01'), (1, '2024-01-01')`,
+      );
+      const refused = { cause: { type: 'KeyConflict', message: expect.stringContaining('("a")') as string } };
+      await expect(run({ write, key: ['a'] })).rejects.toMatchObject(refused);
+      await lab.source.query(`UPDATE ${table} SET a = 2 WHERE ctid = '(0,2)'`);
+      await run({ write, key: ['a'] });
+      await lab.source.query(`INSERT INTO ${table} VALUES (3, '2024-01-02'), (3, '2024-01-03')`);
+      await expect(run({ write, key: ['a'] })).rejects.toMatchObject(refused);
+      expect(await rowsOf(`SELECT count(*)::int FROM ${bronze}`)).toEqual([{ count: 2 }]);
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
+
+  test('that is NULL somewhere is refused', async () => {
+    await lab.source.query(
+      `CREATE TABLE ${table} (a int, at timestamptz); INSERT INTO ${table} VALUES (NULL, '2024-01-01')`,
+    );
+    await expect(run({ key: ['a'] })).rejects.toMatchObject({ cause: { type: 'KeyConflict' } });
+  });
+
+  test('with a column that is not there is refused, naming one that is alike', async () => {
+    await lab.source.query(`CREATE TABLE ${table} (name text, at timestamptz)`);
+    await expect(run({ key: ['nmae'] })).rejects.toMatchObject({
+      cause: { type: 'UndefinedObject', message: expect.stringContaining('did you mean "name"') as string },
+    });
+  });
+});
+
+test('merge leaves a row alone that is as it was, and writes one that changed without its cursor', async () => {
+  await lab.source
+    .query(`CREATE TABLE ${table} (id int PRIMARY KEY, n numeric, j jsonb, x json, p point, f float8, at timestamptz);
+    INSERT INTO ${table} SELECT i, i / 3.0, '{"a": [1.50, null]}', '{"b":1}', '(1,2)', 'NaN', '2024-01-01' FROM generate_series(1, 20) i`);
+  await run({ write: 'merge' });
+  await lab.source.query(
+    `UPDATE ${table} SET n = 1.0 WHERE id = 1; UPDATE ${table} SET n = 1.00 WHERE id = 2`,
+  );
+  expect((await run({ write: 'merge' })).incremental).toMatchObject({ added: 0, replaced: 2, unchanged: 18 });
+  expect((await run({ write: 'merge' })).incremental).toMatchObject({ added: 0, replaced: 0, unchanged: 20 });
+  await expectSameRows(lab, table, bronze);
+});
+
+describe('detectDeletes', () => {
+  test.each(['append', 'merge'] as const)(
+    'marks the rows whose key is gone, and takes the mark off one that is back, with %s',
+    async (write) => {
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v int, at timestamptz);
+      INSERT INTO ${table} SELECT i, i, '2024-01-01' FROM generate_series(1, 20) i`);
+      const options = { write, detectDeletes: true, currentView: true } as const;
+      await run(options);
+      await lab.source.query(
+        `UPDATE ${table} SET v = 0, at = '2024-01-02' WHERE id IN (3, 4); DELETE FROM ${table} WHERE id IN (4, 5, 6); INSERT INTO ${table} VALUES (21, 21, '2024-01-02')`,
+      );
+      const { incremental, rows } = await run(options);
+      expect(incremental).toMatchObject({ deleted: 3 });
+      expect(rows).toBe(18);
+      const marked = `SELECT DISTINCT id FROM ${bronze} WHERE _bronze_deleted_at IS NOT NULL ORDER BY id`;
+      expect(await rowsOf(marked)).toEqual([{ id: 4 }, { id: 5 }, { id: 6 }]);
+      await expectSameRows(lab, table, `${bronze}_current`);
+
+      expect((await run(options)).incremental.deleted).toBe(0);
+      await lab.source.query(`INSERT INTO ${table} VALUES (5, 5, '2024-01-01'), (6, 66, '2024-01-03')`);
+      expect((await run(options)).incremental).toMatchObject({ deleted: 0 });
+      expect(await rowsOf(marked)).toEqual([{ id: 4 }]);
+      await expectSameRows(lab, table, `${bronze}_current`);
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
+
+  test('compares the keys of every partition, in the moment of the rows', async () => {
+    await lab.source
+      .query(`CREATE TABLE ${table} (id int, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+      CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+      CREATE TABLE ${table}_2 PARTITION OF ${table} FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+      INSERT INTO ${table} SELECT i, '2024-01-02' FROM generate_series(1, 10) i; INSERT INTO ${table} SELECT i, '2024-02-02' FROM generate_series(1, 10) i`);
+    await run({ detectDeletes: true, currentView: true });
+    await lab.source.query(`DELETE FROM ${table} WHERE id = 3`);
+    expect((await run({ detectDeletes: true, currentView: true })).incremental.deleted).toBe(2);
+    await expectSameRows(lab, table, `${bronze}_current`);
+  });
+});
+
+describe('currentView', () => {
+  test('shows the newest version of each key, and new columns too', async () => {
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY, v int, at timestamptz); INSERT INTO ${table} SELECT i, i, '2024-01-01' FROM generate_series(1, 20) i`,
+    );
+    await run({ currentView: true });
+    for (const day of [2, 3]) {
+      await lab.source.query(
+        `UPDATE ${table} SET v = ${day}, at = '2024-01-0${day}' WHERE id <= 10; ALTER TABLE ${table} ADD c${day} int DEFAULT 1`,
+      );
+      await run({ currentView: true });
+    }
+    expect(await rowsOf(`SELECT count(*)::int FROM ${bronze}`)).toEqual([{ count: 40 }]);
+    await expectSameRows(lab, table, `${bronze}_current`, { columns: ['id', 'v', 'at'] });
+    expect(await rowsOf(`SELECT count(c3)::int FROM ${bronze}_current WHERE id <= 10`)).toEqual([
+      { count: 10 },
+    ]);
+  });
+
+  test('takes no name that somebody else uses', async () => {
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY, at timestamptz); INSERT INTO ${table} VALUES (1, '2024-01-01')`,
+    );
+    await run();
+    await lab.warehouse.query(`CREATE VIEW ${bronze}_current AS SELECT 1 AS mine`);
+    await expect(run({ currentView: true })).rejects.toMatchObject({ cause: { type: 'TargetConflict' } });
+    expect(await rowsOf(`SELECT * FROM ${bronze}_current`)).toEqual([{ mine: 1 }]);
+  });
+});
+
+test.each([
+  [{ table: 'x', write: 'merge' }, /write: has a meaning with "incremental" only/],
+  [{ table: 'x', detectDeletes: true }, /detectDeletes: has a meaning/],
+  [{ table: 'x', consistency: 'none', incremental: { column: 'at' } }, /consistency: "none" cannot be exact/],
+  [
+    { table: 'x', incremental: { colum: 'at' } },
+    /incremental\.colum: unknown key \(did you mean "column"\?\)/,
+  ],
+  [{ table: 'x', incremental: { column: 'at', lookback: 'an hour' } }, /lookback: expected a duration/],
+  [{ table: 'x', incremental: { column: 'at', lookback: -1 } }, /lookback: expected a duration/],
+  [{ table: 'x', key: ['a', 'a'], incremental: { column: 'at' } }, /key: names a column twice/],
+  [{ table: 'x', write: 'replace', incremental: { column: 'at' } }, /write/],
+])('an input that cannot be is refused: %j', async (input, message) => {
+  await expect(lab.extract(input as unknown as ExtractTableRequest)).rejects.toMatchObject({
+    cause: { type: 'InvalidInput', message: expect.stringMatching(message) as string },
+  });
+});

@@ -1,0 +1,43 @@
+import { expect, inject, test } from 'vitest';
+import { startPostgres } from '../../local/postgres.ts';
+import { createRoles } from '../setup/roles.ts';
+import { extractIncrement } from '../setup/incremental.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+test('a prepared transaction that wrote to the table holds the checkpoint, until it has ended', async () => {
+  const server = await startPostgres({ settings: { fsync: 'off', max_prepared_transactions: '5' } });
+  try {
+    await createRoles(server, server);
+    await using lab = await Lab.open({
+      servers: { source: server.url('postgres'), warehouse: inject('warehouseAdmin') },
+    });
+    for (const [table, column] of [
+      ['byTime', 'at'],
+      ['byId', 'id'],
+    ] as const) {
+      // prettier-ignore
+      const request = { table, incremental: { column, lookback: 0 } } as const;
+      await lab.source
+        .query(`CREATE TABLE "${table}" (id bigserial PRIMARY KEY, at timestamptz DEFAULT now(), v int);
+        INSERT INTO "${table}" (at) SELECT now() - i * interval '1 hour' FROM generate_series(1, 10) i`);
+      const { checkpoint } = (await extractIncrement(lab, request)).incremental;
+      const late = await lab.connect('source');
+      await late.query(`BEGIN; INSERT INTO "${table}" (v) VALUES (1); PREPARE TRANSACTION 'late'`);
+      await lab.source.query(`SELECT pg_sleep(1.1)`);
+      await lab.source.query(`INSERT INTO "${table}" (v) VALUES (2)`);
+      for (const added of [1, 0]) {
+        expect((await extractIncrement(lab, request)).incremental).toMatchObject({
+          added,
+          checkpoint,
+          protection: 'oldest transaction',
+        });
+      }
+      await lab.source.query(`COMMIT PREPARED 'late'`);
+      expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
+      await expectSameRows(lab, table, `bronze."br_${table}"`);
+    }
+  } finally {
+    await server.dispose();
+  }
+});

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { checkpointsOf, extractIncrement, type IncrementalResult } from '../setup/incremental.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+let number = 0;
+let table: string;
+let bronze: string;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+
+/** A table that was extracted, before its columns change. */
+beforeEach(async () => {
+  number += 1;
+  table = `s${number}`;
+  bronze = `bronze.br_${table}`;
+  await lab.source
+    .query(`CREATE TABLE ${table} (id int PRIMARY KEY, name varchar(10), n int, amount numeric(6,2), at timestamptz);
+    INSERT INTO ${table} SELECT i, 'name ' || i, i, i / 100.0, timestamptz '2024-01-01' + i * interval '1 minute' FROM generate_series(1, 50) i`);
+  await run();
+});
+
+const run = async (more: Partial<ExtractTableRequest> = {}): Promise<IncrementalResult> =>
+  extractIncrement(lab, { table, currentView: true, write: 'merge', incremental: { column: 'at' }, ...more });
+
+const change = async (statements: string): Promise<unknown> =>
+  lab.source.query(`${statements}; UPDATE ${table} SET at = '2024-02-01' WHERE id <= 5`);
+
+async function typeOf(column: string): Promise<unknown> {
+  const { rows } = await lab.warehouse.query(
+    `SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2`,
+    [bronze, column],
+  );
+  return rows[0]?.type;
+}
+
+async function manifestChanges(runId: string): Promise<unknown> {
+  const { rows } = await lab.warehouse.query(
+    'SELECT schema_changes FROM bronze.extraction_runs WHERE run_id = $1',
+    [runId],
+  );
+  return rows[0]?.schema_changes;
+}
+
+describe('with "evolve"', () => {
+  test('a column that was added is added, NULL in the rows before', async () => {
+    await change(`ALTER TABLE ${table} ADD late text; UPDATE ${table} SET late = 'x' WHERE id <= 5`);
+    const result = await run();
+    const added = [{ column: 'late', change: 'added', from: null, to: 'text' }];
+    expect(result.incremental.schemaChanges).toEqual(added);
+    expect(await manifestChanges(result.runId)).toEqual(added);
+    await expectSameRows(lab, table, bronze);
+    await expectSameRows(lab, table, `${bronze}_current`);
+    expect((await run()).incremental.schemaChanges).toEqual([]);
+  });
+
+  test('a column that was dropped stays, and is NULL from then on', async () => {
+    await change(`ALTER TABLE ${table} DROP name`);
+    const result = await run();
+    expect(result.incremental.schemaChanges).toEqual([
+      { column: 'name', change: 'dropped', from: 'character varying(10)', to: null },
+    ]);
+    const { rows } = await lab.warehouse.query(
+      `SELECT count(name)::int AS names, count(*)::int AS rows FROM ${bronze}`,
+    );
+    expect(rows).toEqual([{ names: 45, rows: 50 }]);
+    await lab.source.query(`INSERT INTO ${table} VALUES (51, 1, 1, '2024-02-02')`);
+    expect((await run()).incremental).toMatchObject({ schemaChanges: [], added: 1 });
+    await expectSameRows(lab, table, bronze);
+  });
+
+  test('a column that was renamed is one dropped and one added', async () => {
+    await change(`ALTER TABLE ${table} RENAME n TO m`);
+    const { incremental } = await run({ incremental: { column: 'at', lookback: 0 } });
+    expect(incremental.schemaChanges.map(({ column, change: what }) => `${column} ${what}`)).toEqual([
+      'm added',
+      'n dropped',
+    ]);
+    const { rows } = await lab.warehouse.query(
+      `SELECT count(m)::int AS m, count(n)::int AS n FROM ${bronze}`,
+    );
+    expect(rows).toEqual([{ m: 6, n: 44 }]);
+  });
+
+  test.each([
+    ['n', 'int', 'bigint', '9223372036854775807'],
+    ['n', 'int', 'numeric', '1e50'],
+    ['name', 'varchar(10)', 'varchar(20)', `'name that is longer'`],
+    ['name', 'varchar(10)', 'text', `repeat('x', 1000)`],
+    ['amount', 'numeric(6,2)', 'numeric(12,4)', '12345678.1234'],
+    ['amount', 'numeric(6,2)', 'numeric', '0.123456789'],
+  ])('%s widened from %s to %s is widened, with its rows', async (column, _from, to, value) => {
+    await lab.warehouse.query(`GRANT SELECT ON ${bronze}_current TO PUBLIC`);
+    await change(
+      `ALTER TABLE ${table} ALTER ${column} TYPE ${to}; UPDATE ${table} SET ${column} = ${value} WHERE id = 1`,
+    );
+    const { incremental } = await run();
+    expect(incremental).toMatchObject({ replaced: 5, schemaChanges: [{ column, change: 'widened' }] });
+    await expectSameRows(lab, table, bronze, { columns: ['id', column] });
+    const { rows } = await lab.warehouse.query(
+      `SELECT has_table_privilege('public', '${bronze}_current', 'SELECT') AS granted, count(*)::int FROM ${bronze}_current`,
+    );
+    expect(rows).toEqual([{ granted: true, count: 50 }]);
+  });
+
+  test('a type that was narrowed stays as wide as it was', async () => {
+    await change(`ALTER TABLE ${table} ALTER n TYPE smallint`);
+    const { incremental } = await run();
+    expect(incremental.schemaChanges).toEqual([
+      { column: 'n', change: 'narrowed', from: 'integer', to: 'smallint' },
+    ]);
+    expect(await typeOf('n')).toBe('integer');
+    await expectSameRows(lab, table, bronze);
+  });
+
+  test('a type that fits in neither direction fails, names the column and the ways out, and changes nothing', async () => {
+    await change(`ALTER TABLE ${table} ALTER n TYPE text`);
+    await expect(run()).rejects.toMatchObject({
+      cause: { type: 'SchemaChanged', message: expect.stringMatching(/"n" is text .* integer in bronze.*exclude.*resetCheckpoint/s) as string },
+    }); // prettier-ignore
+    expect(await checkpointsOf(lab, `br_${table}`)).toHaveLength(1);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+    expect((await run({ exclude: ['n'] })).incremental.replaced).toBe(5);
+    await run({ resetCheckpoint: true });
+    expect(await typeOf('n')).toBe('text');
+    await expectSameRows(lab, table, bronze);
+    await expectSameRows(lab, table, `${bronze}_current`);
+  });
+});
+
+test.each([
+  ['added', `ALTER TABLE %s ADD late text`],
+  ['dropped', `ALTER TABLE %s DROP name`],
+  ['widened', `ALTER TABLE %s ALTER n TYPE bigint`],
+  ['narrowed', `ALTER TABLE %s ALTER n TYPE smallint`],
+])('with "freeze" a column that was %s is refused', async (word, statement) => {
+  await run({ schemaChanges: 'freeze' });
+  await change(statement.replace('%s', table));
+  await expect(run({ schemaChanges: 'freeze' })).rejects.toMatchObject({
+    cause: { type: 'SchemaChanged', message: expect.stringContaining(word) as string },
+  });
+  expect((await run()).incremental.schemaChanges).toHaveLength(1);
+  expect((await run({ schemaChanges: 'freeze' })).incremental.schemaChanges).toEqual([]);
+});
+
+test('what people made that depends on a column that must be widened is named', async () => {
+  await lab.warehouse.query(`CREATE VIEW mine_${table} AS SELECT n FROM ${bronze}`);
+  await change(`ALTER TABLE ${table} ALTER n TYPE bigint`);
+  await expect(run()).rejects.toMatchObject({
+    cause: { type: 'SchemaConflict', message: expect.stringContaining('"n"') as string },
+  });
+});
