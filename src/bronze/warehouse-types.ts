@@ -2,6 +2,8 @@ import { quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
+/** `"char"` above 127 as `\377`, of which an older server reads the backslash alone. */
+const OCTAL_CHARS = 16_00_00;
 /** Infinite intervals. An older server takes their binary form for that of a finite one. */
 const INFINITE_INTERVALS = 17_00_00;
 /** A scale of `numeric` below 0 or above its precision. */
@@ -16,6 +18,7 @@ export async function readWarehouseTypes(
   const { version } = await session.one<{ version: number }>(
     `SELECT current_setting('server_version_num')::int AS version`,
   );
+  const losesChars = sourceVersion >= OCTAL_CHARS && version < OCTAL_CHARS;
   const losesInfinity = sourceVersion >= INFINITE_INTERVALS && version < INFINITE_INTERVALS;
   const types = [...source.values()];
   const builtIn = await session.query<{ name: string }>(
@@ -35,7 +38,7 @@ export async function readWarehouseTypes(
     [types.flatMap(({ extension }) => extension ?? [])],
   );
   return {
-    builtIn: new Set(builtIn.map(({ name }) => name)),
+    builtIn: new Set(builtIn.map(({ name }) => name).filter((name) => !(losesChars && name === 'char'))),
     // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,
