@@ -72,6 +72,8 @@ export interface PlannedKey {
   readonly type: string;
   /** Ascending; ranges lie below the first, between two, and from the last on. */
   readonly boundaries: readonly string[];
+  /** NOT NULL by the word of a foreign table, which nobody checks and the planner believes. */
+  readonly doubtful: boolean;
 }
 
 export const chunkCount = (plan: Pick<ExtractionPlan, 'partitions' | 'incremental'>): number =>

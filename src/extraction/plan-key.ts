@@ -32,6 +32,7 @@ export interface KeyColumn {
   readonly column: string;
   readonly type: string;
   readonly kind: KeyKind;
+  readonly nullable: boolean;
 }
 
 /**
@@ -59,7 +60,7 @@ export function findKeyColumn(
   }
   const base = baseOf(column.typeOid, types);
   const key = base?.builtIn === true ? keyTypes[base.name] : undefined;
-  if (key !== undefined) return { column: name, ...key };
+  if (key !== undefined) return { column: name, nullable: column.nullable, ...key };
   throw new DatakitError(
     'InvalidInput',
     `"chunkBy" names "${name}", which is ${column.type}: expected smallint, integer, bigint, uuid, date, timestamp or text`,
@@ -70,14 +71,15 @@ export function findKeyColumn(
 export async function planKey(
   session: Session,
   partition: Partition,
-  { column, type, kind }: KeyColumn,
+  { column, type, kind, nullable }: KeyColumn,
   sizing: Omit<ChunkSizing, 'totalBlocks' | 'blockSize'>,
 ): Promise<PlannedKey> {
   const { rows, bytes } = await estimate(session, partition);
   const perChunk = blocksPerChunk({ ...sizing, totalBlocks: bytes, blockSize: 1 });
   const ranges = Math.min(Math.max(Math.ceil(bytes / perChunk), sizing.parallelism), MOST_CHUNKS);
-  const boundaries = await splitKeys(session, { partition, column, type, kind, ranges, rows });
-  return { column, type, boundaries };
+  const doubtful = partition.isForeign && !nullable;
+  const boundaries = await splitKeys(session, { partition, column, type, kind, doubtful, ranges, rows });
+  return { column, type, boundaries, doubtful };
 }
 
 /** What the planner of the server expects; it runs nothing. */

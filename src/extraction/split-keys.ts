@@ -11,6 +11,8 @@ export interface Split {
   readonly column: string;
   readonly type: string;
   readonly kind: KeyKind;
+  /** Whether NULL may come first in a descending order, though it is asked to be left out. */
+  readonly doubtful: boolean;
   readonly ranges: number;
   /** About how many there are. */
   readonly rows: number;
@@ -53,7 +55,7 @@ async function findEnds(session: Session, split: Split): Promise<Ends | undefine
   const key = keyExpression(split);
   const finite = split.kind === 'date' || split.kind === 'timestamp' ? ` AND isfinite(${key})` : '';
   const end = (direction: 'ASC' | 'DESC') =>
-    `(SELECT ${key}::text FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL${finite} ORDER BY ${key} ${direction} LIMIT 1)`;
+    `(SELECT ${key}::text FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL${finite} ORDER BY ${key} ${direction}${split.doubtful ? ' NULLS LAST' : ''} LIMIT 1)`;
   const row = await session.one<{ least: string | null; greatest: string | null }>(
     `SELECT ${end('ASC')} AS least, ${end('DESC')} AS greatest`,
   );

@@ -67,7 +67,13 @@ test('a foreign table is cut too, and the result says that its chunks are of dif
     CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname 'source_${lab.name}');
     CREATE USER MAPPING FOR PUBLIC SERVER here OPTIONS (user '${user}', password '${password}');
     CREATE FOREIGN TABLE facts_far (id int NOT NULL, text text, uuid uuid) SERVER here OPTIONS (table_name 'facts')`);
-  const { warnings } = await lab.extract({ table: 'facts_far', chunkBy: 'id', verify: 'checksum' });
+  const { warnings, chunks } = await lab.extract({
+    table: 'facts_far',
+    chunkBy: 'id',
+    parallelism: 8,
+    verify: 'checksum',
+  });
+  expect(chunks).toBe(9);
   expect(warnings).toEqual([
     expect.stringContaining('The chunks of public.facts_far were read at different moments'),
   ]);
