@@ -4,6 +4,8 @@ import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
 /** Infinite intervals. An older server takes their binary form for that of a finite one. */
 const INFINITE_INTERVALS = 17_00_00;
+/** How `"char"` writes a byte beyond ASCII: `\\377`. An older server reads that as a backslash, and cannot be told the byte in UTF-8. */
+const ESCAPED_CHAR = 16_00_00;
 /** A scale of `numeric` below 0 or above its precision. */
 const ANY_SCALE = 15_00_00;
 
@@ -34,8 +36,9 @@ export async function readWarehouseTypes(
       WHERE e.extname = ANY ($1) AND has_schema_privilege(n.oid, 'USAGE') AND has_type_privilege(t.oid, 'USAGE')`,
     [types.flatMap(({ extension }) => extension ?? [])],
   );
+  const readAsWritten = builtIn.filter(({ name }) => name !== 'char' || version >= ESCAPED_CHAR);
   return {
-    builtIn: new Set(builtIn.map(({ name }) => name)),
+    builtIn: new Set(readAsWritten.map(({ name }) => name)),
     // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,
