@@ -2,10 +2,10 @@ import { quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
-/** `"char"` above 127 as `\377`, of which an older server reads the backslash alone. */
-const OCTAL_CHARS = 16_00_00;
 /** Infinite intervals. An older server takes their binary form for that of a finite one. */
 const INFINITE_INTERVALS = 17_00_00;
+/** How `"char"` writes a byte beyond ASCII: `\\377`. An older server reads that as a backslash, and cannot be told the byte in UTF-8. */
+const ESCAPED_CHAR = 16_00_00;
 /** A scale of `numeric` below 0 or above its precision. */
 const ANY_SCALE = 15_00_00;
 
@@ -18,7 +18,6 @@ export async function readWarehouseTypes(
   const { version } = await session.one<{ version: number }>(
     `SELECT current_setting('server_version_num')::int AS version`,
   );
-  const losesChars = sourceVersion >= OCTAL_CHARS && version < OCTAL_CHARS;
   const losesInfinity = sourceVersion >= INFINITE_INTERVALS && version < INFINITE_INTERVALS;
   const types = [...source.values()];
   const builtIn = await session.query<{ name: string }>(
@@ -37,8 +36,9 @@ export async function readWarehouseTypes(
       WHERE e.extname = ANY ($1) AND has_schema_privilege(n.oid, 'USAGE') AND has_type_privilege(t.oid, 'USAGE')`,
     [types.flatMap(({ extension }) => extension ?? [])],
   );
+  const readAsWritten = builtIn.filter(({ name }) => name !== 'char' || version >= ESCAPED_CHAR);
   return {
-    builtIn: new Set(builtIn.map(({ name }) => name).filter((name) => !(losesChars && name === 'char'))),
+    builtIn: new Set(readAsWritten.map(({ name }) => name)),
     // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,
