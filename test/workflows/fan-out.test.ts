@@ -30,8 +30,9 @@ class HeldCopies {
   }
 }
 
-const eventually = async (what: () => boolean): Promise<void> =>
-  expect.poll(what, { timeout: 10_000 }).toBe(true);
+const eventually = async (what: () => boolean): Promise<void> => {
+  await expect.poll(what, { timeout: 10_000 }).toBe(true);
+};
 
 describe('the fan-out', () => {
   test('copies every chunk once, and no more at once than parallelism says', async () => {
