@@ -50,7 +50,7 @@ export async function planTable(
     ...(await planColumns(warehouse, columns, types, server)),
     ...deriveColumns(columns, types, input),
   ];
-  requireRoom(planned, input.table);
+  requireRoom(planned, input.table, input.incremental !== undefined);
   const partitions = await readPartitions(source, table);
   if (input.requireAllRows) requireAllRows(partitions, server);
   const chunks = await planPartitions(source, { table, partitions, types, server, input });

@@ -1,3 +1,4 @@
+import { metadataColumns } from '../bronze/layout.ts';
 import type { PlannedColumn } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
@@ -6,16 +7,25 @@ import type { ServerFacts } from '../postgres/catalog/server.ts';
 
 /** MaxHeapAttributeNumber: https://www.postgresql.org/docs/current/limits.html. */
 const MOST_COLUMNS = 1600;
-/** The metadata columns that every full load has. */
-const METADATA_COLUMNS = 5;
+/** The metadata columns that every run adds. */
+const metadataOfAll = metadataColumns({
+  loadedAt: '',
+  sourceUri: '',
+  table: { schema: '', name: '' },
+  runId: '',
+  incremental: undefined,
+}).length;
+/** `_bronze_checkpoint` and `_bronze_deleted_at`. */
+const METADATA_OF_INCREMENTS = 2;
 
 /** @throws {DatakitError} UnsupportedTable where the bronze table would have more columns than a table can have */
-export function requireRoom(columns: readonly PlannedColumn[], table: TableName): void {
-  const all = columns.length + METADATA_COLUMNS;
+export function requireRoom(columns: readonly PlannedColumn[], table: TableName, incremental: boolean): void {
+  const metadata = metadataOfAll + (incremental ? METADATA_OF_INCREMENTS : 0);
+  const all = columns.length + metadata;
   if (all <= MOST_COLUMNS) return;
   throw new DatakitError(
     'UnsupportedTable',
-    `${formatTableName(table)} would have ${columns.length} columns in bronze, and ${METADATA_COLUMNS} of metadata; a table has at most ${MOST_COLUMNS}: leave out ${all - MOST_COLUMNS} with "exclude"`,
+    `${formatTableName(table)} would have ${columns.length} columns in bronze, and ${metadata} of metadata; a table has at most ${MOST_COLUMNS}: leave out ${all - MOST_COLUMNS} with "exclude"`,
   );
 }
 
