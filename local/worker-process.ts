@@ -35,7 +35,7 @@ export async function startWorkerProcess(options: WorkerProcessOptions): Promise
   const loader = entry.endsWith('.ts') ? ['--import', 'tsx'] : AS_IN_PRODUCTION;
   const child = await spawnTethered(process.execPath, [...loader, entry], {
     cwd: PROJECT_ROOT,
-    env: { ...withoutTemporal(process.env), ...options.env },
+    env: { ...withoutTemporal(process.env), MALLOC_ARENA_MAX: '2', ...options.env },
     output: 'pipe',
   });
   const worker = new ChildWorker(child, options.onLine);
