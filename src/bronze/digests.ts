@@ -1,4 +1,5 @@
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
@@ -97,10 +98,8 @@ export async function requireSameDigests(
   );
   if (compared.length === 0) return;
   const names = compared.map(({ column }) => `"${columns[column - 1]?.name ?? '?'}"`);
-  const shown =
-    names.length > 10 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ');
   throw new DatakitError(
     'ChecksumMismatch',
-    `What arrived in the warehouse is not what the source read, in ${shown}`,
+    `What arrived in the warehouse is not what the source read, in ${listed(names, 10)}`,
   );
 }

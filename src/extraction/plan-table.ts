@@ -6,6 +6,7 @@ import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
 import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
@@ -150,12 +151,8 @@ async function planColumns(
 function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {
   const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
   if (hiding.length > 0) {
-    const named =
-      hiding.length > 3
-        ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more`
-        : hiding.join(', ');
     return [
-      `Row-level security is active on ${named} for the role ${server.role}: rows that its policies hide were not extracted.`,
+      `Row-level security is active on ${listed(hiding, 3)} for the role ${server.role}: rows that its policies hide were not extracted.`,
     ];
   }
   if (!table.rowSecurityActive) return [];

@@ -1,6 +1,7 @@
 import { metadataColumns } from '../bronze/layout.ts';
 import type { PlannedColumn } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
 import type { ServerFacts } from '../postgres/catalog/server.ts';
@@ -33,10 +34,8 @@ export function requireRoom(columns: readonly PlannedColumn[], table: TableName,
 export function requireAllRows(partitions: readonly Partition[], { role }: ServerFacts): void {
   const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
   if (hiding.length === 0) return;
-  const named =
-    hiding.length > 3 ? `${hiding.slice(0, 3).join(', ')} and ${hiding.length - 3} more` : hiding.join(', ');
   throw new DatakitError(
     'RowsHidden',
-    `Row-level security is active on ${named} for the role ${role}, and may hide rows`,
+    `Row-level security is active on ${listed(hiding, 3)} for the role ${role}, and may hide rows`,
   );
 }
