@@ -40,6 +40,11 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Check user and password in the connection URL of the worker, and pg_hba.conf of the server.',
   },
+  TlsFailed: {
+    retry: 'never',
+    advice:
+      'Check sslmode, host and the certificate files in the environment of the worker against what the server has.',
+  },
   UndefinedDatabase: { retry: 'never', advice: 'Check the database in the connection URL of the worker.' },
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {

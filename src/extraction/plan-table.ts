@@ -33,10 +33,10 @@ export async function planTable(
   source: Session,
   warehouse: Session,
   input: ExtractTableInput,
-  database: Pick<Database, 'url'>,
+  database: Pick<Database, 'host'>,
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
-  const server = await readServer(source, database.url);
+  const server = await readServer(source, database.host);
   const table = await findTable(source, input.table);
   const columns = await chosenColumns(source, table, input);
   if (input.where !== undefined) await requireWhere(source, table, input.where);

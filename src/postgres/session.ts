@@ -1,21 +1,40 @@
-import type pg from 'pg';
 import type { QueryResultRow, Submittable } from 'pg';
+import type { Cancellable } from './cancel-request.ts';
+import type { DatabaseClient } from './connect.ts';
+import type { Lease } from './session-pool.ts';
 
 /** A session of a pool, inside a transaction. */
 export class Session {
-  readonly #client: pg.PoolClient;
+  readonly #lease: Lease;
+  readonly #client: DatabaseClient;
   readonly #signal: AbortSignal | undefined;
-  readonly processId: number;
   #running = 0;
   #lost: Error | undefined;
 
   /** @param signal once it has aborted nothing is started any more, whatever was being done at that moment */
-  constructor(client: pg.PoolClient, signal?: AbortSignal) {
+  constructor(lease: Lease, signal?: AbortSignal) {
+    const { client } = lease;
+    this.#lease = lease;
     this.#client = client;
     this.#signal = signal;
-    this.processId = processIdOf(client);
     client.on('error', this.#onError);
     client.on('end', this.#onEnd);
+  }
+
+  /** What the server calls this session, and the key to cancel what it does. */
+  get cancellable(): Cancellable {
+    const { processID, secretKey } = this.#client;
+    if (processID === null || secretKey === null) throw new Error('the server has not named its session');
+    return { processId: processID, secretKey };
+  }
+
+  get processId(): number {
+    return this.cancellable.processId;
+  }
+
+  /** 17 for 17.5. */
+  get majorVersion(): number {
+    return this.#client.majorVersion;
   }
 
   /** Whether the server may still be at work for this session. */
@@ -60,7 +79,7 @@ export class Session {
     this.#client.off('end', this.#onEnd);
     // a socket that dies while it is closed would be an uncaught error
     if (what === 'close') this.#client.on('error', () => undefined);
-    this.#client.release(what === 'close' || this.#lost !== undefined);
+    this.#lease.giveBack(this.#lost === undefined ? what : 'close');
   }
 
   readonly #onError = (error: Error): void => {
@@ -70,11 +89,4 @@ export class Session {
   readonly #onEnd = (): void => {
     this.#lost ??= new Error('Connection terminated unexpectedly');
   };
-}
-
-/** The driver keeps it for its own cancel requests, and its types do not say so. */
-function processIdOf(client: pg.PoolClient): number {
-  const id: unknown = Reflect.get(client, 'processID');
-  if (typeof id === 'number') return id;
-  throw new Error('the driver does not know the process of its session');
 }

@@ -80,7 +80,7 @@ describe('temporal-compose.yml', () => {
     const values = Object.entries(services['worker']?.environment ?? {}).map(
       ([name, value]) => [name, value.replaceAll(/\$\{[^}]+\}/g, 'secret')] as const,
     );
-    expect([...readEnvironment(Object.fromEntries(values)).sourceUrls.keys()]).toEqual(['default']);
+    expect([...readEnvironment(Object.fromEntries(values)).sources.keys()]).toEqual(['default']);
   });
 });
 

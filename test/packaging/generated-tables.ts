@@ -86,6 +86,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   UnsupportedTable: 'It is no table, or one that cannot be extracted as asked.',
   InsufficientPrivilege: 'A role may not do what must be done.',
   AuthenticationFailed: 'A server does not let the worker in.',
+  TlsFailed: 'No encrypted connection comes about, or a certificate is not what it must be.',
   UndefinedDatabase: 'A server has no database of that name.',
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
