@@ -129,6 +129,11 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
   },
+  ReplicaLagging: {
+    retry: UNTIL_IT_IS_BACK,
+    advice:
+      'The run goes on when the replica has caught up; raise "maxReplicaLag", or look for what holds it back.',
+  },
   Stalled: {
     retry: 5,
     advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',

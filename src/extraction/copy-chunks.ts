@@ -5,6 +5,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
 import type { Database } from '../postgres/database.ts';
+import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
@@ -13,6 +14,7 @@ import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { digestChunk } from './digest-chunk.ts';
+import { Pace } from './pace.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
@@ -25,7 +27,17 @@ export interface CopyContext {
   readonly attempt: number;
   readonly signal: AbortSignal;
   /** The chunk that is being copied, and the bytes of it that have passed. */
-  readonly onProgress: (progress: { readonly chunk: number; readonly bytes: number }) => void;
+  readonly onProgress: (progress: ChunkProgress) => void;
+}
+
+export interface ChunkProgress {
+  readonly chunk: number;
+  readonly bytes: number;
+}
+
+/** The same, for those who can be made to wait. */
+interface PacedContext extends Omit<CopyContext, 'onProgress'> {
+  readonly onProgress: (progress: ChunkProgress) => void | Promise<void>;
 }
 
 /**
@@ -45,7 +57,7 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
-  const copied = missing.length === 0 ? [] : await copyWatched(missing, request.snapshot, stored, context);
+  const copied = missing.length === 0 ? [] : await copyWatched(missing, request, stored, context);
   return [...done.values(), ...copied].reduce(
     (sum, { rows, bytes }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
     { rows: 0, bytes: 0 },
@@ -54,18 +66,21 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
 
 async function copyWatched(
   chunks: readonly number[],
-  snapshot: Snapshot | undefined,
+  { snapshot, bytesPerSecond }: CopyChunksRequest,
   stored: StoredPlan,
   context: CopyContext,
 ): Promise<Copied[]> {
   const watch = new StallWatch(stored.plan.stallTimeout);
+  const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
+  const signal = AbortSignal.any([context.signal, watch.signal]);
   try {
     return await copyMissing(chunks, snapshot, stored, {
       ...context,
-      signal: AbortSignal.any([context.signal, watch.signal]),
+      signal,
       onProgress: (progress) => {
         watch.passed();
         context.onProgress(progress);
+        return pace?.passed(progress.chunk, progress.bytes, signal);
       },
     });
   } finally {
@@ -77,7 +92,7 @@ async function copyMissing(
   chunks: readonly number[],
   snapshot: Snapshot | undefined,
   stored: StoredPlan,
-  context: CopyContext,
+  context: PacedContext,
 ): Promise<Copied[]> {
   const { plan, runId } = stored;
   const source = context.sourceNamed(plan.source);
@@ -85,11 +100,14 @@ async function copyMissing(
     applicationName: applicationName(runId),
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
     signal: context.signal,
-    lockTimeout: LOCK_TIMEOUT,
+    lockTimeout: plan.lockTimeout ?? LOCK_TIMEOUT,
+    ...(plan.session !== undefined && { settings: plan.session }),
+    ...(plan.idleTimeout !== undefined && { idleTimeout: plan.idleTimeout }),
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
     const snapshotAt = await enterSnapshot(session, snapshot);
+    await requireFreshReplica(session, plan.maxReplicaLag);
     // then a policy that came after the plan is an error and not a loss
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
@@ -120,7 +138,7 @@ async function copyOne(
   { session, label, snapshotAt }: Reading,
   chunk: number,
   { planId, runId, plan, staging }: StoredPlan,
-  { warehouse, attempt, signal, onProgress }: CopyContext,
+  { warehouse, attempt, signal, onProgress }: PacedContext,
 ): Promise<Copied> {
   const range = rangeOfChunk(plan, chunk);
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;

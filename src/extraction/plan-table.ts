@@ -5,6 +5,7 @@ import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { chosenSettings } from '../contract/session-settings.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
@@ -14,6 +15,7 @@ import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
+import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { chunkIncrement } from './increment-chunks.ts';
@@ -36,6 +38,7 @@ export async function planTable(
   database: Pick<Database, 'host'>,
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
+  await requireFreshReplica(source, input.maxReplicaLag);
   const server = await readServer(source, database.host);
   const table = await findTable(source, input.table);
   const columns = await chosenColumns(source, table, input);
@@ -54,6 +57,7 @@ export async function planTable(
   requireRoom(planned, input.table, input.incremental !== undefined);
   const partitions = await readPartitions(source, table);
   if (input.requireAllRows) requireAllRows(partitions, server);
+  const session = chosenSettings(input.tuning, input.session);
   const chunks = await planPartitions(source, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
     source: input.source,
@@ -67,6 +71,10 @@ export async function planTable(
     partitions: chunks.partitions,
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
+    ...(input.lockTimeout !== undefined && { lockTimeout: input.lockTimeout }),
+    ...(input.idleTimeout !== undefined && { idleTimeout: input.idleTimeout }),
+    ...(input.maxReplicaLag !== undefined && { maxReplicaLag: input.maxReplicaLag }),
+    ...(session !== undefined && { session }),
     warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
     ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),

@@ -6,11 +6,14 @@ import { CopyOut } from './copy-out.ts';
 import { serverFailure } from './server-failure.ts';
 import type { Session } from './session.ts';
 
+/** Hears of the bytes that have passed; what it promises is waited for before more pass. */
+export type OnBytes = (bytes: number) => void | Promise<void>;
+
 export interface CopyEnds {
   readonly source: { readonly session: Session; readonly label: string; readonly statement: string };
   readonly target: { readonly session: Session; readonly label: string; readonly statement: string };
   /** Called for every buffer that passed, with the bytes of all so far. */
-  readonly onProgress?: (bytes: number) => void;
+  readonly onProgress?: OnBytes;
 }
 
 /**
@@ -26,7 +29,8 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
   async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const chunk of chunks) {
       bytes += chunk.length;
-      onProgress?.(bytes);
+      const pause = onProgress?.(bytes);
+      if (pause instanceof Promise) await pause;
       yield chunk;
     }
   }

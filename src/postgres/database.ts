@@ -1,9 +1,10 @@
+import { DatakitError } from '../contract/failures.ts';
 import { requestCancel } from './cancel-request.ts';
 import { connect, type DatabaseClient } from './connect.ts';
 import type { ConnectionSettings, PoolSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
 import { namingLimit } from './limit-failure.ts';
-import { serverFailure } from './server-failure.ts';
+import { serverFailure, sqlStateOf } from './server-failure.ts';
 import { SessionPool, type Lease } from './session-pool.ts';
 import { Session } from './session.ts';
 import { settingsStatement, type SessionLimits } from './session-settings.ts';
@@ -28,6 +29,9 @@ const beginModes: Readonly<Record<TransactionOptions['mode'], string>> = {
   'READ WRITE': 'ISOLATION LEVEL READ COMMITTED',
   'ISOLATION LEVEL REPEATABLE READ READ ONLY': 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
 };
+
+/** Unknown to this version, out of its range, or not for everybody to set. */
+const REFUSED_SETTING = new Set(['42704', '22023', '42501', '55P02', '0A000']);
 
 /** One database and the pool of sessions to it. Its errors are {@link DatakitError}s that name it. */
 export class Database {
@@ -70,15 +74,35 @@ export class Database {
     try {
       options.signal?.throwIfAborted();
       return await this.#withSession(options, async (session) => {
-        const settings = settingsStatement(options, session.majorVersion);
-        await session.query(`BEGIN ${beginModes[options.mode]}; ${settings}`);
+        await this.#begin(session, options);
         const result = await work(session);
         await session.query('COMMIT');
         return result;
       });
     } catch (error) {
       options.signal?.throwIfAborted();
-      throw namingLimit(serverFailure(error, this.label), options);
+      const failure = serverFailure(error, this.label);
+      // what another database said passes through here too
+      const isOurs = failure.message.startsWith(`${this.label}: `);
+      throw isOurs ? namingLimit(failure, options) : failure;
+    }
+  }
+
+  /** The first statement of all: what it does not take are the settings that were asked for. */
+  async #begin(session: Session, options: TransactionOptions): Promise<void> {
+    const settings = settingsStatement(options, session.majorVersion);
+    try {
+      await session.query(`BEGIN ${beginModes[options.mode]}; ${settings}`);
+    } catch (error) {
+      const refused = options.settings !== undefined && REFUSED_SETTING.has(sqlStateOf(error) ?? '');
+      if (!refused || !(error instanceof Error)) throw error;
+      throw new DatakitError(
+        'InvalidInput',
+        `${this.label} refused a setting of "session": ${error.message}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
@@ -91,7 +115,7 @@ export class Database {
     work: (session: Session) => Promise<T>,
   ): Promise<T> {
     const lease = await this.#pool.acquire(applicationName, signal);
-    const session = new Session(lease, signal);
+    const session = new Session(this.label, lease, signal);
     let cancelled: Promise<void> | undefined;
     const onAbort = () => void (cancelled ??= this.#cancel(session, lease));
     signal?.addEventListener('abort', onAbort, { once: true });

@@ -5,8 +5,8 @@ import { DatabaseClient, onFirstWay } from './connect.ts';
 import { capacityOf, type ConnectionSettings, type PoolSettings } from './connection-settings.ts';
 import { Slots, type Slot } from './slots.ts';
 
-/** How long a session of the pool that nobody uses stays open. */
-const IDLE_TIMEOUT = 30_000;
+/** How long a session of the pool that nobody uses stays open: between two chunks, and no longer than others can wait. */
+const IDLE_TIMEOUT = 5_000;
 
 /** A session that somebody has. */
 export interface Lease {

@@ -25,6 +25,8 @@ export interface SessionLimits {
   readonly statementTimeout?: number;
   /** Milliseconds. */
   readonly lockTimeout?: number;
+  /** Settings of the planner and its memory, by their names in PostgreSQL. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** How long the session may be idle in its transaction, in milliseconds; for ever where left out. */
   readonly idleTimeout?: number;
 }
@@ -39,6 +41,7 @@ const TRANSACTION_TIMEOUT_SINCE = 17;
  */
 export function settingsStatement(limits: SessionLimits, majorVersion: number): string {
   const settings: Record<string, string> = {
+    ...limits.settings,
     ...valueSettings,
     application_name: limits.applicationName,
     // a holder of a snapshot, or a chunk whose other side is slow, is idle in its transaction by design

@@ -1,19 +1,25 @@
 import type { QueryResultRow, Submittable } from 'pg';
 import type { Cancellable } from './cancel-request.ts';
 import type { DatabaseClient } from './connect.ts';
+import { serverFailure } from './server-failure.ts';
 import type { Lease } from './session-pool.ts';
 
 /** A session of a pool, inside a transaction. */
 export class Session {
+  readonly #label: string;
   readonly #lease: Lease;
   readonly #client: DatabaseClient;
   readonly #signal: AbortSignal | undefined;
   #running = 0;
   #lost: Error | undefined;
 
-  /** @param signal once it has aborted nothing is started any more, whatever was being done at that moment */
-  constructor(lease: Lease, signal?: AbortSignal) {
+  /**
+   * @param label whose session it is: `source "default"`, `warehouse`
+   * @param signal once it has aborted nothing is started any more, whatever was being done at that moment
+   */
+  constructor(label: string, lease: Lease, signal?: AbortSignal) {
     const { client } = lease;
+    this.#label = label;
     this.#lease = lease;
     this.#client = client;
     this.#signal = signal;
@@ -53,6 +59,9 @@ export class Session {
     try {
       const { rows } = await this.#client.query<Row>(text, values === undefined ? undefined : [...values]);
       return rows;
+    } catch (error) {
+      // a server says why it ended a session while that was idle, and the driver says only that it is gone
+      throw this.#lost === undefined ? error : serverFailure(this.#lost, this.#label);
     } finally {
       this.#running -= 1; // the server has answered, or is lost
     }

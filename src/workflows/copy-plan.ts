@@ -14,6 +14,8 @@ const CHUNKS_OF_A_CHILD = 4_000;
 export interface Fanout {
   readonly window: SlidingWindow;
   readonly progress: RunProgress;
+  /** Waits for the hours in which the run may read. */
+  readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width reaches it. */
   onResize: ((width: number) => Promise<void>) | undefined;
 }
@@ -30,13 +32,15 @@ export async function copyPlan(
 }
 
 export async function copyThese(
-  { window, progress }: Fanout,
+  fanout: Fanout,
   plan: PlanSummary,
   spans: Iterable<Span>,
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
+  const { window, progress } = fanout;
   await window.forEach(spans, async (span) => {
-    const copied = await onSnapshot(relay, async (snapshot) => copySpan(plan, span, snapshot));
+    if (relay === undefined) await fanout.untilQuiet();
+    const copied = await onSnapshot(relay, async (snapshot) => copySpan(plan, span, snapshot, window.width));
     progress.copied(copied, span.count);
   });
 }
@@ -55,6 +59,7 @@ async function copyByChildren(
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
   for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
+    if (relay === undefined) await fanout.untilQuiet();
     const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
     const copied = await onSnapshot(relay, async (snapshot) =>
       copyByChild(fanout, plan, { from, to }, snapshot),

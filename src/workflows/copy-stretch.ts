@@ -29,7 +29,7 @@ export async function copyStretch({
   await window.forEach(
     spansOf(from, to, () => window.width),
     async (span) => {
-      const copied = await copySpan(plan, span, snapshot);
+      const copied = await copySpan(plan, span, snapshot, window.width);
       rows += copied.rows;
       bytes += copied.bytes;
     },
@@ -37,13 +37,24 @@ export async function copyStretch({
   return { rows, bytes };
 }
 
-/** One activity, under a name that people can read and address. */
+/**
+ * One activity, under a name that people can read and address.
+ *
+ * @param width how many of them there are at once, to share what the run may read
+ */
 export async function copySpan(
   plan: PlanSummary,
   span: Span,
   snapshot: Snapshot | undefined,
+  width: number,
 ): Promise<Copied> {
+  const { planId, maxBytesPerSecond: most } = plan;
   return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: spanLabel(plan, span) }, [
-    { planId: plan.planId, ...span, ...(snapshot !== undefined && { snapshot }) },
+    {
+      planId,
+      ...span,
+      ...(snapshot !== undefined && { snapshot }),
+      ...(most !== undefined && { bytesPerSecond: Math.floor(most / width) }),
+    },
   ]);
 }
