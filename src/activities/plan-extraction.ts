@@ -4,19 +4,11 @@ import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { planTable } from '../extraction/plan-table.ts';
-import { settleLimit } from '../extraction/settle-limit.ts';
-import type { Database } from '../postgres/database.ts';
+import { labelsOf } from '../extraction/partition-labels.ts';
+import { planRun } from '../extraction/plan-run.ts';
 import { applicationName } from '../postgres/session-settings.ts';
-import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
-
-/** A table that somebody has locked is asked for again later. */
-const LOCK_TIMEOUT = 10_000;
-
-/** Labels past this number would weigh more in the history than they help. */
-const MOST_LABELS = 500;
 
 export async function planExtraction(
   { warehouse, ready, sourceNamed }: Dependencies,
@@ -28,9 +20,7 @@ export async function planExtraction(
     const limits = { applicationName: applicationName(run.runId), signal };
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
-      const plan = await planOn(source, { ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
-        planTable(session, target, input, source),
-      );
+      const plan = await planRun(source, target, input, limits);
       const planId = await storePlan(target, run.runId, plan);
       await openManifest(target, run, planId, plan);
       log.info('planned', {
@@ -44,26 +34,15 @@ export async function planExtraction(
   });
 }
 
-/** The plan is made in one transaction; that writers end is seen from others. */
-async function planOn(
-  source: Database,
-  limits: { readonly applicationName: string; readonly lockTimeout: number; readonly signal: AbortSignal },
-  work: (session: Session) => Promise<ExtractionPlan>,
-): Promise<ExtractionPlan> {
-  const ask = async <T>(asked: (session: Session) => Promise<T>) =>
-    source.transaction({ ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, asked);
-  return settleLimit(await ask(work), ask);
-}
-
 function summary(planId: string, plan: ExtractionPlan): PlanSummary {
-  const labelled = plan.partitions.length <= MOST_LABELS;
   return {
     planId,
     target: `bronze.${plan.target}`,
     chunks: chunkCount(plan),
-    partitions: labelled ? plan.partitions.map(({ name, chunks }) => ({ name, chunks })) : [],
+    partitions: labelsOf(plan),
     partitionCount: plan.partitions.length,
     warnings: plan.warnings,
+    ...(plan.skipped !== undefined && { skippedPartitions: plan.skipped }),
     ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
   };
 }
