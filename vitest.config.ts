@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: ['test/**/*.long.test.ts'],
     globalSetup: ['test/setup/servers.ts'],
     reporters: ['default', './test/setup/closing-line.ts'],
     testTimeout: 60_000,

@@ -1,11 +1,11 @@
 import { log } from '@temporalio/activity';
 import { openManifest } from '../bronze/manifest.ts';
-import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { chunkCount } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { labelsOf } from '../extraction/partition-labels.ts';
 import { planRun } from '../extraction/plan-run.ts';
+import { summarize } from '../extraction/plan-summary.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -29,20 +29,7 @@ export async function planExtraction(
         chunks: chunkCount(plan),
         format: plan.format,
       });
-      return summary(planId, plan);
+      return summarize(planId, plan);
     });
   });
-}
-
-function summary(planId: string, plan: ExtractionPlan): PlanSummary {
-  return {
-    planId,
-    target: `bronze.${plan.target}`,
-    chunks: chunkCount(plan),
-    partitions: labelsOf(plan),
-    partitionCount: plan.partitions.length,
-    warnings: plan.warnings,
-    ...(plan.skipped !== undefined && { skippedPartitions: plan.skipped }),
-    ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
-  };
 }
