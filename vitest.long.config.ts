@@ -1,7 +1,7 @@
-import { defineConfig } from 'vitest/config';
-import usual from './vitest.config.ts';
+import { configDefaults, mergeConfig } from 'vitest/config';
+import short from './vitest.config.ts';
 
-/** Tests that take minutes, one file after the other: `npm run test:long`. */
-export default defineConfig({
-  test: { ...usual.test, include: ['test/**/*.long.test.ts'], exclude: [], maxWorkers: 1 },
+/** What takes minutes: many rounds, large data, other versions. `npm run test:long`. */
+export default mergeConfig(short, {
+  test: { include: ['test/**/*.long.test.ts'], exclude: [...configDefaults.exclude], testTimeout: 600_000 },
 });
