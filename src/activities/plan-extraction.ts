@@ -1,14 +1,14 @@
 import { log } from '@temporalio/activity';
 import { openManifest } from '../bronze/manifest.ts';
-import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { chunkCount } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { chosenSettings } from '../contract/session-settings.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { analyzeSource } from '../extraction/analyze-source.ts';
-import { labelsOf } from '../extraction/partition-labels.ts';
 import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
+import { summarize } from '../extraction/plan-summary.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -38,7 +38,7 @@ export async function planExtraction(
         chunks: chunkCount(plan),
         format: plan.format,
       });
-      return { ...summary(planId, plan), ...pacing(input) };
+      return { ...summarize(planId, plan), ...pacing(input) };
     });
   });
 }
@@ -60,16 +60,3 @@ function limitsOf(input: ExtractTableInput): Pick<PlanLimits, 'lockTimeout'> {
 
 const pacing = ({ maxBytesPerSecond }: ExtractTableInput): Pick<PlanSummary, 'maxBytesPerSecond'> =>
   maxBytesPerSecond === undefined ? {} : { maxBytesPerSecond };
-
-function summary(planId: string, plan: ExtractionPlan): PlanSummary {
-  return {
-    planId,
-    target: `bronze.${plan.target}`,
-    chunks: chunkCount(plan),
-    partitions: labelsOf(plan),
-    partitionCount: plan.partitions.length,
-    warnings: plan.warnings,
-    ...(plan.skipped !== undefined && { skippedPartitions: plan.skipped }),
-    ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
-  };
-}

@@ -230,6 +230,8 @@ async function naming<T>({ partition }: ChunkRange, label: string, copy: () => P
       });
     }
     if (state !== LOCKED) throw error;
-    throw new DatakitError('LockTimeout', `${label}: ${name} is locked by another session`, { cause: error });
+    throw new DatakitError('LockTimeout', `${label}: ${name} is locked by another session of the source`, {
+      cause: error,
+    });
   }
 }
