@@ -1,6 +1,7 @@
 import type { CheckSourceInput, CheckSourceResult } from './check-source.ts';
 import type { ExtractTableInput } from './extract-table.ts';
 import type { IncrementalOutcome } from './incremental.ts';
+import type { SkippedPartitions } from './partition-inputs.ts';
 
 /** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
 export interface PlanSummary {
@@ -8,9 +9,10 @@ export interface PlanSummary {
   readonly planId: string;
   readonly target: string;
   readonly chunks: number;
-  /** The first partitions and the chunks that each has, for labels; empty where there are too many to carry. */
+  /** What the chunks are of, for labels: a bounded number of them, however many partitions there are. */
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
+  readonly skippedPartitions?: SkippedPartitions;
   readonly warnings: readonly string[];
   /** Where an incremental run goes on from. */
   readonly checkpoint?: string;
@@ -18,7 +20,9 @@ export interface PlanSummary {
   readonly maxBytesPerSecond?: number;
 }
 
+/** Partitions that follow one another, and the chunks that they have together. */
 export interface PartitionLabel {
+  /** `orders_2024_01`, or `orders_2024_01 to orders_2024_06`. */
   readonly name: string;
   readonly chunks: number;
 }
@@ -85,7 +89,7 @@ export interface CommitRequest {
 
 export type CommitResult =
   | {
-      readonly outcome: 'committed' | 'superseded';
+      readonly outcome: 'committed' | 'superseded' | 'unchanged';
       readonly rows: number;
       readonly bytes: number;
       readonly incremental?: IncrementalOutcome;

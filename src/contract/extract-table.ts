@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { checkTogether, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
+import { checkPartitionInputs, partitionInputs, type SkippedPartitions } from './partition-inputs.ts';
 import { size } from './quantities.ts';
 import { checkSparing, sourceInputs } from './source-inputs.ts';
 import { identifier, tableName } from './table-name.ts';
@@ -54,6 +55,7 @@ const fields = z.strictObject({
       '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
     ),
   ...sourceInputs,
+  ...partitionInputs,
   ...valueInputs,
   ...incrementalInputs,
 });
@@ -61,6 +63,7 @@ const fields = z.strictObject({
 /** The input of the workflow `extractTable`. */
 export const extractTableInput = fields.check(({ value, issues }) => {
   checkTogether(value, issues);
+  checkPartitionInputs(value, issues);
   checkSparing(value, issues);
 });
 
@@ -79,13 +82,19 @@ export interface ExtractTableResult {
   /** Where its rows are now, `bronze.br_sales__orders`. */
   readonly target: string;
   readonly runId: string;
-  /** `superseded`: a run that began later was committed first, so that this one's older rows were dropped. */
-  readonly outcome: 'committed' | 'superseded';
+  /**
+   * `superseded`: a run that began later was committed first, so that this one's older rows were dropped.
+   * `unchanged`: there was no partition to read, so that bronze is as it was.
+   */
+  readonly outcome: 'committed' | 'superseded' | 'unchanged';
   readonly rows: number;
   /** Bytes of COPY data that went through the worker. */
   readonly bytes: number;
   readonly chunks: number;
+  /** How many were read. */
   readonly partitions: number;
+  /** How many were left out; absent where all were read. */
+  readonly skippedPartitions?: SkippedPartitions;
   /** From the start of the workflow to the commit, `12.3 s`. */
   readonly duration: string;
   /** How often the run began again because its snapshot was lost. */

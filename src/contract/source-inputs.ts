@@ -25,9 +25,9 @@ export const sourceInputs = {
     .optional()
     .describe('The longest that one statement may run on the source: "30 minutes".'),
   lockTimeout: timeout
-    .optional()
+    .prefault('1 minute')
     .describe(
-      'The longest that a statement waits for a lock of the source before it is tried again: "5 seconds". Ten seconds for plans and a minute for copies where left out.',
+      'How long to wait for a table or partition of the source that somebody has locked, before it is tried again: "5 seconds". Plans wait for ten seconds at the most.',
     ),
   idleTimeout: timeout
     .refine((milliseconds) => milliseconds >= LEAST_IDLE, 'expected at least "10 seconds"')

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { ConnectionSettings, SslMode, TlsSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
+import { LendingSocket } from './lending-socket.ts';
 import { Unconnectable } from './server-failure.ts';
 
 /** Whether a connection is to be encrypted. */
@@ -31,7 +32,8 @@ export function clientOptions(settings: ConnectionSettings, way: Way): ClientCon
     ...(options !== undefined && { options }),
     password: () => givenPassword(settings),
     ssl: way === 'plain' ? false : tlsOptions(tls),
-    ...(way === 'encrypted' && { sslnegotiation: tls.negotiation }),
+    // behind TLS Node receives into memory of its own
+    ...(way === 'encrypted' ? { sslnegotiation: tls.negotiation } : { stream: () => new LendingSocket() }),
     connectionTimeoutMillis: connectTimeout,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

@@ -3,6 +3,7 @@ import type { Cancellable } from './cancel-request.ts';
 import type { DatabaseClient } from './connect.ts';
 import { serverFailure } from './server-failure.ts';
 import type { Lease } from './session-pool.ts';
+import { Settleable } from './settleable.ts';
 
 /** A session of a pool, inside a transaction. */
 export class Session {
@@ -74,11 +75,14 @@ export class Session {
     return row;
   }
 
-  /** Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy. */
-  async copy<Stream extends Submittable, T>(stream: Stream, use: (stream: Stream) => Promise<T>): Promise<T> {
+  /**
+   * Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy.
+   * When the signal aborts it is not waited for: a server that hangs never answers.
+   */
+  async copy<Copy extends Submittable, T>(copy: Copy, use: (copy: Copy) => Promise<T>): Promise<T> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
-    const result = await use(this.#client.query(stream));
+    const result = await unlessAborted(this.#signal, use(this.#client.query(copy)));
     this.#running -= 1;
     return result;
   }
@@ -98,4 +102,16 @@ export class Session {
   readonly #onEnd = (): void => {
     this.#lost ??= new Error('Connection terminated unexpectedly');
   };
+}
+
+async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (signal === undefined) return work;
+  const aborted = new Settleable<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

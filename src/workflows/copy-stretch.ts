@@ -1,35 +1,40 @@
 import { setHandler } from '@temporalio/workflow';
 import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
 import { copyChunks } from './activities.ts';
-import { spanLabel, spansOf } from './chunk-spans.ts';
+import { spanLabel, spansOf, type Stretch } from './chunk-spans.ts';
 import { parallelismSignal } from './messages.ts';
 import { SlidingWindow } from './sliding-window.ts';
 
-export interface CopyStretchRequest {
-  readonly plan: PlanSummary;
+/** What a copy of a plan needs to know of it. */
+export type PlanToCopy = Pick<PlanSummary, 'planId' | 'maxBytesPerSecond'>;
+
+export interface CopyStretchRequest extends PlanToCopy {
+  /** Of the whole plan. */
+  readonly chunks: number;
+  readonly stretch: Stretch;
   readonly snapshot?: Snapshot;
-  readonly from: number;
-  /** Not included. */
-  readonly to: number;
   readonly parallelism: number;
 }
 
 /** A child of `extractTable` that copies a stretch of a very large plan, so that no history grows too long. */
 export async function copyStretch({
-  plan,
+  chunks,
+  stretch,
   snapshot,
-  from,
-  to,
   parallelism,
+  ...plan
 }: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
   setHandler(parallelismSignal, (width) => window.resize(width));
+  const { from, count, name } = stretch;
+  const labelled = { chunks: count, partitions: [{ name, chunks: count }] };
   let rows = 0;
   let bytes = 0;
   await window.forEach(
-    spansOf(from, to, () => window.width),
+    spansOf(from, from + count, chunks, () => window.width),
     async (span) => {
-      const copied = await copySpan(plan, span, snapshot, window.width);
+      const label = spanLabel(labelled, { from: span.from - from, count: span.count });
+      const copied = await copySpan(plan, span, { label, snapshot, width: window.width });
       rows += copied.rows;
       bytes += copied.bytes;
     },
@@ -37,19 +42,21 @@ export async function copyStretch({
   return { rows, bytes };
 }
 
-/**
- * One activity, under a name that people can read and address.
- *
- * @param width how many of them there are at once, to share what the run may read
- */
+export interface SpanContext {
+  readonly label: string;
+  readonly snapshot: Snapshot | undefined;
+  /** How many spans are copied at once, to share what the run may read. */
+  readonly width: number;
+}
+
+/** One activity, under a name that people can read and address. */
 export async function copySpan(
-  plan: PlanSummary,
+  plan: PlanToCopy,
   span: Span,
-  snapshot: Snapshot | undefined,
-  width: number,
+  { label, snapshot, width }: SpanContext,
 ): Promise<Copied> {
   const { planId, maxBytesPerSecond: most } = plan;
-  return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: spanLabel(plan, span) }, [
+  return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: label }, [
     {
       planId,
       ...span,

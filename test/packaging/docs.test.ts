@@ -14,8 +14,10 @@ test.each(generatedTables)('the table "$name" of $file is what the code says', a
 });
 
 /** Some inputs have a meaning beside `incremental` only. */
-const needed = (name: string) =>
-  name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
+const needed = (name: string) => ({
+  ...(name in incrementalInputs && { incremental: inputExamples.incremental }),
+  ...(name === 'onlyChanged' && { write: 'replace-partitions' }),
+});
 
 test.each(Object.entries(inputExamples))('the example of the input "%s" is one', (name, example) => {
   expect(

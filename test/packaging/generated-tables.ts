@@ -44,6 +44,8 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
   lockTimeout: '5 seconds',
   idleTimeout: '10 minutes',
   stallTimeout: '1 hour',
+  partitions: { from: '2024-01-01', to: '2024-02-01' },
+  onlyChanged: true,
   session: { work_mem: '256MB', jit: false },
   tuning: 'guide',
   analyze: true,
