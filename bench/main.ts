@@ -1,10 +1,12 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
+import { benchTuning } from './tuning.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
+  tuning: benchTuning,
   values: benchValues,
 };
 
