@@ -1,12 +1,20 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
+<<<<<<< HEAD
 import { benchTuning } from './tuning.ts';
+=======
+import { benchPartitions } from './partitions.ts';
+>>>>>>> main
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
+<<<<<<< HEAD
   tuning: benchTuning,
+=======
+  partitions: benchPartitions,
+>>>>>>> main
   values: benchValues,
 };
 

@@ -125,6 +125,6 @@ export const isSent = ({ generated, namesPartition }: PlannedColumn): boolean =>
 export const partitionLabel = ({ table }: Pick<ExtractionPlan, 'table'>, partition: TableName): string =>
   formatWithin(table.schema, partition);
 
-/** Whether partitions were chosen, and there is none to read. */
-export const readsNothing = ({ skipped, partitions }: ExtractionPlan): boolean =>
-  skipped !== undefined && partitions.length === 0;
+/** Whether there is no partition to read where not all rows of bronze are to be replaced: then bronze stays as it is. */
+export const readsNothing = ({ skipped, replacement, partitions }: ExtractionPlan): boolean =>
+  partitions.length === 0 && (skipped !== undefined || replacement?.whole === false);

@@ -1,5 +1,6 @@
 import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
 import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import { utf8Length } from '../contract/table-name.ts';
 import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
 import { copySpan, copyStretch } from './copy-stretch.ts';
 import { parallelismSignal } from './messages.ts';
@@ -74,7 +75,7 @@ async function copyByChild(
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
   const child = await startChild(copyStretch, {
-    workflowId: `${workflowInfo().workflowId}/${planId}/${stretch.name}`,
+    workflowId: childId(planId, stretch),
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: stretch.name,
     args: [
@@ -94,4 +95,12 @@ async function copyByChild(
   } finally {
     fanout.onResize = undefined;
   }
+}
+
+/** The server takes no longer ids. */
+const LONGEST_ID = 1000;
+
+function childId(planId: string, { name, from, count }: Stretch): string {
+  const id = (end: string) => `${workflowInfo().workflowId}/${planId}/${end}`;
+  return utf8Length(id(name)) <= LONGEST_ID ? id(name) : id(`${from}-${from + count - 1}`);
 }

@@ -14,7 +14,10 @@ const examples = blocks('json').map((text) => JSON.parse(text) as ExtractTableRe
 let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open();
-  for (const statement of blocks('sql')) await lab.source.query(statement);
+  // by a session that ends: one that stays would have to be waited for
+  const session = await lab.connect('source');
+  for (const statement of blocks('sql')) await session.query(statement);
+  await session.end();
 });
 afterAll(async () => lab.close());
 
