@@ -1,20 +1,14 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
-<<<<<<< HEAD
-import { benchTuning } from './tuning.ts';
-=======
 import { benchPartitions } from './partitions.ts';
->>>>>>> main
+import { benchTuning } from './tuning.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
-<<<<<<< HEAD
-  tuning: benchTuning,
-=======
   partitions: benchPartitions,
->>>>>>> main
+  tuning: benchTuning,
   values: benchValues,
 };
 
