@@ -1,12 +1,14 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
 import { benchPartitions } from './partitions.ts';
+import { benchTuning } from './tuning.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
   partitions: benchPartitions,
+  tuning: benchTuning,
   values: benchValues,
 };
 

@@ -2,6 +2,7 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
 import { generatedTables, inputExamples, withTable } from './generated-tables.ts';
@@ -27,8 +28,10 @@ test.each(Object.entries(inputExamples))('the example of the input "%s" is one',
 
 test('every input that a document shows is one', async () => {
   for (const document of documents) {
-    for (const [, input = ''] of (await read(document)).matchAll(/--input '(\{.*?\})'/g)) {
-      expect(extractTableInput.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+    const commands = (await read(document)).matchAll(/(--type checkSource[\s\\]+[^']*)?--input '(\{.*?\})'/g);
+    for (const [, checking, input = ''] of commands) {
+      const schema = checking === undefined ? extractTableInput : checkSourceInput;
+      expect(schema.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
     }
   }
 });
