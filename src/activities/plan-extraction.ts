@@ -3,8 +3,11 @@ import { openManifest } from '../bronze/manifest.ts';
 import { chunkCount } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { chosenSettings } from '../contract/session-settings.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { planRun } from '../extraction/plan-run.ts';
+import { analyzeSource } from '../extraction/analyze-source.ts';
+import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
 import { summarize } from '../extraction/plan-summary.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -18,9 +21,15 @@ export async function planExtraction(
     const source = sourceNamed(input.source);
     await ready();
     const limits = { applicationName: applicationName(run.runId), signal };
+    const reading = { ...limits, ...limitsOf(input) };
+    if (input.analyze === true) {
+      await source.transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
+        analyzeSource(session, input.table),
+      );
+    }
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
-      const plan = await planRun(source, target, input, limits);
+      const plan = await planRun(source, target, input, reading);
       const planId = await storePlan(target, run.runId, plan);
       await openManifest(target, run, planId, plan);
       log.info('planned', {
@@ -29,7 +38,25 @@ export async function planExtraction(
         chunks: chunkCount(plan),
         format: plan.format,
       });
-      return summarize(planId, plan);
+      return { ...summarize(planId, plan), ...pacing(input) };
     });
   });
 }
+
+/** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
+const LONGEST_LOCK_TIMEOUT = 10_000;
+
+/** Of the sessions that read; a setting that the source does not take is refused here, before anything is copied. */
+function limitsOf(input: ExtractTableInput): Pick<PlanLimits, 'lockTimeout'> {
+  const { statementTimeout, lockTimeout, idleTimeout } = input;
+  const settings = chosenSettings(input.tuning, input.session);
+  return {
+    lockTimeout: Math.min(lockTimeout, LONGEST_LOCK_TIMEOUT),
+    ...(statementTimeout !== undefined && { statementTimeout }),
+    ...(idleTimeout !== undefined && { idleTimeout }),
+    ...(settings !== undefined && { settings }),
+  };
+}
+
+const pacing = ({ maxBytesPerSecond }: ExtractTableInput): Pick<PlanSummary, 'maxBytesPerSecond'> =>
+  maxBytesPerSecond === undefined ? {} : { maxBytesPerSecond };

@@ -34,8 +34,14 @@ export interface ExtractionPlan {
   readonly lockTimeout: number;
   /** Milliseconds. */
   readonly statementTimeout: number | null;
+  /** Milliseconds; of the sessions that copy, where the input says so. */
+  readonly idleTimeout?: number;
   /** Milliseconds. */
   readonly stallTimeout: number;
+  /** Settings of PostgreSQL for the sessions that read, by name. */
+  readonly session?: Readonly<Record<string, string>>;
+  /** How far a replica may be behind, in milliseconds. */
+  readonly maxReplicaLag?: number;
   readonly warnings: readonly string[];
   readonly incremental?: IncrementalPlan;
   /** Present where every column is to be verified by its checksum. */

@@ -15,6 +15,8 @@ export interface PlanSummary {
   readonly warnings: readonly string[];
   /** Where an incremental run goes on from. */
   readonly checkpoint?: string;
+  /** For all copies together. */
+  readonly maxBytesPerSecond?: number;
 }
 
 /** Partitions that follow one another, and the chunks that they have together. */
@@ -46,6 +48,8 @@ export interface HoldSnapshotRequest {
   readonly runId: string;
   /** Names the holder to the workflow. */
   readonly holder: string;
+  /** Milliseconds; see the input `idleTimeout`. */
+  readonly idleTimeout?: number;
   /** What another holder has, to be held on to; a new snapshot where left out. */
   readonly from?: HeldSnapshot;
 }
@@ -66,6 +70,8 @@ export interface Span {
 export interface CopyChunksRequest extends Span {
   readonly planId: string;
   readonly snapshot?: Snapshot;
+  /** What these chunks may have of what the run may read. */
+  readonly bytesPerSecond?: number;
 }
 
 /** What the ledger says of chunks. */

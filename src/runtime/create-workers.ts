@@ -5,9 +5,11 @@ import { createActivities, createSnapshotActivities } from '../activities/create
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
-import { MOST_SNAPSHOTS } from './connect-databases.ts';
 
-export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
+export interface WorkersOptions extends Pick<
+  Configuration,
+  'taskQueue' | 'maxConcurrentActivities' | 'maxConcurrentSnapshots'
+> {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dependencies: Dependencies;
@@ -37,7 +39,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     ...common,
     taskQueue: snapshotTaskQueue(taskQueue),
     activities: createSnapshotActivities(dependencies),
-    maxConcurrentActivityTaskExecutions: MOST_SNAPSHOTS,
+    maxConcurrentActivityTaskExecutions: options.maxConcurrentSnapshots,
     shutdownGraceTime: '0 seconds',
   });
   return [main, snapshots];

@@ -15,6 +15,8 @@ const CHUNKS_OF_A_CHILD = 4_000;
 export interface Fanout {
   readonly window: SlidingWindow;
   readonly progress: RunProgress;
+  /** Waits for the hours in which the run may read. */
+  readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width reaches it. */
   onResize: ((width: number) => Promise<void>) | undefined;
 }
@@ -31,14 +33,16 @@ export async function copyPlan(
 }
 
 export async function copyThese(
-  { window, progress }: Fanout,
+  fanout: Fanout,
   plan: PlanSummary,
   spans: Iterable<Span>,
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
+  const { window, progress } = fanout;
   await window.forEach(spans, async (span) => {
+    if (relay === undefined) await fanout.untilQuiet();
     const copied = await onSnapshot(relay, async (snapshot) =>
-      copySpan(plan.planId, span, spanLabel(plan, span), snapshot),
+      copySpan(plan, span, { label: spanLabel(plan, span), snapshot, width: window.width }),
     );
     progress.copied(copied, span.count);
   });
@@ -58,6 +62,7 @@ async function copyByChildren(
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
   for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
+    if (relay === undefined) await fanout.untilQuiet();
     const copied = await onSnapshot(relay, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
     fanout.progress.copied(copied, stretch.count);
   }
@@ -65,7 +70,7 @@ async function copyByChildren(
 
 async function copyByChild(
   fanout: Fanout,
-  { planId, chunks }: PlanSummary,
+  { planId, chunks, maxBytesPerSecond }: PlanSummary,
   stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
@@ -79,6 +84,7 @@ async function copyByChild(
         chunks,
         stretch,
         parallelism: fanout.window.width,
+        ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),
         ...(snapshot !== undefined && { snapshot }),
       },
     ],

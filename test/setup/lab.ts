@@ -7,7 +7,7 @@ import {
 import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
-import type { Configuration } from '../../src/config/environment.ts';
+import { readEnvironment, type Configuration } from '../../src/config/environment.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
@@ -30,10 +30,15 @@ export interface LabOptions {
   readonly servers?: Servers;
 }
 
-export interface WorkersInProcess {
-  /** Other URLs than those of the lab. */
+/** What a worker is told otherwise than the lab has it. */
+export interface Told {
   readonly source?: string;
   readonly warehouse?: string;
+  /** More variables. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface WorkersInProcess extends Told {
   /** One of the two workers of a process; both where left out. */
   readonly only?: 'copies' | 'snapshots';
 }
@@ -101,16 +106,15 @@ export class Lab implements AsyncDisposable {
   }
 
   /** What a worker of this lab is told by its environment. */
-  configuration(urls: { source?: string; warehouse?: string } = {}): Configuration {
-    return {
-      warehouseUrl: urls.warehouse ?? this.warehouseUrl,
-      sourceUrls: new Map([
-        ['default', urls.source ?? this.sourceUrl],
-        ['second', urls.source ?? this.sourceUrl],
-      ]),
-      taskQueue: this.taskQueue,
-      maxConcurrentActivities: 10,
-    };
+  configuration({ source, warehouse, environment }: Told = {}): Configuration {
+    return readEnvironment({
+      WAREHOUSE_DATABASE_URL: warehouse ?? this.warehouseUrl,
+      SOURCE_DATABASE_URL: source ?? this.sourceUrl,
+      SOURCE_SECOND_DATABASE_URL: source ?? this.sourceUrl,
+      DATAKIT_TASK_QUEUE: this.taskQueue,
+      DATAKIT_MAX_CONCURRENT_ACTIVITIES: '10',
+      ...environment,
+    });
   }
 
   /** The same for a worker in a process of its own. */
@@ -124,9 +128,9 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Starts the two workers of a process, in this one, and gives what stops them. */
-  async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
+  async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
-    const configuration = this.configuration(urls);
+    const configuration = this.configuration(told);
     const databases = connectDatabases(configuration);
     const [copies, snapshots] = await createWorkers({
       ...configuration,
