@@ -141,7 +141,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
   SchemaChanged:
-    'A column of the source changed in a way that an incremental run cannot, or may not, follow.',
+    'A column of the source changed in a way that a run that keeps rows of earlier ones cannot, or may not, follow.',
   CheckpointConflict:
     'An incremental run was asked for with other settings than its checkpoint was made with.',
   KeyConflict: 'Rows share a key, or have none.',
@@ -153,7 +153,8 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   ConnectionLost: 'A connection ended in the middle.',
   TooManyConnections: 'A server has no connection left for the role.',
   PoolExhausted: 'No session of the worker came free in time.',
-  LockTimeout: 'Somebody holds a lock that is needed. At a commit the message names the sessions.',
+  LockTimeout:
+    'Somebody holds a lock that is needed. The message names the table or partition, and at a commit the sessions.',
   Deadlock: 'A server ended a deadlock by giving up our side.',
   SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
   StatementTimeout: 'A statement ran longer than it may.',
