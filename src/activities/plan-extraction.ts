@@ -2,8 +2,10 @@ import { log } from '@temporalio/activity';
 import { openManifest } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
-import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
-import { formatTableName } from '../contract/table-name.ts';
+import type { PlanExtractionRequest, PlanSummary, RunIdentity } from '../contract/activities.ts';
+import type { PlanCopyRequest } from '../contract/capture-activities.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { planTable } from '../extraction/plan-table.ts';
 import { settleLimit } from '../extraction/settle-limit.ts';
 import type { Database } from '../postgres/database.ts';
@@ -25,22 +27,53 @@ export async function planExtraction(
   return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
     const source = sourceNamed(input.source);
     await ready();
-    const limits = { applicationName: applicationName(run.runId), signal };
-    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
-      await dropPlansOfRun(target, run.runId);
-      const plan = await planOn(source, { ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
-        planTable(session, target, input, source),
-      );
-      const planId = await storePlan(target, run.runId, plan);
-      await openManifest(target, run, planId, plan);
-      log.info('planned', {
-        table: formatTableName(input.table),
-        planId,
-        chunks: chunkCount(plan),
-        format: plan.format,
-      });
-      return summary(planId, plan);
+    return storePlanOf(warehouse, source, { run, table: input.table, signal }, async (session, target) =>
+      planTable(session, target, input, source),
+    );
+  });
+}
+
+/** The same for the copy of a table whose changes are captured. */
+export async function planCopy(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  request: PlanCopyRequest,
+): Promise<PlanSummary> {
+  const { table, source: name, runId, workflowId } = request;
+  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal }) => {
+    const source = sourceNamed(name);
+    await ready();
+    const run = { runId, workflowId };
+    return storePlanOf(warehouse, source, { run, table, signal }, async (session, target) =>
+      planCopyOf(session, target, request, source),
+    );
+  });
+}
+
+async function storePlanOf(
+  warehouse: Database,
+  source: Database,
+  {
+    run,
+    table,
+    signal,
+  }: { readonly run: RunIdentity; readonly table: TableName; readonly signal: AbortSignal },
+  make: (session: Session, target: Session) => Promise<ExtractionPlan>,
+): Promise<PlanSummary> {
+  const limits = { applicationName: applicationName(run.runId), signal };
+  return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    await dropPlansOfRun(target, run.runId);
+    const plan = await planOn(source, { ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
+      make(session, target),
+    );
+    const planId = await storePlan(target, run.runId, plan);
+    await openManifest(target, run, planId, plan);
+    log.info('planned', {
+      table: formatTableName(table),
+      planId,
+      chunks: chunkCount(plan),
+      format: plan.format,
     });
+    return summary(planId, plan);
   });
 }
 

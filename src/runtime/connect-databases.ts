@@ -8,6 +8,9 @@ import { Database } from '../postgres/database.ts';
 /** Snapshots that one worker holds at once, each with a session of its own. */
 export const MOST_SNAPSHOTS = 100;
 
+/** Streams that one worker runs at once. Each decodes, and so needs its share of a CPU. */
+export const MOST_STREAMS = 20;
+
 export interface ConnectedDatabases extends Dependencies {
   close(): Promise<void>;
 }
@@ -23,6 +26,9 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   const warehouse = new Database({ label: 'warehouse', url: warehouseUrl, poolSize });
   const sources = new NamedSources(sourceUrls, poolSize);
   const holding = new NamedSources(sourceUrls, MOST_SNAPSHOTS);
+  // a stream writes, and asks the source for its heartbeat or its catalog, at the same time
+  const streaming = new NamedSources(sourceUrls, 2 * MOST_STREAMS);
+  const streamingWarehouse = new Database({ label: 'warehouse', url: warehouseUrl, poolSize: MOST_STREAMS });
   let migrated: Promise<void> | undefined;
   return {
     worker: randomUUID(),
@@ -38,8 +44,11 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
     },
     sourceNamed: (name) => sources.get(name),
     holdingSourceNamed: (name) => holding.get(name),
+    streamingSourceNamed: (name) => streaming.get(name),
+    streamingWarehouse,
     close: async () => {
-      await Promise.all([warehouse.close(), sources.close(), holding.close()]);
+      const databases = [warehouse, sources, holding, streaming, streamingWarehouse];
+      await Promise.all(databases.map(async (database) => database.close()));
     },
   };
 }

@@ -1,11 +1,15 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
-import { createActivities, createSnapshotActivities } from '../activities/create-activities.ts';
+import {
+  createActivities,
+  createSnapshotActivities,
+  createStreamActivities,
+} from '../activities/create-activities.ts';
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
-import { snapshotTaskQueue } from '../contract/task-queues.ts';
-import { MOST_SNAPSHOTS } from './connect-databases.ts';
+import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
+import { MOST_SNAPSHOTS, MOST_STREAMS } from './connect-databases.ts';
 
 export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
   readonly connection: NativeConnection;
@@ -15,7 +19,7 @@ export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxCo
   readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
 }
 
-/** The two workers of a process: one for workflows and copies, one for the snapshots that those read. */
+/** The workers of a process: one for workflows and copies, one for the snapshots that those read, one for streams. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
   const { connection, namespace, dependencies, taskQueue, maxConcurrentActivities } = options;
   const common = {
@@ -40,7 +44,14 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     maxConcurrentActivityTaskExecutions: MOST_SNAPSHOTS,
     shutdownGraceTime: '0 seconds',
   });
-  return [main, snapshots];
+  const streams = await Worker.create({
+    ...common,
+    taskQueue: streamTaskQueue(taskQueue),
+    activities: createStreamActivities(dependencies),
+    maxConcurrentActivityTaskExecutions: MOST_STREAMS,
+    shutdownGraceTime: '0 seconds',
+  });
+  return [main, snapshots, streams];
 }
 
 /** A build has the bundle ready; a checkout has the sources. */

@@ -13,7 +13,7 @@ const CHUNKS_OF_A_CHILD = 4_000;
 
 export interface Fanout {
   readonly window: SlidingWindow;
-  readonly progress: RunProgress;
+  readonly progress: Pick<RunProgress, 'copied'>;
   /** Set while a child copies, so that a change of the width reaches it. */
   onResize: ((width: number) => Promise<void>) | undefined;
 }

@@ -16,11 +16,11 @@ import {
   type ExtractTableRequest,
   type ExtractTableResult,
 } from '../contract/extract-table.ts';
-import { withAdvice } from '../contract/failures.ts';
-import { InputError, parseInput } from '../contract/parse-input.ts';
+import { parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
+import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
@@ -34,7 +34,7 @@ const LONGEST_PAUSE = 60_000;
 
 /** Extracts one table of a source into bronze. */
 export async function extractTable(request: ExtractTableRequest): Promise<ExtractTableResult> {
-  const input = checkedInput(request);
+  const input = checked(extractTableInput, request, extractTableExample);
   const fanout = openFanout(input);
   const { firstExecutionRunId: runId, workflowId, startTime } = workflowInfo();
   const run: RunIdentity = { runId, workflowId };
@@ -62,18 +62,14 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
   }
 }
 
-function checkedInput(request: ExtractTableRequest): ExtractTableInput {
-  try {
-    return parseInput(extractTableInput, request, extractTableExample);
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));
-  }
+/** The fan-out of a run, whose progress is that of the run. */
+interface RunFanout extends Fanout {
+  readonly progress: RunProgress;
 }
 
-function openFanout(input: ExtractTableInput): Fanout {
+function openFanout(input: ExtractTableInput): RunFanout {
   const progress = new RunProgress(formatTableName(input.table), input.parallelism);
-  const fanout: Fanout = { window: new SlidingWindow(input.parallelism), progress, onResize: undefined };
+  const fanout: RunFanout = { window: new SlidingWindow(input.parallelism), progress, onResize: undefined };
   setHandler(
     setParallelismUpdate,
     async (width) => {
@@ -92,7 +88,7 @@ type Finished = Exclude<CommitResult, { outcome: 'incomplete' }>;
 
 /** Begins again, by itself, when the snapshot or the plan is lost; what was staged is dropped by the next plan. */
 async function extractWithRestarts(
-  fanout: Fanout,
+  fanout: RunFanout,
   run: RunIdentity,
   input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
@@ -117,7 +113,7 @@ function gaveUp(error: unknown): ApplicationFailure {
 }
 
 async function extractOnce(
-  fanout: Fanout,
+  fanout: RunFanout,
   run: RunIdentity,
   input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
@@ -143,7 +139,7 @@ async function extractOnce(
 }
 
 async function commit(
-  fanout: Fanout,
+  fanout: RunFanout,
   run: RunIdentity,
   plan: PlanSummary,
   shared: boolean,
@@ -161,7 +157,7 @@ async function commit(
   }
 }
 
-async function leaveNothing(fanout: Fanout, run: RunIdentity, error: unknown): Promise<void> {
+async function leaveNothing(fanout: RunFanout, run: RunIdentity, error: unknown): Promise<void> {
   const status = isCancellation(error) ? 'cancelled' : 'failed';
   const discard = fanout.progress.now.chunks === 0 ? discardUnplanned : discardStaging;
   fanout.progress.set({ phase: status });

@@ -9,6 +9,11 @@ const ALONE_FOR = '10 seconds';
 /** Between two tries to have a second holder. */
 const PAUSE = '5 seconds';
 
+export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId'> {
+  /** Who takes the snapshot, where it is one that somebody else makes: a new slot has its own. */
+  readonly first?: (holder: string) => Promise<void>;
+}
+
 /**
  * One snapshot of the source, held by two sessions, on two workers where there are two.
  *
@@ -17,13 +22,13 @@ const PAUSE = '5 seconds';
  * when both are lost is the snapshot.
  */
 export class SnapshotRelay {
-  readonly #request: Pick<HoldSnapshotRequest, 'source' | 'runId'>;
+  readonly #request: SnapshotRequest;
   readonly #scope = new CancellationScope();
   /** What each holder has told that it holds; nothing yet, at first. */
   readonly #holders = new Map<string, HeldSnapshot | undefined>();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(request: Pick<HoldSnapshotRequest, 'source' | 'runId'>) {
+  constructor(request: SnapshotRequest) {
     this.#request = request;
     setHandler(snapshotExportedSignal, (held) => {
       if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
@@ -68,13 +73,18 @@ export class SnapshotRelay {
 
   #start(from: HeldSnapshot | undefined): void {
     const holder = `snapshot-${uuid4().slice(0, 8)}`;
-    const hold = from === undefined ? holdSnapshot : holdOnToSnapshot;
     this.#holders.set(holder, undefined);
     void this.#scope
-      .run(async () => hold({ ...this.#request, holder, ...(from !== undefined && { from }) }))
+      .run(async () => this.#hold(holder, from))
       .then(() => lost('The holder of the snapshot ended'))
       .catch((error: unknown) => error)
       .then((error) => this.#ended(holder, error));
+  }
+
+  async #hold(holder: string, from: HeldSnapshot | undefined): Promise<void> {
+    const { first, ...request } = this.#request;
+    if (from !== undefined) return holdOnToSnapshot({ ...request, holder, from });
+    return first === undefined ? holdSnapshot({ ...request, holder }) : first(holder);
   }
 
   #ended(holder: string, error: unknown): void {
@@ -98,7 +108,7 @@ export class SnapshotRelay {
  * Rejects with the loss of the snapshot when that comes first; the work is cancelled and waited for.
  */
 export async function withSnapshot(
-  request: Pick<HoldSnapshotRequest, 'source' | 'runId'>,
+  request: SnapshotRequest,
   work: (relay: SnapshotRelay) => Promise<void>,
 ): Promise<void> {
   const relay = new SnapshotRelay(request);

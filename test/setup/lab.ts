@@ -34,7 +34,7 @@ export interface WorkersInProcess {
   /** Other URLs than those of the lab. */
   readonly source?: string;
   readonly warehouse?: string;
-  /** One of the two workers of a process; both where left out. */
+  /** One of the workers of a process; all where left out. */
   readonly only?: 'copies' | 'snapshots';
 }
 
@@ -123,23 +123,23 @@ export class Lab implements AsyncDisposable {
     };
   }
 
-  /** Starts the two workers of a process, in this one, and gives what stops them. */
+  /** Starts the workers of a process, in this one, and gives what stops them. */
   async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
     const configuration = this.configuration(urls);
     const databases = connectDatabases(configuration);
-    const [copies, snapshots] = await createWorkers({
+    const created = await createWorkers({
       ...configuration,
       connection,
       namespace: 'default',
       dependencies: databases,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
-    const both = [copies, snapshots].filter((worker) => worker !== undefined);
-    const unwanted = only === undefined ? undefined : only === 'copies' ? snapshots : copies;
+    const names = ['copies', 'snapshots', 'streams'];
+    const isWanted = (_worker: Worker, index: number) => only === undefined || names[index] === only;
+    const workers = created.filter(isWanted);
     // a worker that never ran would hold its connection for ever
-    await unwanted?.runUntil(Promise.resolve());
-    const workers = both.filter((worker) => worker !== unwanted);
+    for (const worker of created) if (!workers.includes(worker)) await worker.runUntil(Promise.resolve());
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
     const stop = () => (stopped ??= stopWorkers(workers, running, databases, connection));

@@ -9,7 +9,7 @@ export async function createRoles(source: PostgresServer, warehouse: PostgresSer
 
 export async function createExtractor(server: PostgresServer): Promise<void> {
   await administer(server.url('postgres'), [
-    `CREATE ROLE extractor LOGIN PASSWORD 'extractor-secret'; GRANT pg_read_all_data, pg_read_all_stats TO extractor`,
+    `CREATE ROLE extractor LOGIN REPLICATION PASSWORD 'extractor-secret'; GRANT pg_read_all_data, pg_read_all_stats TO extractor`,
   ]);
 }
 

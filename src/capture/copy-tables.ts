@@ -1,0 +1,196 @@
+import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
+import { applyBatch, moveRow, openMirror, prepareMirror, type Mirror } from '../bronze/cdc/mirror.ts';
+import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
+import { readTables, recordColumns, recordCopied, type CaptureTable } from '../bronze/cdc/tables.ts';
+import { BRONZE } from '../bronze/layout.ts';
+import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
+import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
+import { extractTableInput } from '../contract/extract-table.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { planTable } from '../extraction/plan-table.ts';
+import type { Database } from '../postgres/database.ts';
+import { findPublication } from '../postgres/replication/publications.ts';
+import type { Session } from '../postgres/session.ts';
+
+/** Changes that are read at once when a copy catches up with the stream. */
+const PAGE = 2_000;
+
+/**
+ * Plans the copy of a table of a capture: the columns and rows that its publication sends, in types that
+ * the text of a change can be read as.
+ */
+export async function planCopy(
+  source: Session,
+  warehouse: Session,
+  { captureId, table, parallelism }: PlanCopyRequest,
+  database: Pick<Database, 'url'>,
+): Promise<ExtractionPlan> {
+  const capture = await readCapture(warehouse, captureId);
+  const known = await findTableOf(warehouse, capture, table);
+  const publication = await findPublication(source, capture.publication);
+  const published = publication?.tables.find(
+    ({ schema, name }) => schema === table.schema && name === table.name,
+  );
+  if (published === undefined) {
+    throw new DatakitError(
+      'PublicationConflict',
+      `The publication "${capture.publication}" does not send ${formatTableName(table)}`,
+    );
+  }
+  const input = extractTableInput.parse({
+    table: { schema: table.schema, table: table.name },
+    source: capture.source,
+    target: known.target ?? undefined,
+    columns: published.columns,
+    parallelism,
+    ...(published.where !== null && { where: published.where }),
+  });
+  const plan = await planTable(source, warehouse, input, database);
+  await recordColumns(warehouse, captureId, table, await describe(source, published), known.key);
+  const columns = known.mirrored ? plan.columns.map(asChangesSendIt) : plan.columns;
+  return { ...plan, columns, format: columns.every(({ binary }) => binary) ? 'binary' : 'text' };
+}
+
+/** Composites, and names of objects, cannot be had from the text of a change as from a table: both stay texts. */
+function asChangesSendIt(column: PlannedColumn): PlannedColumn {
+  if (column.read === 'as is' || column.read === 'cast') return column;
+  const { catalog: _catalog, ...others } = column;
+  return { ...others, type: 'text', decision: 'text', read: 'cast', binary: true };
+}
+
+async function describe(
+  source: Session,
+  { oid, columns }: { readonly oid: number; readonly columns: readonly string[] },
+) {
+  const found = await source.query<{ name: string; typeOid: number; modifier: number; number: number }>(
+    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number
+       FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
+    [oid, columns],
+  );
+  return found.map(({ name, typeOid, modifier, number }) => ({ name, typeOid, modifier, number }));
+}
+
+async function findTableOf(
+  warehouse: Session,
+  { captureId }: Pick<Capture, 'captureId'>,
+  { schema, name }: { readonly schema: string; readonly name: string },
+): Promise<CaptureTable> {
+  const tables = await readTables(warehouse, captureId);
+  const table = tables.find((one) => one.schema === schema && one.name === name);
+  if (table !== undefined) return table;
+  throw new DatakitError('UndefinedObject', `${formatTableName({ schema, name })} is not in the capture`);
+}
+
+export interface FinishContext {
+  readonly deletes: 'hard' | 'soft';
+  readonly sourceUri: string;
+}
+
+/**
+ * Makes a copy one that changes are applied to: what was logged of it meanwhile is applied first.
+ *
+ * To be called in a transaction: it holds the position, so that no stream writes until this is done.
+ */
+export async function finishCopy(
+  session: Session,
+  { captureId, table, runId }: FinishCopyRequest,
+  { deletes, sourceUri }: FinishContext,
+): Promise<void> {
+  await changeTablesOf(session, captureId);
+  const capture = await readCapture(session, captureId);
+  const known = await findTableOf(session, capture, table);
+  if (known.status === 'live') return;
+  if (known.target !== null && known.mirrored) {
+    await prepareMirror(session, known.target, known.key, deletes);
+    const mirror = await openMirror(session, {
+      target: known.target,
+      key: known.key,
+      deletes,
+      sourceUri,
+      table: known,
+      runId: capture.runId,
+    });
+    await catchUp(session, captureId, known, mirror);
+  }
+  await forgetCopied(session, captureId, known);
+  await recordCopied(session, captureId, known, runId);
+}
+
+/** What was logged before the snapshot of the copy is in the copy: each change is there once, in one or the other. */
+async function forgetCopied(
+  session: Session,
+  captureId: string,
+  { schema, name, copiedAt }: CaptureTable,
+): Promise<void> {
+  await session.query(
+    `DELETE FROM ${BRONZE}.cdc_changes
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND commit_lsn < $4::pg_lsn`,
+    [captureId, schema, name, copiedAt],
+  );
+}
+
+interface LoggedChange {
+  readonly commit: string;
+  readonly ordinal: string;
+  readonly operation: string;
+  /** Values as texts. */
+  readonly data: Readonly<Record<string, string | null>> | null;
+  readonly old: Readonly<Record<string, string | null>> | null;
+}
+
+async function catchUp(
+  session: Session,
+  captureId: string,
+  table: CaptureTable,
+  mirror: Mirror,
+): Promise<void> {
+  let after = { commit: table.copiedAt ?? '0/0', ordinal: '0' };
+  for (;;) {
+    const changes = await readChanges(session, captureId, table, after);
+    await applyLogged(session, table, mirror, changes);
+    const last = changes.at(-1);
+    if (last === undefined || changes.length < PAGE) return;
+    after = last;
+  }
+}
+
+async function readChanges(
+  session: Session,
+  captureId: string,
+  { schema, name }: CaptureTable,
+  after: { readonly commit: string; readonly ordinal: string },
+): Promise<LoggedChange[]> {
+  const texts = (column: string) =>
+    `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (SELECT json_object_agg(key, value) FROM jsonb_each_text(${column})) END`;
+  return session.query<LoggedChange & Record<string, unknown>>(
+    `SELECT commit_lsn::text AS commit, ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
+       FROM ${BRONZE}.cdc_changes
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND (commit_lsn, ordinal) > ($4::pg_lsn, $5::bigint)
+      ORDER BY commit_lsn, ordinal LIMIT ${PAGE}`,
+    [captureId, schema, name, after.commit, after.ordinal],
+  );
+}
+
+async function applyLogged(
+  session: Session,
+  { columns, key }: CaptureTable,
+  mirror: Mirror,
+  changes: readonly LoggedChange[],
+): Promise<void> {
+  const names = (columns ?? []).map(({ name }) => name);
+  const newBatch = () => new MirrorBatch(names, key.map((name) => names.indexOf(name))); // prettier-ignore
+  const values = (row: LoggedChange['data']): MirrorValue[] => names.map((name) => row?.[name]);
+  let batch = newBatch();
+  for (const { operation, data, old } of changes) {
+    if (operation === 'INSERT') batch.insert(values(data));
+    else if (operation === 'DELETE') batch.delete(values(old));
+    else if (operation === 'TRUNCATE') batch.truncate();
+    else if (!batch.update(values(data), old === null ? undefined : values(old))) {
+      await applyBatch(session, mirror, batch);
+      await moveRow(session, mirror, batch, { values: values(data), old: values(old) });
+      batch = newBatch();
+    }
+  }
+  await applyBatch(session, mirror, batch);
+}
