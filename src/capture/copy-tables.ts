@@ -155,14 +155,16 @@ async function catchUp(
   }
 }
 
+/** An object with all values as texts, so that no number passes through one of JavaScript. */
+const texts = (column: string): string =>
+  `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (SELECT json_object_agg(key, value) FROM jsonb_each_text(${column})) END`;
+
 async function readChanges(
   session: Session,
   captureId: string,
   { schema, name }: CaptureTable,
   after: { readonly commit: string; readonly ordinal: string },
 ): Promise<LoggedChange[]> {
-  const texts = (column: string) =>
-    `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (SELECT json_object_agg(key, value) FROM jsonb_each_text(${column})) END`;
   return session.query<LoggedChange & Record<string, unknown>>(
     `SELECT commit_lsn::text AS commit, ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
        FROM ${BRONZE}.cdc_changes

@@ -10,6 +10,7 @@ import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
   findPublication,
@@ -118,10 +119,7 @@ async function readFacts(
 }
 
 /** What was written last may not be flushed yet. */
-function later(one: string, other: string): string {
-  const order = (lsn: string) => lsn.split('/').map((part) => part.padStart(8, '0')).join(''); // prettier-ignore
-  return order(one) > order(other) ? one : other;
-}
+const later = (one: string, other: string): string => (parseLsn(one) > parseLsn(other) ? one : other);
 
 interface Preparing {
   readonly target: Session;

@@ -81,6 +81,10 @@ export async function captureChanges(
   }
 }
 
+function requirePatterns(tables: unknown): void {
+  parseInput(tablePatterns, tables, captureChangesExample.tables);
+}
+
 class Capture {
   readonly #request: CaptureChangesRequest;
   readonly #input: CaptureChangesInput;
@@ -165,8 +169,7 @@ class Capture {
       });
       this.#heedSlotLag(progress.slotLagBytes);
     });
-    const validator = (tables: unknown) =>
-      void parseInput(tablePatterns, tables, captureChangesExample.tables);
+    const validator = requirePatterns;
     setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), { validator });
     setHandler(removeTablesUpdate, async (tables) => this.#change('remove', tables), { validator });
   }

@@ -41,8 +41,8 @@ export class CaptureProgress {
   }
 
   setTables(tables: readonly CapturedTable[]): void {
-    const names = (some: readonly CapturedTable[]) => some.map(formatTableName);
-    this.set({ tables: names(tables), copying: names(tables.filter(({ copying }) => copying)) });
+    const copying = tables.filter((table) => table.copying).map(formatTableName);
+    this.set({ tables: tables.map(formatTableName), copying });
   }
 
   warn(warnings: readonly string[]): void {
@@ -66,11 +66,12 @@ const nothingYet: StreamProgress = {
   slotLagBytes: 0,
 };
 
+const count = (number: number): string => number.toLocaleString('en-US');
+
 /** In Markdown, for the details that the Web UI shows. */
 export function captureDetails(status: CaptureStatus): string {
   const { slot, phase, tables, copying, copiedRows, position, committedAt, changes, trouble, warnings } =
     status;
-  const count = (number: number) => number.toLocaleString('en-US');
   const lines = [
     `**${slot}**: ${phase}`,
     '',

@@ -1,14 +1,9 @@
-import type { z } from 'zod';
 import { withAdvice } from '../contract/failures.ts';
-import { InputError, parseInput } from '../contract/parse-input.ts';
+import { InputError, parseInput, type Input, type Output, type Schema } from '../contract/parse-input.ts';
 import { ofKind } from './failure.ts';
 
 /** The input as its schema reads it; what does not fit ends the workflow, and says so in the words of its author. */
-export function checked<Schema extends z.ZodType>(
-  schema: Schema,
-  request: unknown,
-  example: z.input<Schema>,
-): z.output<Schema> {
+export function checked<S extends Schema>(schema: S, request: unknown, example: Input<S>): Output<S> {
   try {
     return parseInput(schema, request, example);
   } catch (error) {

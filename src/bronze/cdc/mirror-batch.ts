@@ -1,8 +1,12 @@
 /** A value as text; undefined where it was not sent, because an update did not touch it. */
 export type MirrorValue = string | null | undefined;
 
-/** What is to become of a row. */
-export type RowState = 'deleted' | readonly MirrorValue[];
+/** What is to become of the row of a key. */
+export interface RowState {
+  /** The values of the key, in its order. */
+  readonly key: readonly (string | null)[];
+  readonly row: 'deleted' | readonly MirrorValue[];
+}
 
 /**
  * The net effect of changes of one table: of each key the last state.
@@ -27,16 +31,17 @@ export class MirrorBatch {
     return this.#states;
   }
 
-  keyOf(values: readonly MirrorValue[]): string {
-    return JSON.stringify(this.#key.map((index) => values[index] ?? null));
+  /** The values of the key. */
+  keyOf(values: readonly MirrorValue[]): (string | null)[] {
+    return this.#key.map((index) => values[index] ?? null);
   }
 
   insert(values: readonly MirrorValue[]): void {
-    this.#states.set(this.keyOf(values), values);
+    this.#set(this.keyOf(values), values);
   }
 
   delete(old: readonly MirrorValue[]): void {
-    this.#states.set(this.keyOf(old), 'deleted');
+    this.#set(this.keyOf(old), 'deleted');
   }
 
   truncate(): void {
@@ -46,19 +51,24 @@ export class MirrorBatch {
 
   /**
    * @param old what was sent of the row before: its key or all of it; undefined where the key stays
-   * @returns false where the key changes and a value that was not sent is not known here: it must be moved where it is
+   * @returns false where the key changes and a value that was not sent is not known here: the row must be moved where it is
    */
   update(values: readonly MirrorValue[], old: readonly MirrorValue[] | undefined): boolean {
     const key = this.keyOf(values);
     const before = old === undefined ? key : this.keyOf(old);
-    const state = this.#states.get(before);
+    const isMoved = JSON.stringify(key) !== JSON.stringify(before);
+    const state = this.#states.get(JSON.stringify(before))?.row;
     const known = state === 'deleted' ? undefined : state;
     const merged = values.map((value, index) =>
       value === undefined ? (known?.[index] ?? old?.[index]) : value,
     );
-    if (before !== key && merged.includes(undefined)) return false;
-    if (before !== key) this.#states.set(before, 'deleted');
-    this.#states.set(key, merged);
+    if (isMoved && merged.includes(undefined)) return false;
+    if (isMoved) this.#set(before, 'deleted');
+    this.#set(key, merged);
     return true;
+  }
+
+  #set(key: readonly (string | null)[], row: RowState['row']): void {
+    this.#states.set(JSON.stringify(key), { key, row });
   }
 }

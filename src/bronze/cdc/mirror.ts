@@ -83,10 +83,10 @@ export async function applyBatch(session: Session, mirror: Mirror, batch: Mirror
   const deleted: Row[] = [];
   const written: Row[] = [];
   const touched = new Map<string, { names: string[]; rows: Row[] }>();
-  for (const [key, state] of batch.states) {
-    if (state === 'deleted') deleted.push(keyRow(mirror, key));
-    else if (!state.includes(undefined)) written.push(rowOf(batch.columns, state));
-    else collect(touched, batch.columns, state);
+  for (const { key, row } of batch.states.values()) {
+    if (row === 'deleted') deleted.push(keyRow(mirror, key));
+    else if (!row.includes(undefined)) written.push(rowOf(batch.columns, row));
+    else collect(touched, batch.columns, row);
   }
   await remove(session, mirror, deleted);
   await write(session, mirror, batch.columns, written);
@@ -127,9 +127,8 @@ function rowOf(columns: readonly string[], values: readonly MirrorValue[]): Row 
   return row;
 }
 
-function keyRow({ key }: Mirror, values: string): Row {
-  const parsed = JSON.parse(values) as (string | null)[];
-  return Object.fromEntries(key.map((name, index) => [name, parsed[index] ?? null]));
+function keyRow({ key }: Mirror, values: readonly (string | null)[]): Row {
+  return Object.fromEntries(key.map((name, index) => [name, values[index] ?? null]));
 }
 
 /** Updates that sent the same columns go in one statement. */

@@ -81,7 +81,7 @@ export class ReplicationSession implements AsyncDisposable {
   }
 
   async identify(): Promise<SystemIdentity> {
-    const row = await this.#command<{ systemid: string; timeline: number }>('IDENTIFY_SYSTEM');
+    const row = await this.#command<{ systemid: string; timeline: string | number }>('IDENTIFY_SYSTEM');
     return { systemId: row.systemid, timeline: Number(row.timeline) };
   }
 
