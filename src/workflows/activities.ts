@@ -91,5 +91,6 @@ export const streamChanges: CaptureActivities['streamChanges'] = async (request)
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary: `streams from slot ${request.input.slot}`,
-    retry: { ...retry, maximumInterval: '10 seconds' },
+    // attempts are counted over all of the half hour that an activity streams, so that the pace grows slowly
+    retry: { initialInterval: '500 milliseconds', backoffCoefficient: 1.2, maximumInterval: '10 seconds' },
   }).streamChanges(request);

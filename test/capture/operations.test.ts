@@ -177,6 +177,7 @@ describe('a copy that is kept goes on being equal to the source', () => {
   });
 });
 
+// PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root
 test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
   await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
     CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (100);
@@ -185,7 +186,7 @@ test('partitions come under the name of their root, new ones too; a leaf that is
   const slot = await around({ tables: ['tree'], mirror: true }, [
     `CREATE TABLE tree_3 PARTITION OF tree FOR VALUES FROM (200) TO (300); INSERT INTO tree VALUES (250, 'new leaf')`,
     `UPDATE tree SET id = id + 95 WHERE id = 20; UPDATE tree SET v = 'two' WHERE id = 160; DELETE FROM tree WHERE id = 0`,
-    `TRUNCATE tree_3; INSERT INTO tree VALUES (251, 'again')`,
+    `TRUNCATE tree; INSERT INTO tree VALUES (40, 'again'), (251, 'again')`,
   ]);
   const tables = new Set((await captures.changes(slot)).map(({ table }) => table));
   expect(tables).toEqual(new Set(['tree']));

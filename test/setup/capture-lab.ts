@@ -133,12 +133,12 @@ export async function replayLog(
         IF change.operation = 'TRUNCATE' THEN
           EXECUTE 'DELETE FROM ${into}';
         ELSIF change.operation = 'DELETE' THEN
-          EXECUTE format('DELETE FROM ${into} WHERE ${key}::text = %L', change.old ->> '${key}');
+          EXECUTE format('DELETE FROM ${into} WHERE ${key} = %L', change.old ->> '${key}');
         ELSIF change.operation = 'INSERT' THEN
           EXECUTE format('INSERT INTO ${into} SELECT (jsonb_populate_record(NULL::${into}, %L)).*', change.data);
         ELSE
           SELECT string_agg(format('%I = r.%I', k, k), ', ') INTO assignments FROM jsonb_object_keys(change.data) AS k;
-          EXECUTE format('UPDATE ${into} AS t SET %s FROM jsonb_populate_record(NULL::${into}, %L) AS r WHERE t.${key}::text = %L',
+          EXECUTE format('UPDATE ${into} AS t SET %s FROM jsonb_populate_record(NULL::${into}, %L) AS r WHERE t.${key} = %L',
             assignments, change.data, coalesce(change.old ->> '${key}', change.data ->> '${key}'));
         END IF;
       END LOOP;

@@ -28,6 +28,8 @@ export interface LabOptions {
   readonly workers?: 'in process' | 'none';
   /** Those that all tests share, where left out. */
   readonly servers?: Servers;
+  /** The address of a Temporal server; of the one that all tests share, where left out. */
+  readonly temporal?: string;
 }
 
 export interface WorkersInProcess {
@@ -51,9 +53,11 @@ export class Lab implements AsyncDisposable {
   #runs = 0;
 
   readonly #admin: Servers;
+  readonly #temporalAddress: string;
 
-  private constructor(name: string, temporal: TemporalClient, admin: Servers) {
+  private constructor(name: string, temporal: TemporalClient, admin: Servers, temporalAddress: string) {
     this.name = name;
+    this.#temporalAddress = temporalAddress;
     this.temporal = temporal;
     this.#admin = admin;
     this.#source = new Client(withDatabase(admin.source, `source_${name}`));
@@ -70,8 +74,9 @@ export class Lab implements AsyncDisposable {
       `CREATE DATABASE warehouse_${name}`,
       `GRANT CREATE ON DATABASE warehouse_${name} TO loader`,
     ]);
-    const connection = await Connection.connect({ address: inject('temporalAddress') });
-    const lab = new Lab(name, new TemporalClient({ connection }), admin);
+    const address = options.temporal ?? inject('temporalAddress');
+    const connection = await Connection.connect({ address });
+    const lab = new Lab(name, new TemporalClient({ connection }), admin, address);
     lab.#closers.push(async () => connection.close());
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
@@ -119,13 +124,13 @@ export class Lab implements AsyncDisposable {
       SOURCE_DATABASE_URL: this.sourceUrl,
       WAREHOUSE_DATABASE_URL: this.warehouseUrl,
       DATAKIT_TASK_QUEUE: this.taskQueue,
-      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      TEMPORAL_ADDRESS: this.#temporalAddress,
     };
   }
 
   /** Starts the workers of a process, in this one, and gives what stops them. */
   async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
-    const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
+    const connection = await NativeConnection.connect({ address: this.#temporalAddress });
     const configuration = this.configuration(urls);
     const databases = connectDatabases(configuration);
     const created = await createWorkers({
