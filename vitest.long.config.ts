@@ -1,13 +1,7 @@
-import { defineConfig } from 'vitest/config';
-import base from './vitest.config.ts';
+import { configDefaults, mergeConfig } from 'vitest/config';
+import short from './vitest.config.ts';
 
-/** What takes too long to be run for every change: many random moments, millions of rows. */
-export default defineConfig({
-  test: {
-    ...base.test,
-    include: ['test/**/*.long.test.ts'],
-    exclude: [],
-    testTimeout: 30 * 60_000,
-    maxWorkers: 1,
-  },
+/** What takes minutes: many rounds, large data, other versions. `npm run test:long`. */
+export default mergeConfig(short, {
+  test: { include: ['test/**/*.long.test.ts'], exclude: [...configDefaults.exclude], testTimeout: 600_000 },
 });

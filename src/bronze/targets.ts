@@ -105,7 +105,8 @@ export async function recordLoad(
      VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
      ON CONFLICT (target) DO UPDATE SET
        source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
-       loaded_by_plan = excluded.loaded_by_plan, run_id = excluded.run_id, loaded_at = excluded.loaded_at`,
+       loaded_by_plan = greatest(extraction_targets.loaded_by_plan, excluded.loaded_by_plan),
+       run_id = excluded.run_id, loaded_at = excluded.loaded_at`,
     [target, source, table.schema, table.name, planId, runId],
   );
 }

@@ -1,16 +1,22 @@
 import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
 import { applyBatch, moveRow, openMirror, prepareMirror, type Mirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
-import { readTables, recordColumns, recordCopied, type CaptureTable } from '../bronze/cdc/tables.ts';
+import {
+  readTables,
+  recordColumns,
+  recordCopied,
+  type CaptureTable,
+  type KnownColumn,
+} from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
-import { formatTableName } from '../contract/table-name.ts';
-import { planTable } from '../extraction/plan-table.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { planRun } from '../extraction/plan-run.ts';
 import type { Database } from '../postgres/database.ts';
-import { findPublication } from '../postgres/replication/publications.ts';
+import { findPublication, type PublishedTable } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 
 /** Changes that are read at once when a copy catches up with the stream. */
@@ -21,23 +27,17 @@ const PAGE = 2_000;
  * the text of a change can be read as.
  */
 export async function planCopy(
-  source: Session,
+  source: Database,
   warehouse: Session,
   { captureId, table, parallelism }: PlanCopyRequest,
-  database: Pick<Database, 'url'>,
+  limits: { readonly applicationName: string; readonly signal: AbortSignal },
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, captureId);
   const known = await findTableOf(warehouse, capture, table);
-  const publication = await findPublication(source, capture.publication);
-  const published = publication?.tables.find(
-    ({ schema, name }) => schema === table.schema && name === table.name,
+  const { published, columns } = await source.transaction(
+    { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
+    async (session) => describe(session, capture, table),
   );
-  if (published === undefined) {
-    throw new DatakitError(
-      'PublicationConflict',
-      `The publication "${capture.publication}" does not send ${formatTableName(table)}`,
-    );
-  }
   const input = extractTableInput.parse({
     table: { schema: table.schema, table: table.name },
     source: capture.source,
@@ -46,10 +46,11 @@ export async function planCopy(
     parallelism,
     ...(published.where !== null && { where: published.where }),
   });
-  const plan = await planTable(source, warehouse, input, database);
-  await recordColumns(warehouse, captureId, table, await describe(source, published), known.key);
-  const columns = known.mirrored ? plan.columns.map(asChangesSendIt) : plan.columns;
-  return { ...plan, columns, format: columns.every(({ binary }) => binary) ? 'binary' : 'text' };
+  const plan = await planRun(source, warehouse, input, limits);
+  await recordColumns(warehouse, captureId, table, columns, known.key);
+  if (!known.mirrored) return plan;
+  const sent = plan.columns.map(asChangesSendIt);
+  return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
 }
 
 /** Composites, and names of objects, cannot be had from the text of a change as from a table: both stay texts. */
@@ -59,16 +60,32 @@ function asChangesSendIt(column: PlannedColumn): PlannedColumn {
   return { ...others, type: 'text', decision: 'text', read: 'cast', binary: true };
 }
 
+interface Description {
+  readonly published: PublishedTable;
+  readonly columns: readonly KnownColumn[];
+}
+
 async function describe(
   source: Session,
-  { oid, columns }: { readonly oid: number; readonly columns: readonly string[] },
-) {
-  const found = await source.query<{ name: string; typeOid: number; modifier: number; number: number }>(
+  { publication: name }: Pick<Capture, 'publication'>,
+  table: TableName,
+): Promise<Description> {
+  const publication = await findPublication(source, name);
+  const published = publication?.tables.find(
+    (candidate) => candidate.schema === table.schema && candidate.name === table.name,
+  );
+  if (published === undefined) {
+    throw new DatakitError(
+      'PublicationConflict',
+      `The publication "${name}" does not send ${formatTableName(table)}`,
+    );
+  }
+  const columns = await source.query<KnownColumn & Record<string, unknown>>(
     `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
-    [oid, columns],
+    [published.oid, published.columns],
   );
-  return found.map(({ name, typeOid, modifier, number }) => ({ name, typeOid, modifier, number }));
+  return { published, columns };
 }
 
 async function findTableOf(

@@ -1,5 +1,3 @@
-import { pipeline } from 'node:stream/promises';
-import { from as copyFrom } from 'pg-copy-streams';
 import { copyChanges } from '../bronze/cdc/change-rows.ts';
 import { applyBatch, moveRow, openMirror, type DeletePolicy, type Mirror } from '../bronze/cdc/mirror.ts';
 import { compareColumns, followColumns, requireKey, type LiveColumn } from '../bronze/cdc/mirror-schema.ts';
@@ -7,11 +5,12 @@ import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
 import { addTables, recordColumns, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { CopyIn } from '../postgres/copy-in.ts';
 import type { Relation } from '../postgres/replication/pgoutput.ts';
-import { serverFailure } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import type { MirrorStep, Segment } from './change-feed.ts';
 
+/** Of one message of a COPY, which ends at 1 GB. */
 const SLICE = 1024 * 1024;
 
 export interface SegmentContext {
@@ -60,23 +59,16 @@ async function recordRelations(
 }
 
 async function copyRows(session: Session, bytes: Buffer, count: number): Promise<void> {
-  await session.copy(copyFrom(copyChanges), async (writing) => {
-    // an error of the server comes to the stream, and is the one to tell
-    let failure: unknown;
-    writing.once('error', (error: unknown) => (failure = error));
-    try {
-      await pipeline(slices(bytes), writing);
-    } catch (error) {
-      throw serverFailure(failure ?? error, 'warehouse');
+  const taken = await session.copy(new CopyIn(copyChanges), async (copy) => {
+    await copy.ready;
+    for (let from = 0; from < bytes.length; from += SLICE) {
+      copy.write(bytes.subarray(from, from + SLICE), () => undefined);
     }
-    if (writing.rowCount !== count) {
-      throw new DatakitError('CountMismatch', `The warehouse took ${writing.rowCount} of ${count} changes`);
-    }
+    copy.end();
+    return copy.rows;
   });
-}
-
-function* slices(bytes: Buffer): Iterable<Buffer> {
-  for (let from = 0; from < bytes.length; from += SLICE) yield bytes.subarray(from, from + SLICE);
+  if (taken === count) return;
+  throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ExtractTableInput } from './extract-table.ts';
 import type { IncrementalOutcome } from './incremental.ts';
+import type { SkippedPartitions } from './partition-inputs.ts';
 
 /** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
 export interface PlanSummary {
@@ -7,15 +8,18 @@ export interface PlanSummary {
   readonly planId: string;
   readonly target: string;
   readonly chunks: number;
-  /** The first partitions and the chunks that each has, for labels; empty where there are too many to carry. */
+  /** What the chunks are of, for labels: a bounded number of them, however many partitions there are. */
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
+  readonly skippedPartitions?: SkippedPartitions;
   readonly warnings: readonly string[];
   /** Where an incremental run goes on from. */
   readonly checkpoint?: string;
 }
 
+/** Partitions that follow one another, and the chunks that they have together. */
 export interface PartitionLabel {
+  /** `orders_2024_01`, or `orders_2024_01 to orders_2024_06`. */
   readonly name: string;
   readonly chunks: number;
 }
@@ -78,7 +82,7 @@ export interface CommitRequest {
 
 export type CommitResult =
   | {
-      readonly outcome: 'committed' | 'superseded';
+      readonly outcome: 'committed' | 'superseded' | 'unchanged';
       readonly rows: number;
       readonly bytes: number;
       readonly incremental?: IncrementalOutcome;

@@ -1,4 +1,6 @@
+import { PARTITION_SETTING } from '../bronze/layout.ts';
 import { findChunks, markChunk } from '../bronze/ledger.ts';
+import { partitionLabel } from '../bronze/plan.ts';
 import { readPlan, type StoredPlan } from '../bronze/plans.ts';
 import type { Copied, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -9,15 +11,12 @@ import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { importSnapshot } from '../postgres/snapshot.ts';
-import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
+import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
-import { digestChunk } from './digest-chunk.ts';
+import { addDigests, digestChunk } from './digest-chunk.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
-
-/** A table that somebody has locked is asked for again later, so that its snapshot does not wait with it. */
-const LOCK_TIMEOUT = 60_000;
 
 export interface CopyContext {
   readonly warehouse: Database;
@@ -85,7 +84,7 @@ async function copyMissing(
     applicationName: applicationName(runId),
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
     signal: context.signal,
-    lockTimeout: LOCK_TIMEOUT,
+    lockTimeout: plan.lockTimeout,
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
@@ -94,8 +93,11 @@ async function copyMissing(
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
     const copied: Copied[] = [];
+    await session.query('SAVEPOINT before_chunk');
     for (const chunk of chunks) {
       copied.push(await copyOne({ session, label: source.label, snapshotAt }, chunk, stored, context));
+      // gives the locks on its tables back, and keeps the snapshot
+      await session.query('ROLLBACK TO SAVEPOINT before_chunk');
     }
     return copied;
   });
@@ -117,47 +119,80 @@ interface Reading {
 }
 
 async function copyOne(
-  { session, label, snapshotAt }: Reading,
+  reading: Reading,
   chunk: number,
   { planId, runId, plan, staging }: StoredPlan,
   { warehouse, attempt, signal, onProgress }: CopyContext,
 ): Promise<Copied> {
-  const range = rangeOfChunk(plan, chunk);
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
   return warehouse.transaction(limits, async (target) => {
     if (plan.largeObjects !== undefined) await seeOtherChunks(target);
-    const rows = await naming(range, async () =>
-      pipeCopy({
-        source: { session, label, statement: copyOut(plan, range) },
-        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
-        onProgress: (bytes) => onProgress({ chunk, bytes }),
-      }),
-    );
-    const objects = await copyLargeObjects({
-      source: session,
-      label,
-      target,
-      targetLabel: warehouse.label,
-      plan,
-      planId,
-      staging,
-      range,
-      onProgress: (bytes) => onProgress({ chunk, bytes: rows.bytes + bytes }),
-    });
-    const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
-    const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
-    await requireSameFile(session, range.partition);
-    await markChunk(target, {
-      planId,
-      chunk,
-      attempt,
-      snapshotAt,
-      digests,
-      missingObjects: objects.missing,
-      ...copied,
-    });
-    return copied;
+    const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
+    for (const range of rangesOfChunk(plan, chunk)) {
+      const done = all.bytes;
+      const copied = await copyRange(reading, range, {
+        target,
+        targetLabel: warehouse.label,
+        planId,
+        plan,
+        staging,
+        onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
+      });
+      all.rows += copied.rows;
+      all.bytes += copied.bytes;
+      all.missingObjects += copied.missingObjects;
+      all.digests = addDigests(all.digests, copied.digests);
+    }
+    await markChunk(target, { planId, chunk, attempt, snapshotAt: reading.snapshotAt, ...all });
+    return { rows: all.rows, bytes: all.bytes };
   });
+}
+
+interface CopiedRange {
+  rows: number;
+  bytes: number;
+  missingObjects: number;
+  digests: readonly string[] | null;
+}
+
+interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
+  readonly target: Session;
+  readonly targetLabel: string;
+  readonly onProgress: (bytes: number) => void;
+}
+
+async function copyRange(
+  { session, label }: Reading,
+  range: ChunkRange,
+  { target, targetLabel, planId, plan, staging, onProgress }: Writing,
+): Promise<CopiedRange> {
+  if (plan.partitioned === true) await namePartition(target, partitionLabel(plan, range.partition));
+  const rows = await naming(range, async () =>
+    pipeCopy({
+      source: { session, label, statement: copyOut(plan, range) },
+      target: { session: target, label: targetLabel, statement: copyIn(plan, staging, range) },
+      onProgress,
+    }),
+  );
+  const objects = await copyLargeObjects({
+    source: session,
+    label,
+    target,
+    targetLabel,
+    plan,
+    planId,
+    staging,
+    range,
+    onProgress: (bytes) => onProgress(rows.bytes + bytes),
+  });
+  const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
+  await requireSameFile(session, range.partition);
+  return { rows: rows.rows, bytes: rows.bytes + objects.bytes, missingObjects: objects.missing, digests };
+}
+
+/** What the rows that arrive from now on say in `_bronze_partition`. */
+async function namePartition(target: Session, label: string): Promise<void> {
+  await target.query('SELECT set_config($1, $2, true)', [PARTITION_SETTING, label]);
 }
 
 /** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */

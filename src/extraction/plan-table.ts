@@ -9,13 +9,15 @@ import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
-import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
+import { hasPartitions, readTree } from '../postgres/catalog/partition-tree.ts';
+import type { Partition } from '../postgres/catalog/partitions.ts';
 import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { chooseAndRead, partitionColumn } from './choose-and-read.ts';
 import { chunkIncrement } from './increment-chunks.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
@@ -27,16 +29,17 @@ import { requireAllRows, requireRoom } from './row-checks.ts';
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
  * and nothing written anywhere.
  *
+ * @param doubt why the statistics of the source are not sure, where they are not
  * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
  */
 export async function planTable(
   source: Session,
   warehouse: Session,
   input: ExtractTableInput,
-  database: Pick<Database, 'url'>,
+  { url, doubt }: Pick<Database, 'url'> & { readonly doubt?: string | undefined },
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
-  const server = await readServer(source, database.url);
+  const server = await readServer(source, url);
   const table = await findTable(source, input.table);
   const columns = await chosenColumns(source, table, input);
   if (input.where !== undefined) await requireWhere(source, table, input.where);
@@ -47,12 +50,18 @@ export async function planTable(
     await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
   }
   const types = await readTypes(source, table);
-  const planned = [
+  const tree = await readTree(source, table);
+  const data = [
     ...(await planColumns(warehouse, columns, types, server)),
     ...deriveColumns(columns, types, input),
   ];
-  requireRoom(planned, input.table, input.incremental !== undefined);
-  const partitions = await readPartitions(source, table);
+  const planned = hasPartitions(tree) ? [...data, partitionColumn] : data;
+  requireRoom(data, input.table, {
+    incremental: input.incremental !== undefined,
+    partitioned: hasPartitions(tree),
+  });
+  const chosen = await chooseAndRead({ source, warehouse, input, target, tree, planned, types, doubt });
+  const { partitions } = chosen;
   if (input.requireAllRows) requireAllRows(partitions, server);
   const chunks = await planPartitions(source, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
@@ -62,12 +71,14 @@ export async function planTable(
     target,
     columns: planned,
     where: input.where ?? null,
-    format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
+    format: data.every(({ binary }) => binary) ? 'binary' : 'text',
     blocksPerChunk: chunks.blocksPerChunk,
+    ...chosen.plan,
     partitions: chunks.partitions,
+    lockTimeout: input.lockTimeout,
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
-    warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
+    warnings: [...warningsOf(table, partitions, server), ...chosen.warnings, ...chunks.warnings],
     ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
@@ -123,7 +134,7 @@ function isAboutStatement(sqlState: string | undefined): boolean {
   return sqlState !== undefined && sqlState !== '42501' && /^(42|22|0A|54)/.test(sqlState);
 }
 
-function chosenTarget({ target, table }: ExtractTableInput): string {
+export function chosenTarget({ target, table }: Pick<ExtractTableInput, 'target' | 'table'>): string {
   const chosen = target ?? defaultTarget(table);
   const reserved: readonly string[] = bookkeepingTables;
   if (!reserved.includes(chosen)) return chosen;

@@ -1,6 +1,6 @@
 import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
 import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
-import { spansOf } from './chunk-spans.ts';
+import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
 import { copySpan, copyStretch } from './copy-stretch.ts';
 import { parallelismSignal } from './messages.ts';
 import type { RunProgress } from './run-progress.ts';
@@ -25,7 +25,7 @@ export async function copyPlan(
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
   if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, relay);
-  const spans = spansOf(0, plan.chunks, () => fanout.window.width);
+  const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
   return copyThese(fanout, plan, spans, relay);
 }
 
@@ -36,7 +36,9 @@ export async function copyThese(
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
   await window.forEach(spans, async (span) => {
-    const copied = await onSnapshot(relay, async (snapshot) => copySpan(plan, span, snapshot));
+    const copied = await onSnapshot(relay, async (snapshot) =>
+      copySpan(plan.planId, span, spanLabel(plan, span), snapshot),
+    );
     progress.copied(copied, span.count);
   });
 }
@@ -54,26 +56,31 @@ async function copyByChildren(
   plan: PlanSummary,
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
-  for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
-    const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
-    const copied = await onSnapshot(relay, async (snapshot) =>
-      copyByChild(fanout, plan, { from, to }, snapshot),
-    );
-    fanout.progress.copied(copied, to - from);
+  for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
+    const copied = await onSnapshot(relay, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
+    fanout.progress.copied(copied, stretch.count);
   }
 }
 
 async function copyByChild(
   fanout: Fanout,
-  plan: PlanSummary,
-  { from, to }: { readonly from: number; readonly to: number },
+  { planId, chunks }: PlanSummary,
+  stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
   const child = await startChild(copyStretch, {
-    workflowId: `${workflowInfo().workflowId}/${plan.planId}/chunks-${from}-${to - 1}`,
+    workflowId: `${workflowInfo().workflowId}/${planId}/${stretch.name}`,
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-    staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
-    args: [{ plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) }],
+    staticSummary: stretch.name,
+    args: [
+      {
+        planId,
+        chunks,
+        stretch,
+        parallelism: fanout.window.width,
+        ...(snapshot !== undefined && { snapshot }),
+      },
+    ],
   });
   fanout.onResize = async (width) => child.signal(parallelismSignal, width);
   try {

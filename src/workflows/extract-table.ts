@@ -51,6 +51,7 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
       bytes: result.bytes,
       chunks: plan.chunks,
       partitions: plan.partitionCount,
+      ...(plan.skippedPartitions !== undefined && { skippedPartitions: plan.skippedPartitions }),
       duration: formatDuration(Date.now() - startTime.getTime()),
       restarts: fanout.progress.now.restarts,
       warnings: result.warnings ?? plan.warnings,

@@ -47,6 +47,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
       ['_bronze_source', quoteText(origin.sourceUri)],
       ['_bronze_schema', quoteText(origin.table.schema)],
       ['_bronze_table', quoteText(origin.table.name)],
+      ['_bronze_parent_table', quoteText(origin.table.name)],
       ['_bronze_run_id', quoteText(origin.runId)],
       ['_bronze_extraction_type', `'changes'`],
       ['_bronze_deleted_at', 'NULL'],

@@ -1,5 +1,6 @@
 import type { Connection, Submittable } from 'pg';
 import { DatakitError } from '../../contract/failures.ts';
+import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
 
 /** The messages of the protocol by their first byte. */
@@ -44,19 +45,17 @@ export class WalStream implements Submittable {
   #partial: Buffer | undefined;
   #filled = 0;
   #wantsReply = false;
-  #begun: { resolve: () => void; reject: (error: Error) => void } | undefined;
-  /** When the server streams; rejects with its refusal. */
-  #started: Promise<void>;
+  #started = new Settleable<undefined>();
+  #streams = false;
 
   constructor(statement: string, consumer: WalConsumer) {
     this.#statement = statement;
     this.#consumer = consumer;
-    this.#started = this.#expectStart();
   }
 
   /** Resolves when the server streams; rejects with its refusal, after which it can be submitted once more. */
-  get started(): Promise<void> {
-    return this.#started;
+  get started(): Promise<unknown> {
+    return this.#started.promise;
   }
 
   submit(connection: Connection): void {
@@ -100,12 +99,13 @@ export class WalStream implements Submittable {
 
   handleError(error: Error): void {
     this.#giveBack();
-    if (this.#begun === undefined) {
+    if (this.#streams) {
       this.#consumer.onEnd(error);
       return;
     }
-    this.#begun.reject(error);
-    this.#started = this.#expectStart();
+    const refused = this.#started;
+    this.#started = new Settleable();
+    refused.reject(error);
   }
 
   handleCommandComplete(): void {
@@ -113,14 +113,7 @@ export class WalStream implements Submittable {
   }
 
   handleReadyForQuery(): void {
-    if (this.#begun === undefined) this.handleError(new Error('Connection ended by the server'));
-  }
-
-  // oxlint-disable-next-line typescript/promise-function-async -- the promise itself must be one that is listened to
-  #expectStart(): Promise<void> {
-    const started = new Promise<void>((resolve, reject) => (this.#begun = { resolve, reject }));
-    started.catch(() => undefined);
-    return started;
+    if (this.#streams) this.handleError(new Error('Connection ended by the server'));
   }
 
   readonly #onData = (received: Buffer): void => {
@@ -186,8 +179,8 @@ export class WalStream implements Submittable {
         this.#copyData(buffer, from + HEADER, to);
         return true;
       case COPY_BOTH_RESPONSE:
-        this.#begun?.resolve();
-        this.#begun = undefined;
+        this.#streams = true;
+        this.#started.resolve(undefined);
         return true;
       case NOTICE:
       case PARAMETER_STATUS:
