@@ -132,7 +132,7 @@ class Capture {
     const { logEnd } = await this.#begin();
     if (this.#input.until === 'caught-up') this.#untilPosition ??= logEnd;
     this.#streams = true;
-    void this.#copyAdded();
+    void this.#copyAdded().catch(() => undefined); // ends with the workflow
     for (;;) {
       if (this.#paused) await this.#wait();
       const outcome = await this.#stream();

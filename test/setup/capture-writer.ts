@@ -50,6 +50,6 @@ export class CaptureWriter {
       UPDATE written SET stamp = nextval('stamps'), id = -id WHERE id = ${from - 100};
       DELETE FROM written WHERE id = ${from - 50};
       ${end}`);
-    await sleep(10 + Math.random() * 30);
+    await sleep(20 + Math.random() * 60);
   }
 }

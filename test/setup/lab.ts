@@ -210,6 +210,17 @@ export class Lab implements AsyncDisposable {
 
   async close(): Promise<void> {
     for (const close of this.#closers) await close();
+    await administer(this.#admin.source, [
+      // a database with a slot cannot be dropped, and a slot that is read from neither
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = 'source_${this.name}' AND active_pid IS NOT NULL`,
+      `DO $$ BEGIN
+         FOR attempt IN 1..100 LOOP
+           EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = 'source_${this.name}' AND active_pid IS NOT NULL);
+           PERFORM pg_sleep(0.1);
+         END LOOP;
+       END $$`,
+      `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = 'source_${this.name}'`,
+    ]);
     await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
     await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
   }
