@@ -13,6 +13,7 @@ import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { planRun } from '../extraction/plan-run.ts';
 import type { Database } from '../postgres/database.ts';
@@ -183,12 +184,19 @@ async function readChanges(
   after: { readonly commit: string; readonly ordinal: string },
 ): Promise<LoggedChange[]> {
   return session.query<LoggedChange & Record<string, unknown>>(
-    `SELECT commit_lsn::text AS commit, ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
-       FROM ${BRONZE}.cdc_changes
+    `SELECT c.commit_lsn::text AS commit, c.ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
+       FROM ${BRONZE}.cdc_changes AS c
       WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND (commit_lsn, ordinal) > ($4::pg_lsn, $5::bigint)
-      ORDER BY commit_lsn, ordinal LIMIT ${PAGE}`,
+      ORDER BY c.commit_lsn, c.ordinal LIMIT ${PAGE}`,
     [captureId, schema, name, after.commit, after.ordinal],
   );
+}
+
+/** @throws {DatakitError} PlanOutdated where a column came while the table was copied: the copy lacks it */
+function requireKnown(row: LoggedChange['data'], names: readonly string[]): void {
+  const unknown = Object.keys(row ?? {}).filter((name) => !names.includes(name));
+  if (unknown.length === 0) return;
+  throw new DatakitError('PlanOutdated', `Columns came while the table was copied: ${listed(unknown, 5)}`);
 }
 
 async function applyLogged(
@@ -199,7 +207,10 @@ async function applyLogged(
 ): Promise<void> {
   const names = (columns ?? []).map(({ name }) => name);
   const newBatch = () => new MirrorBatch(names, key.map((name) => names.indexOf(name))); // prettier-ignore
-  const values = (row: LoggedChange['data']): MirrorValue[] => names.map((name) => row?.[name]);
+  const values = (row: LoggedChange['data']): MirrorValue[] => {
+    requireKnown(row, names);
+    return names.map((name) => row?.[name]);
+  };
   let batch = newBatch();
   for (const { operation, data, old } of changes) {
     if (operation === 'INSERT') batch.insert(values(data));

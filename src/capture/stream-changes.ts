@@ -10,6 +10,7 @@ import { readTables } from '../bronze/cdc/tables.ts';
 import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';
 import type { StreamProgress } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
+import type { TableName } from '../contract/table-name.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import { readServer } from '../postgres/catalog/server.ts';
 import type { Database } from '../postgres/database.ts';
@@ -68,6 +69,7 @@ class Stream {
   readonly #stalled = new AbortController();
   readonly #signal: AbortSignal;
   readonly #warnings: string[] = [];
+  readonly #copyWanted: TableName[] = [];
   #position = '0/0';
   #storedAt = Date.now();
   #movedAt = Date.now();
@@ -109,7 +111,10 @@ class Stream {
           readLiveColumns(session, table),
         ),
       mirrors: new Map(),
-      warn: (warning) => this.#warnings.push(warning),
+      onCopyWanted: ({ schema, name: table }, why) => {
+        this.#copyWanted.push({ schema, name: table });
+        this.#warnings.push(why);
+      },
     };
     await this.#start(replication, feed, name);
     const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
@@ -193,6 +198,7 @@ class Stream {
       this.#written(written);
       feed.stream.acknowledge(parseLsn(this.#position));
       this.#tick(feed, pulse);
+      if (this.#copyWanted.length > 0) return this.#outcome('copy wanted', pulse);
     }
   }
 
@@ -256,7 +262,7 @@ class Stream {
   }
 
   #outcome(reason: StreamOutcome['reason'], pulse: SourcePulse): StreamOutcome {
-    return { ...this.#progress(pulse), reason, warnings: this.#warnings };
+    return { ...this.#progress(pulse), reason, warnings: this.#warnings, copyWanted: this.#copyWanted };
   }
 
   async #sourceUri(name: string): Promise<string> {

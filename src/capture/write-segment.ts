@@ -2,7 +2,7 @@ import { copyChanges } from '../bronze/cdc/change-rows.ts';
 import { applyBatch, moveRow, openMirror, type DeletePolicy, type Mirror } from '../bronze/cdc/mirror.ts';
 import { compareColumns, followColumns, requireKey, type LiveColumn } from '../bronze/cdc/mirror-schema.ts';
 import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
-import { addTables, recordColumns, type CaptureTable } from '../bronze/cdc/tables.ts';
+import { addTables, recordColumns, recordCopying, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy-in.ts';
@@ -24,7 +24,8 @@ export interface SegmentContext {
   readonly readLiveColumns: (table: TableName) => Promise<ReadonlyMap<string, LiveColumn>>;
   /** Copies that were opened since something about them changed. */
   readonly mirrors: Map<string, Mirror>;
-  readonly warn: (warning: string) => void;
+  /** Told of a table that has to be copied again, and why. */
+  readonly onCopyWanted: (table: TableName, why: string) => void;
 }
 
 /** Writes a segment into the log of changes and, where copies are kept, into those. */
@@ -73,7 +74,7 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
 
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
-  if (table?.target == null) return;
+  if (table?.target == null || table.status !== 'live') return;
   switch (step.kind) {
     case 'relation':
       return follow(session, id, table, step.relation, context);
@@ -137,21 +138,35 @@ async function change(
   const live = await context.readLiveColumns(table);
   const changes = compareColumns(table.columns ?? [], relation, live);
   const { bronze, types: present } = await mirrorOf(session, id, table, context);
-  const warnings = await followColumns(session, {
+  const reason = await followColumns(session, {
     table,
     bronze,
     types: context.types,
     live,
     changes,
-    present: new Set(present.keys()),
+    present,
   });
   const names = new Map(changes.renamed.map(({ from, to }) => [from, to]));
   const key = table.key.map((name) => names.get(name) ?? name);
   await recordColumns(session, context.capture.captureId, table, changes.columns, key);
   context.tables.set(id, { ...table, columns: changes.columns, key });
   context.mirrors.delete(id);
-  await addWarnings(session, context.capture.captureId, warnings);
-  for (const warning of warnings) context.warn(warning);
+  if (reason !== undefined) await copyAgain(session, id, table, reason, context);
+}
+
+/** Until it is copied again, changes of the table are only logged; they are applied to the new copy. */
+async function copyAgain(
+  session: Session,
+  id: string,
+  table: CaptureTable,
+  reason: string,
+  { capture, tables, onCopyWanted }: SegmentContext,
+): Promise<void> {
+  await recordCopying(session, capture.captureId, table);
+  tables.set(id, { ...table, status: 'copying' });
+  const warning = `${formatTableName(table)} was copied again: ${reason}, and the log of the source does not say what became of the rows from before.`;
+  await addWarnings(session, capture.captureId, [warning]);
+  onCopyWanted(table, warning);
 }
 
 export const tablesById = (tables: readonly CaptureTable[]): Map<string, CaptureTable> =>

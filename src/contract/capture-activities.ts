@@ -64,7 +64,9 @@ export interface StreamRequest extends RunIdentity {
 
 export interface StreamOutcome extends StreamProgress {
   /** `slot lag`: the slot held back more than it may, and the input wants it dropped. */
-  readonly reason: 'caught up' | 'time is up' | 'slot lag';
+  readonly reason: 'caught up' | 'time is up' | 'slot lag' | 'copy wanted';
+  /** Tables that have to be copied again. */
+  readonly copyWanted: readonly TableName[];
   readonly warnings: readonly string[];
 }
 

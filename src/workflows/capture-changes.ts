@@ -223,6 +223,14 @@ class Capture {
     );
   }
 
+  #copyAgain(wanted: readonly TableName[]): void {
+    const names = new Set(wanted.map(formatTableName));
+    if (names.size === 0) return;
+    this.#setTables(
+      this.#tables.map((table) => (names.has(formatTableName(table)) ? { ...table, copying: true } : table)),
+    );
+  }
+
   #setTables(tables: readonly CapturedTable[]): void {
     this.#tables = tables;
     this.#progress.setTables(tables);
@@ -270,7 +278,8 @@ class Capture {
       );
       this.#transactions += outcome.transactions;
       this.#changes += outcome.changes;
-      const { reason: _reason, warnings, ...progress } = outcome;
+      const { reason: _reason, warnings, copyWanted, ...progress } = outcome;
+      this.#copyAgain(copyWanted);
       this.#progress.streaming({ ...progress, transactions: this.#transactions, changes: this.#changes });
       this.#progress.warn(warnings);
       return outcome;
@@ -376,9 +385,13 @@ class Capture {
   ): Promise<readonly string[]> {
     const tables = parseInput(tablePatterns, patterns, captureChangesExample.tables);
     await condition(() => this.#streams && (change === 'add' || !this.#adding));
-    const changed = await changeTables.executeWithOptions({ summary: `${change} tables` }, [
-      { ...this.#run, captureId: this.#captureId ?? '', input: this.#input, change, tables },
-    ]);
+    const changed = await changeTables
+      .executeWithOptions({ summary: `${change} tables` }, [
+        { ...this.#run, captureId: this.#captureId ?? '', input: this.#input, change, tables },
+      ])
+      .catch((error: unknown) => {
+        throw asRunFailure(error);
+      });
     this.#setTables(changed);
     return this.#progress.now.tables;
   }

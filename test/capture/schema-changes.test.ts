@@ -23,7 +23,7 @@ test('a copy follows columns that are added, dropped, renamed and retyped while 
   const steps = [
     `ALTER TABLE t ADD COLUMN plain text; INSERT INTO t (id, plain) VALUES (101, 'x')`,
     `ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 7; INSERT INTO t (id) VALUES (102)`,
-    `ALTER TABLE t ADD COLUMN many text[] DEFAULT '{a,"b c"}', ADD COLUMN m mood, ADD COLUMN p price; INSERT INTO t (id, m, p) VALUES (103, 'so so', 1.50)`,
+    `ALTER TABLE t ADD COLUMN many text[] DEFAULT '{a,"b c"}', ADD COLUMN m mood; ALTER TABLE t ADD COLUMN p price; INSERT INTO t (id, m, p) VALUES (103, 'so so', 1.50)`,
     // a column in the place of another that was dropped is no rename
     `ALTER TABLE t DROP COLUMN last; ALTER TABLE t ADD COLUMN later text; INSERT INTO t (id, later) VALUES (104, 'l')`,
     `ALTER TABLE t RENAME COLUMN a TO renamed; UPDATE t SET renamed = 'changed' WHERE id = 5`,
@@ -34,17 +34,37 @@ test('a copy follows columns that are added, dropped, renamed and retyped while 
     `ALTER TABLE t DROP COLUMN plain; INSERT INTO t (number) VALUES (106)`,
     `ALTER TABLE t ADD COLUMN plain int; INSERT INTO t (number, plain) VALUES (107, 1)`,
   ];
-  for (const step of steps) await lab.source.query(step);
-  await captures.untilWritten(slot);
+  for (const step of steps) {
+    await lab.source.query(step);
+    await captures.untilWritten(slot);
+  }
   await expectSameRows(lab, 't', 'bronze.br_t', { as: { m: 'm::text' } });
   expect((await lab.warehouse.query('SELECT id FROM by_hand')).rowCount).toBe(56);
-  const { warnings } = (
-    await lab.warehouse.query<{ warnings: string[] }>(
-      'SELECT warnings FROM bronze.cdc_positions WHERE slot = $1',
-      [slot],
-    )
-  ).rows[0] ?? { warnings: [] };
-  expect(warnings).toEqual([expect.stringMatching(/"b" of public.t became bigint/)]);
+  await captures.end(handle, slot);
+});
+
+test('a table is copied again where its log does not say what became of the rows from before', async () => {
+  await lab.source.query(`CREATE TABLE again (id int PRIMARY KEY, at text, n int);
+    INSERT INTO again SELECT i, '2024-01-01', i FROM generate_series(1, 500) i`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['again'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  await lab.source.query(
+    `ALTER TABLE again ADD COLUMN r float8 DEFAULT random(); UPDATE again SET n = -n WHERE id < 10`,
+  );
+  await lab.source
+    .query(`ALTER TABLE again ALTER COLUMN at TYPE timestamptz USING at::timestamptz + interval '1 day';
+    DELETE FROM again WHERE id % 10 = 0`);
+  await lab.source.query(
+    `ALTER TABLE again ADD COLUMN c int DEFAULT 5; ALTER TABLE again ALTER COLUMN n TYPE text; INSERT INTO again (id) VALUES (1000)`,
+  );
+  await captures.untilWritten(slot);
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await captures.untilWritten(slot);
+  await expectSameRows(lab, 'again', 'bronze.br_again');
+  expect((await captures.status(handle)).warnings[0]).toMatch(
+    /public.again was copied again: column "r" was added/,
+  );
   await captures.end(handle, slot);
 });
 

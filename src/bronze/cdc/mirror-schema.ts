@@ -6,6 +6,7 @@ import type { Session } from '../../postgres/session.ts';
 import type { BronzeTable } from '../bronze-table.ts';
 import { lockExclusively } from '../readers.ts';
 import { orSchemaConflict } from '../schema-conflict.ts';
+import { widens } from '../type-widening.ts';
 import type { KnownColumn } from './tables.ts';
 
 /** What the catalog of the source says of a column now, which may be later than the stream: for hints only. */
@@ -75,26 +76,26 @@ export interface MirrorChange {
   readonly types: ReadonlyMap<number, TableName>;
   readonly live: ReadonlyMap<string, LiveColumn>;
   readonly changes: ColumnChanges;
-  /** Columns that the bronze table has. */
-  readonly present: ReadonlySet<string>;
+  /** Columns that the bronze table had before, with their types. */
+  readonly present: ReadonlyMap<string, string>;
 }
 
 /**
  * Changes the columns of a copy as those of the source were changed.
  *
- * @returns what a reader of the copy should know
+ * @returns why the table must be copied again, where nothing that is known says what became of the rows from before
  * @throws {DatakitError} SchemaConflict where something depends on a column that must change
  */
-export async function followColumns(session: Session, change: MirrorChange): Promise<string[]> {
+export async function followColumns(session: Session, change: MirrorChange): Promise<string | undefined> {
   const { changes, bronze, present } = change;
   const { renamed, added, retyped } = changes;
-  if (renamed.length + added.length + retyped.length === 0) return [];
+  if (renamed.length + added.length + retyped.length === 0) return undefined;
   await lockExclusively(session, bronze);
   for (const { from, to } of renamed) if (!present.has(to)) await rename(session, bronze, from, to);
-  const warnings: string[] = [];
-  for (const column of added) warnings.push(...(await add(session, change, column)));
-  for (const column of retyped) warnings.push(...(await retype(session, change, column)));
-  return warnings;
+  const reasons: string[] = [];
+  for (const column of added) reasons.push(...(await add(session, change, column)));
+  for (const column of retyped) reasons.push(...(await retype(session, change, column)));
+  return reasons.length === 0 ? undefined : reasons.join('; ');
 }
 
 async function rename(session: Session, bronze: BronzeTable, from: string, to: string): Promise<void> {
@@ -120,28 +121,26 @@ async function add(
   if (missing !== null)
     await session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${name} DROP DEFAULT`);
   if (missing !== null || !hasDefault) return [];
-  return [
-    `Column ${name} was added to ${formatTableName(table)} with a default that may differ by row: rows from before have NULL in the copy, until the table is copied again (removeTables, then addTables).`,
-  ];
+  return [`column ${name} was added to ${formatTableName(table)} with a default that may differ by row`];
 }
 
 async function retype(
   session: Session,
-  { table, bronze, types }: MirrorChange,
+  { table, bronze, types, present }: MirrorChange,
   column: RelationColumn,
 ): Promise<string[]> {
   const name = quoteName(column.name);
   const type = await typeInWarehouse(session, column, types);
+  const before = present.get(column.name) ?? '';
+  const fits = widens(before, type);
+  const using = fits ? `${name}::${type}` : `NULL::${type}`;
   await orSchemaConflict(
     `Column ${name} of ${bronze.schema}.${bronze.name} must become ${type}, as in the source, and cannot`,
     async () =>
-      session.query(
-        `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`,
-      ),
+      session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${name} TYPE ${type} USING ${using}`),
   );
-  return [
-    `Column ${name} of ${formatTableName(table)} became ${type}: values from before were converted by the warehouse. Where the source converted them otherwise, copy the table again (removeTables, then addTables).`,
-  ];
+  if (fits) return [];
+  return [`column ${name} of ${formatTableName(table)} was ${before} and is ${type}`];
 }
 
 /** Types of these names point at objects of their own server. */

@@ -3,6 +3,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../bronze-table.ts';
+import { hasIndex } from '../key-index.ts';
 import { BRONZE } from '../layout.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
 
@@ -71,11 +72,10 @@ export async function prepareMirror(
       `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN IF NOT EXISTS _bronze_deleted_at timestamp with time zone`,
     );
   }
+  if (await hasIndex(session, bronze.storage, key, true)) return;
   const columns = key.map(quoteName).join(', ');
-  const name = quoteName(`${bronze.storage.oid}_capture_key`);
-  await session.query(
-    `CREATE UNIQUE INDEX IF NOT EXISTS ${name} ON ${quoteTable(bronze.storage)} (${columns})`,
-  );
+  const name = quoteName(`capture_key_${bronze.storage.oid}`);
+  await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
 /** Brings a copy to where the changes of a batch have left the table of the source. */

@@ -83,6 +83,19 @@ export async function recordCopied(
   );
 }
 
+/** A copy that is of no use any more is made again. */
+export async function recordCopying(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET status = 'copying', copied_at = NULL
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name],
+  );
+}
+
 export async function recordColumns(
   session: Session,
   captureId: string,
