@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { rename } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
 import { ReplicationSession } from '../../src/postgres/replication/replication-session.ts';
@@ -11,7 +11,7 @@ import { Lab, withDatabase } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
-import { inject } from 'vitest';
+import { waitUntil } from '../setup/wait-until.ts';
 
 const run = promisify(execFile);
 
@@ -59,6 +59,40 @@ async function expectRefused(slot: string, kind: FailureKind, text: RegExp): Pro
     cause: { type: kind, message: expect.stringMatching(text) },
   });
 }
+
+test('a capture that is cancelled in the middle of its first copy leaves nothing behind', async () => {
+  const slot = captures.slotName();
+  const blocker = await lab.connect('source');
+  await lab.source.query('CREATE TABLE slow (id int PRIMARY KEY)');
+  await blocker.query('BEGIN; INSERT INTO slow VALUES (1)');
+  const handle = await captures.start({ tables: ['slow'], slot });
+  // the slot waits for the transaction that is open, and says so
+  await waitUntil(async () => {
+    const { raw } = await handle.describe();
+    const heard =
+      raw.pendingActivities?.flatMap(({ heartbeatDetails }) => heartbeatDetails?.payloads ?? []) ?? [];
+    return heard.some(({ data }) =>
+      Buffer.from(data ?? [])
+        .toString()
+        .includes('waitingFor'),
+    );
+  });
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+  await blocker.query('COMMIT');
+  await waitUntil(async () => {
+    const slots = await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+    return slots.rowCount === 0;
+  });
+  expect(
+    (
+      await lab.warehouse.query(`SELECT FROM bronze.cdc_positions WHERE slot = $1 AND status <> 'dropped'`, [
+        slot,
+      ])
+    ).rowCount,
+  ).toBe(0);
+  expect((await lab.source.query('SELECT FROM pg_publication WHERE pubname = $1', [slot])).rowCount).toBe(0);
+});
 
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {

@@ -1,10 +1,12 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { ZodType } from 'zod';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
-import { generatedTables, inputExamples, withTable } from './generated-tables.ts';
+import { captureExamples, generatedTables, inputExamples, withTable } from './generated-tables.ts';
 
 const documents = await findDocuments();
 
@@ -23,10 +25,26 @@ test.each(Object.entries(inputExamples))('the example of the input "%s" is one',
   ).toBeUndefined();
 });
 
+test.each(Object.entries(captureExamples))(
+  'the example of the input "%s" of a capture is one',
+  (name, example) => {
+    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
+  },
+);
+
+const inputsOf: Readonly<Record<string, ZodType>> = {
+  extractTable: extractTableInput,
+  captureChanges: captureChangesInput,
+  dropCapture: dropCaptureInput,
+};
+
 test('every input that a document shows is one', async () => {
   for (const document of documents) {
-    for (const [, input = ''] of (await read(document)).matchAll(/--input '(\{.*?\})'/g)) {
-      expect(extractTableInput.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+    const text = await read(document);
+    for (const [, type = '', input = ''] of text.matchAll(/--type (\w+)[^`]*?--input '(\{.*?\})'/gs)) {
+      const schema = inputsOf[type];
+      expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+      expect(schema, `${document}: ${type}`).toBeDefined();
     }
   }
 });

@@ -1,10 +1,7 @@
 import bytes from 'bytes';
 import ms from 'ms';
-import {
-  extractTableInput,
-  type ExtractTableInput,
-  type ExtractTableRequest,
-} from '../../src/contract/extract-table.ts';
+import { captureChangesInput, type CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
+import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
@@ -17,6 +14,7 @@ export interface GeneratedTable {
 
 export const generatedTables: readonly GeneratedTable[] = [
   { name: 'inputs', file: 'README.md', text: inputsTable },
+  { name: 'capture inputs', file: 'docs/changes.md', text: captureInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
 ];
 
@@ -63,12 +61,46 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
 };
 
 function inputsTable(): string {
-  const defaults: Readonly<Record<string, unknown>> = extractTableInput.parse({ table: inputExamples.table });
-  const rows = Object.entries(extractTableInput.shape).map(([name, schema]) => [
+  return tableOf(
+    extractTableInput.shape,
+    extractTableInput.parse({ table: inputExamples.table }),
+    inputExamples,
+  );
+}
+
+/** The same for `captureChanges`. */
+export const captureExamples: Readonly<Required<CaptureChangesRequest>> = {
+  tables: ['public.*', 'sales.orders'],
+  slot: 'shop',
+  publication: 'shop',
+  source: 'shop_eu',
+  initialCopy: false,
+  until: 'caught-up',
+  mirror: true,
+  deletes: 'soft',
+  setReplicaIdentity: 'full',
+  maxSlotLag: '10GB',
+  onSlotLag: 'drop',
+  heartbeat: '1 minute',
+  stallTimeout: '10 minutes',
+  parallelism: 8,
+};
+
+function captureInputsTable(): string {
+  const { tables } = captureExamples;
+  return tableOf(captureChangesInput.shape, captureChangesInput.parse({ tables }), captureExamples);
+}
+
+function tableOf(
+  shape: Readonly<Record<string, { readonly description?: string | undefined }>>,
+  defaults: Readonly<Record<string, unknown>>,
+  examples: Readonly<Record<string, unknown>>,
+): string {
+  const rows = Object.entries(shape).map(([name, { description = '' }], index) => [
     code(name),
-    name === 'table' ? 'required' : shown(asWritten(name, defaults[name])),
-    schema.description ?? '',
-    shown(inputExamples[name as keyof ExtractTableInput]),
+    index === 0 ? 'required' : shown(asWritten(name, defaults[name])),
+    description,
+    shown(examples[name]),
   ]);
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
@@ -76,7 +108,7 @@ function inputsTable(): string {
 /** Durations are milliseconds, and sizes bytes, once they are read. */
 function asWritten(name: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
-  if (name.endsWith('Timeout')) return ms(value, { long: true });
+  if (name.endsWith('Timeout') || name === 'heartbeat') return ms(value, { long: true });
   return name.endsWith('Size') ? bytes.format(value) : value;
 }
 
