@@ -1,8 +1,10 @@
+import { benchChanges } from './changes.ts';
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  cdc: benchChanges,
   copy: benchCopy,
   increment: benchIncrement,
   values: benchValues,

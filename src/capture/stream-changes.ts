@@ -27,8 +27,8 @@ import { tablesById, writeSegment, type SegmentContext } from './write-segment.t
 
 /** How often a position is stored that no change stands behind: so that an idle database holds back no log. */
 const IDLE_INTERVAL = 2_000;
-/** How often the source hears that we live, whatever the warehouse does: wal_sender_timeout is a minute. */
-const STATUS_INTERVAL = 5_000;
+/** How often the source hears that we live, whatever the warehouse does: wal_sender_timeout is a minute, or as short as somebody made it. */
+const TICK = 1_000;
 /** Tries to have the slot of an attempt before this one, before that is ended. */
 const PATIENCE = 3;
 
@@ -118,8 +118,7 @@ class Stream {
     };
     await this.#start(replication, feed, name);
     const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
-    const ticker = setInterval(() => this.#tick(feed, pulse), 1_000);
-    const status = setInterval(() => feed.stream.acknowledge(parseLsn(this.#position)), STATUS_INTERVAL);
+    const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
     signal.addEventListener('abort', feed.wake, { once: true });
     try {
       return await this.#write(feed, segments, pulse, capture, name);
@@ -128,7 +127,6 @@ class Stream {
       throw serverFailure(error, source.label);
     } finally {
       clearInterval(ticker);
-      clearInterval(status);
       signal.removeEventListener('abort', feed.wake);
       await pulse.close();
     }
@@ -196,7 +194,6 @@ class Stream {
       });
       if (written === undefined) return 'tables changed';
       this.#written(written);
-      feed.stream.acknowledge(parseLsn(this.#position));
       this.#tick(feed, pulse);
       if (this.#copyWanted.length > 0) return this.#outcome('copy wanted', pulse);
     }
@@ -245,7 +242,7 @@ class Stream {
         ),
       );
     }
-    if (feed.stream.wantsReply) feed.stream.acknowledge(parseLsn(this.#position));
+    feed.stream.acknowledge(parseLsn(this.#position));
     feed.wake();
     this.#context.onProgress(this.#progress(pulse));
   }

@@ -44,7 +44,6 @@ export class WalStream implements Submittable {
   /** A message of which only the beginning has come. */
   #partial: Buffer | undefined;
   #filled = 0;
-  #wantsReply = false;
   #started = new Settleable<undefined>();
   #streams = false;
 
@@ -79,14 +78,8 @@ export class WalStream implements Submittable {
     this.#socket?.resume();
   }
 
-  /** Whether the server has asked for a status update since the last one. */
-  get wantsReply(): boolean {
-    return this.#wantsReply;
-  }
-
   /** Tells the server that everything before this position need not be sent again. */
   acknowledge(position: Lsn): void {
-    this.#wantsReply = false;
     const message = Buffer.alloc(HEADER + 34);
     message.writeUInt8(COPY_DATA, 0);
     message.writeUInt32BE(message.length - 1, 1);
@@ -196,7 +189,6 @@ export class WalStream implements Submittable {
         this.#consumer.onData(buffer, from + XLOG_HEADER, to, buffer.readBigUInt64BE(from + 1));
         return;
       case KEEPALIVE:
-        this.#wantsReply ||= buffer[from + 17] === 1;
         this.#consumer.onKeepalive(buffer.readBigUInt64BE(from + 1));
         return;
       default:
