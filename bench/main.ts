@@ -1,12 +1,14 @@
 import { benchChanges } from './changes.ts';
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
+import { benchPartitions } from './partitions.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   cdc: benchChanges,
   copy: benchCopy,
   increment: benchIncrement,
+  partitions: benchPartitions,
   values: benchValues,
 };
 

@@ -19,7 +19,7 @@ try {
   const workers = await createWorkers({ ...configuration, connection, namespace, dependencies: databases });
   logger.info('worker ready', {
     taskQueue: configuration.taskQueue,
-    sources: [...configuration.sourceUrls.keys()],
+    sources: [...configuration.sources.keys()],
   });
   await Promise.all(workers.map(async (worker) => worker.run()));
 } finally {

@@ -1,5 +1,6 @@
 import type { Activities } from '../contract/activities.ts';
 import type { CaptureActivities } from '../contract/capture-activities.ts';
+import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -17,6 +18,7 @@ type CopyActivities = Omit<Activities, 'holdSnapshot'> &
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
   return {
+    checkSource: async (input) => checkSource(dependencies, input),
     planExtraction: async (request) => planExtraction(dependencies, request),
     copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),

@@ -16,7 +16,7 @@ export async function finishCopy(
   await runActivity(`ending the copy of ${shown}`, async ({ signal }) => {
     const source = sourceNamed(request.source);
     const limits = { applicationName: applicationName(request.runId), mode: 'READ WRITE', signal } as const;
-    const server = await source.transaction(limits, async (session) => readServer(session, source.url));
+    const server = await source.transaction(limits, async (session) => readServer(session, source.host));
     const sourceUri = `postgresql://${server.host}/${server.database}`;
     await warehouse.transaction(limits, async (session) =>
       finish(session, request, { deletes: request.deletes, sourceUri }),

@@ -5,72 +5,89 @@ import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import type { PlanExtractionRequest, PlanSummary, RunIdentity } from '../contract/activities.ts';
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
-import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { labelsOf } from '../extraction/partition-labels.ts';
-import { planRun } from '../extraction/plan-run.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { chosenSettings } from '../contract/session-settings.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { analyzeSource } from '../extraction/analyze-source.ts';
+import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
+import { summarize } from '../extraction/plan-summary.ts';
+import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
-/** What a plan is made within: the session of the warehouse that it is stored in, and limits for those of the source. */
-type Make = (
-  target: Session,
-  limits: { readonly applicationName: string; readonly signal: AbortSignal },
-) => Promise<ExtractionPlan>;
-
 export async function planExtraction(
-  dependencies: Dependencies,
+  { warehouse, ready, sourceNamed }: Dependencies,
   { input, ...run }: PlanExtractionRequest,
 ): Promise<PlanSummary> {
-  const source = dependencies.sourceNamed;
-  return planAs(dependencies, run, input.table, async (target, limits) =>
-    planRun(source(input.source), target, input, limits),
-  );
-}
-
-/** The same for the copy of a table whose changes are captured. */
-export async function planCopy(dependencies: Dependencies, request: PlanCopyRequest): Promise<PlanSummary> {
-  const { table, source, runId, workflowId } = request;
-  return planAs(dependencies, { runId, workflowId }, table, async (target, limits) =>
-    planCopyOf(dependencies.sourceNamed(source), target, request, limits),
-  );
-}
-
-async function planAs(
-  { warehouse, ready }: Dependencies,
-  run: RunIdentity,
-  table: TableName,
-  make: Make,
-): Promise<PlanSummary> {
-  return runActivity(`planning ${formatTableName(table)}`, async ({ signal }) => {
+  return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
+    const source = sourceNamed(input.source);
     await ready();
     const limits = { applicationName: applicationName(run.runId), signal };
-    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
-      await dropPlansOfRun(target, run.runId);
-      const plan = await make(target, limits);
-      const planId = await storePlan(target, run.runId, plan);
-      await openManifest(target, run, planId, plan);
-      log.info('planned', {
-        table: formatTableName(table),
-        planId,
-        chunks: chunkCount(plan),
-        format: plan.format,
-      });
-      return summary(planId, plan);
-    });
+    const reading = { ...limits, ...limitsOf(input) };
+    if (input.analyze === true) {
+      await source.transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
+        analyzeSource(session, input.table),
+      );
+    }
+    const plan = await storePlanOf(warehouse, limits, run, async (target) =>
+      planRun(source, target, input, reading),
+    );
+    return { ...plan, ...pacing(input) };
   });
 }
 
-function summary(planId: string, plan: ExtractionPlan): PlanSummary {
+/** The same for the copy of a table whose changes are captured. */
+export async function planCopy(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  request: PlanCopyRequest,
+): Promise<PlanSummary> {
+  const { table, source, runId, workflowId } = request;
+  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal }) => {
+    await ready();
+    const limits = { applicationName: applicationName(runId), signal };
+    return storePlanOf(warehouse, limits, { runId, workflowId }, async (target) =>
+      planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
+    );
+  });
+}
+
+async function storePlanOf(
+  warehouse: Database,
+  limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
+  run: RunIdentity,
+  make: (target: Session) => Promise<ExtractionPlan>,
+): Promise<PlanSummary> {
+  return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    await dropPlansOfRun(target, run.runId);
+    const plan = await make(target);
+    const planId = await storePlan(target, run.runId, plan);
+    await openManifest(target, run, planId, plan);
+    log.info('planned', {
+      table: formatTableName(plan.table),
+      planId,
+      chunks: chunkCount(plan),
+      format: plan.format,
+    });
+    return summarize(planId, plan);
+  });
+}
+
+/** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
+const LONGEST_LOCK_TIMEOUT = 10_000;
+
+/** Of the sessions that read; a setting that the source does not take is refused here, before anything is copied. */
+function limitsOf(input: ExtractTableInput): Pick<PlanLimits, 'lockTimeout'> {
+  const { statementTimeout, lockTimeout, idleTimeout } = input;
+  const settings = chosenSettings(input.tuning, input.session);
   return {
-    planId,
-    target: `bronze.${plan.target}`,
-    chunks: chunkCount(plan),
-    partitions: labelsOf(plan),
-    partitionCount: plan.partitions.length,
-    warnings: plan.warnings,
-    ...(plan.skipped !== undefined && { skippedPartitions: plan.skipped }),
-    ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
+    lockTimeout: Math.min(lockTimeout, LONGEST_LOCK_TIMEOUT),
+    ...(statementTimeout !== undefined && { statementTimeout }),
+    ...(idleTimeout !== undefined && { idleTimeout }),
+    ...(settings !== undefined && { settings }),
   };
 }
+
+const pacing = ({ maxBytesPerSecond }: ExtractTableInput): Pick<PlanSummary, 'maxBytesPerSecond'> =>
+  maxBytesPerSecond === undefined ? {} : { maxBytesPerSecond };

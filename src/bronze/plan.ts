@@ -34,8 +34,14 @@ export interface ExtractionPlan {
   readonly lockTimeout: number;
   /** Milliseconds. */
   readonly statementTimeout: number | null;
+  /** Milliseconds; of the sessions that copy, where the input says so. */
+  readonly idleTimeout?: number;
   /** Milliseconds. */
   readonly stallTimeout: number;
+  /** Settings of PostgreSQL for the sessions that read, by name. */
+  readonly session?: Readonly<Record<string, string>>;
+  /** How far a replica may be behind, in milliseconds. */
+  readonly maxReplicaLag?: number;
   readonly warnings: readonly string[];
   readonly incremental?: IncrementalPlan;
   /** Present where every column is to be verified by its checksum. */
@@ -119,6 +125,6 @@ export const isSent = ({ generated, namesPartition }: PlannedColumn): boolean =>
 export const partitionLabel = ({ table }: Pick<ExtractionPlan, 'table'>, partition: TableName): string =>
   formatWithin(table.schema, partition);
 
-/** Whether partitions were chosen, and there is none to read. */
-export const readsNothing = ({ skipped, partitions }: ExtractionPlan): boolean =>
-  skipped !== undefined && partitions.length === 0;
+/** Whether there is no partition to read where not all rows of bronze are to be replaced: then bronze stays as it is. */
+export const readsNothing = ({ skipped, replacement, partitions }: ExtractionPlan): boolean =>
+  partitions.length === 0 && (skipped !== undefined || replacement?.whole === false);

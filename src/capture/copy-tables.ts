@@ -15,7 +15,7 @@ import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { planRun } from '../extraction/plan-run.ts';
+import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
 import type { Database } from '../postgres/database.ts';
 import { findPublication, type PublishedTable } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
@@ -31,7 +31,7 @@ export async function planCopy(
   source: Database,
   warehouse: Session,
   { captureId, table, parallelism }: PlanCopyRequest,
-  limits: { readonly applicationName: string; readonly signal: AbortSignal },
+  limits: PlanLimits,
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, captureId);
   const known = await findTableOf(warehouse, capture, table);

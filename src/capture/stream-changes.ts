@@ -266,7 +266,7 @@ class Stream {
     const { source } = this.#context;
     const signal = this.#signal;
     const server = await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
-      readServer(session, source.url),
+      readServer(session, source.host),
     );
     return `postgresql://${server.host}/${server.database}`;
   }

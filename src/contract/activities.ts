@@ -1,3 +1,4 @@
+import type { CheckSourceInput, CheckSourceResult } from './check-source.ts';
 import type { ExtractTableInput } from './extract-table.ts';
 import type { IncrementalOutcome } from './incremental.ts';
 import type { SkippedPartitions } from './partition-inputs.ts';
@@ -15,6 +16,8 @@ export interface PlanSummary {
   readonly warnings: readonly string[];
   /** Where an incremental run goes on from. */
   readonly checkpoint?: string;
+  /** For all copies together. */
+  readonly maxBytesPerSecond?: number;
 }
 
 /** Partitions that follow one another, and the chunks that they have together. */
@@ -46,6 +49,8 @@ export interface HoldSnapshotRequest {
   readonly runId: string;
   /** Names the holder to the workflow. */
   readonly holder: string;
+  /** Milliseconds; see the input `idleTimeout`. */
+  readonly idleTimeout?: number;
   /** What another holder has, to be held on to; a new snapshot where left out. */
   readonly from?: HeldSnapshot;
 }
@@ -66,6 +71,8 @@ export interface Span {
 export interface CopyChunksRequest extends Span {
   readonly planId: string;
   readonly snapshot?: Snapshot;
+  /** What these chunks may have of what the run may read. */
+  readonly bytesPerSecond?: number;
 }
 
 /** What the ledger says of chunks. */
@@ -98,6 +105,8 @@ export interface DiscardRequest extends RunIdentity {
 
 /** The activities, as the workflows call them. */
 export interface Activities {
+  /** Finds out what stands in the way of extractions from a source. */
+  checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
   /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /**

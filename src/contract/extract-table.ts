@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { checkTogether, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
 import { checkPartitionInputs, partitionInputs, type SkippedPartitions } from './partition-inputs.ts';
-import { duration, size } from './quantities.ts';
+import { size } from './quantities.ts';
+import { checkSparing, sourceInputs } from './source-inputs.ts';
 import { identifier, tableName } from './table-name.ts';
 import { valueInputs } from './value-inputs.ts';
 
@@ -10,9 +11,6 @@ export const DEFAULT_PARALLELISM = 4;
 export const MAX_PARALLELISM = 64;
 
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
-
-/** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** What a source may be called: it becomes part of the name of an environment variable. */
 export const sourceName = z
@@ -56,21 +54,7 @@ const fields = z.strictObject({
     .describe(
       '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
     ),
-  statementTimeout: duration
-    .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
-    .optional()
-    .describe('The longest that one statement may run on the source: "30 minutes".'),
-  lockTimeout: duration
-    .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
-    .prefault('1 minute')
-    .describe(
-      'How long to wait for a table or partition of the source that somebody has locked, before it is tried again: "1 minute".',
-    ),
-  stallTimeout: duration
-    .prefault('10 minutes')
-    .describe(
-      'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
-    ),
+  ...sourceInputs,
   ...partitionInputs,
   ...valueInputs,
   ...incrementalInputs,
@@ -80,6 +64,7 @@ const fields = z.strictObject({
 export const extractTableInput = fields.check(({ value, issues }) => {
   checkTogether(value, issues);
   checkPartitionInputs(value, issues);
+  checkSparing(value, issues);
 });
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;

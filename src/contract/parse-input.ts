@@ -6,18 +6,17 @@ export class InputError extends Error {
   override name = 'InputError';
 }
 
-/** For those who pass schemas on, and know no zod. */
-export type Schema = z.ZodType;
-export type Input<S extends Schema> = z.input<S>;
-export type Output<S extends Schema> = z.output<S>;
-
 /**
  * Checks an input against its schema.
  *
  * @param example a valid input, shown in the message of the error
  * @throws {InputError} naming every offending path, the nearest known key for an unknown one, and the example
  */
-export function parseInput<S extends Schema>(schema: S, input: unknown, example: Input<S>): Output<S> {
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  example: z.input<Schema>,
+): z.output<Schema> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, schema, []));

@@ -7,6 +7,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
 import type { Database } from '../postgres/database.ts';
+import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
@@ -15,6 +16,7 @@ import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { addDigests, digestChunk } from './digest-chunk.ts';
+import { Pace } from './pace.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
@@ -24,7 +26,17 @@ export interface CopyContext {
   readonly attempt: number;
   readonly signal: AbortSignal;
   /** The chunk that is being copied, and the bytes of it that have passed. */
-  readonly onProgress: (progress: { readonly chunk: number; readonly bytes: number }) => void;
+  readonly onProgress: (progress: ChunkProgress) => void;
+}
+
+export interface ChunkProgress {
+  readonly chunk: number;
+  readonly bytes: number;
+}
+
+/** The same, for those who can be made to wait. */
+interface PacedContext extends Omit<CopyContext, 'onProgress'> {
+  readonly onProgress: (progress: ChunkProgress) => void | Promise<void>;
 }
 
 /**
@@ -44,7 +56,7 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
-  const copied = missing.length === 0 ? [] : await copyWatched(missing, request.snapshot, stored, context);
+  const copied = missing.length === 0 ? [] : await copyWatched(missing, request, stored, context);
   return [...done.values(), ...copied].reduce(
     (sum, { rows, bytes }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
     { rows: 0, bytes: 0 },
@@ -53,18 +65,21 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
 
 async function copyWatched(
   chunks: readonly number[],
-  snapshot: Snapshot | undefined,
+  { snapshot, bytesPerSecond }: CopyChunksRequest,
   stored: StoredPlan,
   context: CopyContext,
 ): Promise<Copied[]> {
   const watch = new StallWatch(stored.plan.stallTimeout);
+  const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
+  const signal = AbortSignal.any([context.signal, watch.signal]);
   try {
     return await copyMissing(chunks, snapshot, stored, {
       ...context,
-      signal: AbortSignal.any([context.signal, watch.signal]),
+      signal,
       onProgress: (progress) => {
         watch.passed();
         context.onProgress(progress);
+        return pace?.passed(progress.chunk, progress.bytes, signal);
       },
     });
   } finally {
@@ -76,7 +91,7 @@ async function copyMissing(
   chunks: readonly number[],
   snapshot: Snapshot | undefined,
   stored: StoredPlan,
-  context: CopyContext,
+  context: PacedContext,
 ): Promise<Copied[]> {
   const { plan, runId } = stored;
   const source = context.sourceNamed(plan.source);
@@ -85,10 +100,13 @@ async function copyMissing(
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
     signal: context.signal,
     lockTimeout: plan.lockTimeout,
+    ...(plan.session !== undefined && { settings: plan.session }),
+    ...(plan.idleTimeout !== undefined && { idleTimeout: plan.idleTimeout }),
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
     const snapshotAt = await enterSnapshot(session, snapshot);
+    await requireFreshReplica(session, plan.maxReplicaLag);
     // then a policy that came after the plan is an error and not a loss
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
@@ -122,7 +140,7 @@ async function copyOne(
   reading: Reading,
   chunk: number,
   { planId, runId, plan, staging }: StoredPlan,
-  { warehouse, attempt, signal, onProgress }: CopyContext,
+  { warehouse, attempt, signal, onProgress }: PacedContext,
 ): Promise<Copied> {
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
   return warehouse.transaction(limits, async (target) => {
@@ -158,7 +176,7 @@ interface CopiedRange {
 interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
   readonly target: Session;
   readonly targetLabel: string;
-  readonly onProgress: (bytes: number) => void;
+  readonly onProgress: (bytes: number) => void | Promise<void>;
 }
 
 async function copyRange(
@@ -167,7 +185,7 @@ async function copyRange(
   { target, targetLabel, planId, plan, staging, onProgress }: Writing,
 ): Promise<CopiedRange> {
   if (plan.partitioned === true) await namePartition(target, partitionLabel(plan, range.partition));
-  const rows = await naming(range, async () =>
+  const rows = await naming(range, label, async () =>
     pipeCopy({
       source: { session, label, statement: copyOut(plan, range) },
       target: { session: target, label: targetLabel, statement: copyIn(plan, staging, range) },
@@ -200,7 +218,7 @@ const GONE = new Set(['42P01', '42703']);
 const LOCKED = '55P03';
 
 /** Gives failures that are about the partition its name. */
-async function naming<T>({ partition }: ChunkRange, copy: () => Promise<T>): Promise<T> {
+async function naming<T>({ partition }: ChunkRange, label: string, copy: () => Promise<T>): Promise<T> {
   try {
     return await copy();
   } catch (error) {
@@ -212,7 +230,7 @@ async function naming<T>({ partition }: ChunkRange, copy: () => Promise<T>): Pro
       });
     }
     if (state !== LOCKED) throw error;
-    throw new DatakitError('LockTimeout', `${name} is locked by another session of the source`, {
+    throw new DatakitError('LockTimeout', `${label}: ${name} is locked by another session of the source`, {
       cause: error,
     });
   }

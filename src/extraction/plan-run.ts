@@ -2,28 +2,30 @@ import { findPartitionRecords } from '../bronze/partition-records.ts';
 import type { ExtractionPlan } from '../bronze/plan.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import type { Database } from '../postgres/database.ts';
+import type { SessionLimits } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
 import { namingLocked } from './locked-partitions.ts';
 import { chosenTarget, planTable } from './plan-table.ts';
 import { settleLimit, type Ask } from './settle-limit.ts';
 import { settleStatistics } from './settle-statistics.ts';
 
-/** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
-const LONGEST_LOCK_TIMEOUT = 10_000;
+export interface PlanLimits extends SessionLimits {
+  readonly lockTimeout: number;
+  readonly signal: AbortSignal;
+}
 
 /** Plans a run in one transaction of the source, and asks in others what cannot be seen from that one. */
 export async function planRun(
   source: Database,
   warehouse: Session,
   input: ExtractTableInput,
-  limits: { readonly applicationName: string; readonly signal: AbortSignal },
+  limits: PlanLimits,
 ): Promise<ExtractionPlan> {
-  const lockTimeout = Math.min(input.lockTimeout, LONGEST_LOCK_TIMEOUT);
   const ask: Ask = async (work) =>
-    source.transaction({ ...limits, lockTimeout, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, work);
+    source.transaction({ ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, work);
   const doubt = await doubtOfStatistics(ask, warehouse, input);
   const plan = await namingLocked(ask, input.table, async () =>
-    ask(async (session) => planTable(session, warehouse, input, { url: source.url, doubt })),
+    ask(async (session) => planTable(session, warehouse, input, { host: source.host, doubt })),
   );
   return settleLimit(plan, ask);
 }

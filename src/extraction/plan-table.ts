@@ -5,6 +5,7 @@ import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { chosenSettings } from '../contract/session-settings.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
@@ -15,6 +16,7 @@ import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
+import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { chooseAndRead, partitionColumn } from './choose-and-read.ts';
@@ -36,10 +38,11 @@ export async function planTable(
   source: Session,
   warehouse: Session,
   input: ExtractTableInput,
-  { url, doubt }: Pick<Database, 'url'> & { readonly doubt?: string | undefined },
+  { host, doubt }: Pick<Database, 'host'> & { readonly doubt?: string | undefined },
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
-  const server = await readServer(source, url);
+  await requireFreshReplica(source, input.maxReplicaLag);
+  const server = await readServer(source, host);
   const table = await findTable(source, input.table);
   const columns = await chosenColumns(source, table, input);
   if (input.where !== undefined) await requireWhere(source, table, input.where);
@@ -63,6 +66,7 @@ export async function planTable(
   const chosen = await chooseAndRead({ source, warehouse, input, target, tree, planned, types, doubt });
   const { partitions } = chosen;
   if (input.requireAllRows) requireAllRows(partitions, server);
+  const session = chosenSettings(input.tuning, input.session);
   const chunks = await planPartitions(source, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
     source: input.source,
@@ -78,6 +82,9 @@ export async function planTable(
     lockTimeout: input.lockTimeout,
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
+    ...(input.idleTimeout !== undefined && { idleTimeout: input.idleTimeout }),
+    ...(input.maxReplicaLag !== undefined && { maxReplicaLag: input.maxReplicaLag }),
+    ...(session !== undefined && { session }),
     warnings: [...warningsOf(table, partitions, server), ...chosen.warnings, ...chunks.warnings],
     ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),

@@ -6,12 +6,16 @@ import {
   createSnapshotActivities,
   createStreamActivities,
 } from '../activities/create-activities.ts';
+import { dataConverterOf } from './encryption-codec.ts';
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
-import { MOST_SNAPSHOTS, MOST_STREAMS } from './connect-databases.ts';
+import { MOST_STREAMS } from './connect-databases.ts';
 
-export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
+export interface WorkersOptions extends Pick<
+  Configuration,
+  'taskQueue' | 'maxConcurrentActivities' | 'maxConcurrentSnapshots' | 'encryptionKeys'
+> {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dependencies: Dependencies;
@@ -25,6 +29,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   const common = {
     connection,
     namespace,
+    dataConverter: dataConverterOf(options.encryptionKeys),
     shutdownGraceTime: '10 seconds',
     // heartbeats carry cancellations back, and a cancelled run must free its sessions within seconds
     maxHeartbeatThrottleInterval: '1 second',
@@ -41,7 +46,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     ...common,
     taskQueue: snapshotTaskQueue(taskQueue),
     activities: createSnapshotActivities(dependencies),
-    maxConcurrentActivityTaskExecutions: MOST_SNAPSHOTS,
+    maxConcurrentActivityTaskExecutions: options.maxConcurrentSnapshots,
     shutdownGraceTime: '0 seconds',
   });
   const streams = await Worker.create({

@@ -30,6 +30,12 @@ export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTable
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   });
+/** Asks servers, and changes nothing: what cannot be reached is a finding. */
+export const { checkSource } = proxyActivities<Activities>({
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
 
 /** A run that ended must be seen to end, even when the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({

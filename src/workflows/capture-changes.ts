@@ -71,7 +71,7 @@ export async function captureChanges(
   request: CaptureChangesRequest,
   carried?: CarriedCapture,
 ): Promise<CaptureChangesResult> {
-  const input = checked(captureChangesInput, request, captureChangesExample);
+  const input = checked(() => parseInput(captureChangesInput, request, captureChangesExample));
   const capture = new Capture(request, input, carried);
   try {
     return await capture.run();
@@ -117,6 +117,7 @@ class Capture {
     this.#fanout = {
       window: new SlidingWindow(input.parallelism),
       progress: { copied: (copied) => this.#progress.copied(copied) },
+      untilQuiet: async () => undefined,
       onResize: undefined,
     };
     this.#startedAt = carried?.startedAt ?? Date.now();

@@ -1,11 +1,11 @@
 import { withAdvice } from '../contract/failures.ts';
-import { InputError, parseInput, type Input, type Output, type Schema } from '../contract/parse-input.ts';
+import { InputError } from '../contract/parse-input.ts';
 import { ofKind } from './failure.ts';
 
-/** The input as its schema reads it; what does not fit ends the workflow, and says so in the words of its author. */
-export function checked<S extends Schema>(schema: S, request: unknown, example: Input<S>): Output<S> {
+/** Reads an input; what does not fit its schema ends the workflow before anything is asked of a database. */
+export function checked<Input>(parse: () => Input): Input {
   try {
-    return parseInput(schema, request, example);
+    return parse();
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));

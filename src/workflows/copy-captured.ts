@@ -22,7 +22,7 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   const { captureId, input, run, slot } = round;
   const { source } = input;
   const first = async (holder: string) => holdSlot({ ...run, captureId, source, holder, slot });
-  await withSnapshot({ source, runId: run.runId, first }, async (relay) => {
+  await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
     await relay.held();
     for (const table of round.tables) {
       await copyOne(fanout, round, table, relay);

@@ -1,5 +1,6 @@
 import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
 import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import { utf8Length } from '../contract/table-name.ts';
 import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
 import { copySpan, copyStretch } from './copy-stretch.ts';
 import { parallelismSignal } from './messages.ts';
@@ -14,6 +15,8 @@ const CHUNKS_OF_A_CHILD = 4_000;
 export interface Fanout {
   readonly window: SlidingWindow;
   readonly progress: Pick<RunProgress, 'copied'>;
+  /** Waits for the hours in which the run may read. */
+  readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width reaches it. */
   onResize: ((width: number) => Promise<void>) | undefined;
 }
@@ -30,14 +33,16 @@ export async function copyPlan(
 }
 
 export async function copyThese(
-  { window, progress }: Fanout,
+  fanout: Fanout,
   plan: PlanSummary,
   spans: Iterable<Span>,
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
+  const { window, progress } = fanout;
   await window.forEach(spans, async (span) => {
+    if (relay === undefined) await fanout.untilQuiet();
     const copied = await onSnapshot(relay, async (snapshot) =>
-      copySpan(plan.planId, span, spanLabel(plan, span), snapshot),
+      copySpan(plan, span, { label: spanLabel(plan, span), snapshot, width: window.width }),
     );
     progress.copied(copied, span.count);
   });
@@ -57,6 +62,7 @@ async function copyByChildren(
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
   for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
+    if (relay === undefined) await fanout.untilQuiet();
     const copied = await onSnapshot(relay, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
     fanout.progress.copied(copied, stretch.count);
   }
@@ -64,12 +70,12 @@ async function copyByChildren(
 
 async function copyByChild(
   fanout: Fanout,
-  { planId, chunks }: PlanSummary,
+  { planId, chunks, maxBytesPerSecond }: PlanSummary,
   stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
   const child = await startChild(copyStretch, {
-    workflowId: `${workflowInfo().workflowId}/${planId}/${stretch.name}`,
+    workflowId: childId(planId, stretch),
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: stretch.name,
     args: [
@@ -78,6 +84,7 @@ async function copyByChild(
         chunks,
         stretch,
         parallelism: fanout.window.width,
+        ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),
         ...(snapshot !== undefined && { snapshot }),
       },
     ],
@@ -88,4 +95,12 @@ async function copyByChild(
   } finally {
     fanout.onResize = undefined;
   }
+}
+
+/** The server takes no longer ids. */
+const LONGEST_ID = 1000;
+
+function childId(planId: string, { name, from, count }: Stretch): string {
+  const id = (end: string) => `${workflowInfo().workflowId}/${planId}/${end}`;
+  return utf8Length(id(name)) <= LONGEST_ID ? id(name) : id(`${from}-${from + count - 1}`);
 }

@@ -5,8 +5,10 @@ import { spanLabel, spansOf, type Stretch } from './chunk-spans.ts';
 import { parallelismSignal } from './messages.ts';
 import { SlidingWindow } from './sliding-window.ts';
 
-export interface CopyStretchRequest {
-  readonly planId: string;
+/** What a copy of a plan needs to know of it. */
+export type PlanToCopy = Pick<PlanSummary, 'planId' | 'maxBytesPerSecond'>;
+
+export interface CopyStretchRequest extends PlanToCopy {
   /** Of the whole plan. */
   readonly chunks: number;
   readonly stretch: Stretch;
@@ -16,23 +18,23 @@ export interface CopyStretchRequest {
 
 /** A child of `extractTable` that copies a stretch of a very large plan, so that no history grows too long. */
 export async function copyStretch({
-  planId,
   chunks,
   stretch,
   snapshot,
   parallelism,
+  ...plan
 }: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
   setHandler(parallelismSignal, (width) => window.resize(width));
   const { from, count, name } = stretch;
-  const labelled = { planId, chunks: count, partitions: [{ name, chunks: count }] };
+  const labelled = { chunks: count, partitions: [{ name, chunks: count }] };
   let rows = 0;
   let bytes = 0;
   await window.forEach(
     spansOf(from, from + count, chunks, () => window.width),
     async (span) => {
       const label = spanLabel(labelled, { from: span.from - from, count: span.count });
-      const copied = await copySpan(planId, span, label, snapshot);
+      const copied = await copySpan(plan, span, { label, snapshot, width: window.width });
       rows += copied.rows;
       bytes += copied.bytes;
     },
@@ -40,14 +42,26 @@ export async function copyStretch({
   return { rows, bytes };
 }
 
+export interface SpanContext {
+  readonly label: string;
+  readonly snapshot: Snapshot | undefined;
+  /** How many spans are copied at once, to share what the run may read. */
+  readonly width: number;
+}
+
 /** One activity, under a name that people can read and address. */
 export async function copySpan(
-  planId: PlanSummary['planId'],
+  plan: PlanToCopy,
   span: Span,
-  label: string,
-  snapshot: Snapshot | undefined,
+  { label, snapshot, width }: SpanContext,
 ): Promise<Copied> {
+  const { planId, maxBytesPerSecond: most } = plan;
   return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: label }, [
-    { planId, ...span, ...(snapshot !== undefined && { snapshot }) },
+    {
+      planId,
+      ...span,
+      ...(snapshot !== undefined && { snapshot }),
+      ...(most !== undefined && { bytesPerSecond: Math.floor(most / width) }),
+    },
   ]);
 }

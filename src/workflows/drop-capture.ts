@@ -5,13 +5,14 @@ import {
   type DropCaptureRequest,
   type DropCaptureResult,
 } from '../contract/capture-changes.ts';
+import { parseInput } from '../contract/parse-input.ts';
 import { dropCapture as drop } from './activities.ts';
 import { asRunFailure } from './failure.ts';
 import { checked } from './checked-input.ts';
 
 /** Drops the slot of a capture, its publication and what is known of it, as far as they are there. */
 export async function dropCapture(request: DropCaptureRequest): Promise<DropCaptureResult> {
-  const input = checked(dropCaptureInput, request, dropCaptureExample);
+  const input = checked(() => parseInput(dropCaptureInput, request, dropCaptureExample));
   const { firstExecutionRunId: runId, workflowId } = workflowInfo();
   try {
     return await drop.executeWithOptions({ activityId: 'drop' }, [{ ...input, runId, workflowId }]);

@@ -18,12 +18,14 @@ import {
 } from '../contract/extract-table.ts';
 import { parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
+import { shareConnections } from '../contract/source-inputs.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
 import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
+import { untilQuietHours } from './quiet-hours.ts';
 import { RunProgress } from './run-progress.ts';
 import { SlidingWindow } from './sliding-window.ts';
 import { withSnapshot } from './snapshot-relay.ts';
@@ -34,7 +36,7 @@ const LONGEST_PAUSE = 60_000;
 
 /** Extracts one table of a source into bronze. */
 export async function extractTable(request: ExtractTableRequest): Promise<ExtractTableResult> {
-  const input = checked(extractTableInput, request, extractTableExample);
+  const input = checked(() => parseInput(extractTableInput, request, extractTableExample));
   const fanout = openFanout(input);
   const { firstExecutionRunId: runId, workflowId, startTime } = workflowInfo();
   const run: RunIdentity = { runId, workflowId };
@@ -69,18 +71,26 @@ interface RunFanout extends Fanout {
 }
 
 function openFanout(input: ExtractTableInput): RunFanout {
-  const progress = new RunProgress(formatTableName(input.table), input.parallelism);
-  const fanout: RunFanout = { window: new SlidingWindow(input.parallelism), progress, onResize: undefined };
+  const { copies } = shareConnections(input.maxSourceConnections, input.consistency === 'snapshot');
+  const width = Math.min(input.parallelism, copies);
+  const progress = new RunProgress(formatTableName(input.table), width);
+  const fanout: RunFanout = {
+    window: new SlidingWindow(width),
+    progress,
+    untilQuiet: async () => untilQuietHours(input.quietHours, progress),
+    onResize: undefined,
+  };
   setHandler(
     setParallelismUpdate,
-    async (width) => {
+    async (wanted) => {
       const before = fanout.window.width;
-      fanout.window.resize(width);
-      progress.set({ parallelism: width });
-      await fanout.onResize?.(width);
+      const next = Math.min(wanted, copies);
+      fanout.window.resize(next);
+      progress.set({ parallelism: next });
+      await fanout.onResize?.(next);
       return before;
     },
-    { validator: (width) => void parseInput(parallelism, width, input.parallelism) },
+    { validator: (wanted) => void parseInput(parallelism, wanted, input.parallelism) },
   );
   return fanout;
 }
@@ -118,6 +128,7 @@ async function extractOnce(
   run: RunIdentity,
   input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
+  await fanout.untilQuiet();
   const plan = await planExtraction.executeWithOptions({ activityId: 'plan' }, [{ ...run, input }]);
   const { chunks, checkpoint } = plan;
   fanout.progress.set({
@@ -129,7 +140,10 @@ async function extractOnce(
   // a single COPY is its own snapshot
   const shared = input.consistency === 'snapshot' && plan.chunks > 1;
   if (shared) {
-    await withSnapshot({ source: input.source, runId: run.runId }, async (relay) => {
+    const { companion } = shareConnections(input.maxSourceConnections, true);
+    const { source, idleTimeout } = input;
+    const request = { source, runId: run.runId, ...(idleTimeout !== undefined && { idleTimeout }) };
+    await withSnapshot(request, companion, async (relay) => {
       fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
       await copyPlan(fanout, plan, relay);
     });

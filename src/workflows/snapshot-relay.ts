@@ -9,7 +9,8 @@ const ALONE_FOR = '10 seconds';
 /** Between two tries to have a second holder. */
 const PAUSE = '5 seconds';
 
-export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId'> {
+/** Whose snapshot it is to be. */
+export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'> {
   /** Who takes the snapshot, where it is one that somebody else makes: a new slot has its own. */
   readonly first?: (holder: string) => Promise<void>;
 }
@@ -28,13 +29,14 @@ export class SnapshotRelay {
   readonly #holders = new Map<string, HeldSnapshot | undefined>();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(request: SnapshotRequest) {
+  /** @param companion whether a second session holds it too */
+  constructor(request: SnapshotRequest, companion: boolean) {
     this.#request = request;
     setHandler(snapshotExportedSignal, (held) => {
       if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
     });
     this.#start(undefined);
-    void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
+    if (companion) void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
   }
 
   /** Why there is no snapshot any more. */
@@ -109,9 +111,10 @@ export class SnapshotRelay {
  */
 export async function withSnapshot(
   request: SnapshotRequest,
+  companion: boolean,
   work: (relay: SnapshotRelay) => Promise<void>,
 ): Promise<void> {
-  const relay = new SnapshotRelay(request);
+  const relay = new SnapshotRelay(request, companion);
   const working = new CancellationScope();
   const watching = new CancellationScope();
   void watching

@@ -261,6 +261,7 @@ describe('a slot that holds back more than it may', () => {
       async () => (await captures.status(handle)).warnings.some((one) => one.includes('"maxSlotLag"')),
       45_000,
     );
+    expect((await captures.status(handle)).phase).toBe('streaming');
     await captures.end(handle, slot);
   });
 });

@@ -4,6 +4,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
+import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
+import { Database } from '../../src/postgres/database.ts';
 import { ReplicationSession } from '../../src/postgres/replication/replication-session.ts';
 import { WalStream } from '../../src/postgres/replication/wal-stream.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
@@ -40,6 +42,12 @@ const asAdmin = async (statement: string) => {
   await lab.source.query(statement);
   await lab.source.query('SET ROLE extractor');
 };
+
+function settingsOfSource(): ConnectionSettings {
+  const settings = lab.configuration().sources.get('default');
+  if (settings === undefined) throw new Error('the lab has no source');
+  return settings;
+}
 
 let next = 0;
 const insert = async () => lab.source.query(`INSERT INTO t VALUES (${(next += 1)})`);
@@ -143,7 +151,10 @@ describe('before it streams, a capture compares its position with the slot:', ()
 
   test('a slot that another session reads from is waited for', async () => {
     const slot = await captured();
-    const other = await ReplicationSession.open({ url: lab.sourceUrl, label: 'other' }, 'somebody else');
+    const other = await ReplicationSession.open(
+      new Database({ label: 'other', settings: settingsOfSource() }),
+      'somebody else',
+    );
     const stream = new WalStream(
       `START_REPLICATION SLOT "${slot}" LOGICAL 0/0 (proto_version '1', publication_names '${slot}')`,
       {

@@ -70,6 +70,7 @@ for (const layer of layers.filter((other) => !['contract', 'postgres', 'bronze']
   probe('bronze/cdc/probe', importing(`../../${layer}/any.ts`), true);
 }
 probe('bronze/cdc/probe', importing('../../postgres/any.ts'), false);
+probe('config/probe', importing('../postgres/connection-settings.ts'), false);
 probe('postgres/catalog/probe', importing('../../contract/any.ts'), false);
 probe('postgres/catalog/probe', importing('../session.ts'), false);
 for (const name of outsideTheSandbox) {

@@ -86,6 +86,57 @@ test('partitions are chosen by their names, those of tables between, and pattern
   }
 });
 
+test('children by inheritance are chosen by their names, their parent by its own', async () => {
+  await lab.source
+    .query(`CREATE TABLE animals (id int, name text); CREATE TABLE dogs (breed text) INHERITS (animals);
+    CREATE TABLE pugs () INHERITS (dogs); CREATE TABLE cats () INHERITS (animals);
+    INSERT INTO animals VALUES (1, 'any'); INSERT INTO dogs VALUES (2, 'dog'); INSERT INTO pugs VALUES (3, 'pug');
+    INSERT INTO cats VALUES (4, 'cat')`);
+  await lab.extract({ table: 'animals', partitions: { names: ['dogs'] }, target: 'dogs_and_below' });
+  await expectSameRows(lab, 'animals', 'bronze.dogs_and_below', { where: 'id IN (2, 3)' });
+  await lab.extract({ table: 'animals', partitions: { names: ['animals'] }, target: 'no_child' });
+  await expectSameRows(lab, 'animals', 'bronze.no_child', { where: 'id = 1' });
+  await lab.extract({ table: 'animals' });
+  await lab.source.query(`UPDATE animals SET name = 'other'`);
+  await lab.extract({
+    table: 'animals',
+    write: 'replace-partitions',
+    partitions: { names: ['cats', 'pugs'] },
+  });
+  const { rows } = await lab.warehouse.query(
+    `SELECT id, name, _bronze_partition AS partition FROM bronze.br_animals ORDER BY id`,
+  );
+  expect(rows).toEqual([
+    { id: 1, name: 'any', partition: 'animals' },
+    { id: 2, name: 'dog', partition: 'dogs' },
+    { id: 3, name: 'other', partition: 'pugs' },
+    { id: 4, name: 'other', partition: 'cats' },
+  ]);
+});
+
+test('a foreign partition is chosen and cut by its bound, and always read', async () => {
+  const { port, user, password } = lab.source as unknown as Record<string, string>;
+  await lab.source.query(`CREATE EXTENSION postgres_fdw;
+    CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname 'source_${lab.name}');
+    CREATE USER MAPPING FOR extractor SERVER here OPTIONS (user '${user}', password '${password}');
+    CREATE USER MAPPING FOR CURRENT_USER SERVER here OPTIONS (user '${user}', password '${password}');
+    GRANT USAGE ON FOREIGN SERVER here TO extractor;
+    CREATE TABLE elsewhere AS SELECT i AS id, '2024-01-01'::date + i % 31 AS day FROM generate_series(1, 62) i;
+    CREATE TABLE mixed (id int, day date) PARTITION BY RANGE (day);
+    CREATE FOREIGN TABLE mixed_far PARTITION OF mixed FOR VALUES FROM ('2024-01-01') TO ('2024-02-01') SERVER here OPTIONS (table_name 'elsewhere');
+    CREATE TABLE mixed_here PARTITION OF mixed FOR VALUES FROM ('2024-02-01') TO ('2024-03-01'); INSERT INTO mixed VALUES (0, '2024-02-01')`);
+  const partitions = { from: '2024-01-30', to: '2024-03-01' };
+  expect(await lab.extract({ table: 'mixed', partitions, verify: 'checksum' })).toMatchObject({
+    rows: 5,
+    partitions: 2,
+  });
+  await expectSameRows(lab, 'mixed', 'bronze.br_mixed', { where: `day >= '2024-01-30'` });
+  await lab.extract({ table: 'mixed', write: 'replace-partitions' });
+  await lab.source.query(`DELETE FROM elsewhere WHERE id = 1`);
+  await lab.extract({ table: 'mixed', write: 'replace-partitions', partitions: { names: ['mixed_far'] } });
+  await expectSameRows(lab, 'mixed', 'bronze.br_mixed');
+});
+
 describe('a choice that covers nothing', () => {
   test.each([
     ['a range', { from: '2030-01-01', to: '2031-01-01' }],

@@ -76,6 +76,10 @@ describe('replacing partitions', () => {
     await lab.extract(replacing(table));
     await expectSameRows(lab, table, bronze, { targetWhere: 'part > 1' });
     await expectSameRows(lab, `${table}_1`, bronze, { targetWhere: 'part = 1' });
+    const kept = await runsOf(bronze);
+    await lab.source.query(`DROP TABLE ${table}_2, ${table}_3, ${table}_4`);
+    expect(await lab.extract(replacing(table))).toMatchObject({ outcome: 'unchanged', partitions: 0 });
+    expect(await runsOf(bronze)).toEqual(kept);
   });
 
   test('shows its readers the partitions of one run, waits for none of them and lets none wait', async () => {

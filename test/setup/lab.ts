@@ -7,13 +7,16 @@ import {
 import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
-import type { Configuration } from '../../src/config/environment.ts';
+import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
+import { readEnvironment, type Configuration } from '../../src/config/environment.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
+import { secretsIn, secretsOf } from './secrets-search.ts';
+import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
 
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
@@ -32,10 +35,15 @@ export interface LabOptions {
   readonly temporal?: string;
 }
 
-export interface WorkersInProcess {
-  /** Other URLs than those of the lab. */
+/** What a worker is told otherwise than the lab has it. */
+export interface Told {
   readonly source?: string;
   readonly warehouse?: string;
+  /** More variables. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface WorkersInProcess extends Told {
   /** One of the workers of a process; all where left out. */
   readonly only?: 'copies' | 'snapshots';
 }
@@ -106,16 +114,15 @@ export class Lab implements AsyncDisposable {
   }
 
   /** What a worker of this lab is told by its environment. */
-  configuration(urls: { source?: string; warehouse?: string } = {}): Configuration {
-    return {
-      warehouseUrl: urls.warehouse ?? this.warehouseUrl,
-      sourceUrls: new Map([
-        ['default', urls.source ?? this.sourceUrl],
-        ['second', urls.source ?? this.sourceUrl],
-      ]),
-      taskQueue: this.taskQueue,
-      maxConcurrentActivities: 10,
-    };
+  configuration({ source, warehouse, environment }: Told = {}): Configuration {
+    return readEnvironment({
+      WAREHOUSE_DATABASE_URL: warehouse ?? this.warehouseUrl,
+      SOURCE_DATABASE_URL: source ?? this.sourceUrl,
+      SOURCE_SECOND_DATABASE_URL: source ?? this.sourceUrl,
+      DATAKIT_TASK_QUEUE: this.taskQueue,
+      DATAKIT_MAX_CONCURRENT_ACTIVITIES: '10',
+      ...environment,
+    });
   }
 
   /** The same for a worker in a process of its own. */
@@ -128,10 +135,15 @@ export class Lab implements AsyncDisposable {
     };
   }
 
+  /** Starts the workers in a process of their own. */
+  async startWorkerProcess(environment: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
+    return startWorkerProcess({ env: { ...this.workerEnvironment, ...environment }, onLine: remember });
+  }
+
   /** Starts the workers of a process, in this one, and gives what stops them. */
-  async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
+  async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: this.#temporalAddress });
-    const configuration = this.configuration(urls);
+    const configuration = this.configuration(told);
     const databases = connectDatabases(configuration);
     const created = await createWorkers({
       ...configuration,
@@ -208,19 +220,46 @@ export class Lab implements AsyncDisposable {
     await this.close();
   }
 
-  async close(): Promise<void> {
-    for (const close of this.#closers) await close();
+  /** What the runs of this lab left in the warehouse goes with it, so it is searched now. */
+  async #expectNoSecrets(): Promise<void> {
+    const secrets = secretsOf([this.#admin.source, this.#admin.warehouse]);
+    const client = new Client(withDatabase(this.#admin.warehouse, `warehouse_${this.name}`));
+    await client.connect();
+    for (const table of ['runs', 'plans', 'checkpoints', 'targets']) {
+      const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+        `bronze.extraction_${table}`,
+      ]);
+      if (rows[0]?.there !== true) continue;
+      const all = await client.query<{ text: string }>(
+        `SELECT t::text AS text FROM bronze.extraction_${table} t`,
+      );
+      for (const { text } of all.rows) {
+        const found = secretsIn(text, secrets);
+        if (found.length > 0) throw new Error(`bronze.extraction_${table} holds ${found.join()}: ${text}`);
+      }
+    }
+    await client.end();
+  }
+
+  /** A database with a slot cannot be dropped, and a slot that is read from neither. */
+  async #dropSlots(): Promise<void> {
+    const ours = `pg_replication_slots WHERE database = 'source_${this.name}'`;
     await administer(this.#admin.source, [
-      // a database with a slot cannot be dropped, and a slot that is read from neither
-      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = 'source_${this.name}' AND active_pid IS NOT NULL`,
+      `SELECT pg_terminate_backend(active_pid) FROM ${ours} AND active_pid IS NOT NULL`,
       `DO $$ BEGIN
          FOR attempt IN 1..100 LOOP
-           EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = 'source_${this.name}' AND active_pid IS NOT NULL);
+           EXIT WHEN NOT EXISTS (SELECT FROM ${ours} AND active_pid IS NOT NULL);
            PERFORM pg_sleep(0.1);
          END LOOP;
        END $$`,
-      `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = 'source_${this.name}'`,
+      `SELECT pg_drop_replication_slot(slot_name) FROM ${ours}`,
     ]);
+  }
+
+  async close(): Promise<void> {
+    await this.#expectNoSecrets();
+    for (const close of this.#closers) await close();
+    await this.#dropSlots();
     await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
     await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
   }

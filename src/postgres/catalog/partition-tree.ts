@@ -37,7 +37,8 @@ export async function readTree(session: Session, table: Pick<Table, 'oid'>): Pro
         WHERE (to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true'
      )
      SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
-            pg_get_expr(c.relpartbound, c.oid) AS bound,
+            -- with the table's own OID it would lock the table
+            pg_get_expr(c.relpartbound, 0) AS bound,
             ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS parents
        FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

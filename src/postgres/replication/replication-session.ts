@@ -1,15 +1,9 @@
-import { Client, type Submittable } from 'pg';
+import type { Submittable } from 'pg';
+import type { DatabaseClient } from '../connect.ts';
 import type { Database } from '../database.ts';
 import { quoteName } from '../identifiers.ts';
 import { serverFailure } from '../server-failure.ts';
 import { valueSettings } from '../session-settings.ts';
-
-/** Types of node-postgres do not know that it can ask for a walsender. */
-interface ReplicationConfig {
-  readonly replication: 'database';
-}
-
-const CONNECT_TIMEOUT = 10_000;
 
 /** Nothing but its end ends this session: it holds a snapshot, or streams. */
 const sessionSettings: Readonly<Record<string, string>> = {
@@ -41,38 +35,24 @@ export interface CreatedSlot {
  * See https://www.postgresql.org/docs/current/protocol-replication.html.
  */
 export class ReplicationSession implements AsyncDisposable {
-  readonly #client: Client;
+  readonly #client: DatabaseClient;
   readonly #label: string;
   #lost: Error | undefined;
 
-  private constructor(client: Client, label: string) {
+  private constructor(client: DatabaseClient, label: string) {
     this.#client = client;
     this.#label = label;
     client.on('error', (error) => (this.#lost ??= error));
     client.on('end', () => (this.#lost ??= new Error('Connection terminated unexpectedly')));
   }
 
-  static async open(
-    { url, label }: Pick<Database, 'url' | 'label'>,
-    applicationName: string,
-  ): Promise<ReplicationSession> {
-    const config: ConstructorParameters<typeof Client>[0] & ReplicationConfig = {
-      connectionString: url,
+  static async open(database: Database, applicationName: string): Promise<ReplicationSession> {
+    const client = await database.connect({
       replication: 'database',
       application_name: applicationName,
       options: Object.entries(sessionSettings).map(startupOption).join(' '),
-      connectionTimeoutMillis: CONNECT_TIMEOUT,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 10_000,
-    };
-    const client = new Client(config);
-    const session = new ReplicationSession(client, label);
-    try {
-      await client.connect();
-      return session;
-    } catch (error) {
-      throw serverFailure(error, label);
-    }
+    });
+    return new ReplicationSession(client, database.label);
   }
 
   /** Why the connection is gone, if it is. */
@@ -113,7 +93,7 @@ export class ReplicationSession implements AsyncDisposable {
 
   /** Ends the connection, whatever the server does: a walsender in a stream listens to no goodbye. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { stream } = connectionOf(this.#client);
+    const { stream } = this.#client.connection;
     const ended = new Promise<void>((resolve) => stream.once('close', resolve));
     if (stream.destroyed) return;
     stream.destroy();
@@ -135,11 +115,4 @@ export class ReplicationSession implements AsyncDisposable {
 /** `-c name=value`; blanks and backslashes are escaped as the server asks: see PQconnectdb, `options`. */
 function startupOption([name, value]: readonly [string, string]): string {
   return `-c ${name}=${value.replaceAll(/[\\ ]/g, String.raw`\$&`)}`;
-}
-
-/** The driver has it, and its types do not say so. */
-function connectionOf(client: Client): {
-  readonly stream: NodeJS.Socket & { destroyed: boolean; destroy(): void };
-} {
-  return Reflect.get(client, 'connection');
 }

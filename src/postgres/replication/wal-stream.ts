@@ -1,5 +1,6 @@
 import type { Connection, Submittable } from 'pg';
 import { DatakitError } from '../../contract/failures.ts';
+import { LendingSocket } from '../lending-socket.ts';
 import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
 
@@ -64,8 +65,15 @@ export class WalStream implements Submittable {
       throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
     this.#socket = stream;
     this.#driver = driver;
-    stream.off('data', driver);
-    stream.on('data', this.#onData);
+    if (stream instanceof LendingSocket) {
+      stream.lendTo((data, giveBack) => {
+        this.#onData(data);
+        giveBack();
+      });
+    } else {
+      stream.off('data', driver);
+      stream.on('data', this.#onData);
+    }
     connection.query(this.#statement);
   }
 
@@ -199,13 +207,17 @@ export class WalStream implements Submittable {
   #handOver(rest: Buffer): void {
     const driver = this.#driver;
     this.#giveBack();
-    driver?.(rest);
+    driver?.(Buffer.from(rest)); // the socket uses its memory again
   }
 
   #giveBack(): void {
     if (this.#socket === undefined || this.#driver === undefined) return;
-    this.#socket.off('data', this.#onData);
-    this.#socket.on('data', this.#driver);
+    if (this.#socket instanceof LendingSocket) {
+      this.#socket.lendTo(undefined);
+    } else {
+      this.#socket.off('data', this.#onData);
+      this.#socket.on('data', this.#driver);
+    }
     this.#socket.resume();
     this.#socket = undefined;
     this.#driver = undefined;
