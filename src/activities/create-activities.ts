@@ -1,13 +1,19 @@
 import type { Activities } from '../contract/activities.ts';
+import type { CaptureActivities } from '../contract/capture-activities.ts';
 import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { discardStaging } from './discard-staging.ts';
+import { checkSlot, finishCopy } from './finish-copy.ts';
+import { holdSlot } from './hold-slot.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
-import { planExtraction } from './plan-extraction.ts';
+import { planCopy, planExtraction } from './plan-extraction.ts';
+import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
+import { streamChanges } from './stream-changes.ts';
 
-type CopyActivities = Omit<Activities, 'holdSnapshot'>;
+type CopyActivities = Omit<Activities, 'holdSnapshot'> &
+  Omit<CaptureActivities, 'holdSlot' | 'streamChanges'>;
 
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
@@ -17,6 +23,13 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),
     discardStaging: async (request) => discardStaging(dependencies, request),
+    prepareCapture: async (request) => prepareCapture(dependencies, request),
+    planCopy: async (request) => planCopy(dependencies, request),
+    finishCopy: async (request) => finishCopy(dependencies, request),
+    beginStreaming: async (request) => beginStreaming(dependencies, request),
+    changeTables: async (request) => changeTables(dependencies, request),
+    checkSlot: async (request) => checkSlot(dependencies, request),
+    dropCapture: async (request) => dropCapture(dependencies, request),
   };
 }
 
@@ -24,6 +37,16 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
  * The activities of the task queue for snapshots. They last as long as their runs, so they have
  * slots of their own: were they to share, enough runs at once would leave no slot to copy with.
  */
-export function createSnapshotActivities(dependencies: Dependencies): Pick<Activities, 'holdSnapshot'> {
-  return { holdSnapshot: async (request) => holdSnapshot(dependencies, request) };
+export function createSnapshotActivities(
+  dependencies: Dependencies,
+): Pick<Activities, 'holdSnapshot'> & Pick<CaptureActivities, 'holdSlot'> {
+  return {
+    holdSnapshot: async (request) => holdSnapshot(dependencies, request),
+    holdSlot: async (request) => holdSlot(dependencies, request),
+  };
+}
+
+/** The activities of the task queue for streams, which last for ever, and so would take what they share. */
+export function createStreamActivities(dependencies: Dependencies): Pick<CaptureActivities, 'streamChanges'> {
+  return { streamChanges: async (request) => streamChanges(dependencies, request) };
 }

@@ -1,14 +1,18 @@
 import { log } from '@temporalio/activity';
 import { openManifest } from '../bronze/manifest.ts';
-import { chunkCount } from '../bronze/plan.ts';
+import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
-import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
+import type { PlanExtractionRequest, PlanSummary, RunIdentity } from '../contract/activities.ts';
+import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { chosenSettings } from '../contract/session-settings.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { analyzeSource } from '../extraction/analyze-source.ts';
 import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
 import { summarize } from '../extraction/plan-summary.ts';
+import type { Database } from '../postgres/database.ts';
+import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -27,19 +31,46 @@ export async function planExtraction(
         analyzeSource(session, input.table),
       );
     }
-    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
-      await dropPlansOfRun(target, run.runId);
-      const plan = await planRun(source, target, input, reading);
-      const planId = await storePlan(target, run.runId, plan);
-      await openManifest(target, run, planId, plan);
-      log.info('planned', {
-        table: formatTableName(input.table),
-        planId,
-        chunks: chunkCount(plan),
-        format: plan.format,
-      });
-      return { ...summarize(planId, plan), ...pacing(input) };
+    const plan = await storePlanOf(warehouse, limits, run, async (target) =>
+      planRun(source, target, input, reading),
+    );
+    return { ...plan, ...pacing(input) };
+  });
+}
+
+/** The same for the copy of a table whose changes are captured. */
+export async function planCopy(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  request: PlanCopyRequest,
+): Promise<PlanSummary> {
+  const { table, source, runId, workflowId } = request;
+  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal }) => {
+    await ready();
+    const limits = { applicationName: applicationName(runId), signal };
+    return storePlanOf(warehouse, limits, { runId, workflowId }, async (target) =>
+      planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
+    );
+  });
+}
+
+async function storePlanOf(
+  warehouse: Database,
+  limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
+  run: RunIdentity,
+  make: (target: Session) => Promise<ExtractionPlan>,
+): Promise<PlanSummary> {
+  return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    await dropPlansOfRun(target, run.runId);
+    const plan = await make(target);
+    const planId = await storePlan(target, run.runId, plan);
+    await openManifest(target, run, planId, plan);
+    log.info('planned', {
+      table: formatTableName(plan.table),
+      planId,
+      chunks: chunkCount(plan),
+      format: plan.format,
     });
+    return summarize(planId, plan);
   });
 }
 

@@ -14,7 +14,7 @@ const CHUNKS_OF_A_CHILD = 4_000;
 
 export interface Fanout {
   readonly window: SlidingWindow;
-  readonly progress: RunProgress;
+  readonly progress: Pick<RunProgress, 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width reaches it. */

@@ -65,11 +65,16 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
   }
 }
 
-function openFanout(input: ExtractTableInput): Fanout {
+/** The fan-out of a run, whose progress is that of the run. */
+interface RunFanout extends Fanout {
+  readonly progress: RunProgress;
+}
+
+function openFanout(input: ExtractTableInput): RunFanout {
   const { copies } = shareConnections(input.maxSourceConnections, input.consistency === 'snapshot');
   const width = Math.min(input.parallelism, copies);
   const progress = new RunProgress(formatTableName(input.table), width);
-  const fanout: Fanout = {
+  const fanout: RunFanout = {
     window: new SlidingWindow(width),
     progress,
     untilQuiet: async () => untilQuietHours(input.quietHours, progress),
@@ -94,7 +99,7 @@ type Finished = Exclude<CommitResult, { outcome: 'incomplete' }>;
 
 /** Begins again, by itself, when the snapshot or the plan is lost; what was staged is dropped by the next plan. */
 async function extractWithRestarts(
-  fanout: Fanout,
+  fanout: RunFanout,
   run: RunIdentity,
   input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
@@ -119,7 +124,7 @@ function gaveUp(error: unknown): ApplicationFailure {
 }
 
 async function extractOnce(
-  fanout: Fanout,
+  fanout: RunFanout,
   run: RunIdentity,
   input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
@@ -149,7 +154,7 @@ async function extractOnce(
 }
 
 async function commit(
-  fanout: Fanout,
+  fanout: RunFanout,
   run: RunIdentity,
   plan: PlanSummary,
   shared: boolean,
@@ -167,7 +172,7 @@ async function commit(
   }
 }
 
-async function leaveNothing(fanout: Fanout, run: RunIdentity, error: unknown): Promise<void> {
+async function leaveNothing(fanout: RunFanout, run: RunIdentity, error: unknown): Promise<void> {
   const status = isCancellation(error) ? 'cancelled' : 'failed';
   const discard = fanout.progress.now.chunks === 0 ? discardUnplanned : discardStaging;
   fanout.progress.set({ phase: status });

@@ -1,11 +1,13 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { ZodType } from 'zod';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
 import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
-import { generatedTables, inputExamples, withTable } from './generated-tables.ts';
+import { captureExamples, generatedTables, inputExamples, withTable } from './generated-tables.ts';
 
 const documents = await findDocuments();
 
@@ -14,19 +16,11 @@ test.each(generatedTables)('the table "$name" of $file is what the code says', a
   expect(document, 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(withTable(document, table));
 });
 
-<<<<<<< HEAD
-/** Some inputs have a meaning beside another only. */
-const needed = (name: string) => {
-  if (name === 'onlyChanged') return { write: 'replace-partitions' };
-  return name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
-};
-=======
 /** Some inputs have a meaning beside `incremental` only. */
 const needed = (name: string) => ({
   ...(name in incrementalInputs && { incremental: inputExamples.incremental }),
   ...(name === 'onlyChanged' && { write: 'replace-partitions' }),
 });
->>>>>>> issue-6
 
 test.each(Object.entries(inputExamples))('the example of the input "%s" is one', (name, example) => {
   expect(
@@ -34,12 +28,31 @@ test.each(Object.entries(inputExamples))('the example of the input "%s" is one',
   ).toBeUndefined();
 });
 
+test.each(Object.entries(captureExamples))(
+  'the example of the input "%s" of a capture is one',
+  (name, example) => {
+    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
+  },
+);
+
+const inputsOf: Readonly<Record<string, ZodType>> = {
+  extractTable: extractTableInput,
+  captureChanges: captureChangesInput,
+  dropCapture: dropCaptureInput,
+  checkSource: checkSourceInput,
+};
+
+/** A command that starts a workflow of a type with an input. */
+const started =
+  /(?:workflow (?:start|execute)|schedule create)\s[^`]*?--type (\w+)[^`]*?--input '(\{.*?\})'/gs;
+
 test('every input that a document shows is one', async () => {
   for (const document of documents) {
-    const commands = (await read(document)).matchAll(/(--type checkSource[\s\\]+[^']*)?--input '(\{.*?\})'/g);
-    for (const [, checking, input = ''] of commands) {
-      const schema = checking === undefined ? extractTableInput : checkSourceInput;
-      expect(schema.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+    const text = await read(document);
+    for (const [, type = '', input = ''] of text.matchAll(started)) {
+      const schema = inputsOf[type];
+      expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+      expect(schema, `${document}: ${type}`).toBeDefined();
     }
   }
 });

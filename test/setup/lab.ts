@@ -32,6 +32,8 @@ export interface LabOptions {
   readonly workers?: 'in process' | 'none';
   /** Those that all tests share, where left out. */
   readonly servers?: Servers;
+  /** The address of a Temporal server; of the one that all tests share, where left out. */
+  readonly temporal?: string;
 }
 
 /** What a worker is told otherwise than the lab has it. */
@@ -43,7 +45,7 @@ export interface Told {
 }
 
 export interface WorkersInProcess extends Told {
-  /** One of the two workers of a process; both where left out. */
+  /** One of the workers of a process; all where left out. */
   readonly only?: 'copies' | 'snapshots';
 }
 
@@ -60,9 +62,11 @@ export class Lab implements AsyncDisposable {
   #runs = 0;
 
   readonly #admin: Servers;
+  readonly #temporalAddress: string;
 
-  private constructor(name: string, temporal: TemporalClient, admin: Servers) {
+  private constructor(name: string, temporal: TemporalClient, admin: Servers, temporalAddress: string) {
     this.name = name;
+    this.#temporalAddress = temporalAddress;
     this.temporal = temporal;
     this.#admin = admin;
     this.#source = new Client(withDatabase(admin.source, `source_${name}`));
@@ -79,8 +83,9 @@ export class Lab implements AsyncDisposable {
       `CREATE DATABASE warehouse_${name}`,
       ...grantsOnWarehouse(`warehouse_${name}`),
     ]);
-    const connection = await Connection.connect({ address: inject('temporalAddress') });
-    const lab = new Lab(name, new TemporalClient({ connection }), admin);
+    const address = options.temporal ?? inject('temporalAddress');
+    const connection = await Connection.connect({ address });
+    const lab = new Lab(name, new TemporalClient({ connection }), admin, address);
     lab.#closers.push(async () => connection.close());
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
@@ -127,7 +132,7 @@ export class Lab implements AsyncDisposable {
       SOURCE_DATABASE_URL: this.sourceUrl,
       WAREHOUSE_DATABASE_URL: this.warehouseUrl,
       DATAKIT_TASK_QUEUE: this.taskQueue,
-      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      TEMPORAL_ADDRESS: this.#temporalAddress,
     };
   }
 
@@ -136,23 +141,23 @@ export class Lab implements AsyncDisposable {
     return startWorkerProcess({ env: { ...this.workerEnvironment, ...environment }, onLine: remember });
   }
 
-  /** Starts the two workers of a process, in this one, and gives what stops them. */
+  /** Starts the workers of a process, in this one, and gives what stops them. */
   async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
-    const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
+    const connection = await NativeConnection.connect({ address: this.#temporalAddress });
     const configuration = this.configuration(told);
     const databases = connectDatabases(configuration);
-    const [copies, snapshots] = await createWorkers({
+    const created = await createWorkers({
       ...configuration,
       connection,
       namespace: 'default',
       dependencies: databases,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
-    const both = [copies, snapshots].filter((worker) => worker !== undefined);
-    const unwanted = only === undefined ? undefined : only === 'copies' ? snapshots : copies;
+    const names = ['copies', 'snapshots', 'streams'];
+    const isWanted = (_worker: Worker, index: number) => only === undefined || names[index] === only;
+    const workers = created.filter(isWanted);
     // a worker that never ran would hold its connection for ever
-    await unwanted?.runUntil(Promise.resolve());
-    const workers = both.filter((worker) => worker !== unwanted);
+    for (const worker of created) if (!workers.includes(worker)) await worker.runUntil(Promise.resolve());
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
     const stop = () => (stopped ??= stopWorkers(workers, running, databases, connection));
@@ -237,9 +242,25 @@ export class Lab implements AsyncDisposable {
     await client.end();
   }
 
+  /** A database with a slot cannot be dropped, and a slot that is read from neither. */
+  async #dropSlots(): Promise<void> {
+    const ours = `pg_replication_slots WHERE database = 'source_${this.name}'`;
+    await administer(this.#admin.source, [
+      `SELECT pg_terminate_backend(active_pid) FROM ${ours} AND active_pid IS NOT NULL`,
+      `DO $$ BEGIN
+         FOR attempt IN 1..100 LOOP
+           EXIT WHEN NOT EXISTS (SELECT FROM ${ours} AND active_pid IS NOT NULL);
+           PERFORM pg_sleep(0.1);
+         END LOOP;
+       END $$`,
+      `SELECT pg_drop_replication_slot(slot_name) FROM ${ours}`,
+    ]);
+  }
+
   async close(): Promise<void> {
     await this.#expectNoSecrets();
     for (const close of this.#closers) await close();
+    await this.#dropSlots();
     await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
     await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
   }
