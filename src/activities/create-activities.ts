@@ -1,4 +1,5 @@
 import type { Activities } from '../contract/activities.ts';
+import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -11,6 +12,7 @@ type CopyActivities = Omit<Activities, 'holdSnapshot'>;
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
   return {
+    checkSource: async (input) => checkSource(dependencies, input),
     planExtraction: async (request) => planExtraction(dependencies, request),
     copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),

@@ -4,6 +4,9 @@ import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
 import type { ConnectionSettings } from '../postgres/connection-settings.ts';
 import { activitiesFor, readDatabaseSettings } from './database-settings.ts';
 import { wholeNumber } from './database-variables.ts';
+import { readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
+import { VariableError } from './secrets.ts';
+import { withoutEmpty } from './without-empty.ts';
 
 /** What is said of the worker itself, besides Temporal's own profile. */
 export const workerVariables = z.object({
@@ -20,6 +23,12 @@ export const workerVariables = z.object({
   DATAKIT_MAX_CONCURRENT_SNAPSHOTS: wholeNumber(1, 1000)
     .default(100)
     .describe('Snapshots that one worker holds at once, each with a session of its own.'),
+  DATAKIT_ENCRYPTION_KEYS: z
+    .string()
+    .optional()
+    .describe(
+      'Encrypts what Temporal keeps: <key id>:<32 bytes in base64>, and after a comma keys of before, which decrypt only.',
+    ),
 });
 
 const SOURCE_URL = /^SOURCE_(?:([A-Z][A-Z0-9_]*)_)?DATABASE_URL(?:_FILE)?$/;
@@ -32,6 +41,8 @@ export interface Configuration {
   /** The activities that one worker runs at once; each finds a session in the pool of the warehouse. */
   readonly maxConcurrentActivities: number;
   readonly maxConcurrentSnapshots: number;
+  /** The first encrypts what Temporal keeps, all decrypt; nothing is encrypted where there are none. */
+  readonly encryptionKeys: readonly EncryptionKey[];
 }
 
 /**
@@ -48,6 +59,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   const activities = parsed.data?.DATAKIT_MAX_CONCURRENT_ACTIVITIES ?? 1;
   const warehouse = readDatabaseSettings('WAREHOUSE', set, activities, problems);
   const sources = readSources(set, activities, problems);
+  const encryptionKeys = readKeys(set, problems);
   if (!parsed.success || warehouse === undefined || problems.length > 0) {
     throw new DatakitError('InvalidInput', `The environment is not complete. ${problems.join('; ')}.`);
   }
@@ -57,6 +69,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
     taskQueue: parsed.data.DATAKIT_TASK_QUEUE,
     maxConcurrentActivities: activitiesFor(activities, warehouse, [...sources.values()]),
     maxConcurrentSnapshots: parsed.data.DATAKIT_MAX_CONCURRENT_SNAPSHOTS,
+    encryptionKeys,
   };
 }
 
@@ -67,10 +80,14 @@ export const sourcePrefix = (name: string): string =>
 /** The variable that holds the URL of a source. */
 export const sourceVariable = (name: string): string => `${sourcePrefix(name)}_DATABASE_URL`;
 
-/** Compose files and CI set what they do not know to the empty string. */
-function withoutEmpty(variables: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const set = Object.entries(variables).filter((entry): entry is [string, string] => Boolean(entry[1]));
-  return Object.fromEntries(set);
+function readKeys(variables: Readonly<Record<string, string>>, problems: string[]): readonly EncryptionKey[] {
+  try {
+    return readEncryptionKeys(variables);
+  } catch (error) {
+    if (!(error instanceof VariableError)) throw error;
+    problems.push(error.message);
+    return [];
+  }
 }
 
 function readSources(

@@ -1,3 +1,4 @@
+import type { CheckSourceInput, CheckSourceResult } from './check-source.ts';
 import type { ExtractTableInput } from './extract-table.ts';
 import type { IncrementalOutcome } from './incremental.ts';
 import type { SkippedPartitions } from './partition-inputs.ts';
@@ -104,6 +105,8 @@ export interface DiscardRequest extends RunIdentity {
 
 /** The activities, as the workflows call them. */
 export interface Activities {
+  /** Finds out what stands in the way of extractions from a source. */
+  checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
   /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /**

@@ -45,6 +45,11 @@ export const failurePolicies = {
     advice:
       'Check sslmode, host and the certificate files in the environment of the worker against what the server has.',
   },
+  PoolerInTheWay: {
+    retry: 'never',
+    advice:
+      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers take no options of a session: set them on the role (ALTER ROLE … SET) and leave out …_PG_OPTIONS.',
+  },
   UndefinedDatabase: { retry: 'never', advice: 'Check the database in the connection URL of the worker.' },
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {

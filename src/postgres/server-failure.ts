@@ -44,9 +44,13 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
   );
 }
 
+/** What PgBouncer says where a server would have done it. */
+const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
+
 /** 57014 is three things, told apart only by their text. */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
+  if (sqlState === '08P01' && POOLER.test(error.message)) return 'PoolerInTheWay';
   if (isTooLarge(error)) return 'UnsupportedTable';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
   return kindOfSqlState(sqlState);

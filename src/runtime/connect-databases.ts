@@ -7,6 +7,8 @@ import type { ConnectionSettings, PoolSettings } from '../postgres/connection-se
 import { Database } from '../postgres/database.ts';
 
 export interface ConnectedDatabases extends Dependencies {
+  /** The names of all. */
+  readonly sources: readonly string[];
   close(): Promise<void>;
 }
 
@@ -26,6 +28,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   let migrated: Promise<void> | undefined;
   return {
     worker: randomUUID(),
+    sources: [...configuration.sources.keys()],
     warehouse,
     ready: async () => {
       migrated ??= migrate(warehouse);

@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import { createActivities, createSnapshotActivities } from '../activities/create-activities.ts';
+import { dataConverterOf } from './encryption-codec.ts';
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
 
 export interface WorkersOptions extends Pick<
   Configuration,
-  'taskQueue' | 'maxConcurrentActivities' | 'maxConcurrentSnapshots'
+  'taskQueue' | 'maxConcurrentActivities' | 'maxConcurrentSnapshots' | 'encryptionKeys'
 > {
   readonly connection: NativeConnection;
   readonly namespace: string;
@@ -23,6 +24,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   const common = {
     connection,
     namespace,
+    dataConverter: dataConverterOf(options.encryptionKeys),
     shutdownGraceTime: '10 seconds',
     // heartbeats carry cancellations back, and a cancelled run must free its sessions within seconds
     maxHeartbeatThrottleInterval: '1 second',

@@ -16,12 +16,12 @@ import {
   type ExtractTableRequest,
   type ExtractTableResult,
 } from '../contract/extract-table.ts';
-import { withAdvice } from '../contract/failures.ts';
-import { InputError, parseInput } from '../contract/parse-input.ts';
+import { parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { shareConnections } from '../contract/source-inputs.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
+import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { setParallelismUpdate } from './messages.ts';
@@ -36,7 +36,7 @@ const LONGEST_PAUSE = 60_000;
 
 /** Extracts one table of a source into bronze. */
 export async function extractTable(request: ExtractTableRequest): Promise<ExtractTableResult> {
-  const input = checkedInput(request);
+  const input = checked(() => parseInput(extractTableInput, request, extractTableExample));
   const fanout = openFanout(input);
   const { firstExecutionRunId: runId, workflowId, startTime } = workflowInfo();
   const run: RunIdentity = { runId, workflowId };
@@ -62,15 +62,6 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
   } catch (error) {
     await leaveNothing(fanout, run, error);
     throw asRunFailure(error);
-  }
-}
-
-function checkedInput(request: ExtractTableRequest): ExtractTableInput {
-  try {
-    return parseInput(extractTableInput, request, extractTableExample);
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));
   }
 }
 

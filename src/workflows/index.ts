@@ -1,3 +1,4 @@
 /** Every function exported here is a workflow that people can start. */
+export { checkSource } from './check-source.ts';
 export { copyStretch } from './copy-stretch.ts';
 export { extractTable } from './extract-table.ts';

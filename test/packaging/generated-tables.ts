@@ -98,6 +98,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   InsufficientPrivilege: 'A role may not do what must be done.',
   AuthenticationFailed: 'A server does not let the worker in.',
   TlsFailed: 'No encrypted connection comes about, or a certificate is not what it must be.',
+  PoolerInTheWay: 'A pooler between the worker and the server does not take what a run needs.',
   UndefinedDatabase: 'A server has no database of that name.',
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',

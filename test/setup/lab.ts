@@ -7,6 +7,7 @@ import {
 import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
+import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
 import { readEnvironment, type Configuration } from '../../src/config/environment.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
@@ -14,6 +15,8 @@ import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
+import { secretsIn, secretsOf } from './secrets-search.ts';
+import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
 
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
@@ -127,6 +130,11 @@ export class Lab implements AsyncDisposable {
     };
   }
 
+  /** Starts the workers in a process of their own. */
+  async startWorkerProcess(environment: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
+    return startWorkerProcess({ env: { ...this.workerEnvironment, ...environment }, onLine: remember });
+  }
+
   /** Starts the two workers of a process, in this one, and gives what stops them. */
   async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
@@ -207,7 +215,29 @@ export class Lab implements AsyncDisposable {
     await this.close();
   }
 
+  /** What the runs of this lab left in the warehouse goes with it, so it is searched now. */
+  async #expectNoSecrets(): Promise<void> {
+    const secrets = secretsOf([this.#admin.source, this.#admin.warehouse]);
+    const client = new Client(withDatabase(this.#admin.warehouse, `warehouse_${this.name}`));
+    await client.connect();
+    for (const table of ['runs', 'plans', 'checkpoints', 'targets']) {
+      const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+        `bronze.extraction_${table}`,
+      ]);
+      if (rows[0]?.there !== true) continue;
+      const all = await client.query<{ text: string }>(
+        `SELECT t::text AS text FROM bronze.extraction_${table} t`,
+      );
+      for (const { text } of all.rows) {
+        const found = secretsIn(text, secrets);
+        if (found.length > 0) throw new Error(`bronze.extraction_${table} holds ${found.join()}: ${text}`);
+      }
+    }
+    await client.end();
+  }
+
   async close(): Promise<void> {
+    await this.#expectNoSecrets();
     for (const close of this.#closers) await close();
     await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
     await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);

@@ -6,6 +6,7 @@ import type { Activities, CommitResult, Copied, PlanSummary } from '../../src/co
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import type { Lab, Told } from './lab.ts';
+import { remember } from './secrets.ts';
 
 const logger = new DefaultLogger('ERROR', () => undefined);
 
@@ -54,6 +55,11 @@ export class Steps implements AsyncDisposable {
     activity: (request: Request) => Promise<Result>,
     request: Request,
   ): Promise<Result> {
-    return new MockActivityEnvironment({}, { logger }).run(activity, request);
+    try {
+      return await new MockActivityEnvironment({}, { logger }).run(activity, request);
+    } catch (error) {
+      remember(String(error));
+      throw error;
+    }
   }
 }

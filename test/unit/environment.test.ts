@@ -20,6 +20,7 @@ test('two variables are enough', () => {
     taskQueue: 'datakit-postgres',
     maxConcurrentActivities: 20,
     maxConcurrentSnapshots: 100,
+    encryptionKeys: [],
   });
   expect(target).toMatchObject({ host: 'warehouse', port: 5432, database: 'analytics', user: 'writer' });
   expect([...sources.keys()]).toEqual(['default']);
