@@ -11,6 +11,8 @@ import type { SnapshotRelay } from './snapshot-relay.ts';
 /** A span of chunks costs six events, and a history should end before 10,000: past this, children share the work. */
 const MOST_CHUNKS_HERE = 8_000;
 const CHUNKS_OF_A_CHILD = 4_000;
+/** Each costs the history of its parent some ten events. */
+const MOST_CHILDREN = 200;
 
 export interface Fanout {
   readonly window: SlidingWindow;
@@ -61,7 +63,8 @@ async function copyByChildren(
   plan: PlanSummary,
   relay: SnapshotRelay | undefined,
 ): Promise<void> {
-  for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
+  const most = Math.max(CHUNKS_OF_A_CHILD, Math.ceil(plan.chunks / MOST_CHILDREN));
+  for (const stretch of stretchesOf(plan, most)) {
     if (relay === undefined) await fanout.untilQuiet();
     const copied = await onSnapshot(relay, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
     fanout.progress.copied(copied, stretch.count);
