@@ -2,25 +2,20 @@ import { log } from '@temporalio/activity';
 import { openManifest } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
-import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import { readMembers } from '../bronze/database-runs.ts';
+import type { DatabaseRun, PlanExtractionRequest, PlanSummary, Snapshot } from '../contract/activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { planTable } from '../extraction/plan-table.ts';
-import { settleLimit } from '../extraction/settle-limit.ts';
-import type { Database } from '../postgres/database.ts';
+import { planInSnapshot, planSettled, type Planning } from '../extraction/plan-settled.ts';
 import { applicationName } from '../postgres/session-settings.ts';
-import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
-
-/** A table that somebody has locked is asked for again later. */
-const LOCK_TIMEOUT = 10_000;
 
 /** Labels past this number would weigh more in the history than they help. */
 const MOST_LABELS = 500;
 
 export async function planExtraction(
   { warehouse, ready, sourceNamed }: Dependencies,
-  { input, ...run }: PlanExtractionRequest,
+  { input, database, snapshot, ...run }: PlanExtractionRequest,
 ): Promise<PlanSummary> {
   return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
     const source = sourceNamed(input.source);
@@ -28,11 +23,9 @@ export async function planExtraction(
     const limits = { applicationName: applicationName(run.runId), signal };
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
-      const plan = await planOn(source, { ...limits, lockTimeout: LOCK_TIMEOUT }, async (session) =>
-        planTable(session, target, input, source),
-      );
+      const plan = await planned({ source, target, input, limits }, database, snapshot);
       const planId = await storePlan(target, run.runId, plan);
-      await openManifest(target, run, planId, plan);
+      await openManifest(target, { ...run, databaseRunId: database?.runId }, planId, plan);
       log.info('planned', {
         table: formatTableName(input.table),
         planId,
@@ -44,15 +37,15 @@ export async function planExtraction(
   });
 }
 
-/** The plan is made in one transaction; that writers end is seen from others. */
-async function planOn(
-  source: Database,
-  limits: { readonly applicationName: string; readonly lockTimeout: number; readonly signal: AbortSignal },
-  work: (session: Session) => Promise<ExtractionPlan>,
+async function planned(
+  planning: Planning,
+  database: DatabaseRun | undefined,
+  snapshot: Snapshot | undefined,
 ): Promise<ExtractionPlan> {
-  const ask = async <T>(asked: (session: Session) => Promise<T>) =>
-    source.transaction({ ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, asked);
-  return settleLimit(await ask(work), ask);
+  if (snapshot === undefined) return planSettled(planning);
+  const [member] =
+    database === undefined ? [] : await readMembers(planning.target, database.runId, [database.member]);
+  return planInSnapshot(planning, snapshot, member?.before);
 }
 
 function summary(planId: string, plan: ExtractionPlan): PlanSummary {

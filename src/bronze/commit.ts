@@ -53,6 +53,17 @@ export async function commitRun(
   }
 }
 
+/** Makes a run visible in the transaction that loaded it: for tables so small that nobody waits for it. */
+export async function commitWithin(
+  session: Session,
+  { planId, runId }: CommitRequest,
+): Promise<Exclude<CommitResult, { outcome: 'incomplete' }>> {
+  const state = await prepared(session, planId);
+  const result = state === 'ready' ? await commitOnce(session, runId, planId) : state;
+  if (result.outcome !== 'incomplete') return result;
+  throw new DatakitError('StagingLost', `The ledger lacks ${result.missing.length} chunks`);
+}
+
 async function prepared(session: Session, planId: string): Promise<CommitResult | 'ready'> {
   const stored = await readPlan(session, planId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
@@ -90,7 +101,7 @@ async function commit(session: Session, stored: StoredPlan): Promise<CommitResul
   }
   const totals = await sumLedger(session, planId, rowChunkCount(plan));
   const increment = preparedIncrement(stored);
-  const superseded = increment === undefined && (await isSuperseded(session, plan.target, planId));
+  const superseded = increment === undefined && (await isSuperseded(session, plan.target, plan.order ?? planId));
   let incremental: IncrementalOutcome | null = null;
   if (superseded) {
     await dropPlan(session, stored);

@@ -37,6 +37,8 @@ function fitted(name: string): string {
 export const bookkeepingTables = [
   'extraction_checkpoints',
   'extraction_chunks',
+  'extraction_database_runs',
+  'extraction_members',
   'extraction_plans',
   'extraction_runs',
   'extraction_targets',

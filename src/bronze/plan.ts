@@ -22,6 +22,11 @@ export interface ExtractionPlan {
   /** Milliseconds. */
   readonly stallTimeout: number;
   readonly warnings: readonly string[];
+  /**
+   * Where it stands among the numbers of plans, when it was made after the snapshot that it reads:
+   * a number taken before that. A bigint, as text.
+   */
+  readonly order?: string;
   readonly incremental?: IncrementalPlan;
   /** Present where every column is to be verified by its checksum. */
   readonly hash?: DigestHash;

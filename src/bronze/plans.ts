@@ -44,6 +44,14 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
   return planId;
 }
 
+/** A number among those of plans, for what reads a snapshot that is taken next. A bigint, as text. */
+export async function takeOrder(session: Session): Promise<string> {
+  const { number } = await session.one<{ number: string }>(
+    `SELECT nextval(pg_get_serial_sequence('${BRONZE}.extraction_plans', 'plan_id')) AS number`,
+  );
+  return number;
+}
+
 async function createKeys(
   session: Session,
   staging: TableName,
@@ -83,6 +91,22 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
     prepared: row.prepared,
     staged: row.staged ?? undefined,
   };
+}
+
+/** Whether copies are to end after the chunk that they are at. */
+export async function isPaused(session: Session, planId: string): Promise<boolean> {
+  const [row] = await session.query<{ paused: boolean }>(
+    `SELECT paused FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
+    [planId],
+  );
+  return row?.paused === true;
+}
+
+export async function pausePlan(session: Session, planId: string, paused: boolean): Promise<void> {
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET paused = $2 WHERE plan_id = $1`, [
+    planId,
+    paused,
+  ]);
 }
 
 /** Drops every staging table of a run, with its plan and its ledger. */

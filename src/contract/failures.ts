@@ -199,6 +199,23 @@ export function isFinal(kind: FailureKind, attempt: number): boolean {
   return retry === 'never' || attempt >= retry;
 }
 
+const ofServers: ReadonlySet<FailureKind> = new Set<FailureKind>([
+  'UnknownSource',
+  'AuthenticationFailed',
+  'UndefinedDatabase',
+  'ReadOnlyServer',
+  'Unreachable',
+  'ConnectionLost',
+  'TooManyConnections',
+  'PoolExhausted',
+  'DiskFull',
+  'OutOfMemory',
+  'SnapshotLost',
+]);
+
+/** Whether it is the matter of a server or of the worker, and so of every table alike. */
+export const isOfServer = (kind: FailureKind): boolean => ofServers.has(kind);
+
 /** What happened, then the way out. */
 export function withAdvice(kind: FailureKind, message: string): string {
   const sentence = /[.!?]$/.test(message) ? message : `${message}.`;

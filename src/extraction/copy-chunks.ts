@@ -1,6 +1,6 @@
 import { findChunks, markChunk } from '../bronze/ledger.ts';
-import { readPlan, type StoredPlan } from '../bronze/plans.ts';
-import type { Copied, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
+import { isPaused, readPlan, type StoredPlan } from '../bronze/plans.ts';
+import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
@@ -8,7 +8,7 @@ import type { Database } from '../postgres/database.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
-import { importSnapshot } from '../postgres/snapshot.ts';
+import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
 import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
@@ -34,7 +34,7 @@ export interface CopyContext {
  *
  * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost when the run must begin again
  */
-export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<Copied> {
+export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal } = context;
   const { stored, done } = await warehouse.transaction(
     { applicationName: 'datakit-postgres-extractor', mode: 'READ WRITE', signal },
@@ -46,10 +46,15 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
   const copied = missing.length === 0 ? [] : await copyWatched(missing, request.snapshot, stored, context);
-  return [...done.values(), ...copied].reduce(
-    (sum, { rows, bytes }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
+  const next = missing[copied.length];
+  // what is marked beyond the first that is left is counted when the rest is copied
+  const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
+  const sum = [...counted, ...copied].reduce(
+    ({ rows, bytes }, one) => ({ rows: rows + one.rows, bytes: bytes + one.bytes }),
     { rows: 0, bytes: 0 },
   );
+  if (next === undefined) return sum;
+  return { ...sum, left: { from: next, count: request.from + request.count - next } };
 }
 
 async function copyWatched(
@@ -89,75 +94,83 @@ async function copyMissing(
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
-    const snapshotAt = await enterSnapshot(session, snapshot);
+    const moment = await enterSnapshot(session, snapshot);
     // then a policy that came after the plan is an error and not a loss
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
     const copied: Copied[] = [];
     for (const chunk of chunks) {
-      copied.push(await copyOne({ session, label: source.label, snapshotAt }, chunk, stored, context));
+      const one = await copyOne({ session, label: source.label, moment }, chunk, stored, context);
+      if (one === 'paused') break;
+      copied.push(one);
     }
     return copied;
   });
 }
 
-async function enterSnapshot(session: Session, snapshot: Snapshot | undefined): Promise<string> {
-  if (snapshot !== undefined) {
-    await importSnapshot(session, snapshot);
-    return snapshot.takenAt;
-  }
-  const { now } = await session.one<{ now: string }>('SELECT now()::text AS now');
-  return now;
-}
-
-interface Reading {
+/** A session of the source, in a transaction that reads one moment. */
+export interface Reading {
   readonly session: Session;
   readonly label: string;
-  readonly snapshotAt: string;
+  readonly moment: Moment;
 }
 
+/** Copies a chunk in a transaction of its own; nothing where the run was paused. */
 async function copyOne(
-  { session, label, snapshotAt }: Reading,
+  reading: Reading,
   chunk: number,
-  { planId, runId, plan, staging }: StoredPlan,
-  { warehouse, attempt, signal, onProgress }: CopyContext,
+  stored: StoredPlan,
+  context: CopyContext,
+): Promise<Copied | 'paused'> {
+  const { warehouse, signal } = context;
+  const limits = { applicationName: applicationName(stored.runId), mode: 'READ WRITE', signal } as const;
+  return warehouse.transaction(limits, async (target) => {
+    if (stored.plan.largeObjects !== undefined) await seeOtherChunks(target);
+    if (await isPaused(target, stored.planId)) return 'paused';
+    return copyChunkInto(target, reading, chunk, stored, context);
+  });
+}
+
+/** Copies a chunk, with its mark in the ledger, in the transaction of the session. */
+export async function copyChunkInto(
+  target: Session,
+  { session, label, moment }: Reading,
+  chunk: number,
+  { planId, plan, staging }: StoredPlan,
+  { warehouse, attempt, onProgress }: Pick<CopyContext, 'warehouse' | 'attempt' | 'onProgress'>,
 ): Promise<Copied> {
   const range = rangeOfChunk(plan, chunk);
-  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-  return warehouse.transaction(limits, async (target) => {
-    if (plan.largeObjects !== undefined) await seeOtherChunks(target);
-    const rows = await naming(range, async () =>
-      pipeCopy({
-        source: { session, label, statement: copyOut(plan, range) },
-        target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
-        onProgress: (bytes) => onProgress({ chunk, bytes }),
-      }),
-    );
-    const objects = await copyLargeObjects({
-      source: session,
-      label,
-      target,
-      targetLabel: warehouse.label,
-      plan,
-      planId,
-      staging,
-      range,
-      onProgress: (bytes) => onProgress({ chunk, bytes: rows.bytes + bytes }),
-    });
-    const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
-    const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
-    await requireSameFile(session, range.partition);
-    await markChunk(target, {
-      planId,
-      chunk,
-      attempt,
-      snapshotAt,
-      digests,
-      missingObjects: objects.missing,
-      ...copied,
-    });
-    return copied;
+  const rows = await naming(range, async () =>
+    pipeCopy({
+      source: { session, label, statement: copyOut(plan, range) },
+      target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
+      onProgress: (bytes) => onProgress({ chunk, bytes }),
+    }),
+  );
+  const objects = await copyLargeObjects({
+    source: session,
+    label,
+    target,
+    targetLabel: warehouse.label,
+    plan,
+    planId,
+    staging,
+    range,
+    onProgress: (bytes) => onProgress({ chunk, bytes: rows.bytes + bytes }),
   });
+  const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
+  const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
+  await requireSameFile(session, range.partition);
+  await markChunk(target, {
+    planId,
+    chunk,
+    attempt,
+    moment,
+    digests,
+    missingObjects: objects.missing,
+    ...copied,
+  });
+  return copied;
 }
 
 /** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */

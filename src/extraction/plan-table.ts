@@ -1,3 +1,4 @@
+import type { CheckpointLimit } from '../bronze/incremental-plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
@@ -27,6 +28,7 @@ import { requireAllRows, requireRoom } from './row-checks.ts';
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
  * and nothing written anywhere.
  *
+ * @param limit what the checkpoint of an incremental run must not pass, where it was found before the snapshot
  * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
  */
 export async function planTable(
@@ -34,6 +36,7 @@ export async function planTable(
   warehouse: Session,
   input: ExtractTableInput,
   database: Pick<Database, 'url'>,
+  limit?: CheckpointLimit,
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
   const server = await readServer(source, database.url);
@@ -83,6 +86,7 @@ export async function planTable(
     columns,
     planned,
     partitions,
+    limit,
   };
   return withIncrement(plan, context);
 }

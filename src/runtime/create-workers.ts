@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
-import { createActivities, createSnapshotActivities } from '../activities/create-activities.ts';
+import { createActivities, createLastingActivities } from '../activities/create-activities.ts';
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
@@ -36,7 +36,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   const snapshots = await Worker.create({
     ...common,
     taskQueue: snapshotTaskQueue(taskQueue),
-    activities: createSnapshotActivities(dependencies),
+    activities: createLastingActivities(dependencies),
     maxConcurrentActivityTaskExecutions: MOST_SNAPSHOTS,
     shutdownGraceTime: '0 seconds',
   });

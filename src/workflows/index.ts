@@ -1,3 +1,4 @@
 /** Every function exported here is a workflow that people can start. */
 export { copyStretch } from './copy-stretch.ts';
+export { extractDatabase } from './extract-database.ts';
 export { extractTable } from './extract-table.ts';

@@ -1,10 +1,27 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../contract/activities.ts';
-import { PROGRESS_QUERY, SET_PARALLELISM_UPDATE, type Progress } from '../contract/progress.ts';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot, type Snapshot } from '../contract/activities.ts';
+import {
+  PAUSE_SIGNAL,
+  PROGRESS_QUERY,
+  RESUME_SIGNAL,
+  RETRY_TABLE_UPDATE,
+  SET_PARALLELISM_UPDATE,
+  SKIP_TABLE_UPDATE,
+  type DatabaseProgress,
+  type Progress,
+} from '../contract/progress.ts';
 
 export const progressQuery = defineQuery<Progress>(PROGRESS_QUERY);
 /** Takes the new width and answers with the old one. */
 export const setParallelismUpdate = defineUpdate<number, [number]>(SET_PARALLELISM_UPDATE);
 /** The same from a parent to its child, which has nothing to check or answer. */
 export const parallelismSignal = defineSignal<[number]>('parallelism');
+/** From a run of a whole database to a table: where the snapshot of all tables is to be had now. */
+export const sharedSnapshotSignal = defineSignal<[Snapshot]>('sharedSnapshot');
+export const pauseSignal = defineSignal(PAUSE_SIGNAL);
+export const resumeSignal = defineSignal(RESUME_SIGNAL);
+export const databaseProgressQuery = defineQuery<DatabaseProgress>(PROGRESS_QUERY);
+/** Both take the name of a table, and answer with what becomes of it. */
+export const retryTableUpdate = defineUpdate<string, [string]>(RETRY_TABLE_UPDATE);
+export const skipTableUpdate = defineUpdate<string, [string]>(SKIP_TABLE_UPDATE);
 export const snapshotExportedSignal = defineSignal<[HeldSnapshot]>(SNAPSHOT_EXPORTED_SIGNAL);

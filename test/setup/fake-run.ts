@@ -28,6 +28,22 @@ const harmless: Activities = {
   copyChunks: async ({ count }) => ({ rows: count, bytes: count }),
   commitBronze: async () => ({ outcome: 'committed', rows: 0, bytes: 0 }),
   discardStaging: async () => undefined,
+  pauseCopies: async () => undefined,
+  watchProgress: async () => ({ tables: [], finished: { tables: 0, rows: 0, bytes: 0 } }),
+  resolveTables: async () => ({
+    count: 1,
+    incremental: 0,
+    newTables: { count: 0, names: [] },
+    vanishedTables: { count: 0, names: [] },
+    warnings: [],
+  }),
+  readMembers: async () => [{ table: 'public.orders', bytes: 1, large: false, incremental: false }],
+  limitIncrements: async () => undefined,
+  copyTables: async ({ members }) => ({
+    tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })),
+  }),
+  steerTables: async () => undefined,
+  closeDatabaseRun: async () => undefined,
 };
 
 /** Lives, and says so, until it is cancelled; then it fails as a cancelled activity does. */
@@ -67,7 +83,7 @@ export async function withFakes(
     Connection.connect({ address }),
     NativeConnection.connect({ address }),
   ]);
-  const { holdSnapshot, ...others } = { ...harmless, ...activities };
+  const { holdSnapshot, watchProgress, ...others } = { ...harmless, ...activities };
   const common = { connection: native, namespace: 'default', maxHeartbeatThrottleInterval: 100 };
   const workers = [
     await Worker.create({
@@ -76,7 +92,7 @@ export async function withFakes(
       workflowBundle: { codePath: inject('workflowBundle') },
       activities: others,
     }),
-    await Worker.create({ ...common, taskQueue: snapshotTaskQueue(taskQueue), activities: { holdSnapshot } }),
+    await Worker.create({ ...common, taskQueue: snapshotTaskQueue(taskQueue), activities: { holdSnapshot, watchProgress } }),
   ];
   const running = Promise.all(workers.map(async (worker) => worker.run()));
   const client = new Client({ connection });

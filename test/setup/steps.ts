@@ -13,7 +13,7 @@ const logger = new DefaultLogger('ERROR', () => undefined);
 export class Steps implements AsyncDisposable {
   readonly runId = randomUUID();
   readonly #databases: ConnectedDatabases;
-  readonly #activities: Omit<Activities, 'holdSnapshot'>;
+  readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
   constructor(lab: Lab, urls: { source?: string; warehouse?: string } = {}) {
     this.#databases = connectDatabases(lab.configuration(urls));
