@@ -1,10 +1,12 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
+import { benchTables } from './tables.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
+  tables: benchTables,
   values: benchValues,
 };
 

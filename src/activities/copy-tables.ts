@@ -40,13 +40,9 @@ export async function copyTables(
         tables.push({ member, outcome: status === 'superseded' ? status : 'committed', rows, bytes });
         continue;
       }
-      const begin = await ask(async (session) => mayBegin(session, request.runId, member));
-      if (begin === 'paused') break;
-      tables.push(
-        begin === 'skipped'
-          ? { member, outcome: 'skipped', rows: 0, bytes: 0 }
-          : await copyTable(dependencies, request, stored, tools, tables.length),
-      );
+      const copied = await copyTable(dependencies, request, stored, tools, tables.length);
+      if (copied === 'paused') break;
+      tables.push(copied);
     }
     return { tables };
   });
@@ -62,7 +58,7 @@ async function copyTable(
   stored: StoredMember,
   { signal, attempt, report }: ActivityTools,
   finished: number,
-): Promise<CopiedTable> {
+): Promise<CopiedTable | 'paused'> {
   const { member } = stored;
   const input = extractTableInput.parse(stored.request);
   const table = formatTableName(input.table);
@@ -71,10 +67,15 @@ async function copyTable(
   const onProgress = () => report({ table, finished, of: request.members.length });
   onProgress();
   try {
-    const { outcome, rows, bytes } = await extractSmallTable(
-      { run, input, snapshot: request.snapshot, before: stored.before },
+    const begin = async (session: Session) => mayBegin(session, databaseRunId, member);
+    const result = await extractSmallTable(
+      { run, input, snapshot: request.snapshot, before: stored.before, mayBegin: begin },
       { warehouse, sourceNamed, attempt, signal, onProgress },
     );
+    if (!('rows' in result)) {
+      return result.outcome === 'paused' ? 'paused' : { member, outcome: 'skipped', rows: 0, bytes: 0 };
+    }
+    const { outcome, rows, bytes } = result;
     log.info('extracted', { table, rows, bytes, outcome });
     return { member, outcome, rows, bytes };
   } catch (error) {

@@ -24,7 +24,7 @@ export async function planExtraction(
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
       const plan = await planned({ source, target, input, limits }, database, snapshot);
-      const planId = await storePlan(target, run.runId, plan);
+      const { planId } = await storePlan(target, run.runId, plan);
       await openManifest(target, { ...run, databaseRunId: database?.runId }, planId, plan);
       log.info('planned', {
         table: formatTableName(input.table),

@@ -53,27 +53,29 @@ export async function commitRun(
   }
 }
 
-/** Makes a run visible in the transaction that loaded it: for tables so small that nobody waits for it. */
+/** Makes a run visible in the transaction that planned and loaded it: for tables so small that nobody waits for it. */
 export async function commitWithin(
   session: Session,
-  { planId, runId }: CommitRequest,
-): Promise<Exclude<CommitResult, { outcome: 'incomplete' }>> {
-  const state = await prepared(session, planId);
-  const result = state === 'ready' ? await commitOnce(session, runId, planId) : state;
-  if (result.outcome !== 'incomplete') return result;
-  throw new DatakitError('StagingLost', `The ledger lacks ${result.missing.length} chunks`);
+  stored: StoredPlan,
+): Promise<Extract<CommitResult, { rows: number }>> {
+  await prepare(session, stored);
+  if (stored.plan.incremental === undefined) return commit(session, stored);
+  return commit(session, { ...(await readPlan(session, stored.planId)), unseen: true });
 }
 
 async function prepared(session: Session, planId: string): Promise<CommitResult | 'ready'> {
   const stored = await readPlan(session, planId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
-  if (stored.prepared) return 'ready';
+  if (!stored.prepared) await prepare(session, stored);
+  return 'ready';
+}
+
+async function prepare(session: Session, stored: StoredPlan): Promise<void> {
   await requireSameDigests(session, stored);
   const { incremental } = stored.plan;
   if (incremental?.extraction === 'incremental') await prepareIncrement(session, stored, incremental);
   else for (const load of loadsOf(stored)) await prepareStaging(session, load);
-  return 'ready';
 }
 
 /** An attempt that was given up may commit just before this one: what it left is found under the lock only. */
@@ -92,7 +94,10 @@ async function earlierOutcome(
   return done === undefined ? undefined : outcomeOf(done);
 }
 
-async function commit(session: Session, stored: StoredPlan): Promise<CommitResult> {
+async function commit(
+  session: Session,
+  stored: StoredPlan,
+): Promise<Extract<CommitResult, { rows: number }>> {
   const { planId, runId, plan } = stored;
   const loads = loadsOf(stored);
   for (const load of loads) {
@@ -179,7 +184,13 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-function outcomeOf({ status, rows, bytes, incremental, warnings }: Outcome): CommitResult {
+function outcomeOf({
+  status,
+  rows,
+  bytes,
+  incremental,
+  warnings,
+}: Outcome): Extract<CommitResult, { rows: number }> {
   const outcome = status === 'superseded' ? 'superseded' : 'committed';
   return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
 }

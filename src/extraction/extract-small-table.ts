@@ -2,7 +2,7 @@ import { commitWithin } from '../bronze/commit.ts';
 import type { BeforeSnapshot, IncrementBefore } from '../bronze/database-runs.ts';
 import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
-import { readPlan, storePlan, takeOrder } from '../bronze/plans.ts';
+import { storePlan, takeOrder } from '../bronze/plans.ts';
 import type { CommitResult, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { applicationName } from '../postgres/session-settings.ts';
@@ -22,6 +22,8 @@ export interface SmallTable {
   readonly snapshot?: Snapshot | undefined;
   /** What was known before that snapshot was taken. */
   readonly before?: BeforeSnapshot | undefined;
+  /** Asked in the transaction of the table, before anything else is done in it. */
+  readonly mayBegin: (session: Session) => Promise<'yes' | 'paused' | 'skipped'>;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface SmallTable {
 export async function extractSmallTable(
   table: SmallTable,
   context: CopyContext,
-): Promise<Extract<CommitResult, { rows: number }>> {
+): Promise<Extract<CommitResult, { rows: number }> | { readonly outcome: 'paused' | 'skipped' }> {
   const { input, run } = table;
   const watch = new StallWatch(input.stallTimeout);
   const signal = AbortSignal.any([context.signal, watch.signal]);
@@ -44,14 +46,15 @@ export async function extractSmallTable(
   } as const;
   try {
     return await context.warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+      const outcome = await table.mayBegin(target);
+      if (outcome !== 'yes') return { outcome };
       const before = table.before ?? (await knownNow(table, { ...context, signal }, target));
       return source.transaction(reading, async (session) => {
         const moment = await enterSnapshot(session, table.snapshot);
         if (input.requireAllRows) await session.query('SET LOCAL row_security = off');
         const plan = await planAsOf(session, target, { source, input, before });
-        const planId = await storePlan(target, run.runId, plan);
-        await openManifest(target, run, planId, plan);
-        const stored = await readPlan(target, planId);
+        const stored = await storePlan(target, run.runId, plan);
+        await openManifest(target, run, stored.planId, plan);
         for (let chunk = 0; chunk < chunkCount(plan); chunk += 1) {
           await copyChunkInto(target, { session, label: source.label, moment }, chunk, stored, {
             ...context,
@@ -61,7 +64,7 @@ export async function extractSmallTable(
             },
           });
         }
-        return commitWithin(target, { planId, runId: run.runId });
+        return commitWithin(target, stored);
       });
     });
   } finally {

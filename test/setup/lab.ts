@@ -8,6 +8,7 @@ import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
 import type { Configuration } from '../../src/config/environment.ts';
+import type { ExtractDatabaseRequest, ExtractDatabaseResult } from '../../src/contract/extract-database.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
@@ -16,6 +17,7 @@ import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
 import { waitUntil } from './wait-until.ts';
 
+export type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractDatabase>;
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
 
 /** The URLs of a superuser of each. */
@@ -157,6 +159,20 @@ export class Lab implements AsyncDisposable {
     });
   }
 
+  /** Starts `extractDatabase`. */
+  async startDatabase(request: ExtractDatabaseRequest): Promise<DatabaseHandle> {
+    this.#runs += 1;
+    return this.temporal.workflow.start<typeof workflows.extractDatabase>('extractDatabase', {
+      taskQueue: this.taskQueue,
+      workflowId: `${this.taskQueue}-${this.#runs}`,
+      args: [request],
+    });
+  }
+
+  async extractDatabase(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
+    return (await this.startDatabase(request)).result();
+  }
+
   async extract(request: ExtractTableRequest): Promise<ExtractTableResult> {
     return (await this.start(request)).result();
   }
@@ -187,7 +203,8 @@ export class Lab implements AsyncDisposable {
       `SELECT oid::regclass::text AS name FROM pg_class
         WHERE relkind = 'r' AND NOT relispartition
           AND relnamespace IN (to_regnamespace('bronze_staging'), to_regnamespace('bronze_data'))
-       UNION ALL SELECT 'plan ' || plan_id FROM bronze.extraction_plans`,
+       UNION ALL SELECT 'plan ' || plan_id FROM bronze.extraction_plans
+       UNION ALL SELECT 'member ' || member || ' of ' || run_id FROM bronze.extraction_members`,
     );
     const sessions = await Promise.all([this.source, this.warehouse].map(busySessions));
     return [...staged.rows.map(({ name }) => name), ...sessions.flat()];
