@@ -10,6 +10,7 @@ import { extractSmallTable } from '../extraction/extract-small-table.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
+import { dropWhenTerminated, requireNoOtherRun } from './other-runs.ts';
 import { runActivity, type ActivityTools } from './run-activity.ts';
 
 /** A message is for a list of many: the manifest has all of it. */
@@ -23,29 +24,44 @@ export async function copyTables(
   dependencies: Dependencies,
   request: CopyTablesRequest,
 ): Promise<CopiedTables> {
-  return runActivity('extracting small tables', async (tools) => {
-    const { warehouse } = dependencies;
-    const limits = { applicationName: applicationName(request.runId), mode: 'READ WRITE', signal: tools.signal } as const;
-    const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.transaction(limits, work);
-    const { members, done } = await ask(async (session) => {
-      const found = await readMembers(session, request.runId, request.members);
-      return { members: found, done: await findOutcomes(session, found.map((one) => runIdOf(request, one))) };
-    });
-    const tables: CopiedTable[] = [];
-    for (const stored of members) {
-      const { member } = stored;
-      const earlier = done.get(runIdOf(request, stored));
-      if (earlier !== undefined) {
-        const { status, rows, bytes } = earlier;
-        tables.push({ member, outcome: status === 'superseded' ? status : 'committed', rows, bytes });
-        continue;
+  const terminated = async () => dropWhenTerminated(dependencies, async () => request.runId);
+  return runActivity(
+    'extracting small tables',
+    async (tools) => {
+      const { warehouse } = dependencies;
+      const limits = {
+        applicationName: applicationName(request.runId),
+        mode: 'READ WRITE',
+        signal: tools.signal,
+      } as const;
+      const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.transaction(limits, work);
+      const { members, done } = await ask(async (session) => {
+        const found = await readMembers(session, request.runId, request.members);
+        return {
+          members: found,
+          done: await findOutcomes(
+            session,
+            found.map((one) => runIdOf(request, one)),
+          ),
+        };
+      });
+      const tables: CopiedTable[] = [];
+      for (const stored of members) {
+        const { member } = stored;
+        const earlier = done.get(runIdOf(request, stored));
+        if (earlier !== undefined) {
+          const { status, rows, bytes } = earlier;
+          tables.push({ member, outcome: status === 'superseded' ? status : 'committed', rows, bytes });
+          continue;
+        }
+        const copied = await copyTable(dependencies, request, stored, tools, tables.length);
+        if (copied === 'paused') break;
+        tables.push(copied);
       }
-      const copied = await copyTable(dependencies, request, stored, tools, tables.length);
-      if (copied === 'paused') break;
-      tables.push(copied);
-    }
-    return { tables };
-  });
+      return { tables };
+    },
+    terminated,
+  );
 }
 
 /** Names the run of one table in the manifest, and in its rows. */
@@ -67,7 +83,10 @@ async function copyTable(
   const onProgress = () => report({ table, finished, of: request.members.length });
   onProgress();
   try {
-    const begin = async (session: Session) => mayBegin(session, databaseRunId, member);
+    const begin = async (session: Session) => {
+      await requireNoOtherRun(session, feedOf(input).target, run.runId);
+      return mayBegin(session, databaseRunId, member);
+    };
     const result = await extractSmallTable(
       { run, input, snapshot: request.snapshot, before: stored.before, mayBegin: begin },
       { warehouse, sourceNamed, attempt, signal, onProgress },

@@ -10,6 +10,7 @@ import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
+import { dropWhenTerminated } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 /** How often the holder asks its session whether it still lives. */
@@ -19,23 +20,28 @@ const CHECK_INTERVAL = 1_000;
 const ATTEMPTS_ELSEWHERE = 5;
 
 export async function holdSnapshot(
-  { holdingSourceNamed, worker }: Dependencies,
+  dependencies: Dependencies,
   { source, runId, holder, from }: HoldSnapshotRequest,
 ): Promise<void> {
-  await runActivity(`holding a snapshot of source "${source}"`, async ({ signal, attempt, report }) => {
-    if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
-    const limits = { applicationName: applicationName(runId), signal };
-    await holdingSourceNamed(source).transaction(
-      { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-      async (session) => {
-        const snapshot = await takeSnapshot(session, from?.snapshot);
-        report(snapshot);
-        await signalWorkflow({ holder, worker, snapshot });
-        log.info('holding a snapshot', { source, holder, ...snapshot });
-        await keepOpen(session);
-      },
-    );
-  });
+  const { holdingSourceNamed, worker } = dependencies;
+  await runActivity(
+    `holding a snapshot of source "${source}"`,
+    async ({ signal, attempt, report }) => {
+      if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
+      const limits = { applicationName: applicationName(runId), signal };
+      await holdingSourceNamed(source).transaction(
+        { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
+        async (session) => {
+          const snapshot = await takeSnapshot(session, from?.snapshot);
+          report(snapshot);
+          await signalWorkflow({ holder, worker, snapshot });
+          log.info('holding a snapshot', { source, holder, ...snapshot });
+          await keepOpen(session);
+        },
+      );
+    },
+    async () => dropWhenTerminated(dependencies, async () => runId),
+  );
 }
 
 /** A transaction that imported a snapshot may export it again; it is still the same moment. */

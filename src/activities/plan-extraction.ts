@@ -8,6 +8,7 @@ import { formatTableName } from '../contract/table-name.ts';
 import { planInSnapshot, planSettled, type Planning } from '../extraction/plan-settled.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
+import { requireNoOtherRun } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 /** Labels past this number would weigh more in the history than they help. */
@@ -24,6 +25,7 @@ export async function planExtraction(
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
       const plan = await planned({ source, target, input, limits }, database, snapshot);
+      await requireNoOtherRun(target, plan.target, run.runId);
       const { planId } = await storePlan(target, run.runId, plan);
       await openManifest(target, { ...run, databaseRunId: database?.runId }, planId, plan);
       log.info('planned', {

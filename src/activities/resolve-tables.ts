@@ -11,6 +11,7 @@ import { utf8Length } from '../contract/table-name.ts';
 import { resolveTables as resolve } from '../extraction/resolve-tables.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
+import { sweepAbandoned } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 const LOCK_TIMEOUT = 10_000;
@@ -27,8 +28,13 @@ export async function resolveTables(
     await ready();
     const limits = { applicationName: applicationName(run.runId), signal };
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+      await sweepAbandoned(target);
       const feeds = await readFeeds(target, name);
-      const reading = { ...limits, lockTimeout: LOCK_TIMEOUT, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
+      const reading = {
+        ...limits,
+        lockTimeout: LOCK_TIMEOUT,
+        mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+      } as const;
       const { members, added, vanished } = await source.transaction(reading, async (session) =>
         resolve(session, request, feeds),
       );
@@ -68,6 +74,8 @@ export async function readMembers(
       readMemberPage(session, runId, from, PAGE_ROWS),
     );
     let bytes = 0;
-    return members.filter(({ table }) => (bytes += utf8Length(JSON.stringify(table)) + BESIDE_THE_NAME) < PAGE_BYTES);
+    return members.filter(
+      ({ table }) => (bytes += utf8Length(JSON.stringify(table)) + BESIDE_THE_NAME) < PAGE_BYTES,
+    );
   });
 }

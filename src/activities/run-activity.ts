@@ -18,10 +18,12 @@ export interface ActivityTools {
  * failure that says what, where and what to do, and that is retried as its kind says.
  *
  * @param purpose what is being done, for the message: `copying chunk 3`
+ * @param afterwards done when the work has failed or was given up
  */
 export async function runActivity<T>(
   purpose: string,
   work: (tools: ActivityTools) => Promise<T>,
+  afterwards: () => Promise<void> = async () => undefined,
 ): Promise<T> {
   const context = Context.current();
   let details: unknown;
@@ -33,6 +35,8 @@ export async function runActivity<T>(
       report: (latest) => (details = latest),
     });
   } catch (error) {
+    // best effort: what it cannot do is done by the next run
+    await afterwards().catch(() => undefined);
     throw asFailure(error, purpose, context.info.attempt);
   } finally {
     clearInterval(ticker);

@@ -106,7 +106,8 @@ async function commit(
   }
   const totals = await sumLedger(session, planId, rowChunkCount(plan));
   const increment = preparedIncrement(stored);
-  const superseded = increment === undefined && (await isSuperseded(session, plan.target, plan.order ?? planId));
+  const superseded =
+    increment === undefined && (await isSuperseded(session, plan.target, plan.order ?? planId));
   let incremental: IncrementalOutcome | null = null;
   if (superseded) {
     await dropPlan(session, stored);

@@ -72,11 +72,7 @@ async function addConstants(
 }
 
 /** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
-async function addVanishedColumns(
-  session: Session,
-  bronze: TableName,
-  staging: TableName,
-): Promise<void> {
+async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);
   await addColumns(session, staging, missingColumns(wanted, present));

@@ -79,18 +79,17 @@ export const extractDatabaseExample: ExtractDatabaseRequest = {
  * @returns it as it was written too, since settings are handed on to `extractTable`
  * @throws {InputError}
  */
-export function parseDatabaseInput(written: unknown): {
+export function parseDatabaseInput(request: ExtractDatabaseRequest): {
   readonly input: ExtractDatabaseInput;
   readonly request: ExtractDatabaseRequest;
 } {
-  const input = parseInput(extractDatabaseInput, written, extractDatabaseExample);
-  const request = written as ExtractDatabaseRequest;
+  const input = parseInput(extractDatabaseInput, request, extractDatabaseExample);
   parseInput(combinations, request, extractDatabaseExample);
   return { input, request };
 }
 
-const combinations = z.unknown().check(({ value, issues }) => {
-  const { defaults, tables, consistency } = value as ExtractDatabaseRequest;
+const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }) => {
+  const { defaults, tables, consistency } = value;
   const common = { ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot', table: 'any' };
   const check = (settingsOfEntry: object, path: readonly PropertyKey[]) => {
     const { error } = extractTableInput.safeParse({ ...common, ...settingsOfEntry, table: 'any' });

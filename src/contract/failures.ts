@@ -97,6 +97,10 @@ export const failurePolicies = {
     retry: UNTIL_IT_IS_BACK,
     advice: 'End the session that holds the lock, or run when it is not there.',
   },
+  AlreadyRunning: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'Wait until it has ended, or cancel it.',
+  },
   Deadlock: { retry: 10, advice: 'Look for what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,

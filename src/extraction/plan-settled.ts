@@ -58,7 +58,10 @@ export async function planAsOf(
   }
   const plan = await planTable(session, target, input, source, known?.limit);
   if (plan.incremental !== undefined && plan.incremental.base !== known?.base) {
-    throw new DatakitError('PlanOutdated', `${table} was extracted by another run after the snapshot was taken`);
+    throw new DatakitError(
+      'PlanOutdated',
+      `${table} was extracted by another run after the snapshot was taken`,
+    );
   }
   return before === undefined ? plan : { ...plan, order: before.order };
 }

@@ -58,11 +58,7 @@ export async function resolveTables(
 }
 
 /** @param bytes unknown of what is no table, which may be of any size */
-function memberOf(
-  request: ExtractDatabaseRequest,
-  table: TableName,
-  bytes: number | undefined,
-): NewMember {
+function memberOf(request: ExtractDatabaseRequest, table: TableName, bytes: number | undefined): NewMember {
   const own = requestFor(request, table);
   const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || own.largeObjects !== undefined;
   return { ...table, bytes: bytes ?? 0, large, request: own };

@@ -28,11 +28,14 @@ export async function copyPlan(
   plan: PlanSummary,
   lender: SnapshotLender | undefined,
 ): Promise<void> {
-  await withBeside(async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)), async () => {
-    if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
-    const spans = spansOf(0, plan.chunks, () => fanout.window.width);
-    return copyThese(fanout, plan, spans, lender);
-  });
+  await withBeside(
+    async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)),
+    async () => {
+      if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
+      const spans = spansOf(0, plan.chunks, () => fanout.window.width);
+      return copyThese(fanout, plan, spans, lender);
+    },
+  );
 }
 
 /** Copies that are under way find it in the warehouse, a child hears it by signal. */

@@ -153,7 +153,8 @@ export class DatabaseRunState {
   }
 
   async tellSnapshot(snapshot: Snapshot): Promise<void> {
-    for (const { child } of this.#units) await child?.signal(sharedSnapshotSignal, snapshot).catch(() => undefined);
+    for (const { child } of this.#units)
+      await child?.signal(sharedSnapshotSignal, snapshot).catch(() => undefined);
   }
 
   get #isDone(): boolean {
@@ -168,10 +169,9 @@ export class DatabaseRunState {
     return Math.min(this.#input.maxTablesAtOnce ?? this.#parallelism, this.#parallelism);
   }
 
+  /** Where no copy is free, tables under way have more than one, since no more tables are at once than copies. */
   get #mayStart(): boolean {
-    return (
-      !this.#gate.paused && this.list.waiting > 0 && this.#free > 0 && this.#units.size < this.#atOnce
-    );
+    return !this.#gate.paused && this.list.waiting > 0 && this.#units.size < this.#atOnce;
   }
 
   /** Takes the next work from the list before it waits for anything. */
@@ -182,9 +182,11 @@ export class DatabaseRunState {
     const most = alone === undefined ? 1 : mostCopies(alone.bytes);
     const given = { parallelism: this.#parallelism, atOnce: others, free: this.#free };
     const unit = { tables, most, width: firstShare({ most }, given), child: undefined as Unit['child'] };
+    const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
     this.list.started(tables);
     this.#units.add(unit);
     this.#show();
+    await this.#tellWidths(giving);
     try {
       if (alone === undefined) await this.#extractPack(tables, relay);
       else await this.#extractAlone(alone, unit, relay);
@@ -198,16 +200,21 @@ export class DatabaseRunState {
   /** Places that nobody waits for, or that are missing, are for those that are under way. */
   async #spread(): Promise<void> {
     if (this.#free > 0 && this.list.waiting > 0 && this.#units.size < this.#atOnce) return;
-    for (const { child, width } of shareOut([...this.#units], this.#free)) {
+    await this.#tellWidths(shareOut([...this.#units], this.#free));
+  }
+
+  async #tellWidths(units: readonly Unit[]): Promise<void> {
+    for (const { child, width } of units)
       await child?.signal(parallelismSignal, width).catch(() => undefined);
-    }
   }
 
   async #extractPack(tables: readonly ListedTable[], relay: SnapshotRelay | undefined): Promise<void> {
     const [first] = tables;
     const copy = async (snapshot?: Snapshot) =>
       copyTables.executeWithOptions(
-        { summary: tables.length === 1 ? `${first?.table}` : `${first?.table} and ${tables.length - 1} more` },
+        {
+          summary: tables.length === 1 ? `${first?.table}` : `${first?.table} and ${tables.length - 1} more`,
+        },
         [
           {
             ...this.identity,
@@ -224,7 +231,8 @@ export class DatabaseRunState {
       const outcome = outcomes.get(table.member);
       if (outcome === undefined) this.list.waits(table);
       else if (outcome.outcome === 'alone' && !this.list.isLong) this.list.waits(table, true);
-      else if (outcome.outcome === 'alone' || outcome.outcome === 'failed') this.#fail(table, outcome.message);
+      else if (outcome.outcome === 'alone' || outcome.outcome === 'failed')
+        this.#fail(table, outcome.message);
       else this.list.ended(table, outcome.outcome, outcome);
     }
   }
@@ -238,12 +246,15 @@ export class DatabaseRunState {
     table.stop = () => scope.cancel();
     try {
       const result = await scope.run(async () => {
-        unit.child = await this.#startChild(table, unit.width, relay);
-        if (this.#gate.paused) await unit.child.signal(pauseSignal);
+        const told = { width: unit.width, snapshot: (await relay?.held())?.snapshot };
+        unit.child = await this.#startChild(table, told);
+        await this.#tellSince(unit, told, relay);
         return unit.child.result();
       });
       if (relay !== undefined && result.restarts > 0) {
-        this.warnings.push(`${table.table} is of a later moment than the others: it was changed after the snapshot.`);
+        this.warnings.push(
+          `${table.table} is of a later moment than the others: it was changed after the snapshot.`,
+        );
       }
       this.list.ended(table, result.outcome, result);
     } catch (error) {
@@ -254,13 +265,24 @@ export class DatabaseRunState {
     }
   }
 
+  /** What changed while the child was being started, and so was told to those only that were. */
+  async #tellSince(
+    { child, width }: Unit,
+    told: { readonly width: number; readonly snapshot: Snapshot | undefined },
+    relay: SnapshotRelay | undefined,
+  ): Promise<void> {
+    if (this.#gate.paused) await child?.signal(pauseSignal);
+    if (width !== told.width) await child?.signal(parallelismSignal, width);
+    const snapshot = (await relay?.held())?.snapshot;
+    if (snapshot !== undefined && snapshot.id !== told.snapshot?.id)
+      await child?.signal(sharedSnapshotSignal, snapshot);
+  }
+
   async #startChild(
     table: ListedTable,
-    width: number,
-    relay: SnapshotRelay | undefined,
+    { width, snapshot }: { readonly width: number; readonly snapshot: Snapshot | undefined },
   ): Promise<ChildWorkflowHandle<typeof extractTable>> {
     const name = parseTableName(table.table) ?? { schema: 'public', name: table.table };
-    const held = await relay?.held();
     return startChild(extractTable, {
       workflowId: `${this.identity.workflowId}/${table.table}`,
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
@@ -271,7 +293,7 @@ export class DatabaseRunState {
         {
           runId: this.identity.runId,
           member: table.member,
-          ...(held !== undefined && { snapshot: held.snapshot }),
+          ...(snapshot !== undefined && { snapshot }),
         },
       ],
     });

@@ -53,7 +53,8 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
   } catch (error) {
     const status = isCancellation(error) ? 'cancelled' : 'failed';
     await CancellationScope.nonCancellable(async () => close(state, status, messageOf(error))).catch(
-      (closing: unknown) => log.warn('the record of the run could not be closed', { reason: messageOf(closing) }),
+      (closing: unknown) =>
+        log.warn('the record of the run could not be closed', { reason: messageOf(closing) }),
     );
     throw asRunFailure(error);
   }

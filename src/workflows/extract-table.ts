@@ -7,7 +7,13 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { CommitResult, DatabaseRun, PlanSummary, RunIdentity, Snapshot } from '../contract/activities.ts';
+import type {
+  CommitResult,
+  DatabaseRun,
+  PlanSummary,
+  RunIdentity,
+  Snapshot,
+} from '../contract/activities.ts';
 import {
   extractTableExample,
   extractTableInput,
@@ -54,7 +60,13 @@ export async function extractTable(
 ): Promise<ExtractTableResult> {
   const input = checkedInput(request);
   const fanout = openFanout(input);
-  const context: RunContext = { fanout, input, part, lender: borrowed(part), visibility: visibilityOf(input) };
+  const context: RunContext = {
+    fanout,
+    input,
+    part,
+    lender: borrowed(part),
+    visibility: visibilityOf(input),
+  };
   const { firstExecutionRunId: runId, workflowId, startTime } = workflowInfo();
   const run: RunIdentity = { runId, workflowId };
   try {

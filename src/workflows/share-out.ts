@@ -27,7 +27,9 @@ export function firstShare(
 export function shareOut<T extends Share>(running: readonly T[], free: number): T[] {
   const before = new Map(running.map((one) => [one, one.width]));
   for (let left = free; left > 0; left -= 1) {
-    const [narrowest] = running.filter(({ width, most }) => width < most).toSorted((a, b) => a.width - b.width);
+    const [narrowest] = running
+      .filter(({ width, most }) => width < most)
+      .toSorted((a, b) => a.width - b.width);
     if (narrowest === undefined) break;
     narrowest.width += 1;
   }

@@ -95,7 +95,11 @@ export class TableList {
     }
   }
 
-  ended(table: ListedTable, outcome: TableOutcome, done: Partial<Omit<TableResult, 'table' | 'outcome'>> = {}): void {
+  ended(
+    table: ListedTable,
+    outcome: TableOutcome,
+    done: Partial<Omit<TableResult, 'table' | 'outcome'>> = {},
+  ): void {
     this.#waiting.delete(table);
     table.state = outcome;
     table.rows = done.rows ?? 0;

@@ -13,7 +13,7 @@ const EVENTS_FOR_SLOW_LOOKS = 8_000;
 export async function watchRun(runId: string, tell: (observed: Observed) => void): Promise<void> {
   // most runs are over before the first look
   await sleep(PAUSE);
-  for (let pause = 0; workflowInfo().historyLength < EVENTS_FOR_SLOW_LOOKS; ) {
+  for (let pause = 0; workflowInfo().historyLength < EVENTS_FOR_SLOW_LOOKS;) {
     try {
       tell(await watchProgress({ runId, pause }));
     } catch (error) {

@@ -103,6 +103,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   TooManyConnections: 'A server has no connection left for the role.',
   PoolExhausted: 'No session of the worker came free in time.',
   LockTimeout: 'Somebody holds a lock that is needed. At a commit the message names the sessions.',
+  AlreadyRunning: 'Another run is writing the same bronze table.',
   Deadlock: 'A server ended a deadlock by giving up our side.',
   SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
   StatementTimeout: 'A statement ran longer than it may.',

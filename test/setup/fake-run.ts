@@ -4,9 +4,10 @@ import { Context } from '@temporalio/activity';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
 import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
+import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
-import type { extractTable } from '../../src/workflows/index.ts';
+import type { extractDatabase, extractTable } from '../../src/workflows/index.ts';
 import './quiet.ts';
 
 export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
@@ -29,7 +30,10 @@ const harmless: Activities = {
   commitBronze: async () => ({ outcome: 'committed', rows: 0, bytes: 0 }),
   discardStaging: async () => undefined,
   pauseCopies: async () => undefined,
-  watchProgress: async () => ({ tables: [], finished: { tables: 0, rows: 0, bytes: 0 } }),
+  watchProgress: async ({ pause }) => {
+    await Context.current().sleep(pause);
+    return { tables: [], finished: { tables: 0, rows: 0, bytes: 0 } };
+  },
   resolveTables: async () => ({
     count: 1,
     incremental: 0,
@@ -70,12 +74,45 @@ export async function signalSnapshot(holder: string, id: string): Promise<void> 
 }
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
+type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof extractDatabase>;
 
 /** Runs `extractTable` on a real Temporal server with activities of the test's own. */
 export async function withFakes(
   activities: Partial<Activities>,
   request: ExtractTableRequest,
   use: (handle: Handle) => Promise<void>,
+): Promise<void> {
+  await withFakeWorkers(activities, async (client, taskQueue) =>
+    use(
+      await client.workflow.start<typeof extractTable>('extractTable', {
+        taskQueue,
+        workflowId: taskQueue,
+        args: [request],
+      }),
+    ),
+  );
+}
+
+/** The same for `extractDatabase`. */
+export async function withFakeDatabase(
+  activities: Partial<Activities>,
+  request: ExtractDatabaseRequest,
+  use: (handle: DatabaseHandle) => Promise<void>,
+): Promise<void> {
+  await withFakeWorkers(activities, async (client, taskQueue) =>
+    use(
+      await client.workflow.start<typeof extractDatabase>('extractDatabase', {
+        taskQueue,
+        workflowId: taskQueue,
+        args: [request],
+      }),
+    ),
+  );
+}
+
+async function withFakeWorkers(
+  activities: Partial<Activities>,
+  use: (client: Client, taskQueue: string) => Promise<void>,
 ): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
   const address = inject('temporalAddress');
@@ -92,18 +129,16 @@ export async function withFakes(
       workflowBundle: { codePath: inject('workflowBundle') },
       activities: others,
     }),
-    await Worker.create({ ...common, taskQueue: snapshotTaskQueue(taskQueue), activities: { holdSnapshot, watchProgress } }),
+    await Worker.create({
+      ...common,
+      taskQueue: snapshotTaskQueue(taskQueue),
+      activities: { holdSnapshot, watchProgress },
+    }),
   ];
   const running = Promise.all(workers.map(async (worker) => worker.run()));
   const client = new Client({ connection });
   try {
-    await use(
-      await client.workflow.start<typeof extractTable>('extractTable', {
-        taskQueue,
-        workflowId: taskQueue,
-        args: [request],
-      }),
-    );
+    await use(client, taskQueue);
   } finally {
     for (const worker of workers) worker.shutdown();
     await running;
