@@ -1,8 +1,10 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
+/** What `npm test` runs; `npm run test:long` runs the rest with the same settings. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/**/*.long.test.ts'],
     globalSetup: ['test/setup/servers.ts'],
     reporters: ['default', './test/setup/closing-line.ts'],
     testTimeout: 60_000,
@@ -10,5 +12,7 @@ export default defineConfig({
     // each file has databases of its own on the shared servers; more at once only wait for two cores
     maxWorkers: 3,
     pool: 'forks',
+    // files share no state but what they import, and importing Temporal takes longer than most of them
+    isolate: false,
   },
 });

@@ -1,6 +1,7 @@
-import { Readable } from 'node:stream';
 import type { Connection, Submittable } from 'pg';
 import { DatakitError } from '../contract/failures.ts';
+import { LendingSocket, type Borrower } from './lending-socket.ts';
+import { Settleable } from './settleable.ts';
 
 /** The messages of the protocol that a COPY TO STDOUT can meet, by their first byte. */
 const COPY_DATA = 0x64; // 'd'
@@ -12,11 +13,11 @@ const NOTIFICATION = 0x41; // 'A'
 /** Type and length. */
 const HEADER = 5;
 
-/** About what is on its way between the two servers for one chunk, whatever its size. */
-const BUFFERED = 256 * 1024;
+/** So many buffers are on their way at once: one is written while another is read. */
+const ON_THEIR_WAY = 2;
 
 /**
- * `COPY … TO STDOUT` as a stream of its data.
+ * `COPY … TO STDOUT` that gives its data as it comes, and stops reading while too much of it is in use.
  *
  * A server sends a message for every row. Taking each out of its envelope by a buffer of its own,
  * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
@@ -26,10 +27,13 @@ const BUFFERED = 256 * 1024;
  * back with the first message that is not part of it.
  * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
  */
-export class CopyOut extends Readable implements Submittable {
+export class CopyOut implements Submittable {
   readonly #statement: string;
+  readonly #rows = new Settleable<number>();
+  #use: Borrower;
   #socket: NodeJS.Socket | undefined;
   #driver: Listener | undefined;
+  #inUse = 0;
   /** Of the message that the last buffer ended in: bytes of data to pass on, or of something else to pass over. */
   #data = 0;
   #skip = 0;
@@ -37,14 +41,21 @@ export class CopyOut extends Readable implements Submittable {
   #split: Buffer | undefined;
   #rowCount = 0;
 
-  constructor(statement: string) {
-    super({ highWaterMark: BUFFERED });
+  /** @param use given all data in order, and a function to call when its memory can be used again */
+  constructor(statement: string, use: Borrower) {
     this.#statement = statement;
+    this.#use = use;
   }
 
-  /** What the server says it sent; known when the stream has ended and the server is ready again. */
-  get rowCount(): number {
-    return this.#rowCount;
+  /** How many rows the server says it sent. Settles when all data has been given out and the server is ready again. */
+  get rows(): Promise<number> {
+    return this.#rows.promise;
+  }
+
+  /** From now on data is passed over: the server does not know yet that nobody wants it. */
+  discard(): void {
+    this.#use = (_, giveBack) => giveBack();
+    this.#socket?.resume();
   }
 
   submit(connection: Connection): void {
@@ -55,23 +66,14 @@ export class CopyOut extends Readable implements Submittable {
     this.#socket = stream;
     this.#driver = driver;
     stream.off('data', this.#driver);
-    stream.on('data', this.#onData);
+    if (stream instanceof LendingSocket) stream.lendTo(this.#receive);
+    else stream.on('data', this.#onData);
     connection.query(this.#statement);
-  }
-
-  override _read(): void {
-    this.#socket?.resume();
-  }
-
-  /** The server does not know yet that nobody reads: what it still sends is passed over, until it has ended. */
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#socket?.resume();
-    callback(error);
   }
 
   handleError(error: Error): void {
     this.#giveBack();
-    this.destroy(error);
+    this.#rows.reject(error);
   }
 
   handleCommandComplete({ text }: { readonly text: string }): void {
@@ -79,16 +81,31 @@ export class CopyOut extends Readable implements Submittable {
   }
 
   handleReadyForQuery(): void {
-    this.push(null);
+    this.#rows.resolve(this.#rowCount);
   }
 
-  readonly #onData = (received: Buffer): void => {
+  readonly #onData = (received: Buffer): void => this.#receive(received, () => undefined);
+
+  readonly #receive: Borrower = (received, giveBack) => {
     const chunk = this.#split === undefined ? received : Buffer.concat([this.#split, received]);
     this.#split = undefined;
     const { data, rest } = this.#squeeze(chunk);
-    if (data > 0 && !this.destroyed && !this.push(chunk.subarray(0, data))) this.#socket?.pause();
-    if (rest !== undefined) this.#handOver(rest);
+    // the driver may keep what it is given
+    const forDriver = rest === undefined ? undefined : Buffer.from(rest);
+    if (data > 0) this.#pass(chunk.subarray(0, data), giveBack);
+    else giveBack();
+    if (forDriver !== undefined) this.#handOver(forDriver);
   };
+
+  #pass(data: Buffer, giveBack: () => void): void {
+    this.#inUse += 1;
+    if (this.#inUse >= ON_THEIR_WAY) this.#socket?.pause();
+    this.#use(data, () => {
+      giveBack();
+      this.#inUse -= 1;
+      this.#socket?.resume();
+    });
+  }
 
   /** Moves the data of a buffer to its beginning. What is left over belongs to the driver. */
   #squeeze(chunk: Buffer): { data: number; rest?: Buffer } {
@@ -141,10 +158,11 @@ export class CopyOut extends Readable implements Submittable {
     driver?.(rest);
   }
 
-  /** The stream may have paused the socket; the driver must hear what comes next. */
+  /** The socket may be paused; the driver must hear what comes next. */
   #giveBack(): void {
     if (this.#socket === undefined || this.#driver === undefined) return;
-    this.#socket.off('data', this.#onData);
+    if (this.#socket instanceof LendingSocket) this.#socket.lendTo(undefined);
+    else this.#socket.off('data', this.#onData);
     this.#socket.on('data', this.#driver);
     this.#socket.resume();
     this.#socket = undefined;

@@ -1,7 +1,6 @@
-import { pipeline } from 'node:stream/promises';
-import { from as copyFrom } from 'pg-copy-streams';
 import type { Copied } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { CopyIn } from './copy-in.ts';
 import { CopyOut } from './copy-out.ts';
 import { serverFailure } from './server-failure.ts';
 import type { Session } from './session.ts';
@@ -17,40 +16,42 @@ export interface CopyEnds {
  * Pipes `COPY … TO STDOUT` of one server into `COPY … FROM STDIN` of another.
  *
  * Bytes pass as they come: no value is parsed, so none can change, and memory is bounded by the
- * buffers of the two streams. The two sessions must not be the same (node-pg-copy-streams #160).
+ * buffers in between.
  *
  * @throws {DatakitError} CountMismatch when the servers do not agree how many rows passed
  */
 export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promise<Copied> {
   let bytes = 0;
-  async function* counted(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      bytes += chunk.length;
+  return target.session.copy(new CopyIn(target.statement), async (writing) => {
+    await labelled(target, writing.ready);
+    const out = new CopyOut(source.statement, (data, giveBack) => {
+      bytes += data.length;
       onProgress?.(bytes);
-      yield chunk;
-    }
-  }
-  return source.session.copy(new CopyOut(source.statement), async (reading) =>
-    target.session.copy(copyFrom(target.statement), async (writing) => {
-      const failure = firstFailure([reading, source.label], [writing, target.label]);
+      writing.write(data, giveBack);
+    });
+    return source.session.copy(out, async (reading) => {
       try {
-        await pipeline(reading, counted, writing);
-      } catch (error) {
-        throw failure() ?? serverFailure(error, `${source.label} to ${target.label}`);
+        const read = await firstToFail(labelled(source, reading.rows), labelled(target, writing.rows));
+        writing.end();
+        const written = await labelled(target, writing.rows);
+        requireSameCount(read, written);
+        return { rows: read, bytes };
+      } finally {
+        reading.discard();
       }
-      requireSameCount(reading.rowCount, writing.rowCount);
-      return { rows: reading.rowCount, bytes };
-    }),
-  );
+    });
+  });
 }
 
-/** When one end fails the pipeline ends the other, which then fails too: the first to fail is the cause. */
-function firstFailure(...ends: [NodeJS.EventEmitter, string][]): () => DatakitError | undefined {
-  let first: DatakitError | undefined;
-  for (const [stream, label] of ends) {
-    stream.once('error', (error: unknown) => (first ??= serverFailure(error, label)));
-  }
-  return () => first;
+/** The first end settles with success before the second can; either may fail first, and is the cause then. */
+async function firstToFail(reading: Promise<number>, writing: Promise<number>): Promise<number> {
+  return Promise.race([reading, writing]);
+}
+
+async function labelled<T>({ label }: { readonly label: string }, work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw serverFailure(error, label);
+  });
 }
 
 function requireSameCount(read: number, written: number): void {

@@ -1,4 +1,5 @@
 import { Client, Pool } from 'pg';
+import { LendingSocket } from './lending-socket.ts';
 import { serverFailure } from './server-failure.ts';
 import { Session } from './session.ts';
 import { settingsStatement, type SessionLimits } from './session-settings.ts';
@@ -41,6 +42,7 @@ export class Database {
       max: poolSize,
       connectionTimeoutMillis: CONNECT_TIMEOUT,
       idleTimeoutMillis: 30_000,
+      stream: () => new LendingSocket(),
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       application_name: 'datakit-postgres-extractor',

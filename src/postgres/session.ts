@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { QueryResultRow, Submittable } from 'pg';
+import { Settleable } from './settleable.ts';
 
 /** A session of a pool, inside a transaction. */
 export class Session {
@@ -46,11 +47,14 @@ export class Session {
     return row;
   }
 
-  /** Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy. */
-  async copy<Stream extends Submittable, T>(stream: Stream, use: (stream: Stream) => Promise<T>): Promise<T> {
+  /**
+   * Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy.
+   * When the signal aborts it is not waited for: a server that hangs never answers.
+   */
+  async copy<Copy extends Submittable, T>(copy: Copy, use: (copy: Copy) => Promise<T>): Promise<T> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
-    const result = await use(this.#client.query(stream));
+    const result = await unlessAborted(this.#signal, use(this.#client.query(copy)));
     this.#running -= 1;
     return result;
   }
@@ -70,6 +74,18 @@ export class Session {
   readonly #onEnd = (): void => {
     this.#lost ??= new Error('Connection terminated unexpectedly');
   };
+}
+
+async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  if (signal === undefined) return work;
+  const aborted = new Settleable<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }
 
 /** The driver keeps it for its own cancel requests, and its types do not say so. */

@@ -1,6 +1,24 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+const copyingInWarehouse = async (): Promise<number> => {
+  let pid = 0;
+  await waitUntil(async () => {
+    const { rows } = await lab.warehouse.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_progress_copy WHERE datname = current_database() AND tuples_processed > 0`,
+    );
+    pid = rows[0]?.pid ?? 0;
+    return pid > 0;
+  });
+  return pid;
+};
 
 let lab: Lab;
 beforeAll(async () => {
@@ -23,6 +41,24 @@ test('a copy through which nothing passes is ended on both servers, to be tried 
     message: expect.stringContaining('nothing has passed between source and warehouse for 1.0 s') as string,
   });
   expect(performance.now() - began).toBeLessThan(10_000);
+  await steps.discard();
+  expect(await lab.leftovers()).toEqual([]);
+});
+
+test('a copy into a session of the warehouse that hangs is ended, though neither server answers', async () => {
+  await lab.source.query(
+    `CREATE TABLE large AS SELECT repeat('x', 8000) AS note FROM generate_series(1, 30000)`,
+  );
+  await using steps = new Steps(lab);
+  const plan = await steps.plan({ table: 'large', chunkSize: '1GB', stallTimeout: '1 second' });
+  const copying = failureOf(steps.copy(plan, 0));
+  const pid = await copyingInWarehouse();
+  process.kill(pid, 'SIGSTOP');
+  try {
+    expect(await copying).toMatchObject({ type: 'Stalled' });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
   await steps.discard();
   expect(await lab.leftovers()).toEqual([]);
 });

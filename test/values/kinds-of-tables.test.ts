@@ -90,27 +90,6 @@ test('as many columns arrive as fit beside the metadata, and one more is refused
   });
 });
 
-test('a field of hundreds of megabytes arrives, and a row beyond what a COPY can carry is refused with the reason', async () => {
-  await lab.source
-    .query(`CREATE TABLE huge_field AS SELECT 1 AS id, repeat('0123456789abcdef', 40 * 1024 * 1024) AS text;
-    CREATE TABLE huge_row AS SELECT 1 AS id, text AS one, text AS two FROM huge_field;
-    CREATE TABLE huge_bytes AS SELECT convert_to(text, 'UTF8') AS bytes, NULL::tsquery AS only_text FROM huge_field`);
-  expect(await lab.extract({ table: 'huge_field' })).toMatchObject({
-    rows: 1,
-    bytes: expect.closeTo(671_088_640, -3) as number,
-  });
-  const { rows } = await lab.warehouse.query(
-    `SELECT octet_length(text) AS bytes, md5(text) = $1 AS same FROM bronze.br_huge_field`,
-    [
-      (await lab.source.query<{ digest: string }>('SELECT md5(text) AS digest FROM huge_field')).rows[0]
-        ?.digest,
-    ],
-  );
-  expect(rows).toEqual([{ bytes: 671_088_640, same: true }]);
-  await expectRefused({ table: 'huge_row' }, 'UnsupportedTable', 'a row is larger than the 1 GB');
-  await expectRefused({ table: 'huge_bytes' }, 'UnsupportedTable', 'a row is larger than the 1 GB');
-}, 120_000);
-
 test('what nobody else can read is refused with the reason', async () => {
   await lab.source
     .query(`CREATE TEMPORARY TABLE passing (id int); CREATE MATERIALIZED VIEW empty_mat AS SELECT 1 AS one WITH NO DATA;

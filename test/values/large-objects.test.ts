@@ -1,7 +1,4 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { build } from '../../bench/build.ts';
-import { peakMemory } from '../../bench/process-times.ts';
-import { startWorkerProcess } from '../../local/worker-process.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
@@ -151,43 +148,6 @@ test('a companion is not written over the table of another source table', async 
     'bronze.br_sharing__lo is fed by public.sharing',
   );
 });
-
-test('an object of 300 MB and a row of as much pass a worker that stays small', async () => {
-  const size = 300 * 1024 * 1024;
-  await lab.source.query('TRUNCATE documents');
-  const { rows } = await lab.source.query<{ oid: number }>(
-    `SELECT lo_from_bytea(0, decode(repeat('c0ffee', ${size / 3}), 'hex')) AS oid`,
-  );
-  const oid = rows[0]?.oid ?? 0;
-  await lab.source
-    .query(`GRANT SELECT ON LARGE OBJECT ${oid} TO extractor; INSERT INTO documents VALUES (1, ${oid}, 'large');
-    CREATE TABLE heavy AS SELECT 1 AS id, repeat('row ', ${size / 4}) AS text, decode(repeat('ab', ${size}), 'hex') AS bytes`);
-  await build();
-  const worker = await startWorkerProcess({
-    entry: 'dist/worker.js',
-    env: { ...lab.workerEnvironment, DATAKIT_TASK_QUEUE: `small-${lab.name}` },
-  });
-  try {
-    const requests = [{ table: 'documents', largeObjects: ['oid'] }, { table: 'heavy' }];
-    for (const request of requests) {
-      await lab.temporal.workflow.execute('extractTable', {
-        taskQueue: `small-${lab.name}`,
-        workflowId: `small-${lab.name}-${request.table}`,
-        args: [request],
-      });
-    }
-    const peak = await peakMemory(worker.pid);
-    process.stdout.write(`peak memory of the worker: ${Math.round(peak / 1024 / 1024)} MB\n`);
-    expect(peak).toBeLessThan(300 * 1024 * 1024);
-  } finally {
-    await worker.stop();
-  }
-  expect(await inBronze()).toEqual([{ id: 1, content: null, parts: await digestOf(oid), count: 5 }]);
-  const { rows: heavy } = await lab.warehouse.query(
-    'SELECT octet_length(text) AS text, octet_length(bytes) AS bytes FROM bronze.br_heavy',
-  );
-  expect(heavy).toEqual([{ text: size, bytes: size }]);
-}, 180_000);
 
 async function expectRefused(
   request: Parameters<Lab['extract']>[0],

@@ -1,0 +1,22 @@
+/** A promise that events settle. That it fails is no news to the process before somebody asks. */
+export class Settleable<T> {
+  readonly promise: Promise<T>;
+  #resolve: ((value: T) => void) | undefined;
+  #reject: ((reason: unknown) => void) | undefined;
+
+  constructor() {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.promise.catch(() => undefined);
+  }
+
+  resolve(value: T): void {
+    this.#resolve?.(value);
+  }
+
+  reject(reason: unknown): void {
+    this.#reject?.(reason);
+  }
+}

@@ -1,0 +1,13 @@
+import { afterAll, beforeAll, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { expectNothingLost } from './many-runs.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+});
+afterAll(async () => lab.close());
+
+test('a hundred runs under writers that commit out of order lose nothing and double nothing', async () => {
+  await expectNothingLost(lab, 100);
+});
