@@ -1,12 +1,20 @@
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { readEnvironment } from './config/environment.ts';
+import { readTelemetry } from './config/telemetry.ts';
 import { jsonLine } from './runtime/json-log.ts';
 import { connectDatabases } from './runtime/connect-databases.ts';
 import { createWorkers } from './runtime/create-workers.ts';
+import { registerSearchAttributes } from './runtime/search-attributes.ts';
+import { telemetryOptions } from './runtime/telemetry-options.ts';
 
 const logger = new DefaultLogger('INFO', (entry) => process.stderr.write(jsonLine(entry)));
-Runtime.install({ logger, shutdownSignals: ['SIGINT', 'SIGTERM'] });
+const telemetry = readTelemetry(process.env);
+Runtime.install({
+  logger,
+  telemetryOptions: telemetryOptions(telemetry),
+  shutdownSignals: ['SIGINT', 'SIGTERM'],
+});
 
 const configuration = readEnvironment(process.env);
 const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
@@ -16,6 +24,7 @@ try {
   await databases.ready().catch((error: unknown) => {
     logger.warn('the warehouse is not ready; the first run tries again', { reason: String(error) });
   });
+  if (telemetry.registerSearchAttributes) await registerSearchAttributes(connection, namespace);
   const workers = await createWorkers({ ...configuration, connection, namespace, dependencies: databases });
   logger.info('worker ready', {
     taskQueue: configuration.taskQueue,

@@ -10,6 +10,7 @@ import { extractSmallTable } from '../extraction/extract-small-table.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
+import { countCopied, measureCommit } from './metrics.ts';
 import { dropWhenTerminated, requireNoOtherRun } from './other-runs.ts';
 import { runActivity, type ActivityTools } from './run-activity.ts';
 
@@ -95,6 +96,8 @@ async function copyTable(
       return result.outcome === 'paused' ? 'paused' : { member, outcome: 'skipped', rows: 0, bytes: 0 };
     }
     const { outcome, rows, bytes } = result;
+    countCopied(input.source, result, 1);
+    measureCommit(result);
     log.info('extracted', { table, rows, bytes, outcome });
     return { member, outcome, rows, bytes };
   } catch (error) {

@@ -11,6 +11,7 @@ import { applicationName } from '../postgres/session-settings.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropWhenTerminated } from './other-runs.ts';
+import { measureSnapshot } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
 
 /** How often the holder asks its session whether it still lives. */
@@ -36,7 +37,9 @@ export async function holdSnapshot(
           report(snapshot);
           await signalWorkflow({ holder, worker, snapshot });
           log.info('holding a snapshot', { source, holder, ...snapshot });
-          await keepOpen(session);
+          await keepOpen(session, (ended) =>
+            measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
+          );
         },
       );
     },
@@ -67,16 +70,25 @@ async function signalWorkflow(held: HeldSnapshot): Promise<void> {
 }
 
 /** Ends by cancellation, or by the loss of the session. */
-async function keepOpen(session: Session): Promise<never> {
+async function keepOpen(session: Session, measure: (ended: boolean) => void): Promise<never> {
   const context = Context.current();
-  for (;;) {
-    await context.sleep(CHECK_INTERVAL);
-    try {
-      if (session.lost !== undefined) throw session.lost;
-      await session.query('SELECT 1');
-    } catch (error) {
-      context.cancellationSignal.throwIfAborted();
-      throw new DatakitError('SnapshotLost', 'The session that held the snapshot ended', { cause: error });
+  try {
+    for (;;) {
+      await context.sleep(CHECK_INTERVAL);
+      measure(false);
+      await requireLife(session);
     }
+  } finally {
+    measure(true);
+  }
+}
+
+async function requireLife(session: Session): Promise<void> {
+  try {
+    if (session.lost !== undefined) throw session.lost;
+    await session.query('SELECT 1');
+  } catch (error) {
+    Context.current().cancellationSignal.throwIfAborted();
+    throw new DatakitError('SnapshotLost', 'The session that held the snapshot ended', { cause: error });
   }
 }

@@ -15,7 +15,7 @@ import { runActivity } from './run-activity.ts';
 const MOST_LABELS = 500;
 
 export async function planExtraction(
-  { warehouse, ready, sourceNamed }: Dependencies,
+  { warehouse, ready, sourceNamed, searchAttributesKnown }: Dependencies,
   { input, database, snapshot, ...run }: PlanExtractionRequest,
 ): Promise<PlanSummary> {
   return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
@@ -34,7 +34,7 @@ export async function planExtraction(
         chunks: chunkCount(plan),
         format: plan.format,
       });
-      return summary(planId, plan);
+      return { ...summary(planId, plan), searchAttributes: await searchAttributesKnown() };
     });
   });
 }

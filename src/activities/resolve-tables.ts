@@ -19,7 +19,7 @@ const LOCK_TIMEOUT = 10_000;
 const MOST_NAMES = 100;
 
 export async function resolveTables(
-  { warehouse, sourceNamed, ready }: Dependencies,
+  { warehouse, sourceNamed, ready, searchAttributesKnown }: Dependencies,
   { request, ...run }: ResolveTablesRequest,
 ): Promise<ResolvedTables> {
   return runActivity('finding the tables', async ({ signal }) => {
@@ -48,6 +48,7 @@ export async function resolveTables(
         newTables: bounded(added),
         vanishedTables: bounded(vanished),
         warnings: [],
+        searchAttributes: await searchAttributesKnown(),
       };
     });
   });

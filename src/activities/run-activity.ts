@@ -1,5 +1,6 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import { DatakitError, isFinal, withAdvice, type FailureKind } from '../contract/failures.ts';
+import { countFailure } from './metrics.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 
 /** How often an activity says that it lives; also how soon it hears that it was cancelled. */
@@ -49,10 +50,12 @@ function asFailure(error: unknown, purpose: string, attempt: number): Error {
   const kind: FailureKind = error instanceof DatakitError ? error.kind : 'Unexpected';
   const message = error instanceof Error ? error.message : String(error);
   const sqlState = sqlStateOf(error);
+  const final = isFinal(kind, attempt);
+  countFailure(kind, final);
   return ApplicationFailure.create({
     type: kind,
     message: withAdvice(kind, `While ${purpose}: ${message}`),
-    nonRetryable: isFinal(kind, attempt),
+    nonRetryable: final,
     details: sqlState === undefined ? [] : [{ sqlState }],
   });
 }

@@ -121,13 +121,15 @@ async function commit(
   const status = superseded ? 'superseded' : 'committed';
   const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
   await closeManifest(session, runId, totals, { status, incremental, warnings });
-  return outcomeOf({
+  const outcome = outcomeOf({
     status,
     rows: totals.rows,
     bytes: totals.bytes,
     incremental,
     warnings: [...plan.warnings, ...warnings],
   });
+  const { snapshotAt } = totals;
+  return { ...outcome, source: plan.source, ...(snapshotAt !== null && { snapshotAt }) };
 }
 
 function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {

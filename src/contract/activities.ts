@@ -130,6 +130,9 @@ export type CommitResult =
       readonly incremental?: IncrementalOutcome;
       /** All of the run: what was known before, and what was found out by copying. */
       readonly warnings?: readonly string[];
+      readonly source?: string;
+      /** When the rows were true, by the source's clock. */
+      readonly snapshotAt?: string;
     }
   /** Chunks that the ledger lacks: they go back to the fan-out. */
   | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };

@@ -26,6 +26,14 @@ export interface CopyContext {
   readonly signal: AbortSignal;
   /** The chunk that is being copied, and the bytes of it that have passed. */
   readonly onProgress: (progress: { readonly chunk: number; readonly bytes: number }) => void;
+  /** Called when a chunk and its mark are committed. */
+  readonly onCopied: (copied: CopiedChunk) => void;
+}
+
+export interface CopiedChunk extends Copied {
+  readonly source: string;
+  readonly table: string;
+  readonly chunk: number;
 }
 
 /**
@@ -102,6 +110,7 @@ async function copyMissing(
     for (const chunk of chunks) {
       const one = await copyOne({ session, label: source.label, moment }, chunk, stored, context);
       if (one === 'paused') break;
+      context.onCopied({ source: plan.source, table: formatTableName(plan.table), chunk, ...one });
       copied.push(one);
     }
     return copied;

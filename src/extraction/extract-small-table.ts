@@ -32,7 +32,7 @@ export interface SmallTable {
  */
 export async function extractSmallTable(
   table: SmallTable,
-  context: CopyContext,
+  context: Omit<CopyContext, 'onCopied'>,
 ): Promise<Extract<CommitResult, { rows: number }> | { readonly outcome: 'paused' | 'skipped' }> {
   const { input, run } = table;
   const watch = new StallWatch(input.stallTimeout);
@@ -75,7 +75,7 @@ export async function extractSmallTable(
 /** Before the transaction that reads begins: what is seen ending now is then in its snapshot. */
 async function knownNow(
   { input, run }: SmallTable,
-  { sourceNamed, signal }: CopyContext,
+  { sourceNamed, signal }: Pick<CopyContext, 'sourceNamed' | 'signal'>,
   target: Session,
 ): Promise<BeforeSnapshot> {
   const order = await takeOrder(target);

@@ -36,6 +36,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
         throw error;
       }
     },
+    searchAttributesKnown: async () => false,
     sourceNamed: (name) => sources.get(name),
     holdingSourceNamed: (name) => holding.get(name),
     close: async () => {

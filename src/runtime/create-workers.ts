@@ -5,6 +5,7 @@ import { createActivities, createLastingActivities } from '../activities/create-
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
+import { searchAttributesOf } from './search-attributes.ts';
 import { MOST_SNAPSHOTS } from './connect-databases.ts';
 
 export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
@@ -17,7 +18,11 @@ export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxCo
 
 /** The two workers of a process: one for workflows and copies, one for the snapshots that those read. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
-  const { connection, namespace, dependencies, taskQueue, maxConcurrentActivities } = options;
+  const { connection, namespace, taskQueue, maxConcurrentActivities } = options;
+  const dependencies: Dependencies = {
+    ...options.dependencies,
+    searchAttributesKnown: searchAttributesOf(connection, namespace),
+  };
   const common = {
     connection,
     namespace,

@@ -22,6 +22,7 @@ import { closeDatabaseRun, limitIncrements, readMembers, resolveTables } from '.
 import { withBeside } from './beside.ts';
 import { DatabaseRunState } from './database-run.ts';
 import { asRunFailure, isSnapshotLost, messageOf, ofKind } from './failure.ts';
+import { scheduledDatabaseInput } from './scheduled-input.ts';
 import { withSnapshot } from './snapshot-relay.ts';
 import { TableList } from './table-list.ts';
 import { watchRun } from './watch-run.ts';
@@ -62,7 +63,7 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
 
 function checkedInput(request: ExtractDatabaseRequest) {
   try {
-    return parseDatabaseInput(request);
+    return parseDatabaseInput(scheduledDatabaseInput(request));
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));

@@ -34,6 +34,7 @@ import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { parallelismSignal, setParallelismUpdate } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
 import { RunProgress } from './run-progress.ts';
+import { scheduledInput } from './scheduled-input.ts';
 import { SlidingWindow } from './sliding-window.ts';
 import { withSnapshot } from './snapshot-relay.ts';
 import { Visibility } from './visibility.ts';
@@ -99,7 +100,7 @@ export async function extractTable(
 
 function checkedInput(request: ExtractTableRequest): ExtractTableInput {
   try {
-    return parseInput(extractTableInput, request, extractTableExample);
+    return parseInput(extractTableInput, scheduledInput(request), extractTableExample);
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));

@@ -15,6 +15,7 @@ const layers = [
   'activities',
   'workflows',
   'runtime',
+  'schedules',
 ] as const;
 
 type Layer = (typeof layers)[number];
@@ -29,6 +30,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   activities: ['contract', 'postgres', 'bronze', 'extraction'],
   workflows: ['contract'],
   runtime: layers,
+  schedules: ['contract'],
 };
 
 const beside = ['local', 'demo', 'bench', 'test'];

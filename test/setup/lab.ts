@@ -30,6 +30,9 @@ export interface LabOptions {
   readonly workers?: 'in process' | 'none';
   /** Those that all tests share, where left out. */
   readonly servers?: Servers;
+  /** Of a Temporal server of the test's own. */
+  readonly temporalAddress?: string;
+  readonly taskQueue?: string;
 }
 
 export interface WorkersInProcess {
@@ -54,8 +57,19 @@ export class Lab implements AsyncDisposable {
 
   readonly #admin: Servers;
 
-  private constructor(name: string, temporal: TemporalClient, admin: Servers) {
+  readonly #temporalAddress: string;
+  readonly taskQueue: string;
+
+  private constructor(
+    name: string,
+    temporal: TemporalClient,
+    admin: Servers,
+    temporalAddress: string,
+    taskQueue = `lab-${name}`,
+  ) {
     this.name = name;
+    this.#temporalAddress = temporalAddress;
+    this.taskQueue = taskQueue;
     this.temporal = temporal;
     this.#admin = admin;
     this.#source = new Client(withDatabase(admin.source, `source_${name}`));
@@ -72,8 +86,9 @@ export class Lab implements AsyncDisposable {
       `CREATE DATABASE warehouse_${name}`,
       `GRANT CREATE ON DATABASE warehouse_${name} TO loader`,
     ]);
-    const connection = await Connection.connect({ address: inject('temporalAddress') });
-    const lab = new Lab(name, new TemporalClient({ connection }), admin);
+    const temporalAddress = options.temporalAddress ?? inject('temporalAddress');
+    const connection = await Connection.connect({ address: temporalAddress });
+    const lab = new Lab(name, new TemporalClient({ connection }), admin, temporalAddress, options.taskQueue);
     lab.#closers.push(async () => connection.close());
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
@@ -98,10 +113,6 @@ export class Lab implements AsyncDisposable {
     [this.#source, this.#warehouse] = await Promise.all([this.connect('source'), this.connect('warehouse')]);
   }
 
-  get taskQueue(): string {
-    return `lab-${this.name}`;
-  }
-
   /** What a worker of this lab is told by its environment. */
   configuration(urls: { source?: string; warehouse?: string } = {}): Configuration {
     return {
@@ -121,13 +132,13 @@ export class Lab implements AsyncDisposable {
       SOURCE_DATABASE_URL: this.sourceUrl,
       WAREHOUSE_DATABASE_URL: this.warehouseUrl,
       DATAKIT_TASK_QUEUE: this.taskQueue,
-      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      TEMPORAL_ADDRESS: this.#temporalAddress,
     };
   }
 
   /** Starts the two workers of a process, in this one, and gives what stops them. */
   async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
-    const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
+    const connection = await NativeConnection.connect({ address: this.#temporalAddress });
     const configuration = this.configuration(urls);
     const databases = connectDatabases(configuration);
     const [copies, snapshots] = await createWorkers({
