@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { DEFAULT_TASK_QUEUE } from '../../src/contract/task-queues.ts';
-import { HeldCopies } from '../setup/held-copies.ts';
+import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
@@ -16,7 +16,7 @@ const execute = promisify(execFile);
 let temporal: TemporalServer;
 let lab: Lab;
 let directory: string;
-let held: HeldCopies | undefined;
+let gate: Gate | undefined;
 
 beforeAll(async () => {
   temporal = await startTemporal();
@@ -75,9 +75,12 @@ async function shell(command: string): Promise<{ output: string; failed: boolean
 
 const notes: Readonly<Record<string, (rest: string) => Promise<void>>> = {
   hold: async () => {
-    held = await HeldCopies.hold(lab, 'before each mark');
+    gate = await Gate.closed(lab);
   },
-  release: async () => held?.release(),
+  release: async () => {
+    await gate?.open();
+    gate = undefined;
+  },
   start: async (rest) => {
     const [, id = '', input = ''] = /^(\S+) (.*)$/.exec(rest) ?? [];
     const request = JSON.parse(input) as object;
@@ -86,7 +89,7 @@ const notes: Readonly<Record<string, (rest: string) => Promise<void>>> = {
       workflowId: id,
       args: [request],
     });
-    if (held !== undefined) await held.reached();
+    await gate?.reached();
   },
   ended: async (id) => {
     await waitUntil(
