@@ -1,9 +1,9 @@
 import { log } from '@temporalio/activity';
 import { mayBegin, readMembers, type StoredMember } from '../bronze/database-runs.ts';
-import { defaultTarget } from '../bronze/layout.ts';
+import { feedOf } from '../bronze/layout.ts';
 import { findOutcomes, recordUnplanned } from '../bronze/manifest.ts';
 import type { CopiedTable, CopiedTables, CopyTablesRequest } from '../contract/database-activities.ts';
-import { extractTableInput, type ExtractTableInput } from '../contract/extract-table.ts';
+import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, failurePolicies, isOfServer, withAdvice } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { extractSmallTable } from '../extraction/extract-small-table.ts';
@@ -112,16 +112,10 @@ async function copyTable(
     }
     await warehouse.transaction(
       { applicationName: applicationName(databaseRunId), mode: 'READ WRITE', signal },
-      async (session) => recordUnplanned(session, { ...run, ...feedOf(input), message }),
+      async (session) => recordUnplanned(session, { ...run, ...feedOf(input), status: 'failed', message }),
     );
     return { ...left, outcome: 'failed' };
   }
 }
 
 const beginAnew: ReadonlySet<string> = new Set(['PlanOutdated', 'StagingLost']);
-
-const feedOf = ({ source, table, target }: ExtractTableInput) => ({
-  source,
-  table,
-  target: target ?? defaultTarget(table),
-});

@@ -105,17 +105,18 @@ export interface UnplannedRun extends ManifestOf {
   readonly source: string;
   readonly table: TableName;
   readonly target: string;
+  readonly status: 'failed' | 'cancelled';
   readonly message: string;
 }
 
-/** Records a run that came to nothing before it had a plan. */
+/** Records a run that came to nothing before it had a plan; of one that had the manifest knows already. */
 export async function recordUnplanned(session: Session, run: UnplannedRun): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status, message,
         finished_at, database_run_id, worker_version)
-     VALUES ($1, $2, $3, '', $4, $5, $6, 'failed', $7, clock_timestamp(), $8, $9)
-     ON CONFLICT (run_id) DO UPDATE SET status = 'failed', message = excluded.message, finished_at = clock_timestamp()`,
+     VALUES ($1, $2, $3, '', $4, $5, $6, $10, $7, clock_timestamp(), $8, $9)
+     ON CONFLICT (run_id) DO NOTHING`,
     [
       run.runId,
       run.workflowId,
@@ -126,6 +127,7 @@ export async function recordUnplanned(session: Session, run: UnplannedRun): Prom
       run.message,
       run.databaseRunId ?? null,
       VERSION,
+      run.status,
     ],
   );
 }

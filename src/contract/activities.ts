@@ -139,6 +139,8 @@ export type CommitResult =
 
 export interface DiscardRequest extends RunIdentity {
   readonly outcome: { readonly status: 'failed' | 'cancelled'; readonly message: string };
+  /** Of a table of a whole database, whose failure is recorded also where it never had a plan. */
+  readonly member?: { readonly databaseRunId: string; readonly input: ExtractTableInput };
 }
 
 /** The activities, as the workflows call them. */

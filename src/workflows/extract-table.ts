@@ -244,7 +244,7 @@ async function commit(
 }
 
 async function leaveNothing(
-  { fanout, visibility }: RunContext,
+  { fanout, visibility, part, input }: RunContext,
   run: RunIdentity,
   error: unknown,
 ): Promise<void> {
@@ -254,7 +254,11 @@ async function leaveNothing(
   visibility.show(status);
   try {
     await CancellationScope.nonCancellable(async () =>
-      discard({ ...run, outcome: { status, message: messageOf(error) } }),
+      discard({
+        ...run,
+        outcome: { status, message: messageOf(error) },
+        ...(part !== undefined && { member: { databaseRunId: part.runId, input } }),
+      }),
     );
   } catch (discarding) {
     log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });
