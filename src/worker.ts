@@ -6,6 +6,7 @@ import { jsonLine } from './runtime/json-log.ts';
 import { connectDatabases } from './runtime/connect-databases.ts';
 import { createWorkers } from './runtime/create-workers.ts';
 import { registerSearchAttributes } from './runtime/search-attributes.ts';
+import { openTracing } from './runtime/tracing.ts';
 import { telemetryOptions } from './runtime/telemetry-options.ts';
 
 const logger = new DefaultLogger('INFO', (entry) => process.stderr.write(jsonLine(entry)));
@@ -20,12 +21,19 @@ const configuration = readEnvironment(process.env);
 const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
 const connection = await NativeConnection.connect(connectionOptions);
 const databases = connectDatabases(configuration);
+const tracing = telemetry.collectorUrl === undefined ? undefined : openTracing(telemetry.collectorUrl);
 try {
   await databases.ready().catch((error: unknown) => {
     logger.warn('the warehouse is not ready; the first run tries again', { reason: String(error) });
   });
   if (telemetry.registerSearchAttributes) await registerSearchAttributes(connection, namespace);
-  const workers = await createWorkers({ ...configuration, connection, namespace, dependencies: databases });
+  const workers = await createWorkers({
+    ...configuration,
+    connection,
+    namespace,
+    dependencies: databases,
+    tracing,
+  });
   logger.info('worker ready', {
     taskQueue: configuration.taskQueue,
     sources: [...configuration.sourceUrls.keys()],
@@ -33,5 +41,6 @@ try {
   await Promise.all(workers.map(async (worker) => worker.run()));
 } finally {
   await databases.close();
+  await tracing?.close();
   await connection.close();
 }

@@ -74,8 +74,8 @@ async function keepOpen(session: Session, measure: (ended: boolean) => void): Pr
   const context = Context.current();
   try {
     for (;;) {
-      await context.sleep(CHECK_INTERVAL);
       measure(false);
+      await context.sleep(CHECK_INTERVAL);
       await requireLife(session);
     }
   } finally {

@@ -23,7 +23,7 @@ export function measureCommit({
     .createCounter('datakit_tables', 'tables', 'Tables that were committed to bronze')
     .add(1, { source, outcome });
   metricMeter
-    .createHistogram('datakit_lag', 'float', 's', 'Age of rows when they were committed')
+    .createHistogram('datakit_lag', 'float', 'seconds', 'Age of rows when they were committed')
     .record(Math.max(0, (Date.now() - Date.parse(snapshotAt)) / 1000), { source });
 }
 
@@ -45,6 +45,11 @@ export function measureSnapshot(holder: string, source: string, takenAt: string 
     .filter((one) => one.source === source)
     .map((one) => (Date.now() - Date.parse(one.takenAt)) / 1000);
   Context.current()
-    .metricMeter.createGauge('datakit_snapshot_age', 'float', 's', 'Age of the oldest snapshot held open')
+    .metricMeter.createGauge(
+      'datakit_snapshot_age',
+      'float',
+      'seconds',
+      'Age of the oldest snapshot held open',
+    )
     .set(Math.max(0, ...ages), { source });
 }

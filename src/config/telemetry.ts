@@ -7,7 +7,7 @@ const address = z
 
 const variables = z.object({
   DATAKIT_METRICS_ADDRESS: address.optional(),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ error: 'expected a URL such as http://collector:4317' }).optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ error: 'expected a URL such as http://collector:4318' }).optional(),
   DATAKIT_REGISTER_SEARCH_ATTRIBUTES: z
     .enum(['true', 'false'], { error: 'expected true or false' })
     .default('false'),
@@ -17,7 +17,7 @@ const variables = z.object({
 export interface Telemetry {
   /** Where Prometheus finds its metrics, `127.0.0.1:9464`. */
   readonly metricsAddress: string | undefined;
-  /** The OpenTelemetry collector that metrics are sent to, by gRPC; it wins over the address for Prometheus. */
+  /** The OpenTelemetry collector that metrics and traces are sent to, OTLP by HTTP; it wins over the address for Prometheus. */
   readonly collectorUrl: string | undefined;
   /** Whether to add the search attributes of this project to the namespace. */
   readonly registerSearchAttributes: boolean;

@@ -6,12 +6,15 @@ import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
 import { searchAttributesOf } from './search-attributes.ts';
+import type { Tracing } from './tracing.ts';
 import { MOST_SNAPSHOTS } from './connect-databases.ts';
 
 export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dependencies: Dependencies;
+  /** Given where traces are wanted. */
+  readonly tracing?: Tracing | undefined;
   /** Made beforehand where many workers start, as in the tests; else bundled from the sources now. */
   readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
 }
@@ -29,12 +32,15 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     shutdownGraceTime: '10 seconds',
     // heartbeats carry cancellations back, and a cancelled run must free its sessions within seconds
     maxHeartbeatThrottleInterval: '1 second',
+    ...(options.tracing !== undefined && { plugins: [options.tracing.plugin] }),
     defaultHeartbeatThrottleInterval: '1 second',
   } as const;
   const main = await Worker.create({
     ...common,
     taskQueue,
-    ...(options.workflowBundle === undefined ? workflowSource() : { workflowBundle: options.workflowBundle }),
+    ...(options.workflowBundle === undefined
+      ? workflowSource(options.tracing)
+      : { workflowBundle: options.workflowBundle }),
     activities: createActivities(dependencies),
     maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
   });
@@ -48,10 +54,12 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   return [main, snapshots];
 }
 
-/** A build has the bundle ready; a checkout has the sources. */
-function workflowSource(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+/** A build has the bundle ready; a checkout has the sources. That of the build has no part that makes traces. */
+function workflowSource(
+  tracing: Tracing | undefined,
+): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
   const codePath = fileURLToPath(workflowBundlePath);
-  return existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
+  return tracing === undefined && existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
 }
 
 export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);

@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
-import { generatedTables, inputExamples, withTable } from './generated-tables.ts';
+import { extractDatabaseInput, parseDatabaseInput } from '../../src/contract/extract-database.ts';
+import { databaseInputExamples, generatedTables, inputExamples, withTable } from './generated-tables.ts';
+import { schemaFiles } from './schemas.ts';
 
 const documents = await findDocuments();
 
@@ -23,10 +25,26 @@ test.each(Object.entries(inputExamples))('the example of the input "%s" is one',
   ).toBeUndefined();
 });
 
+test.each(Object.entries(databaseInputExamples))(
+  'the example of the input "%s" of extractDatabase is one',
+  (name, example) => {
+    expect(() => parseDatabaseInput({ tables: ['orders'], [name]: example })).not.toThrow();
+  },
+);
+
+test.each(schemaFiles)('$file is the JSON Schema of the input of $workflow', async ({ file, text }) => {
+  expect(await read(file), 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(text);
+});
+
 test('every input that a document shows is one', async () => {
   for (const document of documents) {
-    for (const [, input = ''] of (await read(document)).matchAll(/--input '(\{.*?\})'/g)) {
-      expect(extractTableInput.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+    const shown = (await read(document)).matchAll(/--input '(\{.*?\})'/g);
+    for (const [, input = ''] of shown) {
+      // what is wrong on purpose is run, and seen to fail, with the other commands
+      if (input === '{"tabel": "orders"}') continue;
+      const request = JSON.parse(input) as object;
+      const schema = 'tables' in request ? extractDatabaseInput : extractTableInput;
+      expect(schema.safeParse(request).error, `${document}: ${input}`).toBeUndefined();
     }
   }
 });

@@ -1,5 +1,6 @@
 import bytes from 'bytes';
 import ms from 'ms';
+import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import {
   extractTableInput,
   type ExtractTableInput,
@@ -17,6 +18,7 @@ export interface GeneratedTable {
 
 export const generatedTables: readonly GeneratedTable[] = [
   { name: 'inputs', file: 'README.md', text: inputsTable },
+  { name: 'database-inputs', file: 'docs/database.md', text: databaseInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
 ];
 
@@ -66,6 +68,28 @@ function inputsTable(): string {
     name === 'table' ? 'required' : shown(asWritten(name, defaults[name])),
     schema.description ?? '',
     shown(inputExamples[name as keyof ExtractTableInput]),
+  ]);
+  return markdownTable(['input', 'default', 'what it says', 'example'], rows);
+}
+
+/** One example for every input of `extractDatabase`, each of which the schema takes beside `tables`. */
+export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> = {
+  tables: ['public.*', '!public.tmp_*', { table: 'sales.orders', incremental: { column: 'updated_at' } }],
+  source: 'shop_eu',
+  defaults: { verify: 'checksum' },
+  parallelism: 8,
+  maxTablesAtOnce: 2,
+  consistency: 'table',
+  onTableFailure: 'stop',
+};
+
+function databaseInputsTable(): string {
+  const defaults: Readonly<Record<string, unknown>> = extractDatabaseInput.parse({ tables: ['orders'] });
+  const rows = Object.entries(extractDatabaseInput.shape).map(([name, schema]) => [
+    code(name),
+    name === 'tables' ? 'required' : shown(defaults[name]),
+    schema.description ?? '',
+    shown(databaseInputExamples[name as keyof ExtractDatabaseRequest]),
   ]);
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
