@@ -42,6 +42,8 @@ export interface DatabaseProgress {
   readonly rows: number;
   readonly bytes: number;
   readonly parallelism: number;
+  /** How much of all tables is done, by their size on disk: 0 to 1. */
+  readonly done: number;
   /** When copying began, in milliseconds since 1970; 0 before. */
   readonly copyingSince: number;
   /** The moment of all tables; absent where each has its own. */

@@ -43,7 +43,8 @@ export function scheduleOptions(id: string, schedule: Schedule): ScheduleOptions
 function timesOf({ cron, every, offset, calendar }: Schedule) {
   if (every !== undefined) return { intervals: [{ every, offset: offset ?? 0 }] };
   if (calendar !== undefined) return { calendars: calendar.map(commented) };
-  return { cronExpressions: [cron ?? []].flat() };
+  // what follows # is kept as the comment, as for calendars
+  return { cronExpressions: [cron ?? []].flat().map((expression) => `${expression} # ${expression}`) };
 }
 
 /** The server answers with what it made of a calendar; the comment stays as it was written. */

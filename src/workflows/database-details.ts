@@ -12,9 +12,9 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   const lines = [
     `**${done.toLocaleString('en-US')} of ${tables.toLocaleString('en-US')} tables**: ${phase}`,
     '',
-    '| done | copying | waiting | failed | skipped | rows | data | speed | at once | for |',
-    '|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
-    `| ${done} | ${running.length} | ${waiting} | ${failed} | ${skipped} | ${progress.rows.toLocaleString('en-US')} | ${formatBytes(progress.bytes)} | ${speed(progress.bytes, elapsed)} | ${progress.parallelism} | ${formatDuration(elapsed)} |`,
+    '| done | copying | waiting | failed | skipped | rows | data | speed | at once | copying for | left |',
+    '|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
+    `| ${done} | ${running.length} | ${waiting} | ${failed} | ${skipped} | ${progress.rows.toLocaleString('en-US')} | ${formatBytes(progress.bytes)} | ${speed(progress.bytes, elapsed)} | ${progress.parallelism} | ${formatDuration(elapsed)} | ${timeLeft(progress, elapsed)} |`,
   ];
   if (running.length > 0) {
     lines.push('', '| table | rows | data | chunks |', '|:--|--:|--:|--:|');
@@ -43,6 +43,10 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
 
 function speed(bytes: number, elapsed: number): string {
   return elapsed === 0 ? '' : `${formatBytes(Math.round((bytes / elapsed) * 1000))}/s`;
+}
+
+function timeLeft({ phase, done }: DatabaseProgress, elapsed: number): string {
+  return phase !== 'copying' || done === 0 ? '' : formatDuration((elapsed / done) * (1 - done));
 }
 
 /** Names may have what Markdown takes for its own. */

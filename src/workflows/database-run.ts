@@ -17,7 +17,7 @@ import {
 } from '../contract/extract-database.ts';
 import { parallelism } from '../contract/extract-table.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
-import type { DatabaseProgress, Phase } from '../contract/progress.ts';
+import type { DatabaseProgress, Phase, TableProgress } from '../contract/progress.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { parseTableName } from '../contract/table-name.ts';
 import { copyTables, steerTables } from './activities.ts';
@@ -44,6 +44,8 @@ import { Visibility } from './visibility.ts';
 /** Of tables and failures in the answer to a query. */
 const MOST_SHOWN = 50;
 const LONGEST_MESSAGE = 500;
+/** What a table costs besides its bytes, in bytes, for the time that is left. */
+const A_TABLE = 1024 * 1024;
 
 /** A table with a workflow of its own, or small ones that one activity copies. */
 interface Unit extends Share {
@@ -385,6 +387,7 @@ export class DatabaseRunState {
       rows: ended + running.reduce((sum, { rows }) => sum + rows, 0),
       bytes: endedBytes + running.reduce((sum, { bytes }) => sum + bytes, 0),
       parallelism: this.#parallelism,
+      done: this.#done(looked),
       copyingSince: this.#copyingSince,
       ...(snapshot !== undefined && { snapshotTakenAt: snapshot.takenAt }),
       restarts,
@@ -393,6 +396,18 @@ export class DatabaseRunState {
         .slice(-MOST_SHOWN)
         .map(({ table, message = '' }) => ({ table, message })),
     };
+  }
+
+  #done(looked: ReadonlyMap<string, TableProgress>): number {
+    let [done, all] = [0, 0];
+    for (const { table, bytes, state } of this.list.tables) {
+      const { chunksDone = 0, chunks = 1 } = looked.get(table) ?? {};
+      const share = state === 'waiting' ? 0 : state === 'running' ? chunksDone / Math.max(1, chunks) : 1;
+      // a table of no size takes its time too
+      done += share * (bytes + A_TABLE);
+      all += bytes + A_TABLE;
+    }
+    return all === 0 ? 0 : done / all;
   }
 
   #show(): void {
