@@ -1,12 +1,14 @@
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
 import { benchTables } from './tables.ts';
+import { benchPartitions } from './partitions.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
   tables: benchTables,
+  partitions: benchPartitions,
   values: benchValues,
 };
 

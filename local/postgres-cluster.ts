@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { appendFile, chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, chown, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { PostgresBinaries } from './postgres-binaries.ts';
@@ -50,6 +50,23 @@ export async function initCluster(plan: ClusterPlan): Promise<void> {
     await rm(passwordFile, { force: true });
   }
   await writeSettings(plan);
+}
+
+/** Makes a data directory of the files of a server that does not run, to follow it as its replica. */
+export async function copyCluster(
+  plan: ClusterPlan,
+  primary: { readonly dataDirectory: string; readonly host: string; readonly port: number },
+): Promise<void> {
+  await chmod(dirname(plan.dataDirectory), 0o711);
+  await cp(primary.dataDirectory, plan.dataDirectory, { recursive: true, preserveTimestamps: true });
+  await rm(join(plan.dataDirectory, 'server.log'), { force: true });
+  const connection = `host=${primary.host} port=${primary.port} user=postgres password=${plan.password}`;
+  await writeFile(join(plan.dataDirectory, 'standby.signal'), '');
+  await writeSettings({ ...plan, settings: { primary_conninfo: connection, ...plan.settings } });
+  for (const name of ['', ...(await readdir(plan.dataDirectory, { recursive: true }))]) {
+    await give(join(plan.dataDirectory, name), plan.user);
+  }
+  await chmod(plan.dataDirectory, 0o700);
 }
 
 async function initdb(plan: ClusterPlan, passwordFile: string, locale: string): Promise<void> {

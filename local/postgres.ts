@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Client, escapeIdentifier } from 'pg';
 import { freePort, releasePort } from './free-port.ts';
 import { embeddedBinaries, type PostgresBinaries } from './postgres-binaries.ts';
-import { initCluster } from './postgres-cluster.ts';
+import { copyCluster, initCluster, type ClusterPlan } from './postgres-cluster.ts';
 import { PostgresStartError, startPostmaster, type PostmasterPlan } from './postgres-process.ts';
 import { makeTemporaryDirectory, removeTemporaryDirectory } from './temporary-directory.ts';
 import type { Tethered } from './tether.ts';
@@ -24,6 +24,8 @@ export interface PostgresOptions {
   readonly binaries?: PostgresBinaries;
   /** A wish: a port in use is stepped over. */
   readonly port?: number;
+  /** A server to be a replica of. It is stopped for the moment in which its files are copied. */
+  readonly standbyOf?: PostgresServer;
   /** Where the server's temporary directory is made, if not in the system's. */
   readonly directory?: string;
 }
@@ -57,15 +59,25 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const binaries = options.binaries ?? (await embeddedBinaries(user, options.version));
   const directory = await makeTemporaryDirectory('server', options.directory);
   const cluster = { binaries, user, dataDirectory: join(directory, 'data') };
-  const password = randomBytes(16).toString('hex');
+  const primary = options.standbyOf;
+  const password = primary === undefined ? randomBytes(16).toString('hex') : passwordOf(primary);
   try {
-    await initCluster({ ...cluster, password, settings: options.settings ?? {} });
+    const plan = { ...cluster, password, settings: options.settings ?? {} };
+    await (primary === undefined ? initCluster(plan) : initStandby(plan, primary));
     const server = await startOnFreePort(cluster, options.port, directory, password);
     return await withDatabases(server, options.databases ?? []);
   } catch (error) {
     await removeTemporaryDirectory(directory);
     throw error;
   }
+}
+
+const passwordOf = (server: PostgresServer): string => new URL(server.url('postgres')).password;
+
+async function initStandby(plan: ClusterPlan, primary: PostgresServer): Promise<void> {
+  await primary.stop('fast');
+  await copyCluster(plan, primary);
+  await primary.start();
 }
 
 async function withDatabases(server: PostgresServer, names: readonly string[]): Promise<PostgresServer> {

@@ -36,7 +36,7 @@ try {
   });
   logger.info('worker ready', {
     taskQueue: configuration.taskQueue,
-    sources: [...configuration.sourceUrls.keys()],
+    sources: [...configuration.sources.keys()],
   });
   await Promise.all(workers.map(async (worker) => worker.run()));
 } finally {

@@ -99,7 +99,7 @@ async function copyTable(
     countCopied(input.source, result, 1);
     measureCommit(result);
     log.info('extracted', { table, rows, bytes, outcome });
-    return { member, outcome, rows, bytes };
+    return { member, outcome: outcome === 'superseded' ? outcome : 'committed', rows, bytes };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof DatakitError) || isOfServer(error.kind)) throw error;

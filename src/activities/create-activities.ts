@@ -1,4 +1,5 @@
 import type { Activities } from '../contract/activities.ts';
+import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
 import { copyTables } from './copy-tables.ts';
@@ -16,6 +17,7 @@ type CopyActivities = Omit<Activities, keyof LastingActivities>;
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
   return {
+    checkSource: async (input) => checkSource(dependencies, input),
     planExtraction: async (request) => planExtraction(dependencies, request),
     copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),

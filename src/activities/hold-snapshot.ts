@@ -5,7 +5,7 @@ import {
   type HoldSnapshotRequest,
   type Snapshot,
 } from '../contract/activities.ts';
-import { DatakitError } from '../contract/failures.ts';
+import { DatakitError, isFinal } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
@@ -20,31 +20,63 @@ const CHECK_INTERVAL = 1_000;
 /** After so many attempts there is no other worker, and a second session on the same one is better than none. */
 const ATTEMPTS_ELSEWHERE = 5;
 
+/** Between two attempts to get a session, in milliseconds; as for other activities. */
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 30_000;
+
 export async function holdSnapshot(
   dependencies: Dependencies,
-  { source, runId, holder, from }: HoldSnapshotRequest,
+  { source, runId, holder, from, idleTimeout }: HoldSnapshotRequest,
 ): Promise<void> {
   const { holdingSourceNamed, worker } = dependencies;
   await runActivity(
     `holding a snapshot of source "${source}"`,
     async ({ signal, attempt, report }) => {
       if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
-      const limits = { applicationName: applicationName(runId), signal };
-      await holdingSourceNamed(source).transaction(
-        { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-        async (session) => {
-          const snapshot = await takeSnapshot(session, from?.snapshot);
-          report(snapshot);
-          await signalWorkflow({ holder, worker, snapshot });
-          log.info('holding a snapshot', { source, holder, ...snapshot });
-          await keepOpen(session, (ended) =>
-            measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
-          );
-        },
-      );
+      const limits = {
+        applicationName: applicationName(runId),
+        signal,
+        ...(idleTimeout !== undefined && { idleTimeout }),
+      };
+      let exported = false;
+      const hold = async (): Promise<void> =>
+        holdingSourceNamed(source).transaction(
+          { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
+          async (session) => {
+            const snapshot = await takeSnapshot(session, from?.snapshot);
+            exported = true;
+            report(snapshot);
+            await signalWorkflow({ holder, worker, snapshot });
+            log.info('holding a snapshot', { source, holder, ...snapshot });
+            await keepOpen(session, (ended) =>
+              measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
+            );
+          },
+        );
+      await untilItHolds(hold, () => exported);
     },
     async () => dropWhenTerminated(dependencies, async () => runId),
   );
+}
+
+/**
+ * Nothing is lost while there is no snapshot yet: a server that is away, or has no session left, is waited
+ * for here, since another attempt of the activity would look like another snapshot to the run.
+ */
+async function untilItHolds(hold: () => Promise<void>, holds: () => boolean): Promise<void> {
+  const context = Context.current();
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await hold();
+    } catch (error) {
+      const kind = error instanceof DatakitError ? error.kind : 'Unexpected';
+      if (holds() || isFinal(kind, attempt) || kind === 'SnapshotLost') throw error;
+      log.warn('the snapshot has to wait', {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+      await context.sleep(Math.min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE));
+    }
+  }
 }
 
 /** A transaction that imported a snapshot may export it again; it is still the same moment. */

@@ -8,7 +8,7 @@ import type { RunIdentity } from '../contract/activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, isOfServer } from '../contract/failures.ts';
 import { incrementOf } from '../extraction/extract-small-table.ts';
-import { planSettled } from '../extraction/plan-settled.ts';
+import { planRun, readingLimits } from '../extraction/plan-run.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -27,7 +27,9 @@ export async function limitIncrements(
         report({ bounded: increments.size });
         const input = extractTableInput.parse(request);
         try {
-          const increment = incrementOf(await planSettled({ source, target, input, limits }));
+          const increment = incrementOf(
+            await planRun(source, target, input, { ...limits, ...readingLimits(input) }),
+          );
           if (increment !== undefined) increments.set(member, increment);
         } catch (error) {
           // what is wrong with the table is told by its own run

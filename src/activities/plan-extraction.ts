@@ -1,18 +1,19 @@
 import { log } from '@temporalio/activity';
 import { openManifest } from '../bronze/manifest.ts';
-import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { chunkCount } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import { readMembers } from '../bronze/database-runs.ts';
-import type { DatabaseRun, PlanExtractionRequest, PlanSummary, Snapshot } from '../contract/activities.ts';
+import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { planInSnapshot, planSettled, type Planning } from '../extraction/plan-settled.ts';
+import { analyzeSource } from '../extraction/analyze-source.ts';
+import { planInSnapshot } from '../extraction/plan-in-snapshot.ts';
+import { planRun, readingLimits } from '../extraction/plan-run.ts';
+import { summarize } from '../extraction/plan-summary.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { requireNoOtherRun } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
-
-/** Labels past this number would weigh more in the history than they help. */
-const MOST_LABELS = 500;
 
 export async function planExtraction(
   { warehouse, ready, sourceNamed, searchAttributesKnown }: Dependencies,
@@ -22,9 +23,20 @@ export async function planExtraction(
     const source = sourceNamed(input.source);
     await ready();
     const limits = { applicationName: applicationName(run.runId), signal };
+    const reading = { ...limits, ...readingLimits(input) };
+    if (input.analyze === true) {
+      await source.transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
+        analyzeSource(session, input.table),
+      );
+    }
     return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       await dropPlansOfRun(target, run.runId);
-      const plan = await planned({ source, target, input, limits }, database, snapshot);
+      const [member] =
+        database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
+      const plan =
+        snapshot === undefined
+          ? await planRun(source, target, input, reading)
+          : await planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
       await requireNoOtherRun(target, plan.target, run.runId);
       const { planId } = await storePlan(target, run.runId, plan);
       await openManifest(target, { ...run, databaseRunId: database?.runId }, planId, plan);
@@ -34,31 +46,14 @@ export async function planExtraction(
         chunks: chunkCount(plan),
         format: plan.format,
       });
-      return { ...summary(planId, plan), searchAttributes: await searchAttributesKnown() };
+      return {
+        ...summarize(planId, plan),
+        ...pacing(input),
+        searchAttributes: await searchAttributesKnown(),
+      };
     });
   });
 }
 
-async function planned(
-  planning: Planning,
-  database: DatabaseRun | undefined,
-  snapshot: Snapshot | undefined,
-): Promise<ExtractionPlan> {
-  if (snapshot === undefined) return planSettled(planning);
-  const [member] =
-    database === undefined ? [] : await readMembers(planning.target, database.runId, [database.member]);
-  return planInSnapshot(planning, snapshot, member?.before);
-}
-
-function summary(planId: string, plan: ExtractionPlan): PlanSummary {
-  const labelled = plan.partitions.length <= MOST_LABELS;
-  return {
-    planId,
-    target: `bronze.${plan.target}`,
-    chunks: chunkCount(plan),
-    partitions: labelled ? plan.partitions.map(({ name, chunks }) => ({ name, chunks })) : [],
-    partitionCount: plan.partitions.length,
-    warnings: plan.warnings,
-    ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
-  };
-}
+const pacing = ({ maxBytesPerSecond }: ExtractTableInput): Pick<PlanSummary, 'maxBytesPerSecond'> =>
+  maxBytesPerSecond === undefined ? {} : { maxBytesPerSecond };

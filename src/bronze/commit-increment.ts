@@ -35,8 +35,9 @@ export async function commitIncrement(
   const { incremental, plan, staging } = stored;
   const bronze = await requireBronze(session, plan.target);
   const loadedAt = await nextLoadedAt(session, plan.target);
-  const { sourceUri, table } = plan;
-  const metadata = metadataColumns({ loadedAt, sourceUri, table, runId: stored.runId, incremental });
+  const { sourceUri, table, partitioned } = plan;
+  const { runId } = stored;
+  const metadata = metadataColumns({ loadedAt, sourceUri, table, runId, incremental, partitioned });
   const { changes, present } = await followSchema(session, bronze, stored, metadata);
   const planned = new Set(plan.columns.map(({ name }) => name));
   const written = new Set<string>([...planned, ...metadata.map(({ name }) => name)]);

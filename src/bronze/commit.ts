@@ -13,11 +13,13 @@ import { exchangeRows } from './exchange.ts';
 import { incrementalWarnings } from './incremental-warnings.ts';
 import { BRONZE } from './layout.ts';
 import { missingChunks, sumLedger, type LedgerTotals } from './ledger.ts';
-import { closeManifest, findOutcome, type Outcome } from './manifest.ts';
-import { chunkCount, rowChunkCount } from './plan.ts';
+import { forgetPartitions, recordPartitions } from './partition-records.ts';
+import { closeManifest, findOutcome, type Outcome, type RunStatus } from './manifest.ts';
+import { chunkCount, readsNothing, rowChunkCount } from './plan.ts';
 import { dropPlan, dropStaging, forgetPlan, readPlan, type StoredPlan } from './plans.ts';
 import { prepareIncrement } from './prepare-increment.ts';
 import { prepareStaging } from './prepare-staging.ts';
+import { preparePartitions, replacePartitions } from './replace-partitions.ts';
 import { describeReaders, requireNoOldSnapshot } from './readers.ts';
 import { findLoadedPlan, isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
 
@@ -58,7 +60,7 @@ export async function commitWithin(
   session: Session,
   stored: StoredPlan,
 ): Promise<Extract<CommitResult, { rows: number }>> {
-  await prepare(session, stored);
+  if (!readsNothing(stored.plan)) await prepare(session, stored);
   if (stored.plan.incremental === undefined) return commit(session, stored);
   return commit(session, { ...(await readPlan(session, stored.planId)), unseen: true });
 }
@@ -67,14 +69,15 @@ async function prepared(session: Session, planId: string): Promise<CommitResult 
   const stored = await readPlan(session, planId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
-  if (!stored.prepared) await prepare(session, stored);
+  if (!stored.prepared && !readsNothing(stored.plan)) await prepare(session, stored);
   return 'ready';
 }
 
 async function prepare(session: Session, stored: StoredPlan): Promise<void> {
   await requireSameDigests(session, stored);
-  const { incremental } = stored.plan;
+  const { incremental, replacement } = stored.plan;
   if (incremental?.extraction === 'incremental') await prepareIncrement(session, stored, incremental);
+  else if (replacement?.whole === false) await preparePartitions(session, stored);
   else for (const load of loadsOf(stored)) await prepareStaging(session, load);
 }
 
@@ -105,20 +108,14 @@ async function commit(
     await requireTarget(session, load.plan.target, load.plan);
   }
   const totals = await sumLedger(session, planId, rowChunkCount(plan));
-  const increment = preparedIncrement(stored);
-  const superseded =
-    increment === undefined && (await isSuperseded(session, plan.target, plan.order ?? planId));
-  let incremental: IncrementalOutcome | null = null;
-  if (superseded) {
-    await dropPlan(session, stored);
-  } else {
-    if (increment === undefined) await replace(session, stored);
-    else incremental = await makeVisible(session, increment, totals.rows);
+  const { status, incremental } = await settle(session, stored, totals.rows);
+  if (status === 'committed') {
     await forgetEarlierLedgers(session, stored);
     for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
     await forgetPlan(session, planId);
+  } else {
+    await dropPlan(session, stored);
   }
-  const status = superseded ? 'superseded' : 'committed';
   const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
   await closeManifest(session, runId, totals, { status, incremental, warnings });
   const outcome = outcomeOf({
@@ -132,11 +129,50 @@ async function commit(
   return { ...outcome, source: plan.source, ...(snapshotAt !== null && { snapshotAt }) };
 }
 
+interface Settled {
+  readonly status: Extract<RunStatus, 'committed' | 'superseded' | 'unchanged'>;
+  readonly incremental: IncrementalOutcome | null;
+}
+
+/** Makes the rows of the run those of bronze, in the way that its plan says. */
+async function settle(session: Session, stored: StoredPlan, rows: number): Promise<Settled> {
+  const { planId, plan } = stored;
+  const { replacement, target } = plan;
+  if (readsNothing(plan)) return { status: 'unchanged', incremental: null };
+  const increment = preparedIncrement(stored);
+  if (increment !== undefined) {
+    const incremental = await makeVisible(session, increment, rows);
+    await forgetPartitions(session, target);
+    return { status: 'committed', incremental };
+  }
+  if (replacement?.whole === false) {
+    const newer = await replacePartitions(session, stored);
+    await supersedeCheckpoints(session, target);
+    return { status: newer === plan.partitions.length ? 'superseded' : 'committed', incremental: null };
+  }
+  if (replacement !== undefined) await requireBase(session, target, replacement.base);
+  if (await isSuperseded(session, target, plan.order ?? planId))
+    return { status: 'superseded', incremental: null };
+  await replace(session, stored);
+  await forgetPartitions(session, target);
+  await recordPartitions(session, stored);
+  return { status: 'committed', incremental: null };
+}
+
 function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {
   const { staged, plan } = stored;
   if (plan.incremental === undefined) return undefined;
   if (staged === undefined) throw new DatakitError('StagingLost', `Plan ${stored.planId} was not prepared`);
   return { ...stored, staged, incremental: plan.incremental };
+}
+
+/** @throws {DatakitError} PlanOutdated where bronze has other rows than the plan saw */
+async function requireBase(session: Session, target: string, base: string | null): Promise<void> {
+  if ((await findLoadedPlan(session, target)) === base) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `${BRONZE}.${target} was written by another run after this one was planned`,
+  );
 }
 
 /**
@@ -149,12 +185,7 @@ async function makeVisible(
   rows: number,
 ): Promise<IncrementalOutcome> {
   const { plan, incremental } = stored;
-  if ((await findLoadedPlan(session, plan.target)) !== incremental.base) {
-    throw new DatakitError(
-      'PlanOutdated',
-      `${BRONZE}.${plan.target} was written by another run after this one was planned`,
-    );
-  }
+  await requireBase(session, plan.target, incremental.base);
   if (incremental.extraction === 'incremental') {
     const outcome = await commitIncrement(session, stored, rows);
     await dropStaging(session, stored);
@@ -194,7 +225,7 @@ function outcomeOf({
   incremental,
   warnings,
 }: Outcome): Extract<CommitResult, { rows: number }> {
-  const outcome = status === 'superseded' ? 'superseded' : 'committed';
+  const outcome = status === 'superseded' || status === 'unchanged' ? status : 'committed';
   return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
 }
 

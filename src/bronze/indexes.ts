@@ -59,6 +59,9 @@ export async function restoreIndexNames(
 /** The index that an incremental run makes for itself: a load that needs one makes its own. */
 export const keyIndexName = (planId: string): string => `plan_${planId}_by_key`;
 
+/** The index that a run makes for itself to find the rows of a partition. */
+export const partitionIndexName = (planId: string): string => `plan_${planId}_by_partition`;
+
 /** What the index that stands for another is called until it is attached. */
 export const stagingIndexName = (staging: TableName, oid: number): string => `${staging.name}_index_${oid}`;
 
@@ -73,7 +76,7 @@ async function readIndexes(session: Session, table: TableName & { readonly oid: 
        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
        JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
        JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-      WHERE i.indrelid = $1 AND i.indisvalid AND c.relname !~ '^plan_[0-9]+_by_key$'
+      WHERE i.indrelid = $1 AND i.indisvalid AND c.relname !~ '^plan_[0-9]+_by_(key|partition)$'
       ORDER BY i.indexrelid`,
     [table.oid],
   );

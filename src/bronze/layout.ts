@@ -55,6 +55,12 @@ export const bookkeepingTables = [
   'cdc_positions',
 ] as const;
 
+/** Which partition a row came from: the one column of metadata that is not the same for all rows of a run. */
+export const PARTITION = '_bronze_partition';
+
+/** The setting that has its value while rows of a partition arrive. */
+export const PARTITION_SETTING = 'datakit.partition';
+
 /** Columns that runs add after the data, whatever the kind of run: no source column may be called so. */
 export const metadataColumnNames = [
   '_bronze_loaded_at',
@@ -82,6 +88,8 @@ export interface MetadataOfRun {
   readonly sourceUri: string;
   readonly table: TableName;
   readonly runId: string;
+  /** Present where the table has partitions. */
+  readonly partitioned?: true | undefined;
   /** Absent: a full extraction, without a cursor. */
   readonly incremental?:
     { readonly extraction: 'full' | 'incremental'; readonly checkpoint: string | null } | undefined;
@@ -92,6 +100,7 @@ export function metadataColumns({
   sourceUri,
   table,
   runId,
+  partitioned,
   incremental,
 }: MetadataOfRun): MetadataColumn[] {
   return [
@@ -101,6 +110,9 @@ export function metadataColumns({
     { name: '_bronze_table', type: 'text', value: table.name },
     { name: '_bronze_run_id', type: 'text', value: runId },
     { name: '_bronze_extraction_type', type: 'text', value: incremental?.extraction ?? 'full' },
+    ...(partitioned === undefined
+      ? []
+      : [{ name: '_bronze_parent_table', type: 'text', value: table.name } as const]),
     // the checkpoint that the run went on from
     ...(incremental === undefined
       ? []

@@ -8,7 +8,7 @@ import { BRONZE } from './layout.ts';
 import type { LedgerTotals } from './ledger.ts';
 import { chunkCount, type ExtractionPlan } from './plan.ts';
 
-export type RunStatus = 'running' | 'committed' | 'superseded' | 'failed' | 'cancelled';
+export type RunStatus = 'running' | 'committed' | 'superseded' | 'unchanged' | 'failed' | 'cancelled';
 
 export interface ManifestOf extends RunIdentity {
   /** The run of a whole database that the table is a part of. */
@@ -22,7 +22,8 @@ export async function openManifest(
   planId: string,
   plan: ExtractionPlan,
 ): Promise<void> {
-  const columns = plan.columns.map(({ name, type, sourceType, decision }) => ({
+  const data = plan.columns.filter(({ namesPartition }) => namesPartition === undefined);
+  const columns = data.map(({ name, type, sourceType, decision }) => ({
     name,
     type,
     sourceType,
@@ -31,12 +32,13 @@ export async function openManifest(
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
-        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, database_run_id, worker_version)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions,
+        database_run_id, worker_version)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
        format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
-       worker_version = excluded.worker_version,
+       skipped_partitions = excluded.skipped_partitions, worker_version = excluded.worker_version,
        message = NULL, finished_at = NULL`,
     [
       run.runId,
@@ -55,6 +57,7 @@ export async function openManifest(
       JSON.stringify(plan.warnings),
       plan.hash === undefined ? 'rows' : 'checksum',
       plan.incremental?.extraction ?? 'full',
+      plan.skipped === undefined ? null : JSON.stringify(plan.skipped),
       run.databaseRunId ?? null,
       VERSION,
     ],
@@ -77,7 +80,7 @@ export async function findOutcome(
 ): Promise<Outcome | undefined> {
   const [row] = await session.query<Omit<Outcome, 'rows' | 'bytes'> & { rows: string; bytes: string }>(
     `SELECT status, rows, bytes, incremental, warnings FROM ${BRONZE}.extraction_runs
-      WHERE run_id = $1 AND plan_id = $2 AND status IN ('committed', 'superseded')`,
+      WHERE run_id = $1 AND plan_id = $2 AND status IN ('committed', 'superseded', 'unchanged')`,
     [runId, planId],
   );
   return row === undefined ? undefined : { ...row, rows: Number(row.rows), bytes: Number(row.bytes) };

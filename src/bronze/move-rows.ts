@@ -4,7 +4,7 @@ import { cursorConditions, inWarehouse } from '../postgres/cursor.ts';
 import type { ColumnDefinition } from './bronze-table.ts';
 import type { IncrementalPlan } from './incremental-plan.ts';
 import { VERSION } from './key-index.ts';
-import type { MetadataColumn } from './layout.ts';
+import { PARTITION, type MetadataColumn } from './layout.ts';
 
 /** Where the rows of an increment come from and go to. */
 export interface Move {
@@ -80,6 +80,10 @@ function merge(move: Move, { key }: IncrementalPlan): string {
 const counted = (insert: string): string =>
   `WITH moved AS (${insert})
    SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE NOT added) AS replaced FROM moved`;
+
+/** The statement that adds all staged rows to bronze but those of some partitions, whose labels are its one parameter. */
+export const addStatement = (move: Move): string =>
+  `${insertInto(move)} SELECT ${selected(move)} FROM ${typed(move)} AS s WHERE s.${PARTITION} <> ALL ($1::text[])`;
 
 function insertInto({ storage, columns, metadata }: Move): string {
   const names = [...columns, ...metadata].map(({ name }) => quoteName(name)).join(', ');

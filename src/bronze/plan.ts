@@ -1,4 +1,5 @@
-import type { TableName } from '../contract/table-name.ts';
+import type { SkippedPartitions } from '../contract/partition-inputs.ts';
+import { formatWithin, type TableName } from '../contract/table-name.ts';
 import type { IncrementalPlan } from './incremental-plan.ts';
 import type { TypeMapping } from './type-mapping.ts';
 
@@ -17,10 +18,30 @@ export interface ExtractionPlan {
   /** The heap blocks that one chunk has, the same for all partitions. */
   readonly blocksPerChunk: number;
   readonly partitions: readonly PlannedPartition[];
+  /** A digest of all partitions that the table had, and of their bounds. */
+  readonly tree: string;
+  /** Present where the table has partitions, so that every row says which one it came from. */
+  readonly partitioned?: true;
+  /** Present where partitions were chosen: those that are not read. */
+  readonly skipped?: SkippedPartitions;
+  /** When the partitions were looked at, by the source's clock. */
+  readonly seenAt: string;
+  /** A digest of what is read of each row: rows that were read otherwise are not the same. */
+  readonly reading: string;
+  /** Present where only the partitions that are read are to be replaced. */
+  readonly replacement?: PartitionReplacement;
+  /** Milliseconds. */
+  readonly lockTimeout: number;
   /** Milliseconds. */
   readonly statementTimeout: number | null;
+  /** Milliseconds; of the sessions that copy, where the input says so. */
+  readonly idleTimeout?: number;
   /** Milliseconds. */
   readonly stallTimeout: number;
+  /** Settings of PostgreSQL for the sessions that read, by name. */
+  readonly session?: Readonly<Record<string, string>>;
+  /** How far a replica may be behind, in milliseconds. */
+  readonly maxReplicaLag?: number;
   readonly warnings: readonly string[];
   /**
    * Where it stands among the numbers of plans, when it was made after the snapshot that it reads:
@@ -46,6 +67,13 @@ export interface LargeObjectPlan {
   readonly target: string;
 }
 
+export interface PartitionReplacement {
+  /** Bronze has rows of no other partitions, so that the table can be exchanged as a whole. */
+  readonly whole: boolean;
+  /** The plan whose rows bronze had. A bigint, as text. */
+  readonly base: string | null;
+}
+
 /** How the text of a value becomes a number on both servers. */
 export type DigestHash = 'hashtext' | 'md5';
 
@@ -57,6 +85,8 @@ export interface PlannedColumn extends TypeMapping {
   readonly limit?: number;
   /** SQL by which the warehouse computes it while rows arrive; then the source sends nothing for it. */
   readonly generated?: string;
+  /** Present where the warehouse fills it with the name of the partition, while rows of it arrive. */
+  readonly namesPartition?: true;
   /** As the source calls it. */
   readonly sourceType: string;
 }
@@ -65,8 +95,12 @@ export interface PlannedPartition extends TableName {
   readonly oid: number;
   readonly fileNode: number;
   readonly blocks: number;
-  /** 1 where the partition is read whole. */
+  /** 1 where the partition is read whole; 0 where it is read whole in the chunk of the one before. */
   readonly chunks: number;
+  /** The rows of it that are asked for, as SQL, where that may not be all. */
+  readonly filter?: string;
+  /** What tells whether it changed since; absent where nothing does for sure. */
+  readonly evidence?: string;
   /** Where it is cut by the values of a column and not by its blocks. */
   readonly key?: PlannedKey;
 }
@@ -88,5 +122,14 @@ export const chunkCount = (plan: Pick<ExtractionPlan, 'partitions' | 'incrementa
 export const rowChunkCount = ({ partitions }: Pick<ExtractionPlan, 'partitions'>): number =>
   partitions.reduce((sum, { chunks }) => sum + chunks, 0);
 
-/** Whether the source sends the column; others are made from it where they land. */
-export const isSent = ({ generated }: PlannedColumn): boolean => generated === undefined;
+/** Whether the source sends the column; others are made where they land. */
+export const isSent = ({ generated, namesPartition }: PlannedColumn): boolean =>
+  generated === undefined && namesPartition === undefined;
+
+/** What the rows of a partition say in `_bronze_partition`. */
+export const partitionLabel = ({ table }: Pick<ExtractionPlan, 'table'>, partition: TableName): string =>
+  formatWithin(table.schema, partition);
+
+/** Whether there is no partition to read where not all rows of bronze are to be replaced: then bronze stays as it is. */
+export const readsNothing = ({ skipped, replacement, partitions }: ExtractionPlan): boolean =>
+  partitions.length === 0 && (skipped !== undefined || replacement?.whole === false);

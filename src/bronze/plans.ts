@@ -2,7 +2,7 @@ import { DatakitError } from '../contract/failures.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
-import { BRONZE, STAGING } from './layout.ts';
+import { BRONZE, PARTITION_SETTING, STAGING } from './layout.ts';
 import { companionStaging, createCompanion } from './companion.ts';
 import type { ExtractionPlan, PlannedColumn } from './plan.ts';
 
@@ -63,8 +63,9 @@ async function createKeys(
   );
 }
 
-function definition({ name, type, generated }: PlannedColumn): string {
+function definition({ name, type, generated, namesPartition }: PlannedColumn): string {
   const column = `${quoteName(name)} ${type}`;
+  if (namesPartition === true) return `${column} DEFAULT current_setting('${PARTITION_SETTING}')`;
   return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
 }
 

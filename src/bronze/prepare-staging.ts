@@ -6,7 +6,7 @@ import { addConstraints } from './constraints.ts';
 import { buildIndexes } from './indexes.ts';
 import { ensureKeyIndex, requireKeys } from './key-index.ts';
 import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
-import { isSent, type ExtractionPlan } from './plan.ts';
+import type { ExtractionPlan } from './plan.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
 import { recordStaged } from './prepare-increment.ts';
 
@@ -20,13 +20,13 @@ export async function prepareStaging(
   { planId, runId, staging, plan, unseen }: StoredPlan,
 ): Promise<void> {
   if (unseen !== true) await endStrayWriters(session, staging);
-  await keepGenerated(session, staging, plan);
+  await keepFilled(session, staging, plan);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
-  const { sourceUri, table, incremental } = plan;
+  const { sourceUri, table, incremental, partitioned } = plan;
   await addConstants(
     session,
     staging,
-    metadataColumns({ loadedAt: now, sourceUri, table, runId, incremental }),
+    metadataColumns({ loadedAt: now, sourceUri, table, runId, incremental, partitioned }),
   );
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
@@ -44,15 +44,13 @@ export async function prepareStaging(
   );
 }
 
-/** Generated columns have done their work: what they are from now on does not hang on how they came to be. */
-async function keepGenerated(
-  session: Session,
-  staging: TableName,
-  { columns }: ExtractionPlan,
-): Promise<void> {
-  const generated = columns.filter((column) => !isSent(column));
-  if (generated.length === 0) return;
-  const clauses = generated.map(({ name }) => `ALTER COLUMN ${quoteName(name)} DROP EXPRESSION`);
+/** Columns that were filled while rows arrived are full: what they are from now on does not hang on how they came to be. */
+async function keepFilled(session: Session, staging: TableName, { columns }: ExtractionPlan): Promise<void> {
+  const clauses = columns.flatMap(({ name, generated, namesPartition }) => [
+    ...(generated === undefined ? [] : [`ALTER COLUMN ${quoteName(name)} DROP EXPRESSION`]),
+    ...(namesPartition === undefined ? [] : [`ALTER COLUMN ${quoteName(name)} DROP DEFAULT`]),
+  ]);
+  if (clauses.length === 0) return;
   await session.query(`ALTER TABLE ${quoteTable(staging)} ${clauses.join(', ')}`);
 }
 

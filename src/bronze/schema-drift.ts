@@ -29,7 +29,9 @@ export function findDrift({ target, planned, bronze, previous, policy }: Schemas
   const isNew = ({ name, type }: ColumnDefinition) =>
     before.get(name) !== type || !widens(type, types.get(name) ?? '');
   const changes = [
-    ...planned.filter(isNew).flatMap(({ name, type }) => changeOf(target, name, types.get(name), type)),
+    ...planned
+      .filter((column) => !isMetadata(column.name) && isNew(column))
+      .flatMap(({ name, type }) => changeOf(target, name, types.get(name), type)),
     ...data.filter(({ name }) => before.has(name) && !planned.some((one) => one.name === name)).map(dropped),
   ];
   const [first] = changes;

@@ -102,8 +102,9 @@ export async function recordLoad(
      VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
      ON CONFLICT (target) DO UPDATE SET
        source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
-       loaded_by_plan = excluded.loaded_by_plan, run_id = excluded.run_id, loaded_at = excluded.loaded_at,
-       loaded_order = excluded.loaded_order`,
+       loaded_by_plan = greatest(extraction_targets.loaded_by_plan, excluded.loaded_by_plan),
+       run_id = excluded.run_id, loaded_at = excluded.loaded_at,
+       loaded_order = greatest(extraction_targets.loaded_order, excluded.loaded_order)`,
     [target, source, table.schema, table.name, planId, runId, order ?? planId],
   );
 }

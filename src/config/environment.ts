@@ -1,34 +1,48 @@
 import { z } from 'zod';
 import { DatakitError } from '../contract/failures.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
+import type { ConnectionSettings } from '../postgres/connection-settings.ts';
+import { activitiesFor, readDatabaseSettings } from './database-settings.ts';
+import { wholeNumber } from './database-variables.ts';
+import { readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
+import { VariableError } from './secrets.ts';
+import { withoutEmpty } from './without-empty.ts';
 
-const expectedUrl = 'expected a URL such as postgresql://user:password@host:5432/database';
-
-const postgresUrl = z
-  .string({ error: expectedUrl })
-  .refine((url) => /^postgres(ql)?:\/\//.test(url) && URL.canParse(url), expectedUrl);
-
-function wholeNumber(least: number, most: number) {
-  const expected = { error: `expected a whole number from ${least} to ${most}` };
-  return z.coerce.number(expected).int(expected).min(least, expected).max(most, expected);
-}
-
-/** Every variable that the worker reads, besides those of Temporal's own profile. */
-const environment = z.object({
-  WAREHOUSE_DATABASE_URL: postgresUrl,
-  DATAKIT_TASK_QUEUE: z.string().min(1).default(DEFAULT_TASK_QUEUE),
-  DATAKIT_MAX_CONCURRENT_ACTIVITIES: wholeNumber(1, 1000).default(20),
+/** What is said of the worker itself, besides Temporal's own profile. */
+export const workerVariables = z.object({
+  DATAKIT_TASK_QUEUE: z
+    .string()
+    .min(1)
+    .default(DEFAULT_TASK_QUEUE)
+    .describe('The task queue that the worker serves and workflows are started on.'),
+  DATAKIT_MAX_CONCURRENT_ACTIVITIES: wholeNumber(1, 1000)
+    .default(20)
+    .describe(
+      'Activities that one worker runs at once: as many as the pools have sessions for, and never more.',
+    ),
+  DATAKIT_MAX_CONCURRENT_SNAPSHOTS: wholeNumber(1, 1000)
+    .default(100)
+    .describe('Snapshots that one worker holds at once, each with a session of its own.'),
+  DATAKIT_ENCRYPTION_KEYS: z
+    .string()
+    .optional()
+    .describe(
+      'Encrypts what Temporal keeps: <key id>:<32 bytes in base64>, and after a comma keys of before, which decrypt only.',
+    ),
 });
 
-const SOURCE_URL = /^SOURCE_(?:([A-Z][A-Z0-9_]*)_)?DATABASE_URL$/;
+const SOURCE_URL = /^SOURCE_(?:([A-Z][A-Z0-9_]*)_)?DATABASE_URL(?:_FILE)?$/;
 
 export interface Configuration {
-  readonly warehouseUrl: string;
+  readonly warehouse: ConnectionSettings;
   /** By the name that inputs use; `default` is SOURCE_DATABASE_URL. */
-  readonly sourceUrls: ReadonlyMap<string, string>;
+  readonly sources: ReadonlyMap<string, ConnectionSettings>;
   readonly taskQueue: string;
-  /** The activities that one worker runs at once, and so the most sessions that it opens to one database. */
+  /** The activities that one worker runs at once; each finds a session in the pool of the warehouse. */
   readonly maxConcurrentActivities: number;
+  readonly maxConcurrentSnapshots: number;
+  /** The first encrypts what Temporal keeps, all decrypt; nothing is encrypted where there are none. */
+  readonly encryptionKeys: readonly EncryptionKey[];
 }
 
 /**
@@ -38,44 +52,82 @@ export interface Configuration {
  */
 export function readEnvironment(variables: Readonly<Record<string, string | undefined>>): Configuration {
   const set = withoutEmpty(variables);
-  const parsed = environment.safeParse(set);
-  const sourceUrls = readSourceUrls(set);
+  const parsed = workerVariables.safeParse(set);
   const problems = parsed.success
     ? []
     : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  if (sourceUrls.size === 0) problems.push('SOURCE_DATABASE_URL: expected at least one source');
-  if ('SOURCE_DEFAULT_DATABASE_URL' in set) {
-    problems.push('SOURCE_DEFAULT_DATABASE_URL: the variable of the source "default" is SOURCE_DATABASE_URL');
-  }
-  for (const [name, url] of sourceUrls) {
-    if (!postgresUrl.safeParse(url).success) problems.push(`${sourceVariable(name)}: ${expectedUrl}`);
-  }
-  if (!parsed.success || problems.length > 0) {
+  const activities = parsed.data?.DATAKIT_MAX_CONCURRENT_ACTIVITIES ?? 1;
+  const warehouse = readDatabaseSettings('WAREHOUSE', set, activities, problems);
+  const sources = readSources(set, activities, problems);
+  const encryptionKeys = readKeys(set, problems);
+  if (!parsed.success || warehouse === undefined || problems.length > 0) {
     throw new DatakitError('InvalidInput', `The environment is not complete. ${problems.join('; ')}.`);
   }
   return {
-    warehouseUrl: parsed.data.WAREHOUSE_DATABASE_URL,
-    sourceUrls,
+    warehouse,
+    sources,
     taskQueue: parsed.data.DATAKIT_TASK_QUEUE,
-    maxConcurrentActivities: parsed.data.DATAKIT_MAX_CONCURRENT_ACTIVITIES,
+    maxConcurrentActivities: activitiesFor(activities, warehouse, [...sources.values()]),
+    maxConcurrentSnapshots: parsed.data.DATAKIT_MAX_CONCURRENT_SNAPSHOTS,
+    encryptionKeys,
   };
 }
 
-/** The variable that holds the URL of a source. */
-export const sourceVariable = (name: string): string =>
-  name === 'default' ? 'SOURCE_DATABASE_URL' : `SOURCE_${name.toUpperCase()}_DATABASE_URL`;
+/** What the variables of a source begin with. */
+export const sourcePrefix = (name: string): string =>
+  name === 'default' ? 'SOURCE' : `SOURCE_${name.toUpperCase()}`;
 
-/** Compose files and CI set what they do not know to the empty string. */
-function withoutEmpty(variables: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const set = Object.entries(variables).filter((entry): entry is [string, string] => Boolean(entry[1]));
-  return Object.fromEntries(set);
+/** The variable that holds the URL of a source. */
+export const sourceVariable = (name: string): string => `${sourcePrefix(name)}_DATABASE_URL`;
+
+function readKeys(variables: Readonly<Record<string, string>>, problems: string[]): readonly EncryptionKey[] {
+  try {
+    return readEncryptionKeys(variables);
+  } catch (error) {
+    if (!(error instanceof VariableError)) throw error;
+    problems.push(error.message);
+    return [];
+  }
 }
 
-function readSourceUrls(variables: Readonly<Record<string, string>>): Map<string, string> {
-  const urls = new Map<string, string>();
-  for (const [variable, url] of Object.entries(variables)) {
-    const match = SOURCE_URL.exec(variable);
-    if (match !== null) urls.set(match[1]?.toLowerCase() ?? 'default', url);
+function readSources(
+  variables: Readonly<Record<string, string>>,
+  activities: number,
+  problems: string[],
+): Map<string, ConnectionSettings> {
+  const names = sourceNames(variables);
+  if (names.length === 0) problems.push('SOURCE_DATABASE_URL: expected at least one source');
+  if (variables['SOURCE_DEFAULT_DATABASE_URL'] !== undefined) {
+    problems.push('SOURCE_DEFAULT_DATABASE_URL: the variable of the source "default" is SOURCE_DATABASE_URL');
   }
-  return urls;
+  const sources = new Map<string, ConnectionSettings>();
+  for (const name of names) {
+    const settings = readDatabaseSettings(sourcePrefix(name), variables, activities, problems);
+    if (settings !== undefined) sources.set(name, settings);
+  }
+  requireSourceOf(variables, names, problems);
+  return sources;
+}
+
+function sourceNames(variables: Readonly<Record<string, string>>): string[] {
+  const names = new Set<string>();
+  for (const variable of Object.keys(variables)) {
+    const match = SOURCE_URL.exec(variable);
+    if (match !== null) names.add(match[1]?.toLowerCase() ?? 'default');
+  }
+  return [...names];
+}
+
+/** A name that is misspelt in one of its variables would leave that source without it. */
+function requireSourceOf(
+  variables: Readonly<Record<string, string>>,
+  names: readonly string[],
+  problems: string[],
+): void {
+  const known = names.map((name) => `${sourcePrefix(name)}_PG_`);
+  for (const variable of Object.keys(variables)) {
+    const name = /^SOURCE_([A-Z][A-Z0-9_]*?)_PG_/.exec(variable)?.[1]?.toLowerCase();
+    const belongs = SOURCE_URL.test(variable) || known.some((prefix) => variable.startsWith(prefix));
+    if (name !== undefined && !belongs) problems.push(`${variable}: there is no ${sourceVariable(name)}`);
+  }
 }

@@ -1,6 +1,8 @@
 import type { DatabaseActivities } from './database-activities.ts';
+import type { CheckSourceInput, CheckSourceResult } from './check-source.ts';
 import type { ExtractTableInput } from './extract-table.ts';
 import type { IncrementalOutcome } from './incremental.ts';
+import type { SkippedPartitions } from './partition-inputs.ts';
 
 /** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
 export interface PlanSummary {
@@ -8,17 +10,22 @@ export interface PlanSummary {
   readonly planId: string;
   readonly target: string;
   readonly chunks: number;
-  /** The first partitions and the chunks that each has, for labels; empty where there are too many to carry. */
+  /** What the chunks are of, for labels: a bounded number of them, however many partitions there are. */
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
+  readonly skippedPartitions?: SkippedPartitions;
   readonly warnings: readonly string[];
   /** Where an incremental run goes on from. */
   readonly checkpoint?: string;
   /** Whether the namespace knows the search attributes of this project; to set others would block the workflow. */
   readonly searchAttributes?: boolean;
+  /** For all copies together. */
+  readonly maxBytesPerSecond?: number;
 }
 
+/** Partitions that follow one another, and the chunks that they have together. */
 export interface PartitionLabel {
+  /** `orders_2024_01`, or `orders_2024_01 to orders_2024_06`. */
   readonly name: string;
   readonly chunks: number;
 }
@@ -57,6 +64,8 @@ export interface HoldSnapshotRequest {
   readonly runId: string;
   /** Names the holder to the workflow. */
   readonly holder: string;
+  /** Milliseconds; see the input `idleTimeout`. */
+  readonly idleTimeout?: number;
   /** What another holder has, to be held on to; a new snapshot where left out. */
   readonly from?: HeldSnapshot;
 }
@@ -77,6 +86,8 @@ export interface Span {
 export interface CopyChunksRequest extends Span {
   readonly planId: string;
   readonly snapshot?: Snapshot;
+  /** What these chunks may have of what the run may read. */
+  readonly bytesPerSecond?: number;
 }
 
 /** What copying a span came to. */
@@ -124,7 +135,7 @@ export interface CommitRequest {
 
 export type CommitResult =
   | {
-      readonly outcome: 'committed' | 'superseded';
+      readonly outcome: 'committed' | 'superseded' | 'unchanged';
       readonly rows: number;
       readonly bytes: number;
       readonly incremental?: IncrementalOutcome;
@@ -145,6 +156,8 @@ export interface DiscardRequest extends RunIdentity {
 
 /** The activities, as the workflows call them. */
 export interface Activities extends DatabaseActivities {
+  /** Finds out what stands in the way of extractions from a source. */
+  checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
   /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /**

@@ -79,12 +79,12 @@ export const extractDatabaseExample: ExtractDatabaseRequest = {
  * @returns it as it was written too, since settings are handed on to `extractTable`
  * @throws {InputError}
  */
-export function parseDatabaseInput(request: ExtractDatabaseRequest): {
+export function parseDatabaseInput(written: unknown): {
   readonly input: ExtractDatabaseInput;
   readonly request: ExtractDatabaseRequest;
 } {
-  const input = parseInput(extractDatabaseInput, request, extractDatabaseExample);
-  parseInput(combinations, request, extractDatabaseExample);
+  const input = parseInput(extractDatabaseInput, written, extractDatabaseExample);
+  const request = parseInput(combinations, written, extractDatabaseExample);
   return { input, request };
 }
 
@@ -127,6 +127,13 @@ export function requestFor(input: ExtractDatabaseRequest, table: TableName): Ext
     consistency: input.consistency === 'none' ? 'none' : 'snapshot',
   };
 }
+
+/**
+ * Whether what a table reads hangs on what bronze has of its partitions, which may be newer than a snapshot
+ * that was taken before: it is read as of a moment of its own.
+ */
+export const readsItsOwnMoment = ({ write, onlyChanged }: ExtractTableRequest): boolean =>
+  write === 'replace-partitions' || onlyChanged === true;
 
 function entriesOf(tables: ExtractDatabaseRequest['tables']) {
   return tables.map((one) => {

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { checkTogether, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
-import { duration, size } from './quantities.ts';
+import { checkPartitionInputs, partitionInputs, type SkippedPartitions } from './partition-inputs.ts';
+import { size } from './quantities.ts';
+import { checkSparing, sourceInputs } from './source-inputs.ts';
 import { identifier, tableName } from './table-name.ts';
 import { valueInputs } from './value-inputs.ts';
 
@@ -9,9 +11,6 @@ export const DEFAULT_PARALLELISM = 4;
 export const MAX_PARALLELISM = 64;
 
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
-
-/** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /** What a source may be called: it becomes part of the name of an environment variable. */
 export const sourceName = z
@@ -55,21 +54,18 @@ const fields = z.strictObject({
     .describe(
       '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
     ),
-  statementTimeout: duration
-    .refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"')
-    .optional()
-    .describe('The longest that one statement may run on the source: "30 minutes".'),
-  stallTimeout: duration
-    .prefault('10 minutes')
-    .describe(
-      'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
-    ),
+  ...sourceInputs,
+  ...partitionInputs,
   ...valueInputs,
   ...incrementalInputs,
 });
 
 /** The input of the workflow `extractTable`. */
-export const extractTableInput = fields.check(({ value, issues }) => checkTogether(value, issues));
+export const extractTableInput = fields.check(({ value, issues }) => {
+  checkTogether(value, issues);
+  checkPartitionInputs(value, issues);
+  checkSparing(value, issues);
+});
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;
 
@@ -86,13 +82,19 @@ export interface ExtractTableResult {
   /** Where its rows are now, `bronze.br_sales__orders`. */
   readonly target: string;
   readonly runId: string;
-  /** `superseded`: a run that began later was committed first, so that this one's older rows were dropped. */
-  readonly outcome: 'committed' | 'superseded';
+  /**
+   * `superseded`: a run that began later was committed first, so that this one's older rows were dropped.
+   * `unchanged`: there was no partition to read, so that bronze is as it was.
+   */
+  readonly outcome: 'committed' | 'superseded' | 'unchanged';
   readonly rows: number;
   /** Bytes of COPY data that went through the worker. */
   readonly bytes: number;
   readonly chunks: number;
+  /** How many were read. */
   readonly partitions: number;
+  /** How many were left out; absent where all were read. */
+  readonly skippedPartitions?: SkippedPartitions;
   /** From the start of the workflow to the commit, `12.3 s`. */
   readonly duration: string;
   /** How often the run began again because its snapshot was lost. */

@@ -40,6 +40,16 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Check user and password in the connection URL of the worker, and pg_hba.conf of the server.',
   },
+  TlsFailed: {
+    retry: 'never',
+    advice:
+      'Check sslmode, host and the certificate files in the environment of the worker against what the server has.',
+  },
+  PoolerInTheWay: {
+    retry: 'never',
+    advice:
+      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers take no options of a session: set them on the role (ALTER ROLE … SET) and leave out …_PG_OPTIONS.',
+  },
   UndefinedDatabase: { retry: 'never', advice: 'Check the database in the connection URL of the worker.' },
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {
@@ -127,6 +137,11 @@ export const failurePolicies = {
   MissingLargeObject: {
     retry: 'never',
     advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
+  },
+  ReplicaLagging: {
+    retry: UNTIL_IT_IS_BACK,
+    advice:
+      'The run goes on when the replica has caught up; raise "maxReplicaLag", or look for what holds it back.',
   },
   Stalled: {
     retry: 5,

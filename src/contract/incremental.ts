@@ -43,10 +43,10 @@ const incremental = z.strictObject({
 export const incrementalInputs = {
   incremental: incremental.optional().describe('Extract only what is new, by a cursor column.'),
   write: z
-    .enum(['append', 'merge'])
+    .enum(['append', 'merge', 'replace-partitions'])
     .optional()
     .describe(
-      '"append" (the default) keeps every version of a row that was read, "merge" the newest of each key.',
+      'With "incremental": "append" (the default) keeps every version of a row that was read, "merge" the newest of each key. Without: all rows are replaced, or with "replace-partitions" those of the partitions that were read.',
     ),
   key: z
     .array(identifier)
@@ -85,7 +85,8 @@ export function checkTogether(
     issues.push({ code: 'custom', input, path: [path], message });
   if (input.incremental === undefined) {
     for (const name of Object.keys(incrementalInputs)) {
-      if (input[name] !== undefined) refuse(name, 'has a meaning with "incremental" only');
+      if (input[name] === undefined || input[name] === 'replace-partitions') continue;
+      refuse(name, 'has a meaning with "incremental" only');
     }
   } else {
     if (input.consistency === 'none')

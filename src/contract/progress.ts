@@ -1,5 +1,6 @@
 /** What a run is doing, in the order in which it does it. */
-export type Phase = 'planning' | 'copying' | 'paused' | 'committing' | 'done' | 'failed' | 'cancelled';
+export type Phase =
+  'waiting' | 'planning' | 'copying' | 'paused' | 'committing' | 'done' | 'failed' | 'cancelled';
 
 /** The answer to the query `progress`. Rows and bytes are those of finished chunks: what is durable. */
 export interface Progress {

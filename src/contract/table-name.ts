@@ -48,6 +48,10 @@ export function formatTableName({ schema, name }: TableName): string {
   return `${quotedWhereNeeded(schema)}.${quotedWhereNeeded(name)}`;
 }
 
+/** The name alone where the table is in the same schema, with its schema elsewhere: no two tables are called alike. */
+export const formatWithin = (schema: string, table: TableName): string =>
+  table.schema === schema ? quotedWhereNeeded(table.name) : formatTableName(table);
+
 const quotedWhereNeeded = (name: string): string =>
   /[".]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 

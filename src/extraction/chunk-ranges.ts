@@ -44,19 +44,32 @@ export const chunksOf = (blocks: number, perChunk: number): number =>
   Math.max(1, Math.ceil(blocks / perChunk));
 
 /**
- * The range that a chunk covers, computed from its number: plans carry no list of chunks.
+ * What a chunk covers, computed from its number: plans carry no list of chunks.
  *
  * @param chunk from 0, counted over all partitions in their order
+ * @returns one range, or several small partitions
  */
-export function rangeOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange {
+export function rangesOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange[] {
+  const { partitions, blocksPerChunk: perChunk, incremental } = plan;
   let index = chunk;
-  for (const partition of plan.partitions) {
-    if (index < partition.chunks) return rangeInPartition(partition, index, plan.blocksPerChunk);
+  for (const [at, partition] of partitions.entries()) {
+    if (index < partition.chunks) {
+      return [rangeInPartition(partition, index, perChunk), ...partnersOf(partitions, at)];
+    }
     index -= partition.chunks;
   }
-  const partition = index < (plan.incremental?.keyChunks ?? 0) ? plan.partitions[index] : undefined;
-  if (partition !== undefined) return { partition, fromBlock: 0, whole: true, keysOnly: true };
+  const partition = index < (incremental?.keyChunks ?? 0) ? partitions[index] : undefined;
+  if (partition !== undefined) return [{ partition, fromBlock: 0, whole: true, keysOnly: true }];
   throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
+}
+
+/** The partitions that are read in the chunk of this one. */
+function partnersOf(partitions: readonly PlannedPartition[], at: number): ChunkRange[] {
+  const rest = partitions.slice(at + 1);
+  const end = rest.findIndex(({ chunks }) => chunks > 0);
+  return rest
+    .slice(0, end === -1 ? undefined : end)
+    .map((partition) => ({ partition, fromBlock: 0, whole: true }));
 }
 
 function rangeInPartition(partition: PlannedPartition, index: number, perChunk: number): ChunkRange {

@@ -1,23 +1,24 @@
+import { PARTITION_SETTING } from '../bronze/layout.ts';
 import { findChunks, markChunk } from '../bronze/ledger.ts';
+import { partitionLabel } from '../bronze/plan.ts';
 import { isPaused, readPlan, type StoredPlan } from '../bronze/plans.ts';
 import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
 import type { Database } from '../postgres/database.ts';
+import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
-import { rangeOfChunk, type ChunkRange } from './chunk-ranges.ts';
+import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
-import { digestChunk } from './digest-chunk.ts';
+import { addDigests, digestChunk } from './digest-chunk.ts';
+import { Pace } from './pace.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
-
-/** A table that somebody has locked is asked for again later, so that its snapshot does not wait with it. */
-const LOCK_TIMEOUT = 60_000;
 
 export interface CopyContext {
   readonly warehouse: Database;
@@ -25,7 +26,7 @@ export interface CopyContext {
   readonly attempt: number;
   readonly signal: AbortSignal;
   /** The chunk that is being copied, and the bytes of it that have passed. */
-  readonly onProgress: (progress: { readonly chunk: number; readonly bytes: number }) => void;
+  readonly onProgress: (progress: ChunkProgress) => void;
   /** Called when a chunk and its mark are committed. */
   readonly onCopied: (copied: CopiedChunk) => void;
 }
@@ -34,6 +35,16 @@ export interface CopiedChunk extends Copied {
   readonly source: string;
   readonly table: string;
   readonly chunk: number;
+}
+
+export interface ChunkProgress {
+  readonly chunk: number;
+  readonly bytes: number;
+}
+
+/** The same, for those who can be made to wait. */
+interface PacedContext extends Omit<CopyContext, 'onProgress'> {
+  readonly onProgress: (progress: ChunkProgress) => void | Promise<void>;
 }
 
 /**
@@ -53,7 +64,7 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
-  const copied = missing.length === 0 ? [] : await copyWatched(missing, request.snapshot, stored, context);
+  const copied = missing.length === 0 ? [] : await copyWatched(missing, request, stored, context);
   const next = missing[copied.length];
   // what is marked beyond the first that is left is counted when the rest is copied
   const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
@@ -67,18 +78,21 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
 
 async function copyWatched(
   chunks: readonly number[],
-  snapshot: Snapshot | undefined,
+  { snapshot, bytesPerSecond }: CopyChunksRequest,
   stored: StoredPlan,
   context: CopyContext,
 ): Promise<Copied[]> {
   const watch = new StallWatch(stored.plan.stallTimeout);
+  const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
+  const signal = AbortSignal.any([context.signal, watch.signal]);
   try {
     return await copyMissing(chunks, snapshot, stored, {
       ...context,
-      signal: AbortSignal.any([context.signal, watch.signal]),
+      signal,
       onProgress: (progress) => {
         watch.passed();
         context.onProgress(progress);
+        return pace?.passed(progress.chunk, progress.bytes, signal);
       },
     });
   } finally {
@@ -90,7 +104,7 @@ async function copyMissing(
   chunks: readonly number[],
   snapshot: Snapshot | undefined,
   stored: StoredPlan,
-  context: CopyContext,
+  context: PacedContext,
 ): Promise<Copied[]> {
   const { plan, runId } = stored;
   const source = context.sourceNamed(plan.source);
@@ -98,20 +112,26 @@ async function copyMissing(
     applicationName: applicationName(runId),
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
     signal: context.signal,
-    lockTimeout: LOCK_TIMEOUT,
+    lockTimeout: plan.lockTimeout,
+    ...(plan.session !== undefined && { settings: plan.session }),
+    ...(plan.idleTimeout !== undefined && { idleTimeout: plan.idleTimeout }),
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
     const moment = await enterSnapshot(session, snapshot);
+    await requireFreshReplica(session, plan.maxReplicaLag);
     // then a policy that came after the plan is an error and not a loss
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     if (chunks[0] === 0) await requireSamePartitions(session, plan);
     const copied: Copied[] = [];
+    await session.query('SAVEPOINT before_chunk');
     for (const chunk of chunks) {
       const one = await copyOne({ session, label: source.label, moment }, chunk, stored, context);
       if (one === 'paused') break;
       context.onCopied({ source: plan.source, table: formatTableName(plan.table), chunk, ...one });
       copied.push(one);
+      // gives the locks on its tables back, and keeps the snapshot
+      await session.query('ROLLBACK TO SAVEPOINT before_chunk');
     }
     return copied;
   });
@@ -129,7 +149,7 @@ async function copyOne(
   reading: Reading,
   chunk: number,
   stored: StoredPlan,
-  context: CopyContext,
+  context: PacedContext,
 ): Promise<Copied | 'paused'> {
   const { warehouse, signal } = context;
   const limits = { applicationName: applicationName(stored.runId), mode: 'READ WRITE', signal } as const;
@@ -143,43 +163,76 @@ async function copyOne(
 /** Copies a chunk, with its mark in the ledger, in the transaction of the session. */
 export async function copyChunkInto(
   target: Session,
-  { session, label, moment }: Reading,
+  reading: Reading,
   chunk: number,
   { planId, plan, staging }: StoredPlan,
-  { warehouse, attempt, onProgress }: Pick<CopyContext, 'warehouse' | 'attempt' | 'onProgress'>,
+  { warehouse, attempt, onProgress }: Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'>,
 ): Promise<Copied> {
-  const range = rangeOfChunk(plan, chunk);
-  const rows = await naming(range, async () =>
+  const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
+  for (const range of rangesOfChunk(plan, chunk)) {
+    const done = all.bytes;
+    const copied = await copyRange(reading, range, {
+      target,
+      targetLabel: warehouse.label,
+      planId,
+      plan,
+      staging,
+      onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
+    });
+    all.rows += copied.rows;
+    all.bytes += copied.bytes;
+    all.missingObjects += copied.missingObjects;
+    all.digests = addDigests(all.digests, copied.digests);
+  }
+  await markChunk(target, { planId, chunk, attempt, moment: reading.moment, ...all });
+  return { rows: all.rows, bytes: all.bytes };
+}
+
+interface CopiedRange {
+  rows: number;
+  bytes: number;
+  missingObjects: number;
+  digests: readonly string[] | null;
+}
+
+interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
+  readonly target: Session;
+  readonly targetLabel: string;
+  readonly onProgress: (bytes: number) => void | Promise<void>;
+}
+
+async function copyRange(
+  { session, label }: Reading,
+  range: ChunkRange,
+  { target, targetLabel, planId, plan, staging, onProgress }: Writing,
+): Promise<CopiedRange> {
+  if (plan.partitioned === true) await namePartition(target, partitionLabel(plan, range.partition));
+  const rows = await naming(range, label, async () =>
     pipeCopy({
       source: { session, label, statement: copyOut(plan, range) },
-      target: { session: target, label: warehouse.label, statement: copyIn(plan, staging, range) },
-      onProgress: (bytes) => onProgress({ chunk, bytes }),
+      target: { session: target, label: targetLabel, statement: copyIn(plan, staging, range) },
+      onProgress,
     }),
   );
   const objects = await copyLargeObjects({
     source: session,
     label,
     target,
-    targetLabel: warehouse.label,
+    targetLabel,
     plan,
     planId,
     staging,
     range,
-    onProgress: (bytes) => onProgress({ chunk, bytes: rows.bytes + bytes }),
+    onProgress: (bytes) => onProgress(rows.bytes + bytes),
   });
-  const copied = { rows: rows.rows, bytes: rows.bytes + objects.bytes };
   const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
   await requireSameFile(session, range.partition);
-  await markChunk(target, {
-    planId,
-    chunk,
-    attempt,
-    moment,
-    digests,
-    missingObjects: objects.missing,
-    ...copied,
-  });
-  return copied;
+  return { rows: rows.rows, bytes: rows.bytes + objects.bytes, missingObjects: objects.missing, digests };
+}
+
+/** What the rows that arrive from now on say in `_bronze_partition`. */
+async function namePartition(target: Session, label: string): Promise<void> {
+  await target.query('SELECT set_config($1, $2, true)', [PARTITION_SETTING, label]);
 }
 
 /** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */
@@ -187,7 +240,7 @@ const GONE = new Set(['42P01', '42703']);
 const LOCKED = '55P03';
 
 /** Gives failures that are about the partition its name. */
-async function naming<T>({ partition }: ChunkRange, copy: () => Promise<T>): Promise<T> {
+async function naming<T>({ partition }: ChunkRange, label: string, copy: () => Promise<T>): Promise<T> {
   try {
     return await copy();
   } catch (error) {
@@ -199,7 +252,7 @@ async function naming<T>({ partition }: ChunkRange, copy: () => Promise<T>): Pro
       });
     }
     if (state !== LOCKED) throw error;
-    throw new DatakitError('LockTimeout', `${name} is locked by another session of the source`, {
+    throw new DatakitError('LockTimeout', `${label}: ${name} is locked by another session of the source`, {
       cause: error,
     });
   }

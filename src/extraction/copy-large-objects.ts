@@ -2,7 +2,7 @@ import { companionStaging } from '../bronze/companion.ts';
 import type { ExtractionPlan, LargeObjectPlan } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { pipeCopy } from '../postgres/copy-pipe.ts';
+import { pipeCopy, type OnBytes } from '../postgres/copy-pipe.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { ChunkRange } from './chunk-ranges.ts';
@@ -19,7 +19,7 @@ export interface ChunkObjects {
   readonly staging: TableName;
   readonly range: ChunkRange;
   /** Called with the bytes of large objects that have passed. */
-  readonly onProgress: (bytes: number) => void;
+  readonly onProgress: OnBytes;
 }
 
 /**

@@ -21,6 +21,7 @@ export function selectChunk(plan: ExtractionPlan, range: ChunkRange): string {
 export function fromChunk(plan: ExtractionPlan, range: ChunkRange): string {
   const conditions = [
     ...rangeConditions(range),
+    ...(range.partition.filter === undefined ? [] : [`(${range.partition.filter})`]),
     ...incrementConditions(plan, range),
     ...(plan.where === null ? [] : [`(${plan.where})`]),
   ];

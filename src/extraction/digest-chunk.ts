@@ -23,3 +23,12 @@ export async function digestChunk(
   );
   return row.digests;
 }
+
+/** The digests of two ranges together: each is a sum. */
+export function addDigests(
+  one: readonly string[] | null,
+  other: readonly string[] | null,
+): readonly string[] | null {
+  if (one === null || other === null) return one ?? other;
+  return one.map((digest, column) => String(BigInt(digest) + BigInt(other[column] ?? 0)));
+}

@@ -9,7 +9,8 @@ import { applicationName } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { copyChunkInto, type CopyContext } from './copy-chunks.ts';
-import { planAsOf, planSettled } from './plan-settled.ts';
+import { planAsOf } from './plan-in-snapshot.ts';
+import { planRun, readingLimits } from './plan-run.ts';
 import { StallWatch } from './stall-watch.ts';
 
 /** A table that somebody has locked, on either side, is left to a run of its own. */
@@ -40,9 +41,9 @@ export async function extractSmallTable(
   const source = context.sourceNamed(input.source);
   const limits = { applicationName: applicationName(run.databaseRunId), signal, lockTimeout: LOCK_TIMEOUT };
   const reading = {
+    ...readingLimits(input),
     ...limits,
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
-    ...(input.statementTimeout !== undefined && { statementTimeout: input.statementTimeout }),
   } as const;
   try {
     return await context.warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
@@ -80,10 +81,8 @@ async function knownNow(
 ): Promise<BeforeSnapshot> {
   const order = await takeOrder(target);
   if (input.incremental === undefined) return { order };
-  const limits = { applicationName: applicationName(run.databaseRunId), signal };
-  const increment = incrementOf(
-    await planSettled({ source: sourceNamed(input.source), target, input, limits }),
-  );
+  const limits = { ...readingLimits(input), applicationName: applicationName(run.databaseRunId), signal };
+  const increment = incrementOf(await planRun(sourceNamed(input.source), target, input, limits));
   return { order, ...(increment !== undefined && { increment }) };
 }
 

@@ -22,8 +22,8 @@ export async function chunkIncrement(
   const small = chunkSize ?? SMALL;
   const decided: PlannedPartition[] = [];
   for (const partition of plan.partitions) {
-    const whole = partition.chunks === 1 || (await isSmall(source, plan, partition, small));
-    decided.push(whole ? inOneGo(partition) : partition);
+    const whole = partition.chunks <= 1 || (await isSmall(source, plan, partition, small));
+    decided.push(whole && partition.chunks > 1 ? inOneGo(partition) : partition);
   }
   return decided;
 }

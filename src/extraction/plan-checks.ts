@@ -1,8 +1,16 @@
+import { createHash } from 'node:crypto';
 import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { readFileNode, readPartitions } from '../postgres/catalog/partitions.ts';
+import { readTree, type PartitionTree } from '../postgres/catalog/partition-tree.ts';
+import { readFileNode } from '../postgres/catalog/partitions.ts';
 import type { Session } from '../postgres/session.ts';
+
+/** All partitions of a table and their bounds, those that are not read among them. */
+export function digestTree({ tables }: PartitionTree): string {
+  const lines = [...tables.values()].map(({ oid, bound }) => `${oid} ${bound ?? ''}`);
+  return createHash('sha256').update(lines.join('\n')).digest('hex');
+}
 
 /**
  * The plan was made before the snapshot: a partition that came between them would be missed.
@@ -16,9 +24,7 @@ export async function requireSamePartitions(session: Session, plan: ExtractionPl
       WHERE n.nspname = $1 AND c.relname = $2`,
     [plan.table.schema, plan.table.name],
   );
-  const now = table === undefined ? [] : await readPartitions(session, table);
-  const planned = new Set(plan.partitions.map(({ oid }) => oid));
-  if (now.length === planned.size && now.every(({ oid }) => planned.has(oid))) return;
+  if (table !== undefined && digestTree(await readTree(session, table)) === plan.tree) return;
   const shown = formatTableName(plan.table);
   throw new DatakitError('PlanOutdated', `The partitions of ${shown} changed after they were planned`);
 }

@@ -46,7 +46,7 @@ export async function planIncrement(
   if (input.currentView === true) requireViewName(target);
   // the base before the checkpoint: what moves between the two is found by the commit
   const base = await findLoadedPlan(warehouse, target);
-  const write = input.write ?? 'append';
+  const write = input.write === 'merge' ? 'merge' : 'append';
   const settings = { column: cursor.column, write, key, where: input.where ?? null };
   const start = await whereToStart(context, settings, cursor.kind);
   const { range, moves } = await boundsOf(source, cursor, input.incremental, start.checkpoint);

@@ -9,12 +9,13 @@ import { hasTidRangeScan, type ServerFacts } from '../postgres/catalog/server.ts
 import type { Table } from '../postgres/catalog/table.ts';
 import type { Session } from '../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import { packSmall, partitionsOfChunk } from './pack-partitions.ts';
 import { keyChunks } from './key-range.ts';
 import { findKeyColumn, planKey, type KeyColumn } from './plan-key.ts';
 
 export interface Chunking {
   readonly table: Table;
-  readonly partitions: readonly Partition[];
+  readonly partitions: readonly (Partition & Pick<PlannedPartition, 'filter' | 'evidence'>)[];
   readonly types: SourceTypes;
   readonly server: ServerFacts;
   readonly input: Pick<ExtractTableInput, 'chunkBy' | 'chunkSize' | 'parallelism' | 'largeObjects'>;
@@ -26,7 +27,10 @@ export interface PlannedChunks {
   readonly warnings: string[];
 }
 
-/** Decides how each partition is cut: by its blocks where it has some, else by the key that the input names, else not at all. */
+/**
+ * Decides how each partition is cut: by its blocks where it has some, else by the key that the input
+ * names, else not at all. Small ones that follow one another are read in one chunk.
+ */
 export async function planPartitions(source: Session, chunking: Chunking): Promise<PlannedChunks> {
   const { table, partitions, types, server, input } = chunking;
   const key =
@@ -35,16 +39,23 @@ export async function planPartitions(source: Session, chunking: Chunking): Promi
       : findKeyColumn(input.chunkBy, await readColumns(source, table), types, table);
   const perChunk = blocksOfChunk(chunking);
   const planned: PlannedPartition[] = [];
-  for (const partition of partitions) {
+  for (const { filter, evidence, ...partition } of partitions) {
+    const known = { ...(filter !== undefined && { filter }), ...(evidence !== undefined && { evidence }) };
     const byBlocks = partition.hasBlocks && hasTidRangeScan(server);
-    planned.push(
+    const cut =
       byBlocks || key === undefined
         ? inBlocks(partition, byBlocks ? chunksOf(partition.blocks, perChunk) : 1)
-        : await inRanges(source, partition, key, input),
-    );
+        : await inRanges(source, partition, key, input);
+    planned.push({ ...cut, ...known });
   }
   requireFewChunks(planned);
-  return { blocksPerChunk: perChunk, partitions: planned, warnings: warningsOf(chunking, planned) };
+  const inFiles = new Set(partitions.filter(({ hasBlocks }) => hasBlocks).map(({ oid }) => oid));
+  const packed = packSmall(planned, {
+    blocks: perChunk,
+    count: partitionsOfChunk(input.parallelism),
+    hasBlocks: ({ oid }) => inFiles.has(oid),
+  });
+  return { blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };
 }
 
 /** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */

@@ -6,17 +6,21 @@ import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { chosenSettings } from '../contract/session-settings.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
-import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
+import { hasPartitions, readTree } from '../postgres/catalog/partition-tree.ts';
+import type { Partition } from '../postgres/catalog/partitions.ts';
 import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
 import type { Database } from '../postgres/database.ts';
 import { assertExpression } from '../postgres/expression.ts';
+import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { chooseAndRead, partitionColumn } from './choose-and-read.ts';
 import { chunkIncrement } from './increment-chunks.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
@@ -28,6 +32,7 @@ import { requireAllRows, requireRoom } from './row-checks.ts';
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
  * and nothing written anywhere.
  *
+ * @param doubt why the statistics of the source are not sure, where they are not
  * @param limit what the checkpoint of an incremental run must not pass, where it was found before the snapshot
  * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
  */
@@ -35,11 +40,18 @@ export async function planTable(
   source: Session,
   warehouse: Session,
   input: ExtractTableInput,
-  database: Pick<Database, 'url'>,
-  limit?: CheckpointLimit,
+  {
+    host,
+    doubt,
+    limit,
+  }: Pick<Database, 'host'> & {
+    readonly doubt?: string | undefined;
+    readonly limit?: CheckpointLimit | undefined;
+  },
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
-  const server = await readServer(source, database.url);
+  await requireFreshReplica(source, input.maxReplicaLag);
+  const server = await readServer(source, host);
   const table = await findTable(source, input.table);
   const columns = await chosenColumns(source, table, input);
   if (input.where !== undefined) await requireWhere(source, table, input.where);
@@ -50,13 +62,20 @@ export async function planTable(
     await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
   }
   const types = await readTypes(source, table);
-  const planned = [
+  const tree = await readTree(source, table);
+  const data = [
     ...(await planColumns(warehouse, columns, types, server)),
     ...deriveColumns(columns, types, input),
   ];
-  requireRoom(planned, input.table, input.incremental !== undefined);
-  const partitions = await readPartitions(source, table);
+  const planned = hasPartitions(tree) ? [...data, partitionColumn] : data;
+  requireRoom(data, input.table, {
+    incremental: input.incremental !== undefined,
+    partitioned: hasPartitions(tree),
+  });
+  const chosen = await chooseAndRead({ source, warehouse, input, target, tree, planned, types, doubt });
+  const { partitions } = chosen;
   if (input.requireAllRows) requireAllRows(partitions, server);
+  const session = chosenSettings(input.tuning, input.session);
   const chunks = await planPartitions(source, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
     source: input.source,
@@ -65,12 +84,17 @@ export async function planTable(
     target,
     columns: planned,
     where: input.where ?? null,
-    format: planned.every(({ binary }) => binary) ? 'binary' : 'text',
+    format: data.every(({ binary }) => binary) ? 'binary' : 'text',
     blocksPerChunk: chunks.blocksPerChunk,
+    ...chosen.plan,
     partitions: chunks.partitions,
+    lockTimeout: input.lockTimeout,
     statementTimeout: input.statementTimeout ?? null,
     stallTimeout: input.stallTimeout,
-    warnings: [...warningsOf(table, partitions, server), ...chunks.warnings],
+    ...(input.idleTimeout !== undefined && { idleTimeout: input.idleTimeout }),
+    ...(input.maxReplicaLag !== undefined && { maxReplicaLag: input.maxReplicaLag }),
+    ...(session !== undefined && { session }),
+    warnings: [...warningsOf(table, partitions, server), ...chosen.warnings, ...chunks.warnings],
     ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
@@ -127,7 +151,7 @@ function isAboutStatement(sqlState: string | undefined): boolean {
   return sqlState !== undefined && sqlState !== '42501' && /^(42|22|0A|54)/.test(sqlState);
 }
 
-function chosenTarget({ target, table }: ExtractTableInput): string {
+export function chosenTarget({ target, table }: Pick<ExtractTableInput, 'target' | 'table'>): string {
   const chosen = target ?? defaultTarget(table);
   const reserved: readonly string[] = bookkeepingTables;
   if (!reserved.includes(chosen)) return chosen;

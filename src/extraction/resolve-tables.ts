@@ -2,9 +2,11 @@ import type { NewMember } from '../bronze/database-runs.ts';
 import {
   isWanted,
   namedTables,
+  readsItsOwnMoment,
   requestFor,
   type ExtractDatabaseRequest,
 } from '../contract/extract-database.ts';
+import type { ExtractTableRequest } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { listTables } from '../postgres/catalog/tables.ts';
@@ -60,8 +62,17 @@ export async function resolveTables(
 /** @param bytes unknown of what is no table, which may be of any size */
 function memberOf(request: ExtractDatabaseRequest, table: TableName, bytes: number | undefined): NewMember {
   const own = requestFor(request, table);
-  const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || own.largeObjects !== undefined;
+  const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || needsItsOwnWorkflow(own);
   return { ...table, bytes: bytes ?? 0, large, request: own };
+}
+
+/** What one transaction in between others cannot do, or what a workflow waits for. */
+function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
+  const { largeObjects, quietHours, maxBytesPerSecond, analyze } = own;
+  return (
+    readsItsOwnMoment(own) ||
+    [largeObjects, quietHours, maxBytesPerSecond, analyze].some((input) => input !== undefined)
+  );
 }
 
 function bySize(a: NewMember, b: NewMember): number {

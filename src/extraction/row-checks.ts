@@ -18,10 +18,17 @@ const metadataOfAll = metadataColumns({
 }).length;
 /** `_bronze_checkpoint` and `_bronze_deleted_at`. */
 const METADATA_OF_INCREMENTS = 2;
+/** `_bronze_partition` and `_bronze_parent_table`. */
+const METADATA_OF_PARTITIONS = 2;
 
 /** @throws {DatakitError} UnsupportedTable where the bronze table would have more columns than a table can have */
-export function requireRoom(columns: readonly PlannedColumn[], table: TableName, incremental: boolean): void {
-  const metadata = metadataOfAll + (incremental ? METADATA_OF_INCREMENTS : 0);
+export function requireRoom(
+  columns: readonly PlannedColumn[],
+  table: TableName,
+  { incremental, partitioned }: { readonly incremental: boolean; readonly partitioned: boolean },
+): void {
+  const metadata =
+    metadataOfAll + (incremental ? METADATA_OF_INCREMENTS : 0) + (partitioned ? METADATA_OF_PARTITIONS : 0);
   const all = columns.length + metadata;
   if (all <= MOST_COLUMNS) return;
   throw new DatakitError(

@@ -5,11 +5,14 @@ import { CopyOut } from './copy-out.ts';
 import { serverFailure } from './server-failure.ts';
 import type { Session } from './session.ts';
 
+/** Hears of the bytes that have passed; what it promises is waited for before more pass. */
+export type OnBytes = (bytes: number) => void | Promise<void>;
+
 export interface CopyEnds {
   readonly source: { readonly session: Session; readonly label: string; readonly statement: string };
   readonly target: { readonly session: Session; readonly label: string; readonly statement: string };
   /** Called for every buffer that passed, with the bytes of all so far. */
-  readonly onProgress?: (bytes: number) => void;
+  readonly onProgress?: OnBytes;
 }
 
 /**
@@ -22,19 +25,22 @@ export interface CopyEnds {
  */
 export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promise<Copied> {
   let bytes = 0;
+  // data that has to wait must not be overtaken by what comes after it
+  let written = Promise.resolve();
   return target.session.copy(new CopyIn(target.statement), async (writing) => {
     await labelled(target, writing.ready);
     const out = new CopyOut(source.statement, (data, giveBack) => {
       bytes += data.length;
-      onProgress?.(bytes);
-      writing.write(data, giveBack);
+      const pause = onProgress?.(bytes);
+      written = written.then(async () => pause).then(() => writing.write(data, giveBack));
+      written.catch(giveBack);
     });
     return source.session.copy(out, async (reading) => {
       try {
         const read = await firstToFail(labelled(source, reading.rows), labelled(target, writing.rows));
+        await written;
         writing.end();
-        const written = await labelled(target, writing.rows);
-        requireSameCount(read, written);
+        requireSameCount(read, await labelled(target, writing.rows));
         return { rows: read, bytes };
       } finally {
         reading.discard();

@@ -1,14 +1,20 @@
-import { Client, Pool } from 'pg';
-import { LendingSocket } from './lending-socket.ts';
-import { serverFailure } from './server-failure.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { requestCancel } from './cancel-request.ts';
+import { connect, type DatabaseClient } from './connect.ts';
+import type { ConnectionSettings, PoolSettings } from './connection-settings.ts';
+import type { ClientConfig } from './driver.ts';
+import { namingLimit } from './limit-failure.ts';
+import { serverFailure, sqlStateOf } from './server-failure.ts';
+import { SessionPool, type Lease } from './session-pool.ts';
 import { Session } from './session.ts';
 import { settingsStatement, type SessionLimits } from './session-settings.ts';
 
 export interface DatabaseOptions {
   /** For messages: `source "default"`, `warehouse`. */
   readonly label: string;
-  readonly url: string;
-  readonly poolSize: number;
+  readonly settings: ConnectionSettings;
+  /** In place of those of the settings. */
+  readonly pool?: PoolSettings;
 }
 
 export interface TransactionOptions extends SessionLimits {
@@ -24,31 +30,38 @@ const beginModes: Readonly<Record<TransactionOptions['mode'], string>> = {
   'ISOLATION LEVEL REPEATABLE READ READ ONLY': 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
 };
 
-/** Long enough for a slow handshake, short enough to be retried. */
-const CONNECT_TIMEOUT = 10_000;
-const CANCEL_TIMEOUT = 5_000;
+/** Unknown to this version, out of its range, or not for everybody to set. */
+const REFUSED_SETTING = new Set(['42704', '22023', '42501', '55P02', '0A000']);
 
 /** One database and the pool of sessions to it. Its errors are {@link DatakitError}s that name it. */
 export class Database {
   readonly label: string;
-  readonly url: string;
-  readonly #pool: Pool;
+  readonly #settings: ConnectionSettings;
+  readonly #pool: SessionPool;
 
-  constructor({ label, url, poolSize }: DatabaseOptions) {
+  constructor({ label, settings, pool }: DatabaseOptions) {
     this.label = label;
-    this.url = url;
-    this.#pool = new Pool({
-      connectionString: url,
-      max: poolSize,
-      connectionTimeoutMillis: CONNECT_TIMEOUT,
-      idleTimeoutMillis: 30_000,
-      stream: () => new LendingSocket(),
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 10_000,
-      application_name: 'datakit-postgres-extractor',
-    });
-    // an idle session that the server ends is replaced at the next use; without a listener it would end the worker
-    this.#pool.on('error', () => undefined);
+    this.#settings = settings;
+    this.#pool = new SessionPool(label, settings, pool);
+  }
+
+  /** As the environment names it, for people and for what says where rows came from. */
+  get host(): string {
+    const { host } = this.#settings;
+    return host.startsWith('/') ? 'localhost' : host;
+  }
+
+  /**
+   * A session of its own beside the pool, for what lasts: a replication connection. Whoever asks for it ends it.
+   *
+   * @param more what the driver is to be told besides: `{ replication: 'database' }`
+   */
+  async connect(more?: ClientConfig): Promise<DatabaseClient> {
+    try {
+      return await connect(this.#settings, more);
+    } catch (error) {
+      throw serverFailure(error, this.label);
+    }
   }
 
   /**
@@ -60,32 +73,56 @@ export class Database {
   async transaction<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
     try {
       options.signal?.throwIfAborted();
-      return await this.#withSession(options.signal, async (session) => {
-        await session.query(`BEGIN ${beginModes[options.mode]}; ${settingsStatement(options)}`);
+      return await this.#withSession(options, async (session) => {
+        await this.#begin(session, options);
         const result = await work(session);
         await session.query('COMMIT');
         return result;
       });
     } catch (error) {
       options.signal?.throwIfAborted();
-      throw serverFailure(error, this.label);
+      const failure = serverFailure(error, this.label);
+      // what another database said passes through here too
+      const isOurs = failure.message.startsWith(`${this.label}: `);
+      throw isOurs ? namingLimit(failure, options) : failure;
+    }
+  }
+
+  /** The first statement of all: what it does not take are the settings that were asked for. */
+  async #begin(session: Session, options: TransactionOptions): Promise<void> {
+    const settings = settingsStatement(options, session.majorVersion);
+    try {
+      await session.query(`BEGIN ${beginModes[options.mode]}; ${settings}`);
+    } catch (error) {
+      const refused = options.settings !== undefined && REFUSED_SETTING.has(sqlStateOf(error) ?? '');
+      if (!refused || !(error instanceof Error)) throw error;
+      throw new DatakitError(
+        'InvalidInput',
+        `${this.label} refused a setting of "session": ${error.message}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 
   async close(): Promise<void> {
-    await this.#pool.end();
+    await this.#pool.close();
   }
 
-  async #withSession<T>(signal: AbortSignal | undefined, work: (session: Session) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
-    const session = new Session(client, signal);
+  async #withSession<T>(
+    { applicationName, signal }: TransactionOptions,
+    work: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    const lease = await this.#pool.acquire(applicationName, signal);
+    const session = new Session(this.label, lease, signal);
     let cancelled: Promise<void> | undefined;
-    const onAbort = () => void (cancelled ??= this.#cancel(session));
+    const onAbort = () => void (cancelled ??= this.#cancel(session, lease));
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       return await work(session);
     } catch (error) {
-      cancelled ??= this.#cancel(session);
+      cancelled ??= this.#cancel(session, lease);
       throw error;
     } finally {
       signal?.removeEventListener('abort', onAbort);
@@ -95,18 +132,8 @@ export class Database {
     }
   }
 
-  /** Cancels from another connection, since a session in a COPY listens to nothing. Best effort: it may be gone. */
-  async #cancel(session: Session): Promise<void> {
-    if (!session.isBusy) return;
-    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: CANCEL_TIMEOUT });
-    client.on('error', () => undefined);
-    try {
-      await client.connect();
-      await client.query('SELECT pg_cancel_backend($1)', [session.processId]);
-    } catch {
-      // the socket is closed next, which ends the session as soon as the server writes to it
-    } finally {
-      await client.end().catch(() => undefined);
-    }
+  /** From another connection, since a session in a COPY listens to nothing. The socket is closed next. */
+  async #cancel(session: Session, { way }: Lease): Promise<void> {
+    if (session.isBusy) await requestCancel(this.#settings, way, session.cancellable);
   }
 }

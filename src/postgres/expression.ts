@@ -50,6 +50,24 @@ function onlyExpression({ stmts }: ParseResult): Node | undefined {
   return target.ResTarget.name === undefined ? target.ResTarget.val : undefined;
 }
 
+/** The expressions of a list, as the server writes one: `date_trunc('month'::text, at), shop`. */
+export async function splitExpressions(list: string): Promise<string[]> {
+  const statement = Buffer.from(`SELECT ${list}`);
+  const { stmts } = await parse(statement.toString());
+  const select = stmts?.[0]?.stmt;
+  if (select === undefined || !('SelectStmt' in select)) throw new Error('not a list of expressions');
+  const starts = (select.SelectStmt.targetList ?? []).map((target) =>
+    'ResTarget' in target ? (target.ResTarget.location ?? 0) : 0,
+  );
+  // locations count bytes
+  return starts.map((start, index) =>
+    statement
+      .subarray(start, starts[index + 1])
+      .toString()
+      .replace(/,\s*$/, ''),
+  );
+}
+
 function hasKey(tree: unknown, keys: ReadonlySet<string>): boolean {
   if (typeof tree !== 'object' || tree === null) return false;
   return Object.entries(tree).some(([key, value]) => keys.has(key) || hasKey(value, keys));

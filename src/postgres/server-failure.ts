@@ -12,8 +12,20 @@ import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/fail
  */
 export function serverFailure(error: unknown, where: string): DatakitError {
   if (error instanceof DatakitError) return error;
+  if (error instanceof Unconnectable) return new DatakitError(error.kind, `${where}: ${error.message}`);
   if (error instanceof DatabaseError && error.code !== undefined) return fromServer(error, error.code, where);
   return fromConnection(error, where);
+}
+
+/** What keeps a connection from coming about before any server was asked, in words that lack whose it was to be. */
+export class Unconnectable extends Error {
+  override name = 'Unconnectable';
+  readonly kind: FailureKind;
+
+  constructor(kind: FailureKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
 }
 
 /** The SQLSTATE behind a failure, if a server gave one. */
@@ -32,9 +44,13 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
   );
 }
 
+/** What PgBouncer says where a server would have done it. */
+const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
+
 /** 57014 is three things, told apart only by their text. */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
+  if (sqlState === '08P01' && POOLER.test(error.message)) return 'PoolerInTheWay';
   if (isTooLarge(error)) return 'UnsupportedTable';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
   return kindOfSqlState(sqlState);
@@ -77,18 +93,50 @@ const unreachable = new Set([
 ]);
 const lost = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNABORTED']);
 
+/** What OpenSSL and Node.js say of certificates: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const certificateFailures = new Set([
+  'CERT_CHAIN_TOO_LONG',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REJECTED',
+  'CERT_REVOKED',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'CRL_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_CRL',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+/** The driver's own words for what a server answers to the request for TLS. */
+const REFUSED_TLS = /does not support SSL connections|error establishing an SSL connection/;
+
+/** Whether encryption is what failed: the handshake, a certificate, a key. */
+export function isTlsFailure(error: unknown): boolean {
+  if (error instanceof DatakitError || error instanceof Unconnectable) return error.kind === 'TlsFailed';
+  const code = codeOf(error);
+  if (certificateFailures.has(code) || /^ERR_(SSL|OSSL|TLS|CRYPTO)_/.test(code)) return true;
+  return error instanceof Error && REFUSED_TLS.test(error.message);
+}
+
 function fromConnection(error: unknown, where: string): DatakitError {
   const message = error instanceof Error ? error.message : String(error);
   const code = codeOf(error);
   const options = { cause: error };
-  if (/timeout exceeded when trying to connect/.test(message)) {
-    return new DatakitError('PoolExhausted', `${where}: no session of the pool came free in time`, options);
+  if (isTlsFailure(error)) {
+    const named = code === '' ? message : `${message} (${code})`;
+    return new DatakitError('TlsFailed', `${where}: ${named}`, options);
   }
   if (message.startsWith('SASL: ')) {
-    // node-postgres found that the URL has no password, or one that is not a text
+    // node-postgres found that what the server proves of the password is wrong, or that it asks for the impossible
     return new DatakitError('AuthenticationFailed', `${where}: the password was not accepted`, options);
   }
-  if (unreachable.has(code) || /connection timeout/i.test(message)) {
+  if (unreachable.has(code) || /connection timeout|timeout expired/i.test(message)) {
     return new DatakitError(
       'Unreachable',
       `${where}: the server cannot be reached (${code || 'timeout'})`,

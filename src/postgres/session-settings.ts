@@ -25,15 +25,29 @@ export interface SessionLimits {
   readonly statementTimeout?: number;
   /** Milliseconds. */
   readonly lockTimeout?: number;
+  /** Settings of the planner and its memory, by their names in PostgreSQL. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** How long the session may be idle in its transaction, in milliseconds; for ever where left out. */
+  readonly idleTimeout?: number;
 }
 
-/** `SET LOCAL` statements for the start of a transaction, so that no setting outlives it. */
-export function settingsStatement(limits: SessionLimits): string {
+/** The first version that limits whole transactions. */
+const TRANSACTION_TIMEOUT_SINCE = 17;
+
+/**
+ * `SET LOCAL` statements for the start of a transaction, so that no setting outlives it.
+ *
+ * @param majorVersion of the server: 17 for 17.5
+ */
+export function settingsStatement(limits: SessionLimits, majorVersion: number): string {
   const settings: Record<string, string> = {
+    ...limits.settings,
     ...valueSettings,
     application_name: limits.applicationName,
     // a holder of a snapshot, or a chunk whose other side is slow, is idle in its transaction by design
-    idle_in_transaction_session_timeout: '0',
+    idle_in_transaction_session_timeout: String(limits.idleTimeout ?? 0),
+    // and lasts for as long as the copy needs it; what may take how long is said for statements
+    ...(majorVersion >= TRANSACTION_TIMEOUT_SINCE && { transaction_timeout: '0' }),
   };
   if (limits.statementTimeout !== undefined) settings['statement_timeout'] = String(limits.statementTimeout);
   if (limits.lockTimeout !== undefined) settings['lock_timeout'] = String(limits.lockTimeout);

@@ -1,22 +1,47 @@
-import type pg from 'pg';
 import type { QueryResultRow, Submittable } from 'pg';
+import type { Cancellable } from './cancel-request.ts';
+import type { DatabaseClient } from './connect.ts';
+import { serverFailure } from './server-failure.ts';
+import type { Lease } from './session-pool.ts';
 import { Settleable } from './settleable.ts';
 
 /** A session of a pool, inside a transaction. */
 export class Session {
-  readonly #client: pg.PoolClient;
+  readonly #label: string;
+  readonly #lease: Lease;
+  readonly #client: DatabaseClient;
   readonly #signal: AbortSignal | undefined;
-  readonly processId: number;
   #running = 0;
   #lost: Error | undefined;
 
-  /** @param signal once it has aborted nothing is started any more, whatever was being done at that moment */
-  constructor(client: pg.PoolClient, signal?: AbortSignal) {
+  /**
+   * @param label whose session it is: `source "default"`, `warehouse`
+   * @param signal once it has aborted nothing is started any more, whatever was being done at that moment
+   */
+  constructor(label: string, lease: Lease, signal?: AbortSignal) {
+    const { client } = lease;
+    this.#label = label;
+    this.#lease = lease;
     this.#client = client;
     this.#signal = signal;
-    this.processId = processIdOf(client);
     client.on('error', this.#onError);
     client.on('end', this.#onEnd);
+  }
+
+  /** What the server calls this session, and the key to cancel what it does. */
+  get cancellable(): Cancellable {
+    const { processID, secretKey } = this.#client;
+    if (processID === null || secretKey === null) throw new Error('the server has not named its session');
+    return { processId: processID, secretKey };
+  }
+
+  get processId(): number {
+    return this.cancellable.processId;
+  }
+
+  /** 17 for 17.5. */
+  get majorVersion(): number {
+    return this.#client.majorVersion;
   }
 
   /** Whether the server may still be at work for this session. */
@@ -35,6 +60,9 @@ export class Session {
     try {
       const { rows } = await this.#client.query<Row>(text, values === undefined ? undefined : [...values]);
       return rows;
+    } catch (error) {
+      // a server says why it ended a session while that was idle, and the driver says only that it is gone
+      throw this.#lost === undefined ? error : serverFailure(this.#lost, this.#label);
     } finally {
       this.#running -= 1; // the server has answered, or is lost
     }
@@ -64,7 +92,7 @@ export class Session {
     this.#client.off('end', this.#onEnd);
     // a socket that dies while it is closed would be an uncaught error
     if (what === 'close') this.#client.on('error', () => undefined);
-    this.#client.release(what === 'close' || this.#lost !== undefined);
+    this.#lease.giveBack(this.#lost === undefined ? what : 'close');
   }
 
   readonly #onError = (error: Error): void => {
@@ -86,11 +114,4 @@ async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-/** The driver keeps it for its own cancel requests, and its types do not say so. */
-function processIdOf(client: pg.PoolClient): number {
-  const id: unknown = Reflect.get(client, 'processID');
-  if (typeof id === 'number') return id;
-  throw new Error('the driver does not know the process of its session');
 }

@@ -3,29 +3,32 @@ import type { Dependencies } from '../activities/dependencies.ts';
 import { migrate } from '../bronze/migrate.ts';
 import { sourceVariable, type Configuration } from '../config/environment.ts';
 import { DatakitError } from '../contract/failures.ts';
+import type { ConnectionSettings, PoolSettings } from '../postgres/connection-settings.ts';
 import { Database } from '../postgres/database.ts';
 
-/** Snapshots that one worker holds at once, each with a session of its own. */
-export const MOST_SNAPSHOTS = 100;
-
 export interface ConnectedDatabases extends Dependencies {
+  /** The names of all. */
+  readonly sources: readonly string[];
   close(): Promise<void>;
 }
 
 /**
  * The databases of this worker's environment. Nothing is connected before it is used.
  *
- * Every pool is as large as there are activity slots, and an activity uses one session of a
- * database at the most, so that no activity waits for another's session.
+ * An activity uses one session of a database at the most, and there are no more activity slots than the
+ * pool of the warehouse has sessions. So whoever waits for a session of a source waits for an activity
+ * that has all it needs: nobody waits for ever.
  */
 export function connectDatabases(configuration: Configuration): ConnectedDatabases {
-  const { warehouseUrl, sourceUrls, maxConcurrentActivities: poolSize } = configuration;
-  const warehouse = new Database({ label: 'warehouse', url: warehouseUrl, poolSize });
-  const sources = new NamedSources(sourceUrls, poolSize);
-  const holding = new NamedSources(sourceUrls, MOST_SNAPSHOTS);
+  const { warehouse: settings, maxConcurrentSnapshots } = configuration;
+  const warehouse = new Database({ label: 'warehouse', settings });
+  const sources = new NamedSources(configuration.sources);
+  // what a snapshot was held with is not worth keeping open
+  const holding = new NamedSources(configuration.sources, { size: 0, maxOverflow: maxConcurrentSnapshots });
   let migrated: Promise<void> | undefined;
   return {
     worker: randomUUID(),
+    sources: [...configuration.sources.keys()],
     warehouse,
     ready: async () => {
       migrated ??= migrate(warehouse);
@@ -48,9 +51,19 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
 class NamedSources {
   readonly #databases: ReadonlyMap<string, Database>;
 
-  constructor(urls: ReadonlyMap<string, string>, poolSize: number) {
+  constructor(
+    sources: ReadonlyMap<string, ConnectionSettings>,
+    capacity?: Pick<PoolSettings, 'size' | 'maxOverflow'>,
+  ) {
     this.#databases = new Map(
-      [...urls].map(([name, url]) => [name, new Database({ label: `source "${name}"`, url, poolSize })]),
+      [...sources].map(([name, settings]) => [
+        name,
+        new Database({
+          label: `source "${name}"`,
+          settings,
+          pool: { ...settings.pool, ...capacity },
+        }),
+      ]),
     );
   }
 

@@ -5,11 +5,14 @@ import { createActivities, createLastingActivities } from '../activities/create-
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue } from '../contract/task-queues.ts';
+import { dataConverterOf } from './encryption-codec.ts';
 import { searchAttributesOf } from './search-attributes.ts';
 import type { Tracing } from './tracing.ts';
-import { MOST_SNAPSHOTS } from './connect-databases.ts';
 
-export interface WorkersOptions extends Pick<Configuration, 'taskQueue' | 'maxConcurrentActivities'> {
+export interface WorkersOptions extends Pick<
+  Configuration,
+  'taskQueue' | 'maxConcurrentActivities' | 'maxConcurrentSnapshots' | 'encryptionKeys'
+> {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dependencies: Dependencies;
@@ -29,6 +32,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   const common = {
     connection,
     namespace,
+    dataConverter: dataConverterOf(options.encryptionKeys),
     shutdownGraceTime: '10 seconds',
     // heartbeats carry cancellations back, and a cancelled run must free its sessions within seconds
     maxHeartbeatThrottleInterval: '1 second',
@@ -48,7 +52,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     ...common,
     taskQueue: snapshotTaskQueue(taskQueue),
     activities: createLastingActivities(dependencies),
-    maxConcurrentActivityTaskExecutions: MOST_SNAPSHOTS,
+    maxConcurrentActivityTaskExecutions: options.maxConcurrentSnapshots,
     shutdownGraceTime: '0 seconds',
   });
   return [main, snapshots];

@@ -6,8 +6,10 @@ export function jsonLine({ level, timestampNanos, message, meta }: LogEntry): st
   return `${JSON.stringify({ time, level, message, ...meta }, replaceOdd)}\n`;
 }
 
-/** JSON knows neither bigints nor errors. */
-function replaceOdd(_key: string, value: unknown): unknown {
+/** JSON knows neither bigints nor errors, and a log should not know everything. */
+function replaceOdd(key: string, value: unknown): unknown {
+  // who has it can end the activity in the place of its worker
+  if (key === 'taskToken') return undefined;
   if (typeof value === 'bigint') return value.toString();
   if (value instanceof Error) return { name: value.name, message: value.message };
   return value;

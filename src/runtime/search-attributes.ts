@@ -1,8 +1,13 @@
+import { temporal } from '@temporalio/proto';
 import type { NativeConnection } from '@temporalio/worker';
 import { searchAttributes } from '../contract/search-attributes.ts';
 
-/** `IndexedValueType` of Temporal's API: https://github.com/temporalio/api/blob/master/temporal/api/enums/v1/common.proto */
-const valueTypes = { KEYWORD: 2, INT: 3 } as const;
+const { IndexedValueType } = temporal.api.enums.v1;
+
+const valueTypes = {
+  KEYWORD: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+  INT: IndexedValueType.INDEXED_VALUE_TYPE_INT,
+} as const;
 
 const wanted = Object.fromEntries(
   Object.entries(searchAttributes).map(([name, type]) => [name, valueTypes[type]]),

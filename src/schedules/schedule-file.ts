@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { extractDatabaseInput, parseDatabaseInput } from '../contract/extract-database.ts';
+import { parseDatabaseInput } from '../contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
@@ -75,11 +75,11 @@ const example: z.input<typeof file> = {
  * @throws {InputError} naming the path of what is wrong
  */
 export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
-  const { schedules } = parseInput(file, readYaml(text) as z.input<typeof file>, example);
+  const { schedules } = parseInput(file, readYaml(text), example);
   for (const [id, { workflow, input }] of Object.entries(schedules)) {
     try {
       if (workflow === 'extractTable') parseInput(extractTableInput, input, extractTableExample);
-      else parseDatabaseInput(input as z.input<typeof extractDatabaseInput>);
+      else parseDatabaseInput(input);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`schedules.${id}.input: ${error.message}`);

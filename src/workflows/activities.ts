@@ -21,6 +21,13 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
   retry,
 });
 
+/** Asks servers, and changes nothing: what cannot be reached is a finding. */
+export const { checkSource } = proxyActivities<Activities>({
+  startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
+
 /** A run that ended must be seen to end, even when the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({
   activityId: 'discard',

@@ -2,22 +2,72 @@ import type { PlanSummary, Span } from '../contract/activities.ts';
 
 /** The most chunks of one activity: with seconds for each it ends soon enough to heed a new width or a pause. */
 const MOST_CHUNKS = 8;
+/** Chunks of a plan that has so very many are small: then activities are kept to about this number. */
+const MOST_SPANS = 20_000;
 
 /**
  * Cuts chunks into spans, each the work of one activity: longer ones first, so that a chunk costs
  * little history, and single chunks at the end, so that all copies end at about the same time.
+ *
+ * @param of how many chunks the plan has
  */
-export function* spansOf(from: number, to: number, width: () => number): Iterable<Span> {
+export function* spansOf(from: number, to: number, of: number, width: () => number): Iterable<Span> {
+  const most = Math.max(MOST_CHUNKS, Math.ceil(of / MOST_SPANS));
   for (let next = from; next < to;) {
     const share = Math.ceil((to - next) / (2 * width()));
-    const count = Math.min(share, MOST_CHUNKS);
+    const count = Math.min(share, most);
     yield { from: next, count };
     next += count;
   }
 }
 
+/** Chunks of a large plan that a child of the workflow copies. */
+export interface Stretch extends Span {
+  /** `orders_2024_01 to orders_2024_06`, or `orders_2024_07, chunks 1 to 4000 of 9000`. */
+  readonly name: string;
+}
+
+/** Cuts a large plan into stretches, which end where partitions do as far as those are not larger themselves. */
+export function stretchesOf(plan: PlanSummary, most: number): Stretch[] {
+  const stretches: { from: number; count: number; first: string; last: string }[] = [];
+  for (const piece of piecesOf(plan, most)) {
+    const before = stretches.at(-1);
+    if (before === undefined || before.count + piece.count > most) {
+      stretches.push({ ...piece, first: piece.name, last: piece.name });
+    } else {
+      before.count += piece.count;
+      before.last = piece.name;
+    }
+  }
+  return stretches.map(({ from, count, first, last }) => ({
+    from,
+    count,
+    name: first === last ? first : `${first} to ${last}`,
+  }));
+}
+
+/** Each partition, or parts of it where it is larger than a stretch; then what has no label, which are chunks of keys. */
+function* piecesOf({ partitions, chunks: total }: PlanSummary, most: number): Iterable<Stretch> {
+  let from = 0;
+  for (const { name, chunks } of partitions) {
+    for (let done = 0; done < chunks; done += most) {
+      const count = Math.min(most, chunks - done);
+      const part = count === chunks ? name : `${name}, ${chunksNamed(done, count, chunks)}`;
+      yield { from: from + done, count, name: part };
+    }
+    from += chunks;
+  }
+  for (; from < total; from += most) {
+    const count = Math.min(most, total - from);
+    yield { from, count, name: chunksNamed(from, count, total) };
+  }
+}
+
 /** What a span is called where people look: `flights_2001_03, chunks 2 to 5 of 9`. */
-export function spanLabel({ partitions, chunks: total }: PlanSummary, { from, count }: Span): string {
+export function spanLabel(
+  { partitions, chunks: total }: Pick<PlanSummary, 'partitions' | 'chunks'>,
+  { from, count }: Span,
+): string {
   let first = from;
   for (const { name, chunks } of partitions) {
     if (first < chunks) {

@@ -1,8 +1,9 @@
 import { ParentClosePolicy, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
-import { spansOf } from './chunk-spans.ts';
 import { pauseCopies } from './activities.ts';
+import { utf8Length } from '../contract/table-name.ts';
 import { withBeside } from './beside.ts';
+import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
 import { copySpan, copyStretch, copyWhole } from './copy-stretch.ts';
 import { pauseSignal, resumeSignal } from './messages.ts';
 import type { PauseGate } from './pause-gate.ts';
@@ -18,6 +19,8 @@ export interface Fanout {
   readonly window: SlidingWindow;
   readonly gate: PauseGate;
   readonly progress: RunProgress;
+  /** Waits for the hours in which the run may read. */
+  readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width, or a pause, reaches it. */
   child: ChildWorkflowHandle<typeof copyStretch> | undefined;
 }
@@ -32,7 +35,7 @@ export async function copyPlan(
     async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)),
     async () => {
       if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
-      const spans = spansOf(0, plan.chunks, () => fanout.window.width);
+      const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
       return copyThese(fanout, plan, spans, lender);
     },
   );
@@ -45,14 +48,18 @@ async function pause(fanout: Fanout, { planId }: PlanSummary, paused: boolean): 
 }
 
 export async function copyThese(
-  { window, gate, progress }: Fanout,
+  fanout: Fanout,
   plan: PlanSummary,
   spans: Iterable<Span>,
   lender: SnapshotLender | undefined,
 ): Promise<void> {
+  const { window, progress } = fanout;
   await window.forEach(spans, async (span) => {
-    await copyWhole(gate, span, async (part) => {
-      const copied = await onSnapshot(lender, async (snapshot) => copySpan(plan, part, snapshot));
+    await copyWhole(fanout.gate, span, async (part) => {
+      if (lender === undefined) await fanout.untilQuiet();
+      const copied = await onSnapshot(lender, async (snapshot) =>
+        copySpan(plan, part, { label: spanLabel(plan, part), snapshot, width: window.width }),
+      );
       progress.copied(copied, part.count - (copied.left?.count ?? 0));
       return copied;
     });
@@ -72,26 +79,33 @@ async function copyByChildren(
   plan: PlanSummary,
   lender: SnapshotLender | undefined,
 ): Promise<void> {
-  for (let from = 0; from < plan.chunks; from += CHUNKS_OF_A_CHILD) {
-    const to = Math.min(from + CHUNKS_OF_A_CHILD, plan.chunks);
-    const copied = await onSnapshot(lender, async (snapshot) =>
-      copyByChild(fanout, plan, { from, to }, snapshot),
-    );
-    fanout.progress.copied(copied, to - from);
+  for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
+    if (lender === undefined) await fanout.untilQuiet();
+    const copied = await onSnapshot(lender, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
+    fanout.progress.copied(copied, stretch.count);
   }
 }
 
 async function copyByChild(
   fanout: Fanout,
-  plan: PlanSummary,
-  { from, to }: { readonly from: number; readonly to: number },
+  { planId, chunks, maxBytesPerSecond }: PlanSummary,
+  stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
   const child = await startChild(copyStretch, {
-    workflowId: `${workflowInfo().workflowId}/${plan.planId}/chunks-${from}-${to - 1}`,
+    workflowId: childId(planId, stretch),
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-    staticSummary: `chunks ${from} to ${to - 1} of ${plan.chunks}`,
-    args: [{ plan, from, to, parallelism: fanout.window.width, ...(snapshot !== undefined && { snapshot }) }],
+    staticSummary: stretch.name,
+    args: [
+      {
+        planId,
+        chunks,
+        stretch,
+        parallelism: fanout.window.width,
+        ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),
+        ...(snapshot !== undefined && { snapshot }),
+      },
+    ],
   });
   fanout.child = child;
   if (fanout.gate.paused) await child.signal(pauseSignal);
@@ -100,4 +114,12 @@ async function copyByChild(
   } finally {
     fanout.child = undefined;
   }
+}
+
+/** The server takes no longer ids. */
+const LONGEST_ID = 1000;
+
+function childId(planId: string, { name, from, count }: Stretch): string {
+  const id = (end: string) => `${workflowInfo().workflowId}/${planId}/${end}`;
+  return utf8Length(id(name)) <= LONGEST_ID ? id(name) : id(`${from}-${from + count - 1}`);
 }

@@ -1,40 +1,45 @@
 import { setHandler, sleep } from '@temporalio/workflow';
 import type { Copied, CopiedSpan, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
 import { copyChunks } from './activities.ts';
-import { spanLabel, spansOf } from './chunk-spans.ts';
+import { spanLabel, spansOf, type Stretch } from './chunk-spans.ts';
 import { parallelismSignal } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
 import { SlidingWindow } from './sliding-window.ts';
 
 const PAUSE_HEARD_WITHIN = '1 second';
 
-export interface CopyStretchRequest {
-  readonly plan: PlanSummary;
+/** What a copy of a plan needs to know of it. */
+export type PlanToCopy = Pick<PlanSummary, 'planId' | 'maxBytesPerSecond'>;
+
+export interface CopyStretchRequest extends PlanToCopy {
+  /** Of the whole plan. */
+  readonly chunks: number;
+  readonly stretch: Stretch;
   readonly snapshot?: Snapshot;
-  readonly from: number;
-  /** Not included. */
-  readonly to: number;
   readonly parallelism: number;
 }
 
 /** A child of `extractTable` that copies a stretch of a very large plan, so that no history grows too long. */
 export async function copyStretch({
-  plan,
+  chunks,
+  stretch,
   snapshot,
-  from,
-  to,
   parallelism,
+  ...plan
 }: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
   const gate = new PauseGate(() => undefined);
   setHandler(parallelismSignal, (width) => window.resize(width));
+  const { from, count, name } = stretch;
+  const labelled = { chunks: count, partitions: [{ name, chunks: count }] };
   let rows = 0;
   let bytes = 0;
   await window.forEach(
-    spansOf(from, to, () => window.width),
+    spansOf(from, from + count, chunks, () => window.width),
     async (span) => {
       await copyWhole(gate, span, async (part) => {
-        const copied = await copySpan(plan, part, snapshot);
+        const label = spanLabel(labelled, { from: part.from - from, count: part.count });
+        const copied = await copySpan(plan, part, { label, snapshot, width: window.width });
         rows += copied.rows;
         bytes += copied.bytes;
         return copied;
@@ -59,13 +64,26 @@ export async function copyWhole(
   }
 }
 
+export interface SpanContext {
+  readonly label: string;
+  readonly snapshot: Snapshot | undefined;
+  /** How many spans are copied at once, to share what the run may read. */
+  readonly width: number;
+}
+
 /** One activity, under a name that people can read and address. */
 export async function copySpan(
-  plan: PlanSummary,
+  plan: PlanToCopy,
   span: Span,
-  snapshot: Snapshot | undefined,
+  { label, snapshot, width }: SpanContext,
 ): Promise<CopiedSpan> {
-  return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: spanLabel(plan, span) }, [
-    { planId: plan.planId, ...span, ...(snapshot !== undefined && { snapshot }) },
+  const { planId, maxBytesPerSecond: most } = plan;
+  return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: label }, [
+    {
+      planId,
+      ...span,
+      ...(snapshot !== undefined && { snapshot }),
+      ...(most !== undefined && { bytesPerSecond: Math.floor(most / width) }),
+    },
   ]);
 }

@@ -11,11 +11,12 @@ import {
 } from '@temporalio/workflow';
 import type { Observed, RunIdentity, Snapshot } from '../contract/activities.ts';
 import {
+  readsItsOwnMoment,
   requestFor,
   type ExtractDatabaseInput,
   type ExtractDatabaseRequest,
 } from '../contract/extract-database.ts';
-import { parallelism } from '../contract/extract-table.ts';
+import { parallelism, type ExtractTableRequest } from '../contract/extract-table.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import type { DatabaseProgress, Phase, TableProgress } from '../contract/progress.ts';
 import { formatBytes } from '../contract/quantities.ts';
@@ -247,18 +248,24 @@ export class DatabaseRunState {
     const scope = new CancellationScope();
     table.stop = () => scope.cancel();
     try {
+      const name = parseTableName(table.table) ?? { schema: 'public', name: table.table };
+      const request = requestFor(this.#request, name);
+      const lender = readsItsOwnMoment(request) ? undefined : relay;
       const result = await scope.run(async () => {
-        const told = { width: unit.width, snapshot: (await relay?.held())?.snapshot };
-        unit.child = await this.#startChild(table, told);
-        await this.#tellSince(unit, told, relay);
+        const told = { width: unit.width, snapshot: (await lender?.held())?.snapshot };
+        unit.child = await this.#startChild(table, request, told);
+        await this.#tellSince(unit, told, lender);
         return unit.child.result();
       });
-      if (relay !== undefined && result.restarts > 0) {
-        this.warnings.push(
-          `${table.table} is of a later moment than the others: it was changed after the snapshot.`,
-        );
+      if (relay !== undefined && (lender === undefined || result.restarts > 0)) {
+        const reason =
+          lender === undefined
+            ? 'what it reads hangs on what bronze has of its partitions'
+            : 'it was changed after the snapshot';
+        this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
       }
-      this.list.ended(table, result.outcome, result);
+      // what has not changed since the last run is in bronze as it is now
+      this.list.ended(table, result.outcome === 'superseded' ? 'superseded' : 'committed', result);
     } catch (error) {
       // cancelled with the run, or the table alone: by `skipTable` or by its own name
       if (CancellationScope.current().consideredCancelled) throw error;
@@ -282,16 +289,16 @@ export class DatabaseRunState {
 
   async #startChild(
     table: ListedTable,
+    request: ExtractTableRequest,
     { width, snapshot }: { readonly width: number; readonly snapshot: Snapshot | undefined },
   ): Promise<ChildWorkflowHandle<typeof extractTable>> {
-    const name = parseTableName(table.table) ?? { schema: 'public', name: table.table };
     return startChild(extractTable, {
       workflowId: `${this.identity.workflowId}/${table.table}`,
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
       staticSummary: `${table.table}, ${formatBytes(table.bytes)}`,
       args: [
-        { ...requestFor(this.#request, name), parallelism: width },
+        { ...request, parallelism: width },
         {
           runId: this.identity.runId,
           member: table.member,

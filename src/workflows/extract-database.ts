@@ -15,11 +15,10 @@ import {
   type ExtractDatabaseResult,
   type TableResult,
 } from '../contract/extract-database.ts';
-import { withAdvice } from '../contract/failures.ts';
-import { InputError } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { closeDatabaseRun, limitIncrements, readMembers, resolveTables } from './activities.ts';
 import { withBeside } from './beside.ts';
+import { checked } from './checked-input.ts';
 import { DatabaseRunState } from './database-run.ts';
 import { asRunFailure, isSnapshotLost, messageOf, ofKind } from './failure.ts';
 import { scheduledDatabaseInput } from './scheduled-input.ts';
@@ -34,7 +33,7 @@ const MOST_RESULTS = 100;
 
 /** Extracts many tables of a source into bronze. */
 export async function extractDatabase(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
-  const { input, request: written } = checkedInput(request);
+  const { input, request: written } = checked(() => parseDatabaseInput(scheduledDatabaseInput(request)));
   const { firstExecutionRunId: runId, workflowId } = workflowInfo();
   const identity: RunIdentity = { runId, workflowId };
   const state = new DatabaseRunState(identity, input, written);
@@ -58,15 +57,6 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
         log.warn('the record of the run could not be closed', { reason: messageOf(closing) }),
     );
     throw asRunFailure(error);
-  }
-}
-
-function checkedInput(request: ExtractDatabaseRequest) {
-  try {
-    return parseDatabaseInput(scheduledDatabaseInput(request));
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));
   }
 }
 
@@ -115,7 +105,7 @@ async function onOneSnapshot(
 ): Promise<void> {
   const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
   await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
-  await withSnapshot({ source, runId: state.identity.runId }, async (relay) => {
+  await withSnapshot({ source, runId: state.identity.runId }, true, async (relay) => {
     const { snapshot } = await relay.held();
     state.isOf(snapshot);
     const tell = async (next: Snapshot) => state.tellSnapshot(next);

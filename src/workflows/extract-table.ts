@@ -22,17 +22,19 @@ import {
   type ExtractTableRequest,
   type ExtractTableResult,
 } from '../contract/extract-table.ts';
-import { withAdvice } from '../contract/failures.ts';
-import { InputError, parseInput } from '../contract/parse-input.ts';
+import { parseInput } from '../contract/parse-input.ts';
 import { formatDuration } from '../contract/quantities.ts';
+import { shareConnections } from '../contract/source-inputs.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { BorrowedSnapshot } from './borrowed-snapshot.ts';
+import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { parallelismSignal, setParallelismUpdate } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
+import { untilQuietHours } from './quiet-hours.ts';
 import { RunProgress } from './run-progress.ts';
 import { scheduledInput } from './scheduled-input.ts';
 import { SlidingWindow } from './sliding-window.ts';
@@ -59,7 +61,7 @@ export async function extractTable(
   request: ExtractTableRequest,
   part?: PartOfDatabase,
 ): Promise<ExtractTableResult> {
-  const input = checkedInput(request);
+  const input = checked(() => parseInput(extractTableInput, scheduledInput(request), extractTableExample));
   const fanout = openFanout(input);
   const context: RunContext = {
     fanout,
@@ -87,6 +89,7 @@ export async function extractTable(
       bytes: result.bytes,
       chunks: plan.chunks,
       partitions: plan.partitionCount,
+      ...(plan.skippedPartitions !== undefined && { skippedPartitions: plan.skippedPartitions }),
       duration: formatDuration(Date.now() - startTime.getTime()),
       restarts: fanout.progress.now.restarts,
       warnings: result.warnings ?? plan.warnings,
@@ -98,29 +101,27 @@ export async function extractTable(
   }
 }
 
-function checkedInput(request: ExtractTableRequest): ExtractTableInput {
-  try {
-    return parseInput(extractTableInput, scheduledInput(request), extractTableExample);
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));
-  }
-}
-
 function openFanout(input: ExtractTableInput): Fanout {
-  const progress = new RunProgress(formatTableName(input.table), input.parallelism);
-  const window = new SlidingWindow(input.parallelism);
+  const { copies } = shareConnections(input.maxSourceConnections, input.consistency === 'snapshot');
+  const width = Math.min(input.parallelism, copies);
+  const progress = new RunProgress(formatTableName(input.table), width);
   const gate = new PauseGate((paused) => progress.pause(paused));
-  const fanout: Fanout = { window, gate, progress, child: undefined };
-  setHandler(parallelismSignal, async (width) => resize(fanout, width));
+  const fanout: Fanout = {
+    window: new SlidingWindow(width),
+    gate,
+    progress,
+    untilQuiet: async () => untilQuietHours(input.quietHours, progress),
+    child: undefined,
+  };
+  setHandler(parallelismSignal, async (wanted) => resize(fanout, Math.min(wanted, copies)));
   setHandler(
     setParallelismUpdate,
-    async (width) => {
+    async (wanted) => {
       const before = fanout.window.width;
-      await resize(fanout, width);
+      await resize(fanout, Math.min(wanted, copies));
       return before;
     },
-    { validator: (width) => void parseInput(parallelism, width, input.parallelism) },
+    { validator: (wanted) => void parseInput(parallelism, wanted, input.parallelism) },
   );
   return fanout;
 }
@@ -184,6 +185,7 @@ async function extractOnce(
   run: RunIdentity,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
   const { fanout, input, lender } = context;
+  await fanout.untilQuiet();
   const plan = await planned(context, run);
   const { chunks, checkpoint } = plan;
   context.visibility.isKnown(plan.searchAttributes === true);
@@ -199,7 +201,10 @@ async function extractOnce(
     fanout.progress.set({ snapshotTakenAt: lender.takenAt });
     await copyPlan(fanout, plan, lender);
   } else if (shared) {
-    await withSnapshot({ source: input.source, runId: run.runId }, async (relay) => {
+    const { companion } = shareConnections(input.maxSourceConnections, true);
+    const { source, idleTimeout } = input;
+    const request = { source, runId: run.runId, ...(idleTimeout !== undefined && { idleTimeout }) };
+    await withSnapshot(request, companion, async (relay) => {
       fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
       await copyPlan(fanout, plan, relay);
     });

@@ -15,6 +15,9 @@ const ALONE_FOR = '10 seconds';
 /** Between two tries to have a second holder. */
 const PAUSE = '5 seconds';
 
+/** Whose snapshot it is to be. */
+export type SnapshotRequest = Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'>;
+
 /**
  * One snapshot of the source, held by two sessions, on two workers where there are two.
  *
@@ -23,19 +26,20 @@ const PAUSE = '5 seconds';
  * when both are lost is the snapshot.
  */
 export class SnapshotRelay implements SnapshotLender {
-  readonly #request: Pick<HoldSnapshotRequest, 'source' | 'runId'>;
+  readonly #request: SnapshotRequest;
   readonly #scope = new CancellationScope();
   /** What each holder has told that it holds; nothing yet, at first. */
   readonly #holders = new Map<string, HeldSnapshot | undefined>();
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(request: Pick<HoldSnapshotRequest, 'source' | 'runId'>) {
+  /** @param companion whether a second session holds it too */
+  constructor(request: SnapshotRequest, companion: boolean) {
     this.#request = request;
     setHandler(snapshotExportedSignal, (held) => {
       if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
     });
     this.#start(undefined);
-    void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
+    if (companion) void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
   }
 
   /** Why there is no snapshot any more. */
@@ -112,10 +116,11 @@ export class SnapshotRelay implements SnapshotLender {
  * Rejects with the loss of the snapshot when that comes first; the work is cancelled and waited for.
  */
 export async function withSnapshot(
-  request: Pick<HoldSnapshotRequest, 'source' | 'runId'>,
+  request: SnapshotRequest,
+  companion: boolean,
   work: (relay: SnapshotRelay) => Promise<void>,
 ): Promise<void> {
-  const relay = new SnapshotRelay(request);
+  const relay = new SnapshotRelay(request, companion);
   const working = new CancellationScope();
   const watching = new CancellationScope();
   void watching

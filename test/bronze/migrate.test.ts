@@ -3,6 +3,7 @@ import { Client } from 'pg';
 import { migrate } from '../../src/bronze/migrate.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { administer } from '../setup/administer.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { withDatabase } from '../setup/lab.ts';
 
 const DATABASE = `migrated_${process.pid}`;
@@ -25,8 +26,7 @@ const asOwner = async (sql: string) => administer(admin(), [sql]);
 function warehouse(): Database {
   const database = new Database({
     label: 'warehouse',
-    url: withDatabase(inject('warehouseAdmin'), DATABASE, 'loader'),
-    poolSize: 4,
+    settings: connectionTo(withDatabase(inject('warehouseAdmin'), DATABASE, 'loader')),
   });
   open.push(async () => database.close());
   return database;

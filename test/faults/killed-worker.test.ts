@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
+import type { WorkerProcess } from '../../local/worker-process.ts';
 import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -32,7 +32,7 @@ async function openStage(): Promise<Stage> {
     await lab.source.query(`CREATE TABLE ${table} (id int, v text);
       INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 20000) i`);
   }
-  const worker = await startWorkerProcess({ env: lab.workerEnvironment });
+  const worker = await lab.startWorkerProcess();
   const dispose = async () => {
     worker.kill('SIGKILL');
     await lab.close();

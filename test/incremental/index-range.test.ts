@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExtractionPlan } from '../../src/bronze/plan.ts';
-import { rangeOfChunk } from '../../src/extraction/chunk-ranges.ts';
+import { rangesOfChunk } from '../../src/extraction/chunk-ranges.ts';
 import { selectChunk } from '../../src/extraction/copy-statements.ts';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
@@ -21,9 +21,10 @@ async function explained(table: string, column: string): Promise<string> {
     [planId],
   );
   const plan = rows[0]?.plan;
-  if (plan === undefined) throw new Error('there is no plan');
+  const [range] = plan === undefined ? [] : rangesOfChunk(plan, 0);
+  if (plan === undefined || range === undefined) throw new Error('there is no plan');
   const { rows: lines } = await lab.source.query<{ 'QUERY PLAN': string }>(
-    `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ${selectChunk(plan, rangeOfChunk(plan, 0))}`,
+    `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ${selectChunk(plan, range)}`,
   );
   await steps.discard();
   return lines.map((line) => line['QUERY PLAN']).join('\n');

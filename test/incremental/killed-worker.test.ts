@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { startWorkerProcess } from '../../local/worker-process.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { Gate } from '../setup/gate.ts';
 import { asIncremental } from '../setup/incremental.ts';
@@ -49,7 +48,7 @@ test.each(Object.entries(steps))(
       `INSERT INTO k SELECT i, timestamptz '2024-01-01 01:00+00' FROM generate_series(1, 1000) i`,
     );
     const letOn = await hold(lab);
-    const worker = await startWorkerProcess({ env: lab.workerEnvironment });
+    const worker = await lab.startWorkerProcess();
     const handle = await lab.start(request);
     await waitUntil(async () => {
       const { raw } = await handle.describe();

@@ -15,9 +15,11 @@ test.each(generatedTables)('the table "$name" of $file is what the code says', a
   expect(document, 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(withTable(document, table));
 });
 
-/** Some inputs have a meaning beside `incremental` only. */
-const needed = (name: string) =>
-  name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
+/** Some inputs have a meaning beside another only. */
+const needed = (name: string) => {
+  if (name === 'onlyChanged') return { write: 'replace-partitions' };
+  return name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
+};
 
 test.each(Object.entries(inputExamples))('the example of the input "%s" is one', (name, example) => {
   expect(

@@ -66,6 +66,7 @@ for (const from of layers) {
 for (const layer of layers.filter((other) => other !== 'contract' && other !== 'postgres')) {
   probe('postgres/catalog/probe', importing(`../../${layer}/any.ts`), true);
 }
+probe('config/probe', importing('../postgres/connection-settings.ts'), false);
 probe('postgres/catalog/probe', importing('../../contract/any.ts'), false);
 probe('postgres/catalog/probe', importing('../session.ts'), false);
 for (const name of outsideTheSandbox) {

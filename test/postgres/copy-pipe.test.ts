@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Client } from 'pg';
 import { pipeCopy } from '../../src/postgres/copy-pipe.ts';
 import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 const APPLICATION = `copy test ${process.pid}`;
@@ -11,8 +12,8 @@ let source: Database;
 let warehouse: Database;
 let admin: Client;
 beforeAll(async () => {
-  source = new Database({ label: 'source "default"', url: inject('sourceAdmin'), poolSize: 2 });
-  warehouse = new Database({ label: 'warehouse', url: inject('warehouseAdmin'), poolSize: 2 });
+  source = new Database({ label: 'source "default"', settings: connectionTo(inject('sourceAdmin')) });
+  warehouse = new Database({ label: 'warehouse', settings: connectionTo(inject('warehouseAdmin')) });
   admin = new Client(inject('warehouseAdmin'));
   await admin.connect();
   await admin.query('CREATE TABLE copied (id int, v text)');

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Database } from '../../src/postgres/database.ts';
+import { connectionTo, poolOf } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 const APPLICATION = `database test ${process.pid}`;
@@ -12,7 +13,10 @@ let database: Database;
 beforeAll(async () => {
   admin = new Client(inject('warehouseAdmin'));
   await admin.connect();
-  database = new Database({ label: 'warehouse', url: inject('warehouseAdmin'), poolSize: 1 });
+  database = new Database({
+    label: 'warehouse',
+    settings: connectionTo(inject('warehouseAdmin'), poolOf(1)),
+  });
 });
 afterAll(async () => {
   await database.close();
@@ -87,7 +91,7 @@ describe('a transaction', () => {
       CREATE TABLE seen (id int); GRANT ALL ON seen TO strict`);
     const url = new URL(inject('warehouseAdmin'));
     Object.assign(url, { username: 'strict', password: 'strict' });
-    const strict = new Database({ label: 'warehouse', url: url.href, poolSize: 1 });
+    const strict = new Database({ label: 'warehouse', settings: connectionTo(url.href) });
     const seen = await strict.transaction(writing, async (session) => {
       await session.query('INSERT INTO seen VALUES (1)');
       await admin.query('INSERT INTO seen VALUES (2)');

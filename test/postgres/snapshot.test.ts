@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import type { Session } from '../../src/postgres/session.ts';
 import { exportSnapshot, importSnapshot } from '../../src/postgres/snapshot.ts';
 import { Lab } from '../setup/lab.ts';
@@ -8,7 +9,7 @@ let lab: Lab;
 let database: Database;
 beforeAll(async () => {
   lab = await Lab.open({ workers: 'none' });
-  database = new Database({ label: 'source "default"', url: lab.sourceUrl, poolSize: 4 });
+  database = new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) });
   await lab.source.query('CREATE TABLE orders AS SELECT 1 AS id');
 });
 afterAll(async () => {

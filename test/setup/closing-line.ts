@@ -1,17 +1,38 @@
-import type { Reporter, TestModule } from 'vitest/node';
+import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import { searchForSecrets } from './secrets-search.ts';
 
-/** Ends the output with the counts in one plain line, for those who read it by machine. */
+/**
+ * Ends the output with the counts in one plain line, for those who read it by machine; before it, all that the
+ * tests left behind is searched for the secrets that they used, which counts as one test.
+ */
 export default class ClosingLine implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+  #vitest: Vitest | undefined;
+
+  onInit(vitest: Vitest): void {
+    this.#vitest = vitest;
+  }
+
+  async onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): Promise<void> {
+    const leaks = await this.#search();
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (state: string) => tests.filter((test) => test.result().state === state).length;
     const brokenFiles = modules.filter(
       (module) => module.state() === 'failed' && module.errors().length > 0,
     ).length;
-    const failed = count('failed') + brokenFiles + errors.length;
+    const failed = count('failed') + brokenFiles + errors.length + (leaks.length > 0 ? 1 : 0);
+    const passed = count('passed') + (leaks.length > 0 ? 0 : 1);
+    if (leaks.length > 0) process.exitCode = 1;
     // after the summary, which is printed in the same turn
     setImmediate(() => {
-      process.stdout.write(`\n${count('passed')} passed, ${failed} failed, ${count('skipped')} skipped\n`);
+      for (const leak of leaks) process.stdout.write(`\nA secret was found: ${leak}\n`);
+      process.stdout.write(`\n${passed} passed, ${failed} failed, ${count('skipped')} skipped\n`);
     });
+  }
+
+  async #search(): Promise<string[]> {
+    const context = this.#vitest?.getRootProject().getProvidedContext();
+    if (context === undefined) throw new Error('the servers of the tests are not known');
+    const { temporalAddress, told, sourceAdmin, warehouseAdmin } = context;
+    return searchForSecrets({ temporalAddress, told, urls: [sourceAdmin, warehouseAdmin] });
   }
 }

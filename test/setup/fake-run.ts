@@ -5,6 +5,7 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
 import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
+import { summarize } from '../../src/contract/check-source.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
 import type { extractDatabase, extractTable } from '../../src/workflows/index.ts';
@@ -21,6 +22,7 @@ export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
 
 /** What the real activities do, without a database: for what cannot be had from a real one at will. */
 const harmless: Activities = {
+  checkSource: async ({ source }) => summarize(source, []),
   planExtraction: async () => planOf(1),
   holdSnapshot: async ({ holder }) => {
     await signalSnapshot(holder, '00000003-1');

@@ -7,7 +7,8 @@ import {
 import { NativeConnection, type Worker } from '@temporalio/worker';
 import { Client } from 'pg';
 import { inject } from 'vitest';
-import type { Configuration } from '../../src/config/environment.ts';
+import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
+import { readEnvironment, type Configuration } from '../../src/config/environment.ts';
 import type { ExtractDatabaseRequest, ExtractDatabaseResult } from '../../src/contract/extract-database.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
@@ -15,6 +16,8 @@ import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
+import { secretsIn, secretsOf } from './secrets-search.ts';
+import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
 
 export type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractDatabase>;
@@ -35,10 +38,15 @@ export interface LabOptions {
   readonly taskQueue?: string;
 }
 
-export interface WorkersInProcess {
-  /** Other URLs than those of the lab. */
+/** What a worker is told otherwise than the lab has it. */
+export interface Told {
   readonly source?: string;
   readonly warehouse?: string;
+  /** More variables. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface WorkersInProcess extends Told {
   /** One of the two workers of a process; both where left out. */
   readonly only?: 'copies' | 'snapshots';
 }
@@ -114,16 +122,15 @@ export class Lab implements AsyncDisposable {
   }
 
   /** What a worker of this lab is told by its environment. */
-  configuration(urls: { source?: string; warehouse?: string } = {}): Configuration {
-    return {
-      warehouseUrl: urls.warehouse ?? this.warehouseUrl,
-      sourceUrls: new Map([
-        ['default', urls.source ?? this.sourceUrl],
-        ['second', urls.source ?? this.sourceUrl],
-      ]),
-      taskQueue: this.taskQueue,
-      maxConcurrentActivities: 10,
-    };
+  configuration({ source, warehouse, environment }: Told = {}): Configuration {
+    return readEnvironment({
+      WAREHOUSE_DATABASE_URL: warehouse ?? this.warehouseUrl,
+      SOURCE_DATABASE_URL: source ?? this.sourceUrl,
+      SOURCE_SECOND_DATABASE_URL: source ?? this.sourceUrl,
+      DATAKIT_TASK_QUEUE: this.taskQueue,
+      DATAKIT_MAX_CONCURRENT_ACTIVITIES: '10',
+      ...environment,
+    });
   }
 
   /** The same for a worker in a process of its own. */
@@ -136,10 +143,15 @@ export class Lab implements AsyncDisposable {
     };
   }
 
+  /** Starts the workers in a process of their own. */
+  async startWorkerProcess(environment: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
+    return startWorkerProcess({ env: { ...this.workerEnvironment, ...environment }, onLine: remember });
+  }
+
   /** Starts the two workers of a process, in this one, and gives what stops them. */
-  async startWorkers({ only, ...urls }: WorkersInProcess = {}): Promise<() => Promise<void>> {
+  async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: this.#temporalAddress });
-    const configuration = this.configuration(urls);
+    const configuration = this.configuration(told);
     const databases = connectDatabases(configuration);
     const [copies, snapshots] = await createWorkers({
       ...configuration,
@@ -231,7 +243,29 @@ export class Lab implements AsyncDisposable {
     await this.close();
   }
 
+  /** What the runs of this lab left in the warehouse goes with it, so it is searched now. */
+  async #expectNoSecrets(): Promise<void> {
+    const secrets = secretsOf([this.#admin.source, this.#admin.warehouse]);
+    const client = new Client(withDatabase(this.#admin.warehouse, `warehouse_${this.name}`));
+    await client.connect();
+    for (const table of ['runs', 'plans', 'checkpoints', 'targets']) {
+      const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+        `bronze.extraction_${table}`,
+      ]);
+      if (rows[0]?.there !== true) continue;
+      const all = await client.query<{ text: string }>(
+        `SELECT t::text AS text FROM bronze.extraction_${table} t`,
+      );
+      for (const { text } of all.rows) {
+        const found = secretsIn(text, secrets);
+        if (found.length > 0) throw new Error(`bronze.extraction_${table} holds ${found.join()}: ${text}`);
+      }
+    }
+    await client.end();
+  }
+
   async close(): Promise<void> {
+    await this.#expectNoSecrets();
     for (const close of this.#closers) await close();
     await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
     await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);

@@ -1,9 +1,17 @@
-import { DefaultLogger, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
+import { jsonLine } from '../../src/runtime/json-log.ts';
+import { remember } from './secrets.ts';
 
 const level = process.env['DATAKIT_TEST_LOG'] === undefined ? 'ERROR' : 'DEBUG';
+const shown = new DefaultLogger(level);
 
-/** Only errors in the output of the tests; all of it where DATAKIT_TEST_LOG asks for it. */
+/** Only errors in the output of the tests; all of it where DATAKIT_TEST_LOG asks for it. What workers log is kept. */
+function log(entry: LogEntry): void {
+  remember(jsonLine(entry));
+  shown.log(entry.level, entry.message, entry.meta);
+}
+
 Runtime.install({
-  logger: new DefaultLogger(level),
+  logger: new DefaultLogger('INFO', log),
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: level, other: 'ERROR' }) } },
 });

@@ -15,6 +15,8 @@ declare module 'vitest' {
     temporalAddress: string;
     temporalCli: string;
     workflowBundle: string;
+    /** The file that logs and errors of all tests go to, to be searched for secrets. */
+    told: string;
   }
 }
 
@@ -32,6 +34,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('warehouseAdmin', warehouse.url('postgres'));
   project.provide('temporalAddress', temporal.address);
   project.provide('temporalCli', temporal.cli);
+  await writeFile(join(directory, 'told.log'), '');
+  project.provide('told', join(directory, 'told.log'));
   project.provide('workflowBundle', join(directory, 'workflows.js'));
   return async () => {
     await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose()]);

@@ -5,7 +5,8 @@ import { createActivities } from '../../src/activities/create-activities.ts';
 import type { Activities, CommitResult, Copied, PlanSummary } from '../../src/contract/activities.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
-import type { Lab } from './lab.ts';
+import type { Lab, Told } from './lab.ts';
+import { remember } from './secrets.ts';
 
 const logger = new DefaultLogger('ERROR', () => undefined);
 
@@ -15,8 +16,8 @@ export class Steps implements AsyncDisposable {
   readonly #databases: ConnectedDatabases;
   readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
-  constructor(lab: Lab, urls: { source?: string; warehouse?: string } = {}) {
-    this.#databases = connectDatabases(lab.configuration(urls));
+  constructor(lab: Lab, told: Told = {}) {
+    this.#databases = connectDatabases(lab.configuration(told));
     this.#activities = createActivities(this.#databases);
   }
 
@@ -54,6 +55,11 @@ export class Steps implements AsyncDisposable {
     activity: (request: Request) => Promise<Result>,
     request: Request,
   ): Promise<Result> {
-    return new MockActivityEnvironment({}, { logger }).run(activity, request);
+    try {
+      return await new MockActivityEnvironment({}, { logger }).run(activity, request);
+    } catch (error) {
+      remember(String(error));
+      throw error;
+    }
   }
 }

@@ -3,7 +3,7 @@ import { chunkCount, type ExtractionPlan, type PlannedPartition } from '../../sr
 import {
   blocksPerChunk,
   chunksOf,
-  rangeOfChunk,
+  rangesOfChunk,
   type ChunkRange,
 } from '../../src/extraction/chunk-ranges.ts';
 import { seeded } from './random-names.ts';
@@ -30,6 +30,10 @@ function planOf(sizes: readonly number[], perChunk: number): ExtractionPlan {
     format: 'binary',
     blocksPerChunk: perChunk,
     partitions,
+    tree: '',
+    seenAt: '2026-01-01',
+    reading: '',
+    lockTimeout: 60_000,
     statementTimeout: null,
     stallTimeout: 600_000,
     warnings: [],
@@ -37,7 +41,7 @@ function planOf(sizes: readonly number[], perChunk: number): ExtractionPlan {
 }
 
 const rangesOf = (plan: ExtractionPlan): ChunkRange[] =>
-  Array.from({ length: chunkCount(plan) }, (_, chunk) => rangeOfChunk(plan, chunk));
+  Array.from({ length: chunkCount(plan) }, (_, chunk) => rangesOfChunk(plan, chunk)).flat();
 
 /** Each partition from block 0 without gap or overlap to an end that is open. */
 function expectCover(plan: ExtractionPlan): void {
@@ -78,7 +82,7 @@ describe('the ranges of all chunks', () => {
 
   test('there is no chunk past the last', () => {
     const plan = planOf([100, 20], 10);
-    expect(() => rangeOfChunk(plan, 12)).toThrow('The plan has no chunk 12');
+    expect(() => rangesOfChunk(plan, 12)).toThrow('The plan has no chunk 12');
   });
 });
 

@@ -15,12 +15,25 @@ function refusal(variables: Record<string, string | undefined>): string {
 }
 
 test('two variables are enough', () => {
-  expect(readEnvironment(complete)).toEqual({
-    warehouseUrl: warehouse,
-    sourceUrls: new Map([['default', source]]),
+  const { sources, warehouse: target, ...worker } = readEnvironment(complete);
+  expect(worker).toEqual({
     taskQueue: 'datakit-postgres',
     maxConcurrentActivities: 20,
+    maxConcurrentSnapshots: 100,
+    encryptionKeys: [],
   });
+  expect(target).toMatchObject({ host: 'warehouse', port: 5432, database: 'analytics', user: 'writer' });
+  expect([...sources.keys()]).toEqual(['default']);
+  expect(sources.get('default')).toMatchObject({
+    host: 'source',
+    database: 'shop',
+    user: 'reader',
+    tls: { mode: 'prefer', negotiation: 'postgres' },
+    options: undefined,
+    connectTimeout: 10_000,
+    pool: { size: 10, maxOverflow: 10, timeout: 30_000 },
+  });
+  expect(sources.get('default')?.password()).toBe('hunter2');
 });
 
 describe('sources', () => {
@@ -30,7 +43,7 @@ describe('sources', () => {
       SOURCE_SHOP_EU_DATABASE_URL: source,
       SOURCE_A1_DATABASE_URL: source,
     };
-    const names = [...readEnvironment(variables).sourceUrls.keys()];
+    const names = [...readEnvironment(variables).sources.keys()];
     expect(names).toEqual(['shop_eu', 'a1']);
     expect(names.map(sourceVariable)).toEqual(['SOURCE_SHOP_EU_DATABASE_URL', 'SOURCE_A1_DATABASE_URL']);
     expect(sourceVariable('default')).toBe('SOURCE_DATABASE_URL');
@@ -56,7 +69,7 @@ describe('what is missing or wrong is named, all of it', () => {
       DATAKIT_MAX_CONCURRENT_ACTIVITIES: '',
       SOURCE_OTHER_DATABASE_URL: '',
     };
-    expect(readEnvironment({ ...complete, ...empty })).toEqual(readEnvironment(complete));
+    expect([...readEnvironment({ ...complete, ...empty }).sources.keys()]).toEqual(['default']);
     expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: '' })).toContain('WAREHOUSE_DATABASE_URL');
   });
 

@@ -109,6 +109,7 @@ test('the smallest input has its defaults', () => {
     source: 'default',
     parallelism: 4,
     consistency: 'snapshot',
+    lockTimeout: 60_000,
     stallTimeout: 600_000,
     verify: 'rows',
     largeObjectPartSize: 64 * 1024 * 1024,

@@ -95,7 +95,9 @@ describe('what the way to a server answered', () => {
     [failed('read ECONNRESET', 'ECONNRESET'), 'ConnectionLost', 'the connection was lost'],
     [failed('Connection terminated unexpectedly'), 'ConnectionLost', 'the connection was lost'],
     [failed('Client has encountered a connection error and is not queryable'), 'ConnectionLost', 'lost'],
-    [failed('timeout exceeded when trying to connect'), 'PoolExhausted', 'no session of the pool'],
+    [failed('timeout expired'), 'Unreachable', 'cannot be reached (timeout)'],
+    [failed('certificate has expired', 'CERT_HAS_EXPIRED'), 'TlsFailed', 'certificate has expired'],
+    [failed('The server does not support SSL connections'), 'TlsFailed', 'does not support SSL'],
     [
       failed('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string'),
       'AuthenticationFailed',

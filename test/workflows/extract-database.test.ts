@@ -218,22 +218,21 @@ describe('skipTable', () => {
 describe('the snapshot of all tables', () => {
   test('is heard of by the tables when another session lends it, and when it is lost all begin again', async () => {
     const seen: string[] = [];
-    let holders = 0;
-    let lost = false;
+    const snapshots = { held: 0, lost: false };
     const fakes: Partial<Activities> = {
       ...sourceWith(large(900)),
       holdSnapshot: async ({ holder }) => {
-        holders += 1;
-        const id = `0000000${holders}-1`;
+        snapshots.held += 1;
+        const id = `0000000${snapshots.held}-1`;
         await signalSnapshot(holder, id);
-        while (!lost || holders > 1)
+        while (!snapshots.lost || snapshots.held > 1)
           await Promise.race([untilCancelled(), new Promise((r) => setTimeout(r, 20))]);
         throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
       },
       copyChunks: async ({ snapshot, count, from }) => {
         seen.push(snapshot?.id ?? 'none');
-        if (from === 0 && holders === 1) {
-          lost = true;
+        if (from === 0 && snapshots.held === 1) {
+          snapshots.lost = true;
           throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
         }
         return { rows: count, bytes: count };

@@ -107,22 +107,4 @@ describe('the fan-out', () => {
       copies.releaseAll();
     });
   });
-
-  test('hands a very large plan to children, so that no history grows long', async () => {
-    const seen = new Set<number>();
-    const fakes = {
-      planExtraction: async () => planOf(9_000),
-      copyChunks: async ({ from, count }: Span) => {
-        for (let chunk = from; chunk < from + count; chunk += 1) seen.add(chunk);
-        return { rows: count, bytes: count };
-      },
-    };
-    await withFakes(fakes, { table: 'orders', parallelism: 64 }, async (handle) => {
-      await handle.result();
-      expect(seen.size).toBe(9_000);
-      expect((await handle.describe()).historyLength).toBeLessThan(200);
-      const progress = await handle.query<{ chunksDone: number; rows: number }>('progress');
-      expect(progress).toMatchObject({ chunksDone: 9_000, rows: 9_000 });
-    });
-  });
 });

@@ -71,6 +71,16 @@ export async function readTypes(session: Session, table: Table): Promise<Readonl
   return new Map(types.map((type) => [type.oid, type]));
 }
 
+/** The labels of enums in their order, as one text. */
+export async function readEnumLabels(session: Session, types: readonly number[]): Promise<string> {
+  const { labels } = await session.one<{ labels: string | null }>(
+    `SELECT string_agg(concat_ws(' ', enumtypid, enumsortorder, enumlabel), ',' ORDER BY enumtypid, enumsortorder) AS labels
+       FROM pg_catalog.pg_enum WHERE enumtypid = ANY ($1::oid[])`,
+    [types],
+  );
+  return labels ?? '';
+}
+
 export interface ColumnChoice {
   readonly columns?: readonly string[] | undefined;
   readonly exclude?: readonly string[] | undefined;

@@ -1,7 +1,6 @@
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
-import type { Table } from './table.ts';
 
 /** A table that holds rows itself: an ordinary table, a leaf partition, a child by inheritance. */
 export interface Partition extends TableName {
@@ -22,32 +21,28 @@ export interface Partition extends TableName {
 }
 
 /**
- * The tables below a table that hold its rows, the table itself among them where it does.
+ * What the server knows of tables that hold rows, in the order in which they are asked for.
  *
- * Partitioned tables hold none; parents by plain inheritance do. The order is by name, so that
- * the same tree gives the same plan.
+ * To look at the size of one the server waits for whoever has locked it, so those that are not
+ * to be read are not asked for.
  */
-export async function readPartitions(session: Session, table: Pick<Table, 'oid'>): Promise<Partition[]> {
+export async function readPartitions(session: Session, tables: readonly number[]): Promise<Partition[]> {
   return session.query<Partition & Record<string, unknown>>(
-    `WITH RECURSIVE tree AS (
-       SELECT $1::oid AS oid
-       UNION
-       SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
-     ), leaf AS (
-       SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relfilenode AS file_node, c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks,
-              c.relkind = 'f' AS is_foreign
-         FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+    `WITH leaf AS (
+       SELECT n.nspname AS schema, c.relname AS name, c.oid, t.position, c.relkind = 'f' AS is_foreign,
+              c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks, c.relfilenode AS file_node
+         FROM unnest($1::oid[]) WITH ORDINALITY AS t(oid, position)
+         JOIN pg_catalog.pg_class c ON c.oid = t.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
-        WHERE c.relkind <> 'p'
      )
      SELECT schema, name, oid, coalesce(has_blocks, false) AS "hasBlocks", 
             coalesce(nullif(file_node, 0), pg_relation_filenode(oid), 0) AS "fileNode",
             row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
             CASE WHEN has_blocks
                  THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks
-       FROM leaf ORDER BY schema, name`,
-    [table.oid],
+       FROM leaf ORDER BY position`,
+    [tables],
   );
 }
 

@@ -17,7 +17,7 @@ const OLDEST_VERSION = 12_00_00;
 /** TID range scans, which read just the blocks of a chunk, came with PostgreSQL 14. */
 export const hasTidRangeScan = ({ version }: ServerFacts): boolean => version >= 14_00_00;
 
-export async function readServer(session: Session, url: string): Promise<ServerFacts> {
+export async function readServer(session: Session, host: string): Promise<ServerFacts> {
   const row = await session.one<{ version: string; database: string; role: string; block_size: string }>(
     `SELECT current_setting('server_version_num') AS version, current_database() AS database,
             current_user AS role, current_setting('block_size') AS block_size`,
@@ -28,13 +28,9 @@ export async function readServer(session: Session, url: string): Promise<ServerF
   }
   return {
     version,
-    host: hostOf(url),
+    host,
     database: row.database,
     role: row.role,
     blockSize: Number(row.block_size),
   };
-}
-
-function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).hostname || 'localhost' : 'localhost';
 }

@@ -7,25 +7,15 @@ import { formatTableName } from '../contract/table-name.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
+import type { PlanLimits } from './plan-run.ts';
 import { planTable } from './plan-table.ts';
-import { settleLimit } from './settle-limit.ts';
-
-/** A table that somebody has locked is asked for again later. */
-const LOCK_TIMEOUT = 10_000;
 
 export interface Planning {
   readonly source: Database;
   /** A session of the warehouse. */
   readonly target: Session;
   readonly input: ExtractTableInput;
-  readonly limits: { readonly applicationName: string; readonly signal: AbortSignal };
-}
-
-/** Plans a table before its snapshot is taken: in one transaction, while that writers end is seen from others. */
-export async function planSettled({ source, target, input, limits }: Planning): Promise<ExtractionPlan> {
-  const ask = async <T>(work: (session: Session) => Promise<T>) =>
-    source.transaction({ ...limits, ...READING }, work);
-  return settleLimit(await ask(async (session) => planTable(session, target, input, source)), ask);
+  readonly limits: PlanLimits;
 }
 
 /** Plans a table as a snapshot has it that was taken before. */
@@ -34,7 +24,8 @@ export async function planInSnapshot(
   snapshot: Snapshot,
   before: BeforeSnapshot | undefined,
 ): Promise<ExtractionPlan> {
-  return source.transaction({ ...limits, ...READING }, async (session) => {
+  const mode = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
+  return source.transaction({ ...limits, mode }, async (session) => {
     await enterSnapshot(session, snapshot);
     return planAsOf(session, target, { source, input, before });
   });
@@ -56,7 +47,7 @@ export async function planAsOf(
   if (input.incremental !== undefined && known === undefined) {
     throw new DatakitError('PlanOutdated', `The checkpoint of ${table} was not bounded before the snapshot`);
   }
-  const plan = await planTable(session, target, input, source, known?.limit);
+  const plan = await planTable(session, target, input, { host: source.host, limit: known?.limit });
   if (plan.incremental !== undefined && plan.incremental.base !== known?.base) {
     throw new DatakitError(
       'PlanOutdated',
@@ -65,5 +56,3 @@ export async function planAsOf(
   }
   return before === undefined ? plan : { ...plan, order: before.order };
 }
-
-const READING = { lockTimeout: LOCK_TIMEOUT, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;

@@ -1,0 +1,117 @@
+import { DatakitError } from '../contract/failures.ts';
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import type { Session } from '../postgres/session.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { findBronzeTable, readColumnDefinitions, type BronzeTable } from './bronze-table.ts';
+import { partitionIndexName } from './indexes.ts';
+import { BRONZE, metadataColumns, PARTITION } from './layout.ts';
+import { findColumnsOfLastRun } from './manifest.ts';
+import { addStatement } from './move-rows.ts';
+import { findPartitionRecords, recordPartitions } from './partition-records.ts';
+import { partitionLabel } from './plan.ts';
+import { dropStaging, endStrayWriters, type StoredPlan } from './plans.ts';
+import { findDrift } from './schema-drift.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
+import { settleSchema } from './settle-schema.ts';
+import { lockTarget, nextLoadedAt } from './targets.ts';
+
+type Storage = NonNullable<BronzeTable['storage']>;
+
+/** Makes the rows of a partition quick to find in bronze, before the commit. */
+export async function preparePartitions(
+  session: Session,
+  { planId, staging, plan }: StoredPlan,
+): Promise<void> {
+  await lockTarget(session, plan.target);
+  await endStrayWriters(session, staging);
+  const { storage } = await requireBronze(session, plan.target);
+  await ensurePartitionIndex(session, storage, planId);
+  // without statistics the planner takes rows of a partition to be everywhere
+  await session.query(`ANALYZE ${quoteTable(storage)} (${PARTITION})`);
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
+}
+
+/** Rows of a partition lie together, so that a summary of each stretch of blocks does, which is next to nothing to keep up. */
+async function ensurePartitionIndex(session: Session, storage: TableName, planId: string): Promise<void> {
+  const found = await session.query(
+    `SELECT FROM pg_catalog.pg_index i
+       JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+      WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND i.indpred IS NULL AND a.attname = $2`,
+    [quoteTable(storage), PARTITION],
+  );
+  if (found.length > 0) return;
+  await session.query(
+    `CREATE INDEX ${quoteName(partitionIndexName(planId))} ON ${quoteTable(storage)} USING brin (${PARTITION})`,
+  );
+}
+
+/**
+ * Replaces in bronze the rows of the partitions that were read, and records it: all in the transaction
+ * of the session. To its readers the rows before are there until it commits, and nobody waits.
+ *
+ * A partition that a later plan has read meanwhile keeps its rows.
+ *
+ * @returns how many partitions a later plan had read
+ */
+export async function replacePartitions(session: Session, stored: StoredPlan): Promise<number> {
+  const { planId, plan, staging } = stored;
+  const bronze = await requireBronze(session, plan.target);
+  const labels = plan.partitions.map((partition) => partitionLabel(plan, partition));
+  const records = await findPartitionRecords(session, plan.target);
+  if (records.size === 0) throw outdated(plan.target);
+  const isNewer = (label: string) => BigInt(records.get(label)?.planId ?? 0) > BigInt(planId);
+  const newer = labels.filter(isNewer);
+  if (newer.length === labels.length) return newer.length;
+  const metadata = await metadataOf(session, stored);
+  const columns = await followSchema(session, bronze, stored, metadata);
+  await session.query(`DELETE FROM ${quoteTable(bronze.storage)} WHERE ${PARTITION} = ANY ($1::text[])`, [
+    labels.filter((label) => !isNewer(label)),
+  ]);
+  const move = { staging, storage: bronze.storage, columns, metadata, others: [] };
+  await orSchemaConflict(`The new rows do not fit ${BRONZE}.${plan.target}`, async () =>
+    session.query(addStatement(move), [newer]),
+  );
+  await recordPartitions(session, stored);
+  await dropStaging(session, stored);
+  return newer.length;
+}
+
+async function metadataOf(session: Session, { runId, plan }: StoredPlan) {
+  const loadedAt = await nextLoadedAt(session, plan.target);
+  return metadataColumns({ ...plan, loadedAt, runId, incremental: undefined });
+}
+
+/** Columns that came since are added, and wider types taken over: the rows of other partitions stay, and are NULL there. */
+async function followSchema(
+  session: Session,
+  bronze: BronzeTable,
+  { plan }: StoredPlan,
+  metadata: ReturnType<typeof metadataColumns>,
+) {
+  const before = await readColumnDefinitions(session, bronze);
+  const changes = findDrift({
+    target: `${BRONZE}.${plan.target}`,
+    planned: plan.columns,
+    bronze: before,
+    previous: await findColumnsOfLastRun(session, plan.target),
+    policy: 'evolve',
+  });
+  await settleSchema(session, bronze, [...plan.columns, ...metadata], before, changes);
+  const planned = new Set(plan.columns.map(({ name }) => name));
+  return (await readColumnDefinitions(session, bronze)).filter(({ name }) => planned.has(name));
+}
+
+async function requireBronze(session: Session, target: string): Promise<BronzeTable & { storage: Storage }> {
+  const bronze = await findBronzeTable(session, target);
+  if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
+  throw outdated(target);
+}
+
+const outdated = (target: string): DatakitError =>
+  new DatakitError(
+    'PlanOutdated',
+    `${BRONZE}.${target} was written in another way, or dropped, after the run was planned`,
+  );

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { DatakitError } from '../contract/failures.ts';
+import { ENCRYPTION_KEYS, readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
+import { secretNamed, VariableError } from './secrets.ts';
+import { withoutEmpty } from './without-empty.ts';
+
+const expectedAddress = 'expected an address such as 127.0.0.1:8081';
+const expectedOrigin = 'expected the address of a Web UI such as http://localhost:8233';
+
+/** What is said of the server that decrypts for people. */
+export const codecServerVariables = z.object({
+  DATAKIT_CODEC_ADDRESS: z
+    .string()
+    .regex(/^.+:\d{1,5}$/, expectedAddress)
+    .default('127.0.0.1:8081')
+    .describe('Where the codec server listens.'),
+  DATAKIT_CODEC_ORIGIN: z
+    .url({ error: expectedOrigin })
+    .default('http://localhost:8233')
+    .describe('The Web UI that may ask it.'),
+  DATAKIT_CODEC_TOKEN: z
+    .string()
+    .optional()
+    .describe(
+      'What callers must send as "Authorization: Bearer …"; required where it listens to other machines.',
+    ),
+});
+
+const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+export interface CodecServerConfiguration {
+  readonly keys: readonly [EncryptionKey, ...EncryptionKey[]];
+  readonly host: string;
+  readonly port: number;
+  readonly origin: string;
+  readonly token: string | undefined;
+}
+
+/** @throws {DatakitError} InvalidInput, naming every variable that is missing or wrong, and none of their values */
+export function readCodecServer(
+  variables: Readonly<Record<string, string | undefined>>,
+): CodecServerConfiguration {
+  const set = withoutEmpty(variables);
+  try {
+    const token = secretNamed(set, 'DATAKIT_CODEC_TOKEN')();
+    const { DATAKIT_CODEC_ADDRESS: address, DATAKIT_CODEC_ORIGIN: origin } = parsed(set);
+    const [host, port] = [address.slice(0, address.lastIndexOf(':')), Number(address.split(':').at(-1))];
+    if (token === undefined && !LOOPBACK.has(host)) {
+      throw new VariableError('DATAKIT_CODEC_TOKEN: is required where other machines can ask');
+    }
+    const [first, ...others] = readEncryptionKeys(set);
+    if (first === undefined) throw new VariableError(`${ENCRYPTION_KEYS}: expected the keys of the workers`);
+    return { keys: [first, ...others], host: host.replace(/^\[(.*)\]$/, '$1'), port, origin, token };
+  } catch (error) {
+    if (!(error instanceof VariableError)) throw error;
+    throw new DatakitError('InvalidInput', `The environment is not complete. ${error.message}.`);
+  }
+}
+
+function parsed(variables: Readonly<Record<string, string>>): z.output<typeof codecServerVariables> {
+  const result = codecServerVariables.safeParse(variables);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new VariableError(problems.join('; '));
+}

@@ -1,0 +1,200 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { suggestion } from '../contract/parse-input.ts';
+import { capacityOf, type ConnectionSettings, type TlsSettings } from '../postgres/connection-settings.ts';
+import { parseConnectionUrl, UrlError, type ConnectionParameters } from './connection-url.ts';
+import { databaseVariables, secretVariables, type DatabaseVariables } from './database-variables.ts';
+import { findPassword, findService, type Account } from './libpq-files.ts';
+import { secretNamed, VariableError, type Secret, type Variables } from './secrets.ts';
+
+/**
+ * What the variables of one database say.
+ *
+ * @param prefix `SOURCE`, `SOURCE_SHOP_EU`, `WAREHOUSE`
+ * @param problems what is missing or wrong is added here, by the name of its variable
+ */
+export function readDatabaseSettings(
+  prefix: string,
+  variables: Variables,
+  activities: number,
+  problems: string[],
+): ConnectionSettings | undefined {
+  try {
+    const own = parse(databaseVariables, prefix, variables, problems);
+    requireKnown(prefix, variables, problems);
+    const url = secretNamed(variables, `${prefix}_DATABASE_URL`);
+    const read = (): ConnectionParameters => parametersOf(url() ?? '', variables);
+    return own && settingsOf(read, own, new Context(prefix, variables), activities);
+  } catch (error) {
+    if (error instanceof UrlError) problems.push(`${prefix}_DATABASE_URL: ${error.message}`);
+    else if (error instanceof VariableError) problems.push(error.message);
+    else throw error;
+    return undefined;
+  }
+}
+
+/** The variables of one database that are set, checked; in `problems` those that are wrong, by their whole names. */
+function parse(
+  schema: typeof databaseVariables,
+  prefix: string,
+  variables: Variables,
+  problems: string[],
+): DatabaseVariables | undefined {
+  const own = Object.keys(schema.shape).map((name) => [name, variables[`${prefix}_${name}`]]);
+  const parsed = schema.safeParse(Object.fromEntries(own.filter(([, value]) => value !== undefined)));
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues)
+    problems.push(`${prefix}_${path.join('.')}: ${message}`);
+  return undefined;
+}
+
+/** A variable that is misspelt would be one that is not set. */
+function requireKnown(prefix: string, variables: Variables, problems: string[]): void {
+  const known = [
+    ...Object.keys(databaseVariables.shape),
+    ...secretVariables.map((name) => `${name}_FILE`),
+  ].map((name) => `${prefix}_${name}`);
+  for (const name of Object.keys(variables)) {
+    const isOurs = name.startsWith(`${prefix}_PG_`) && !/_DATABASE_URL(_FILE)?$|_PG_PG_/.test(name);
+    if (isOurs && !known.includes(name)) {
+      problems.push(`${name}: is not known${suggestion(name, known)}`);
+    }
+  }
+}
+
+/** A URL, over what the service that it or PGSERVICE names says. */
+function parametersOf(url: string, variables: Variables): ConnectionParameters {
+  const said = parseConnectionUrl(url);
+  const service = said['service'] ?? variables['PGSERVICE'];
+  if (service === undefined) return said;
+  const files = [
+    variables['PGSERVICEFILE'] ?? join(homedir(), '.pg_service.conf'),
+    ...(variables['PGSYSCONFDIR'] === undefined ? [] : [join(variables['PGSYSCONFDIR'], 'pg_service.conf')]),
+  ];
+  const found = files.map((file) => findService(file, service)).find((one) => one !== undefined);
+  if (found === undefined) throw new UrlError(`no service file has the service "${service}"`);
+  return { ...found, ...said };
+}
+
+/** Whose variables they are. */
+class Context {
+  readonly prefix: string;
+  readonly variables: Variables;
+
+  constructor(prefix: string, variables: Variables) {
+    this.prefix = prefix;
+    this.variables = variables;
+  }
+
+  secret(name: (typeof secretVariables)[number]): Secret {
+    return secretNamed(this.variables, `${this.prefix}_${name}`);
+  }
+
+  get passwordFile(): string {
+    return this.variables['PGPASSFILE'] ?? join(homedir(), '.pgpass');
+  }
+}
+
+function settingsOf(
+  read: () => ConnectionParameters,
+  own: DatabaseVariables,
+  context: Context,
+  activities: number,
+): ConnectionSettings {
+  const said = read();
+  const { host = 'localhost', user, dbname: database = user } = said;
+  const port = checked(z.coerce.number().int().min(1).max(65_535), said['port'] ?? '5432', 'port');
+  const account = { host, port, user: user ?? '', database: database ?? '' };
+  const timeout = said['connect_timeout'];
+  return {
+    host,
+    port,
+    database,
+    user,
+    password: passwordOf(read, account, context),
+    tls: tlsOf(said, own, context),
+    options: said['options'] ?? own.PG_OPTIONS,
+    connectTimeout:
+      timeout === undefined
+        ? own.PG_CONNECT_TIMEOUT
+        : checked(z.coerce.number().int().min(1), timeout, 'connect_timeout') * 1000,
+    pool: poolOf(own, activities),
+  };
+}
+
+/** Where a pool is not said to be smaller, every activity of the worker finds a session. */
+function poolOf(
+  { PG_POOL_SIZE: size, PG_POOL_MAX_OVERFLOW: overflow, PG_POOL_TIMEOUT: timeout }: DatabaseVariables,
+  activities: number,
+): ConnectionSettings['pool'] {
+  return { size, maxOverflow: overflow ?? Math.max(0, activities - size), timeout };
+}
+
+function passwordOf(read: () => ConnectionParameters, account: Account, context: Context): Secret {
+  const own = context.secret('PG_PASSWORD');
+  return () => {
+    const { password, passfile = context.passwordFile } = read();
+    return password ?? own() ?? findPassword(passfile, account);
+  };
+}
+
+function tlsOf(said: ConnectionParameters, own: DatabaseVariables, context: Context): TlsSettings {
+  const { PG_SSLMODE: mode, PG_SSLNEGOTIATION: negotiation } = own;
+  const shape = databaseVariables.shape;
+  const [certificate, key] = [said['sslcert'] ?? own.PG_SSLCERT, said['sslkey'] ?? own.PG_SSLKEY];
+  const rootCertificate = said['sslrootcert'] ?? own.PG_SSLROOTCERT;
+  const revocations = said['sslcrl'] ?? own.PG_SSLCRL;
+  const keyPassword = context.secret('PG_SSLPASSWORD');
+  const tls: TlsSettings = {
+    mode: checked(shape.PG_SSLMODE, said['sslmode'] ?? mode, 'sslmode'),
+    negotiation: checked(shape.PG_SSLNEGOTIATION, said['sslnegotiation'] ?? negotiation, 'sslnegotiation'),
+    ...(certificate !== undefined && { certificate }),
+    ...(key !== undefined && { key }),
+    ...(rootCertificate !== undefined && { rootCertificate }),
+    ...(revocations !== undefined && { revocations }),
+    keyPassword: () => said['sslpassword'] ?? keyPassword(),
+  };
+  requireSense(tls, context.prefix);
+  return tls;
+}
+
+/** What libpq refuses too, since it would promise more than it does. */
+function requireSense(
+  { mode, negotiation, certificate, key, rootCertificate }: TlsSettings,
+  prefix: string,
+): void {
+  const refuse = (message: string): never => {
+    throw new VariableError(`${prefix}_PG_${message}`);
+  };
+  if (mode === 'disable') return;
+  const weak = mode === 'allow' || mode === 'prefer';
+  if (negotiation === 'direct' && weak) refuse(`SSLNEGOTIATION: "direct" needs sslmode "require" or above`);
+  if (mode.startsWith('verify') && rootCertificate === undefined) {
+    refuse(`SSLROOTCERT: sslmode "${mode}" needs the file of an authority, or "system"`);
+  }
+  if (rootCertificate === 'system' && mode !== 'verify-full') {
+    refuse(
+      'SSLROOTCERT: "system" needs sslmode "verify-full", since anybody has a certificate of some authority',
+    );
+  }
+  if ((certificate === undefined) !== (key === undefined)) {
+    refuse(`${certificate === undefined ? 'SSLCERT' : 'SSLKEY'}: a certificate and its key belong together`);
+  }
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, name: string): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new UrlError(`has a ${name} that is none`);
+}
+
+/** The activities that can have a session of each database at once. */
+export function activitiesFor(
+  wanted: number,
+  warehouse: ConnectionSettings,
+  sources: readonly ConnectionSettings[],
+): number {
+  const reading = sources.reduce((sum, { pool }) => sum + capacityOf(pool), 0);
+  return Math.min(wanted, capacityOf(warehouse.pool), reading);
+}

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+
+export type Variables = Readonly<Record<string, string>>;
+
+/** A secret that the environment holds, or names the file of: asked for anew each time, since files change. */
+export type Secret = () => string | undefined;
+
+/** Says what is wrong with a variable, and nothing of its value. */
+export class VariableError extends Error {
+  override name = 'VariableError';
+}
+
+/**
+ * `NAME`, or the first line of the file that `NAME_FILE` names.
+ *
+ * @throws {VariableError} when both are set or the file cannot be read
+ */
+export function secretNamed(variables: Variables, name: string): Secret {
+  const file = variables[`${name}_FILE`];
+  if (file === undefined) return () => variables[name];
+  if (variables[name] !== undefined) throw new VariableError(`${name}: is set, and ${name}_FILE too`);
+  const read = (): string => firstLineOf(file, `${name}_FILE`);
+  read();
+  return read;
+}
+
+/** Files of secrets end in a newline that is not part of them. */
+function firstLineOf(file: string, variable: string): string {
+  try {
+    return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0] ?? '';
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new VariableError(`${variable}: the file cannot be read (${code})`);
+  }
+}

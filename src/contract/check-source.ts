@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { sourceName } from './extract-table.ts';
+import { tableName } from './table-name.ts';
+
+const MOST_TABLES = 1_000;
+
+/** The input of the workflow `checkSource`. */
+export const checkSourceInput = z.strictObject({
+  source: sourceName.default('default').describe('Which source to look at.'),
+  tables: z
+    .array(tableName)
+    .max(MOST_TABLES, `expected at most ${MOST_TABLES} tables`)
+    .optional()
+    .describe('The tables that are to be extracted; all that the role may see where left out.'),
+});
+
+export type CheckSourceInput = z.output<typeof checkSourceInput>;
+export type CheckSourceRequest = z.input<typeof checkSourceInput>;
+
+export const checkSourceExample: CheckSourceRequest = { source: 'default', tables: ['sales.orders'] };
+
+/** `problem`: a run would fail, or be wrong. `warning`: what somebody should know or mend. */
+export type FindingState = 'ok' | 'warning' | 'problem';
+
+export interface Finding {
+  /** What was looked at: `version`, `encryption`, `privileges on sales.orders`. */
+  readonly check: string;
+  readonly state: FindingState;
+  readonly found: string;
+  /** What to do about it; present where it is not ok. */
+  readonly advice?: string;
+}
+
+/** What the workflow `checkSource` returns. */
+export interface CheckSourceResult {
+  readonly source: string;
+  /** Whether a run can be expected to succeed. */
+  readonly ok: boolean;
+  readonly problems: number;
+  readonly warnings: number;
+  readonly findings: readonly Finding[];
+}
+
+export function summarize(source: string, findings: readonly Finding[]): CheckSourceResult {
+  const count = (state: FindingState) => findings.filter((finding) => finding.state === state).length;
+  const problems = count('problem');
+  return { source, ok: problems === 0, problems, warnings: count('warning'), findings };
+}
+
+export const fine = (check: string, found: string): Finding => ({ check, state: 'ok', found });
+export const warning = (check: string, found: string, advice: string): Finding => ({
+  check,
+  state: 'warning',
+  found,
+  advice,
+});
+export const problem = (check: string, found: string, advice: string): Finding => ({
+  check,
+  state: 'problem',
+  found,
+  advice,
+});

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+const expectedTime = 'expected a time of day such as "22:00"';
+const timeOfDay = z.string({ error: expectedTime }).regex(/^([01]\d|2[0-3]):[0-5]\d$/, expectedTime);
+
+const timeZone = z
+  .string({ error: 'expected a time zone such as "Europe/Berlin"' })
+  .refine(isTimeZone, 'expected a time zone such as "Europe/Berlin"');
+
+function isTimeZone(name: string): boolean {
+  try {
+    return Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
+export const quietHours = z
+  .strictObject({
+    from: timeOfDay.describe('When they begin: "22:00".'),
+    to: timeOfDay.describe('When they end; before "from" it is the next morning.'),
+    timeZone: timeZone.default('UTC').describe('Whose clock it is: "Europe/Berlin".'),
+  })
+  .refine(({ from, to }) => from !== to, 'expected hours that end at another time than they begin');
+
+export type QuietHours = z.output<typeof quietHours>;
+
+const MINUTE = 60_000;
+const DAY_MINUTES = 24 * 60;
+
+/** Milliseconds until the quiet hours begin; 0 within them. The day on which clocks change may be an hour off, and is asked again. */
+export function untilQuiet({ from, to, timeZone: zone }: QuietHours, now: number): number {
+  const [begin, end, time] = [minutesOf(from), minutesOf(to), minuteOfDay(now, zone)];
+  const within = begin < end ? time >= begin && time < end : time >= begin || time < end;
+  if (within) return 0;
+  const minutes = (begin - time + DAY_MINUTES) % DAY_MINUTES;
+  return minutes * MINUTE - (now % MINUTE);
+}
+
+function minutesOf(text: string): number {
+  const [hours = 0, minutes = 0] = text.split(':').map(Number);
+  return hours * 60 + minutes;
+}
+
+function minuteOfDay(now: number, zone: string): number {
+  const format = new Intl.DateTimeFormat('en-GB', {
+    timeZone: zone,
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
+  return minutesOf(format.format(now));
+}

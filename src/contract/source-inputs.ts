@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { duration, size } from './quantities.ts';
+import { quietHours } from './quiet-hours.ts';
+import { sessionSettings, tuningProfiles, type TuningProfile } from './session-settings.ts';
+
+/** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+const timeout = duration.refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"');
+
+/** Holders of snapshots ask their sessions every second whether they live. */
+const LEAST_IDLE = 10_000;
+
+/** Less than a buffer a second would look like a copy that hangs. */
+const LEAST_RATE = 64 * 1024;
+
+/** The holder of a snapshot, and one copy. */
+const LEAST_CONNECTIONS = 2;
+
+const profiles = Object.keys(tuningProfiles).filter((name): name is TuningProfile => name in tuningProfiles);
+
+/** The inputs of `extractTable` that are about the server of the source, and sparing it. */
+export const sourceInputs = {
+  statementTimeout: timeout
+    .optional()
+    .describe('The longest that one statement may run on the source: "30 minutes".'),
+  lockTimeout: timeout
+    .prefault('1 minute')
+    .describe(
+      'How long to wait for a table or partition of the source that somebody has locked, before it is tried again: "5 seconds". Plans wait for ten seconds at the most.',
+    ),
+  idleTimeout: timeout
+    .refine((milliseconds) => milliseconds >= LEAST_IDLE, 'expected at least "10 seconds"')
+    .optional()
+    .describe(
+      'How long a session of the run may be idle in its transaction before the source ends it, so that a worker that hangs holds nothing: "10 minutes".',
+    ),
+  stallTimeout: duration
+    .prefault('10 minutes')
+    .describe(
+      'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
+    ),
+  session: sessionSettings
+    .optional()
+    .describe(
+      'Settings of PostgreSQL for the sessions that read the source: {"work_mem": "256MB", "jit": false}.',
+    ),
+  tuning: z.enum(profiles).optional().describe('A set of them by name; what "session" says goes before it.'),
+  analyze: z
+    .boolean()
+    .optional()
+    .describe('Run ANALYZE on the table first. The role needs the right to; a replica cannot.'),
+  maxSourceConnections: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      'The most sessions of the run on the source at once, those that hold its snapshot included; at least 2 with a snapshot.',
+    ),
+  maxBytesPerSecond: size
+    .refine((bytes) => bytes >= LEAST_RATE, 'expected at least "64kB"')
+    .optional()
+    .describe('The most data that the run reads in a second, all its copies together: "20MB".'),
+  quietHours: quietHours
+    .optional()
+    .describe(
+      'The hours in which the run may begin: {"from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}. Without a snapshot it also pauses outside of them.',
+    ),
+  maxReplicaLag: duration
+    .optional()
+    .describe(
+      'How far a replica as source may be behind its primary; the run waits until it is not: "1 minute".',
+    ),
+};
+
+interface Sparing {
+  readonly consistency?: string;
+  readonly maxSourceConnections?: number | undefined;
+}
+
+/** What cannot be had together. */
+export function checkSparing(input: Sparing, issues: z.core.$ZodRawIssue[]): void {
+  const { consistency, maxSourceConnections: most } = input;
+  if (most === undefined || most >= LEAST_CONNECTIONS || consistency === 'none') return;
+  issues.push({
+    code: 'custom',
+    input,
+    path: ['maxSourceConnections'],
+    message: `expected at least ${LEAST_CONNECTIONS}: one holds the snapshot; with "consistency": "none" 1 is enough`,
+  });
+}
+
+export interface ShareOfConnections {
+  /** The most copies at once. */
+  readonly copies: number;
+  /** Whether a second session holds the snapshot, too. */
+  readonly companion: boolean;
+}
+
+/** What becomes of the sessions that a run may have: the holder first, then a copy, then the companion of the holder. */
+export function shareConnections(most: number | undefined, holding: boolean): ShareOfConnections {
+  if (most === undefined) return { copies: Number.POSITIVE_INFINITY, companion: true };
+  if (!holding) return { copies: most, companion: false };
+  const companion = most > LEAST_CONNECTIONS;
+  return { copies: most - (companion ? 2 : 1), companion };
+}

@@ -1,0 +1,24 @@
+/** Whether a name fits a pattern, in which `*` stands for any characters and `?` for one. Takes no longer than their lengths multiplied. */
+export function fitsPattern(name: string, pattern: string): boolean {
+  const [letters, marks] = [Array.from(name), Array.from(pattern)];
+  // where to go on, one letter further, when what follows the last star does not fit
+  let [star, resume] = [-1, 0];
+  let mark = 0;
+  for (let letter = 0; letter < letters.length;) {
+    if (marks[mark] === '*') {
+      star = mark;
+      resume = letter;
+      mark += 1;
+    } else if (marks[mark] === '?' || marks[mark] === letters[letter]) {
+      letter += 1;
+      mark += 1;
+    } else if (star >= 0) {
+      mark = star + 1;
+      resume += 1;
+      letter = resume;
+    } else {
+      return false;
+    }
+  }
+  return marks.slice(mark).every((left) => left === '*');
+}

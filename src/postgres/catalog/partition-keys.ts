@@ -1,0 +1,62 @@
+import { splitExpressions } from '../expression.ts';
+import { quoteName } from '../identifiers.ts';
+import type { Session } from '../session.ts';
+
+/** What a partitioned table is partitioned by. */
+export interface PartitionKey {
+  readonly strategy: 'range' | 'list' | 'hash';
+  readonly parts: readonly KeyPart[];
+  /** `RANGE (day, shop)`. */
+  readonly definition: string;
+}
+
+export interface KeyPart {
+  /** A column or an expression, as SQL. */
+  readonly sql: string;
+  /** The type that bounds are compared in, without its schema; null where its order is not PostgreSQL's own. */
+  readonly type: string | null;
+}
+
+interface Row {
+  readonly oid: number;
+  readonly strategy: PartitionKey['strategy'];
+  readonly definition: string;
+  readonly expressions: string | null;
+  readonly parts: readonly { readonly column: string | null; readonly type: string | null }[];
+}
+
+/** The keys of those of some tables that are partitioned, by OID. */
+export async function readPartitionKeys(
+  session: Session,
+  tables: readonly number[],
+): Promise<ReadonlyMap<number, PartitionKey>> {
+  const rows = await session.query<Row & Record<string, unknown>>(
+    `SELECT p.partrelid AS oid, pg_get_partkeydef(p.partrelid) AS definition,
+            CASE p.partstrat WHEN 'r' THEN 'range' WHEN 'l' THEN 'list' ELSE 'hash' END AS strategy,
+            pg_get_expr(p.partexprs, p.partrelid) AS expressions,
+            -- what an operator class compares is the type below a domain, and known for expressions too
+            (SELECT json_agg(json_build_object('column', a.attname, 'type', CASE WHEN o.oid < 16384 THEN t.typname END)
+                             ORDER BY k.position)
+               FROM unnest(p.partattrs::int2[], p.partclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, position)
+               JOIN pg_catalog.pg_opclass o ON o.oid = k.opclass
+               JOIN pg_catalog.pg_type t ON t.oid = o.opcintype
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum) AS parts
+       FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = ANY ($1::oid[])`,
+    [tables],
+  );
+  const keys = await Promise.all(rows.map(async (row) => [row.oid, await keyOf(row)] as const));
+  return new Map(keys);
+}
+
+async function keyOf({ strategy, definition, expressions, parts }: Row): Promise<PartitionKey> {
+  const written = expressions === null ? [] : await splitExpressions(expressions);
+  const left = written[Symbol.iterator]();
+  return {
+    strategy,
+    definition,
+    parts: parts.map(({ column, type }) => ({
+      sql: column === null ? `(${left.next().value ?? 'NULL'})` : quoteName(column),
+      type,
+    })),
+  };
+}

@@ -1,0 +1,65 @@
+import type { TableName } from '../../contract/table-name.ts';
+import type { Session } from '../session.ts';
+import type { Table } from './table.ts';
+
+/** A table, and those that are its partitions or children, on all levels. */
+export interface PartitionTree {
+  readonly root: TreeTable;
+  readonly tables: ReadonlyMap<number, TreeTable>;
+  /** Those that hold rows themselves, by name, so that the same tree gives the same plan. */
+  readonly leaves: readonly TreeTable[];
+}
+
+export interface TreeTable extends TableName {
+  readonly oid: number;
+  /** The tables that it is a partition or a child of; a child by inheritance may have several. */
+  readonly parents: readonly number[];
+  /** `FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')`; null where it is no partition. */
+  readonly bound: string | null;
+  /** Partitioned tables hold no rows; parents by plain inheritance do. */
+  readonly holdsRows: boolean;
+}
+
+/**
+ * Reads the tree below a table from the catalog, and locks none of it: pg_partition_tree, which knows
+ * no children by inheritance, would wait for a partition that somebody has locked, and ten thousand
+ * of its locks would fill the lock table of the server.
+ *
+ * What is being detached concurrently is no part any more, as for every new query of the server.
+ */
+export async function readTree(session: Session, table: Pick<Table, 'oid'>): Promise<PartitionTree> {
+  const tables = await session.query<TreeTable & Record<string, unknown>>(
+    `WITH RECURSIVE tree AS (
+       SELECT $1::oid AS oid
+       UNION
+       SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+        -- a column since PostgreSQL 14
+        WHERE (to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true'
+     )
+     SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
+            -- with the table's own OID it would lock the table
+            pg_get_expr(c.relpartbound, 0) AS bound,
+            ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS parents
+       FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      ORDER BY n.nspname, c.relname`,
+    [table.oid],
+  );
+  const byOid = new Map(tables.map((one) => [one.oid, one]));
+  const root = byOid.get(table.oid);
+  if (root === undefined) throw new Error('the table of the tree is gone');
+  return { root, tables: byOid, leaves: tables.filter(({ holdsRows }) => holdsRows) };
+}
+
+/** Whether a table has partitions or children, or could have: an ordinary table is its own only partition. */
+export const hasPartitions = ({ root, tables }: PartitionTree): boolean => !root.holdsRows || tables.size > 1;
+
+/** The table and all above it, up to the root of the tree. */
+export function lineage(tree: PartitionTree, table: TreeTable): TreeTable[] {
+  if (table.oid === tree.root.oid) return [table];
+  const above = table.parents.flatMap((oid) => {
+    const parent = tree.tables.get(oid);
+    return parent === undefined ? [] : lineage(tree, parent);
+  });
+  return [table, ...above];
+}

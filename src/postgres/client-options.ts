@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionSettings, SslMode, TlsSettings } from './connection-settings.ts';
+import type { ClientConfig } from './driver.ts';
+import { LendingSocket } from './lending-socket.ts';
+import { Unconnectable } from './server-failure.ts';
+
+/** Whether a connection is to be encrypted. */
+export type Way = 'encrypted' | 'plain';
+
+/** What each mode tries, in order. A socket of the file system is never encrypted, as in libpq. */
+const waysOfMode: Readonly<Record<SslMode, readonly [Way, ...Way[]]>> = {
+  disable: ['plain'],
+  allow: ['plain', 'encrypted'],
+  prefer: ['encrypted', 'plain'],
+  require: ['encrypted'],
+  'verify-ca': ['encrypted'],
+  'verify-full': ['encrypted'],
+};
+
+export const waysOf = ({ host, tls }: ConnectionSettings): readonly [Way, ...Way[]] =>
+  host.startsWith('/') ? ['plain'] : waysOfMode[tls.mode];
+
+/** What the driver is told to connect: the same for all who do, pools and single sessions alike. */
+export function clientOptions(settings: ConnectionSettings, way: Way): ClientConfig {
+  const { host, port, database, user, options, connectTimeout, tls } = settings;
+  return {
+    host,
+    port,
+    ...(database !== undefined && { database }),
+    ...(user !== undefined && { user }),
+    ...(options !== undefined && { options }),
+    password: () => givenPassword(settings),
+    ssl: way === 'plain' ? false : tlsOptions(tls),
+    // behind TLS Node receives into memory of its own
+    ...(way === 'encrypted' ? { sslnegotiation: tls.negotiation } : { stream: () => new LendingSocket() }),
+    connectionTimeoutMillis: connectTimeout,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    application_name: 'datakit-postgres-extractor',
+  };
+}
+
+/** Called only when the server asks for one. */
+function givenPassword({ password }: ConnectionSettings): string {
+  const given = password();
+  if (given !== undefined && given !== '') return given;
+  throw new Unconnectable('AuthenticationFailed', 'the server asks for a password, and none is set');
+}
+
+/**
+ * A root certificate is used wherever one is given; without one `require` and the modes below it encrypt
+ * and verify nothing.
+ */
+function tlsOptions({
+  mode,
+  certificate,
+  key,
+  keyPassword,
+  rootCertificate,
+  revocations,
+}: TlsSettings): ConnectionOptions {
+  const verified = rootCertificate !== undefined || mode === 'verify-ca' || mode === 'verify-full';
+  const passphrase = keyPassword?.();
+  return {
+    rejectUnauthorized: verified,
+    ...(mode !== 'verify-full' && { checkServerIdentity: () => undefined }),
+    ...(rootCertificate !== undefined && rootCertificate !== 'system' && { ca: read(rootCertificate) }),
+    ...(certificate !== undefined && { cert: read(certificate) }),
+    ...(key !== undefined && { key: read(key) }),
+    ...(passphrase !== undefined && { passphrase }),
+    ...(revocations !== undefined && { crl: read(revocations) }),
+  };
+}
+
+function read(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    throw new Unconnectable('TlsFailed', `the file ${file} cannot be read (${code})`);
+  }
+}

@@ -1,0 +1,31 @@
+import { DatakitError } from '../contract/failures.ts';
+import { formatDuration } from '../contract/quantities.ts';
+import { sqlStateOf } from './server-failure.ts';
+import type { SessionLimits } from './session-settings.ts';
+
+/** By SQLSTATE: the setting of PostgreSQL that ended a statement or its session, and what of ours sets it. */
+const limitOfState = {
+  '57014': ['statement_timeout', 'statementTimeout'],
+  '55P03': ['lock_timeout', 'lockTimeout'],
+  '25P03': ['idle_in_transaction_session_timeout', 'idleTimeout'],
+} as const;
+
+const isLimited = (state: string): state is keyof typeof limitOfState => state in limitOfState;
+
+/** The same failure; where a time ran out, with the name of the setting and who set it to what. */
+export function namingLimit(failure: DatakitError, limits: SessionLimits): DatakitError {
+  const state = sqlStateOf(failure) ?? '';
+  if (!isLimited(state)) return failure;
+  const [setting, input] = limitOfState[state];
+  // a statement that somebody cancelled has the same SQLSTATE
+  if (state === '57014' && failure.kind !== 'StatementTimeout') return failure;
+  if (failure.message.includes(setting)) return failure;
+  const limit = limits[input];
+  const origin =
+    limit === undefined
+      ? `${setting}, which the options of the connection, the role, the database or the server set`
+      : `${setting}, ${formatDuration(limit)}`;
+  return new DatakitError(failure.kind, `${failure.message}: it ran into ${origin}`, {
+    cause: failure.cause,
+  });
+}

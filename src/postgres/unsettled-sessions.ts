@@ -1,0 +1,49 @@
+import type { Session } from './session.ts';
+
+/** A session whose counts of changed rows may not have reached the statistics of the server yet. */
+export interface UnsettledSession {
+  /** Process and start, since process ids come again. */
+  readonly id: string;
+  readonly pid: number;
+  readonly application: string | null;
+  readonly isIdle: boolean;
+  /** Seconds since it became idle, or since its transaction began. */
+  readonly seconds: number;
+}
+
+/**
+ * An idle session reports what it has counted after ten seconds at the latest, and at the end of any
+ * transaction that is a second or more after its last report: pgstat_report_stat in
+ * https://github.com/postgres/postgres/blob/master/src/backend/utils/activity/pgstat.c.
+ */
+export const REPORTS_IDLE_AFTER = 11;
+export const REPORTS_AGAIN_AFTER = 1.1;
+
+/**
+ * The sessions of the database that may have counts to report, our own left out, which only read.
+ *
+ * @param since by the source's clock: what a session counted before is of no interest
+ * @returns undefined where the sessions of others cannot be seen
+ */
+export async function readUnsettled(
+  session: Session,
+  since: string,
+): Promise<readonly UnsettledSession[] | undefined> {
+  const rows = await session.query<UnsettledSession & { visible: boolean } & Record<string, unknown>>(
+    `SELECT v.visible, a.*
+       FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible) AS v
+       LEFT JOIN LATERAL (
+         SELECT pid || ' ' || backend_start AS id, pid, application_name AS application, state = 'idle' AS "isIdle",
+                extract(epoch FROM clock_timestamp() - CASE WHEN state = 'idle' THEN state_change ELSE coalesce(xact_start, now()) END)::float8 AS seconds
+           FROM pg_catalog.pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker')
+            AND NOT (usename = current_user AND application_name LIKE 'datakit-postgres-extractor%')
+            AND CASE WHEN state = 'idle' THEN state_change > now() - interval '${REPORTS_IDLE_AFTER} seconds'
+                     ELSE coalesce(xact_start, now()) >= $1::timestamptz END
+       ) AS a ON true`,
+    [since],
+  );
+  if (rows.some(({ visible }) => !visible)) return undefined;
+  return rows.filter(({ pid }) => pid !== null);
+}

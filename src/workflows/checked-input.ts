@@ -1,0 +1,13 @@
+import { withAdvice } from '../contract/failures.ts';
+import { InputError } from '../contract/parse-input.ts';
+import { ofKind } from './failure.ts';
+
+/** Reads an input; what does not fit its schema ends the workflow before anything is asked of a database. */
+export function checked<Input>(parse: () => Input): Input {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw ofKind('InvalidInput', withAdvice('InvalidInput', error.message));
+  }
+}

@@ -1,0 +1,114 @@
+import type { Client, QueryResult } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let lab: Lab;
+/** A run that has to wait for a session, as long as one may keep its counts to itself. */
+let late: Promise<ExtractTableResult>;
+/** What the statistics said of the change when that run was started. */
+let counted: unknown;
+
+beforeAll(async () => {
+  lab = await Lab.open();
+  onlooker = await lab.connect('source', 'extractor');
+  await onlooker.query(`SET application_name = 'datakit-postgres-extractor'`);
+  await lab.source
+    .query(`CREATE TABLE other (id int); CREATE TABLE late (id int, part int) PARTITION BY LIST (part);
+    CREATE TABLE late_1 PARTITION OF late FOR VALUES IN (1); CREATE TABLE late_2 PARTITION OF late FOR VALUES IN (2);
+    INSERT INTO late SELECT i, 1 + i % 2 FROM generate_series(1, 100) i`);
+  await lab.source.query(`SELECT pg_stat_force_next_flush()`);
+  await lab.extract({ ...request, table: 'late' });
+  // the first is reported when it ends, and what ends a moment later is kept back
+  await lab.source.query(`INSERT INTO other VALUES (1)`);
+  await lab.source.query(`UPDATE late SET id = -id WHERE part = 2`);
+  counted = (await change(`SELECT pg_stat_get_tuples_updated('late_2'::regclass)::int AS rows`)).rows;
+  late = lab.extract({ ...request, table: 'late' });
+});
+afterAll(async () => lab.close());
+
+const request: ExtractTableRequest = { table: 'kept', write: 'replace-partitions', onlyChanged: true };
+
+/** One of ours, which only reads and is not waited for. */
+let onlooker: Client;
+
+/** By a session that ends, and so reports what it has done. */
+async function change(...statements: string[]): Promise<QueryResult> {
+  const session = await lab.connect('source');
+  const results: QueryResult[] = [];
+  for (const statement of statements) results.push(await session.query(statement));
+  const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  await session.end();
+  const isThere = `SELECT FROM pg_stat_activity WHERE pid = $1`;
+  await waitUntil(async () => (await onlooker.query(isThere, [rows[0]?.pid])).rowCount === 0);
+  return results.at(-1) as QueryResult;
+}
+
+/** What is done to a partition, by its name, and nothing to those called `same`. */
+const changes: Readonly<Record<string, (partition: string) => string>> = {
+  same_1: () => '',
+  same_2: () => '',
+  empty_same: () => '',
+  updated: (p) => `UPDATE ${p} SET v = 'other' WHERE id = (SELECT min(id) FROM ${p})`,
+  deleted: (p) => `DELETE FROM ${p} WHERE id = (SELECT min(id) FROM ${p})`,
+  inserted: (p) => `INSERT INTO ${p} SELECT 9000, part, 'new', 'new' FROM ${p} LIMIT 1`,
+  truncated: (p) => `TRUNCATE ${p}`,
+  rewritten: (p) => `ALTER TABLE ${p} SET (fillfactor = 50); VACUUM FULL ${p}`,
+  swapped: (p) => `ALTER TABLE ${p} ENABLE ROW LEVEL SECURITY; CREATE POLICY half ON ${p} USING (id % 2 = 0)`,
+};
+
+test('partitions that are for sure as they were are left out, and no others', async () => {
+  const names = Object.keys(changes);
+  const parts = names.map((name, index) => `CREATE TABLE ${name} PARTITION OF kept FOR VALUES IN (${index})`);
+  await change(`CREATE TABLE kept (id int, part int, v text, w text) PARTITION BY LIST (part); ${parts.join(';')};
+    INSERT INTO kept SELECT i, i % ${names.length}, 'v', 'w' FROM generate_series(1, 900) i WHERE i % ${names.length} <> 2;
+    ALTER TABLE kept ADD tone text`);
+  const first = await lab.extract(request);
+  expect(first).toMatchObject({
+    partitions: names.length,
+    skippedPartitions: { notAskedFor: 0, unchanged: 0 },
+  });
+
+  const statements = Object.entries(changes).map(([name, of]) => of(name)).join(';').split(';'); // prettier-ignore
+  await change(...statements.filter((statement) => statement !== ''));
+  const second = await lab.extract(request);
+  expect(second).toMatchObject({
+    outcome: 'committed',
+    skippedPartitions: { notAskedFor: 0, unchanged: 3 },
+    partitions: 6,
+  });
+  expect(second.warnings.join()).not.toContain('onlyChanged');
+  const { rows } = await lab.warehouse.query<{ name: string }>(
+    `SELECT DISTINCT _bronze_partition AS name FROM bronze.br_kept WHERE _bronze_run_id = $1 ORDER BY 1`,
+    [first.runId],
+  );
+  expect(rows.map(({ name }) => name)).toEqual(['same_1', 'same_2']);
+
+  // of what policies hide nothing is sure, so that one is read each time
+  const third = await lab.extract(request);
+  expect(third).toMatchObject({ outcome: 'committed', partitions: 1, skippedPartitions: { unchanged: 8 } });
+  await change('ALTER TABLE swapped DISABLE ROW LEVEL SECURITY; UPDATE swapped SET v = v');
+  await lab.extract(request);
+  const nothing = await lab.extract(request);
+  expect(nothing).toMatchObject({ outcome: 'unchanged', partitions: 0, skippedPartitions: { unchanged: 9 } });
+
+  // values that no statement has written
+  await change(
+    `ALTER TABLE kept RENAME v TO x; ALTER TABLE kept RENAME w TO v; ALTER TABLE kept RENAME x TO w`,
+  );
+  expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
+  await change(`ALTER TABLE kept DROP tone`, `ALTER TABLE kept ADD tone text DEFAULT 'new'`);
+  expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
+  // counters that begin again say nothing of what was before
+  await change('SELECT pg_stat_reset()');
+  expect(await lab.extract(request)).toMatchObject({ partitions: 9, skippedPartitions: { unchanged: 0 } });
+  await expectSameRows(lab, 'kept', 'bronze.br_kept');
+});
+
+test('what a session has changed and not reported yet is waited for', async () => {
+  expect(counted).toEqual([{ rows: 0 }]);
+  expect(await late).toMatchObject({ partitions: 1, skippedPartitions: { unchanged: 1 } });
+  await expectSameRows(lab, 'late', 'bronze.br_late');
+});

@@ -1,0 +1,218 @@
+import { execFile } from 'node:child_process';
+import { connect, createServer, type Server } from 'node:net';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
+import type { CheckSourceRequest, CheckSourceResult, Finding } from '../../src/contract/check-source.ts';
+import type { checkSource } from '../../src/workflows/index.ts';
+import { checkRoute } from '../../src/extraction/check-route.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { administer } from '../setup/administer.ts';
+import { connectionTo } from '../setup/connection-to.ts';
+import { Lab } from '../setup/lab.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source
+    .query(`CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders VALUES (1, 'v'); ANALYZE orders;
+    CREATE TABLE notes (id int, v text);
+    CREATE ROLE bare_${lab.name} LOGIN PASSWORD 'reader-secret' CONNECTION LIMIT 5`);
+  await lab.warehouse
+    .query(`CREATE ROLE bare_${lab.name} LOGIN PASSWORD 'reader-secret'`)
+    .catch(() => undefined);
+});
+afterAll(async () => {
+  await lab.close();
+});
+
+let runs = 0;
+async function check(request?: CheckSourceRequest, taskQueue = lab.taskQueue): Promise<CheckSourceResult> {
+  runs += 1;
+  return lab.temporal.workflow.execute<typeof checkSource>('checkSource', {
+    taskQueue,
+    workflowId: `check-${lab.name}-${runs}`,
+    args: request === undefined ? [] : [request],
+  });
+}
+
+function as(url: string, username: string, password = 'reader-secret'): string {
+  return Object.assign(new URL(url), { username, password }).href;
+}
+
+const finding = ({ findings }: CheckSourceResult, name: string): Finding | undefined =>
+  findings.find((one) => one.check === name);
+
+describe('checkSource', () => {
+  test('finds a source and a warehouse that runs can be expected to succeed with', async () => {
+    const result = await check({ tables: ['orders'] });
+    expect(result).toMatchObject({ source: 'default', ok: true, problems: 0 });
+    expect(result.findings.map((one) => [one.check, one.state])).toEqual([
+      ['connection to the source "default"', 'ok'],
+      ['encryption', 'ok'],
+      ['route', 'ok'],
+      ['version', 'ok'],
+      ['role', 'ok'],
+      ['transactions of others', 'ok'],
+      ['replica', 'ok'],
+      ['timeouts', 'ok'],
+      ['connections', 'ok'],
+      ['change data capture', 'warning'],
+      ['slots', 'ok'],
+      ['table public.orders', 'ok'],
+      ['clocks', 'ok'],
+      ['connection to the warehouse', 'ok'],
+      ['rights in the warehouse', 'ok'],
+      ['readers of the warehouse', 'ok'],
+      ['room in the warehouse', 'ok'],
+    ]);
+    expect(finding(result, 'change data capture')?.found).toBe('not possible: the role lacks REPLICATION');
+  });
+
+  test('says what is wrong with tables', async () => {
+    const result = await check({ tables: ['oders', 'notes'] });
+    expect(finding(result, 'table public.oders')).toMatchObject({
+      state: 'problem',
+      found: expect.stringContaining('did you mean "public.orders"') as string,
+    });
+    expect(finding(result, 'table public.notes')).toMatchObject({
+      state: 'warning',
+      found: expect.stringMatching(
+        /without a primary key; it was never analyzed; changes to it cannot/,
+      ) as string,
+    });
+    expect(result).toMatchObject({ ok: false, problems: 1 });
+  });
+
+  test('refuses an input that is none', async () => {
+    await expect(check({ tabels: [] } as CheckSourceRequest)).rejects.toMatchObject({
+      cause: { type: 'InvalidInput', message: expect.stringContaining('did you mean "tables"') as string },
+    });
+  });
+
+  test('says what roles lack', async () => {
+    const bare = `bare_${lab.name}`;
+    await lab.source.query(`ALTER ROLE ${bare} SET statement_timeout = '1min'`);
+    const stop = await lab.startWorkers({
+      source: as(lab.sourceUrl, bare),
+      warehouse: as(lab.warehouseUrl, bare),
+      environment: { DATAKIT_TASK_QUEUE: `bare-${lab.name}` },
+    });
+    const result = await check({}, `bare-${lab.name}`);
+    const tables = await check({ tables: ['orders'] }, `bare-${lab.name}`);
+    await stop();
+    const told = (name: string) => [finding(result, name)?.state, finding(result, name)?.found];
+    expect(told('tables')).toEqual(['problem', 'the role may read 0 of 2, which have 0 B']);
+    expect(told('timeouts')).toEqual(['warning', 'statement_timeout 1 min 0 s']);
+    expect(told('connections')[1]).toMatch(/^5 of \d+ are left for the role$/);
+    expect(told('transactions of others')[0]).toBe('warning');
+    expect(told('rights in the warehouse')).toEqual([
+      'problem',
+      'the role may not make the schemas bronze, bronze_staging, bronze_data',
+    ]);
+    expect(told('readers of the warehouse')[0]).toBe('warning');
+    expect(finding(tables, 'table public.orders')).toMatchObject({
+      state: 'problem',
+      found: expect.stringContaining('SELECT is missing on "id", "v"') as string,
+    });
+  });
+
+  test('says when a server cannot be reached, and looks at the other all the same', async () => {
+    const away = Object.assign(new URL(lab.sourceUrl), { port: '1' }).href;
+    const stop = await lab.startWorkers({
+      source: away,
+      environment: { DATAKIT_TASK_QUEUE: `away-${lab.name}` },
+    });
+    const result = await check({}, `away-${lab.name}`);
+    await stop();
+    expect(result.findings[0]).toMatchObject({
+      check: 'connection to the source "default"',
+      state: 'problem',
+      found: expect.stringContaining('cannot be reached (ECONNREFUSED)') as string,
+    });
+    expect(finding(result, 'rights in the warehouse')?.state).toBe('ok');
+  });
+});
+
+describe('npm run doctor', () => {
+  const doctor = async (environment: Record<string, string>, ...tables: string[]) =>
+    promisify(execFile)(process.execPath, ['--import', 'tsx', 'src/doctor.ts', ...tables], {
+      cwd: PROJECT_ROOT,
+      env: { ...process.env, ...lab.workerEnvironment, ...environment },
+    }).then(
+      ({ stdout }) => ({ code: 0, stdout }),
+      (error: { code: number; stdout: string; stderr: string }) => ({
+        code: error.code,
+        stdout: error.stdout + error.stderr,
+      }),
+    );
+
+  test('tells all of it, and whether a run would succeed', async () => {
+    const [good, bad] = await Promise.all([
+      doctor({}, 'orders'),
+      doctor({ TEMPORAL_ADDRESS: '127.0.0.1:1' }, 'nothing'),
+    ]);
+    expect(good.stdout).toMatch(/^Source "default": 0 problems, 1 warnings/);
+    expect(good.stdout).toMatch(/ok +version +PostgreSQL \d+/);
+    expect(good.stdout).toMatch(/Temporal: reached at .*, namespace "default"/);
+    expect(good.code).toBe(0);
+    expect(bad.stdout).toMatch(/PROBLEM +table public\.nothing/);
+    expect(bad.code).toBe(1);
+    expect(bad.stdout + good.stdout).not.toContain('secret');
+  });
+});
+
+describe('the way to a server', () => {
+  test('that leads to two of them by turns is a problem', async () => {
+    const role = `both_${lab.name}`;
+    const admins = [inject('sourceAdmin'), inject('warehouseAdmin')];
+    for (const admin of admins)
+      await administer(admin, [`CREATE ROLE ${role} LOGIN PASSWORD 'reader-secret'`]);
+    const balancer = await LoadBalancer.before(admins.map((admin) => Number(new URL(admin).port)));
+    const url = `postgresql://${role}:reader-secret@127.0.0.1:${balancer.port}/postgres?sslmode=disable`;
+    const database = new Database({ label: 'source "default"', settings: connectionTo(url) });
+    const findings = await checkRoute(database);
+    await database.close();
+    balancer.close();
+    expect(findings.map(({ check: name, state }) => [name, state])).toEqual([
+      ['encryption', 'ok'],
+      ['route', 'problem'],
+    ]);
+    expect(findings[1]?.found).toMatch(/^two connections reached two servers/);
+    for (const admin of admins) await administer(admin, [`DROP ROLE ${role}`]);
+  });
+});
+
+/** Sends each connection to the next of several servers. */
+class LoadBalancer {
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async before(ports: readonly number[]): Promise<LoadBalancer> {
+    let connections = 0;
+    const server = createServer((client) => {
+      const port = ports[connections % ports.length] ?? 0;
+      connections += 1;
+      const upstream = connect(port, '127.0.0.1');
+      for (const socket of [client, upstream]) socket.on('error', () => socket.destroy());
+      client.pipe(upstream).pipe(client);
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    return new LoadBalancer(server);
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('not listening');
+    return address.port;
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+}

@@ -1,0 +1,158 @@
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
+import { Lab } from '../setup/lab.ts';
+import { pendingFailure } from '../setup/pending-failure.ts';
+import { createExtractor } from '../setup/roles.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+const ROWS = 5_000;
+
+let small: PostgresServer;
+let lab: Lab;
+beforeAll(async () => {
+  // one for each of those that do the work, and a few that only the superuser may have
+  small = await startPostgres({
+    settings: {
+      fsync: 'off',
+      max_connections: '12',
+      superuser_reserved_connections: '5',
+      reserved_connections: '0',
+    },
+  });
+  await createExtractor(small);
+  lab = await Lab.open({
+    workers: 'none',
+    servers: { source: small.url('postgres'), warehouse: inject('warehouseAdmin') },
+  });
+  await lab.source.query(
+    `CREATE TABLE orders AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i`,
+  );
+});
+afterAll(async () => {
+  await lab.close();
+  await small.dispose();
+});
+
+/** Takes what is left for ordinary roles. */
+async function takeAll(): Promise<Client[]> {
+  const taken: Client[] = [];
+  for (;;) {
+    const client = new Client(lab.sourceUrl);
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      taken.push(client);
+    } catch {
+      return taken;
+    }
+  }
+}
+
+describe('when others have all connections of the source', () => {
+  test('a run waits, says so, and goes on when they are free again', async () => {
+    await lab.startWorkers();
+    const others = await takeAll();
+    expect(others.length).toBeGreaterThan(0);
+    const handle = await lab.start({ table: 'orders', chunkSize: '64kB' });
+    const message = await pendingFailure(handle);
+    expect(message).toMatch(
+      /source "default": .*(remaining connection slots|too many clients).*SQLSTATE 53300/,
+    );
+    await Promise.all(others.map(async (client) => client.end()));
+    await expect(handle.result()).resolves.toMatchObject({ rows: ROWS, restarts: 0 });
+    await expectSameRows(lab, 'orders', 'bronze.br_orders');
+  });
+
+  test('in the middle of a run, its snapshot waits too', async () => {
+    // a role that may have two sessions: the plan needs one, the holder one, and one copy
+    await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT 2');
+    await expect(
+      lab.extract({ table: 'orders', target: 'limited', chunkSize: '64kB', parallelism: 2 }),
+    ).resolves.toMatchObject({ rows: ROWS, restarts: 0 });
+    await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT -1');
+    await expectSameRows(lab, 'orders', 'bronze.limited');
+  });
+});
+
+describe('a pool', () => {
+  test('that is smaller than the copies at once is shared by them', async () => {
+    await using narrow = await Lab.open({ workers: 'none' });
+    await narrow.source.query(`CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, ${ROWS}) i`);
+    const environment = {
+      SOURCE_PG_POOL_SIZE: '1',
+      SOURCE_PG_POOL_MAX_OVERFLOW: '0',
+      WAREHOUSE_PG_POOL_SIZE: '2',
+      WAREHOUSE_PG_POOL_MAX_OVERFLOW: '0',
+    };
+    await narrow.startWorkers({ environment });
+    await expect(
+      narrow.extract({ table: 'orders', chunkSize: '8kB', parallelism: 6 }),
+    ).resolves.toMatchObject({
+      rows: ROWS,
+    });
+    await expectSameRows(narrow, 'orders', 'bronze.br_orders');
+  });
+
+  test('whose sessions are all in use says who has them', async () => {
+    const settings = connectionTo(inject('sourceAdmin'), {
+      SOURCE_PG_POOL_SIZE: '1',
+      SOURCE_PG_POOL_MAX_OVERFLOW: '1',
+      SOURCE_PG_POOL_TIMEOUT: '200ms',
+    });
+    await using database = disposable(new Database({ label: 'source "default"', settings }));
+    const held = [new Held(database, 'run one'), new Held(database, 'run two')];
+    await Promise.all(held.map(async ({ taken }) => taken));
+    await expect(
+      database.transaction({ applicationName: 'run three', mode: 'READ WRITE' }, async () => undefined),
+    ).rejects.toThrow(
+      /^source "default": no session came free in 200 ms; all 2 are in use: 1 by run one for up to \S+ \S+, 1 by run two/,
+    );
+    for (const { release } of held) release();
+    await Promise.all(held.map(async ({ done }) => done));
+  });
+
+  test('keeps as many sessions open as its size, and closes what was more', async () => {
+    const name = `pool-${process.pid}`;
+    const settings = connectionTo(inject('sourceAdmin'), {
+      SOURCE_PG_POOL_SIZE: '1',
+      SOURCE_PG_POOL_MAX_OVERFLOW: '2',
+    });
+    await using database = disposable(new Database({ label: 'source "default"', settings }));
+    const held = Array.from({ length: 3 }, () => new Held(database, name));
+    const pids = await Promise.all(held.map(async ({ taken }) => taken));
+    const client = new Client(inject('sourceAdmin'));
+    await client.connect();
+    const open = async (): Promise<number> =>
+      (await client.query('SELECT FROM pg_stat_activity WHERE pid = ANY ($1)', [pids])).rowCount ?? 0;
+    expect(await open()).toBe(3);
+    for (const { release } of held) release();
+    await Promise.all(held.map(async ({ done }) => done));
+    await waitUntil(async () => (await open()) === 1);
+    await client.end();
+  });
+});
+
+/** A transaction that lasts until it is released. */
+class Held {
+  readonly taken: Promise<number>;
+  readonly done: Promise<void>;
+  release: () => void = () => undefined;
+
+  constructor(database: Database, applicationName: string) {
+    let tell: (processId: number) => void = () => undefined;
+    this.taken = new Promise((resolve) => (tell = resolve));
+    const released = new Promise<void>((resolve) => (this.release = resolve));
+    this.done = database.transaction({ applicationName, mode: 'READ WRITE' }, async ({ processId }) => {
+      tell(processId);
+      await released;
+    });
+  }
+}
+
+function disposable(database: Database): Database & AsyncDisposable {
+  return Object.assign(database, { [Symbol.asyncDispose]: async () => database.close() });
+}

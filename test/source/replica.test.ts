@@ -1,0 +1,126 @@
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
+import { Lab, withDatabase } from '../setup/lab.ts';
+import { pendingFailure } from '../setup/pending-failure.ts';
+import { createExtractor } from '../setup/roles.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+const ROWS = 20_000;
+
+let primary: PostgresServer;
+let replica: PostgresServer;
+let lab: Lab;
+let onReplica: Client;
+let source: string;
+beforeAll(async () => {
+  primary = await startPostgres({ settings: { fsync: 'off', max_standby_streaming_delay: '0' } });
+  await createExtractor(primary);
+  replica = await startPostgres({ standbyOf: primary });
+  lab = await Lab.open({
+    workers: 'none',
+    servers: { source: primary.url('postgres'), warehouse: inject('warehouseAdmin') },
+  });
+  const database = `source_${lab.name}`;
+  source = withDatabase(replica.url('postgres'), database, 'extractor');
+  await lab.source.query(
+    `CREATE TABLE orders AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i`,
+  );
+  await replayed();
+  onReplica = new Client(withDatabase(replica.url('postgres'), database));
+  await onReplica.connect();
+  onReplica.on('error', () => undefined);
+  await lab.startWorkers({ source });
+});
+afterAll(async () => {
+  await onReplica.end();
+  await lab.close();
+  await replica.dispose();
+  await primary.dispose();
+});
+
+/** Waits until the replica has what the primary has. */
+async function replayed(): Promise<void> {
+  const { rows } = await lab.source.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn');
+  const client = new Client(replica.url('postgres'));
+  await client.connect();
+  await waitUntil(async () => {
+    const answer = await client.query<{ done: boolean }>('SELECT pg_last_wal_replay_lsn() >= $1 AS done', [
+      rows[0]?.lsn,
+    ]);
+    return answer.rows[0]?.done === true;
+  });
+  await client.end();
+}
+
+test('a replica is a source like any other: its chunks read one snapshot', async () => {
+  const result = await lab.extract({ table: 'orders', chunkSize: '128kB', maxReplicaLag: '1 minute' });
+  expect(result).toMatchObject({ rows: ROWS, restarts: 0 });
+  await expectSameRows(lab, 'orders', 'bronze.br_orders');
+});
+
+test('a conflict with recovery is a failure that says what to set', async () => {
+  await using steps = new Steps(lab, { source });
+  const plan = await steps.plan({
+    table: 'orders',
+    target: 'conflicting',
+    where: 'pg_sleep(0.001) IS NOT NULL',
+  });
+  const outcome = steps.copy(plan, 0).then(
+    () => 'nothing failed',
+    (error: unknown) => error,
+  );
+  await waitUntil(async () => {
+    const { rowCount } = await onReplica.query(
+      "SELECT FROM pg_stat_activity WHERE query LIKE 'COPY%' AND usename = 'extractor' AND state = 'active'",
+    );
+    return rowCount === 1;
+  });
+  await endOldRows();
+  const failure = await outcome;
+  expect(failure).toMatchObject({ type: 'SerializationFailure', nonRetryable: false });
+  expect(String(failure)).toMatch(/conflict with recovery \(SQLSTATE 40001\).*hot_standby_feedback/);
+});
+
+test('a conflict that ends a session while it is idle is told as one, too', async () => {
+  const database = new Database({ label: 'source "default"', settings: connectionTo(source) });
+  const limits = { applicationName: 'idle', mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
+  const holding = database.transaction(limits, async (session) => {
+    await session.query('SELECT FROM orders LIMIT 1');
+    await endOldRows();
+    await waitUntil(async () => session.lost !== undefined);
+    await session.query('SELECT 1');
+  });
+  await expect(holding).rejects.toMatchObject({
+    kind: 'SerializationFailure',
+    message: expect.stringMatching(/^source "default": .*conflict with recovery/) as string,
+  });
+  await database.close();
+});
+
+/** Removes on the primary what older snapshots of the replica still need. */
+async function endOldRows(): Promise<void> {
+  await lab.source.query('UPDATE orders SET id = id WHERE id <= 10');
+  await lab.source.query('VACUUM orders');
+}
+
+test('analyze is refused, since a replica has no statistics of its own', async () => {
+  await using steps = new Steps(lab, { source });
+  await expect(steps.plan({ table: 'orders', analyze: true })).rejects.toThrow(
+    /"analyze": the source is a replica/,
+  );
+});
+
+test('one that is too far behind is waited for', async () => {
+  await onReplica.query('SELECT pg_wal_replay_pause()');
+  await lab.source.query('INSERT INTO orders VALUES (-1)');
+  const handle = await lab.start({ table: 'orders', target: 'fresh', maxReplicaLag: '1ms' });
+  expect(await pendingFailure(handle)).toMatch(/the source is a replica that is .* behind its primary/);
+  await onReplica.query('SELECT pg_wal_replay_resume()');
+  await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+  await expectSameRows(lab, 'orders', 'bronze.fresh');
+});

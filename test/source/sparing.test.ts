@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Gate } from '../setup/gate.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
+
+const ROWS = 3_000;
+/** Takes seconds for all rows, and nothing to plan. */
+const SLOW = 'pg_sleep(0.001) IS NOT NULL';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source
+    .query(`CREATE TABLE orders AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i;
+    CREATE VIEW seen AS TABLE orders`);
+});
+afterAll(async () => lab.close());
+
+/** What an extraction by hand ends with: its message, or nothing. */
+async function failureOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'nothing failed',
+    (error: unknown) => String(error),
+  );
+}
+
+describe('time that runs out is told with what was done, and the setting', () => {
+  test('of a statement, as the input says', async () => {
+    await using steps = new Steps(lab);
+    const plan = await steps.plan({
+      table: 'orders',
+      statementTimeout: '100ms',
+      where: SLOW,
+      target: 'limited',
+    });
+    const message = await failureOf(steps.copy(plan, 0));
+    expect(message).toMatch(
+      /While copying chunk 0: source "default": canceling statement due to statement timeout/,
+    );
+    expect(message).toContain('it ran into statement_timeout, 100 ms');
+  });
+
+  test('of a statement, as the environment says', async () => {
+    const environment = { SOURCE_PG_OPTIONS: '-c statement_timeout=150 -c lock_timeout=10000' };
+    await using steps = new Steps(lab, { environment });
+    const plan = await steps.plan({ table: 'orders', where: SLOW, target: 'optioned' });
+    const message = await failureOf(steps.copy(plan, 0));
+    expect(message).toContain('it ran into statement_timeout, which the options of the connection');
+  });
+
+  test('of a lock', async () => {
+    await using steps = new Steps(lab);
+    const plan = await steps.plan({ table: 'orders', lockTimeout: '100ms', target: 'locked' });
+    const keeper = await lab.connect('source');
+    await keeper.query('BEGIN; LOCK TABLE orders');
+    const message = await failureOf(steps.copy(plan, 0));
+    await keeper.query('ROLLBACK');
+    expect(message).toMatch(
+      /public\.orders is locked by another session of the source: it ran into lock_timeout, 100 ms/,
+    );
+  });
+
+  test('and a limit of whole transactions on the role ends no copy', async () => {
+    const name = `source_${lab.name}`;
+    await lab.source.query(`ALTER ROLE extractor IN DATABASE ${name} SET transaction_timeout = '200ms'`);
+    await using steps = new Steps(lab);
+    const plan = await steps.plan({
+      table: 'orders',
+      where: 'id > 1 OR pg_sleep(0.5) IS NOT NULL',
+      target: 'long',
+    });
+    await expect(steps.copy(plan, 0)).resolves.toMatchObject({ rows: ROWS });
+    await lab.source.query(`ALTER ROLE extractor IN DATABASE ${name} RESET ALL`);
+  });
+});
+
+describe('settings of the sessions that read', () => {
+  /** A condition that is true only where the setting is as it says. */
+  const are = (settings: Record<string, string>): string =>
+    Object.entries(settings)
+      .map(([name, value]) => `current_setting('${name}') = '${value}'`)
+      .join(' AND ');
+
+  test('are those of the input, of a profile, and no others', async () => {
+    const where = are({
+      work_mem: '1GB',
+      jit: 'off',
+      random_page_cost: '1.1',
+      effective_io_concurrency: '200',
+      max_parallel_workers_per_gather: '4',
+      idle_in_transaction_session_timeout: '10s',
+      TimeZone: 'UTC',
+    });
+    const result = await lab.extract({
+      table: 'orders',
+      target: 'tuned',
+      where,
+      tuning: 'guide',
+      session: { work_mem: '1 GB', jit: false },
+      idleTimeout: '10 seconds',
+    });
+    expect(result.rows).toBe(ROWS);
+    expect(await lab.extract({ table: 'orders', target: 'untuned', where })).toMatchObject({ rows: 0 });
+  });
+
+  test('are refused by the server before anything is copied', async () => {
+    await using steps = new Steps(lab);
+    const message = await failureOf(
+      steps.plan({ table: 'orders', session: { min_parallel_table_scan_size: '9999TB' } }),
+    );
+    expect(message).toMatch(
+      /source "default" refused a setting of "session": .*min_parallel_table_scan_size/,
+    );
+  });
+});
+
+describe('analyze', () => {
+  const analyzed = async (): Promise<number | null> =>
+    (await lab.source.query("SELECT 1 FROM pg_stats WHERE tablename = 'orders'")).rowCount;
+
+  test('needs the privilege, and says so', async () => {
+    await using steps = new Steps(lab);
+    const message = await failureOf(steps.plan({ table: 'orders', analyze: true }));
+    expect(message).toContain('the role may not analyze public.orders (MAINTAIN is missing)');
+    expect(await analyzed()).toBe(0);
+  });
+
+  test('is done before the plan', async () => {
+    await lab.source.query('GRANT MAINTAIN ON orders TO extractor');
+    await using steps = new Steps(lab);
+    await steps.plan({ table: 'orders', analyze: true, target: 'analyzed' });
+    expect(await analyzed()).toBeGreaterThan(0);
+  });
+
+  test('is not for views', async () => {
+    await using steps = new Steps(lab);
+    expect(await failureOf(steps.plan({ table: 'seen', analyze: true }))).toContain(
+      'public.seen is a view, which has no statistics of its own',
+    );
+  });
+});
+
+test('no more sessions than the run may have, however many copies it wants', async () => {
+  const gate = await Gate.closed(lab);
+  const handle = await lab.start({
+    table: 'orders',
+    target: 'few',
+    chunkSize: '32kB',
+    parallelism: 8,
+    maxSourceConnections: 3,
+    where: 'gate(id % 100 = 0)',
+  });
+  await gate.reached(1);
+  await handle.executeUpdate('setParallelism', { args: [16] });
+  expect(await handle.query('progress')).toMatchObject({ parallelism: 1 });
+  const { rows } = await lab.source.query<{ sessions: number }>(
+    `SELECT count(*)::int AS sessions FROM pg_stat_activity
+      WHERE application_name LIKE 'datakit-postgres-extractor/%' AND datname = current_database()`,
+  );
+  expect(rows[0]?.sessions).toBe(2);
+  await gate.open();
+  await expect(handle.result()).resolves.toMatchObject({ rows: ROWS, restarts: 0 });
+  await expectSameRows(lab, 'orders', 'bronze.few');
+});
+
+test('no more bytes in a second than the run may read', async () => {
+  const began = performance.now();
+  const { bytes } = await lab.extract({
+    table: 'orders',
+    target: 'slow',
+    chunkSize: '64kB',
+    parallelism: 2,
+    maxBytesPerSecond: '256kB',
+  });
+  // what a buffer holds passes before it is counted
+  expect(performance.now() - began).toBeGreaterThan(((bytes - 2 * 64 * 1024) / (256 * 1024)) * 1000);
+  await expectSameRows(lab, 'orders', 'bronze.slow');
+});
+
+test('outside of its hours a run waits, and asks the source for nothing', async () => {
+  const hours = (offset: number): string =>
+    new Date(Date.now() + offset * 3_600_000).toISOString().slice(11, 16);
+  const handle = await lab.start({
+    table: 'orders',
+    target: 'nightly',
+    quietHours: { from: hours(2), to: hours(3) },
+  });
+  await expect.poll(async () => handle.query('progress')).toMatchObject({ phase: 'waiting' });
+  const { raw } = await handle.describe();
+  expect(raw.pendingActivities ?? []).toEqual([]);
+  await handle.cancel();
+  await expect(handle.result()).rejects.toThrow('Workflow execution cancelled');
+  const within = { from: hours(-1), to: hours(1) };
+  expect(await lab.extract({ table: 'orders', target: 'daily', quietHours: within })).toMatchObject({
+    rows: ROWS,
+  });
+});

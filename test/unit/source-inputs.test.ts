@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { extractTableExample, extractTableInput } from '../../src/contract/extract-table.ts';
+import { parseInput } from '../../src/contract/parse-input.ts';
+import { quietHours, untilQuiet } from '../../src/contract/quiet-hours.ts';
+import { chosenSettings } from '../../src/contract/session-settings.ts';
+import { shareConnections } from '../../src/contract/source-inputs.ts';
+
+const parse = (input: object) =>
+  parseInput(extractTableInput, { table: 'orders', ...input }, extractTableExample);
+
+describe('settings of the sessions that read', () => {
+  test.each<[object, string]>([
+    [{ session: { work_mem: '256' } }, 'session.work_mem: expected an amount of memory such as "256MB"'],
+    [{ session: { wrok_mem: '256MB' } }, 'session.wrok_mem: unknown key (did you mean "work_mem"?)'],
+    [{ session: { search_path: 'evil' } }, 'session.search_path: unknown key'],
+    [{ session: { role: 'postgres' } }, 'session.role: unknown key'],
+    [{ session: { jit: 'off' } }, 'session.jit: expected true or false'],
+    [{ session: { random_page_cost: -1 } }, 'session.random_page_cost: expected a number from 0'],
+    [{ tuning: 'fast' }, 'tuning: '],
+  ])('%o is refused', (input, words) => {
+    expect(() => parse(input)).toThrow(words);
+  });
+
+  test('of a profile give way to those that are named', () => {
+    expect(chosenSettings('guide', { work_mem: '1GB', jit: false })).toEqual({
+      work_mem: '1GB',
+      maintenance_work_mem: '512MB',
+      effective_cache_size: '4GB',
+      random_page_cost: '1.1',
+      effective_io_concurrency: '200',
+      max_parallel_workers_per_gather: '4',
+      jit: 'false',
+    });
+    expect(chosenSettings(undefined, undefined)).toBeUndefined();
+  });
+});
+
+describe('quiet hours', () => {
+  const at = (time: string): number => Date.parse(time);
+  const minutes = (hours: object, time: string): number =>
+    untilQuiet(quietHours.parse(hours), at(time)) / 60_000;
+  const night = { from: '22:00', to: '06:00' };
+
+  test.each<[object, string, number]>([
+    [night, '2026-03-10T21:59:00Z', 1],
+    [night, '2026-03-10T21:59:30Z', 0.5],
+    [night, '2026-03-10T22:00:00Z', 0],
+    [night, '2026-03-10T00:00:00Z', 0],
+    [night, '2026-03-10T05:59:59Z', 0],
+    [night, '2026-03-10T06:00:00Z', 16 * 60],
+    [{ from: '01:00', to: '02:00' }, '2026-03-10T00:30:00Z', 30],
+    [{ from: '01:00', to: '02:00' }, '2026-03-10T02:00:00Z', 23 * 60],
+    [{ ...night, timeZone: 'Europe/Berlin' }, '2026-01-10T20:30:00Z', 30],
+    [{ ...night, timeZone: 'Europe/Berlin' }, '2026-07-10T20:30:00Z', 0],
+    [{ ...night, timeZone: 'Asia/Kolkata' }, '2026-07-10T16:00:00Z', 30],
+  ])('%o at %s: in %d minutes', (hours, time, expected) => {
+    expect(minutes(hours, time)).toBe(expected);
+  });
+
+  test.each<[object, string]>([
+    [{ from: '24:00', to: '06:00' }, 'quietHours.from: expected a time of day such as "22:00"'],
+    [{ from: '22:00', to: '22:00' }, 'expected hours that end at another time than they begin'],
+    [{ ...night, timeZone: 'Mars/Olympus' }, 'quietHours.timeZone: expected a time zone'],
+  ])('%o are refused', (hours, words) => {
+    expect(() => parse({ quietHours: hours })).toThrow(words);
+  });
+});
+
+describe('connections', () => {
+  test.each<[number | undefined, boolean, number, boolean]>([
+    [undefined, true, Number.POSITIVE_INFINITY, true],
+    [2, true, 1, false],
+    [3, true, 1, true],
+    [8, true, 6, true],
+    [1, false, 1, false],
+    [8, false, 8, false],
+  ])('%s, with a snapshot: %s', (most, holding, copies, companion) => {
+    expect(shareConnections(most, holding)).toEqual({ copies, companion });
+  });
+
+  test('are at least what a run with a snapshot needs', () => {
+    expect(() => parse({ maxSourceConnections: 1 })).toThrow('maxSourceConnections: expected at least 2');
+    expect(parse({ maxSourceConnections: 1, consistency: 'none' }).maxSourceConnections).toBe(1);
+  });
+});
+
+test.each<[object, string]>([
+  [{ idleTimeout: '5 seconds' }, 'idleTimeout: expected at least "10 seconds"'],
+  [{ lockTimeout: '30 days' }, 'lockTimeout: expected at most "24 days"'],
+  [{ maxBytesPerSecond: '1kB' }, 'maxBytesPerSecond: expected at least "64kB"'],
+])('%o is refused', (input, words) => {
+  expect(() => parse(input)).toThrow(words);
+});

@@ -1,0 +1,131 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { Client } from '@temporalio/client';
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { EncryptionKey } from '../../src/config/encryption-keys.ts';
+import { createCodecServer } from '../../src/runtime/codec-server.ts';
+import { dataConverterOf, EncryptionCodec } from '../../src/runtime/encryption-codec.ts';
+import type { extractTable } from '../../src/workflows/index.ts';
+import { Lab } from '../setup/lab.ts';
+
+const makeKey = (id: string): EncryptionKey => ({ id, key: randomBytes(32) });
+const variable = (keys: readonly EncryptionKey[]): string =>
+  keys.map(({ id, key }) => `${id}:${key.toString('base64')}`).join(',');
+
+const [first, second] = [makeKey('2025'), makeKey('2026')];
+
+const textOf = ([payload]: Payload[]): string => Buffer.from(payload?.data ?? []).toString();
+
+describe('a payload', () => {
+  const payload = defaultPayloadConverter.toPayload({ table: 'orders' });
+
+  test('is not to be read without its key, nor to be changed', async () => {
+    const [sealed] = await new EncryptionCodec([first]).encode([payload]);
+    expect(Buffer.from(sealed?.data ?? []).includes('orders')).toBe(false);
+    expect(textOf(await new EncryptionCodec([first]).decode([sealed as Payload]))).toBe('{"table":"orders"}');
+    await expect(new EncryptionCodec([second]).decode([sealed as Payload])).rejects.toThrow(
+      'This worker has no encryption key "2025"',
+    );
+    const impostor = { ...second, id: first.id };
+    await expect(new EncryptionCodec([impostor]).decode([sealed as Payload])).rejects.toThrow(
+      'A payload was not encrypted with the key "2025"',
+    );
+    const changed = Buffer.from(sealed?.data ?? []);
+    changed[20] = (changed[20] ?? 0) ^ 1;
+    await expect(new EncryptionCodec([first]).decode([{ ...sealed, data: changed }])).rejects.toThrow(
+      'or was changed',
+    );
+  });
+
+  test('is sealed differently each time', async () => {
+    const codec = new EncryptionCodec([first]);
+    const [one, other] = await codec.encode([payload, payload]);
+    expect(one?.data).not.toEqual(other?.data);
+  });
+
+  test('of before there was encryption is read all the same', async () => {
+    expect(await new EncryptionCodec([first]).decode([payload])).toEqual([payload]);
+  });
+
+  test('of an old key is read while the new one encrypts', async () => {
+    const old = await new EncryptionCodec([first]).encode([payload]);
+    const both = new EncryptionCodec([second, first]);
+    expect(textOf(await both.decode(old))).toBe('{"table":"orders"}');
+    await expect(new EncryptionCodec([first]).decode(await both.encode([payload]))).rejects.toThrow('"2026"');
+  });
+});
+
+describe('runs whose payloads are encrypted', () => {
+  let lab: Lab;
+  let client: Client;
+  beforeAll(async () => {
+    lab = await Lab.open({ workers: 'none' });
+    await lab.source.query(
+      `CREATE TABLE confidential_orders AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, 3000) i`,
+    );
+    client = new Client({ connection: lab.temporal.connection, dataConverter: dataConverterOf([first]) });
+  });
+  afterAll(async () => lab.close());
+
+  async function run(taskQueue: string, name: string): Promise<{ workflowId: string; rows: number }> {
+    const workflowId = `${name}-${lab.name}`;
+    const { rows } = await client.workflow.execute<typeof extractTable>('extractTable', {
+      taskQueue,
+      workflowId,
+      args: [{ table: 'confidential_orders', target: name, chunkSize: '64kB' }],
+    });
+    return { workflowId, rows };
+  }
+
+  test('leave nothing to read in Temporal, but by the codec server', async () => {
+    const stop = await lab.startWorkers({ environment: { DATAKIT_ENCRYPTION_KEYS: variable([first]) } });
+    const { workflowId } = await run(lab.taskQueue, 'sealed');
+    await stop();
+    expect(await shown(workflowId)).not.toContain('confidential_orders');
+    const server = createCodecServer({
+      codec: new EncryptionCodec([second, first]),
+      origin: 'http://localhost:8233',
+      token: 'codec-token',
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const decoded = await shown(
+      workflowId,
+      '--codec-endpoint',
+      endpoint,
+      '--codec-auth',
+      'Bearer codec-token',
+    );
+    expect(decoded).toContain('confidential_orders');
+    const refused = await fetch(`${endpoint}/decode`, { method: 'POST', body: '{"payloads":[]}' });
+    expect(refused.status).toBe(401);
+    const preflight = await fetch(`${endpoint}/decode`, { method: 'OPTIONS' });
+    expect(preflight.headers.get('access-control-allow-origin')).toBe('http://localhost:8233');
+    server.close();
+  });
+
+  async function shown(workflowId: string, ...more: string[]): Promise<string> {
+    const address = ['--address', inject('temporalAddress')];
+    const { stdout } = await promisify(execFile)(
+      inject('temporalCli'),
+      ['workflow', 'show', '--workflow-id', workflowId, '--detailed', ...address, ...more],
+      { maxBuffer: 64 * 1024 * 1024 },
+    );
+    return stdout;
+  }
+
+  test('go on under a new key, with what the old one encrypted', async () => {
+    const environment = { DATAKIT_ENCRYPTION_KEYS: variable([second, first]) };
+    const stop = await lab.startWorkers({ environment });
+    client = new Client({
+      connection: lab.temporal.connection,
+      dataConverter: dataConverterOf([first, second]),
+    });
+    expect((await run(lab.taskQueue, 'rotated')).rows).toBe(3000);
+    await stop();
+  });
+});

@@ -1,0 +1,88 @@
+import type { WorkflowHandle } from '@temporalio/client';
+import type { ExtractionPlan } from '../../src/bronze/plan.ts';
+import { chunkCount } from '../../src/bronze/plan.ts';
+import type { PlanSummary, Span } from '../../src/contract/activities.ts';
+import { planPartitions } from '../../src/extraction/plan-partitions.ts';
+import { summarize } from '../../src/extraction/plan-summary.ts';
+import type { Session } from '../../src/postgres/session.ts';
+
+export interface LargePlan {
+  readonly partitions: number;
+  readonly blocksEach: number;
+  readonly parallelism: number;
+  /** Bytes. */
+  readonly chunkSize?: number;
+}
+
+/** What the planner makes of so many partitions, with names as long as they can be. */
+export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummary; plan: ExtractionPlan }> {
+  const table = { schema: 'public', name: 'orders' };
+  const partitions = Array.from({ length: large.partitions }, (_, index) => ({
+    schema: 'public',
+    name: `orders_${'x'.repeat(50)}_${String(index).padStart(5, '0')}`,
+    oid: index + 1,
+    fileNode: index + 1,
+    blocks: large.blocksEach,
+    hasBlocks: true,
+    rowSecurityActive: false,
+    isForeign: false,
+  }));
+  const { chunkSize, parallelism } = large;
+  const server = { version: 18_00_00, host: 'host', database: 'shop', role: 'extractor', blockSize: 8192 };
+  const planned = await planPartitions(undefined as unknown as Session, {
+    table: { ...table, oid: 1, kind: 'partitioned table', rowSecurityActive: false },
+    types: new Map(),
+    partitions,
+    server,
+    input: { parallelism, ...(chunkSize !== undefined && { chunkSize }) },
+  });
+  const plan = { table, target: 'br_orders', ...planned } as unknown as ExtractionPlan;
+  return { summary: summarize('1', plan), plan };
+}
+
+/** Copies that remember what they were asked for. */
+export class Copies {
+  readonly #done: Uint8Array;
+  activities = 0;
+
+  constructor(plan: ExtractionPlan) {
+    this.#done = new Uint8Array(chunkCount(plan));
+  }
+
+  readonly copyChunks = async ({ from, count }: Span) => {
+    this.activities += 1;
+    for (let chunk = from; chunk < from + count; chunk += 1) this.#done[chunk] = (this.#done[chunk] ?? 9) + 1;
+    return { rows: count, bytes: count };
+  };
+
+  /** Chunks that were not copied just once. */
+  wrong(): number {
+    return this.#done.filter((times) => times !== 1).length;
+  }
+}
+
+export interface HistoryFacts {
+  readonly events: number;
+  /** Bytes of the largest payload. */
+  readonly payload: number;
+  /** Workflow ids of the children. */
+  readonly children: readonly string[];
+}
+
+/** What a history weighs, in the units of the server's limits. */
+export async function historyFacts(handle: WorkflowHandle): Promise<HistoryFacts> {
+  const { events = [] } = await handle.fetchHistory();
+  let payload = 0;
+  for (const bytes of payloadsOf(events)) payload = Math.max(payload, bytes.length);
+  const children = (events ?? []).flatMap(({ startChildWorkflowExecutionInitiatedEventAttributes: child }) =>
+    child?.workflowId == null ? [] : [child.workflowId],
+  );
+  return { events: events?.length ?? 0, payload, children };
+}
+
+function* payloadsOf(value: unknown): Iterable<Uint8Array> {
+  if (value instanceof Uint8Array) yield value;
+  else if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) yield* payloadsOf(part);
+  }
+}
