@@ -2,6 +2,7 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
 import { extractDatabaseInput, parseDatabaseInput } from '../../src/contract/extract-database.ts';
@@ -40,12 +41,13 @@ test.each(schemaFiles)('$file is the JSON Schema of the input of $workflow', asy
 
 test('every input that a document shows is one', async () => {
   for (const document of documents) {
-    const shown = (await read(document)).matchAll(/--input '(\{.*?\})'/g);
-    for (const [, input = ''] of shown) {
+    const commands = (await read(document)).matchAll(/(--type checkSource[\s\\]+[^']*)?--input '(\{.*?\})'/g);
+    for (const [, checking, input = ''] of commands) {
       // what is wrong on purpose is run, and seen to fail, with the other commands
       if (input === '{"tabel": "orders"}') continue;
       const request = JSON.parse(input) as object;
-      const schema = 'tables' in request ? extractDatabaseInput : extractTableInput;
+      const ofTables = 'tables' in request ? extractDatabaseInput : extractTableInput;
+      const schema = checking === undefined ? ofTables : checkSourceInput;
       expect(schema.safeParse(request).error, `${document}: ${input}`).toBeUndefined();
     }
   }

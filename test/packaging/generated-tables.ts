@@ -1,11 +1,16 @@
 import bytes from 'bytes';
 import ms from 'ms';
+import { z } from 'zod';
+import { codecServerVariables } from '../../src/config/codec-server.ts';
+import { databaseVariables } from '../../src/config/database-variables.ts';
+import { workerVariables } from '../../src/config/environment.ts';
 import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import {
   extractTableInput,
   type ExtractTableInput,
   type ExtractTableRequest,
 } from '../../src/contract/extract-table.ts';
+import { sessionSettings } from '../../src/contract/session-settings.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
@@ -20,6 +25,17 @@ export const generatedTables: readonly GeneratedTable[] = [
   { name: 'inputs', file: 'README.md', text: inputsTable },
   { name: 'database-inputs', file: 'docs/database.md', text: databaseInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
+  {
+    name: 'database variables',
+    file: 'docs/connections.md',
+    text: () => variablesTable(databaseVariables, 'SOURCE_'),
+  },
+  {
+    name: 'worker variables',
+    file: 'docs/connections.md',
+    text: () => variablesTable(workerVariables.extend(codecServerVariables.shape), ''),
+  },
+  { name: 'session settings', file: 'docs/connections.md', text: settingsList },
 ];
 
 /** The document with the table as the code has it now. */
@@ -110,6 +126,28 @@ function asWritten(name: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
   if (name.endsWith('Timeout')) return ms(value, { long: true });
   return name.endsWith('Size') ? bytes.format(value) : value;
+}
+
+/** Durations are milliseconds once they are read. */
+function variablesTable(schema: z.ZodObject, prefix: string): string {
+  const defaults: Readonly<Record<string, unknown>> = schema.parse({});
+  const rows = Object.entries(schema.shape).map(([name, variable]) => {
+    const value = defaults[name];
+    const written = name.endsWith('_TIMEOUT') ? ms(Number(value), { long: true }) : value;
+    return [
+      code(prefix + name),
+      written === undefined ? '' : code(typeof written === 'string' ? written : JSON.stringify(written)),
+      descriptionOf(variable),
+    ];
+  });
+  return markdownTable(['variable', 'default', 'what it says'], rows);
+}
+
+const descriptionOf = (schema: unknown): string =>
+  schema instanceof z.ZodType ? (schema.description ?? '') : '';
+
+function settingsList(): string {
+  return Object.keys(sessionSettings.shape).map(code).join(', ');
 }
 
 /** What has happened, in a few words; the advice is the code's own. */
