@@ -2,6 +2,7 @@ import { benchChanges } from './changes.ts';
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
 import { benchPartitions } from './partitions.ts';
+import { benchTuning } from './tuning.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
@@ -9,6 +10,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   copy: benchCopy,
   increment: benchIncrement,
   partitions: benchPartitions,
+  tuning: benchTuning,
   values: benchValues,
 };
 

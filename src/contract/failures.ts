@@ -59,7 +59,7 @@ export const failurePolicies = {
   SchemaChanged: {
     retry: 'never',
     advice:
-      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew (with "resetCheckpoint": true, or without "replace-partitions"), or choose another "target".',
   },
   CheckpointConflict: {
     retry: 'never',

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { ValueError, type DataConverter, type Payload, type PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import protocol from '@temporalio/proto';
 import type { EncryptionKey } from '../config/encryption-keys.ts';
 
 const CIPHER = 'aes-256-gcm';
@@ -12,7 +12,7 @@ const TAG = 16;
 const ENCODING = 'binary/encrypted';
 const KEY_ID = 'encryption-key-id';
 
-const { Payload: PayloadMessage } = temporal.api.common.v1;
+const { Payload: PayloadMessage } = protocol.temporal.api.common.v1;
 
 /**
  * Encrypts what Temporal keeps of inputs, results, heartbeats and signals, with a key that Temporal does not have.

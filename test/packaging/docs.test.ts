@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { ZodType } from 'zod';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
+import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
 import { captureExamples, generatedTables, inputExamples, withTable } from './generated-tables.ts';
@@ -20,33 +21,6 @@ const needed = (name: string) => {
   if (name === 'onlyChanged') return { write: 'replace-partitions' };
   return name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
 };
-
-test.each(Object.entries(inputExamples))('the example of the input "%s" is one', (name, example) => {
-  expect(
-    extractTableInput.safeParse({ table: 'orders', ...needed(name), [name]: example }).error,
-  ).toBeUndefined();
-});
-
-test.each(Object.entries(captureExamples))(
-  'the example of the input "%s" of a capture is one',
-  (name, example) => {
-    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
-  },
-);
-
-const inputsOf: Readonly<Record<string, ZodType>> = {
-  extractTable: extractTableInput,
-  captureChanges: captureChangesInput,
-  dropCapture: dropCaptureInput,
-};
-
-test('every input that a document shows is one', async () => {
-  for (const document of documents) {
-    const text = await read(document);
-    for (const [, type = '', input = ''] of text.matchAll(/--type (\w+)[^`]*?--input '(\{.*?\})'/gs)) {
-      const schema = inputsOf[type];
-      expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
-      expect(schema, `${document}: ${type}`).toBeDefined();
     }
   }
 });

@@ -1,7 +1,12 @@
 import bytes from 'bytes';
 import ms from 'ms';
+import { z } from 'zod';
+import { codecServerVariables } from '../../src/config/codec-server.ts';
+import { databaseVariables } from '../../src/config/database-variables.ts';
+import { workerVariables } from '../../src/config/environment.ts';
 import { captureChangesInput, type CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { sessionSettings } from '../../src/contract/session-settings.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
@@ -16,6 +21,17 @@ export const generatedTables: readonly GeneratedTable[] = [
   { name: 'inputs', file: 'README.md', text: inputsTable },
   { name: 'capture inputs', file: 'docs/changes.md', text: captureInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
+  {
+    name: 'database variables',
+    file: 'docs/connections.md',
+    text: () => variablesTable(databaseVariables, 'SOURCE_'),
+  },
+  {
+    name: 'worker variables',
+    file: 'docs/connections.md',
+    text: () => variablesTable(workerVariables.extend(codecServerVariables.shape), ''),
+  },
+  { name: 'session settings', file: 'docs/connections.md', text: settingsList },
 ];
 
 /** The document with the table as the code has it now. */
@@ -120,6 +136,28 @@ function asWritten(name: string, value: unknown): unknown {
   return name.endsWith('Size') ? bytes.format(value) : value;
 }
 
+/** Durations are milliseconds once they are read. */
+function variablesTable(schema: z.ZodObject, prefix: string): string {
+  const defaults: Readonly<Record<string, unknown>> = schema.parse({});
+  const rows = Object.entries(schema.shape).map(([name, variable]) => {
+    const value = defaults[name];
+    const written = name.endsWith('_TIMEOUT') ? ms(Number(value), { long: true }) : value;
+    return [
+      code(prefix + name),
+      written === undefined ? '' : code(typeof written === 'string' ? written : JSON.stringify(written)),
+      descriptionOf(variable),
+    ];
+  });
+  return markdownTable(['variable', 'default', 'what it says'], rows);
+}
+
+const descriptionOf = (schema: unknown): string =>
+  schema instanceof z.ZodType ? (schema.description ?? '') : '';
+
+function settingsList(): string {
+  return Object.keys(sessionSettings.shape).map(code).join(', ');
+}
+
 /** What has happened, in a few words; the advice is the code's own. */
 const meanings: Readonly<Record<FailureKind, string>> = {
   InvalidInput: 'The input, or the environment of the worker, is not as it must be.',
@@ -135,7 +173,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
   SchemaChanged:
-    'A column of the source changed in a way that an incremental run cannot, or may not, follow.',
+    'A column of the source changed in a way that a run that keeps rows of earlier ones cannot, or may not, follow.',
   CheckpointConflict:
     'An incremental run was asked for with other settings than its checkpoint was made with.',
   KeyConflict: 'Rows share a key, or have none.',
@@ -147,7 +185,8 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   ConnectionLost: 'A connection ended in the middle.',
   TooManyConnections: 'A server has no connection left for the role.',
   PoolExhausted: 'No session of the worker came free in time.',
-  LockTimeout: 'Somebody holds a lock that is needed. At a commit the message names the sessions.',
+  LockTimeout:
+    'Somebody holds a lock that is needed. The message names the table or partition, and at a commit the sessions.',
   Deadlock: 'A server ended a deadlock by giving up our side.',
   SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
   StatementTimeout: 'A statement ran longer than it may.',

@@ -15,6 +15,7 @@ import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
+import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
@@ -80,7 +81,7 @@ export class Lab implements AsyncDisposable {
     await administer(admin.source, [`CREATE DATABASE source_${name}`]);
     await administer(admin.warehouse, [
       `CREATE DATABASE warehouse_${name}`,
-      `GRANT CREATE ON DATABASE warehouse_${name} TO loader`,
+      ...grantsOnWarehouse(`warehouse_${name}`),
     ]);
     const address = options.temporal ?? inject('temporalAddress');
     const connection = await Connection.connect({ address });

@@ -1,20 +1,42 @@
+import { readFileSync } from 'node:fs';
 import type { PostgresServer } from '../../local/postgres.ts';
 import { administer } from './administer.ts';
 
-/** Only set-up is done by the superuser: what is tested runs with the roles that the documentation asks for. */
+const document = new URL('../../docs/connections.md', import.meta.url);
+
+/** Only set-up is done by the superuser: what is tested runs with the roles that the documentation has. */
 export async function createRoles(source: PostgresServer, warehouse: PostgresServer): Promise<void> {
   await createExtractor(source);
   await createLoader(warehouse);
 }
 
 export async function createExtractor(server: PostgresServer): Promise<void> {
-  await administer(server.url('postgres'), [
-    `CREATE ROLE extractor LOGIN REPLICATION PASSWORD 'extractor-secret'; GRANT pg_read_all_data, pg_read_all_stats TO extractor`,
-  ]);
+  await administer(server.url('postgres'), documented('source', 'extractor-secret'));
+  // what docs/changes.md asks for besides
+  await administer(server.url('postgres'), ['ALTER ROLE extractor REPLICATION']);
 }
 
 export async function createLoader(server: PostgresServer): Promise<void> {
-  await administer(server.url('postgres'), [
-    `CREATE ROLE loader LOGIN PASSWORD 'loader-secret'; GRANT pg_read_all_stats TO loader`,
-  ]);
+  const statements = documented('warehouse', 'loader-secret').filter((statement) => !isOfDatabase(statement));
+  await administer(server.url('postgres'), statements);
+}
+
+/** What the loader is granted on a warehouse. */
+export function grantsOnWarehouse(database: string): string[] {
+  return documented('warehouse', '')
+    .filter(isOfDatabase)
+    .map((statement) => statement.replace('DATABASE warehouse', `DATABASE ${database}`));
+}
+
+const isOfDatabase = (statement: string): boolean => statement.includes('ON DATABASE');
+
+/** The statements that the documentation has for a role, one after the other. */
+function documented(side: 'source' | 'warehouse', password: string): string[] {
+  const [, script] = readFileSync(document, 'utf8').split(`\`\`\`sql\n-- in the ${side}\n`);
+  const statements = script
+    ?.split('```')[0]
+    ?.split(/;\n/)
+    .filter((statement) => statement.trim() !== '');
+  if (statements === undefined || statements.length === 0) throw new Error(`no script for the ${side}`);
+  return statements.map((statement) => statement.replace('…', password));
 }
