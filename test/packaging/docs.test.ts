@@ -16,11 +16,43 @@ test.each(generatedTables)('the table "$name" of $file is what the code says', a
   expect(document, 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(withTable(document, table));
 });
 
-/** Some inputs have a meaning beside another only. */
-const needed = (name: string) => {
-  if (name === 'onlyChanged') return { write: 'replace-partitions' };
-  return name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
+/** Some inputs have a meaning beside `incremental` only. */
+const needed = (name: string) => ({
+  ...(name in incrementalInputs && { incremental: inputExamples.incremental }),
+  ...(name === 'onlyChanged' && { write: 'replace-partitions' }),
+});
+
+test.each(Object.entries(inputExamples))('the example of the input "%s" is one', (name, example) => {
+  expect(
+    extractTableInput.safeParse({ table: 'orders', ...needed(name), [name]: example }).error,
+  ).toBeUndefined();
+});
+
+test.each(Object.entries(captureExamples))(
+  'the example of the input "%s" of a capture is one',
+  (name, example) => {
+    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
+  },
+);
+
+const inputsOf: Readonly<Record<string, ZodType>> = {
+  extractTable: extractTableInput,
+  captureChanges: captureChangesInput,
+  dropCapture: dropCaptureInput,
+  checkSource: checkSourceInput,
 };
+
+/** A command that starts a workflow of a type with an input. */
+const started =
+  /(?:workflow (?:start|execute)|schedule create)\s[^`]*?--type (\w+)[^`]*?--input '(\{.*?\})'/gs;
+
+test('every input that a document shows is one', async () => {
+  for (const document of documents) {
+    const text = await read(document);
+    for (const [, type = '', input = ''] of text.matchAll(started)) {
+      const schema = inputsOf[type];
+      expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+      expect(schema, `${document}: ${type}`).toBeDefined();
     }
   }
 });
