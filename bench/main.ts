@@ -1,6 +1,7 @@
 import { benchChanges } from './changes.ts';
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
+import { benchTables } from './tables.ts';
 import { benchPartitions } from './partitions.ts';
 import { benchTuning } from './tuning.ts';
 import { benchValues } from './values.ts';
@@ -9,6 +10,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   cdc: benchChanges,
   copy: benchCopy,
   increment: benchIncrement,
+  tables: benchTables,
   partitions: benchPartitions,
   tuning: benchTuning,
   values: benchValues,

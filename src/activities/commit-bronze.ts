@@ -2,6 +2,7 @@ import { log } from '@temporalio/activity';
 import { commitRun } from '../bronze/commit.ts';
 import type { CommitRequest, CommitResult } from '../contract/activities.ts';
 import type { Dependencies } from './dependencies.ts';
+import { measureCommit } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function commitBronze(
@@ -11,6 +12,7 @@ export async function commitBronze(
   return runActivity('committing to bronze', async ({ signal }) => {
     const result = await commitRun(warehouse, request, signal);
     log.info('commit', { planId: request.planId, outcome: result.outcome });
+    if (result.outcome !== 'incomplete') measureCommit(result);
     return result;
   });
 }

@@ -1,18 +1,28 @@
 import { log } from '@temporalio/activity';
-import type { Copied, CopyChunksRequest } from '../contract/activities.ts';
-import { copyChunks as copy } from '../extraction/copy-chunks.ts';
+import { readPlan } from '../bronze/plans.ts';
+import type { CopiedSpan, CopyChunksRequest } from '../contract/activities.ts';
+import { copyChunks as copy, type CopiedChunk } from '../extraction/copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
+import { countCopied } from './metrics.ts';
+import { dropWhenTerminated } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function copyChunks(
-  { warehouse, sourceNamed }: Dependencies,
+  dependencies: Dependencies,
   request: CopyChunksRequest,
-): Promise<Copied> {
+): Promise<CopiedSpan> {
+  const { warehouse, sourceNamed } = dependencies;
   const { planId, from, count } = request;
   const purpose = count === 1 ? `copying chunk ${from}` : `copying chunks ${from} to ${from + count - 1}`;
-  return runActivity(purpose, async ({ signal, attempt, report }) => {
-    const copied = await copy(request, { warehouse, sourceNamed, attempt, signal, onProgress: report });
-    log.info('copied', { planId, from, count, ...copied });
-    return copied;
-  });
+  return runActivity(
+    purpose,
+    async ({ signal, attempt, report }) => {
+      const onCopied = (chunk: CopiedChunk) => {
+        countCopied(chunk.source, chunk, 1);
+        log.info('copied', { planId, attempt, ...chunk });
+      };
+      return copy(request, { warehouse, sourceNamed, attempt, signal, onProgress: report, onCopied });
+    },
+    async () => dropWhenTerminated(dependencies, async (session) => (await readPlan(session, planId)).runId),
+  );
 }

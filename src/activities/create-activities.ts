@@ -3,17 +3,23 @@ import type { CaptureActivities } from '../contract/capture-activities.ts';
 import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
+import { copyTables } from './copy-tables.ts';
 import type { Dependencies } from './dependencies.ts';
 import { discardStaging } from './discard-staging.ts';
 import { checkSlot, finishCopy } from './finish-copy.ts';
 import { holdSlot } from './hold-slot.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
+import { limitIncrements } from './limit-increments.ts';
 import { planCopy, planExtraction } from './plan-extraction.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
+import { readMembers, resolveTables } from './resolve-tables.ts';
+import { closeDatabaseRun, pauseCopies, steerTables, watchProgress } from './steer.ts';
 import { streamChanges } from './stream-changes.ts';
 
-type CopyActivities = Omit<Activities, 'holdSnapshot'> &
-  Omit<CaptureActivities, 'holdSlot' | 'streamChanges'>;
+type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'> &
+  Pick<CaptureActivities, 'holdSlot'>;
+type StreamActivities = Pick<CaptureActivities, 'streamChanges'>;
+type CopyActivities = Omit<Activities & CaptureActivities, keyof (LastingActivities & StreamActivities)>;
 
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
@@ -30,23 +36,29 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     changeTables: async (request) => changeTables(dependencies, request),
     checkSlot: async (request) => checkSlot(dependencies, request),
     dropCapture: async (request) => dropCapture(dependencies, request),
+    pauseCopies: async (request) => pauseCopies(dependencies, request),
+    resolveTables: async (request) => resolveTables(dependencies, request),
+    readMembers: async (request) => readMembers(dependencies, request),
+    limitIncrements: async (request) => limitIncrements(dependencies, request),
+    copyTables: async (request) => copyTables(dependencies, request),
+    steerTables: async (request) => steerTables(dependencies, request),
+    closeDatabaseRun: async (request) => closeDatabaseRun(dependencies, request),
   };
 }
 
 /**
- * The activities of the task queue for snapshots. They last as long as their runs, so they have
+ * The activities of the task queue for snapshots. They last as long as their runs, or wait, so they have
  * slots of their own: were they to share, enough runs at once would leave no slot to copy with.
  */
-export function createSnapshotActivities(
-  dependencies: Dependencies,
-): Pick<Activities, 'holdSnapshot'> & Pick<CaptureActivities, 'holdSlot'> {
+export function createLastingActivities(dependencies: Dependencies): LastingActivities {
   return {
     holdSnapshot: async (request) => holdSnapshot(dependencies, request),
     holdSlot: async (request) => holdSlot(dependencies, request),
+    watchProgress: async (request) => watchProgress(dependencies, request),
   };
 }
 
 /** The activities of the task queue for streams, which last for ever, and so would take what they share. */
-export function createStreamActivities(dependencies: Dependencies): Pick<CaptureActivities, 'streamChanges'> {
+export function createStreamActivities(dependencies: Dependencies): StreamActivities {
   return { streamChanges: async (request) => streamChanges(dependencies, request) };
 }

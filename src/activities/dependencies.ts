@@ -9,6 +9,8 @@ export interface Dependencies {
   readonly ready: () => Promise<void>;
   /** @throws DatakitError of kind UnknownSource */
   readonly sourceNamed: (name: string) => Database;
+  /** Whether the namespace knows the search attributes of this project. */
+  readonly searchAttributesKnown: () => Promise<boolean>;
   /** Like {@link sourceNamed}, with sessions apart, so that holders of snapshots leave those of the copies alone. */
   readonly holdingSourceNamed: (name: string) => Database;
   /** Sessions apart for streams, which last: they leave those of the copies alone. */

@@ -1,4 +1,5 @@
-import { closeFailed } from '../bronze/manifest.ts';
+import { feedOf } from '../bronze/layout.ts';
+import { closeFailed, recordUnplanned } from '../bronze/manifest.ts';
 import { dropPlansOfRun } from '../bronze/plans.ts';
 import type { DiscardRequest } from '../contract/activities.ts';
 import { applicationName } from '../postgres/session-settings.ts';
@@ -7,7 +8,7 @@ import { runActivity } from './run-activity.ts';
 
 export async function discardStaging(
   { warehouse, ready }: Dependencies,
-  { runId, outcome }: DiscardRequest,
+  { runId, workflowId, outcome, member }: DiscardRequest,
 ): Promise<void> {
   await runActivity('dropping what the run had staged', async ({ signal }) => {
     await ready();
@@ -15,6 +16,9 @@ export async function discardStaging(
     await warehouse.transaction(limits, async (session) => {
       await dropPlansOfRun(session, runId);
       await closeFailed(session, runId, outcome);
+      if (member === undefined) return;
+      const { databaseRunId, input } = member;
+      await recordUnplanned(session, { runId, workflowId, databaseRunId, ...feedOf(input), ...outcome });
     });
   });
 }

@@ -10,6 +10,8 @@ import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
+import { dropWhenTerminated } from './other-runs.ts';
+import { measureSnapshot } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
 
 /** How often the holder asks its session whether it still lives. */
@@ -23,31 +25,38 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
 
 export async function holdSnapshot(
-  { holdingSourceNamed, worker }: Dependencies,
+  dependencies: Dependencies,
   { source, runId, holder, from, idleTimeout }: HoldSnapshotRequest,
 ): Promise<void> {
-  await runActivity(`holding a snapshot of source "${source}"`, async ({ signal, attempt, report }) => {
-    if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
-    const limits = {
-      applicationName: applicationName(runId),
-      signal,
-      ...(idleTimeout !== undefined && { idleTimeout }),
-    };
-    let exported = false;
-    const hold = async (): Promise<void> =>
-      holdingSourceNamed(source).transaction(
-        { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-        async (session) => {
-          const snapshot = await takeSnapshot(session, from?.snapshot);
-          exported = true;
-          report(snapshot);
-          await signalWorkflow({ holder, worker, snapshot });
-          log.info('holding a snapshot', { source, holder, ...snapshot });
-          await keepOpen(session);
-        },
-      );
-    await untilItHolds(hold, () => exported);
-  });
+  const { holdingSourceNamed, worker } = dependencies;
+  await runActivity(
+    `holding a snapshot of source "${source}"`,
+    async ({ signal, attempt, report }) => {
+      if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
+      const limits = {
+        applicationName: applicationName(runId),
+        signal,
+        ...(idleTimeout !== undefined && { idleTimeout }),
+      };
+      let exported = false;
+      const hold = async (): Promise<void> =>
+        holdingSourceNamed(source).transaction(
+          { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
+          async (session) => {
+            const snapshot = await takeSnapshot(session, from?.snapshot);
+            exported = true;
+            report(snapshot);
+            await signalWorkflow({ holder, worker, snapshot });
+            log.info('holding a snapshot', { source, holder, ...snapshot });
+            await keepOpen(session, (ended) =>
+              measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
+            );
+          },
+        );
+      await untilItHolds(hold, () => exported);
+    },
+    async () => dropWhenTerminated(dependencies, async () => runId),
+  );
 }
 
 /**
@@ -93,16 +102,25 @@ export async function signalWorkflow(held: HeldSnapshot): Promise<void> {
 }
 
 /** Ends by cancellation, or by the loss of the session. */
-async function keepOpen(session: Session): Promise<never> {
+async function keepOpen(session: Session, measure: (ended: boolean) => void): Promise<never> {
   const context = Context.current();
-  for (;;) {
-    await context.sleep(CHECK_INTERVAL);
-    try {
-      if (session.lost !== undefined) throw session.lost;
-      await session.query('SELECT 1');
-    } catch (error) {
-      context.cancellationSignal.throwIfAborted();
-      throw new DatakitError('SnapshotLost', 'The session that held the snapshot ended', { cause: error });
+  try {
+    for (;;) {
+      measure(false);
+      await context.sleep(CHECK_INTERVAL);
+      await requireLife(session);
     }
+  } finally {
+    measure(true);
+  }
+}
+
+async function requireLife(session: Session): Promise<void> {
+  try {
+    if (session.lost !== undefined) throw session.lost;
+    await session.query('SELECT 1');
+  } catch (error) {
+    Context.current().cancellationSignal.throwIfAborted();
+    throw new DatakitError('SnapshotLost', 'The session that held the snapshot ended', { cause: error });
   }
 }

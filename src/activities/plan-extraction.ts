@@ -1,40 +1,50 @@
 import { log } from '@temporalio/activity';
-import { openManifest } from '../bronze/manifest.ts';
+import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
-import type { PlanExtractionRequest, PlanSummary, RunIdentity } from '../contract/activities.ts';
+import { readMembers } from '../bronze/database-runs.ts';
+import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
-import { chosenSettings } from '../contract/session-settings.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { analyzeSource } from '../extraction/analyze-source.ts';
-import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
+import { planInSnapshot } from '../extraction/plan-in-snapshot.ts';
+import { LONGEST_LOCK_TIMEOUT, planRun, readingLimits, type PlanLimits } from '../extraction/plan-run.ts';
 import { summarize } from '../extraction/plan-summary.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
+import { requireNoOtherRun } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function planExtraction(
-  { warehouse, ready, sourceNamed }: Dependencies,
-  { input, ...run }: PlanExtractionRequest,
+  { warehouse, ready, sourceNamed, searchAttributesKnown }: Dependencies,
+  { input, database, snapshot, ...run }: PlanExtractionRequest,
 ): Promise<PlanSummary> {
   return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
     const source = sourceNamed(input.source);
     await ready();
     const limits = { applicationName: applicationName(run.runId), signal };
-    const reading = { ...limits, ...limitsOf(input) };
+    const reading = { ...limits, ...readingLimits(input) };
     if (input.analyze === true) {
       await source.transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
         analyzeSource(session, input.table),
       );
     }
-    const plan = await storePlanOf(warehouse, limits, run, async (target) =>
-      planRun(source, target, input, reading),
+    const plan = await storePlanOf(
+      warehouse,
+      limits,
+      { ...run, databaseRunId: database?.runId },
+      async (target) => {
+        if (snapshot === undefined) return planRun(source, target, input, reading);
+        const [member] =
+          database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
+        return planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
+      },
     );
-    return { ...plan, ...pacing(input) };
+    return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
   });
 }
 
@@ -56,13 +66,14 @@ export async function planCopy(
 async function storePlanOf(
   warehouse: Database,
   limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
-  run: RunIdentity,
+  run: ManifestOf,
   make: (target: Session) => Promise<ExtractionPlan>,
 ): Promise<PlanSummary> {
   return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
     await dropPlansOfRun(target, run.runId);
     const plan = await make(target);
-    const planId = await storePlan(target, run.runId, plan);
+    await requireNoOtherRun(target, plan.target, run.runId);
+    const { planId } = await storePlan(target, run.runId, plan);
     await openManifest(target, run, planId, plan);
     log.info('planned', {
       table: formatTableName(plan.table),
@@ -72,21 +83,6 @@ async function storePlanOf(
     });
     return summarize(planId, plan);
   });
-}
-
-/** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
-const LONGEST_LOCK_TIMEOUT = 10_000;
-
-/** Of the sessions that read; a setting that the source does not take is refused here, before anything is copied. */
-function limitsOf(input: ExtractTableInput): Pick<PlanLimits, 'lockTimeout'> {
-  const { statementTimeout, lockTimeout, idleTimeout } = input;
-  const settings = chosenSettings(input.tuning, input.session);
-  return {
-    lockTimeout: Math.min(lockTimeout, LONGEST_LOCK_TIMEOUT),
-    ...(statementTimeout !== undefined && { statementTimeout }),
-    ...(idleTimeout !== undefined && { idleTimeout }),
-    ...(settings !== undefined && { settings }),
-  };
 }
 
 const pacing = ({ maxBytesPerSecond }: ExtractTableInput): Pick<PlanSummary, 'maxBytesPerSecond'> =>

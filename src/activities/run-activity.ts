@@ -1,5 +1,6 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import { DatakitError, isFinal, withAdvice, type FailureKind } from '../contract/failures.ts';
+import { countFailure } from './metrics.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 
 /** How often an activity says that it lives; also how soon it hears that it was cancelled. */
@@ -18,10 +19,12 @@ export interface ActivityTools {
  * failure that says what, where and what to do, and that is retried as its kind says.
  *
  * @param purpose what is being done, for the message: `copying chunk 3`
+ * @param afterwards done when the work has failed or was given up
  */
 export async function runActivity<T>(
   purpose: string,
   work: (tools: ActivityTools) => Promise<T>,
+  afterwards: () => Promise<void> = async () => undefined,
 ): Promise<T> {
   const context = Context.current();
   let details: unknown;
@@ -33,6 +36,8 @@ export async function runActivity<T>(
       report: (latest) => (details = latest),
     });
   } catch (error) {
+    // best effort: what it cannot do is done by the next run
+    await afterwards().catch(() => undefined);
     throw asFailure(error, purpose, context.info.attempt);
   } finally {
     clearInterval(ticker);
@@ -45,10 +50,12 @@ function asFailure(error: unknown, purpose: string, attempt: number): Error {
   const kind: FailureKind = error instanceof DatakitError ? error.kind : 'Unexpected';
   const message = error instanceof Error ? error.message : String(error);
   const sqlState = sqlStateOf(error);
+  const final = isFinal(kind, attempt);
+  countFailure(kind, final);
   return ApplicationFailure.create({
     type: kind,
     message: withAdvice(kind, `While ${purpose}: ${message}`),
-    nonRetryable: isFinal(kind, attempt),
+    nonRetryable: final,
     details: sqlState === undefined ? [] : [{ sqlState }],
   });
 }

@@ -55,17 +55,30 @@ export async function commitRun(
   }
 }
 
+/** Makes a run visible in the transaction that planned and loaded it: for tables so small that nobody waits for it. */
+export async function commitWithin(
+  session: Session,
+  stored: StoredPlan,
+): Promise<Extract<CommitResult, { rows: number }>> {
+  if (!readsNothing(stored.plan)) await prepare(session, stored);
+  if (stored.plan.incremental === undefined) return commit(session, stored);
+  return commit(session, { ...(await readPlan(session, stored.planId)), unseen: true });
+}
+
 async function prepared(session: Session, planId: string): Promise<CommitResult | 'ready'> {
   const stored = await readPlan(session, planId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
-  if (stored.prepared || readsNothing(stored.plan)) return 'ready';
+  if (!stored.prepared && !readsNothing(stored.plan)) await prepare(session, stored);
+  return 'ready';
+}
+
+async function prepare(session: Session, stored: StoredPlan): Promise<void> {
   await requireSameDigests(session, stored);
   const { incremental, replacement } = stored.plan;
   if (incremental?.extraction === 'incremental') await prepareIncrement(session, stored, incremental);
   else if (replacement?.whole === false) await preparePartitions(session, stored);
   else for (const load of loadsOf(stored)) await prepareStaging(session, load);
-  return 'ready';
 }
 
 /** An attempt that was given up may commit just before this one: what it left is found under the lock only. */
@@ -84,7 +97,10 @@ async function earlierOutcome(
   return done === undefined ? undefined : outcomeOf(done);
 }
 
-async function commit(session: Session, stored: StoredPlan): Promise<CommitResult> {
+async function commit(
+  session: Session,
+  stored: StoredPlan,
+): Promise<Extract<CommitResult, { rows: number }>> {
   const { planId, runId, plan } = stored;
   const loads = loadsOf(stored);
   for (const load of loads) {
@@ -102,13 +118,15 @@ async function commit(session: Session, stored: StoredPlan): Promise<CommitResul
   }
   const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
   await closeManifest(session, runId, totals, { status, incremental, warnings });
-  return outcomeOf({
+  const outcome = outcomeOf({
     status,
     rows: totals.rows,
     bytes: totals.bytes,
     incremental,
     warnings: [...plan.warnings, ...warnings],
   });
+  const { snapshotAt } = totals;
+  return { ...outcome, source: plan.source, ...(snapshotAt !== null && { snapshotAt }) };
 }
 
 interface Settled {
@@ -133,7 +151,8 @@ async function settle(session: Session, stored: StoredPlan, rows: number): Promi
     return { status: newer === plan.partitions.length ? 'superseded' : 'committed', incremental: null };
   }
   if (replacement !== undefined) await requireBase(session, target, replacement.base);
-  if (await isSuperseded(session, target, planId)) return { status: 'superseded', incremental: null };
+  if (await isSuperseded(session, target, plan.order ?? planId))
+    return { status: 'superseded', incremental: null };
   await replace(session, stored);
   await forgetPartitions(session, target);
   await recordPartitions(session, stored);
@@ -199,7 +218,13 @@ async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPl
   );
 }
 
-function outcomeOf({ status, rows, bytes, incremental, warnings }: Outcome): CommitResult {
+function outcomeOf({
+  status,
+  rows,
+  bytes,
+  incremental,
+  warnings,
+}: Outcome): Extract<CommitResult, { rows: number }> {
   const outcome = status === 'superseded' || status === 'unchanged' ? status : 'committed';
   return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
 }

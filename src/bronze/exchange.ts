@@ -15,7 +15,6 @@ import { takeCurrentView } from './current-view.ts';
 import { readOwnIndexes, restoreIndexNames } from './indexes.ts';
 import { BRONZE, STORAGE, storageName } from './layout.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
-import { addVanishedColumns } from './prepare-staging.ts';
 import { lockExclusively } from './readers.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
@@ -24,21 +23,22 @@ import { orSchemaConflict } from './schema-conflict.ts';
  *
  * Readers wait for the few catalog changes here; no row is moved.
  */
-export async function exchangeRows(session: Session, { planId, staging, plan }: StoredPlan): Promise<void> {
-  // first, so that no reader waits because somebody uses the staging table
-  await endStrayWriters(session, staging);
-  await lockExclusively(session, staging);
-  if ((await findBronzeTable(session, plan.target)) === undefined) {
-    await createBronzeTable(session, plan.target, staging);
+export async function exchangeRows(session: Session, stored: StoredPlan): Promise<void> {
+  const { planId, staging, plan } = stored;
+  if (stored.unseen !== true) {
+    // first, so that no reader waits because somebody uses the staging table
+    await endStrayWriters(session, staging);
+    await lockExclusively(session, staging);
   }
+  const found = await findBronzeTable(session, plan.target);
+  if (found === undefined) await createBronzeTable(session, plan.target, staging);
   await lockExclusively(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze === undefined)
     throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
-  await addVanishedColumns(session, bronze, staging);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
   await dropStorage(session, bronze);
-  await settleColumns(session, bronze, staging);
+  if (found !== undefined) await settleColumns(session, bronze, staging);
   await attach(session, bronze, staging, storageName(plan.target, planId));
   await restoreIndexNames(session, ownIndexes, staging, STORAGE);
 }
@@ -50,10 +50,14 @@ async function dropStorage(session: Session, bronze: BronzeTable): Promise<void>
   await session.query(`DROP TABLE ${storage}`);
 }
 
-/** While it has no partition the parent has no rows, so that every change of a column costs the same: nothing. */
+/**
+ * Makes the columns of both the same. Those that only bronze has may have come after the staging table was
+ * prepared. While it has no partition the parent has no rows, so that every change of a column costs the same: nothing.
+ */
 async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, staging);
   const present = await readColumnDefinitions(session, bronze);
+  await addColumns(session, staging, missingColumns(present, wanted));
   await addColumns(session, bronze, missingColumns(wanted, present));
   const types = new Map(wanted.map(({ name, type }) => [name, type]));
   const changed = present.filter(({ name, type }) => type !== (types.get(name) ?? type));

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { MAX_IDENTIFIER_BYTES, type TableName } from '../contract/table-name.ts';
 
 /** Where people read. */
@@ -15,6 +16,13 @@ const DEFAULT_SCHEMA = 'public';
 export function defaultTarget({ schema, name }: TableName): string {
   return fitted(schema === DEFAULT_SCHEMA ? `br_${name}` : `br_${schema}__${name}`);
 }
+
+/** From where to where an input means to go, before anybody has looked whether that can be. */
+export const feedOf = ({ source, table, target }: ExtractTableInput) => ({
+  source,
+  table,
+  target: target ?? defaultTarget(table),
+});
 
 /** Where the parts of large objects land that are too large for a column. */
 export const companionTarget = (target: string): string => fitted(`${target}__lo`);
@@ -37,6 +45,8 @@ function fitted(name: string): string {
 export const bookkeepingTables = [
   'extraction_checkpoints',
   'extraction_chunks',
+  'extraction_database_runs',
+  'extraction_members',
   'extraction_plans',
   'extraction_runs',
   'extraction_targets',

@@ -7,8 +7,8 @@ export interface LedgerEntry extends Copied {
   readonly planId: string;
   readonly chunk: number;
   readonly attempt: number;
-  /** When what the chunk read was true, by the source's clock. */
-  readonly snapshotAt: string;
+  /** When what the chunk read was true: by the source's clock, and by its write-ahead log. */
+  readonly moment: { readonly takenAt: string; readonly lsn?: string };
   /** By column that was sent, what the source computed; null where nothing is verified by checksum. */
   readonly digests?: readonly string[] | null;
   /** OIDs that name no large object. */
@@ -42,17 +42,18 @@ export async function findChunks(
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
   const marked = await session.query(
     `INSERT INTO ${BRONZE}.extraction_chunks
-       (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING chunk`,
+       (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING chunk`,
     [
       entry.planId,
       entry.chunk,
       entry.rows,
       entry.bytes,
       entry.attempt,
-      entry.snapshotAt,
+      entry.moment.takenAt,
       entry.digests ?? null,
       entry.missingObjects ?? 0,
+      entry.moment.lsn ?? null,
     ],
   );
   if (marked.length > 0) return;
@@ -67,6 +68,7 @@ export interface LedgerTotals {
   readonly bytes: number;
   readonly chunks: number;
   readonly snapshotAt: string | null;
+  readonly snapshotLsn: string | null;
   /** OIDs that named no large object. */
   readonly missingObjects: number;
 }
@@ -78,10 +80,11 @@ export async function sumLedger(session: Session, planId: string, rowChunks: num
     bytes: string;
     chunks: string;
     snapshot_at: string | null;
+    snapshot_lsn: string | null;
     missing: string;
   }>(
     `SELECT coalesce(sum(rows) FILTER (WHERE chunk < $2), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
-            min(snapshot_at)::text AS snapshot_at, coalesce(sum(missing_objects), 0) AS missing
+            min(snapshot_at)::text AS snapshot_at, min(snapshot_lsn)::text AS snapshot_lsn, coalesce(sum(missing_objects), 0) AS missing
        FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
     [planId, rowChunks],
   );
@@ -90,6 +93,7 @@ export async function sumLedger(session: Session, planId: string, rowChunks: num
     bytes: Number(row.bytes),
     chunks: Number(row.chunks),
     snapshotAt: row.snapshot_at,
+    snapshotLsn: row.snapshot_lsn,
     missingObjects: Number(row.missing),
   };
 }

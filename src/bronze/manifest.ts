@@ -1,5 +1,7 @@
 import type { RunIdentity } from '../contract/activities.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
+import { VERSION } from '../contract/version.ts';
+import type { TableName } from '../contract/table-name.ts';
 import type { Session } from '../postgres/session.ts';
 import type { ColumnDefinition } from './bronze-table.ts';
 import { BRONZE } from './layout.ts';
@@ -8,10 +10,15 @@ import { chunkCount, type ExtractionPlan } from './plan.ts';
 
 export type RunStatus = 'running' | 'committed' | 'superseded' | 'unchanged' | 'failed' | 'cancelled';
 
+export interface ManifestOf extends RunIdentity {
+  /** The run of a whole database that the table is a part of. */
+  readonly databaseRunId?: string | undefined;
+}
+
 /** Opens the manifest of a run, or brings it up to a new plan of the same run. */
 export async function openManifest(
   session: Session,
-  run: RunIdentity,
+  run: ManifestOf,
   planId: string,
   plan: ExtractionPlan,
 ): Promise<void> {
@@ -25,12 +32,13 @@ export async function openManifest(
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
-        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions,
+        database_run_id, worker_version)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
        format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
-       skipped_partitions = excluded.skipped_partitions,
+       skipped_partitions = excluded.skipped_partitions, worker_version = excluded.worker_version,
        message = NULL, finished_at = NULL`,
     [
       run.runId,
@@ -50,6 +58,8 @@ export async function openManifest(
       plan.hash === undefined ? 'rows' : 'checksum',
       plan.incremental?.extraction ?? 'full',
       plan.skipped === undefined ? null : JSON.stringify(plan.skipped),
+      run.databaseRunId ?? null,
+      VERSION,
     ],
   );
 }
@@ -76,6 +86,55 @@ export async function findOutcome(
   return row === undefined ? undefined : { ...row, rows: Number(row.rows), bytes: Number(row.bytes) };
 }
 
+/** What the manifest says of runs that have ended well, of those that are named, by run. */
+export async function findOutcomes(
+  session: Session,
+  runIds: readonly string[],
+): Promise<ReadonlyMap<string, Pick<Outcome, 'status' | 'rows' | 'bytes'>>> {
+  const rows = await session.query<{ run_id: string; status: RunStatus; rows: string; bytes: string }>(
+    `SELECT run_id, status, rows, bytes FROM ${BRONZE}.extraction_runs
+      WHERE run_id = ANY ($1) AND status IN ('committed', 'superseded')`,
+    [runIds],
+  );
+  return new Map(
+    rows.map(({ run_id: runId, status, rows: read, bytes }) => [
+      runId,
+      { status, rows: Number(read), bytes: Number(bytes) },
+    ]),
+  );
+}
+
+export interface UnplannedRun extends ManifestOf {
+  readonly source: string;
+  readonly table: TableName;
+  readonly target: string;
+  readonly status: 'failed' | 'cancelled';
+  readonly message: string;
+}
+
+/** Records a run that came to nothing before it had a plan; of one that had the manifest knows already. */
+export async function recordUnplanned(session: Session, run: UnplannedRun): Promise<void> {
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_runs
+       (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status, message,
+        finished_at, database_run_id, worker_version)
+     VALUES ($1, $2, $3, '', $4, $5, $6, $10, $7, clock_timestamp(), $8, $9)
+     ON CONFLICT (run_id) DO NOTHING`,
+    [
+      run.runId,
+      run.workflowId,
+      run.source,
+      run.table.schema,
+      run.table.name,
+      run.target,
+      run.message,
+      run.databaseRunId ?? null,
+      VERSION,
+      run.status,
+    ],
+  );
+}
+
 /** The columns, with their types, that the run read whose rows bronze shows; undefined where that is not known. */
 export async function findColumnsOfLastRun(
   session: Session,
@@ -99,7 +158,7 @@ export async function closeManifest(
   await session.query(
     `UPDATE ${BRONZE}.extraction_runs
         SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, finished_at = clock_timestamp(),
-            incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'),
+            snapshot_lsn = $8, incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'),
             warnings = warnings || $7::jsonb
       WHERE run_id = $1`,
     [
@@ -110,6 +169,7 @@ export async function closeManifest(
       totals.snapshotAt,
       incremental === null ? null : JSON.stringify(incremental),
       JSON.stringify(warnings),
+      totals.snapshotLsn,
     ],
   );
 }

@@ -43,6 +43,11 @@ export interface ExtractionPlan {
   /** How far a replica may be behind, in milliseconds. */
   readonly maxReplicaLag?: number;
   readonly warnings: readonly string[];
+  /**
+   * Where it stands among the numbers of plans, when it was made after the snapshot that it reads:
+   * a number taken before that. A bigint, as text.
+   */
+  readonly order?: string;
   readonly incremental?: IncrementalPlan;
   /** Present where every column is to be verified by its checksum. */
   readonly hash?: DigestHash;

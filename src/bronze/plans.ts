@@ -15,6 +15,8 @@ export interface StoredPlan {
   readonly prepared: boolean;
   /** What was found in the staging table of an incremental run when it was prepared. */
   readonly staged: StagedFacts | undefined;
+  /** Whether the staging table was made in this transaction, so that nobody else can have it in use. */
+  readonly unseen?: true;
 }
 
 export interface StagedFacts {
@@ -27,21 +29,27 @@ export interface StagedFacts {
 export const stagingKeys = ({ schema, name }: TableName): TableName => ({ schema, name: `${name}_keys` });
 
 /** Stores a plan and makes its staging table, without indexes, and left alone by autovacuum while it is loaded. */
-export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<string> {
-  const { plan_id: planId } = await session.one<{ plan_id: string }>(
-    `INSERT INTO ${BRONZE}.extraction_plans (run_id, staging_table, plan) VALUES ($1, '', $2) RETURNING plan_id`,
-    [runId, JSON.stringify(plan)],
-  );
+export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<StoredPlan> {
+  const planId = await takeOrder(session);
   const staging: TableName = { schema: STAGING, name: `plan_${planId}` };
-  await session.query(`UPDATE ${BRONZE}.extraction_plans SET staging_table = $2 WHERE plan_id = $1`, [
-    planId,
-    staging.name,
-  ]);
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_plans (plan_id, run_id, staging_table, plan)
+     OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)`,
+    [planId, runId, staging.name, JSON.stringify(plan)],
+  );
   const columns = plan.columns.map(definition).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
   if (plan.largeObjects !== undefined) await createCompanion(session, staging);
   if ((plan.incremental?.keyChunks ?? 0) > 0) await createKeys(session, staging, plan);
-  return planId;
+  return { planId, runId, staging, plan, prepared: false, staged: undefined, unseen: true };
+}
+
+/** A number among those of plans: of a plan, or for what reads a snapshot that is taken next. A bigint, as text. */
+export async function takeOrder(session: Session): Promise<string> {
+  const { number } = await session.one<{ number: string }>(
+    `SELECT nextval(pg_get_serial_sequence('${BRONZE}.extraction_plans', 'plan_id')) AS number`,
+  );
+  return number;
 }
 
 async function createKeys(
@@ -84,6 +92,22 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
     prepared: row.prepared,
     staged: row.staged ?? undefined,
   };
+}
+
+/** Whether copies are to end after the chunk that they are at. */
+export async function isPaused(session: Session, planId: string): Promise<boolean> {
+  const [row] = await session.query<{ paused: boolean }>(
+    `SELECT paused FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
+    [planId],
+  );
+  return row?.paused === true;
+}
+
+export async function pausePlan(session: Session, planId: string, paused: boolean): Promise<void> {
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET paused = $2 WHERE plan_id = $1`, [
+    planId,
+    paused,
+  ]);
 }
 
 /** Drops every staging table of a run, with its plan and its ledger. */

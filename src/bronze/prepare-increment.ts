@@ -12,11 +12,11 @@ import { lockTarget } from './targets.ts';
 /** Makes a loaded staging table ready to be moved into bronze: what can be known and built before, outside of the commit. */
 export async function prepareIncrement(
   session: Session,
-  { planId, staging, plan }: StoredPlan,
+  { planId, staging, plan, unseen }: StoredPlan,
   incremental: IncrementalPlan,
 ): Promise<void> {
   await lockTarget(session, plan.target);
-  await endStrayWriters(session, staging);
+  if (unseen !== true) await endStrayWriters(session, staging);
   await session.query(`ANALYZE ${quoteTable(staging)}`);
   if (incremental.keyChunks > 0) await session.query(`ANALYZE ${quoteTable(stagingKeys(staging))}`);
   await requireKeys(session, staging, incremental);

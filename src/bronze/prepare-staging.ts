@@ -17,9 +17,9 @@ import { recordStaged } from './prepare-increment.ts';
  */
 export async function prepareStaging(
   session: Session,
-  { planId, runId, staging, plan }: StoredPlan,
+  { planId, runId, staging, plan, unseen }: StoredPlan,
 ): Promise<void> {
-  await endStrayWriters(session, staging);
+  if (unseen !== true) await endStrayWriters(session, staging);
   await keepFilled(session, staging, plan);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
   const { sourceUri, table, incremental, partitioned } = plan;
@@ -70,11 +70,7 @@ async function addConstants(
 }
 
 /** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
-export async function addVanishedColumns(
-  session: Session,
-  bronze: TableName,
-  staging: TableName,
-): Promise<void> {
+async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);
   await addColumns(session, staging, missingColumns(wanted, present));

@@ -60,11 +60,15 @@ export async function lockTarget(session: Session, target: string): Promise<void
   await session.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${BRONZE}.${target}`]);
 }
 
-/** Whether the table shows rows of a plan that was made later than this one. */
-export async function isSuperseded(session: Session, target: string, planId: string): Promise<boolean> {
+/**
+ * Whether the table shows rows of a later moment, as the numbers of plans tell.
+ *
+ * @param order the number of the plan, or the one that stands for its snapshot
+ */
+export async function isSuperseded(session: Session, target: string, order: string): Promise<boolean> {
   const found = await session.query(
-    `SELECT FROM ${BRONZE}.extraction_targets WHERE target = $1 AND loaded_by_plan > $2`,
-    [target, planId],
+    `SELECT FROM ${BRONZE}.extraction_targets WHERE target = $1 AND coalesce(loaded_order, loaded_by_plan) > $2`,
+    [target, order],
   );
   return found.length > 0;
 }
@@ -91,22 +95,24 @@ export async function nextLoadedAt(session: Session, target: string): Promise<st
 export interface Load extends Feed {
   readonly target: string;
   readonly planId: string;
+  readonly order?: string;
   readonly runId: string;
 }
 
 /** Records whose rows the table shows now. */
 export async function recordLoad(
   session: Session,
-  { target, source, table, planId, runId }: Load,
+  { target, source, table, planId, order, runId }: Load,
 ): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_targets
-       (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at)
-     VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp())
+       (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at, loaded_order)
+     VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
      ON CONFLICT (target) DO UPDATE SET
        source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
        loaded_by_plan = greatest(extraction_targets.loaded_by_plan, excluded.loaded_by_plan),
-       run_id = excluded.run_id, loaded_at = excluded.loaded_at`,
-    [target, source, table.schema, table.name, planId, runId],
+       run_id = excluded.run_id, loaded_at = excluded.loaded_at,
+       loaded_order = greatest(extraction_targets.loaded_order, excluded.loaded_order)`,
+    [target, source, table.schema, table.name, planId, runId, order ?? planId],
   );
 }

@@ -1,3 +1,4 @@
+import type { DatabaseActivities } from './database-activities.ts';
 import type { CheckSourceInput, CheckSourceResult } from './check-source.ts';
 import type { ExtractTableInput } from './extract-table.ts';
 import type { IncrementalOutcome } from './incremental.ts';
@@ -16,6 +17,8 @@ export interface PlanSummary {
   readonly warnings: readonly string[];
   /** Where an incremental run goes on from. */
   readonly checkpoint?: string;
+  /** Whether the namespace knows the search attributes of this project; to set others would block the workflow. */
+  readonly searchAttributes?: boolean;
   /** For all copies together. */
   readonly maxBytesPerSecond?: number;
 }
@@ -33,8 +36,18 @@ export interface RunIdentity {
   readonly workflowId: string;
 }
 
+/** The run of `extractDatabase` that a table is extracted by. */
+export interface DatabaseRun {
+  readonly runId: string;
+  /** The number of the table in it. */
+  readonly member: number;
+}
+
 export interface PlanExtractionRequest extends RunIdentity {
   readonly input: ExtractTableInput;
+  readonly database?: DatabaseRun;
+  /** The moment that the table is to be of, where it is decided already. */
+  readonly snapshot?: Snapshot;
 }
 
 /** A moment of the source that sessions can share while its holder lives. */
@@ -42,6 +55,8 @@ export interface Snapshot {
   readonly id: string;
   /** By the source's clock, ISO 8601. */
   readonly takenAt: string;
+  /** How far the source's write-ahead log was, `0/1A2B3C4D`. */
+  readonly lsn?: string;
 }
 
 export interface HoldSnapshotRequest {
@@ -75,6 +90,37 @@ export interface CopyChunksRequest extends Span {
   readonly bytesPerSecond?: number;
 }
 
+/** What copying a span came to. */
+export interface CopiedSpan extends Copied {
+  /** What is left of it, because the run was paused. */
+  readonly left?: Span;
+}
+
+export interface PauseRequest {
+  readonly planId: string;
+  readonly paused: boolean;
+}
+
+export interface WatchRequest {
+  /** Of a run of `extractTable`, or of `extractDatabase` for all tables that it extracts. */
+  readonly runId: string;
+  /** How long to wait before looking, in milliseconds. */
+  readonly pause: number;
+}
+
+/** How far the unfinished tables of a run are, by the ledger. */
+export interface Observed {
+  readonly tables: readonly {
+    readonly table: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly chunksDone: number;
+    readonly chunks: number;
+  }[];
+  /** Of tables that a run of `extractDatabase` has finished. */
+  readonly finished: Copied & { readonly tables: number };
+}
+
 /** What the ledger says of chunks. */
 export interface Copied {
   readonly rows: number;
@@ -95,16 +141,21 @@ export type CommitResult =
       readonly incremental?: IncrementalOutcome;
       /** All of the run: what was known before, and what was found out by copying. */
       readonly warnings?: readonly string[];
+      readonly source?: string;
+      /** When the rows were true, by the source's clock. */
+      readonly snapshotAt?: string;
     }
   /** Chunks that the ledger lacks: they go back to the fan-out. */
   | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };
 
 export interface DiscardRequest extends RunIdentity {
   readonly outcome: { readonly status: 'failed' | 'cancelled'; readonly message: string };
+  /** Of a table of a whole database, whose failure is recorded also where it never had a plan. */
+  readonly member?: { readonly databaseRunId: string; readonly input: ExtractTableInput };
 }
 
 /** The activities, as the workflows call them. */
-export interface Activities {
+export interface Activities extends DatabaseActivities {
   /** Finds out what stands in the way of extractions from a source. */
   checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
   /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
@@ -118,7 +169,11 @@ export interface Activities {
    * Copies chunks, one after the other, each with its mark in the ledger in one transaction of its own.
    * Those that are marked already are not copied again.
    */
-  copyChunks(request: CopyChunksRequest): Promise<Copied>;
+  copyChunks(request: CopyChunksRequest): Promise<CopiedSpan>;
+  /** Lets the copies of a plan end after the chunk that they are at, and begin no other; or go on. */
+  pauseCopies(request: PauseRequest): Promise<void>;
+  /** Waits, then reads from the ledger how far a run is. */
+  watchProgress(request: WatchRequest): Promise<Observed>;
   /** Makes the run visible to readers of bronze, in one transaction. */
   commitBronze(request: CommitRequest): Promise<CommitResult>;
   /** Drops staging tables and ledgers of a run that is not to be committed, and closes its manifest. */

@@ -199,7 +199,5 @@ export interface CaptureChangesResult {
 export const CAPTURE_STATUS_QUERY = 'status';
 export const ADD_TABLES_UPDATE = 'addTables';
 export const REMOVE_TABLES_UPDATE = 'removeTables';
-export const PAUSE_SIGNAL = 'pause';
-export const RESUME_SIGNAL = 'resume';
 /** By which a stream tells its workflow how far it is. */
 export const STREAM_PROGRESS_SIGNAL = 'streamProgress';

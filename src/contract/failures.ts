@@ -107,6 +107,10 @@ export const failurePolicies = {
     retry: UNTIL_IT_IS_BACK,
     advice: 'End the session that holds the lock, or run when it is not there.',
   },
+  AlreadyRunning: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'Wait until it has ended, or cancel it.',
+  },
   Deadlock: { retry: 10, advice: 'Look for what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,
@@ -246,6 +250,23 @@ export function isFinal(kind: FailureKind, attempt: number): boolean {
   const { retry } = failurePolicies[kind];
   return retry === 'never' || attempt >= retry;
 }
+
+const ofServers: ReadonlySet<FailureKind> = new Set<FailureKind>([
+  'UnknownSource',
+  'AuthenticationFailed',
+  'UndefinedDatabase',
+  'ReadOnlyServer',
+  'Unreachable',
+  'ConnectionLost',
+  'TooManyConnections',
+  'PoolExhausted',
+  'DiskFull',
+  'OutOfMemory',
+  'SnapshotLost',
+]);
+
+/** Whether it is the matter of a server or of the worker, and so of every table alike. */
+export const isOfServer = (kind: FailureKind): boolean => ofServers.has(kind);
 
 /** What happened, then the way out. */
 export function withAdvice(kind: FailureKind, message: string): string {

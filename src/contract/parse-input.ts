@@ -56,7 +56,9 @@ function depth(issues: readonly Issue[]): number {
 
 function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let current: unknown = schema;
-  for (const key of path) current = objectShape(current)?.[String(key)];
+  for (const key of path) {
+    current = current instanceof z.ZodArray ? current.element : objectShape(current)?.[String(key)];
+  }
   return Object.keys(objectShape(current) ?? {});
 }
 

@@ -1,5 +1,6 @@
 /** What a run is doing, in the order in which it does it. */
-export type Phase = 'waiting' | 'planning' | 'copying' | 'committing' | 'done' | 'failed' | 'cancelled';
+export type Phase =
+  'waiting' | 'planning' | 'copying' | 'paused' | 'committing' | 'done' | 'failed' | 'cancelled';
 
 /** The answer to the query `progress`. Rows and bytes are those of finished chunks: what is durable. */
 export interface Progress {
@@ -19,5 +20,43 @@ export interface Progress {
   readonly checkpoint?: string;
 }
 
+/** A table that a run of `extractDatabase` is copying. */
+export interface TableProgress {
+  readonly table: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly chunksDone: number;
+  readonly chunks: number;
+}
+
+/** The answer to the query `progress` of `extractDatabase`. Of tables under way, what the ledger said last. */
+export interface DatabaseProgress {
+  readonly phase: Phase;
+  readonly tables: number;
+  readonly waiting: number;
+  /** At most 50. */
+  readonly running: readonly TableProgress[];
+  readonly committed: number;
+  readonly superseded: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly parallelism: number;
+  /** How much of all tables is done, by their size on disk: 0 to 1. */
+  readonly done: number;
+  /** When copying began, in milliseconds since 1970; 0 before. */
+  readonly copyingSince: number;
+  /** The moment of all tables; absent where each has its own. */
+  readonly snapshotTakenAt?: string;
+  readonly restarts: number;
+  /** The latest 50. */
+  readonly failures: readonly { readonly table: string; readonly message: string }[];
+}
+
 export const PROGRESS_QUERY = 'progress';
 export const SET_PARALLELISM_UPDATE = 'setParallelism';
+export const RETRY_TABLE_UPDATE = 'retryTable';
+export const SKIP_TABLE_UPDATE = 'skipTable';
+export const PAUSE_SIGNAL = 'pause';
+export const RESUME_SIGNAL = 'resume';

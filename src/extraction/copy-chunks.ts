@@ -1,8 +1,8 @@
 import { PARTITION_SETTING } from '../bronze/layout.ts';
 import { findChunks, markChunk } from '../bronze/ledger.ts';
 import { partitionLabel } from '../bronze/plan.ts';
-import { readPlan, type StoredPlan } from '../bronze/plans.ts';
-import type { Copied, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
+import { isPaused, readPlan, type StoredPlan } from '../bronze/plans.ts';
+import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
@@ -11,7 +11,7 @@ import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
-import { importSnapshot } from '../postgres/snapshot.ts';
+import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
 import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
@@ -27,6 +27,14 @@ export interface CopyContext {
   readonly signal: AbortSignal;
   /** The chunk that is being copied, and the bytes of it that have passed. */
   readonly onProgress: (progress: ChunkProgress) => void;
+  /** Called when a chunk and its mark are committed. */
+  readonly onCopied: (copied: CopiedChunk) => void;
+}
+
+export interface CopiedChunk extends Copied {
+  readonly source: string;
+  readonly table: string;
+  readonly chunk: number;
 }
 
 export interface ChunkProgress {
@@ -45,7 +53,7 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
  *
  * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost when the run must begin again
  */
-export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<Copied> {
+export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal } = context;
   const { stored, done } = await warehouse.transaction(
     { applicationName: 'datakit-postgres-extractor', mode: 'READ WRITE', signal },
@@ -57,10 +65,15 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
   const copied = missing.length === 0 ? [] : await copyWatched(missing, request, stored, context);
-  return [...done.values(), ...copied].reduce(
-    (sum, { rows, bytes }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
+  const next = missing[copied.length];
+  // what is marked beyond the first that is left is counted when the rest is copied
+  const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
+  const sum = [...counted, ...copied].reduce(
+    ({ rows, bytes }, one) => ({ rows: rows + one.rows, bytes: bytes + one.bytes }),
     { rows: 0, bytes: 0 },
   );
+  if (next === undefined) return sum;
+  return { ...sum, left: { from: next, count: request.from + request.count - next } };
 }
 
 async function copyWatched(
@@ -105,7 +118,7 @@ async function copyMissing(
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
   } as const;
   return source.transaction(limits, async (session) => {
-    const snapshotAt = await enterSnapshot(session, snapshot);
+    const moment = await enterSnapshot(session, snapshot);
     await requireFreshReplica(session, plan.maxReplicaLag);
     // then a policy that came after the plan is an error and not a loss
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
@@ -113,7 +126,10 @@ async function copyMissing(
     const copied: Copied[] = [];
     await session.query('SAVEPOINT before_chunk');
     for (const chunk of chunks) {
-      copied.push(await copyOne({ session, label: source.label, snapshotAt }, chunk, stored, context));
+      const one = await copyOne({ session, label: source.label, moment }, chunk, stored, context);
+      if (one === 'paused') break;
+      context.onCopied({ source: plan.source, table: formatTableName(plan.table), chunk, ...one });
+      copied.push(one);
       // gives the locks on its tables back, and keeps the snapshot
       await session.query('ROLLBACK TO SAVEPOINT before_chunk');
     }
@@ -121,49 +137,55 @@ async function copyMissing(
   });
 }
 
-async function enterSnapshot(session: Session, snapshot: Snapshot | undefined): Promise<string> {
-  if (snapshot !== undefined) {
-    await importSnapshot(session, snapshot);
-    return snapshot.takenAt;
-  }
-  const { now } = await session.one<{ now: string }>('SELECT now()::text AS now');
-  return now;
-}
-
-interface Reading {
+/** A session of the source, in a transaction that reads one moment. */
+export interface Reading {
   readonly session: Session;
   readonly label: string;
-  readonly snapshotAt: string;
+  readonly moment: Moment;
 }
 
+/** Copies a chunk in a transaction of its own; nothing where the run was paused. */
 async function copyOne(
   reading: Reading,
   chunk: number,
-  { planId, runId, plan, staging }: StoredPlan,
-  { warehouse, attempt, signal, onProgress }: PacedContext,
-): Promise<Copied> {
-  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+  stored: StoredPlan,
+  context: PacedContext,
+): Promise<Copied | 'paused'> {
+  const { warehouse, signal } = context;
+  const limits = { applicationName: applicationName(stored.runId), mode: 'READ WRITE', signal } as const;
   return warehouse.transaction(limits, async (target) => {
-    if (plan.largeObjects !== undefined) await seeOtherChunks(target);
-    const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
-    for (const range of rangesOfChunk(plan, chunk)) {
-      const done = all.bytes;
-      const copied = await copyRange(reading, range, {
-        target,
-        targetLabel: warehouse.label,
-        planId,
-        plan,
-        staging,
-        onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
-      });
-      all.rows += copied.rows;
-      all.bytes += copied.bytes;
-      all.missingObjects += copied.missingObjects;
-      all.digests = addDigests(all.digests, copied.digests);
-    }
-    await markChunk(target, { planId, chunk, attempt, snapshotAt: reading.snapshotAt, ...all });
-    return { rows: all.rows, bytes: all.bytes };
+    if (stored.plan.largeObjects !== undefined) await seeOtherChunks(target);
+    if (await isPaused(target, stored.planId)) return 'paused';
+    return copyChunkInto(target, reading, chunk, stored, context);
   });
+}
+
+/** Copies a chunk, with its mark in the ledger, in the transaction of the session. */
+export async function copyChunkInto(
+  target: Session,
+  reading: Reading,
+  chunk: number,
+  { planId, plan, staging }: StoredPlan,
+  { warehouse, attempt, onProgress }: Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'>,
+): Promise<Copied> {
+  const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
+  for (const range of rangesOfChunk(plan, chunk)) {
+    const done = all.bytes;
+    const copied = await copyRange(reading, range, {
+      target,
+      targetLabel: warehouse.label,
+      planId,
+      plan,
+      staging,
+      onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
+    });
+    all.rows += copied.rows;
+    all.bytes += copied.bytes;
+    all.missingObjects += copied.missingObjects;
+    all.digests = addDigests(all.digests, copied.digests);
+  }
+  await markChunk(target, { planId, chunk, attempt, moment: reading.moment, ...all });
+  return { rows: all.rows, bytes: all.bytes };
 }
 
 interface CopiedRange {

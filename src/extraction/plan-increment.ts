@@ -1,7 +1,7 @@
 import { findBronzeTable, readColumnDefinitions } from '../bronze/bronze-table.ts';
 import { findCheckpoint, requireSameSettings } from '../bronze/checkpoints.ts';
 import { requireViewName } from '../bronze/current-view.ts';
-import type { IncrementalPlan } from '../bronze/incremental-plan.ts';
+import type { CheckpointLimit, IncrementalPlan } from '../bronze/incremental-plan.ts';
 import { BRONZE } from '../bronze/layout.ts';
 import { findColumnsOfLastRun } from '../bronze/manifest.ts';
 import type { PlannedColumn } from '../bronze/plan.ts';
@@ -32,6 +32,8 @@ export interface IncrementalContext {
   readonly columns: readonly Column[];
   readonly planned: readonly PlannedColumn[];
   readonly partitions: readonly Partition[];
+  /** Found before the snapshot that the plan is made in; else it is found now. */
+  readonly limit: CheckpointLimit | undefined;
 }
 
 /** Decides what an incremental run reads, and what it makes of it. */
@@ -49,7 +51,8 @@ export async function planIncrement(
   const start = await whereToStart(context, settings, cursor.kind);
   const { range, moves } = await boundsOf(source, cursor, input.incremental, start.checkpoint);
   const extraction = start.anew ? 'full' : 'incremental';
-  const limit = await limitCheckpoint(source, { table, partitions, cursor, indexed: facts.indexed });
+  const limit =
+    context.limit ?? (await limitCheckpoint(source, { table, partitions, cursor, indexed: facts.indexed }));
   const everything = range.from === null && range.to === null;
   const plan: IncrementalPlan = {
     extraction,

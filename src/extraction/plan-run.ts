@@ -1,6 +1,7 @@
 import { findPartitionRecords } from '../bronze/partition-records.ts';
 import type { ExtractionPlan } from '../bronze/plan.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { chosenSettings } from '../contract/session-settings.ts';
 import type { Database } from '../postgres/database.ts';
 import type { SessionLimits } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
@@ -12,6 +13,23 @@ import { settleStatistics } from './settle-statistics.ts';
 export interface PlanLimits extends SessionLimits {
   readonly lockTimeout: number;
   readonly signal: AbortSignal;
+}
+
+/** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
+export const LONGEST_LOCK_TIMEOUT = 10_000;
+
+/** Of the sessions that plan; a setting that the source does not take is refused then, before anything is copied. */
+export function readingLimits(input: ExtractTableInput): Omit<SessionLimits, 'applicationName'> & {
+  readonly lockTimeout: number;
+} {
+  const { statementTimeout, lockTimeout, idleTimeout } = input;
+  const settings = chosenSettings(input.tuning, input.session);
+  return {
+    lockTimeout: Math.min(lockTimeout, LONGEST_LOCK_TIMEOUT),
+    ...(statementTimeout !== undefined && { statementTimeout }),
+    ...(idleTimeout !== undefined && { idleTimeout }),
+    ...(settings !== undefined && { settings }),
+  };
 }
 
 /** Plans a run in one transaction of the source, and asks in others what cannot be seen from that one. */

@@ -1,3 +1,4 @@
+import type { CheckpointLimit } from '../bronze/incremental-plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
@@ -32,13 +33,21 @@ import { requireAllRows, requireRoom } from './row-checks.ts';
  * and nothing written anywhere.
  *
  * @param doubt why the statistics of the source are not sure, where they are not
+ * @param limit what the checkpoint of an incremental run must not pass, where it was found before the snapshot
  * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
  */
 export async function planTable(
   source: Session,
   warehouse: Session,
   input: ExtractTableInput,
-  { host, doubt }: Pick<Database, 'host'> & { readonly doubt?: string | undefined },
+  {
+    host,
+    doubt,
+    limit,
+  }: Pick<Database, 'host'> & {
+    readonly doubt?: string | undefined;
+    readonly limit?: CheckpointLimit | undefined;
+  },
 ): Promise<ExtractionPlan> {
   if (input.where !== undefined) await assertExpression(input.where, 'where');
   await requireFreshReplica(source, input.maxReplicaLag);
@@ -101,6 +110,7 @@ export async function planTable(
     columns,
     planned,
     partitions,
+    limit,
   };
   return withIncrement(plan, context);
 }

@@ -6,11 +6,26 @@ import type { Session } from './session.ts';
 
 /** Makes the snapshot of this transaction available to others, for as long as the transaction lives. */
 export async function exportSnapshot(session: Session): Promise<Snapshot> {
-  const { id, taken_at } = await session.one<{ id: string; taken_at: string }>(
-    `SELECT pg_export_snapshot() AS id,
-            to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS taken_at`,
+  const { id, taken_at, lsn } = await session.one<{ id: string; taken_at: string; lsn: string | null }>(
+    `SELECT pg_export_snapshot() AS id, ${MOMENT}`,
   );
-  return { id, takenAt: taken_at };
+  return { id, takenAt: taken_at, ...(lsn !== null && { lsn }) };
+}
+
+/** When this transaction's snapshot was taken, and how far the write-ahead log was then; null on a standby that replays none. */
+const MOMENT = `to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS taken_at,
+  (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`;
+
+export type Moment = Omit<Snapshot, 'id'>;
+
+/** Lets this transaction see what a snapshot has, or else the moment at which it is asked. */
+export async function enterSnapshot(session: Session, snapshot: Snapshot | undefined): Promise<Moment> {
+  if (snapshot !== undefined) {
+    await importSnapshot(session, snapshot);
+    return snapshot;
+  }
+  const { taken_at, lsn } = await session.one<{ taken_at: string; lsn: string | null }>(`SELECT ${MOMENT}`);
+  return { takenAt: taken_at, ...(lsn !== null && { lsn }) };
 }
 
 /** What PostgreSQL answers for a snapshot whose holder is gone: no file, no such identifier, not running any more. */

@@ -49,6 +49,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
         throw error;
       }
     },
+    searchAttributesKnown: async () => false,
     sourceNamed: (name) => sources.get(name),
     holdingSourceNamed: (name) => holding.get(name),
     streamingSourceNamed: (name) => streaming.get(name),

@@ -3,14 +3,16 @@ import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import {
   createActivities,
-  createSnapshotActivities,
+  createLastingActivities,
   createStreamActivities,
 } from '../activities/create-activities.ts';
-import { dataConverterOf } from './encryption-codec.ts';
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
 import { MOST_STREAMS } from './connect-databases.ts';
+import { dataConverterOf } from './encryption-codec.ts';
+import { searchAttributesOf } from './search-attributes.ts';
+import type { Tracing } from './tracing.ts';
 
 export interface WorkersOptions extends Pick<
   Configuration,
@@ -19,13 +21,19 @@ export interface WorkersOptions extends Pick<
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dependencies: Dependencies;
+  /** Given where traces are wanted. */
+  readonly tracing?: Tracing | undefined;
   /** Made beforehand where many workers start, as in the tests; else bundled from the sources now. */
   readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
 }
 
 /** The workers of a process: one for workflows and copies, one for the snapshots that those read, one for streams. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
-  const { connection, namespace, dependencies, taskQueue, maxConcurrentActivities } = options;
+  const { connection, namespace, taskQueue, maxConcurrentActivities } = options;
+  const dependencies: Dependencies = {
+    ...options.dependencies,
+    searchAttributesKnown: searchAttributesOf(connection, namespace),
+  };
   const common = {
     connection,
     namespace,
@@ -33,19 +41,22 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     shutdownGraceTime: '10 seconds',
     // heartbeats carry cancellations back, and a cancelled run must free its sessions within seconds
     maxHeartbeatThrottleInterval: '1 second',
+    ...(options.tracing !== undefined && { plugins: [options.tracing.plugin] }),
     defaultHeartbeatThrottleInterval: '1 second',
   } as const;
   const main = await Worker.create({
     ...common,
     taskQueue,
-    ...(options.workflowBundle === undefined ? workflowSource() : { workflowBundle: options.workflowBundle }),
+    ...(options.workflowBundle === undefined
+      ? workflowSource(options.tracing)
+      : { workflowBundle: options.workflowBundle }),
     activities: createActivities(dependencies),
     maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
   });
   const snapshots = await Worker.create({
     ...common,
     taskQueue: snapshotTaskQueue(taskQueue),
-    activities: createSnapshotActivities(dependencies),
+    activities: createLastingActivities(dependencies),
     maxConcurrentActivityTaskExecutions: options.maxConcurrentSnapshots,
     shutdownGraceTime: '0 seconds',
   });
@@ -59,10 +70,12 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   return [main, snapshots, streams];
 }
 
-/** A build has the bundle ready; a checkout has the sources. */
-function workflowSource(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+/** A build has the bundle ready; a checkout has the sources. That of the build has no part that makes traces. */
+function workflowSource(
+  tracing: Tracing | undefined,
+): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
   const codePath = fileURLToPath(workflowBundlePath);
-  return existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
+  return tracing === undefined && existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
 }
 
 export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);

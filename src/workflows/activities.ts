@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities, HoldSnapshotRequest } from '../contract/activities.ts';
+import type { Activities, HoldSnapshotRequest, Observed, WatchRequest } from '../contract/activities.ts';
 import type { CaptureActivities, HoldSlotRequest } from '../contract/capture-activities.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
 
@@ -53,6 +53,29 @@ export const { discardStaging: discardUnplanned } = proxyActivities<Activities>(
   retry,
 });
 
+/** Short work in the warehouse, for the record of a run or to steer what is under way. */
+export const { resolveTables, readMembers, limitIncrements, pauseCopies, steerTables } =
+  proxyActivities<Activities>({
+    startToCloseTimeout: '1 hour',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    retry,
+  });
+
+export const { copyTables } = proxyActivities<Activities>({
+  startToCloseTimeout: '1 day',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
+
+export const { closeDatabaseRun } = proxyActivities<Activities>({
+  activityId: 'close',
+  startToCloseTimeout: '5 minutes',
+  scheduleToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
+
 /** Holders have a task queue of their own, and so slots of their own. */
 const holders = () =>
   ({
@@ -61,6 +84,15 @@ const holders = () =>
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     cancellationType: ActivityCancellationType.TRY_CANCEL,
   }) as const;
+
+/** It waits most of the time, so it is no work for the slots of copies. */
+export const watchProgress = async (request: WatchRequest): Promise<Observed> =>
+  proxyActivities<Activities>({
+    ...holders(),
+    startToCloseTimeout: '3 minutes',
+    summary: 'looks how far the run is',
+    retry: { maximumAttempts: 3 },
+  }).watchProgress(request);
 
 /** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
 export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>

@@ -1,69 +1,90 @@
-import { ParentClosePolicy, startChild, workflowInfo } from '@temporalio/workflow';
+import { ParentClosePolicy, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import { pauseCopies } from './activities.ts';
 import { utf8Length } from '../contract/table-name.ts';
+import { withBeside } from './beside.ts';
 import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
-import { copySpan, copyStretch } from './copy-stretch.ts';
-import { parallelismSignal } from './messages.ts';
+import { copySpan, copyStretch, copyWhole } from './copy-stretch.ts';
+import { pauseSignal, resumeSignal } from './messages.ts';
+import type { PauseGate } from './pause-gate.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
-import type { SnapshotRelay } from './snapshot-relay.ts';
+import type { SnapshotLender } from './snapshot-relay.ts';
 
 /** A span of chunks costs six events, and a history should end before 10,000: past this, children share the work. */
 const MOST_CHUNKS_HERE = 8_000;
 const CHUNKS_OF_A_CHILD = 4_000;
+/** Each costs the history of its parent some ten events. */
+const MOST_CHILDREN = 200;
 
 export interface Fanout {
   readonly window: SlidingWindow;
+  readonly gate: PauseGate;
   readonly progress: Pick<RunProgress, 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
-  /** Set while a child copies, so that a change of the width reaches it. */
-  onResize: ((width: number) => Promise<void>) | undefined;
+  /** Set while a child copies, so that a change of the width, or a pause, reaches it. */
+  child: ChildWorkflowHandle<typeof copyStretch> | undefined;
 }
 
 /** Copies all chunks of a plan, a bounded number of them at once; without a relay each reads a moment of its own. */
 export async function copyPlan(
   fanout: Fanout,
   plan: PlanSummary,
-  relay: SnapshotRelay | undefined,
+  lender: SnapshotLender | undefined,
 ): Promise<void> {
-  if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, relay);
-  const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
-  return copyThese(fanout, plan, spans, relay);
+  await withBeside(
+    async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)),
+    async () => {
+      if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
+      const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
+      return copyThese(fanout, plan, spans, lender);
+    },
+  );
+}
+
+/** Copies that are under way find it in the warehouse, a child hears it by signal. */
+async function pause(fanout: Fanout, { planId }: PlanSummary, paused: boolean): Promise<void> {
+  await fanout.child?.signal(paused ? pauseSignal : resumeSignal);
+  await pauseCopies({ planId, paused });
 }
 
 export async function copyThese(
   fanout: Fanout,
   plan: PlanSummary,
   spans: Iterable<Span>,
-  relay: SnapshotRelay | undefined,
+  lender: SnapshotLender | undefined,
 ): Promise<void> {
   const { window, progress } = fanout;
   await window.forEach(spans, async (span) => {
-    if (relay === undefined) await fanout.untilQuiet();
-    const copied = await onSnapshot(relay, async (snapshot) =>
-      copySpan(plan, span, { label: spanLabel(plan, span), snapshot, width: window.width }),
-    );
-    progress.copied(copied, span.count);
+    await copyWhole(fanout.gate, span, async (part) => {
+      if (lender === undefined) await fanout.untilQuiet();
+      const copied = await onSnapshot(lender, async (snapshot) =>
+        copySpan(plan, part, { label: spanLabel(plan, part), snapshot, width: window.width }),
+      );
+      progress.copied(copied, part.count - (copied.left?.count ?? 0));
+      return copied;
+    });
   });
 }
 
 async function onSnapshot<T>(
-  relay: SnapshotRelay | undefined,
+  lender: SnapshotLender | undefined,
   work: (snapshot: Snapshot | undefined) => Promise<T>,
 ): Promise<T> {
-  return relay === undefined ? work(undefined) : relay.lend(work);
+  return lender === undefined ? work(undefined) : lender.lend(work);
 }
 
 /** One child after the other: the width is theirs, and the last chunks of one are seconds. */
 async function copyByChildren(
   fanout: Fanout,
   plan: PlanSummary,
-  relay: SnapshotRelay | undefined,
+  lender: SnapshotLender | undefined,
 ): Promise<void> {
-  for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
-    if (relay === undefined) await fanout.untilQuiet();
-    const copied = await onSnapshot(relay, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
+  const most = Math.max(CHUNKS_OF_A_CHILD, Math.ceil(plan.chunks / MOST_CHILDREN));
+  for (const stretch of stretchesOf(plan, most)) {
+    if (lender === undefined) await fanout.untilQuiet();
+    const copied = await onSnapshot(lender, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
     fanout.progress.copied(copied, stretch.count);
   }
 }
@@ -89,11 +110,12 @@ async function copyByChild(
       },
     ],
   });
-  fanout.onResize = async (width) => child.signal(parallelismSignal, width);
+  fanout.child = child;
+  if (fanout.gate.paused) await child.signal(pauseSignal);
   try {
     return await child.result();
   } finally {
-    fanout.onResize = undefined;
+    fanout.child = undefined;
   }
 }
 

@@ -1,9 +1,12 @@
-import { setHandler } from '@temporalio/workflow';
-import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import { setHandler, sleep } from '@temporalio/workflow';
+import type { Copied, CopiedSpan, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
 import { copyChunks } from './activities.ts';
 import { spanLabel, spansOf, type Stretch } from './chunk-spans.ts';
 import { parallelismSignal } from './messages.ts';
+import { PauseGate } from './pause-gate.ts';
 import { SlidingWindow } from './sliding-window.ts';
+
+const PAUSE_HEARD_WITHIN = '1 second';
 
 /** What a copy of a plan needs to know of it. */
 export type PlanToCopy = Pick<PlanSummary, 'planId' | 'maxBytesPerSecond'>;
@@ -25,6 +28,7 @@ export async function copyStretch({
   ...plan
 }: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
+  const gate = new PauseGate(() => undefined);
   setHandler(parallelismSignal, (width) => window.resize(width));
   const { from, count, name } = stretch;
   const labelled = { chunks: count, partitions: [{ name, chunks: count }] };
@@ -33,13 +37,31 @@ export async function copyStretch({
   await window.forEach(
     spansOf(from, from + count, chunks, () => window.width),
     async (span) => {
-      const label = spanLabel(labelled, { from: span.from - from, count: span.count });
-      const copied = await copySpan(plan, span, { label, snapshot, width: window.width });
-      rows += copied.rows;
-      bytes += copied.bytes;
+      await copyWhole(gate, span, async (part) => {
+        const label = spanLabel(labelled, { from: part.from - from, count: part.count });
+        const copied = await copySpan(plan, part, { label, snapshot, width: window.width });
+        rows += copied.rows;
+        bytes += copied.bytes;
+        return copied;
+      });
     },
   );
   return { rows, bytes };
+}
+
+/** Copies a span, in several parts where the run was paused meanwhile. */
+export async function copyWhole(
+  gate: PauseGate,
+  span: Span,
+  copy: (part: Span) => Promise<CopiedSpan>,
+): Promise<void> {
+  for (let left: Span | undefined = span; left !== undefined;) {
+    await gate.opened();
+    const before: Span = left;
+    left = (await copy(before)).left;
+    // that the run is paused, or goes on, is heard here a moment later or earlier than there
+    if (left?.from === before.from) await sleep(PAUSE_HEARD_WITHIN);
+  }
 }
 
 export interface SpanContext {
@@ -54,7 +76,7 @@ export async function copySpan(
   plan: PlanToCopy,
   span: Span,
   { label, snapshot, width }: SpanContext,
-): Promise<Copied> {
+): Promise<CopiedSpan> {
   const { planId, maxBytesPerSecond: most } = plan;
   return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: label }, [
     {

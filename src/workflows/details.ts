@@ -12,10 +12,18 @@ export function progressDetails(progress: Progress, now: number): string {
     '|--:|--:|--:|--:|--:|--:|--:|',
     `| ${rows.toLocaleString('en-US')} | ${formatBytes(bytes)} | ${chunksDone} of ${chunks} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${timeLeft(progress, elapsed)} |`,
   ];
-  if (progress.snapshotTakenAt !== undefined) lines.push('', `Snapshot of ${progress.snapshotTakenAt}.`);
+  if (progress.snapshotTakenAt !== undefined)
+    lines.push('', `Snapshot of ${progress.snapshotTakenAt}, ${ageOf(progress.snapshotTakenAt, now)} old.`);
   if (progress.checkpoint !== undefined) lines.push('', `Checkpoint: ${progress.checkpoint}.`);
+  if (phase === 'paused') {
+    lines.push('', 'Paused: nothing is begun until `resume`. A snapshot that is held stays held.');
+  }
   if (restarts > 0) lines.push('', `The run began again ${restarts} times on a new snapshot or plan.`);
   return lines.join('\n');
+}
+
+function ageOf(moment: string, now: number): string {
+  return formatDuration(Math.max(0, now - Date.parse(moment)));
 }
 
 function speed(bytes: number, elapsed: number): string {

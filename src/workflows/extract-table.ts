@@ -7,7 +7,13 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { CommitResult, PlanSummary, RunIdentity } from '../contract/activities.ts';
+import type {
+  CommitResult,
+  DatabaseRun,
+  PlanSummary,
+  RunIdentity,
+  Snapshot,
+} from '../contract/activities.ts';
 import {
   extractTableExample,
   extractTableInput,
@@ -21,29 +27,59 @@ import { formatDuration } from '../contract/quantities.ts';
 import { shareConnections } from '../contract/source-inputs.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
+import { withBeside } from './beside.ts';
+import { BorrowedSnapshot } from './borrowed-snapshot.ts';
 import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
-import { setParallelismUpdate } from './messages.ts';
+import { parallelismSignal, setParallelismUpdate } from './messages.ts';
+import { PauseGate } from './pause-gate.ts';
 import { untilQuietHours } from './quiet-hours.ts';
 import { RunProgress } from './run-progress.ts';
+import { scheduledInput } from './scheduled-input.ts';
 import { SlidingWindow } from './sliding-window.ts';
 import { withSnapshot } from './snapshot-relay.ts';
+import { Visibility } from './visibility.ts';
+import { watchRun } from './watch-run.ts';
 
 /** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
 const MOST_RESTARTS = 10;
 const LONGEST_PAUSE = 60_000;
 
-/** Extracts one table of a source into bronze. */
-export async function extractTable(request: ExtractTableRequest): Promise<ExtractTableResult> {
-  const input = checked(() => parseInput(extractTableInput, request, extractTableExample));
+/** What a run of a whole database says to one of its tables. */
+export interface PartOfDatabase extends DatabaseRun {
+  /** The moment of all tables; each has its own where left out. */
+  readonly snapshot?: Snapshot;
+}
+
+/**
+ * Extracts one table of a source into bronze.
+ *
+ * @param part given by `extractDatabase` alone
+ */
+export async function extractTable(
+  request: ExtractTableRequest,
+  part?: PartOfDatabase,
+): Promise<ExtractTableResult> {
+  const input = checked(() => parseInput(extractTableInput, scheduledInput(request), extractTableExample));
   const fanout = openFanout(input);
+  const context: RunContext = {
+    fanout,
+    input,
+    part,
+    lender: borrowed(part),
+    visibility: visibilityOf(input),
+  };
   const { firstExecutionRunId: runId, workflowId, startTime } = workflowInfo();
   const run: RunIdentity = { runId, workflowId };
   try {
-    const { plan, result } = await extractWithRestarts(fanout, run, input);
+    const { plan, result } = await withBeside(
+      async () => watchRun(runId, (observed) => fanout.progress.observed(observed)),
+      async () => extractWithRestarts(context, run),
+    );
     const checkpoint = result.incremental?.checkpoint;
     fanout.progress.set({ phase: 'done', ...(typeof checkpoint === 'string' && { checkpoint }) });
+    context.visibility.show('done', result.rows);
     return {
       table: formatTableName(input.table),
       target: plan.target,
@@ -60,7 +96,7 @@ export async function extractTable(request: ExtractTableRequest): Promise<Extrac
       ...(result.incremental !== undefined && { incremental: result.incremental }),
     };
   } catch (error) {
-    await leaveNothing(fanout, run, error);
+    await leaveNothing(context, run, error);
     throw asRunFailure(error);
   }
 }
@@ -74,20 +110,20 @@ function openFanout(input: ExtractTableInput): RunFanout {
   const { copies } = shareConnections(input.maxSourceConnections, input.consistency === 'snapshot');
   const width = Math.min(input.parallelism, copies);
   const progress = new RunProgress(formatTableName(input.table), width);
+  const gate = new PauseGate((paused) => progress.pause(paused));
   const fanout: RunFanout = {
     window: new SlidingWindow(width),
+    gate,
     progress,
     untilQuiet: async () => untilQuietHours(input.quietHours, progress),
-    onResize: undefined,
+    child: undefined,
   };
+  setHandler(parallelismSignal, async (wanted) => resize(fanout, Math.min(wanted, copies)));
   setHandler(
     setParallelismUpdate,
     async (wanted) => {
       const before = fanout.window.width;
-      const next = Math.min(wanted, copies);
-      fanout.window.resize(next);
-      progress.set({ parallelism: next });
-      await fanout.onResize?.(next);
+      await resize(fanout, Math.min(wanted, copies));
       return before;
     },
     { validator: (wanted) => void parseInput(parallelism, wanted, input.parallelism) },
@@ -95,23 +131,49 @@ function openFanout(input: ExtractTableInput): RunFanout {
   return fanout;
 }
 
+async function resize({ window, progress, child }: RunFanout, width: number): Promise<void> {
+  window.resize(width);
+  progress.set({ parallelism: width });
+  await child?.signal(parallelismSignal, width);
+}
+
+interface RunContext {
+  readonly fanout: RunFanout;
+  readonly input: ExtractTableInput;
+  readonly part: PartOfDatabase | undefined;
+  readonly visibility: Visibility;
+  /** Lends the snapshot of all tables, to the first plan only: what that could not have, no plan can. */
+  lender: BorrowedSnapshot | undefined;
+}
+
+function borrowed(part: PartOfDatabase | undefined): BorrowedSnapshot | undefined {
+  return part?.snapshot === undefined ? undefined : new BorrowedSnapshot(part.snapshot);
+}
+
+const visibilityOf = ({ table, source, incremental }: ExtractTableInput): Visibility =>
+  new Visibility({
+    table: formatTableName(table),
+    source,
+    mode: incremental === undefined ? 'full' : 'incremental',
+  });
+
 type Finished = Exclude<CommitResult, { outcome: 'incomplete' }>;
 
 /** Begins again, by itself, when the snapshot or the plan is lost; what was staged is dropped by the next plan. */
 async function extractWithRestarts(
-  fanout: RunFanout,
+  context: RunContext,
   run: RunIdentity,
-  input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
   for (let restarts = 0; ; restarts += 1) {
     try {
-      return await extractOnce(fanout, run, input);
+      return await extractOnce(context, run);
     } catch (error) {
       if (!canBeginAgain(error)) throw error;
       if (restarts === MOST_RESTARTS) throw gaveUp(error);
       log.warn('the run begins again', { reason: messageOf(error) });
       await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
-      fanout.progress.set({ phase: 'planning', rows: 0, bytes: 0, chunksDone: 0, restarts: restarts + 1 });
+      context.lender = undefined;
+      context.fanout.progress.beginAgain(restarts + 1);
     }
   }
 }
@@ -124,22 +186,26 @@ function gaveUp(error: unknown): ApplicationFailure {
 }
 
 async function extractOnce(
-  fanout: RunFanout,
+  context: RunContext,
   run: RunIdentity,
-  input: ExtractTableInput,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
+  const { fanout, input, lender } = context;
   await fanout.untilQuiet();
-  const plan = await planExtraction.executeWithOptions({ activityId: 'plan' }, [{ ...run, input }]);
+  const plan = await planned(context, run);
   const { chunks, checkpoint } = plan;
+  context.visibility.isKnown(plan.searchAttributes === true);
   fanout.progress.set({
-    phase: 'copying',
+    phase: fanout.gate.paused ? 'paused' : 'copying',
     chunks,
     copyingSince: Date.now(),
     ...(checkpoint !== undefined && { checkpoint }),
   });
   // a single COPY is its own snapshot
-  const shared = input.consistency === 'snapshot' && plan.chunks > 1;
-  if (shared) {
+  const shared = lender !== undefined || (input.consistency === 'snapshot' && plan.chunks > 1);
+  if (lender !== undefined) {
+    fanout.progress.set({ snapshotTakenAt: lender.takenAt });
+    await copyPlan(fanout, plan, lender);
+  } else if (shared) {
     const { companion } = shareConnections(input.maxSourceConnections, true);
     const { source, idleTimeout } = input;
     const request = { source, runId: run.runId, ...(idleTimeout !== undefined && { idleTimeout }) };
@@ -150,17 +216,32 @@ async function extractOnce(
   } else {
     await copyPlan(fanout, plan, undefined);
   }
-  return { plan, result: await commit(fanout, run, plan, shared) };
+  return { plan, result: await commit(context, run, plan, shared) };
+}
+
+async function planned({ input, part, lender }: RunContext, run: RunIdentity): Promise<PlanSummary> {
+  const plan = async (snapshot?: Snapshot) =>
+    planExtraction.executeWithOptions({ activityId: 'plan', summary: formatTableName(input.table) }, [
+      {
+        ...run,
+        input,
+        ...(part !== undefined && { database: { runId: part.runId, member: part.member } }),
+        ...(snapshot !== undefined && { snapshot }),
+      },
+    ]);
+  return lender === undefined ? plan() : lender.lend(plan);
 }
 
 async function commit(
-  fanout: RunFanout,
+  { fanout, visibility }: RunContext,
   run: RunIdentity,
   plan: PlanSummary,
   shared: boolean,
 ): Promise<Finished> {
   for (;;) {
+    await fanout.gate.opened();
     fanout.progress.set({ phase: 'committing' });
+    visibility.show('committing');
     const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [
       { planId: plan.planId, runId: run.runId },
     ]);
@@ -172,13 +253,22 @@ async function commit(
   }
 }
 
-async function leaveNothing(fanout: RunFanout, run: RunIdentity, error: unknown): Promise<void> {
+async function leaveNothing(
+  { fanout, visibility, part, input }: RunContext,
+  run: RunIdentity,
+  error: unknown,
+): Promise<void> {
   const status = isCancellation(error) ? 'cancelled' : 'failed';
   const discard = fanout.progress.now.chunks === 0 ? discardUnplanned : discardStaging;
   fanout.progress.set({ phase: status });
+  visibility.show(status);
   try {
     await CancellationScope.nonCancellable(async () =>
-      discard({ ...run, outcome: { status, message: messageOf(error) } }),
+      discard({
+        ...run,
+        outcome: { status, message: messageOf(error) },
+        ...(part !== undefined && { member: { databaseRunId: part.runId, input } }),
+      }),
     );
   } catch (discarding) {
     log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });

@@ -3,4 +3,5 @@ export { captureChanges } from './capture-changes.ts';
 export { checkSource } from './check-source.ts';
 export { copyStretch } from './copy-stretch.ts';
 export { dropCapture } from './drop-capture.ts';
+export { extractDatabase } from './extract-database.ts';
 export { extractTable } from './extract-table.ts';

@@ -1,23 +1,38 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../contract/activities.ts';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot, type Snapshot } from '../contract/activities.ts';
 import {
   ADD_TABLES_UPDATE,
   CAPTURE_STATUS_QUERY,
-  PAUSE_SIGNAL,
   REMOVE_TABLES_UPDATE,
-  RESUME_SIGNAL,
   STREAM_PROGRESS_SIGNAL,
   type CaptureChangesRequest,
   type CaptureStatus,
   type StreamProgress,
 } from '../contract/capture-changes.ts';
-import { PROGRESS_QUERY, SET_PARALLELISM_UPDATE, type Progress } from '../contract/progress.ts';
+import {
+  PAUSE_SIGNAL,
+  PROGRESS_QUERY,
+  RESUME_SIGNAL,
+  RETRY_TABLE_UPDATE,
+  SET_PARALLELISM_UPDATE,
+  SKIP_TABLE_UPDATE,
+  type DatabaseProgress,
+  type Progress,
+} from '../contract/progress.ts';
 
 export const progressQuery = defineQuery<Progress>(PROGRESS_QUERY);
 /** Takes the new width and answers with the old one. */
 export const setParallelismUpdate = defineUpdate<number, [number]>(SET_PARALLELISM_UPDATE);
 /** The same from a parent to its child, which has nothing to check or answer. */
 export const parallelismSignal = defineSignal<[number]>('parallelism');
+/** From a run of a whole database to a table: where the snapshot of all tables is to be had now. */
+export const sharedSnapshotSignal = defineSignal<[Snapshot]>('sharedSnapshot');
+export const pauseSignal = defineSignal(PAUSE_SIGNAL);
+export const resumeSignal = defineSignal(RESUME_SIGNAL);
+export const databaseProgressQuery = defineQuery<DatabaseProgress>(PROGRESS_QUERY);
+/** Both take the name of a table, and answer with what becomes of it. */
+export const retryTableUpdate = defineUpdate<string, [string]>(RETRY_TABLE_UPDATE);
+export const skipTableUpdate = defineUpdate<string, [string]>(SKIP_TABLE_UPDATE);
 export const snapshotExportedSignal = defineSignal<[HeldSnapshot]>(SNAPSHOT_EXPORTED_SIGNAL);
 
 export const captureStatusQuery = defineQuery<CaptureStatus>(CAPTURE_STATUS_QUERY);
@@ -28,6 +43,4 @@ export const addTablesUpdate = defineUpdate<readonly string[], [CaptureChangesRe
 export const removeTablesUpdate = defineUpdate<readonly string[], [CaptureChangesRequest['tables']]>(
   REMOVE_TABLES_UPDATE,
 );
-export const pauseSignal = defineSignal(PAUSE_SIGNAL);
-export const resumeSignal = defineSignal(RESUME_SIGNAL);
 export const streamProgressSignal = defineSignal<[StreamProgress]>(STREAM_PROGRESS_SIGNAL);

@@ -4,6 +4,12 @@ import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
 import { holderFailure, isSnapshotLost, lost } from './failure.ts';
 import { snapshotExportedSignal } from './messages.ts';
 
+/** Where work gets the snapshot that it reads. */
+export interface SnapshotLender {
+  /** Does a piece of work on the snapshot, once more where the session that lent it was lost meanwhile. */
+  lend<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
+}
+
 /** Most runs are done before a second holder is worth its session. */
 const ALONE_FOR = '10 seconds';
 /** Between two tries to have a second holder. */
@@ -22,7 +28,7 @@ export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'r
  * export it again. So when a holder is lost, another is started from the one that is left; only
  * when both are lost is the snapshot.
  */
-export class SnapshotRelay {
+export class SnapshotRelay implements SnapshotLender {
   readonly #request: SnapshotRequest;
   readonly #scope = new CancellationScope();
   /** What each holder has told that it holds; nothing yet, at first. */
@@ -44,7 +50,6 @@ export class SnapshotRelay {
     return this.#failure;
   }
 
-  /** Does a piece of work on the snapshot, once more where the session that lent it was lost meanwhile. */
   async lend<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
     for (;;) {
       const { holder, snapshot } = await this.held();
@@ -62,6 +67,15 @@ export class SnapshotRelay {
     await condition(() => this.#held !== undefined || this.#failure !== undefined);
     if (this.#held !== undefined) return this.#held;
     throw this.#failure?.error ?? lost('The snapshot is gone');
+  }
+
+  /** Tells of the snapshot whenever another session lends it than the one before. Ends by cancellation. */
+  async tell(first: Snapshot, told: (snapshot: Snapshot) => Promise<void>): Promise<never> {
+    for (let last = first; ;) {
+      await condition(() => this.#held !== undefined && this.#held.snapshot.id !== last.id);
+      last = this.#held?.snapshot ?? last;
+      await told(last);
+    }
   }
 
   /** Frees the snapshot. */

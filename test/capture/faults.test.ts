@@ -20,7 +20,7 @@ describe.concurrent('changes are written once, whatever happens while they come'
     try {
       await createRoles(source, warehouse);
       const servers = { source: source.url('postgres'), warehouse: warehouse.url('postgres') };
-      await using lab = await Lab.open({ servers, temporal: temporal.address });
+      await using lab = await Lab.open({ servers, temporalAddress: temporal.address });
       const captures = await CaptureLab.open(lab);
       const slot = captures.slotName();
       const restarted = (server: typeof source) => async () => {

@@ -5,6 +5,7 @@ import { codecServerVariables } from '../../src/config/codec-server.ts';
 import { databaseVariables } from '../../src/config/database-variables.ts';
 import { workerVariables } from '../../src/config/environment.ts';
 import { captureChangesInput, type CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
+import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { sessionSettings } from '../../src/contract/session-settings.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
@@ -20,6 +21,7 @@ export interface GeneratedTable {
 export const generatedTables: readonly GeneratedTable[] = [
   { name: 'inputs', file: 'README.md', text: inputsTable },
   { name: 'capture inputs', file: 'docs/changes.md', text: captureInputsTable },
+  { name: 'database-inputs', file: 'docs/database.md', text: databaseInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
   {
     name: 'database variables',
@@ -129,6 +131,28 @@ function tableOf(
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
 
+/** One example for every input of `extractDatabase`, each of which the schema takes beside `tables`. */
+export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> = {
+  tables: ['public.*', '!public.tmp_*', { table: 'sales.orders', incremental: { column: 'updated_at' } }],
+  source: 'shop_eu',
+  defaults: { verify: 'checksum' },
+  parallelism: 8,
+  maxTablesAtOnce: 2,
+  consistency: 'table',
+  onTableFailure: 'stop',
+};
+
+function databaseInputsTable(): string {
+  const defaults: Readonly<Record<string, unknown>> = extractDatabaseInput.parse({ tables: ['orders'] });
+  const rows = Object.entries(extractDatabaseInput.shape).map(([name, schema]) => [
+    code(name),
+    name === 'tables' ? 'required' : shown(defaults[name]),
+    schema.description ?? '',
+    shown(databaseInputExamples[name as keyof ExtractDatabaseRequest]),
+  ]);
+  return markdownTable(['input', 'default', 'what it says', 'example'], rows);
+}
+
 /** Durations are milliseconds, and sizes bytes, once they are read. */
 function asWritten(name: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
@@ -187,6 +211,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   PoolExhausted: 'No session of the worker came free in time.',
   LockTimeout:
     'Somebody holds a lock that is needed. The message names the table or partition, and at a commit the sessions.',
+  AlreadyRunning: 'Another run is writing the same bronze table.',
   Deadlock: 'A server ended a deadlock by giving up our side.',
   SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
   StatementTimeout: 'A statement ran longer than it may.',

@@ -16,6 +16,7 @@ const layers = [
   'activities',
   'workflows',
   'runtime',
+  'schedules',
 ] as const;
 
 type Layer = (typeof layers)[number];
@@ -31,6 +32,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   activities: ['contract', 'postgres', 'bronze', 'extraction', 'capture'],
   workflows: ['contract'],
   runtime: layers,
+  schedules: ['contract'],
 };
 
 const beside = ['local', 'demo', 'bench', 'test'];

@@ -5,6 +5,7 @@ import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { startStack, type LocalStack } from '../../local/stack.ts';
 import { startWorkerProcess } from '../../local/worker-process.ts';
+import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 
 /**
@@ -13,11 +14,13 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
  * A history that is recorded stays: it stands for runs that are open while the code changes.
  * Run this for a new kind of run, under a new name; never to make a failing replay pass.
  */
-const runs: Readonly<Record<string, ExtractTableRequest>> = {
+const runs: Readonly<Record<string, ExtractTableRequest | ExtractDatabaseRequest>> = {
   'one-chunk': { table: 'users' },
   'many-chunks': { table: 'orders', chunkSize: '1MB' },
   'without-a-snapshot': { table: 'orders', chunkSize: '2MB', consistency: 'none', target: 'orders_unheld' },
   'unknown-table': { table: 'oders' },
+  'many-tables': { tables: ['public.*', 'oders'] },
+  'tables-without-a-snapshot': { tables: ['public.*'], consistency: 'table' },
 };
 
 const TASK_QUEUE = 'record';
@@ -35,7 +38,7 @@ try {
   const only = process.argv.slice(2);
   for (const [name, request] of Object.entries(runs)) {
     if (only.length > 0 && !only.includes(name)) continue;
-    const handle = await client.workflow.start('extractTable', {
+    const handle = await client.workflow.start('tables' in request ? 'extractDatabase' : 'extractTable', {
       taskQueue: TASK_QUEUE,
       workflowId: name,
       args: [request],
@@ -53,6 +56,8 @@ async function prepare(url: string): Promise<void> {
   const client = new Client(url);
   await client.connect();
   await client.query(`CREATE TABLE users AS SELECT i AS id FROM generate_series(1, 10) i;
+    CREATE TABLE large (id int, filler text); ALTER TABLE large ALTER filler SET STORAGE PLAIN;
+    INSERT INTO large SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i;
     CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 100000) i`);
   await client.end();
 }

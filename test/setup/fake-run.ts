@@ -4,10 +4,11 @@ import { Context } from '@temporalio/activity';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
 import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
+import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { summarize } from '../../src/contract/check-source.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
-import type { extractTable } from '../../src/workflows/index.ts';
+import type { extractDatabase, extractTable } from '../../src/workflows/index.ts';
 import './quiet.ts';
 
 export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
@@ -30,6 +31,25 @@ const harmless: Activities = {
   copyChunks: async ({ count }) => ({ rows: count, bytes: count }),
   commitBronze: async () => ({ outcome: 'committed', rows: 0, bytes: 0 }),
   discardStaging: async () => undefined,
+  pauseCopies: async () => undefined,
+  watchProgress: async ({ pause }) => {
+    await Context.current().sleep(pause);
+    return { tables: [], finished: { tables: 0, rows: 0, bytes: 0 } };
+  },
+  resolveTables: async () => ({
+    count: 1,
+    incremental: 0,
+    newTables: { count: 0, names: [] },
+    vanishedTables: { count: 0, names: [] },
+    warnings: [],
+  }),
+  readMembers: async () => [{ table: 'public.orders', bytes: 1, large: false, incremental: false }],
+  limitIncrements: async () => undefined,
+  copyTables: async ({ members }) => ({
+    tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })),
+  }),
+  steerTables: async () => undefined,
+  closeDatabaseRun: async () => undefined,
 };
 
 /** Lives, and says so, until it is cancelled; then it fails as a cancelled activity does. */
@@ -56,6 +76,7 @@ export async function signalSnapshot(holder: string, id: string): Promise<void> 
 }
 
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
+type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof extractDatabase>;
 
 /** Runs `extractTable` on a real Temporal server with activities of the test's own. */
 export async function withFakes(
@@ -63,13 +84,45 @@ export async function withFakes(
   request: ExtractTableRequest,
   use: (handle: Handle) => Promise<void>,
 ): Promise<void> {
+  await withFakeWorkers(activities, async (client, taskQueue) =>
+    use(
+      await client.workflow.start<typeof extractTable>('extractTable', {
+        taskQueue,
+        workflowId: taskQueue,
+        args: [request],
+      }),
+    ),
+  );
+}
+
+/** The same for `extractDatabase`. */
+export async function withFakeDatabase(
+  activities: Partial<Activities>,
+  request: ExtractDatabaseRequest,
+  use: (handle: DatabaseHandle) => Promise<void>,
+): Promise<void> {
+  await withFakeWorkers(activities, async (client, taskQueue) =>
+    use(
+      await client.workflow.start<typeof extractDatabase>('extractDatabase', {
+        taskQueue,
+        workflowId: taskQueue,
+        args: [request],
+      }),
+    ),
+  );
+}
+
+async function withFakeWorkers(
+  activities: Partial<Activities>,
+  use: (client: Client, taskQueue: string) => Promise<void>,
+): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
   const address = inject('temporalAddress');
   const [connection, native] = await Promise.all([
     Connection.connect({ address }),
     NativeConnection.connect({ address }),
   ]);
-  const { holdSnapshot, ...others } = { ...harmless, ...activities };
+  const { holdSnapshot, watchProgress, ...others } = { ...harmless, ...activities };
   const common = { connection: native, namespace: 'default', maxHeartbeatThrottleInterval: 100 };
   const workers = [
     await Worker.create({
@@ -78,18 +131,16 @@ export async function withFakes(
       workflowBundle: { codePath: inject('workflowBundle') },
       activities: others,
     }),
-    await Worker.create({ ...common, taskQueue: snapshotTaskQueue(taskQueue), activities: { holdSnapshot } }),
+    await Worker.create({
+      ...common,
+      taskQueue: snapshotTaskQueue(taskQueue),
+      activities: { holdSnapshot, watchProgress },
+    }),
   ];
   const running = Promise.all(workers.map(async (worker) => worker.run()));
   const client = new Client({ connection });
   try {
-    await use(
-      await client.workflow.start<typeof extractTable>('extractTable', {
-        taskQueue,
-        workflowId: taskQueue,
-        args: [request],
-      }),
-    );
+    await use(client, taskQueue);
   } finally {
     for (const worker of workers) worker.shutdown();
     await running;

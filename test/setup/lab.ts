@@ -9,6 +9,7 @@ import { Client } from 'pg';
 import { inject } from 'vitest';
 import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
 import { readEnvironment, type Configuration } from '../../src/config/environment.ts';
+import type { ExtractDatabaseRequest, ExtractDatabaseResult } from '../../src/contract/extract-database.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/connect-databases.ts';
 import { createWorkers } from '../../src/runtime/create-workers.ts';
@@ -20,6 +21,7 @@ import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
 
+export type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractDatabase>;
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
 
 /** The URLs of a superuser of each. */
@@ -32,8 +34,9 @@ export interface LabOptions {
   readonly workers?: 'in process' | 'none';
   /** Those that all tests share, where left out. */
   readonly servers?: Servers;
-  /** The address of a Temporal server; of the one that all tests share, where left out. */
-  readonly temporal?: string;
+  /** The address of a Temporal server of the test's own. */
+  readonly temporalAddress?: string;
+  readonly taskQueue?: string;
 }
 
 /** What a worker is told otherwise than the lab has it. */
@@ -63,10 +66,18 @@ export class Lab implements AsyncDisposable {
 
   readonly #admin: Servers;
   readonly #temporalAddress: string;
+  readonly taskQueue: string;
 
-  private constructor(name: string, temporal: TemporalClient, admin: Servers, temporalAddress: string) {
+  private constructor(
+    name: string,
+    temporal: TemporalClient,
+    admin: Servers,
+    temporalAddress: string,
+    taskQueue = `lab-${name}`,
+  ) {
     this.name = name;
     this.#temporalAddress = temporalAddress;
+    this.taskQueue = taskQueue;
     this.temporal = temporal;
     this.#admin = admin;
     this.#source = new Client(withDatabase(admin.source, `source_${name}`));
@@ -83,9 +94,9 @@ export class Lab implements AsyncDisposable {
       `CREATE DATABASE warehouse_${name}`,
       ...grantsOnWarehouse(`warehouse_${name}`),
     ]);
-    const address = options.temporal ?? inject('temporalAddress');
-    const connection = await Connection.connect({ address });
-    const lab = new Lab(name, new TemporalClient({ connection }), admin, address);
+    const temporalAddress = options.temporalAddress ?? inject('temporalAddress');
+    const connection = await Connection.connect({ address: temporalAddress });
+    const lab = new Lab(name, new TemporalClient({ connection }), admin, temporalAddress, options.taskQueue);
     lab.#closers.push(async () => connection.close());
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
@@ -108,10 +119,6 @@ export class Lab implements AsyncDisposable {
   /** New superuser sessions, after a server was restarted. */
   async reconnect(): Promise<void> {
     [this.#source, this.#warehouse] = await Promise.all([this.connect('source'), this.connect('warehouse')]);
-  }
-
-  get taskQueue(): string {
-    return `lab-${this.name}`;
   }
 
   /** What a worker of this lab is told by its environment. */
@@ -175,6 +182,20 @@ export class Lab implements AsyncDisposable {
     });
   }
 
+  /** Starts `extractDatabase`. */
+  async startDatabase(request: ExtractDatabaseRequest): Promise<DatabaseHandle> {
+    this.#runs += 1;
+    return this.temporal.workflow.start<typeof workflows.extractDatabase>('extractDatabase', {
+      taskQueue: this.taskQueue,
+      workflowId: `${this.taskQueue}-${this.#runs}`,
+      args: [request],
+    });
+  }
+
+  async extractDatabase(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
+    return (await this.startDatabase(request)).result();
+  }
+
   async extract(request: ExtractTableRequest): Promise<ExtractTableResult> {
     return (await this.start(request)).result();
   }
@@ -205,7 +226,8 @@ export class Lab implements AsyncDisposable {
       `SELECT oid::regclass::text AS name FROM pg_class
         WHERE relkind = 'r' AND NOT relispartition
           AND relnamespace IN (to_regnamespace('bronze_staging'), to_regnamespace('bronze_data'))
-       UNION ALL SELECT 'plan ' || plan_id FROM bronze.extraction_plans`,
+       UNION ALL SELECT 'plan ' || plan_id FROM bronze.extraction_plans
+       UNION ALL SELECT 'member ' || member || ' of ' || run_id FROM bronze.extraction_members`,
     );
     const sessions = await Promise.all([this.source, this.warehouse].map(busySessions));
     return [...staged.rows.map(({ name }) => name), ...sessions.flat()];

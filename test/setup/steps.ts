@@ -14,7 +14,7 @@ const logger = new DefaultLogger('ERROR', () => undefined);
 export class Steps implements AsyncDisposable {
   readonly runId = randomUUID();
   readonly #databases: ConnectedDatabases;
-  readonly #activities: Omit<Activities, 'holdSnapshot'>;
+  readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
   constructor(lab: Lab, told: Told = {}) {
     this.#databases = connectDatabases(lab.configuration(told));

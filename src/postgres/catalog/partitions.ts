@@ -9,7 +9,10 @@ export interface Partition extends TableName {
   /** Whether its rows have a place in numbered blocks that a range of ctid can name. */
   readonly hasBlocks: boolean;
   readonly oid: number;
-  /** Its file, 0 where it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) gives it another. */
+  /**
+   * Its file in the snapshot of the transaction, 0 where it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE,
+   * ALTER TABLE) gives it another: read from the catalog's row, the one that is current may be later than the snapshot.
+   */
   readonly fileNode: number;
   /** Whether row-level security of its own decides which rows this role is shown. */
   readonly rowSecurityActive: boolean;
@@ -27,13 +30,14 @@ export async function readPartitions(session: Session, tables: readonly number[]
   return session.query<Partition & Record<string, unknown>>(
     `WITH leaf AS (
        SELECT n.nspname AS schema, c.relname AS name, c.oid, t.position, c.relkind = 'f' AS is_foreign,
-              c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks
+              c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks, c.relfilenode AS file_node
          FROM unnest($1::oid[]) WITH ORDINALITY AS t(oid, position)
          JOIN pg_catalog.pg_class c ON c.oid = t.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
      )
-     SELECT schema, name, oid, coalesce(has_blocks, false) AS "hasBlocks", coalesce(pg_relation_filenode(oid), 0) AS "fileNode",
+     SELECT schema, name, oid, coalesce(has_blocks, false) AS "hasBlocks", 
+            coalesce(nullif(file_node, 0), pg_relation_filenode(oid), 0) AS "fileNode",
             row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
             CASE WHEN has_blocks
                  THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks

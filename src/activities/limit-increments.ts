@@ -1,0 +1,43 @@
+import { log } from '@temporalio/activity';
+import {
+  readIncrementalMembers,
+  recordBeforeSnapshot,
+  type IncrementBefore,
+} from '../bronze/database-runs.ts';
+import type { RunIdentity } from '../contract/activities.ts';
+import { extractTableInput } from '../contract/extract-table.ts';
+import { DatakitError, isOfServer } from '../contract/failures.ts';
+import { incrementOf } from '../extraction/extract-small-table.ts';
+import { planRun, readingLimits } from '../extraction/plan-run.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+/** Before a snapshot for all tables is taken: its place among the plans, and how far each checkpoint may move. */
+export async function limitIncrements(
+  { warehouse, sourceNamed }: Dependencies,
+  { runId, source: name }: RunIdentity & { readonly source: string },
+): Promise<void> {
+  await runActivity('bounding the checkpoints', async ({ signal, report }) => {
+    const source = sourceNamed(name);
+    const limits = { applicationName: applicationName(runId), signal };
+    await warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+      const increments = new Map<number, IncrementBefore>();
+      for (const { member, request } of await readIncrementalMembers(target, runId)) {
+        report({ bounded: increments.size });
+        const input = extractTableInput.parse(request);
+        try {
+          const increment = incrementOf(
+            await planRun(source, target, input, { ...limits, ...readingLimits(input) }),
+          );
+          if (increment !== undefined) increments.set(member, increment);
+        } catch (error) {
+          // what is wrong with the table is told by its own run
+          if (!(error instanceof DatakitError) || isOfServer(error.kind)) throw error;
+          log.info('a checkpoint could not be bounded', { member, reason: error.message });
+        }
+      }
+      await recordBeforeSnapshot(target, runId, increments);
+    });
+  });
+}

@@ -1,0 +1,82 @@
+import { log } from '@temporalio/activity';
+import { openDatabaseRun, readFeeds, readMemberPage } from '../bronze/database-runs.ts';
+import type {
+  BoundedNames,
+  Member,
+  MemberPageRequest,
+  ResolvedTables,
+  ResolveTablesRequest,
+} from '../contract/database-activities.ts';
+import { utf8Length } from '../contract/table-name.ts';
+import { resolveTables as resolve } from '../extraction/resolve-tables.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Dependencies } from './dependencies.ts';
+import { sweepAbandoned } from './other-runs.ts';
+import { runActivity } from './run-activity.ts';
+
+const LOCK_TIMEOUT = 10_000;
+/** The most names of a list in a result. */
+const MOST_NAMES = 100;
+
+export async function resolveTables(
+  { warehouse, sourceNamed, ready, searchAttributesKnown }: Dependencies,
+  { request, ...run }: ResolveTablesRequest,
+): Promise<ResolvedTables> {
+  return runActivity('finding the tables', async ({ signal }) => {
+    const name = request.source ?? 'default';
+    const source = sourceNamed(name);
+    await ready();
+    const limits = { applicationName: applicationName(run.runId), signal };
+    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+      await sweepAbandoned(target);
+      const feeds = await readFeeds(target, name);
+      const reading = {
+        ...limits,
+        lockTimeout: LOCK_TIMEOUT,
+        mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+      } as const;
+      const { members, added, vanished } = await source.transaction(reading, async (session) =>
+        resolve(session, request, feeds),
+      );
+      const consistency = request.consistency ?? 'snapshot';
+      const lists = { newTables: added, vanishedTables: vanished, warnings: [] };
+      await openDatabaseRun(target, { ...run, source: name, consistency, ...lists }, members);
+      log.info('found tables', { tables: members.length, added: added.length, vanished: vanished.length });
+      return {
+        count: members.length,
+        incremental: members.filter((one) => one.request.incremental !== undefined).length,
+        newTables: bounded(added),
+        vanishedTables: bounded(vanished),
+        warnings: [],
+        searchAttributes: await searchAttributesKnown(),
+      };
+    });
+  });
+}
+
+const bounded = (names: readonly string[]): BoundedNames => ({
+  count: names.length,
+  names: names.slice(0, MOST_NAMES),
+});
+
+/** Well below what Temporal takes in one payload before it warns (256 KiB). */
+const PAGE_BYTES = 128 * 1024;
+const PAGE_ROWS = 2_000;
+/** What a member is in JSON, besides the name of its table. */
+const BESIDE_THE_NAME = 80;
+
+export async function readMembers(
+  { warehouse }: Dependencies,
+  { runId, from }: MemberPageRequest,
+): Promise<readonly Member[]> {
+  return runActivity('reading the list of tables', async ({ signal }) => {
+    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+    const members = await warehouse.transaction(limits, async (session) =>
+      readMemberPage(session, runId, from, PAGE_ROWS),
+    );
+    let bytes = 0;
+    return members.filter(
+      ({ table }) => (bytes += utf8Length(JSON.stringify(table)) + BESIDE_THE_NAME) < PAGE_BYTES,
+    );
+  });
+}

@@ -1,0 +1,60 @@
+import { Context, log } from '@temporalio/activity';
+import { closeDatabaseRecord, steer } from '../bronze/database-runs.ts';
+import { observeRun } from '../bronze/observe-run.ts';
+import { pausePlan } from '../bronze/plans.ts';
+import type { Observed, PauseRequest, WatchRequest } from '../contract/activities.ts';
+import type { CloseDatabaseRunRequest, SteerTablesRequest } from '../contract/database-activities.ts';
+import type { Session } from '../postgres/session.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+const APPLICATION = 'datakit-postgres-extractor';
+
+export async function pauseCopies(
+  dependencies: Dependencies,
+  { planId, paused }: PauseRequest,
+): Promise<void> {
+  await inWarehouse(dependencies, paused ? 'pausing' : 'resuming', async (session) =>
+    pausePlan(session, planId, paused),
+  );
+}
+
+export async function steerTables(
+  dependencies: Dependencies,
+  { runId, ...wanted }: SteerTablesRequest,
+): Promise<void> {
+  await inWarehouse(dependencies, 'steering the run', async (session) => steer(session, runId, wanted));
+}
+
+export async function closeDatabaseRun(
+  dependencies: Dependencies,
+  request: CloseDatabaseRunRequest,
+): Promise<void> {
+  await inWarehouse(dependencies, 'closing the record of the run', async (session) =>
+    closeDatabaseRecord(session, request),
+  );
+  log.info('closed', { runId: request.runId, status: request.status });
+}
+
+/** Holds no session while it waits. */
+export async function watchProgress(
+  dependencies: Dependencies,
+  { runId, pause }: WatchRequest,
+): Promise<Observed> {
+  return runActivity('reading the ledger', async ({ signal }) => {
+    await Context.current().sleep(pause);
+    const limits = { applicationName: APPLICATION, mode: 'READ WRITE', signal } as const;
+    return dependencies.warehouse.transaction(limits, async (session) => observeRun(session, runId));
+  });
+}
+
+async function inWarehouse<T>(
+  { warehouse, ready }: Dependencies,
+  purpose: string,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  return runActivity(purpose, async ({ signal }) => {
+    await ready();
+    return warehouse.transaction({ applicationName: APPLICATION, mode: 'READ WRITE', signal }, work);
+  });
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod';
+import {
+  DEFAULT_PARALLELISM,
+  extractTableInput,
+  parallelism,
+  sourceName,
+  type ExtractTableRequest,
+} from './extract-table.ts';
+import { parseInput } from './parse-input.ts';
+import { formatTableName, type TableName } from './table-name.ts';
+import { parseTablePattern } from './table-pattern.ts';
+
+const expectedPattern =
+  'expected a table or a pattern such as "sales.orders", "public.*" or "!public.tmp_*"; quote a name that holds a dot, a quote or a star';
+
+const pattern = z
+  .string({ error: expectedPattern })
+  .refine((text) => parseTablePattern(text) !== undefined, expectedPattern);
+
+/** What is decided for all tables together, or by the entry itself. */
+const notOfATable = { table: true, source: true, parallelism: true, consistency: true } as const;
+
+/** What may be said of a table: the inputs of `extractTable`, as people write them. */
+const settings = z.strictObject(z.strictObject(extractTableInput.shape).omit(notOfATable).shape).partial();
+
+const entry = z.union([
+  pattern,
+  settings.extend({ table: pattern.describe('The table, or a pattern, that the settings are for.') }),
+]);
+
+const fields = z.strictObject({
+  tables: z
+    .array(entry)
+    .min(1, 'expected at least one table or pattern')
+    .describe(
+      'Tables and patterns: "*" stands for any characters, "!" leaves out, and of several that match the last decides. An object gives its tables settings of their own, those of `extractTable`.',
+    ),
+  source: sourceName.default('default').describe('Which source to read.'),
+  defaults: settings
+    .omit({ target: true })
+    .optional()
+    .describe('Settings for every table, those of `extractTable`; those of an entry of "tables" win.'),
+  parallelism: parallelism
+    .default(DEFAULT_PARALLELISM)
+    .describe('Chunks copied at once, of all tables together.'),
+  maxTablesAtOnce: parallelism
+    .optional()
+    .describe('Tables copied at once; as many as "parallelism" says where left out.'),
+  consistency: z
+    .enum(['snapshot', 'table', 'none'])
+    .default('snapshot')
+    .describe(
+      '"snapshot": all tables are of one moment. "table": each table is of a moment of its own, so that no snapshot is held for longer than one table takes. "none": not even that.',
+    ),
+  onTableFailure: z
+    .enum(['continue', 'stop'])
+    .default('continue')
+    .describe(
+      'When a table fails: "continue" with the others, and say so in the result, or "stop" all of them and fail.',
+    ),
+});
+
+/** The input of the workflow `extractDatabase`. */
+export const extractDatabaseInput = fields;
+
+export type ExtractDatabaseInput = z.output<typeof extractDatabaseInput>;
+
+/** As people write it. */
+export type ExtractDatabaseRequest = z.input<typeof extractDatabaseInput>;
+
+export const extractDatabaseExample: ExtractDatabaseRequest = {
+  tables: ['public.*', '!public.tmp_*', { table: 'sales.orders', incremental: { column: 'updated_at' } }],
+  parallelism: 4,
+};
+
+/**
+ * Checks an input: its parts, and for each entry what they make together with the defaults.
+ *
+ * @returns it as it was written too, since settings are handed on to `extractTable`
+ * @throws {InputError}
+ */
+export function parseDatabaseInput(written: unknown): {
+  readonly input: ExtractDatabaseInput;
+  readonly request: ExtractDatabaseRequest;
+} {
+  const input = parseInput(extractDatabaseInput, written, extractDatabaseExample);
+  const request = parseInput(combinations, written, extractDatabaseExample);
+  return { input, request };
+}
+
+const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }) => {
+  const { defaults, tables, consistency } = value;
+  const common = { ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot', table: 'any' };
+  const check = (settingsOfEntry: object, path: readonly PropertyKey[]) => {
+    const { error } = extractTableInput.safeParse({ ...common, ...settingsOfEntry, table: 'any' });
+    for (const issue of error?.issues ?? []) {
+      issues.push({ code: 'custom', input: value, path: [...path, ...issue.path], message: issue.message });
+    }
+  };
+  check({}, ['defaults']);
+  for (const [index, one] of tables.entries()) if (typeof one !== 'string') check(one, ['tables', index]);
+});
+
+/** Whether a table of the source is wanted: of the entries that match it the last decides. */
+export function isWanted({ tables }: Pick<ExtractDatabaseRequest, 'tables'>, table: TableName): boolean {
+  const deciding = entriesOf(tables).findLast(({ pattern: { matches } }) => matches(table));
+  return deciding !== undefined && !deciding.pattern.excludes;
+}
+
+/** The tables that are named without a star: they are wanted even where the source has none of the name. */
+export function namedTables({ tables }: Pick<ExtractDatabaseRequest, 'tables'>): TableName[] {
+  const named = entriesOf(tables).flatMap(({ pattern: { exact, excludes } }) =>
+    exact === undefined || excludes ? [] : [exact],
+  );
+  const unique = new Map(named.map((table) => [formatTableName(table), table]));
+  return [...unique.values()].filter((table) => isWanted({ tables }, table));
+}
+
+/** What `extractTable` would be told to do with this table alone, but for its share of the copies. */
+export function requestFor(input: ExtractDatabaseRequest, table: TableName): ExtractTableRequest {
+  const matching = entriesOf(input.tables).filter(({ pattern: { matches } }) => matches(table));
+  return {
+    ...input.defaults,
+    ...Object.assign({}, ...matching.map(({ settings: own }) => own)),
+    table: { schema: table.schema, table: table.name },
+    source: input.source ?? 'default',
+    consistency: input.consistency === 'none' ? 'none' : 'snapshot',
+  };
+}
+
+/**
+ * Whether what a table reads hangs on what bronze has of its partitions, which may be newer than a snapshot
+ * that was taken before: it is read as of a moment of its own.
+ */
+export const readsItsOwnMoment = ({ write, onlyChanged }: ExtractTableRequest): boolean =>
+  write === 'replace-partitions' || onlyChanged === true;
+
+function entriesOf(tables: ExtractDatabaseRequest['tables']) {
+  return tables.map((one) => {
+    const { table, ...own } = typeof one === 'string' ? { table: one } : one;
+    const parsed = parseTablePattern(table);
+    if (parsed === undefined) throw new Error(`not a pattern: ${table}`);
+    return { pattern: parsed, settings: own };
+  });
+}
+
+/** What became of a table in a run of `extractDatabase`. */
+export type TableOutcome = 'committed' | 'superseded' | 'failed' | 'skipped';
+
+export interface TableResult {
+  readonly table: string;
+  readonly outcome: TableOutcome;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Why it failed. */
+  readonly message?: string;
+}
+
+/** What the workflow `extractDatabase` returns. `bronze.extraction_runs` has every table, by `database_run_id`. */
+export interface ExtractDatabaseResult {
+  readonly runId: string;
+  /** `partial`: some tables failed or were skipped. */
+  readonly outcome: 'complete' | 'partial';
+  readonly tables: number;
+  readonly committed: number;
+  readonly superseded: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly duration: string;
+  /** The moment that all tables are of; absent where each has its own. */
+  readonly snapshotTakenAt?: string;
+  readonly restarts: number;
+  /** What failed first, then what is largest; at most 100. */
+  readonly results: readonly TableResult[];
+  /** Tables that bronze did not have before; at most 100 are named. */
+  readonly newTables: { readonly count: number; readonly names: readonly string[] };
+  /** Tables that bronze has from an earlier run and the source has no more. */
+  readonly vanishedTables: { readonly count: number; readonly names: readonly string[] };
+  readonly warnings: readonly string[];
+}

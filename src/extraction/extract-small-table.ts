@@ -1,0 +1,92 @@
+import { commitWithin } from '../bronze/commit.ts';
+import type { BeforeSnapshot, IncrementBefore } from '../bronze/database-runs.ts';
+import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
+import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { storePlan, takeOrder } from '../bronze/plans.ts';
+import type { CommitResult, Snapshot } from '../contract/activities.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Session } from '../postgres/session.ts';
+import { enterSnapshot } from '../postgres/snapshot.ts';
+import { copyChunkInto, type CopyContext } from './copy-chunks.ts';
+import { planAsOf } from './plan-in-snapshot.ts';
+import { planRun, readingLimits } from './plan-run.ts';
+import { StallWatch } from './stall-watch.ts';
+
+/** A table that somebody has locked, on either side, is left to a run of its own. */
+const LOCK_TIMEOUT = 2_000;
+
+export interface SmallTable {
+  readonly run: ManifestOf & { readonly databaseRunId: string };
+  readonly input: ExtractTableInput;
+  /** Where all tables of a run are of one moment. */
+  readonly snapshot?: Snapshot | undefined;
+  /** What was known before that snapshot was taken. */
+  readonly before?: BeforeSnapshot | undefined;
+  /** Asked in the transaction of the table, before anything else is done in it. */
+  readonly mayBegin: (session: Session) => Promise<'yes' | 'paused' | 'skipped'>;
+}
+
+/**
+ * Extracts a table that is worth neither chunks nor a workflow: the same steps as those of a large one, in
+ * one transaction of the source and one of the warehouse. Until the second is committed nothing of it is there.
+ */
+export async function extractSmallTable(
+  table: SmallTable,
+  context: Omit<CopyContext, 'onCopied'>,
+): Promise<Extract<CommitResult, { rows: number }> | { readonly outcome: 'paused' | 'skipped' }> {
+  const { input, run } = table;
+  const watch = new StallWatch(input.stallTimeout);
+  const signal = AbortSignal.any([context.signal, watch.signal]);
+  const source = context.sourceNamed(input.source);
+  const limits = { applicationName: applicationName(run.databaseRunId), signal, lockTimeout: LOCK_TIMEOUT };
+  const reading = {
+    ...readingLimits(input),
+    ...limits,
+    mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+  } as const;
+  try {
+    return await context.warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+      const outcome = await table.mayBegin(target);
+      if (outcome !== 'yes') return { outcome };
+      const before = table.before ?? (await knownNow(table, { ...context, signal }, target));
+      return source.transaction(reading, async (session) => {
+        const moment = await enterSnapshot(session, table.snapshot);
+        if (input.requireAllRows) await session.query('SET LOCAL row_security = off');
+        const plan = await planAsOf(session, target, { source, input, before });
+        const stored = await storePlan(target, run.runId, plan);
+        await openManifest(target, run, stored.planId, plan);
+        for (let chunk = 0; chunk < chunkCount(plan); chunk += 1) {
+          await copyChunkInto(target, { session, label: source.label, moment }, chunk, stored, {
+            ...context,
+            onProgress: (progress) => {
+              watch.passed();
+              context.onProgress(progress);
+            },
+          });
+        }
+        return commitWithin(target, stored);
+      });
+    });
+  } finally {
+    watch.close();
+  }
+}
+
+/** Before the transaction that reads begins: what is seen ending now is then in its snapshot. */
+async function knownNow(
+  { input, run }: SmallTable,
+  { sourceNamed, signal }: Pick<CopyContext, 'sourceNamed' | 'signal'>,
+  target: Session,
+): Promise<BeforeSnapshot> {
+  const order = await takeOrder(target);
+  if (input.incremental === undefined) return { order };
+  const limits = { ...readingLimits(input), applicationName: applicationName(run.databaseRunId), signal };
+  const increment = incrementOf(await planRun(sourceNamed(input.source), target, input, limits));
+  return { order, ...(increment !== undefined && { increment }) };
+}
+
+/** What a plan that is made before a snapshot says to one that is made after it. */
+export function incrementOf({ incremental }: ExtractionPlan): IncrementBefore | undefined {
+  return incremental === undefined ? undefined : { limit: incremental.limit, base: incremental.base };
+}

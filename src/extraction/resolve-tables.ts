@@ -1,0 +1,81 @@
+import type { NewMember } from '../bronze/database-runs.ts';
+import {
+  isWanted,
+  namedTables,
+  readsItsOwnMoment,
+  requestFor,
+  type ExtractDatabaseRequest,
+} from '../contract/extract-database.ts';
+import type { ExtractTableRequest } from '../contract/extract-table.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { listTables } from '../postgres/catalog/tables.ts';
+import type { Session } from '../postgres/session.ts';
+
+/** One chunk has as much, so that a run of its own would have nothing to share out. */
+const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
+
+export interface Resolved {
+  /** The largest first. */
+  readonly members: readonly NewMember[];
+  /** Tables that bronze has no rows of yet. */
+  readonly added: readonly string[];
+  /** Tables that bronze has rows of, that the input means, and that are not there any more. */
+  readonly vanished: readonly string[];
+}
+
+/**
+ * Finds the tables that an input means.
+ *
+ * @param feeds the tables of the source that bronze has rows of
+ * @throws {DatakitError} UndefinedObject where there are none
+ */
+export async function resolveTables(
+  source: Session,
+  request: ExtractDatabaseRequest,
+  feeds: readonly TableName[],
+): Promise<Resolved> {
+  const listed = await listTables(source);
+  const there = new Set(listed.map(formatTableName));
+  const members = listed
+    .filter((table) => isWanted(request, table))
+    .map(({ schema, name, bytes }) => memberOf(request, { schema, name }, bytes));
+  // views and the like are extracted where they are named; what is not there at all fails by itself
+  for (const table of namedTables(request)) {
+    if (!there.has(formatTableName(table))) members.push(memberOf(request, table, undefined));
+  }
+  if (members.length === 0) {
+    throw new DatakitError('UndefinedObject', 'No table of the source is meant by any entry of "tables"');
+  }
+  const known = new Set(feeds.map(formatTableName));
+  const named = new Set(namedTables(request).map(formatTableName));
+  return {
+    members: members.toSorted(bySize),
+    added: members.map(formatTableName).filter((name) => !known.has(name)),
+    vanished: feeds
+      .filter((table) => isWanted(request, table))
+      .map(formatTableName)
+      .filter((name) => !there.has(name) && !named.has(name)),
+  };
+}
+
+/** @param bytes unknown of what is no table, which may be of any size */
+function memberOf(request: ExtractDatabaseRequest, table: TableName, bytes: number | undefined): NewMember {
+  const own = requestFor(request, table);
+  const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || needsItsOwnWorkflow(own);
+  return { ...table, bytes: bytes ?? 0, large, request: own };
+}
+
+/** What one transaction in between others cannot do, or what a workflow waits for. */
+function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
+  const { largeObjects, quietHours, maxBytesPerSecond, analyze } = own;
+  return (
+    readsItsOwnMoment(own) ||
+    [largeObjects, quietHours, maxBytesPerSecond, analyze].some((input) => input !== undefined)
+  );
+}
+
+function bySize(a: NewMember, b: NewMember): number {
+  if (a.large !== b.large) return a.large ? -1 : 1;
+  return b.bytes - a.bytes || (formatTableName(a) < formatTableName(b) ? -1 : 1);
+}

@@ -1,0 +1,25 @@
+import type { TelemetryOptions } from '@temporalio/worker';
+import type { Telemetry } from '../config/telemetry.ts';
+import { withoutSlash } from './tracing.ts';
+
+/** Seconds: from a small table to the extraction of a large one overnight. */
+const LAG_BUCKETS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200];
+
+/** Where the metrics of the SDK, and those of this project among them, are to be had. */
+export function telemetryOptions({ metricsAddress, collectorUrl }: Telemetry): TelemetryOptions {
+  if (collectorUrl !== undefined) {
+    return { metrics: { otel: { url: `${withoutSlash(collectorUrl)}/v1/metrics`, http: true } } };
+  }
+  if (metricsAddress === undefined) return {};
+  return {
+    metrics: {
+      prometheus: {
+        bindAddress: metricsAddress,
+        countersTotalSuffix: true,
+        unitSuffix: true,
+        useSecondsForDurations: true,
+        histogramBucketOverrides: { datakit_lag: LAG_BUCKETS },
+      },
+    },
+  };
+}

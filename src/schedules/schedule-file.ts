@@ -1,0 +1,105 @@
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { parseDatabaseInput } from '../contract/extract-database.ts';
+import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
+import { InputError, parseInput } from '../contract/parse-input.ts';
+import { duration } from '../contract/quantities.ts';
+import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
+
+const calendarPart = z.union([z.string(), z.number()]);
+
+/** One of three ways to say when, and what goes with each of them. */
+const when = {
+  cron: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
+  every: duration.optional(),
+  /** Of `every`: how long after the full interval. */
+  offset: duration.optional(),
+  calendar: z
+    .array(
+      z.strictObject({
+        second: calendarPart.optional(),
+        minute: calendarPart.optional(),
+        hour: calendarPart.optional(),
+        dayOfMonth: calendarPart.optional(),
+        month: calendarPart.optional(),
+        year: calendarPart.optional(),
+        dayOfWeek: calendarPart.optional(),
+      }),
+    )
+    .min(1)
+    .optional(),
+};
+
+const schedule = z
+  .strictObject({
+    workflow: z.enum(['extractTable', 'extractDatabase']),
+    input: z.record(z.string(), z.unknown()),
+    ...when,
+    timeZone: z
+      .string()
+      .default('UTC')
+      .refine(isTimeZone, 'expected a time zone such as "Europe/Berlin" or "UTC"'),
+    jitter: duration.optional(),
+    overlap: z
+      .enum(['skip', 'bufferOne', 'bufferAll', 'cancelOther', 'terminateOther', 'allowAll'])
+      .default('skip'),
+    catchupWindow: duration.prefault('1 hour'),
+    pauseOnFailure: z.boolean().default(true),
+    paused: z.boolean().default(false),
+    note: z.string().default(''),
+    taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
+  })
+  .refine(
+    ({ cron, every, calendar }) => [cron, every, calendar].filter((one) => one !== undefined).length === 1,
+    'expected one of "cron", "every" and "calendar"',
+  );
+
+const file = z.strictObject({
+  schedules: z.record(
+    z.string().regex(/^[\w./-]{1,200}$/, 'expected an id such as "nightly-orders"'),
+    schedule,
+  ),
+});
+
+export type Schedule = z.output<typeof schedule>;
+
+const example: z.input<typeof file> = {
+  schedules: {
+    'nightly-orders': { workflow: 'extractTable', input: { table: 'orders' }, cron: '0 3 * * *' },
+  },
+};
+
+/**
+ * Reads a file of schedules, and checks the inputs of the workflows in it.
+ *
+ * @throws {InputError} naming the path of what is wrong
+ */
+export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
+  const { schedules } = parseInput(file, readYaml(text), example);
+  for (const [id, { workflow, input }] of Object.entries(schedules)) {
+    try {
+      if (workflow === 'extractTable') parseInput(extractTableInput, input, extractTableExample);
+      else parseDatabaseInput(input);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`schedules.${id}.input: ${error.message}`);
+    }
+  }
+  return new Map(Object.entries(schedules));
+}
+
+function readYaml(text: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new InputError(`The file is no YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,36 @@
+import { condition, setHandler } from '@temporalio/workflow';
+import type { Snapshot } from '../contract/activities.ts';
+import { isSnapshotLost } from './failure.ts';
+import { sharedSnapshotSignal } from './messages.ts';
+import type { SnapshotLender } from './snapshot-relay.ts';
+
+/** A lost holder is noticed when its heartbeat fails to come, and the news takes a moment. */
+const HEARD_WITHIN = '1 minute';
+
+/** The snapshot of a run of a whole database, as a table of it has it: the parent says where it is to be had. */
+export class BorrowedSnapshot implements SnapshotLender {
+  #now: Snapshot;
+
+  constructor(first: Snapshot) {
+    this.#now = first;
+    setHandler(sharedSnapshotSignal, (snapshot) => {
+      this.#now = snapshot;
+    });
+  }
+
+  get takenAt(): string {
+    return this.#now.takenAt;
+  }
+
+  async lend<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+    for (;;) {
+      const used = this.#now;
+      try {
+        return await work(used);
+      } catch (error) {
+        if (!isSnapshotLost(error)) throw error;
+        if (!(await condition(() => this.#now.id !== used.id, HEARD_WITHIN))) throw error;
+      }
+    }
+  }
+}

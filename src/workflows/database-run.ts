@@ -1,0 +1,423 @@
+import {
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  condition,
+  isCancellation,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+  type ChildWorkflowHandle,
+} from '@temporalio/workflow';
+import type { Observed, RunIdentity, Snapshot } from '../contract/activities.ts';
+import {
+  readsItsOwnMoment,
+  requestFor,
+  type ExtractDatabaseInput,
+  type ExtractDatabaseRequest,
+} from '../contract/extract-database.ts';
+import { parallelism, type ExtractTableRequest } from '../contract/extract-table.ts';
+import { InputError, parseInput } from '../contract/parse-input.ts';
+import type { DatabaseProgress, Phase, TableProgress } from '../contract/progress.ts';
+import { formatBytes } from '../contract/quantities.ts';
+import { parseTableName } from '../contract/table-name.ts';
+import { copyTables, steerTables } from './activities.ts';
+import { withBeside } from './beside.ts';
+import { databaseDetails } from './database-details.ts';
+import { extractTable } from './extract-table.ts';
+import { messageOf, ofKind } from './failure.ts';
+import {
+  databaseProgressQuery,
+  parallelismSignal,
+  pauseSignal,
+  resumeSignal,
+  retryTableUpdate,
+  setParallelismUpdate,
+  sharedSnapshotSignal,
+  skipTableUpdate,
+} from './messages.ts';
+import { PauseGate } from './pause-gate.ts';
+import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
+import type { SnapshotRelay } from './snapshot-relay.ts';
+import { TableList, type ListedTable } from './table-list.ts';
+import { Visibility } from './visibility.ts';
+
+/** Of tables and failures in the answer to a query. */
+const MOST_SHOWN = 50;
+const LONGEST_MESSAGE = 500;
+/** What a table costs besides its bytes, in bytes, for the time that is left. */
+const A_TABLE = 1024 * 1024;
+
+/** A table with a workflow of its own, or small ones that one activity copies. */
+interface Unit extends Share {
+  readonly tables: readonly ListedTable[];
+  readonly child: ChildWorkflowHandle<typeof extractTable> | undefined;
+}
+
+/** A run of a whole database: what is to be done, what is under way, and the messages that steer it. */
+export class DatabaseRunState {
+  readonly identity: RunIdentity;
+  readonly warnings: string[] = [];
+  list = new TableList([]);
+  snapshot: Snapshot | undefined;
+  restarts = 0;
+  readonly #request: ExtractDatabaseRequest;
+  readonly #input: ExtractDatabaseInput;
+  readonly #gate: PauseGate;
+  readonly #visibility: Visibility;
+  readonly #units = new Set<Unit & { child: Unit['child'] }>();
+  readonly #skipped = new Set<number>();
+  #parallelism: number;
+  #phase: Phase = 'planning';
+  #copyingSince = 0;
+  #observed: Observed | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(identity: RunIdentity, input: ExtractDatabaseInput, request: ExtractDatabaseRequest) {
+    this.identity = identity;
+    this.#input = input;
+    this.#request = request;
+    this.#parallelism = input.parallelism;
+    this.#visibility = new Visibility({ source: input.source, mode: 'database' });
+    this.#gate = new PauseGate(() => this.#show());
+    setHandler(databaseProgressQuery, () => this.progress);
+    setHandler(setParallelismUpdate, async (width) => this.#setParallelism(width), {
+      validator: (width) => void parseInput(parallelism, width, input.parallelism),
+    });
+    setHandler(skipTableUpdate, async (name) => this.#skip(name), {
+      validator: (name) => this.#requireState(name, ['waiting', 'running'], 'skipped'),
+    });
+    setHandler(retryTableUpdate, (name) => this.#retry(name), {
+      validator: (name) => this.#requireState(name, ['failed', 'skipped'], 'tried again'),
+    });
+    this.#show();
+  }
+
+  begin(list: TableList, searchAttributes: boolean): void {
+    this.list = list;
+    this.#phase = 'copying';
+    this.#copyingSince = Date.now();
+    this.#visibility.isKnown(searchAttributes);
+    this.#show();
+  }
+
+  /** The moment that all tables are of. */
+  isOf(snapshot: Snapshot): void {
+    this.snapshot = snapshot;
+    this.#show();
+  }
+
+  beginAgain(restarts: number): void {
+    this.restarts = restarts;
+    this.#observed = undefined;
+    this.list.reset();
+    this.#show();
+  }
+
+  observed(observed: Observed): void {
+    this.#observed = observed;
+    this.#show();
+  }
+
+  close(phase: Phase): void {
+    this.#phase = phase;
+    this.#visibility.show(phase, this.list.total().rows);
+    this.#show();
+  }
+
+  /** Extracts all tables that wait, and those that come to wait meanwhile. */
+  async extractTables(relay: SnapshotRelay | undefined): Promise<void> {
+    this.#failure = undefined;
+    await withBeside(
+      async () => this.#gate.tell(async (paused) => this.#tellPaused(paused)),
+      async () =>
+        CancellationScope.cancellable(async () => {
+          const scope = CancellationScope.current();
+          const running = new Set<Promise<void>>();
+          try {
+            for (;;) {
+              await condition(() => this.#failure !== undefined || this.#mayStart || this.#isDone);
+              if (this.#failure !== undefined || this.#isDone) break;
+              const unit: Promise<void> = this.#extractNext(relay)
+                .catch((error: unknown) => {
+                  this.#failure ??= { error };
+                  scope.cancel();
+                })
+                .finally(() => running.delete(unit));
+              running.add(unit);
+            }
+          } catch (error) {
+            this.#failure ??= { error }; // the wait was cancelled from outside
+          }
+          await CancellationScope.nonCancellable(async () => Promise.all(running));
+          if (this.#failure !== undefined) throw this.#failure.error;
+        }),
+    );
+  }
+
+  async tellSnapshot(snapshot: Snapshot): Promise<void> {
+    for (const { child } of this.#units)
+      await child?.signal(sharedSnapshotSignal, snapshot).catch(() => undefined);
+  }
+
+  get #isDone(): boolean {
+    return this.#units.size === 0 && this.list.waiting === 0;
+  }
+
+  get #free(): number {
+    return this.#parallelism - [...this.#units].reduce((sum, { width }) => sum + width, 0);
+  }
+
+  get #atOnce(): number {
+    return Math.min(this.#input.maxTablesAtOnce ?? this.#parallelism, this.#parallelism);
+  }
+
+  /** Where no copy is free, tables under way have more than one, since no more tables are at once than copies. */
+  get #mayStart(): boolean {
+    return !this.#gate.paused && this.list.waiting > 0 && this.#units.size < this.#atOnce;
+  }
+
+  /** Takes the next work from the list before it waits for anything. */
+  async #extractNext(relay: SnapshotRelay | undefined): Promise<void> {
+    const alone = this.list.nextAlone();
+    const tables = alone === undefined ? this.list.nextPack(this.#atOnce) : [alone];
+    const others = Math.min(this.#atOnce, this.#units.size + this.list.waiting);
+    const most = alone === undefined ? 1 : mostCopies(alone.bytes);
+    const given = { parallelism: this.#parallelism, atOnce: others, free: this.#free };
+    const unit = { tables, most, width: firstShare({ most }, given), child: undefined as Unit['child'] };
+    const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
+    this.list.started(tables);
+    this.#units.add(unit);
+    this.#show();
+    await this.#tellWidths(giving);
+    try {
+      if (alone === undefined) await this.#extractPack(tables, relay);
+      else await this.#extractAlone(alone, unit, relay);
+    } finally {
+      this.#units.delete(unit);
+      await this.#spread();
+      this.#show();
+    }
+  }
+
+  /** Places that nobody waits for, or that are missing, are for those that are under way. */
+  async #spread(): Promise<void> {
+    if (this.#free > 0 && this.list.waiting > 0 && this.#units.size < this.#atOnce) return;
+    await this.#tellWidths(shareOut([...this.#units], this.#free));
+  }
+
+  async #tellWidths(units: readonly Unit[]): Promise<void> {
+    for (const { child, width } of units)
+      await child?.signal(parallelismSignal, width).catch(() => undefined);
+  }
+
+  async #extractPack(tables: readonly ListedTable[], relay: SnapshotRelay | undefined): Promise<void> {
+    const [first] = tables;
+    const copy = async (snapshot?: Snapshot) =>
+      copyTables.executeWithOptions(
+        {
+          summary: tables.length === 1 ? `${first?.table}` : `${first?.table} and ${tables.length - 1} more`,
+        },
+        [
+          {
+            ...this.identity,
+            source: this.#input.source,
+            members: tables.map(({ member }) => member),
+            restarts: this.restarts,
+            ...(snapshot !== undefined && { snapshot }),
+          },
+        ],
+      );
+    const copied = await (relay === undefined ? copy() : relay.lend(copy));
+    const outcomes = new Map(copied.tables.map((one) => [one.member, one]));
+    for (const table of tables) {
+      const outcome = outcomes.get(table.member);
+      if (outcome === undefined) this.list.waits(table);
+      else if (outcome.outcome === 'alone' && !this.list.isLong) this.list.waits(table, true);
+      else if (outcome.outcome === 'alone' || outcome.outcome === 'failed')
+        this.#fail(table, outcome.message);
+      else this.list.ended(table, outcome.outcome, outcome);
+    }
+  }
+
+  async #extractAlone(
+    table: ListedTable,
+    unit: Unit & { child: Unit['child'] },
+    relay: SnapshotRelay | undefined,
+  ): Promise<void> {
+    const scope = new CancellationScope();
+    table.stop = () => scope.cancel();
+    try {
+      const name = parseTableName(table.table) ?? { schema: 'public', name: table.table };
+      const request = requestFor(this.#request, name);
+      const lender = readsItsOwnMoment(request) ? undefined : relay;
+      const result = await scope.run(async () => {
+        const told = { width: unit.width, snapshot: (await lender?.held())?.snapshot };
+        unit.child = await this.#startChild(table, request, told);
+        await this.#tellSince(unit, told, lender);
+        return unit.child.result();
+      });
+      if (relay !== undefined && (lender === undefined || result.restarts > 0)) {
+        const reason =
+          lender === undefined
+            ? 'what it reads hangs on what bronze has of its partitions'
+            : 'it was changed after the snapshot';
+        this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
+      }
+      // what has not changed since the last run is in bronze as it is now
+      this.list.ended(table, result.outcome === 'superseded' ? 'superseded' : 'committed', result);
+    } catch (error) {
+      // cancelled with the run, or the table alone: by `skipTable` or by its own name
+      if (CancellationScope.current().consideredCancelled) throw error;
+      if (isCancellation(error)) this.list.ended(table, 'skipped');
+      else this.#fail(table, messageOf(error), error);
+    }
+  }
+
+  /** What changed while the child was being started, and so was told to those only that were. */
+  async #tellSince(
+    { child, width }: Unit,
+    told: { readonly width: number; readonly snapshot: Snapshot | undefined },
+    relay: SnapshotRelay | undefined,
+  ): Promise<void> {
+    if (this.#gate.paused) await child?.signal(pauseSignal);
+    if (width !== told.width) await child?.signal(parallelismSignal, width);
+    const snapshot = (await relay?.held())?.snapshot;
+    if (snapshot !== undefined && snapshot.id !== told.snapshot?.id)
+      await child?.signal(sharedSnapshotSignal, snapshot);
+  }
+
+  async #startChild(
+    table: ListedTable,
+    request: ExtractTableRequest,
+    { width, snapshot }: { readonly width: number; readonly snapshot: Snapshot | undefined },
+  ): Promise<ChildWorkflowHandle<typeof extractTable>> {
+    return startChild(extractTable, {
+      workflowId: `${this.identity.workflowId}/${table.table}`,
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+      staticSummary: `${table.table}, ${formatBytes(table.bytes)}`,
+      args: [
+        { ...request, parallelism: width },
+        {
+          runId: this.identity.runId,
+          member: table.member,
+          ...(snapshot !== undefined && { snapshot }),
+        },
+      ],
+    });
+  }
+
+  #fail(table: ListedTable, message = 'It failed.', error?: unknown): void {
+    this.list.ended(table, 'failed', { message: message.slice(0, LONGEST_MESSAGE) });
+    if (this.#input.onTableFailure === 'continue') return;
+    throw error ?? ofKind('Unexpected', `${table.table}: ${message}`);
+  }
+
+  async #tellPaused(paused: boolean): Promise<void> {
+    const signal = paused ? pauseSignal : resumeSignal;
+    for (const { child } of this.#units) await child?.signal(signal).catch(() => undefined);
+    await this.#steer();
+  }
+
+  async #steer(): Promise<void> {
+    const skipped = [...this.#skipped];
+    await steerTables({ runId: this.identity.runId, paused: this.#gate.paused, skipped });
+  }
+
+  async #setParallelism(width: number): Promise<number> {
+    const before = this.#parallelism;
+    this.#parallelism = width;
+    this.#show();
+    await this.#spread();
+    return before;
+  }
+
+  async #skip(name: string): Promise<string> {
+    const table = this.#named(name);
+    this.#skipped.add(table.member);
+    if (table.state === 'waiting') {
+      this.list.ended(table, 'skipped');
+      this.#show();
+      return `${table.table} is skipped`;
+    }
+    if (table.stop !== undefined) {
+      table.stop();
+      await condition(() => table.state !== 'running');
+      return `${table.table} is ${table.state}`;
+    }
+    await this.#steer();
+    return `${table.table} is skipped, unless it is being copied already`;
+  }
+
+  #retry(name: string): string {
+    const table = this.#named(name);
+    this.#skipped.delete(table.member);
+    this.list.waits(table, true);
+    this.#show();
+    return `${table.table} waits to be extracted again`;
+  }
+
+  #named(name: string): ListedTable {
+    const table = this.list.find(name);
+    if (table === undefined) throw new InputError(`${name} is no table of this run`);
+    return table;
+  }
+
+  #requireState(name: string, states: readonly ListedTable['state'][], what: string): void {
+    if (typeof name !== 'string') throw new InputError('expected the name of a table: "public.orders"');
+    const { table, state } = this.#named(name);
+    if (states.includes(state)) return;
+    throw new InputError(`${table} is ${state}: only what is ${states.join(' or ')} can be ${what}`);
+  }
+
+  get progress(): DatabaseProgress {
+    const { list, snapshot, restarts } = this;
+    const total = list.total();
+    const under = this.#observed?.tables ?? [];
+    const looked = new Map(under.map((one) => [one.table, one]));
+    const running = list.in('running').map(({ table }) => {
+      return looked.get(table) ?? { table, rows: 0, bytes: 0, chunksDone: 0, chunks: 0 };
+    });
+    // what packs have finished is told by the warehouse before their activities end
+    const ended = Math.max(total.rows, this.#observed?.finished.rows ?? 0);
+    const endedBytes = Math.max(total.bytes, this.#observed?.finished.bytes ?? 0);
+    return {
+      phase: this.#gate.paused && this.#phase === 'copying' ? 'paused' : this.#phase,
+      tables: list.tables.length,
+      waiting: list.waiting,
+      running: running.slice(0, MOST_SHOWN),
+      committed: list.in('committed').length,
+      superseded: list.in('superseded').length,
+      failed: list.in('failed').length,
+      skipped: list.in('skipped').length,
+      rows: ended + running.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: endedBytes + running.reduce((sum, { bytes }) => sum + bytes, 0),
+      parallelism: this.#parallelism,
+      done: this.#done(looked),
+      copyingSince: this.#copyingSince,
+      ...(snapshot !== undefined && { snapshotTakenAt: snapshot.takenAt }),
+      restarts,
+      failures: list
+        .in('failed')
+        .slice(-MOST_SHOWN)
+        .map(({ table, message = '' }) => ({ table, message })),
+    };
+  }
+
+  #done(looked: ReadonlyMap<string, TableProgress>): number {
+    let [done, all] = [0, 0];
+    for (const { table, bytes, state } of this.list.tables) {
+      const { chunksDone = 0, chunks = 1 } = looked.get(table) ?? {};
+      const share = state === 'waiting' ? 0 : state === 'running' ? chunksDone / Math.max(1, chunks) : 1;
+      // a table of no size takes its time too
+      done += share * (bytes + A_TABLE);
+      all += bytes + A_TABLE;
+    }
+    return all === 0 ? 0 : done / all;
+  }
+
+  #show(): void {
+    setCurrentDetails(databaseDetails(this.progress, Date.now()));
+  }
+}

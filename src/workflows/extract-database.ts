@@ -1,0 +1,180 @@
+import {
+  CancellationScope,
+  isCancellation,
+  log,
+  sleep,
+  workflowInfo,
+  type ApplicationFailure,
+} from '@temporalio/workflow';
+import type { RunIdentity, Snapshot } from '../contract/activities.ts';
+import type { Member, ResolvedTables } from '../contract/database-activities.ts';
+import {
+  parseDatabaseInput,
+  type ExtractDatabaseInput,
+  type ExtractDatabaseRequest,
+  type ExtractDatabaseResult,
+  type TableResult,
+} from '../contract/extract-database.ts';
+import { formatDuration } from '../contract/quantities.ts';
+import { closeDatabaseRun, limitIncrements, readMembers, resolveTables } from './activities.ts';
+import { withBeside } from './beside.ts';
+import { checked } from './checked-input.ts';
+import { DatabaseRunState } from './database-run.ts';
+import { asRunFailure, isSnapshotLost, messageOf, ofKind } from './failure.ts';
+import { scheduledDatabaseInput } from './scheduled-input.ts';
+import { withSnapshot } from './snapshot-relay.ts';
+import { TableList } from './table-list.ts';
+import { watchRun } from './watch-run.ts';
+
+const MOST_RESTARTS = 10;
+const LONGEST_PAUSE = 60_000;
+/** Of the lists in the result: all of it is in the manifest. */
+const MOST_RESULTS = 100;
+
+/** Extracts many tables of a source into bronze. */
+export async function extractDatabase(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
+  const { input, request: written } = checked(() => parseDatabaseInput(scheduledDatabaseInput(request)));
+  const { firstExecutionRunId: runId, workflowId } = workflowInfo();
+  const identity: RunIdentity = { runId, workflowId };
+  const state = new DatabaseRunState(identity, input, written);
+  try {
+    const resolved = await resolveTables.executeWithOptions({ activityId: 'tables' }, [
+      { ...identity, request: written },
+    ]);
+    state.begin(new TableList(await listMembers(runId, resolved.count)), resolved.searchAttributes === true);
+    await withBeside(
+      async () => watchRun(runId, (observed) => state.observed(observed)),
+      async () => extractWithRestarts(state, input, resolved),
+    );
+    requireSome(state);
+    const result = resultOf(state, resolved);
+    await close(state, result.outcome, undefined);
+    return result;
+  } catch (error) {
+    const status = isCancellation(error) ? 'cancelled' : 'failed';
+    await CancellationScope.nonCancellable(async () => close(state, status, messageOf(error))).catch(
+      (closing: unknown) =>
+        log.warn('the record of the run could not be closed', { reason: messageOf(closing) }),
+    );
+    throw asRunFailure(error);
+  }
+}
+
+/** Page by page: the names of ten thousand tables are more than one payload should hold. */
+async function listMembers(runId: string, count: number): Promise<Member[]> {
+  const members: Member[] = [];
+  while (members.length < count) {
+    const page = await readMembers({ runId, from: members.length });
+    if (page.length === 0) throw ofKind('StagingLost', 'The list of tables is gone from the warehouse');
+    members.push(...page);
+  }
+  return members;
+}
+
+/** When the snapshot of all tables is lost, all are extracted again: no other moment may be among them. */
+async function extractWithRestarts(
+  state: DatabaseRunState,
+  input: ExtractDatabaseInput,
+  resolved: ResolvedTables,
+): Promise<void> {
+  if (input.consistency !== 'snapshot') return state.extractTables(undefined);
+  for (let restarts = 0; ; restarts += 1) {
+    try {
+      return await onOneSnapshot(state, input, resolved);
+    } catch (error) {
+      if (!isSnapshotLost(error)) throw error;
+      if (restarts === MOST_RESTARTS) throw gaveUp(error);
+      log.warn('the run begins again', { reason: messageOf(error) });
+      await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
+      state.beginAgain(restarts + 1);
+    }
+  }
+}
+
+function gaveUp(error: unknown): ApplicationFailure {
+  return ofKind(
+    'SnapshotLost',
+    `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`,
+  );
+}
+
+async function onOneSnapshot(
+  state: DatabaseRunState,
+  { source }: ExtractDatabaseInput,
+  { incremental }: ResolvedTables,
+): Promise<void> {
+  const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
+  await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
+  await withSnapshot({ source, runId: state.identity.runId }, true, async (relay) => {
+    const { snapshot } = await relay.held();
+    state.isOf(snapshot);
+    const tell = async (next: Snapshot) => state.tellSnapshot(next);
+    await withBeside(
+      async () => relay.tell(snapshot, tell),
+      async () => state.extractTables(relay),
+    );
+  });
+}
+
+/** A run that brought nothing has failed, whatever it is told to do with single tables. */
+function requireSome({ list }: DatabaseRunState): void {
+  const failed = list.in('failed');
+  const [first] = failed;
+  if (first === undefined || list.in('committed').length + list.in('superseded').length > 0) return;
+  throw ofKind(
+    'Unexpected',
+    `None of ${list.tables.length} tables could be extracted. ${first.table}: ${first.message ?? 'failed'}`,
+  );
+}
+
+function resultOf(state: DatabaseRunState, resolved: ResolvedTables): ExtractDatabaseResult {
+  const { list, identity, snapshot, restarts, warnings } = state;
+  const count = (outcome: TableResult['outcome']) => list.in(outcome).length;
+  const [failed, skipped] = [count('failed'), count('skipped')];
+  const ordered = [...list.in('failed'), ...list.tables.filter(({ state: one }) => one !== 'failed')];
+  return {
+    runId: identity.runId,
+    outcome: failed + skipped === 0 ? 'complete' : 'partial',
+    tables: list.tables.length,
+    committed: count('committed'),
+    superseded: count('superseded'),
+    failed,
+    skipped,
+    ...list.total(),
+    duration: formatDuration(Date.now() - workflowInfo().startTime.getTime()),
+    ...(snapshot !== undefined && { snapshotTakenAt: snapshot.takenAt }),
+    restarts,
+    results: ordered.slice(0, MOST_RESULTS).map(({ table, state: outcome, rows, bytesCopied, message }) => ({
+      table,
+      outcome: outcome === 'waiting' || outcome === 'running' ? 'skipped' : outcome,
+      rows,
+      bytes: bytesCopied,
+      ...(message !== undefined && { message }),
+    })),
+    newTables: resolved.newTables,
+    vanishedTables: resolved.vanishedTables,
+    warnings: [...resolved.warnings, ...warnings].slice(0, MOST_RESULTS),
+  };
+}
+
+async function close(
+  state: DatabaseRunState,
+  status: 'complete' | 'partial' | 'failed' | 'cancelled',
+  message: string | undefined,
+): Promise<void> {
+  const { list, snapshot, restarts } = state;
+  const count = (outcome: TableResult['outcome']) => list.in(outcome).length;
+  state.close(status === 'complete' || status === 'partial' ? 'done' : status);
+  await closeDatabaseRun({
+    runId: state.identity.runId,
+    status,
+    committed: count('committed'),
+    superseded: count('superseded'),
+    failed: count('failed'),
+    skipped: count('skipped'),
+    ...list.total(),
+    restarts,
+    ...(snapshot !== undefined && { snapshot }),
+    ...(message !== undefined && { message }),
+  });
+}

@@ -1,0 +1,135 @@
+import type { Member } from '../contract/database-activities.ts';
+import type { TableOutcome, TableResult } from '../contract/extract-database.ts';
+import { formatTableName, parseTableName } from '../contract/table-name.ts';
+
+export type TableState = 'waiting' | 'running' | TableOutcome;
+
+/** A table of a run and what has become of it. */
+export interface ListedTable extends Member {
+  readonly member: number;
+  state: TableState;
+  /** Whether it gets a workflow of its own. */
+  alone: boolean;
+  rows: number;
+  bytesCopied: number;
+  message: string | undefined;
+  /** Ends what is under way for it alone. */
+  stop: (() => void) | undefined;
+}
+
+/** The most bytes and tables that one activity copies, where there are not so many that their number must be bounded. */
+const PACK_BYTES = 64 * 1024 * 1024;
+const PACK_TABLES = 50;
+/** About as many activities copy the small tables of a very large database, six events each. */
+const MOST_PACKS = 500;
+/** Children cost more of the history than packs. */
+const MOST_ALONE = 500;
+
+/** The tables of a run, the largest first, and which of them comes next. */
+export class TableList {
+  readonly tables: readonly ListedTable[];
+  readonly #byName: ReadonlyMap<string, ListedTable>;
+  readonly #packBytes: number;
+  readonly #packTables: number;
+  #waiting: Set<ListedTable>;
+  #startedAlone = 0;
+
+  constructor(members: readonly Member[]) {
+    this.tables = members.map((one, member) => ({
+      ...one,
+      member,
+      state: 'waiting',
+      alone: one.large,
+      rows: 0,
+      bytesCopied: 0,
+      message: undefined,
+      stop: undefined,
+    }));
+    this.#byName = new Map(this.tables.map((table) => [table.table, table]));
+    this.#waiting = new Set(this.tables);
+    const small = this.tables.filter(({ large }) => !large);
+    const bytes = small.reduce((sum, table) => sum + table.bytes, 0);
+    this.#packBytes = Math.max(PACK_BYTES, bytes / MOST_PACKS);
+    this.#packTables = Math.max(PACK_TABLES, Math.ceil(small.length / MOST_PACKS));
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** As people write it: `orders` is `public.orders`. */
+  find(name: string): ListedTable | undefined {
+    const parsed = parseTableName(name);
+    return parsed === undefined ? undefined : this.#byName.get(formatTableName(parsed));
+  }
+
+  in(state: TableState): ListedTable[] {
+    return this.tables.filter((table) => table.state === state);
+  }
+
+  /** Those that have a workflow of their own come first. */
+  nextAlone(): ListedTable | undefined {
+    for (const table of this.#waiting) if (table.alone) return table;
+    return undefined;
+  }
+
+  /** Small tables for one activity: fewer towards the end, so that all end at about the same time. */
+  nextPack(width: number): ListedTable[] {
+    const small = [...this.#waiting].filter(({ alone }) => !alone);
+    const most = Math.min(this.#packTables, Math.ceil(small.length / (2 * width)));
+    const pack: ListedTable[] = [];
+    let bytes = 0;
+    for (const table of small) {
+      if (pack.length >= most || (pack.length > 0 && bytes + table.bytes > this.#packBytes)) break;
+      pack.push(table);
+      bytes += table.bytes;
+    }
+    return pack;
+  }
+
+  started(tables: readonly ListedTable[]): void {
+    for (const table of tables) {
+      table.state = 'running';
+      this.#waiting.delete(table);
+      if (table.alone) this.#startedAlone += 1;
+    }
+  }
+
+  ended(
+    table: ListedTable,
+    outcome: TableOutcome,
+    done: Partial<Omit<TableResult, 'table' | 'outcome'>> = {},
+  ): void {
+    this.#waiting.delete(table);
+    table.state = outcome;
+    table.rows = done.rows ?? 0;
+    table.bytesCopied = done.bytes ?? 0;
+    table.message = done.message;
+    table.stop = undefined;
+  }
+
+  /** Back among those that wait, to be copied like before or by a workflow of its own. */
+  waits(table: ListedTable, alone = table.alone): void {
+    table.state = 'waiting';
+    table.alone = alone;
+    table.message = undefined;
+    this.#waiting.add(table);
+  }
+
+  /** Whether so many tables had workflows of their own that the history could not bear many more. */
+  get isLong(): boolean {
+    return this.#startedAlone >= MOST_ALONE;
+  }
+
+  /** All but those that were skipped: the run begins again. */
+  reset(): void {
+    for (const table of this.tables) if (table.state !== 'skipped') this.waits(table, table.large);
+  }
+
+  total(): { rows: number; bytes: number } {
+    return this.tables.reduce(
+      (sum, { rows, bytesCopied }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytesCopied }),
+      { rows: 0, bytes: 0 },
+    );
+  }
+}

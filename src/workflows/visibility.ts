@@ -1,0 +1,58 @@
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { Phase } from '../contract/progress.ts';
+
+const keys = {
+  table: defineSearchAttributeKey('DatakitTable', SearchAttributeType.KEYWORD),
+  source: defineSearchAttributeKey('DatakitSource', SearchAttributeType.KEYWORD),
+  mode: defineSearchAttributeKey('DatakitMode', SearchAttributeType.KEYWORD),
+  rows: defineSearchAttributeKey('DatakitRows', SearchAttributeType.INT),
+  phase: defineSearchAttributeKey('DatakitPhase', SearchAttributeType.KEYWORD),
+};
+
+export interface Described {
+  readonly table?: string;
+  readonly source: string;
+  readonly mode: 'full' | 'incremental' | 'database';
+}
+
+/**
+ * What lists of workflows show of a run, and can be searched by.
+ *
+ * A search attribute that the namespace does not know blocks the workflow for ever, so that nothing is
+ * set before an activity has said that it knows them.
+ */
+export class Visibility {
+  readonly #described: Described;
+  #known = false;
+  #shown = false;
+
+  constructor(described: Described) {
+    this.#described = described;
+  }
+
+  /** Heard from the first activity. */
+  isKnown(known: boolean): void {
+    this.#known = known;
+    this.show('copying');
+  }
+
+  show(phase: Phase, rows?: number): void {
+    const { table, source, mode } = this.#described;
+    if (!this.#shown) upsertMemo({ ...(table !== undefined && { table }), source, mode });
+    if (this.#known) {
+      upsertSearchAttributes([
+        ...(this.#shown
+          ? []
+          : [
+              { key: keys.source, value: source },
+              { key: keys.mode, value: mode },
+              ...(table === undefined ? [] : [{ key: keys.table, value: table }]),
+            ]),
+        { key: keys.phase, value: phase },
+        ...(rows === undefined ? [] : [{ key: keys.rows, value: rows }]),
+      ]);
+    }
+    this.#shown = true;
+  }
+}

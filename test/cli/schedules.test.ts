@@ -1,0 +1,118 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Connection, ScheduleClient } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import { commands } from '../../src/schedules/commands.ts';
+import { readScheduleFile } from '../../src/schedules/schedule-file.ts';
+
+const execute = promisify(execFile);
+
+let temporal: TemporalServer;
+let connection: Connection;
+let schedules: ScheduleClient;
+let directory: string;
+beforeAll(async () => {
+  temporal = await startTemporal();
+  connection = await Connection.connect({ address: temporal.address });
+  schedules = new ScheduleClient({ connection });
+  directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-schedules-'));
+});
+afterAll(async () => {
+  await connection.close();
+  await temporal.dispose();
+  await rm(directory, { recursive: true });
+});
+
+/** What `npm run schedules` does, without a process of its own. */
+async function told(command: keyof typeof commands, path: string): Promise<readonly string[]> {
+  return commands[command](schedules, readScheduleFile(await readFile(path, 'utf8')));
+}
+
+async function run(command: string, path: string): Promise<{ lines: string[]; code: number }> {
+  const program = ['--import', 'tsx', 'src/schedules/main.ts', command, path];
+  const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address };
+  try {
+    const { stdout } = await execute(process.execPath, program, { cwd: PROJECT_ROOT, env });
+    return { lines: stdout.split('\n').filter(Boolean), code: 0 };
+  } catch (error) {
+    const { stdout, stderr, code } = error as { stdout: string; stderr: string; code: number };
+    return { lines: (stdout + stderr).split('\n').filter(Boolean), code };
+  }
+}
+
+describe('schedules in a file', () => {
+  test('are made, compared, changed and deleted', async () => {
+    const example = join(PROJECT_ROOT, 'schedules.example.yaml');
+    expect(await told('diff', example)).toEqual([
+      'nightly-shop: is not there',
+      'events: is not there',
+      'weekdays-orders: is not there',
+    ]);
+    expect(await told('apply', example)).toEqual([
+      'nightly-shop: created',
+      'events: created',
+      'weekdays-orders: created',
+    ]);
+    expect(await told('diff', example)).toEqual([]);
+    const { policies, spec, action } = await schedules.getHandle('nightly-shop').describe();
+    expect(policies).toEqual({ overlap: 'SKIP', catchupWindow: 3_600_000, pauseOnFailure: true });
+    expect(spec.timezone).toBe('Europe/Berlin');
+    expect(action).toMatchObject({ workflowType: 'extractDatabase', taskQueue: 'datakit-postgres' });
+    const calendar = (await schedules.getHandle('weekdays-orders').describe()).spec.calendars?.[0];
+    expect(calendar?.dayOfWeek).toEqual([{ start: 'MONDAY', end: 'FRIDAY', step: 1 }]);
+
+    const changed = join(directory, 'changed.yaml');
+    const text = await readFile(example, 'utf8');
+    await writeFile(
+      changed,
+      text.replace('every: 10 minutes', 'every: 20 minutes').replace(/ {2}weekdays-orders:[^]*/, ''),
+    );
+    await schedules.getHandle('events').pause('by hand');
+    expect(await run('diff', changed)).toEqual({
+      lines: [
+        'events: times: [{"every":600000,"offset":0}] → [{"every":1200000,"offset":0}]',
+        'weekdays-orders: is not in the file',
+      ],
+      code: 1,
+    });
+    await told('apply', changed);
+    const events = await schedules.getHandle('events').describe();
+    expect(events.spec.intervals).toMatchObject([{ every: 1_200_000 }]);
+    expect(events.state.paused).toBe(true);
+    expect(await told('delete', example)).toEqual([
+      'nightly-shop: deleted',
+      'events: deleted',
+      'weekdays-orders: deleted',
+    ]);
+    const { code, lines } = await run('aply', example);
+    expect([code, lines[0]]).toEqual([2, 'Usage: npm run schedules -- apply|diff|delete [schedules.yaml]']);
+  });
+
+  test.each([
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t}}}',
+      'expected one of "cron", "every" and "calendar"',
+    ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {tabel: t}, cron: "* * * * *"}}',
+      'schedules.a.input: The input was refused.',
+    ],
+    ['schedules: {a: {workflow: extractAll, input: {}, cron: "* * * * *"}}', 'schedules.a.workflow'],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t}, cron: "* * * * *", timeZone: Mars}}',
+      'expected a time zone',
+    ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t}, evry: 5 minutes}}',
+      'schedules.a.evry: unknown key',
+    ],
+    ['schedules: [', 'The file is no YAML'],
+  ])('%s is refused before anything is changed', (text, message) => {
+    expect(() => readScheduleFile(text)).toThrow(message);
+  });
+});

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query(`CREATE SCHEMA sales;
+    CREATE TABLE users (id int PRIMARY KEY, name text);
+    INSERT INTO users SELECT i, 'name ' || i FROM generate_series(1, 500) i;
+    CREATE TABLE tmp_import (id int);
+    CREATE TABLE tmp_keep (id int);
+    INSERT INTO tmp_keep VALUES (1);
+    CREATE TABLE "Odd ""name"" | *" (id int, "a*b" text);
+    INSERT INTO "Odd ""name"" | *" VALUES (1, 'x'), (2, NULL);
+    CREATE TABLE empty (id int);
+    CREATE TABLE sales.orders (id int PRIMARY KEY, updated_at timestamptz NOT NULL, note text);
+    INSERT INTO sales.orders SELECT i, now() - i * interval '1 minute', md5(i::text) FROM generate_series(1, 1000) i;
+    CREATE TABLE sales.big (id int, filler text);
+    ALTER TABLE sales.big ALTER filler SET STORAGE PLAIN;
+    INSERT INTO sales.big SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i;
+    CREATE TABLE sales.months (id int, month date) PARTITION BY RANGE (month);
+    CREATE TABLE sales.months_1 PARTITION OF sales.months FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+    CREATE TABLE sales.months_2 PARTITION OF sales.months FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+    INSERT INTO sales.months SELECT i, date '2024-01-01' + i FROM generate_series(0, 59) i;
+    CREATE VIEW sales.latest AS SELECT * FROM sales.orders WHERE id < 10`);
+});
+afterAll(async () => lab.close());
+
+describe('extractDatabase', () => {
+  test('extracts all tables that are meant, small and large, in one run', async () => {
+    const handle = await lab.startDatabase({
+      tables: [
+        'public.*',
+        '!public.tmp_*',
+        'tmp_keep',
+        'sales.*',
+        { table: 'sales.orders', incremental: { column: 'updated_at' }, write: 'merge' },
+        'sales.latest',
+      ],
+    });
+    const result = await handle.result();
+    expect(result).toMatchObject({
+      outcome: 'complete',
+      tables: 8,
+      committed: 8,
+      failed: 0,
+      rows: 500 + 1 + 2 + 1000 + 9500 + 60 + 9,
+      newTables: { count: 8 },
+      vanishedTables: { count: 0, names: [] },
+      warnings: [],
+    });
+    await expectSameRows(lab, 'users', 'bronze.br_users');
+    await expectSameRows(lab, '"Odd ""name"" | *"', 'bronze."br_Odd ""name"" | *"');
+    await expectSameRows(lab, 'empty', 'bronze.br_empty');
+    await expectSameRows(lab, 'tmp_keep', 'bronze.br_tmp_keep');
+    await expectSameRows(lab, 'sales.big', 'bronze.br_sales__big');
+    await expectSameRows(lab, 'sales.months', 'bronze.br_sales__months');
+    await expectSameRows(lab, 'sales.orders', 'bronze.br_sales__orders');
+    await expectSameRows(lab, 'sales.latest', 'bronze.br_sales__latest');
+    const { rows } = await lab.warehouse.query<{ tables: number; moments: number }>(
+      `SELECT count(*)::int AS tables, count(DISTINCT snapshot_at)::int AS moments FROM bronze.extraction_runs
+        WHERE database_run_id = $1 AND status = 'committed'`,
+      [handle.firstExecutionRunId],
+    );
+    expect(rows).toEqual([{ tables: 8, moments: 1 }]);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+});

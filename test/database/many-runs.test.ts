@@ -1,0 +1,204 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Gate } from '../setup/gate.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query(`CREATE TABLE warm_up (id int)`);
+  await lab.extract({ table: 'warm_up' });
+});
+afterAll(async () => lab.close());
+
+describe('from one run to the next', () => {
+  test('new tables are picked up, and those that vanished are told', async () => {
+    await lab.source.query(`CREATE SCHEMA growing; CREATE TABLE growing.stays AS SELECT 1 AS id;
+      CREATE TABLE growing.goes AS SELECT 1 AS id`);
+    await lab.extractDatabase({ tables: ['growing.*'] });
+    await lab.source.query(`DROP TABLE growing.goes; CREATE TABLE growing.comes AS SELECT 2 AS id`);
+    const handle = await lab.startDatabase({ tables: ['growing.*'] });
+    expect(await handle.result()).toMatchObject({
+      tables: 2,
+      committed: 2,
+      newTables: { count: 1, names: ['growing.comes'] },
+      vanishedTables: { count: 1, names: ['growing.goes'] },
+    });
+    await expectSameRows(lab, 'growing.comes', 'bronze.br_growing__comes');
+    const { rows } = await lab.warehouse.query(
+      `SELECT status, tables, committed, new_tables, vanished_tables FROM bronze.extraction_database_runs WHERE run_id = $1`,
+      [handle.firstExecutionRunId],
+    );
+    expect(rows).toEqual([
+      {
+        status: 'complete',
+        tables: 2,
+        committed: 2,
+        new_tables: ['growing.comes'],
+        vanished_tables: ['growing.goes'],
+      },
+    ]);
+  });
+});
+
+describe('a table that cannot be extracted', () => {
+  test('is told with its reason, in the result and in the manifest, and the others arrive', async () => {
+    await lab.source.query(`CREATE SCHEMA partly; CREATE TABLE partly.good AS SELECT 1 AS id;
+      CREATE TABLE partly.bad AS SELECT 1 AS _bronze_run_id`);
+    const handle = await lab.startDatabase({ tables: ['partly.*', 'partly.godo'] });
+    const result = await handle.result();
+    expect(result).toMatchObject({ outcome: 'partial', committed: 1, failed: 2 });
+    const messages = result.results.map(({ message }) => message ?? '').join('\n');
+    expect(messages).toContain('which is the name of a metadata column');
+    expect(messages).toContain('did you mean "partly.good"?');
+    const { rows } = await lab.warehouse.query(
+      `SELECT source_table, status, message LIKE '%metadata column%' AS told FROM bronze.extraction_runs
+        WHERE database_run_id = $1 AND source_table <> 'godo' ORDER BY 1`,
+      [handle.firstExecutionRunId],
+    );
+    expect(rows).toEqual([
+      { source_table: 'bad', status: 'failed', told: true },
+      { source_table: 'good', status: 'committed', told: null },
+    ]);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('fails the run where it is the only one', async () => {
+    await expect(lab.extractDatabase({ tables: ['partly.bad'] })).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('metadata column') as string },
+    });
+    await expect(lab.extractDatabase({ tables: ['nowhere.*'] })).rejects.toMatchObject({
+      cause: { type: 'UndefinedObject' },
+    });
+  });
+
+  test('because somebody has locked it is left to a workflow of its own, which waits', async () => {
+    await lab.source.query(`CREATE SCHEMA locked; CREATE TABLE locked.one AS SELECT 1 AS id;
+      CREATE TABLE locked.two AS SELECT 2 AS id`);
+    const keeper = await lab.connect('source');
+    await keeper.query('BEGIN; LOCK TABLE locked.two');
+    const handle = await lab.startDatabase({ tables: ['locked.*'] });
+    await waitUntil(async () => {
+      const description = await lab.temporal.workflow
+        .getHandle(`${handle.workflowId}/locked.two`)
+        .describe()
+        .catch(() => undefined);
+      return description !== undefined;
+    });
+    await keeper.query('COMMIT');
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 2 });
+    await expectSameRows(lab, 'locked.two', 'bronze.br_locked__two');
+  });
+});
+
+describe('pause', () => {
+  const marks = async () => {
+    const { rows } = await lab.warehouse.query<{ n: number }>(
+      `SELECT count(*)::int AS n FROM bronze.extraction_chunks JOIN bronze.extraction_plans USING (plan_id)`,
+    );
+    return rows[0]?.n ?? 0;
+  };
+
+  test('lets the chunks in flight finish and begins no other, until resume', async () => {
+    await lab.source.query(
+      `CREATE TABLE paused AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 20000) i`,
+    );
+    const copies = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.start({ table: 'paused', chunkSize: '32kB', parallelism: 2 });
+    await copies.reached(2);
+    await handle.signal('pause');
+    await waitUntil(async () => {
+      const { rowCount } = await lab.warehouse.query(`SELECT FROM bronze.extraction_plans WHERE paused`);
+      return rowCount === 1;
+    });
+    await copies.release();
+    await waitUntil(async () => (await marks()) === 2);
+    await waitUntil(async () => (await handle.query<{ chunksDone: number }>('progress')).chunksDone === 2);
+    expect(await handle.query('progress')).toMatchObject({ phase: 'paused', chunksDone: 2 });
+    const { raw } = await handle.describe();
+    expect(
+      (raw.pendingActivities ?? []).filter(({ activityType }) => activityType?.name === 'copyChunks'),
+    ).toEqual([]);
+    expect(await marks()).toBe(2);
+    await handle.signal('resume');
+    await handle.result();
+    await expectSameRows(lab, 'paused', 'bronze.br_paused');
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('holds a run of many tables after the table that it is at', async () => {
+    await lab.source.query(`CREATE SCHEMA halted; CREATE TABLE halted.one AS SELECT 1 AS id;
+      CREATE TABLE halted.two AS SELECT 2 AS id; CREATE TABLE halted.three AS SELECT 3 AS id`);
+    const copies = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.startDatabase({ tables: ['halted.*'], parallelism: 1 });
+    await copies.reached();
+    await handle.signal('pause');
+    await waitUntil(async () => {
+      const { rowCount } = await lab.warehouse.query(
+        `SELECT FROM bronze.extraction_database_runs WHERE paused`,
+      );
+      return rowCount === 1;
+    });
+    await copies.release();
+    await waitUntil(async () => (await handle.query<{ committed: number }>('progress')).committed >= 1);
+    expect(await handle.query('progress')).toMatchObject({ phase: 'paused', running: [] });
+    await handle.signal('resume');
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 3 });
+  });
+});
+
+describe('a run that ends early', () => {
+  test.each(['cancel', 'terminate'] as const)('by %s leaves nothing behind', async (how) => {
+    const gate = await Gate.closed(lab);
+    const schema = `ended_by_${how}`;
+    await lab.source.query(`CREATE SCHEMA ${schema};
+      CREATE TABLE ${schema}.big (id int, filler text); ALTER TABLE ${schema}.big ALTER filler SET STORAGE PLAIN;
+      INSERT INTO ${schema}.big SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i;
+      CREATE TABLE ${schema}.small AS SELECT 1 AS id`);
+    const handle = await lab.startDatabase({ tables: [`${schema}.*`], defaults: { where: 'gate(id = 1)' } });
+    await gate.reached(2);
+    if (how === 'cancel') await handle.cancel();
+    else await handle.terminate();
+    await expect(handle.result()).rejects.toThrow(/./);
+    await waitUntil(async () => (await lab.leftovers()).length === 0, 30_000).catch(() => undefined);
+    expect(await lab.leftovers()).toEqual([]);
+    const { rows } = await lab.warehouse.query(
+      `SELECT DISTINCT status FROM bronze.extraction_database_runs WHERE run_id = $1
+       UNION SELECT status FROM bronze.extraction_runs WHERE database_run_id = $1`,
+      [handle.firstExecutionRunId],
+    );
+    expect(rows).toEqual([{ status: 'cancelled' }]);
+    await gate.open();
+  });
+
+  test('a single table that is terminated leaves nothing behind either', async () => {
+    const gate = await Gate.closed(lab);
+    await lab.source.query(`CREATE TABLE terminated AS SELECT i AS id FROM generate_series(1, 10) i`);
+    const handle = await lab.start({ table: 'terminated', where: 'gate(id = 1)' });
+    await gate.reached();
+    await handle.terminate();
+    await waitUntil(async () => (await lab.leftovers()).length === 0, 30_000).catch(() => undefined);
+    expect(await lab.leftovers()).toEqual([]);
+    await gate.open();
+  });
+});
+
+describe('a second run of the same table', () => {
+  test('waits until the first has ended, and says for whom', async () => {
+    const gate = await Gate.closed(lab);
+    await lab.source.query(`CREATE TABLE twice AS SELECT i AS id FROM generate_series(1, 10) i`);
+    const first = await lab.start({ table: 'twice', where: 'gate(id = 1)' });
+    await gate.reached();
+    const second = await lab.start({ table: 'twice' });
+    await waitUntil(async () => {
+      const { raw } = await second.describe();
+      const [pending] = raw.pendingActivities ?? [];
+      return pending?.lastFailure?.message?.includes(`by the workflow "${first.workflowId}"`) === true;
+    });
+    await gate.open();
+    expect(await first.result()).toMatchObject({ outcome: 'committed' });
+    expect(await second.result()).toMatchObject({ outcome: 'committed', rows: 10 });
+  });
+});

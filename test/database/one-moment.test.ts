@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query(`CREATE TABLE a_warm_up (id int)`);
+  await lab.extract({ table: 'a_warm_up' });
+});
+afterAll(async () => lab.close());
+
+/** Makes a table of 18 MB in few rows, which is large enough for a workflow of its own. */
+const largeTable = (name: string) => `CREATE TABLE ${name} (id int, filler text);
+  ALTER TABLE ${name} ALTER filler SET STORAGE PLAIN;
+  INSERT INTO ${name} SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i`;
+
+describe('all tables are of one moment', () => {
+  test('a row that moves from one to another while they are copied is in one of them', async () => {
+    await lab.source.query(`CREATE SCHEMA moving;
+      ${largeTable('moving.big')};
+      CREATE TABLE moving.one (id int); INSERT INTO moving.one SELECT generate_series(1, 100);
+      CREATE TABLE moving.two (id int); INSERT INTO moving.two SELECT generate_series(101, 110);
+      CREATE SCHEMA before_moving;
+      CREATE TABLE before_moving.big AS TABLE moving.big;
+      CREATE TABLE before_moving.one AS TABLE moving.one;
+      CREATE TABLE before_moving.two AS TABLE moving.two`);
+    const copies = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.startDatabase({ tables: ['moving.*'], parallelism: 1 });
+    await copies.reached();
+    await lab.source.query(`BEGIN;
+      DELETE FROM moving.one WHERE id <= 50; INSERT INTO moving.two SELECT generate_series(1, 50);
+      DELETE FROM moving.big WHERE id > 100;
+      COMMIT`);
+    await copies.release();
+    const result = await handle.result();
+    expect(result).toMatchObject({ outcome: 'complete', committed: 3, warnings: [] });
+    for (const name of ['big', 'one', 'two']) {
+      await expectSameRows(lab, `before_moving.${name}`, `bronze.br_moving__${name}`);
+    }
+  });
+
+  test('but for one that is rewritten after the snapshot: it is of a later one, and that is said', async () => {
+    await lab.source.query(`CREATE SCHEMA rewritten;
+      ${largeTable('rewritten.big')};
+      CREATE TABLE rewritten.emptied (id int); INSERT INTO rewritten.emptied SELECT generate_series(1, 100)`);
+    const copies = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.startDatabase({ tables: ['rewritten.*'], parallelism: 1 });
+    await copies.reached();
+    // to the snapshot of the run the table looks empty from now on
+    await lab.source.query(`TRUNCATE rewritten.emptied; INSERT INTO rewritten.emptied VALUES (7)`);
+    await copies.release();
+    const result = await handle.result();
+    expect(result).toMatchObject({ outcome: 'complete', committed: 2 });
+    expect(result.warnings.join()).toContain('rewritten.emptied is of a later moment');
+    await expectSameRows(lab, 'rewritten.emptied', 'bronze.br_rewritten__emptied');
+  });
+
+  test('without that, each is of a moment of its own, and no snapshot is held', async () => {
+    await lab.source.query(`CREATE SCHEMA apart; CREATE TABLE apart.one AS SELECT 1 AS id;
+      CREATE TABLE apart.two AS SELECT 2 AS id`);
+    const result = await lab.extractDatabase({ tables: ['apart.*'], consistency: 'table' });
+    expect(result).toMatchObject({ outcome: 'complete', committed: 2 });
+    expect(result.snapshotTakenAt).toBeUndefined();
+    await expectSameRows(lab, 'apart.one', 'bronze.br_apart__one');
+  });
+});
+
+describe('an increment in a run of many tables', () => {
+  test.each(['snapshot', 'table'] as const)(
+    'does not let its checkpoint pass a row that commits later (%s)',
+    async (consistency) => {
+      const table = `late_${consistency}.events`;
+      await lab.source.query(`CREATE SCHEMA late_${consistency};
+        CREATE TABLE ${table} (id int PRIMARY KEY, updated_at timestamptz NOT NULL);
+        INSERT INTO ${table} SELECT i, now() - interval '1 hour' FROM generate_series(1, 10) i`);
+      const request = {
+        tables: [{ table, incremental: { column: 'updated_at', lookback: 0 }, write: 'merge' as const }],
+        consistency,
+      };
+      const late = await lab.connect('source');
+      await late.query(`BEGIN; INSERT INTO ${table} VALUES (11, now())`);
+      await lab.source.query(`INSERT INTO ${table} VALUES (12, now() + interval '1 millisecond')`);
+      expect(await lab.extractDatabase(request)).toMatchObject({ committed: 1, rows: 11 });
+      await late.query('COMMIT');
+      expect(await lab.extractDatabase(request)).toMatchObject({ committed: 1 });
+      await expectSameRows(lab, table, `bronze.br_late_${consistency}__events`);
+    },
+  );
+});
+
+describe('rows of an older snapshot', () => {
+  test('do not replace those that another run brought meanwhile', async () => {
+    await lab.source.query(`CREATE SCHEMA older; ${largeTable('older.big')};
+      CREATE TABLE older.small (id int); INSERT INTO older.small VALUES (1)`);
+    const copies = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.startDatabase({ tables: ['older.*'], parallelism: 1 });
+    const [first] = await copies.reached();
+    await lab.source.query(`INSERT INTO older.small VALUES (2)`);
+    const newer = lab.extract({ table: 'older.small' });
+    await copies.reached(2);
+    expect(first).toBeDefined();
+    // the newer run commits first: the older one has the large table before it
+    await copies.release();
+    expect(await newer).toMatchObject({ outcome: 'committed', rows: 2 });
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 1, superseded: 1 });
+    await expectSameRows(lab, 'older.small', 'bronze.br_older__small');
+  });
+});

@@ -1,0 +1,79 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { VERSION } from '../../src/contract/version.ts';
+import { Lab } from '../setup/lab.ts';
+
+const text = await readFile(join(PROJECT_ROOT, 'docs/manifest.md'), 'utf8');
+const queries = [...text.matchAll(/([^\n]+:)\n\n```sql\n([^]*?)```|```sql\n([^]*?)```/g)].map(
+  ([, question = 'and', first, second]) => ({ question, sql: first ?? second ?? '' }),
+);
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source
+    .query(`CREATE TABLE orders AS SELECT i AS id, 'note ' || i AS note FROM generate_series(1, 10) i;
+    CREATE TABLE "Odd: ""name""" AS SELECT 1 AS id;
+    CREATE TABLE events (id int PRIMARY KEY, at timestamptz NOT NULL);
+    INSERT INTO events VALUES (1, now())`);
+  const orders = { table: 'orders', incremental: { column: 'id' }, write: 'merge' as const, key: ['id'] };
+  await lab.extract(orders);
+  await lab.source.query(`ALTER TABLE orders ADD total int; INSERT INTO orders VALUES (11, 'new', 5)`);
+  await lab.extract(orders);
+  await lab.extractDatabase({ tables: ['events', '"Odd: ""name"""', 'missing'] });
+  await lab.extractDatabase({ tables: ['events', 'missing'] });
+});
+afterAll(async () => lab.close());
+
+async function answers(sql: string): Promise<Record<string, unknown>[]> {
+  return (await lab.warehouse.query<Record<string, unknown>>(sql)).rows;
+}
+
+describe('the manifest answers', () => {
+  test.each(queries)('$question', async ({ sql }) => {
+    expect(await answers(sql)).toBeInstanceOf(Array);
+  });
+
+  test('more than ten questions, and says what is in bronze by value', async () => {
+    expect(queries.length).toBeGreaterThanOrEqual(10);
+    const inBronze = await answers(queries[0]?.sql ?? '');
+    expect(inBronze).toMatchObject([
+      { target: 'br_Odd: "name"', rows: '1', verify: 'rows' },
+      { target: 'br_events', rows: '1' },
+      { target: 'br_orders', extraction_type: 'incremental', worker_version: VERSION },
+    ]);
+    for (const row of inBronze) {
+      expect(row['snapshot_lsn']).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
+      expect(row['snapshot_at']).toBeInstanceOf(Date);
+    }
+    expect(await answers(queries[4]?.sql ?? '')).toMatchObject([{ change: 'added', column: 'total' }]);
+    expect(await answers(queries[6]?.sql ?? '')).toMatchObject([
+      { target: 'br_orders', checkpoint_value: '11' },
+    ]);
+    expect(await answers(queries[8]?.sql ?? '')).toMatchObject([
+      { source_table: 'missing', status: 'failed' },
+    ]);
+  });
+
+  test('with a sources file for dbt', async () => {
+    const sql = await readFile(join(PROJECT_ROOT, 'sql/dbt-sources.sql'), 'utf8');
+    const lines = (await answers(sql)).map(({ text: line }) => String(line));
+    const { sources } = parse(lines.join('\n')) as {
+      sources: { schema: string; tables: { name: string; freshness: { warn_after: { count: number } } }[] }[];
+    };
+    expect(sources[0]?.schema).toBe('bronze');
+    expect(sources[0]?.tables.map(({ name }) => name)).toEqual(['br_Odd: "name"', 'br_events', 'br_orders']);
+    // extracted once, and twice within a minute
+    expect(sources[0]?.tables.map(({ freshness }) => freshness.warn_after.count)).toEqual([1440, 2, 2]);
+  });
+});
+
+test('the version in the manifest is that of the package', async () => {
+  const { version } = JSON.parse(await readFile(join(PROJECT_ROOT, 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  expect(VERSION).toBe(version);
+});

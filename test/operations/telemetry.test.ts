@@ -1,0 +1,163 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePort } from '../../local/free-port.ts';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
+import { readTelemetry } from '../../src/config/telemetry.ts';
+import { searchAttributes } from '../../src/contract/search-attributes.ts';
+import { Lab } from '../setup/lab.ts';
+
+let temporal: TemporalServer;
+let lab: Lab;
+let collector: Server;
+const received = new Map<string, string[]>();
+
+beforeAll(async () => {
+  temporal = await startTemporal();
+  lab = await Lab.open({ temporalAddress: temporal.address, workers: 'none' });
+  await lab.source
+    .query(`CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 20000) i;
+    CREATE TABLE users AS SELECT 1 AS id; CREATE TABLE bad AS SELECT 1 AS _bronze_run_id`);
+  collector = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const path = request.url ?? '';
+      received.set(path, [...(received.get(path) ?? []), Buffer.concat(chunks).toString('latin1')]);
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+});
+afterAll(async () => {
+  await lab.close();
+  await temporal.dispose();
+  collector.close();
+});
+
+async function withWorker(
+  env: Readonly<Record<string, string>>,
+  use: (worker: WorkerProcess, lines: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const lines: string[] = [];
+  const worker = await startWorkerProcess({
+    env: { ...lab.workerEnvironment, ...env },
+    onLine: (line) => lines.push(line),
+  });
+  try {
+    await use(worker, lines);
+  } finally {
+    await worker.stop();
+  }
+}
+
+const attributesOf = async (workflowId: string) => {
+  const { typedSearchAttributes } = await lab.temporal.workflow.getHandle(workflowId).describe();
+  return Object.fromEntries(
+    typedSearchAttributes
+      .getAll()
+      .filter(({ key }) => key.name.startsWith('Datakit'))
+      .map(({ key, value }) => [key.name, value]),
+  );
+};
+
+describe('a worker', () => {
+  test('counts rows, bytes, chunks and failures for Prometheus, logs each chunk, and makes runs searchable', async () => {
+    const port = await freePort(9464);
+    const address = `127.0.0.1:${port}`;
+    const unknown = await lab.startDatabase({ tables: ['users'] });
+    await withWorker({ DATAKIT_METRICS_ADDRESS: address }, async () => {
+      // the namespace does not know them yet, and the run does without
+      await unknown.result();
+      expect(await attributesOf(unknown.workflowId)).toEqual({});
+    });
+    const environment = { DATAKIT_METRICS_ADDRESS: address, DATAKIT_REGISTER_SEARCH_ATTRIBUTES: 'true' };
+    await withWorker(environment, async (_worker, lines) => {
+      const handle = await lab.start({ table: 'orders', chunkSize: '256kB' });
+      const { rows, chunks } = await handle.result();
+      await lab.extractDatabase({ tables: ['public.*'] });
+      // what is wrong with a small table is no failure of the activity that extracts many
+      await lab.extract({ table: 'bad' }).catch(() => undefined);
+      const metrics = await (await fetch(`http://${address}/metrics`)).text();
+      const value = (name: string) =>
+        metrics
+          .split('\n')
+          .filter((line) => line.startsWith(`${name}{`))
+          .map((line) => Number(line.split(' ').at(-1)))
+          .reduce((sum, one) => sum + one, 0);
+      expect(value('datakit_rows_total')).toBe(2 * rows + 1);
+      expect(value('datakit_chunks_total')).toBe(chunks + 2);
+      expect(value('datakit_bytes_total')).toBeGreaterThan(rows);
+      expect(value('datakit_tables_total')).toBe(3);
+      expect(metrics).toMatch(/datakit_lag_seconds_count\{[^}]*source="default"/);
+      expect(metrics).toMatch(/datakit_snapshot_age_seconds\{[^}]*source="default"/);
+
+      const dashboard = await readFile(join(PROJECT_ROOT, 'grafana/datakit-postgres.json'), 'utf8');
+      const shown = new Set(dashboard.match(/(?:datakit|temporal)_[a-z_]+/g));
+      shown.delete('datakit_postgres');
+      expect(shown.size).toBeGreaterThan(6);
+      expect([...shown].filter((name) => !metrics.includes(name))).toEqual([]);
+      expect(value('datakit_failures_total')).toBe(1);
+
+      const copied = lines
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+        .filter(({ message, workflowId }) => message === 'copied' && workflowId === handle.workflowId);
+      expect(copied).toHaveLength(chunks);
+      expect(copied[0]).toMatchObject({
+        source: 'default',
+        table: 'public.orders',
+        chunk: expect.any(Number) as number,
+        rows: expect.any(Number) as number,
+        runId: handle.firstExecutionRunId,
+      });
+
+      expect(await attributesOf(handle.workflowId)).toEqual({
+        DatakitTable: 'public.orders',
+        DatakitSource: 'default',
+        DatakitMode: 'full',
+        DatakitRows: rows,
+        DatakitPhase: 'done',
+      });
+      const { memo } = await handle.describe();
+      expect(memo).toEqual({ table: 'public.orders', source: 'default', mode: 'full' });
+      await expect
+        .poll(
+          async () => {
+            const found = [];
+            const query = 'DatakitTable = "public.orders" AND DatakitPhase = "done"';
+            for await (const { workflowId } of lab.temporal.workflow.list({ query })) found.push(workflowId);
+            return found;
+          },
+          { timeout: 20_000 },
+        )
+        .toEqual([handle.workflowId]);
+      expect(Object.keys(searchAttributes)).toHaveLength(5);
+    });
+  });
+
+  test('sends traces and metrics to an OpenTelemetry collector', async () => {
+    const { port } = collector.address() as AddressInfo;
+    await withWorker({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }, async () => {
+      await lab.extract({ table: 'users' });
+    });
+    const traces = received.get('/v1/traces')?.join('') ?? '';
+    expect(traces).toContain('RunWorkflow:extractTable');
+    expect(traces).toContain('RunActivity:commitBronze');
+    await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 5_000 }).toBeGreaterThan(0);
+  });
+});
+
+test.each([
+  [
+    { DATAKIT_METRICS_ADDRESS: '9464' },
+    'DATAKIT_METRICS_ADDRESS: expected an address such as 127.0.0.1:9464',
+  ],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector' }, 'OTEL_EXPORTER_OTLP_ENDPOINT: expected a URL'],
+  [{ DATAKIT_REGISTER_SEARCH_ATTRIBUTES: 'yes' }, 'expected true or false'],
+])('%j is refused', (environment, message) => {
+  expect(() => readTelemetry(environment)).toThrow(message);
+});

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import { extractDatabaseInput } from '../../src/contract/extract-database.ts';
+import { extractTableInput } from '../../src/contract/extract-table.ts';
+
+const inputs: Readonly<Record<string, z.ZodType>> = {
+  extractTable: extractTableInput,
+  extractDatabase: extractDatabaseInput,
+};
+
+export interface SchemaFile {
+  readonly workflow: string;
+  /** From the root of the project. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The JSON Schema of each workflow's input, as people write it: for editors, and for those who make inputs by program. */
+export const schemaFiles: readonly SchemaFile[] = Object.entries(inputs).map(([workflow, schema]) => ({
+  workflow,
+  file: `schemas/${workflow}.json`,
+  text: `${JSON.stringify({ title: `Input of ${workflow}`, ...z.toJSONSchema(schema, { io: 'input' }) }, undefined, 2)}\n`,
+}));

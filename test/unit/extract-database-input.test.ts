@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import {
+  isWanted,
+  namedTables,
+  parseDatabaseInput,
+  requestFor,
+  type ExtractDatabaseRequest,
+} from '../../src/contract/extract-database.ts';
+import { atScheduledTime, scheduledMoment } from '../../src/contract/scheduled-time.ts';
+import { parseTablePattern } from '../../src/contract/table-pattern.ts';
+
+const table = (schema: string, name: string) => ({ schema, name });
+
+describe('a pattern', () => {
+  test.each([
+    ['orders', table('public', 'orders'), true],
+    ['orders', table('sales', 'orders'), false],
+    ['sales.*', table('sales', 'or.ders'), true],
+    ['sales.*', table('sales2', 'orders'), false],
+    ['*.orders', table('sales', 'orders'), true],
+    ['*', table('public', 'line\nbreak'), true],
+    ['tmp_*', table('public', 'tmp'), false],
+    ['*_log_*', table('public', 'a_log_b'), true],
+    ['a+b*', table('public', 'a+b1'), true],
+    ['a+b*', table('public', 'aab1'), false],
+    ['"odd*name"', table('public', 'odd*name'), true],
+    ['"odd*name"', table('public', 'oddXname'), false],
+    ['"odd.schema".*', table('odd.schema', 'x'), true],
+  ])('%s and %j: %s', (pattern, name, matches) => {
+    expect(parseTablePattern(pattern)?.matches(name)).toBe(matches);
+  });
+
+  test.each(['', '!', '.', 'a.b.c', 'a.', '"a', '""', 'a"b'])('%s is none', (text) => {
+    expect(parseTablePattern(text)).toBeUndefined();
+  });
+});
+
+describe('of the entries that match', () => {
+  const request: ExtractDatabaseRequest = {
+    tables: [
+      'public.*',
+      '!tmp_*',
+      'tmp_rates',
+      { table: 'public.events*', chunkSize: '1MB', verify: 'checksum' },
+      { table: 'events_big', chunkSize: '64MB' },
+      '!events_old',
+    ],
+    defaults: { verify: 'rows', stallTimeout: '1 hour' },
+  };
+
+  test('the last decides whether a table is wanted', () => {
+    const wanted = ['a', 'tmp_x', 'tmp_rates', 'events_old', 'events_big'].filter((name) =>
+      isWanted(request, table('public', name)),
+    );
+    expect(wanted).toEqual(['a', 'tmp_rates', 'events_big']);
+    expect(namedTables(request).map(({ name }) => name)).toEqual(['tmp_rates', 'events_big']);
+  });
+
+  test('settings are taken from all, the later over the earlier and all over the defaults', () => {
+    expect(requestFor(request, table('public', 'events_big'))).toEqual({
+      table: { schema: 'public', table: 'events_big' },
+      source: 'default',
+      consistency: 'snapshot',
+      chunkSize: '64MB',
+      verify: 'checksum',
+      stallTimeout: '1 hour',
+    });
+  });
+});
+
+describe('an input that is refused names the place, and what was meant', () => {
+  test.each([
+    [{ tables: [] }, 'tables: expected at least one table or pattern'],
+    [{ tables: ['a.b.c'] }, 'tables.0: expected a table or a pattern'],
+    [
+      { tables: ['a', { table: 'b', incrementel: {} }] },
+      'tables.1.incrementel: unknown key (did you mean "incremental"?)',
+    ],
+    [{ tables: ['a', { table: 'b', chunkSize: '5 apples' }] }, 'tables.1.chunkSize: expected a size'],
+    [{ tables: ['a', { table: 'b', parallelism: 2 }] }, 'tables.1.parallelism: unknown key'],
+    [
+      { tables: ['a'], defaults: { write: 'merge' } },
+      'defaults.write: has a meaning with "incremental" only',
+    ],
+    [
+      { tables: [{ table: 'a', incremental: { column: 'x' } }], consistency: 'none' },
+      'tables.0.consistency: "none"',
+    ],
+    [{ tables: ['a'], onTableFailure: 'ignore' }, 'onTableFailure: '],
+    [{ tabels: ['a'] }, 'tabels: unknown key (did you mean "tables"?)'],
+  ])('%j', (request, message) => {
+    expect(() => parseDatabaseInput(request as unknown as ExtractDatabaseRequest)).toThrow(message);
+    expect(() => parseDatabaseInput(request as unknown as ExtractDatabaseRequest)).toThrow(
+      'An input that works: {',
+    );
+  });
+});
+
+describe('what is relative to the time of a schedule', () => {
+  const scheduled = new Date('2024-03-10T00:00:00Z');
+
+  test.each([
+    ['scheduled', '2024-03-10T00:00:00.000Z'],
+    ['scheduled - 1 day', '2024-03-09T00:00:00.000Z'],
+    ['Scheduled+90 minutes', '2024-03-10T01:30:00.000Z'],
+    ['scheduled - 1 apple', undefined],
+    ['2024-01-01', undefined],
+    ['scheduled day', undefined],
+  ])('%s', (text, moment) => {
+    expect(scheduledMoment(text, scheduled)).toBe(moment);
+  });
+
+  test('is made absolute in ranges, and nowhere else', () => {
+    const request = {
+      where: 'scheduled',
+      incremental: { column: 'scheduled', from: 'scheduled - 1 day', to: 5 },
+    };
+    expect(atScheduledTime(request, scheduled)).toEqual({
+      where: 'scheduled',
+      incremental: { column: 'scheduled', from: '2024-03-09T00:00:00.000Z', to: 5 },
+    });
+  });
+});

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import type { DatabaseProgress } from '../../src/contract/progress.ts';
+import { databaseDetails } from '../../src/workflows/database-details.ts';
+import { firstShare, shareOut } from '../../src/workflows/share-out.ts';
+import { TableList } from '../../src/workflows/table-list.ts';
+
+const shares = (...widths: [width: number, most: number][]) =>
+  widths.map(([width, most]) => ({ width, most }));
+
+describe('copies are shared out', () => {
+  test.each([
+    [shares([1, 9], [1, 9]), 4, [3, 3]],
+    [shares([3, 9], [1, 9]), 1, [3, 2]],
+    [shares([1, 1], [1, 9]), 4, [1, 5]],
+    [shares([1, 1]), 3, [1]],
+    [shares([4, 9], [2, 9]), -3, [1, 2]],
+    [shares([1, 9], [1, 9]), -5, [1, 1]],
+    [shares([2, 9]), 0, [2]],
+  ])('%j, %i free', (running, free, expected) => {
+    const before = running.map(({ width }) => width);
+    const changed = shareOut(running, free);
+    expect(running.map(({ width }) => width)).toEqual(expected);
+    expect(changed).toEqual(running.filter(({ width }, index) => width !== before[index]));
+  });
+
+  test('evenly to those that begin, and no more than they can use', () => {
+    expect(firstShare({ most: 9 }, { parallelism: 8, atOnce: 3, free: 8 })).toBe(2);
+    expect(firstShare({ most: 1 }, { parallelism: 8, atOnce: 1, free: 8 })).toBe(1);
+    expect(firstShare({ most: 9 }, { parallelism: 2, atOnce: 2, free: 0 })).toBe(1);
+  });
+});
+
+describe('the list of tables', () => {
+  const small = (count: number, bytes = 1) =>
+    Array.from({ length: count }, (_, n) => ({
+      table: `public.t${n}`,
+      bytes,
+      large: false,
+      incremental: false,
+    }));
+
+  test('packs few tables at once where there are few, and bounds the packs where there are very many', () => {
+    expect(new TableList(small(10)).nextPack(2)).toHaveLength(3);
+    expect(new TableList(small(1_000)).nextPack(4)).toHaveLength(50);
+    expect(new TableList(small(100_000)).nextPack(4)).toHaveLength(200);
+    expect(new TableList(small(100, 16 * 1024 * 1024)).nextPack(4)).toHaveLength(4);
+  });
+
+  test('finds tables as people write them', () => {
+    const list = new TableList([{ table: 'public.orders', bytes: 1, large: true, incremental: false }]);
+    expect(list.find('orders')?.member).toBe(0);
+    expect(list.find('sales.orders')).toBeUndefined();
+    expect(list.find('a.b.c')).toBeUndefined();
+  });
+});
+
+test('details show totals, what is under way, failures and the age of the snapshot', () => {
+  const progress: DatabaseProgress = {
+    phase: 'copying',
+    tables: 1_200,
+    waiting: 1_100,
+    running: [{ table: 'public.a|b', rows: 1_000, bytes: 1024, chunksDone: 1, chunks: 8 }],
+    committed: 90,
+    superseded: 0,
+    failed: 1,
+    skipped: 8,
+    rows: 12_345,
+    bytes: 10 * 1024 * 1024,
+    parallelism: 4,
+    done: 0.25,
+    copyingSince: 1_767_225_600_000,
+    snapshotTakenAt: '2026-01-01T00:00:00Z',
+    restarts: 0,
+    failures: [{ table: 'public.bad', message: 'no\nroom' }],
+  };
+  expect(databaseDetails(progress, 1_767_225_610_000).split('\n')).toEqual([
+    '**90 of 1,200 tables**: copying',
+    '',
+    expect.any(String) as string,
+    expect.any(String) as string,
+    '| 90 | 1 | 1100 | 1 | 8 | 12,345 | 10 MB | 1 MB/s | 4 | 10.0 s | 30.0 s |',
+    '',
+    '| table | rows | data | chunks |',
+    '|:--|--:|--:|--:|',
+    '| public.a\\|b | 1,000 | 1 KB | 1 of 8 |',
+    '',
+    '| failed | why |',
+    '|:--|:--|',
+    '| public.bad | no room |',
+    '',
+    'All tables as of 2026-01-01T00:00:00Z; that snapshot is 10.0 s old.',
+  ]);
+});

@@ -1,0 +1,247 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { describe, expect, test } from 'vitest';
+import type { Activities, PlanExtractionRequest, Span } from '../../src/contract/activities.ts';
+import type { CopyTablesRequest, Member } from '../../src/contract/database-activities.ts';
+import { formatTableName } from '../../src/contract/table-name.ts';
+import { planOf, signalSnapshot, untilCancelled, withFakeDatabase } from '../setup/fake-run.ts';
+
+const MB = 1024 * 1024;
+
+/** Activities of a source with these tables. */
+function sourceWith(members: readonly Member[]): Partial<Activities> {
+  return {
+    resolveTables: async () => ({
+      count: members.length,
+      incremental: 0,
+      newTables: { count: 0, names: [] },
+      vanishedTables: { count: 0, names: [] },
+      warnings: [],
+    }),
+    readMembers: async ({ from }) => members.slice(from, from + 1_500),
+    planExtraction: async ({ input }: PlanExtractionRequest) => ({
+      ...planOf(20, formatTableName(input.table)),
+      partitions: [],
+    }),
+  };
+}
+
+const small = (count: number): Member[] =>
+  Array.from({ length: count }, (_, index) => ({
+    table: `public.a_rather_long_name_of_a_table_as_some_programs_make_them_${index}`,
+    bytes: 8192,
+    large: false,
+    incremental: false,
+  }));
+
+const large = (...sizes: number[]): Member[] =>
+  sizes.map((size, index) => ({
+    table: `public.large_${index}`,
+    bytes: size * MB,
+    large: true,
+    incremental: false,
+  }));
+
+const eventually = async (what: () => boolean | Promise<boolean>): Promise<void> => {
+  await expect.poll(what, { timeout: 20_000 }).toBe(true);
+};
+
+/** Copies that end when the test says so, and what is under way of them. */
+class HeldCopies {
+  readonly under: string[] = [];
+  most = 0;
+  #open = new Set<string>();
+
+  readonly copyChunks = async ({ planId, count }: Span & { planId: string }) => {
+    this.under.push(planId);
+    this.most = Math.max(this.most, this.under.length);
+    while (!this.#open.has(planId)) await new Promise((resolve) => setTimeout(resolve, 10));
+    this.under.splice(this.under.indexOf(planId), 1);
+    return { rows: count, bytes: count };
+  };
+
+  open(...planIds: string[]): void {
+    for (const planId of planIds) this.#open.add(planId);
+  }
+
+  /** How many copies each table has under way. */
+  counts(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const planId of this.under) counts[planId] = (counts[planId] ?? 0) + 1;
+    return counts;
+  }
+}
+
+describe('a run of ten thousand tables', () => {
+  test('ends within the limits of a history, and so does the largest payload', async () => {
+    const copied: number[] = [];
+    const fakes: Partial<Activities> = {
+      ...sourceWith(small(10_000)),
+      copyTables: async ({ members }: CopyTablesRequest) => {
+        copied.push(...members);
+        return { tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })) };
+      },
+    };
+    await withFakeDatabase(fakes, { tables: ['public.*'], parallelism: 8 }, async (handle) => {
+      const result = await handle.result();
+      expect(result).toMatchObject({ outcome: 'complete', tables: 10_000, committed: 10_000, rows: 10_000 });
+      expect(copied.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 10_000 }, (_, index) => index));
+      const { events } = await handle.fetchHistory();
+      expect(events?.length).toBeLessThan(10_000);
+      const sizes = (events ?? []).map((event) => JSON.stringify(event).length);
+      expect(Math.max(...sizes)).toBeLessThan(256 * 1024);
+      expect(JSON.stringify(await handle.query('progress')).length).toBeLessThan(256 * 1024);
+    });
+  });
+});
+
+describe('parallelism', () => {
+  test('is shared by all tables, the largest first, and what one leaves the others get', async () => {
+    const copies = new HeldCopies();
+    const fakes = { ...sourceWith(large(900, 600, 300)), copyChunks: copies.copyChunks };
+    await withFakeDatabase(
+      fakes,
+      { tables: ['public.*'], parallelism: 4, maxTablesAtOnce: 2 },
+      async (handle) => {
+        await eventually(() => copies.under.length === 4);
+        expect(copies.counts()).toEqual({ 'public.large_0': 2, 'public.large_1': 2 });
+        copies.open('public.large_0');
+        await eventually(() => (copies.counts()['public.large_2'] ?? 0) === 2);
+        copies.open('public.large_1');
+        await eventually(() => (copies.counts()['public.large_2'] ?? 0) === 4);
+        expect(await handle.executeUpdate('setParallelism', { args: [6] })).toBe(4);
+        await eventually(() => (copies.counts()['public.large_2'] ?? 0) === 6);
+        expect(copies.most).toBe(6);
+        copies.open('public.large_2');
+        expect(await handle.result()).toMatchObject({ committed: 3 });
+      },
+    );
+  });
+});
+
+describe('a table that fails', () => {
+  const fakes = (discarded: string[] = []): Partial<Activities> => ({
+    ...sourceWith(large(900, 600)),
+    copyChunks: async ({ planId, count }) => {
+      if (planId === 'public.large_0') return { rows: count, bytes: count };
+      throw ApplicationFailure.nonRetryable('no room', 'InvalidValue');
+    },
+    commitBronze: async () => ({ outcome: 'committed', rows: 20, bytes: 20 }),
+    discardStaging: async ({ outcome }) => void discarded.push(outcome.status),
+  });
+
+  test('is told in the result, while the others go on', async () => {
+    await withFakeDatabase(fakes(), { tables: ['public.*'] }, async (handle) => {
+      expect(await handle.result()).toMatchObject({
+        outcome: 'partial',
+        committed: 1,
+        failed: 1,
+        results: [
+          { table: 'public.large_1', outcome: 'failed', message: 'no room' },
+          { table: 'public.large_0', outcome: 'committed', rows: 20 },
+        ],
+      });
+    });
+  });
+
+  test('ends the run where the input says so, with its own failure', async () => {
+    const discarded: string[] = [];
+    const stuck: Partial<Activities> = {
+      ...fakes(discarded),
+      commitBronze: async () => untilCancelled(),
+    };
+    await withFakeDatabase(stuck, { tables: ['public.*'], onTableFailure: 'stop' }, async (handle) => {
+      await expect(handle.result()).rejects.toMatchObject({
+        cause: { type: 'InvalidValue', message: 'no room' },
+      });
+      expect(discarded.toSorted()).toEqual(['cancelled', 'failed']);
+    });
+  });
+
+  test('is tried again by retryTable, by a workflow of its own', async () => {
+    let broken = true;
+    const copies = new HeldCopies();
+    const fakesOfTwo: Partial<Activities> = {
+      ...sourceWith([...large(900), ...small(1)]),
+      copyChunks: copies.copyChunks,
+      copyTables: async ({ members }) => ({
+        tables: members.map((member) => ({ member, outcome: 'failed', rows: 0, bytes: 0, message: 'away' })),
+      }),
+      planExtraction: async ({ input }) => {
+        if (broken && input.table.name !== 'large_0') throw ApplicationFailure.nonRetryable('away');
+        return { ...planOf(20, formatTableName(input.table)), partitions: [] };
+      },
+    };
+    await withFakeDatabase(fakesOfTwo, { tables: ['public.*'] }, async (handle) => {
+      const name = small(1)[0]?.table ?? '';
+      await eventually(async () => (await handle.query<{ failed: number }>('progress')).failed === 1);
+      broken = false;
+      expect(await handle.executeUpdate('retryTable', { args: [name] })).toContain('waits');
+      await eventually(() => copies.counts()[name] !== undefined);
+      copies.open(name, 'public.large_0');
+      expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 2 });
+    });
+  });
+});
+
+describe('skipTable', () => {
+  test('leaves out a table that waits, ends one that is copied, and refuses what makes no sense', async () => {
+    const copies = new HeldCopies();
+    const fakes: Partial<Activities> = {
+      ...sourceWith(large(900, 600, 300)),
+      copyChunks: async (span) => Promise.race([copies.copyChunks(span), untilCancelled()]),
+    };
+    const update = { tables: ['public.*'], parallelism: 2 };
+    await withFakeDatabase(fakes, update, async (handle) => {
+      await eventually(() => copies.under.length === 2);
+      const skip = async (name: string) =>
+        handle.executeUpdate<string, [string]>('skipTable', { args: [name] });
+      expect(await skip('large_2')).toBe('public.large_2 is skipped');
+      expect(await skip('public.large_0')).toBe('public.large_0 is skipped');
+      await expect(skip('large_2')).rejects.toMatchObject({
+        cause: {
+          message: expect.stringContaining('only what is waiting or running can be skipped') as string,
+        },
+      });
+      await expect(skip('orders')).rejects.toMatchObject({
+        cause: { message: expect.stringContaining('no table of this run') as string },
+      });
+      await expect(handle.executeUpdate('retryTable', { args: ['large_1'] })).rejects.toMatchObject({
+        cause: { message: expect.stringContaining('only what is failed or skipped') as string },
+      });
+      await expect(handle.executeUpdate('setParallelism', { args: [0] })).rejects.toThrow(/./);
+      copies.open('public.large_0', 'public.large_1');
+      expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, skipped: 2 });
+    });
+  });
+});
+
+describe('the snapshot of all tables', () => {
+  test('is heard of by the tables when another session lends it, and when it is lost all begin again', async () => {
+    const seen: string[] = [];
+    const snapshots = { held: 0, lost: false };
+    const fakes: Partial<Activities> = {
+      ...sourceWith(large(900)),
+      holdSnapshot: async ({ holder }) => {
+        snapshots.held += 1;
+        const id = `0000000${snapshots.held}-1`;
+        await signalSnapshot(holder, id);
+        while (!snapshots.lost || snapshots.held > 1)
+          await Promise.race([untilCancelled(), new Promise((r) => setTimeout(r, 20))]);
+        throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
+      },
+      copyChunks: async ({ snapshot, count, from }) => {
+        seen.push(snapshot?.id ?? 'none');
+        if (from === 0 && snapshots.held === 1) {
+          snapshots.lost = true;
+          throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
+        }
+        return { rows: count, bytes: count };
+      },
+    };
+    await withFakeDatabase(fakes, { tables: ['public.*'] }, async (handle) => {
+      expect(await handle.result()).toMatchObject({ outcome: 'complete', restarts: 1, committed: 1 });
+      expect(seen.at(0)).toBe('00000001-1');
+      expect(seen.at(-1)).toBe('00000002-1');
+    });
+  });
+});
