@@ -58,4 +58,24 @@ describe.concurrent('changes are written once, whatever happens while they come'
       worker.kill('SIGKILL');
     }
   }, 300_000);
+
+  test('to the worker: it hangs, another takes over, and it wakes up again', async () => {
+    await using lab = await Lab.open({ workers: 'none' });
+    const captures = await CaptureLab.open(lab);
+    const slot = captures.slotName();
+    const workers = [await startWorkerProcess({ env: lab.workerEnvironment })];
+    try {
+      await expectExactlyOnce(captures, { slot, mirror: true, moments: 1 }, [
+        async () => {
+          workers[0]?.kill('SIGSTOP');
+          workers.push(await startWorkerProcess({ env: lab.workerEnvironment }));
+          await captures.untilWritten(slot, 120_000);
+          workers[0]?.kill('SIGCONT');
+          await captures.untilWritten(slot, 120_000);
+        },
+      ]);
+    } finally {
+      for (const worker of workers) worker.kill('SIGKILL');
+    }
+  }, 300_000);
 });
