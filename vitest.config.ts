@@ -7,8 +7,8 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, 'test/**/*.long.test.ts'],
     globalSetup: ['test/setup/servers.ts'],
     reporters: ['default', './test/setup/closing-line.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // each file has databases of its own on the shared servers; more at once only wait for two cores
     maxWorkers: 3,
     pool: 'forks',

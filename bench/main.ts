@@ -1,3 +1,4 @@
+import { benchChanges } from './changes.ts';
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
 import { benchTables } from './tables.ts';
@@ -6,6 +7,7 @@ import { benchTuning } from './tuning.ts';
 import { benchValues } from './values.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  cdc: benchChanges,
   copy: benchCopy,
   increment: benchIncrement,
   tables: benchTables,

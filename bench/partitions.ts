@@ -15,10 +15,16 @@ const TASK_QUEUE = 'bench-partitions';
 const variants: Readonly<Record<string, ExtractTableRequest>> = {
   'one table': { table: 'events' },
   'in partitions': { table: 'parted' },
+  // the first makes an index of bronze, which the table has then
   'one of them replaced': {
     table: 'parted',
     write: 'replace-partitions',
     partitions: { names: ['parted_7'] },
+  },
+  'another replaced': {
+    table: 'parted',
+    write: 'replace-partitions',
+    partitions: { names: ['parted_8'] },
   },
 };
 

@@ -1,18 +1,24 @@
 import type { Activities } from '../contract/activities.ts';
+import type { CaptureActivities } from '../contract/capture-activities.ts';
 import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
 import { copyTables } from './copy-tables.ts';
 import type { Dependencies } from './dependencies.ts';
 import { discardStaging } from './discard-staging.ts';
+import { checkSlot, finishCopy } from './finish-copy.ts';
+import { holdSlot } from './hold-slot.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
 import { limitIncrements } from './limit-increments.ts';
-import { planExtraction } from './plan-extraction.ts';
+import { planCopy, planExtraction } from './plan-extraction.ts';
+import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
 import { readMembers, resolveTables } from './resolve-tables.ts';
 import { closeDatabaseRun, pauseCopies, steerTables, watchProgress } from './steer.ts';
+import { streamChanges } from './stream-changes.ts';
 
-type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'>;
-type CopyActivities = Omit<Activities, keyof LastingActivities>;
+type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'> &
+  Pick<CaptureActivities, 'holdSlot'>;
+type CopyActivities = Omit<Activities & CaptureActivities, keyof LastingActivities | 'streamChanges'>;
 
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
@@ -29,6 +35,13 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     copyTables: async (request) => copyTables(dependencies, request),
     steerTables: async (request) => steerTables(dependencies, request),
     closeDatabaseRun: async (request) => closeDatabaseRun(dependencies, request),
+    prepareCapture: async (request) => prepareCapture(dependencies, request),
+    planCopy: async (request) => planCopy(dependencies, request),
+    finishCopy: async (request) => finishCopy(dependencies, request),
+    beginStreaming: async (request) => beginStreaming(dependencies, request),
+    changeTables: async (request) => changeTables(dependencies, request),
+    checkSlot: async (request) => checkSlot(dependencies, request),
+    dropCapture: async (request) => dropCapture(dependencies, request),
   };
 }
 
@@ -39,6 +52,12 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
 export function createLastingActivities(dependencies: Dependencies): LastingActivities {
   return {
     holdSnapshot: async (request) => holdSnapshot(dependencies, request),
+    holdSlot: async (request) => holdSlot(dependencies, request),
     watchProgress: async (request) => watchProgress(dependencies, request),
   };
+}
+
+/** The activities of the task queue for streams, which last for ever, and so would take what they share. */
+export function createStreamActivities(dependencies: Dependencies): Pick<CaptureActivities, 'streamChanges'> {
+  return { streamChanges: async (request) => streamChanges(dependencies, request) };
 }

@@ -13,4 +13,7 @@ export interface Dependencies {
   readonly searchAttributesKnown: () => Promise<boolean>;
   /** Like {@link sourceNamed}, with sessions apart, so that holders of snapshots leave those of the copies alone. */
   readonly holdingSourceNamed: (name: string) => Database;
+  /** Sessions apart for streams, which last: they leave those of the copies alone. */
+  readonly streamingSourceNamed: (name: string) => Database;
+  readonly streamingWarehouse: Database;
 }

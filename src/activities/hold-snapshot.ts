@@ -94,7 +94,7 @@ function stepBack(): ApplicationFailure {
   );
 }
 
-async function signalWorkflow(held: HeldSnapshot): Promise<void> {
+export async function signalWorkflow(held: HeldSnapshot): Promise<void> {
   const { client, info } = Context.current();
   if (info.workflowExecution === undefined) throw new Error('a snapshot is held for a workflow only');
   const { workflowId, runId } = info.workflowExecution;

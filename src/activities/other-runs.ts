@@ -61,7 +61,9 @@ async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
     const { client } = Context.current();
     const { status, raw } = await client.workflow.getHandle(workflowId).describe();
     const first = raw.workflowExecutionInfo?.firstRunId;
-    return status.name === 'RUNNING' && first === runId ? 'running' : 'over';
+    if (status.name !== 'RUNNING') return 'over';
+    // another run of the workflow, or a copy that a capture makes, which has a number of its own
+    return first === runId ? 'running' : 'unknown';
   } catch (error) {
     return error instanceof Error && error.name === 'WorkflowNotFoundError' ? 'over' : 'unknown';
   }

@@ -1,15 +1,19 @@
 import { log } from '@temporalio/activity';
-import { openManifest } from '../bronze/manifest.ts';
-import { chunkCount } from '../bronze/plan.ts';
+import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
+import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
+import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { readMembers } from '../bronze/database-runs.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { analyzeSource } from '../extraction/analyze-source.ts';
 import { planInSnapshot } from '../extraction/plan-in-snapshot.ts';
-import { planRun, readingLimits } from '../extraction/plan-run.ts';
+import { LONGEST_LOCK_TIMEOUT, planRun, readingLimits, type PlanLimits } from '../extraction/plan-run.ts';
 import { summarize } from '../extraction/plan-summary.ts';
+import type { Database } from '../postgres/database.ts';
+import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
 import { requireNoOtherRun } from './other-runs.ts';
@@ -29,29 +33,54 @@ export async function planExtraction(
         analyzeSource(session, input.table),
       );
     }
-    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
-      await dropPlansOfRun(target, run.runId);
+    const manifest = { ...run, databaseRunId: database?.runId };
+    const plan = await storePlanOf(warehouse, limits, manifest, async (target) => {
       const [member] =
         database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
-      const plan =
+      const made =
         snapshot === undefined
           ? await planRun(source, target, input, reading)
           : await planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
-      await requireNoOtherRun(target, plan.target, run.runId);
-      const { planId } = await storePlan(target, run.runId, plan);
-      await openManifest(target, { ...run, databaseRunId: database?.runId }, planId, plan);
-      log.info('planned', {
-        table: formatTableName(input.table),
-        planId,
-        chunks: chunkCount(plan),
-        format: plan.format,
-      });
-      return {
-        ...summarize(planId, plan),
-        ...pacing(input),
-        searchAttributes: await searchAttributesKnown(),
-      };
+      await requireNoOtherRun(target, made.target, run.runId);
+      return made;
     });
+    return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
+  });
+}
+
+/** The same for the copy of a table whose changes are captured. */
+export async function planCopy(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  request: PlanCopyRequest,
+): Promise<PlanSummary> {
+  const { table, source, runId, workflowId } = request;
+  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal }) => {
+    await ready();
+    const limits = { applicationName: applicationName(runId), signal };
+    return storePlanOf(warehouse, limits, { runId, workflowId }, async (target) =>
+      planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
+    );
+  });
+}
+
+async function storePlanOf(
+  warehouse: Database,
+  limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
+  run: ManifestOf,
+  make: (target: Session) => Promise<ExtractionPlan>,
+): Promise<PlanSummary> {
+  return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    await dropPlansOfRun(target, run.runId);
+    const plan = await make(target);
+    const { planId } = await storePlan(target, run.runId, plan);
+    await openManifest(target, run, planId, plan);
+    log.info('planned', {
+      table: formatTableName(plan.table),
+      planId,
+      chunks: chunkCount(plan),
+      format: plan.format,
+    });
+    return summarize(planId, plan);
   });
 }
 

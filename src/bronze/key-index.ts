@@ -34,7 +34,8 @@ export async function ensureKeyIndex(
   );
 }
 
-async function hasIndex(
+/** Whether a table has an index on just these columns, in their order. */
+export async function hasIndex(
   session: Session,
   table: TableName,
   columns: readonly string[],

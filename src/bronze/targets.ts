@@ -1,6 +1,7 @@
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import type { Session } from '../postgres/session.ts';
+import { findMirror } from './cdc/tables.ts';
 import { BRONZE } from './layout.ts';
 
 export interface Feed {
@@ -25,6 +26,13 @@ export async function requireTarget(session: Session, target: string, feed: Feed
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} exists and was not made by datakit-postgres`,
+    );
+  }
+  const slot = await findMirror(session, target);
+  if (slot !== undefined) {
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
     );
   }
   const { source, table } = feed;

@@ -59,7 +59,7 @@ export const failurePolicies = {
   SchemaChanged: {
     retry: 'never',
     advice:
-      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew (with "resetCheckpoint": true, or without "replace-partitions"), or choose another "target".',
   },
   CheckpointConflict: {
     retry: 'never',
@@ -147,6 +147,38 @@ export const failurePolicies = {
     retry: 5,
     advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
   },
+  ReplicaIdentityMissing: {
+    retry: 'never',
+    advice:
+      'Give the tables a primary key, set REPLICA IDENTITY on them, let "setReplicaIdentity": "full" do so, or leave them out of "tables".',
+  },
+  PublicationConflict: {
+    retry: 'never',
+    advice: 'Change the publication on the source, or name another "publication", which is then made.',
+  },
+  SlotConflict: {
+    retry: 'never',
+    advice: 'Name another "slot", or drop this one if nothing else needs it.',
+  },
+  SlotActive: {
+    retry: UNTIL_IT_IS_BACK,
+    advice: 'End what reads from the slot: another capture, or a session that hangs (pg_terminate_backend).',
+  },
+  SlotLost: {
+    retry: 'never',
+    advice:
+      'Changes since then are lost to the capture. Run dropCapture, then start it anew: it copies the tables again.',
+  },
+  SlotLagExceeded: {
+    retry: 'never',
+    advice:
+      'Find out what keeps the stream (a warehouse that is slow, a worker that is away), raise "maxSlotLag", then start the capture anew: it copies the tables again.',
+  },
+  PositionConflict: {
+    retry: 'never',
+    advice:
+      'Going on would leave changes out. Run dropCapture, then start the capture anew: it copies the tables again.',
+  },
   SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
   PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },
   StagingLost: { retry: 'never', advice: 'The run begins again by itself.' },
@@ -181,6 +213,7 @@ const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '53100': 'DiskFull',
   '53300': 'TooManyConnections',
   '53400': 'TooManyConnections',
+  '55006': 'SlotActive', // object_in_use: "replication slot … is active for PID …"
   '55P03': 'LockTimeout',
   '57014': 'StatementCancelled',
   '57P01': 'ConnectionLost', // admin_shutdown, pg_terminate_backend

@@ -8,3 +8,6 @@ export const DEFAULT_TASK_QUEUE = 'datakit-postgres';
  * would leave no slot to copy with.
  */
 export const snapshotTaskQueue = (taskQueue: string): string => `${taskQueue}-snapshots`;
+
+/** The task queue for streams of changes. They last for ever: neither copies nor holders could wait for their slots. */
+export const streamTaskQueue = (taskQueue: string): string => `${taskQueue}-streams`;

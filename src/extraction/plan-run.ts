@@ -16,7 +16,7 @@ export interface PlanLimits extends SessionLimits {
 }
 
 /** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
-const LONGEST_LOCK_TIMEOUT = 10_000;
+export const LONGEST_LOCK_TIMEOUT = 10_000;
 
 /** Of the sessions that plan; a setting that the source does not take is refused then, before anything is copied. */
 export function readingLimits(input: ExtractTableInput): Omit<SessionLimits, 'applicationName'> & {

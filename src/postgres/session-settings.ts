@@ -4,7 +4,7 @@ import { quoteText } from './identifiers.ts';
  * What decides how a server writes and reads values as text, set on both sides of every copy,
  * whatever role, database or server say: with these, text is exact and means the same everywhere.
  */
-const valueSettings = {
+export const valueSettings = {
   client_encoding: 'UTF8',
   TimeZone: 'UTC',
   DateStyle: 'ISO, MDY',

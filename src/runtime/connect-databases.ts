@@ -6,6 +6,9 @@ import { DatakitError } from '../contract/failures.ts';
 import type { ConnectionSettings, PoolSettings } from '../postgres/connection-settings.ts';
 import { Database } from '../postgres/database.ts';
 
+/** Streams that one worker runs at once. Each decodes, and so needs its share of a CPU. */
+export const MOST_STREAMS = 20;
+
 export interface ConnectedDatabases extends Dependencies {
   /** The names of all. */
   readonly sources: readonly string[];
@@ -25,6 +28,13 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   const sources = new NamedSources(configuration.sources);
   // what a snapshot was held with is not worth keeping open
   const holding = new NamedSources(configuration.sources, { size: 0, maxOverflow: maxConcurrentSnapshots });
+  // a stream writes, and asks the source for its heartbeat and its catalog, at the same time
+  const streaming = new NamedSources(configuration.sources, {
+    size: MOST_STREAMS,
+    maxOverflow: MOST_STREAMS,
+  });
+  const streamingPool = { ...settings.pool, size: MOST_STREAMS, maxOverflow: 0 };
+  const streamingWarehouse = new Database({ label: 'warehouse', settings, pool: streamingPool });
   let migrated: Promise<void> | undefined;
   return {
     worker: randomUUID(),
@@ -42,8 +52,11 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
     searchAttributesKnown: async () => false,
     sourceNamed: (name) => sources.get(name),
     holdingSourceNamed: (name) => holding.get(name),
+    streamingSourceNamed: (name) => streaming.get(name),
+    streamingWarehouse,
     close: async () => {
-      await Promise.all([warehouse.close(), sources.close(), holding.close()]);
+      const databases = [warehouse, sources, holding, streaming, streamingWarehouse];
+      await Promise.all(databases.map(async (database) => database.close()));
     },
   };
 }

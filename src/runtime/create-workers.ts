@@ -1,10 +1,15 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
-import { createActivities, createLastingActivities } from '../activities/create-activities.ts';
+import {
+  createActivities,
+  createLastingActivities,
+  createStreamActivities,
+} from '../activities/create-activities.ts';
 import type { Dependencies } from '../activities/dependencies.ts';
 import type { Configuration } from '../config/environment.ts';
-import { snapshotTaskQueue } from '../contract/task-queues.ts';
+import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
+import { MOST_STREAMS } from './connect-databases.ts';
 import { dataConverterOf } from './encryption-codec.ts';
 import { searchAttributesOf } from './search-attributes.ts';
 import type { Tracing } from './tracing.ts';
@@ -22,7 +27,7 @@ export interface WorkersOptions extends Pick<
   readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
 }
 
-/** The two workers of a process: one for workflows and copies, one for the snapshots that those read. */
+/** The workers of a process: one for workflows and copies, one for the snapshots that those read, one for streams. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
   const { connection, namespace, taskQueue, maxConcurrentActivities } = options;
   const dependencies: Dependencies = {
@@ -55,7 +60,14 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     maxConcurrentActivityTaskExecutions: options.maxConcurrentSnapshots,
     shutdownGraceTime: '0 seconds',
   });
-  return [main, snapshots];
+  const streams = await Worker.create({
+    ...common,
+    taskQueue: streamTaskQueue(taskQueue),
+    activities: createStreamActivities(dependencies),
+    maxConcurrentActivityTaskExecutions: MOST_STREAMS,
+    shutdownGraceTime: '0 seconds',
+  });
+  return [main, snapshots, streams];
 }
 
 /** A build has the bundle ready; a checkout has the sources. That of the build has no part that makes traces. */

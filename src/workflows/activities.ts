@@ -1,6 +1,7 @@
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
 import type { Activities, HoldSnapshotRequest, Observed, WatchRequest } from '../contract/activities.ts';
-import { snapshotTaskQueue } from '../contract/task-queues.ts';
+import type { CaptureActivities, HoldSlotRequest } from '../contract/capture-activities.ts';
+import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
 
 /** How long a worker may be silent before its work is given to another. */
 const HEARTBEAT_TIMEOUT = '10 seconds';
@@ -21,6 +22,14 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
   retry,
 });
 
+/** The same for captures. */
+export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, checkSlot, dropCapture } =
+  proxyActivities<CaptureActivities>({
+    startToCloseTimeout: '1 day',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  });
 /** Asks servers, and changes nothing: what cannot be reached is a finding. */
 export const { checkSource } = proxyActivities<Activities>({
   startToCloseTimeout: '10 minutes',
@@ -102,3 +111,24 @@ export const holdOnToSnapshot = async (request: HoldSnapshotRequest): Promise<vo
     summary: 'holds the same snapshot once more',
     retry: { initialInterval: '1 second', backoffCoefficient: 1 },
   }).holdSnapshot(request);
+
+/** A second attempt would be a second slot, so there is none. It may wait for long: for every transaction that is open. */
+export const holdSlot = async (request: HoldSlotRequest): Promise<void> =>
+  proxyActivities<CaptureActivities>({
+    ...holders(),
+    activityId: request.holder,
+    summary: 'makes the slot and holds its snapshot',
+    retry: { maximumAttempts: 1 },
+  }).holdSlot(request);
+
+/** Streams have a task queue of their own too. An attempt ends by itself; this is only the last resort. */
+export const streamChanges: CaptureActivities['streamChanges'] = async (request) =>
+  proxyActivities<CaptureActivities>({
+    taskQueue: streamTaskQueue(workflowInfo().taskQueue),
+    startToCloseTimeout: '12 hours',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    summary: `streams from slot ${request.input.slot}`,
+    // attempts are counted over all of the half hour that an activity streams, so that the pace grows slowly
+    retry: { initialInterval: '500 milliseconds', backoffCoefficient: 1.2, maximumInterval: '10 seconds' },
+  }).streamChanges(request);

@@ -3,7 +3,7 @@ import type { PlanSummary, Span } from '../contract/activities.ts';
 /** The most chunks of one activity: with seconds for each it ends soon enough to heed a new width or a pause. */
 const MOST_CHUNKS = 8;
 /** Chunks of a plan that has so very many are small: then activities are kept to about this number. */
-const MOST_SPANS = 20_000;
+const MOST_SPANS = 10_000;
 
 /**
  * Cuts chunks into spans, each the work of one activity: longer ones first, so that a chunk costs

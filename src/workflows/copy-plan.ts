@@ -14,11 +14,14 @@ import type { SnapshotLender } from './snapshot-relay.ts';
 /** A span of chunks costs six events, and a history should end before 10,000: past this, children share the work. */
 const MOST_CHUNKS_HERE = 8_000;
 const CHUNKS_OF_A_CHILD = 4_000;
+/** Each costs the history of its parent some ten events. */
+const MOST_CHILDREN = 200;
 
 export interface Fanout {
   readonly window: SlidingWindow;
-  readonly gate: PauseGate;
-  readonly progress: RunProgress;
+  /** Where people can hold up the copies of the run alone. */
+  readonly gate?: PauseGate;
+  readonly progress: Pick<RunProgress, 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width, or a pause, reaches it. */
@@ -32,7 +35,7 @@ export async function copyPlan(
   lender: SnapshotLender | undefined,
 ): Promise<void> {
   await withBeside(
-    async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)),
+    async () => fanout.gate?.tell(async (paused) => pause(fanout, plan, paused)),
     async () => {
       if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
       const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
@@ -79,7 +82,8 @@ async function copyByChildren(
   plan: PlanSummary,
   lender: SnapshotLender | undefined,
 ): Promise<void> {
-  for (const stretch of stretchesOf(plan, CHUNKS_OF_A_CHILD)) {
+  const most = Math.max(CHUNKS_OF_A_CHILD, Math.ceil(plan.chunks / MOST_CHILDREN));
+  for (const stretch of stretchesOf(plan, most)) {
     if (lender === undefined) await fanout.untilQuiet();
     const copied = await onSnapshot(lender, async (snapshot) => copyByChild(fanout, plan, stretch, snapshot));
     fanout.progress.copied(copied, stretch.count);
@@ -108,7 +112,7 @@ async function copyByChild(
     ],
   });
   fanout.child = child;
-  if (fanout.gate.paused) await child.signal(pauseSignal);
+  if (fanout.gate?.paused === true) await child.signal(pauseSignal);
   try {
     return await child.result();
   } finally {

@@ -101,12 +101,18 @@ export async function extractTable(
   }
 }
 
-function openFanout(input: ExtractTableInput): Fanout {
+/** The fan-out of a run, whose progress is that of the run. */
+interface RunFanout extends Fanout {
+  readonly gate: PauseGate;
+  readonly progress: RunProgress;
+}
+
+function openFanout(input: ExtractTableInput): RunFanout {
   const { copies } = shareConnections(input.maxSourceConnections, input.consistency === 'snapshot');
   const width = Math.min(input.parallelism, copies);
   const progress = new RunProgress(formatTableName(input.table), width);
   const gate = new PauseGate((paused) => progress.pause(paused));
-  const fanout: Fanout = {
+  const fanout: RunFanout = {
     window: new SlidingWindow(width),
     gate,
     progress,
@@ -126,14 +132,14 @@ function openFanout(input: ExtractTableInput): Fanout {
   return fanout;
 }
 
-async function resize({ window, progress, child }: Fanout, width: number): Promise<void> {
+async function resize({ window, progress, child }: RunFanout, width: number): Promise<void> {
   window.resize(width);
   progress.set({ parallelism: width });
   await child?.signal(parallelismSignal, width);
 }
 
 interface RunContext {
-  readonly fanout: Fanout;
+  readonly fanout: RunFanout;
   readonly input: ExtractTableInput;
   readonly part: PartOfDatabase | undefined;
   readonly visibility: Visibility;

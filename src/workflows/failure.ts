@@ -19,6 +19,27 @@ export function isSnapshotLost(error: unknown): boolean {
   return cause instanceof ApplicationFailure && cause.type === ('SnapshotLost' satisfies FailureKind);
 }
 
+/** What passes by itself, however long it takes: a capture waits for it for ever. */
+const passes: ReadonlySet<string> = new Set<FailureKind>([
+  'Unreachable',
+  'ConnectionLost',
+  'TooManyConnections',
+  'PoolExhausted',
+  'LockTimeout',
+  'Deadlock',
+  'SerializationFailure',
+  'StatementCancelled',
+  'DiskFull',
+  'SlotActive',
+  'Stalled',
+]);
+
+export function isPassing(error: unknown): boolean {
+  const cause = rootOf(error);
+  if (cause instanceof TimeoutFailure) return true;
+  return cause instanceof ApplicationFailure && passes.has(cause.type ?? '');
+}
+
 /** Why a holder is no more: its own failure where retrying is of no use, the loss of its snapshot otherwise. */
 export function holderFailure(error: unknown): unknown {
   const cause = rootOf(error);

@@ -1,5 +1,7 @@
 /** Every function exported here is a workflow that people can start. */
+export { captureChanges } from './capture-changes.ts';
 export { checkSource } from './check-source.ts';
 export { copyStretch } from './copy-stretch.ts';
+export { dropCapture } from './drop-capture.ts';
 export { extractDatabase } from './extract-database.ts';
 export { extractTable } from './extract-table.ts';

@@ -1,6 +1,15 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot, type Snapshot } from '../contract/activities.ts';
 import {
+  ADD_TABLES_UPDATE,
+  CAPTURE_STATUS_QUERY,
+  REMOVE_TABLES_UPDATE,
+  STREAM_PROGRESS_SIGNAL,
+  type CaptureChangesRequest,
+  type CaptureStatus,
+  type StreamProgress,
+} from '../contract/capture-changes.ts';
+import {
   PAUSE_SIGNAL,
   PROGRESS_QUERY,
   RESUME_SIGNAL,
@@ -25,3 +34,13 @@ export const databaseProgressQuery = defineQuery<DatabaseProgress>(PROGRESS_QUER
 export const retryTableUpdate = defineUpdate<string, [string]>(RETRY_TABLE_UPDATE);
 export const skipTableUpdate = defineUpdate<string, [string]>(SKIP_TABLE_UPDATE);
 export const snapshotExportedSignal = defineSignal<[HeldSnapshot]>(SNAPSHOT_EXPORTED_SIGNAL);
+
+export const captureStatusQuery = defineQuery<CaptureStatus>(CAPTURE_STATUS_QUERY);
+/** Take tables as the input does, and answer with all tables of the capture. */
+export const addTablesUpdate = defineUpdate<readonly string[], [CaptureChangesRequest['tables']]>(
+  ADD_TABLES_UPDATE,
+);
+export const removeTablesUpdate = defineUpdate<readonly string[], [CaptureChangesRequest['tables']]>(
+  REMOVE_TABLES_UPDATE,
+);
+export const streamProgressSignal = defineSignal<[StreamProgress]>(STREAM_PROGRESS_SIGNAL);

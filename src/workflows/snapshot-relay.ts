@@ -16,7 +16,10 @@ const ALONE_FOR = '10 seconds';
 const PAUSE = '5 seconds';
 
 /** Whose snapshot it is to be. */
-export type SnapshotRequest = Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'>;
+export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'> {
+  /** Who takes the snapshot, where it is one that somebody else makes: a new slot has its own. */
+  readonly first?: (holder: string) => Promise<void>;
+}
 
 /**
  * One snapshot of the source, held by two sessions, on two workers where there are two.
@@ -86,13 +89,18 @@ export class SnapshotRelay implements SnapshotLender {
 
   #start(from: HeldSnapshot | undefined): void {
     const holder = `snapshot-${uuid4().slice(0, 8)}`;
-    const hold = from === undefined ? holdSnapshot : holdOnToSnapshot;
     this.#holders.set(holder, undefined);
     void this.#scope
-      .run(async () => hold({ ...this.#request, holder, ...(from !== undefined && { from }) }))
+      .run(async () => this.#hold(holder, from))
       .then(() => lost('The holder of the snapshot ended'))
       .catch((error: unknown) => error)
       .then((error) => this.#ended(holder, error));
+  }
+
+  async #hold(holder: string, from: HeldSnapshot | undefined): Promise<void> {
+    const { first, ...request } = this.#request;
+    if (from !== undefined) return holdOnToSnapshot({ ...request, holder, from });
+    return first === undefined ? holdSnapshot({ ...request, holder }) : first(holder);
   }
 
   #ended(holder: string, error: unknown): void {

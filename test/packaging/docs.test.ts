@@ -1,12 +1,20 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { ZodType } from 'zod';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
 import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
 import { extractDatabaseInput, parseDatabaseInput } from '../../src/contract/extract-database.ts';
-import { databaseInputExamples, generatedTables, inputExamples, withTable } from './generated-tables.ts';
+import {
+  captureExamples,
+  databaseInputExamples,
+  generatedTables,
+  inputExamples,
+  withTable,
+} from './generated-tables.ts';
 import { schemaFiles } from './schemas.ts';
 
 const documents = await findDocuments();
@@ -39,16 +47,34 @@ test.each(schemaFiles)('$file is the JSON Schema of the input of $workflow', asy
   expect(await read(file), 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(text);
 });
 
+test.each(Object.entries(captureExamples))(
+  'the example of the input "%s" of a capture is one',
+  (name, example) => {
+    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
+  },
+);
+
+const inputsOf: Readonly<Record<string, ZodType>> = {
+  extractTable: extractTableInput,
+  extractDatabase: extractDatabaseInput,
+  captureChanges: captureChangesInput,
+  dropCapture: dropCaptureInput,
+  checkSource: checkSourceInput,
+};
+
+/** A command that starts a workflow of a type with an input. */
+const started =
+  /(?:workflow (?:start|execute)|schedule create)\s[^`]*?--type (\w+)[^`]*?--input '(\{.*?\})'/gs;
+
 test('every input that a document shows is one', async () => {
   for (const document of documents) {
-    const commands = (await read(document)).matchAll(/(--type checkSource[\s\\]+[^']*)?--input '(\{.*?\})'/g);
-    for (const [, checking, input = ''] of commands) {
+    const text = await read(document);
+    for (const [, type = '', input = ''] of text.matchAll(started)) {
       // what is wrong on purpose is run, and seen to fail, with the other commands
       if (input === '{"tabel": "orders"}') continue;
-      const request = JSON.parse(input) as object;
-      const ofTables = 'tables' in request ? extractDatabaseInput : extractTableInput;
-      const schema = checking === undefined ? ofTables : checkSourceInput;
-      expect(schema.safeParse(request).error, `${document}: ${input}`).toBeUndefined();
+      const schema = inputsOf[type];
+      expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+      expect(schema, `${document}: ${type}`).toBeDefined();
     }
   }
 });

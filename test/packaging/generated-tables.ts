@@ -4,12 +4,9 @@ import { z } from 'zod';
 import { codecServerVariables } from '../../src/config/codec-server.ts';
 import { databaseVariables } from '../../src/config/database-variables.ts';
 import { workerVariables } from '../../src/config/environment.ts';
+import { captureChangesInput, type CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
-import {
-  extractTableInput,
-  type ExtractTableInput,
-  type ExtractTableRequest,
-} from '../../src/contract/extract-table.ts';
+import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { sessionSettings } from '../../src/contract/session-settings.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 
@@ -24,6 +21,7 @@ export interface GeneratedTable {
 export const generatedTables: readonly GeneratedTable[] = [
   { name: 'inputs', file: 'README.md', text: inputsTable },
   { name: 'database-inputs', file: 'docs/database.md', text: databaseInputsTable },
+  { name: 'capture inputs', file: 'docs/changes.md', text: captureInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
   {
     name: 'database variables',
@@ -89,12 +87,46 @@ export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
 };
 
 function inputsTable(): string {
-  const defaults: Readonly<Record<string, unknown>> = extractTableInput.parse({ table: inputExamples.table });
-  const rows = Object.entries(extractTableInput.shape).map(([name, schema]) => [
+  return tableOf(
+    extractTableInput.shape,
+    extractTableInput.parse({ table: inputExamples.table }),
+    inputExamples,
+  );
+}
+
+/** The same for `captureChanges`. */
+export const captureExamples: Readonly<Required<CaptureChangesRequest>> = {
+  tables: ['public.*', 'sales.orders'],
+  slot: 'shop',
+  publication: 'shop',
+  source: 'shop_eu',
+  initialCopy: false,
+  until: 'caught-up',
+  mirror: true,
+  deletes: 'soft',
+  setReplicaIdentity: 'full',
+  maxSlotLag: '10GB',
+  onSlotLag: 'drop',
+  heartbeat: '1 minute',
+  stallTimeout: '10 minutes',
+  parallelism: 8,
+};
+
+function captureInputsTable(): string {
+  const { tables } = captureExamples;
+  return tableOf(captureChangesInput.shape, captureChangesInput.parse({ tables }), captureExamples);
+}
+
+function tableOf(
+  shape: Readonly<Record<string, { readonly description?: string | undefined }>>,
+  defaults: Readonly<Record<string, unknown>>,
+  examples: Readonly<Record<string, unknown>>,
+): string {
+  const rows = Object.entries(shape).map(([name, { description = '' }], index) => [
     code(name),
-    name === 'table' ? 'required' : shown(asWritten(name, defaults[name])),
-    schema.description ?? '',
-    shown(inputExamples[name as keyof ExtractTableInput]),
+    index === 0 ? 'required' : shown(asWritten(name, defaults[name])),
+    description,
+    shown(examples[name]),
   ]);
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
@@ -124,7 +156,7 @@ function databaseInputsTable(): string {
 /** Durations are milliseconds, and sizes bytes, once they are read. */
 function asWritten(name: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
-  if (name.endsWith('Timeout')) return ms(value, { long: true });
+  if (name.endsWith('Timeout') || name === 'heartbeat') return ms(value, { long: true });
   return name.endsWith('Size') ? bytes.format(value) : value;
 }
 
@@ -165,7 +197,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
   SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
   SchemaChanged:
-    'A column of the source changed in a way that an incremental run cannot, or may not, follow.',
+    'A column of the source changed in a way that a run that keeps rows of earlier ones cannot, or may not, follow.',
   CheckpointConflict:
     'An incremental run was asked for with other settings than its checkpoint was made with.',
   KeyConflict: 'Rows share a key, or have none.',
@@ -177,7 +209,8 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   ConnectionLost: 'A connection ended in the middle.',
   TooManyConnections: 'A server has no connection left for the role.',
   PoolExhausted: 'No session of the worker came free in time.',
-  LockTimeout: 'Somebody holds a lock that is needed. At a commit the message names the sessions.',
+  LockTimeout:
+    'Somebody holds a lock that is needed. The message names the table or partition, and at a commit the sessions.',
   AlreadyRunning: 'Another run is writing the same bronze table.',
   Deadlock: 'A server ended a deadlock by giving up our side.',
   SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
@@ -191,6 +224,14 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   MissingLargeObject: 'OIDs name no large object, and the input wants that refused.',
   ReplicaLagging: 'The replica that is the source is further behind than the input allows.',
   Stalled: 'Nothing passed through a copy for too long.',
+  ReplicaIdentityMissing:
+    'Nothing identifies the rows of a table, so that its updates and deletes cannot be captured.',
+  PublicationConflict: 'A publication is there already, and is not as the capture needs it.',
+  SlotConflict: 'A replication slot of that name is there already, and is not of this capture.',
+  SlotActive: 'Another session reads from the slot. Right after a restart this is usual, and passes.',
+  SlotLost: 'The slot is gone, or was invalidated, with changes that were not read.',
+  SlotLagExceeded: 'The slot held back more than `maxSlotLag`, and was dropped as `onSlotLag` says.',
+  PositionConflict: 'Slot, source and stored position do not fit each other.',
   SnapshotLost: 'The session that held the snapshot of the run is gone.',
   PlanOutdated: 'The table was rewritten, or its partitions changed, after it was planned.',
   StagingLost: 'The staging table of the run is gone, or lacks chunks.',

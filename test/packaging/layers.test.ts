@@ -12,6 +12,7 @@ const layers = [
   'postgres',
   'bronze',
   'extraction',
+  'capture',
   'activities',
   'workflows',
   'runtime',
@@ -27,7 +28,8 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   postgres: ['contract'],
   bronze: ['contract', 'postgres'],
   extraction: ['contract', 'postgres', 'bronze'],
-  activities: ['contract', 'postgres', 'bronze', 'extraction'],
+  capture: ['contract', 'postgres', 'bronze', 'extraction'],
+  activities: ['contract', 'postgres', 'bronze', 'extraction', 'capture'],
   workflows: ['contract'],
   runtime: layers,
   schedules: ['contract'],
@@ -66,6 +68,10 @@ for (const from of layers) {
 for (const layer of layers.filter((other) => other !== 'contract' && other !== 'postgres')) {
   probe('postgres/catalog/probe', importing(`../../${layer}/any.ts`), true);
 }
+for (const layer of layers.filter((other) => !['contract', 'postgres', 'bronze'].includes(other))) {
+  probe('bronze/cdc/probe', importing(`../../${layer}/any.ts`), true);
+}
+probe('bronze/cdc/probe', importing('../../postgres/any.ts'), false);
 probe('config/probe', importing('../postgres/connection-settings.ts'), false);
 probe('postgres/catalog/probe', importing('../../contract/any.ts'), false);
 probe('postgres/catalog/probe', importing('../session.ts'), false);
@@ -74,7 +80,7 @@ for (const name of outsideTheSandbox) {
   probe('contract/probe', importing(name), true);
 }
 probe('workflows/probe', importing('@temporalio/workflow'), false);
-for (const layer of ['postgres', 'postgres/catalog', 'bronze', 'extraction']) {
+for (const layer of ['postgres', 'postgres/catalog', 'bronze', 'bronze/cdc', 'extraction', 'capture']) {
   probe(`${layer}/probe`, importing('@temporalio/activity'), true);
 }
 

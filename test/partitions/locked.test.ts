@@ -5,6 +5,7 @@ import { createActivities } from '../../src/activities/create-activities.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { failurePolicies } from '../../src/contract/failures.ts';
+import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
@@ -78,6 +79,23 @@ describe('a partition that another session has locked', () => {
     await lock.release();
     await expectSameRows(lab, 'days_3', 'bronze.beside');
   });
+});
+
+test('a partition is locked by a run while its chunk is copied, and no longer', async () => {
+  await lab.source.query(`CREATE TABLE parts (id int) PARTITION BY LIST (id);
+    ${[1, 2, 3, 4].map((id) => `CREATE TABLE parts_${id} PARTITION OF parts FOR VALUES IN (${id});`).join('')}
+    INSERT INTO parts VALUES (1), (2), (3), (4)`);
+  const gate = await Gate.closed(lab);
+  const handle = await lab.start({ table: 'parts', chunkSize: '8kB', parallelism: 1, where: 'gate(id = 2)' });
+  const [pid] = await gate.reached();
+  const { rows } = await lab.source.query(
+    `SELECT relation::regclass::text AS name FROM pg_locks WHERE pid = $1 AND relation::regclass::text LIKE 'parts%'`,
+    [pid],
+  );
+  expect(rows).toEqual([{ name: 'parts_2' }]);
+  await gate.open();
+  await expect(handle.result()).resolves.toMatchObject({ rows: 4, chunks: 4 });
+  await expectSameRows(lab, 'parts', 'bronze.br_parts');
 });
 
 describe('with partitions that were chosen', () => {

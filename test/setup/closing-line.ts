@@ -21,7 +21,8 @@ export default class ClosingLine implements Reporter {
     ).length;
     const failed = count('failed') + brokenFiles + errors.length + (leaks.length > 0 ? 1 : 0);
     const passed = count('passed') + (leaks.length > 0 ? 0 : 1);
-    if (leaks.length > 0) process.exitCode = 1;
+    // Vitest decides on its own code when it exits, by the tests alone
+    if (leaks.length > 0) process.once('exit', () => (process.exitCode = 1));
     // after the summary, which is printed in the same turn
     setImmediate(() => {
       for (const leak of leaks) process.stdout.write(`\nA secret was found: ${leak}\n`);

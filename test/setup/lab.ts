@@ -34,8 +34,8 @@ export interface LabOptions {
   readonly workers?: 'in process' | 'none';
   /** Those that all tests share, where left out. */
   readonly servers?: Servers;
-  /** Of a Temporal server of the test's own. */
-  readonly temporalAddress?: string;
+  /** The address of a Temporal server; of the one that all tests share, where left out. */
+  readonly temporal?: string;
   readonly taskQueue?: string;
 }
 
@@ -48,7 +48,7 @@ export interface Told {
 }
 
 export interface WorkersInProcess extends Told {
-  /** One of the two workers of a process; both where left out. */
+  /** One of the workers of a process; all where left out. */
   readonly only?: 'copies' | 'snapshots';
 }
 
@@ -65,7 +65,6 @@ export class Lab implements AsyncDisposable {
   #runs = 0;
 
   readonly #admin: Servers;
-
   readonly #temporalAddress: string;
   readonly taskQueue: string;
 
@@ -95,9 +94,9 @@ export class Lab implements AsyncDisposable {
       `CREATE DATABASE warehouse_${name}`,
       ...grantsOnWarehouse(`warehouse_${name}`),
     ]);
-    const temporalAddress = options.temporalAddress ?? inject('temporalAddress');
-    const connection = await Connection.connect({ address: temporalAddress });
-    const lab = new Lab(name, new TemporalClient({ connection }), admin, temporalAddress, options.taskQueue);
+    const address = options.temporal ?? inject('temporalAddress');
+    const connection = await Connection.connect({ address });
+    const lab = new Lab(name, new TemporalClient({ connection }), admin, address, options.taskQueue);
     lab.#closers.push(async () => connection.close());
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);
@@ -149,23 +148,23 @@ export class Lab implements AsyncDisposable {
     return startWorkerProcess({ env: { ...this.workerEnvironment, ...environment }, onLine: remember });
   }
 
-  /** Starts the two workers of a process, in this one, and gives what stops them. */
+  /** Starts the workers of a process, in this one, and gives what stops them. */
   async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: this.#temporalAddress });
     const configuration = this.configuration(told);
     const databases = connectDatabases(configuration);
-    const [copies, snapshots] = await createWorkers({
+    const created = await createWorkers({
       ...configuration,
       connection,
       namespace: 'default',
       dependencies: databases,
       workflowBundle: { codePath: inject('workflowBundle') },
     });
-    const both = [copies, snapshots].filter((worker) => worker !== undefined);
-    const unwanted = only === undefined ? undefined : only === 'copies' ? snapshots : copies;
+    const names = ['copies', 'snapshots', 'streams'];
+    const isWanted = (_worker: Worker, index: number) => only === undefined || names[index] === only;
+    const workers = created.filter(isWanted);
     // a worker that never ran would hold its connection for ever
-    await unwanted?.runUntil(Promise.resolve());
-    const workers = both.filter((worker) => worker !== unwanted);
+    for (const worker of created) if (!workers.includes(worker)) await worker.runUntil(Promise.resolve());
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
     const stop = () => (stopped ??= stopWorkers(workers, running, databases, connection));
@@ -265,9 +264,25 @@ export class Lab implements AsyncDisposable {
     await client.end();
   }
 
+  /** A database with a slot cannot be dropped, and a slot that is read from neither. */
+  async #dropSlots(): Promise<void> {
+    const ours = `pg_replication_slots WHERE database = 'source_${this.name}'`;
+    await administer(this.#admin.source, [
+      `SELECT pg_terminate_backend(active_pid) FROM ${ours} AND active_pid IS NOT NULL`,
+      `DO $$ BEGIN
+         FOR attempt IN 1..100 LOOP
+           EXIT WHEN NOT EXISTS (SELECT FROM ${ours} AND active_pid IS NOT NULL);
+           PERFORM pg_sleep(0.1);
+         END LOOP;
+       END $$`,
+      `SELECT pg_drop_replication_slot(slot_name) FROM ${ours}`,
+    ]);
+  }
+
   async close(): Promise<void> {
     await this.#expectNoSecrets();
     for (const close of this.#closers) await close();
+    await this.#dropSlots();
     await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
     await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
   }

@@ -11,7 +11,11 @@ export async function createRoles(source: PostgresServer, warehouse: PostgresSer
 }
 
 export async function createExtractor(server: PostgresServer): Promise<void> {
-  await administer(server.url('postgres'), documented('source', 'extractor-secret'));
+  // the last is for captures, as docs/changes.md has it; to read a table nobody needs it
+  await administer(server.url('postgres'), [
+    ...documented('source', 'extractor-secret'),
+    'ALTER ROLE extractor REPLICATION',
+  ]);
 }
 
 export async function createLoader(server: PostgresServer): Promise<void> {

@@ -20,7 +20,7 @@ test('1,000,000 chunks of 10,000 partitions stay within the limits of histories 
     expect(await handle.result()).toMatchObject({ partitions: 10_000, chunks: 1_000_000 });
     expect(copies.wrong()).toBe(0);
     const parent = await historyFacts(handle);
-    expect(parent.children).toHaveLength(250);
+    expect(parent.children).toHaveLength(200);
     const connection = await Connection.connect({ address: inject('temporalAddress') });
     const client = new Client({ connection });
     const facts = [parent];

@@ -1,0 +1,197 @@
+import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client as TemporalClient, Connection } from '@temporalio/client';
+import { Client } from 'pg';
+import { startStack, type LocalStack } from '../local/stack.ts';
+import { startWorkerProcess } from '../local/worker-process.ts';
+import type { CaptureChangesRequest, CaptureChangesResult } from '../src/contract/capture-changes.ts';
+import { formatBytes, formatDuration } from '../src/contract/quantities.ts';
+import { build } from './build.ts';
+import { peakMemory } from './process-times.ts';
+
+const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 500_000);
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
+/** Seconds of pgbench at 1,000 transactions a second. */
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 20);
+/** Rows of one transaction. */
+const LARGE = Number(process.env['BENCH_LARGE'] ?? 1_000_000);
+const TASK_QUEUE = 'bench-cdc';
+const SLOT = 'bench';
+const REFERENCE = 'bench_reference';
+const run = promisify(execFile);
+
+const request: CaptureChangesRequest = {
+  tables: ['public.*'],
+  slot: SLOT,
+  publication: SLOT,
+  initialCopy: false,
+};
+
+/** The same content of a slot, read to a file by pg_recvlogical and into bronze by captureChanges; then lag, then memory. */
+export async function benchChanges(): Promise<void> {
+  await build();
+  const stack = await startStack({ ui: false });
+  try {
+    // the moment of a commit, to measure lag by
+    await execute(stack.warehouseUrl, 'ALTER SYSTEM SET track_commit_timestamp = on');
+    await stack.warehouse?.stop('fast');
+    await stack.warehouse?.start();
+    await prepare(stack);
+    const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE };
+    const worker = await startWorkerProcess({ env, entry: process.env['BENCH_WORKER'] ?? 'dist/worker.js' });
+    const connection = await Connection.connect({ address: stack.temporalAddress });
+    const capture = new BenchCapture(new TemporalClient({ connection }));
+    await capture.catchUp();
+    await execute(stack.sourceUrl, `SELECT pg_create_logical_replication_slot('${REFERENCE}', 'pgoutput')`);
+    await compareRates(stack, capture);
+    say(`peak memory of the worker: ${formatBytes(await peakMemory(worker.pid))}`);
+    await largeTransaction(stack, capture);
+    say(`peak memory of the worker: ${formatBytes(await peakMemory(worker.pid))}`);
+    await execute(stack.sourceUrl, `SELECT pg_drop_replication_slot('${REFERENCE}')`);
+    await measureLag(stack, capture);
+    await worker.stop();
+    await connection.close();
+  } finally {
+    await stack.close();
+  }
+}
+
+class BenchCapture {
+  readonly #client: TemporalClient;
+  #runs = 0;
+
+  constructor(client: TemporalClient) {
+    this.#client = client;
+  }
+
+  async start(changes: Partial<CaptureChangesRequest> = {}) {
+    this.#runs += 1;
+    return this.#client.workflow.start<(input: CaptureChangesRequest) => Promise<CaptureChangesResult>>(
+      'captureChanges',
+      { taskQueue: TASK_QUEUE, workflowId: `bench-${this.#runs}`, args: [{ ...request, ...changes }] },
+    );
+  }
+
+  async catchUp(): Promise<CaptureChangesResult> {
+    return (await this.start({ until: 'caught-up' })).result();
+  }
+}
+
+async function prepare({ sourceUrl }: LocalStack): Promise<void> {
+  await execute(
+    sourceUrl,
+    `CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz NOT NULL, kind text, amount numeric(12,2), payload jsonb)`,
+  );
+  await run('pgbench', ['--initialize', '--scale=10', '--quiet', sourceUrl]);
+  await execute(sourceUrl, 'ALTER TABLE pgbench_history ADD PRIMARY KEY (tid, bid, aid, mtime)').catch(
+    () => undefined,
+  );
+  await execute(sourceUrl, 'ALTER TABLE pgbench_history REPLICA IDENTITY FULL');
+}
+
+async function compareRates(stack: LocalStack, capture: BenchCapture): Promise<void> {
+  const ratios: number[] = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    const end = await writeEvents(stack.sourceUrl, round);
+    const reference = await timed(async () => receive(stack.sourceUrl, end));
+    const ours = await timed(async () => capture.catchUp());
+    const ratio = reference / ours;
+    ratios.push(ratio);
+    say(
+      `round ${round}: pg_recvlogical ${rate(reference)}, captureChanges ${rate(ours)} (${formatDuration(ours)}), ratio ${ratio.toFixed(2)}`,
+    );
+  }
+  say(
+    `median ratio: ${(ratios.toSorted((a, b) => a - b)[Math.floor(ratios.length / 2)] ?? Number.NaN).toFixed(2)}`,
+  );
+}
+
+const rate = (milliseconds: number): string =>
+  `${Math.round((CHANGES / milliseconds) * 1000).toLocaleString('en-US')} changes/s`;
+
+/** Transactions of a hundred changes. */
+async function writeEvents(url: string, round: number): Promise<string> {
+  const client = new Client(url);
+  await client.connect();
+  await client.query(`DO $$ BEGIN
+    FOR batch IN 0..${CHANGES / 100 - 1} LOOP
+      INSERT INTO events SELECT ${round * 100_000_000} + batch * 100 + i, now(), 'kind ' || i, i * 1.25, jsonb_build_object('n', i, 'token', md5(i::text))
+        FROM generate_series(1, 100) i;
+      COMMIT;
+    END LOOP; END $$`);
+  const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+  await client.end();
+  return rows[0]?.lsn ?? '';
+}
+
+async function receive(url: string, end: string): Promise<void> {
+  const file = join(tmpdir(), `datakit-postgres-bench-${process.pid}`);
+  const options = ['-o', 'proto_version=1', '-o', `publication_names=${SLOT}`];
+  await run('pg_recvlogical', [
+    '-d',
+    url,
+    '-S',
+    REFERENCE,
+    '--start',
+    '-f',
+    file,
+    `--endpos=${end}`,
+    '-n',
+    ...options,
+  ]);
+  await rm(file);
+}
+
+async function largeTransaction({ sourceUrl }: LocalStack, capture: BenchCapture): Promise<void> {
+  await execute(
+    sourceUrl,
+    `INSERT INTO events SELECT -i, now(), 'large', i, '{}' FROM generate_series(1, ${LARGE}) i`,
+  );
+  const took = await timed(async () => capture.catchUp());
+  say(`a transaction of ${LARGE.toLocaleString('en-US')} rows: ${formatDuration(took)}`);
+}
+
+async function measureLag({ sourceUrl, warehouseUrl }: LocalStack, capture: BenchCapture): Promise<void> {
+  const handle = await capture.start({ heartbeat: '1 second' });
+  const client = new Client(warehouseUrl);
+  await client.connect();
+  await client.query('CREATE TABLE mark AS SELECT max(commit_lsn) AS lsn FROM bronze.cdc_changes');
+  await run('pgbench', ['--rate=1000', '--client=8', `--time=${SECONDS}`, '--no-vacuum', sourceUrl]);
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  const { rows } = await client.query<{ p50: number; p95: number; transactions: number }>(
+    `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) * 1000 AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY lag) * 1000 AS p95,
+            count(*)::int AS transactions
+       FROM (SELECT DISTINCT ON (commit_lsn) extract(epoch FROM pg_xact_commit_timestamp(xmin) - timestamp)::float8 AS lag
+               FROM bronze.cdc_changes WHERE commit_lsn > (SELECT lsn FROM mark) AND timestamp IS NOT NULL) AS lags`,
+  );
+  await client.end();
+  const { p50 = 0, p95 = 0, transactions = 0 } = rows[0] ?? {};
+  say(
+    `pgbench: ${Math.round(transactions / SECONDS)} transactions/s, lag ${formatDuration(p50)} in the middle, ${formatDuration(p95)} at the 95th percentile`,
+  );
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+}
+
+async function execute(url: string, statement: string): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

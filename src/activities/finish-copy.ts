@@ -1,0 +1,39 @@
+import { log } from '@temporalio/activity';
+import type { CheckSlotRequest, FinishCopyRequest } from '../contract/capture-activities.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { finishCopy as finish } from '../capture/copy-tables.ts';
+import { readServer } from '../postgres/catalog/server.ts';
+import { readLogPositions } from '../postgres/replication/slots.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+export async function finishCopy(
+  { warehouse, sourceNamed }: Dependencies,
+  request: FinishCopyRequest,
+): Promise<void> {
+  const shown = formatTableName(request.table);
+  await runActivity(`ending the copy of ${shown}`, async ({ signal }) => {
+    const source = sourceNamed(request.source);
+    const limits = { applicationName: applicationName(request.runId), mode: 'READ WRITE', signal } as const;
+    const server = await source.transaction(limits, async (session) => readServer(session, source.host));
+    const sourceUri = `postgresql://${server.host}/${server.database}`;
+    await warehouse.transaction(limits, async (session) =>
+      finish(session, request, { deletes: request.deletes, sourceUri }),
+    );
+    log.info('copied a table of a capture', { table: shown, captureId: request.captureId });
+  });
+}
+
+export async function checkSlot(
+  { sourceNamed }: Dependencies,
+  { source, slot, runId }: CheckSlotRequest,
+): Promise<number> {
+  return runActivity(`asking how much slot "${slot}" holds back`, async ({ signal }) => {
+    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+    const { heldBack } = await sourceNamed(source).transaction(limits, async (session) =>
+      readLogPositions(session, slot),
+    );
+    return heldBack;
+  });
+}

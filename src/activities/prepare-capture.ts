@@ -1,0 +1,71 @@
+import { log } from '@temporalio/activity';
+import { recordStreaming } from '../bronze/cdc/positions.ts';
+import type {
+  CapturedTable,
+  CaptureReference,
+  ChangeTablesRequest,
+  PreparedCapture,
+  PrepareCaptureRequest,
+} from '../contract/capture-activities.ts';
+import type { DropCaptureInput, DropCaptureResult } from '../contract/capture-changes.ts';
+import type { RunIdentity } from '../contract/activities.ts';
+import { changeTables as change } from '../capture/change-tables.ts';
+import { dropCapture as drop } from '../capture/drop-capture.ts';
+import { prepareCapture as prepare } from '../capture/prepare-capture.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+export async function prepareCapture(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  request: PrepareCaptureRequest,
+): Promise<PreparedCapture> {
+  const { slot, source } = request.input;
+  return runActivity(`preparing the capture of slot "${slot}"`, async ({ signal }) => {
+    const database = sourceNamed(source);
+    await ready();
+    const prepared = await prepare(request, { warehouse, source: database, signal });
+    log.info('prepared a capture', {
+      slot,
+      captureId: prepared.captureId,
+      outcome: prepared.outcome,
+      tables: prepared.tables.length,
+    });
+    return prepared;
+  });
+}
+
+export async function beginStreaming(
+  { warehouse }: Dependencies,
+  { captureId, runId }: CaptureReference,
+): Promise<void> {
+  await runActivity('ending the first copy', async ({ signal }) => {
+    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+    await warehouse.transaction(limits, async (session) => recordStreaming(session, captureId));
+  });
+}
+
+export async function changeTables(
+  { warehouse, sourceNamed }: Dependencies,
+  request: ChangeTablesRequest,
+): Promise<readonly CapturedTable[]> {
+  const purpose =
+    request.change === 'add' ? 'adding tables to the capture' : 'removing tables from the capture';
+  return runActivity(purpose, async ({ signal }) => {
+    const tables = await change(request, { warehouse, source: sourceNamed(request.input.source), signal });
+    log.info('changed the tables of a capture', { slot: request.input.slot, tables: tables.length });
+    return tables;
+  });
+}
+
+export async function dropCapture(
+  { warehouse, ready, sourceNamed }: Dependencies,
+  { runId, workflowId: _workflowId, ...input }: DropCaptureInput & RunIdentity,
+): Promise<DropCaptureResult> {
+  return runActivity(`dropping the capture of slot "${input.slot}"`, async ({ signal }) => {
+    await ready();
+    const dropped = await drop(input, runId, { warehouse, source: sourceNamed(input.source), signal });
+    log.info('dropped a capture', { name: input.slot, ...dropped });
+    return dropped;
+  });
+}

@@ -1,0 +1,53 @@
+import { Context, log } from '@temporalio/activity';
+import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';
+import { STREAM_PROGRESS_SIGNAL, type StreamProgress } from '../contract/capture-changes.ts';
+import { streamChanges as stream } from '../capture/stream-changes.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+/** A signal costs events of a history: while changes come, and while there is nothing to tell. */
+const TELL_INTERVAL = { busy: 30_000, idle: 15 * 60_000 };
+
+export async function streamChanges(
+  { streamingWarehouse, streamingSourceNamed }: Dependencies,
+  request: StreamRequest,
+): Promise<StreamOutcome> {
+  const { slot, source } = request.input;
+  return runActivity(`streaming from slot "${slot}"`, async ({ signal, report }) => {
+    const teller = new Teller();
+    const outcome = await stream(request, {
+      warehouse: streamingWarehouse,
+      source: streamingSourceNamed(source),
+      signal,
+      onProgress: (progress) => {
+        report(progress);
+        teller.tell(progress);
+      },
+    });
+    log.info('streamed', { slot, ...outcome });
+    return outcome;
+  });
+}
+
+/** Tells the workflow now and then how far the stream is. */
+class Teller {
+  #toldAt = Date.now() - TELL_INTERVAL.busy + 2_000;
+  #told: StreamProgress | undefined;
+  readonly #context = Context.current();
+
+  tell(progress: StreamProgress): void {
+    const busy =
+      progress.changes !== (this.#told?.changes ?? 0) ||
+      progress.slotLagBytes > 2 * (this.#told?.slotLagBytes ?? 0) + 2 ** 24;
+    if (Date.now() - this.#toldAt < (busy ? TELL_INTERVAL.busy : TELL_INTERVAL.idle)) return;
+    this.#toldAt = Date.now();
+    this.#told = progress;
+    const { client, info } = this.#context;
+    if (info.workflowExecution === undefined) return;
+    const { workflowId, runId } = info.workflowExecution;
+    client.workflow
+      .getHandle(workflowId, runId)
+      .signal(STREAM_PROGRESS_SIGNAL, progress)
+      .catch(() => undefined); // the next one comes soon
+  }
+}

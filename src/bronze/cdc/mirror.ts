@@ -1,0 +1,212 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../bronze-table.ts';
+import { hasIndex } from '../key-index.ts';
+import { BRONZE } from '../layout.ts';
+import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
+
+export type DeletePolicy = 'hard' | 'soft';
+
+/** A copy that changes are applied to. */
+export interface Mirror {
+  readonly bronze: BronzeTable;
+  /** The partition below the bronze table, which has the rows and the index on the key. */
+  readonly storage: TableName;
+  /** By name, metadata columns among them. */
+  readonly types: ReadonlyMap<string, string>;
+  readonly key: readonly string[];
+  readonly deletes: DeletePolicy;
+  /** SQL for the metadata columns of rows that are written. */
+  readonly constants: ReadonlyMap<string, string>;
+}
+
+export interface MirrorOrigin {
+  readonly target: string;
+  readonly key: readonly string[];
+  readonly deletes: DeletePolicy;
+  readonly sourceUri: string;
+  readonly table: TableName;
+  readonly runId: string;
+}
+
+/** @throws {DatakitError} StagingLost where the bronze table was dropped */
+export async function openMirror(session: Session, origin: MirrorOrigin): Promise<Mirror> {
+  const bronze = await findBronzeTable(session, origin.target);
+  if (bronze?.storage === undefined) {
+    throw new DatakitError(
+      'UndefinedObject',
+      `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it anew with addTables`,
+    );
+  }
+  const columns = await readColumnDefinitions(session, bronze.storage);
+  const types = new Map(columns.map(({ name, type }) => [name, type]));
+  const constants = new Map(
+    [
+      ['_bronze_loaded_at', 'now()'],
+      ['_bronze_source', quoteText(origin.sourceUri)],
+      ['_bronze_schema', quoteText(origin.table.schema)],
+      ['_bronze_table', quoteText(origin.table.name)],
+      ['_bronze_parent_table', quoteText(origin.table.name)],
+      ['_bronze_run_id', quoteText(origin.runId)],
+      ['_bronze_extraction_type', `'changes'`],
+      ['_bronze_deleted_at', 'NULL'],
+    ].filter((constant): constant is [string, string] => types.has(constant[0] ?? '')),
+  );
+  return { bronze, storage: bronze.storage, types, key: origin.key, deletes: origin.deletes, constants };
+}
+
+/** The index by which rows are found, and with soft deletes the column that marks them. */
+export async function prepareMirror(
+  session: Session,
+  target: string,
+  key: readonly string[],
+  deletes: DeletePolicy,
+): Promise<void> {
+  const bronze = await findBronzeTable(session, target);
+  if (bronze?.storage === undefined)
+    throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped meanwhile`);
+  if (deletes === 'soft') {
+    await session.query(
+      `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN IF NOT EXISTS _bronze_deleted_at timestamp with time zone`,
+    );
+  }
+  if (await hasIndex(session, bronze.storage, key, true)) return;
+  const columns = key.map(quoteName).join(', ');
+  const name = quoteName(`capture_key_${bronze.storage.oid}`);
+  await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
+}
+
+/** Brings a copy to where the changes of a batch have left the table of the source. */
+export async function applyBatch(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
+  if (batch.truncated) await removeAll(session, mirror);
+  const deleted: Row[] = [];
+  const written: Row[] = [];
+  const touched = new Map<string, { names: string[]; rows: Row[] }>();
+  for (const { key, row } of batch.states.values()) {
+    if (row === 'deleted') deleted.push(keyRow(mirror, key));
+    else if (!row.includes(undefined)) written.push(rowOf(batch.columns, row));
+    else collect(touched, batch.columns, row);
+  }
+  await remove(session, mirror, deleted);
+  await write(session, mirror, batch.columns, written);
+  for (const { names, rows } of touched.values()) await touch(session, mirror, names, rows);
+}
+
+/** Gives a row another key, where the warehouse alone has the values that were not sent. */
+export async function moveRow(
+  session: Session,
+  mirror: Mirror,
+  batch: Pick<MirrorBatch, 'columns' | 'keyOf'>,
+  { values, old }: { readonly values: readonly MirrorValue[]; readonly old: readonly MirrorValue[] },
+): Promise<void> {
+  await remove(session, { ...mirror, deletes: 'hard' }, [keyRow(mirror, batch.keyOf(values))]);
+  const sent = batch.columns.filter((_, index) => values[index] !== undefined);
+  const before = Object.fromEntries(
+    Object.entries(keyRow(mirror, batch.keyOf(old))).map(([name, value]) => [`old ${name}`, value]),
+  );
+  const row = { ...rowOf(batch.columns, values), ...before };
+  const set = [...sent.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
+  const matches = mirror.key.map((name) => `t.${quoteName(name)} = ${read(mirror, name, `old ${name}`)}`);
+  await session.query(
+    `UPDATE ${quoteTable(mirror.storage)} AS t SET ${set.join(', ')}
+       FROM ${recordset([...sent, ...mirror.key.map((name) => `old ${name}`)])} WHERE ${matches.join(' AND ')}`,
+    [JSON.stringify([row])],
+  );
+}
+
+/** Values are texts, so that no number passes through one of JavaScript. */
+type Row = Record<string, string | null>;
+
+function rowOf(columns: readonly string[], values: readonly MirrorValue[]): Row {
+  const row: Row = {};
+  columns.forEach((name, index) => {
+    const value = values[index];
+    if (value !== undefined) row[name] = value;
+  });
+  return row;
+}
+
+function keyRow({ key }: Mirror, values: readonly (string | null)[]): Row {
+  return Object.fromEntries(key.map((name, index) => [name, values[index] ?? null]));
+}
+
+/** Updates that sent the same columns go in one statement. */
+function collect(
+  touched: Map<string, { names: string[]; rows: Row[] }>,
+  columns: readonly string[],
+  state: readonly MirrorValue[],
+): void {
+  const row = rowOf(columns, state);
+  const names = Object.keys(row);
+  const sent = JSON.stringify(names);
+  const group = touched.get(sent) ?? { names, rows: [] };
+  group.rows.push(row);
+  touched.set(sent, group);
+}
+
+async function removeAll(session: Session, { storage, deletes }: Mirror): Promise<void> {
+  const table = quoteTable(storage);
+  if (deletes === 'hard') await session.query(`DELETE FROM ${table}`);
+  else await session.query(`UPDATE ${table} SET _bronze_deleted_at = now() WHERE _bronze_deleted_at IS NULL`);
+}
+
+async function remove(session: Session, mirror: Mirror, rows: readonly Row[]): Promise<void> {
+  if (rows.length === 0) return;
+  const table = quoteTable(mirror.storage);
+  const from = recordset(mirror.key);
+  const statement =
+    mirror.deletes === 'hard'
+      ? `DELETE FROM ${table} AS t USING ${from} WHERE ${matching(mirror)}`
+      : `UPDATE ${table} AS t SET _bronze_deleted_at = now() FROM ${from}
+          WHERE ${matching(mirror)} AND t._bronze_deleted_at IS NULL`;
+  await session.query(statement, [JSON.stringify(rows)]);
+}
+
+async function write(
+  session: Session,
+  mirror: Mirror,
+  columns: readonly string[],
+  rows: readonly Row[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  const names = [...columns.map(quoteName), ...mirror.constants.keys()];
+  const values = [...columns.map((name) => read(mirror, name)), ...mirror.constants.values()];
+  const set = names.map((name) => `${name} = excluded.${name}`);
+  await session.query(
+    `INSERT INTO ${quoteTable(mirror.storage)} (${names.join(', ')}) SELECT ${values.join(', ')} FROM ${recordset(columns)}
+     ON CONFLICT (${mirror.key.map(quoteName).join(', ')}) DO UPDATE SET ${set.join(', ')}`,
+    [JSON.stringify(rows)],
+  );
+}
+
+async function touch(
+  session: Session,
+  mirror: Mirror,
+  names: readonly string[],
+  rows: readonly Row[],
+): Promise<void> {
+  const set = [...names.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
+  await session.query(
+    `UPDATE ${quoteTable(mirror.storage)} AS t SET ${set.join(', ')} FROM ${recordset(names)} WHERE ${matching(mirror)}`,
+    [JSON.stringify(rows)],
+  );
+}
+
+const recordset = (names: readonly string[]): string =>
+  `json_to_recordset($1::json) AS x(${names.map((name) => `${quoteName(name)} text`).join(', ')})`;
+
+function read({ types }: Mirror, name: string, as = name): string {
+  const type = types.get(name);
+  if (type === undefined) throw new DatakitError('Unexpected', `the copy has no column ${quoteName(name)}`);
+  return `x.${quoteName(as)}::${type}`;
+}
+
+const assign = (mirror: Mirror, name: string): string => `${quoteName(name)} = ${read(mirror, name)}`;
+
+const constantAssignments = ({ constants }: Mirror): string[] =>
+  [...constants].map(([name, value]) => `${name} = ${value}`);
+
+const matching = (mirror: Mirror): string =>
+  mirror.key.map((name) => `t.${quoteName(name)} = ${read(mirror, name)}`).join(' AND ');

@@ -1,0 +1,192 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { RunIdentity } from '../../contract/activities.ts';
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE } from '../layout.ts';
+
+/** A capture as the warehouse knows it. */
+export interface Capture {
+  /** A bigint, as text. */
+  readonly captureId: string;
+  readonly source: string;
+  readonly slot: string;
+  readonly publication: string;
+  readonly ownPublication: boolean;
+  readonly systemId: string;
+  readonly timeline: number;
+  readonly status: 'copying' | 'streaming' | 'dropped';
+  /** All that commits before it is in the warehouse; null while the slot is not made. */
+  readonly position: string | null;
+  readonly committedAt: string | null;
+  readonly transactions: number;
+  readonly changes: number;
+  /** Counts changes of its tables. */
+  readonly tablesVersion: number;
+  readonly runId: string;
+  readonly warnings: readonly string[];
+}
+
+const CAPTURE = `SELECT capture_id AS "captureId", source, slot, publication, own_publication AS "ownPublication",
+         system_id AS "systemId", timeline, status, position::text, transactions::float8, changes::float8, run_id AS "runId", tables_version AS "tablesVersion",
+         warnings, to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "committedAt"
+    FROM ${BRONZE}.cdc_positions`;
+
+/** The capture of a slot, if there is one that was not dropped. */
+export async function findCapture(
+  session: Session,
+  source: string,
+  slot: string,
+): Promise<Capture | undefined> {
+  const [capture] = await session.query<Capture & Record<string, unknown>>(
+    `${CAPTURE} WHERE source = $1 AND slot = $2 AND status <> 'dropped'`,
+    [source, slot],
+  );
+  return capture;
+}
+
+/** @throws {DatakitError} SlotLost where it was dropped */
+export async function readCapture(session: Session, captureId: string): Promise<Capture> {
+  const [capture] = await session.query<Capture & Record<string, unknown>>(
+    `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped'`,
+    [captureId],
+  );
+  if (capture === undefined) throw new DatakitError('SlotLost', `Capture ${captureId} was dropped`);
+  return capture;
+}
+
+export type NewCapture = Pick<
+  Capture,
+  'source' | 'slot' | 'publication' | 'ownPublication' | 'systemId' | 'timeline' | 'warnings'
+>;
+
+/** Records that a slot is about to be made, so that it is known as ours whatever happens next. */
+export async function openCapture(session: Session, capture: NewCapture, run: RunIdentity): Promise<string> {
+  const { id } = await session.one<{ id: string }>(
+    `INSERT INTO ${BRONZE}.cdc_positions
+       (source, slot, publication, own_publication, system_id, timeline, warnings, status, run_id, workflow_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'copying', $8, $9) RETURNING capture_id AS id`,
+    [
+      capture.source,
+      capture.slot,
+      capture.publication,
+      capture.ownPublication,
+      capture.systemId,
+      capture.timeline,
+      JSON.stringify(capture.warnings),
+      run.runId,
+      run.workflowId,
+    ],
+  );
+  return id;
+}
+
+/** The slot is made: everything before its beginning is in the snapshot. */
+export async function recordSlot(session: Session, captureId: string, position: string): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions SET position = $2, updated_at = now() WHERE capture_id = $1`,
+    [captureId, position],
+  );
+}
+
+export async function recordStreaming(session: Session, captureId: string): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions SET status = 'streaming', updated_at = now() WHERE capture_id = $1`,
+    [captureId],
+  );
+}
+
+/** The workflow that goes on with a capture, and the timeline that its position was found to lie on. */
+export async function takeOver(
+  session: Session,
+  { captureId }: Pick<Capture, 'captureId'>,
+  run: RunIdentity,
+  timeline: number,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions SET run_id = $2, workflow_id = $3, timeline = $4, updated_at = now() WHERE capture_id = $1`,
+    [captureId, run.runId, run.workflowId, timeline],
+  );
+}
+
+/**
+ * Locks the position of a capture to the end of the transaction.
+ *
+ * The fence: of two streams of a slot, one of which slept, only the one that knows the position writes.
+ *
+ * @returns the version of its tables now
+ * @throws {DatakitError} SerializationFailure where another stream has moved it
+ */
+export async function lockPosition(session: Session, captureId: string, expected: string): Promise<number> {
+  const [found] = await session.query<{ version: number }>(
+    `SELECT tables_version AS version FROM ${BRONZE}.cdc_positions
+      WHERE capture_id = $1 AND position = $2::pg_lsn AND status = 'streaming' FOR UPDATE`,
+    [captureId, expected],
+  );
+  if (found !== undefined) return found.version;
+  throw new DatakitError('SerializationFailure', 'Another stream of the same slot has written meanwhile');
+}
+
+/** Locks a capture, so that no stream writes, and tells its streams that its tables are others. */
+export async function changeTablesOf(session: Session, captureId: string): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions SET tables_version = tables_version + 1, updated_at = now() WHERE capture_id = $1`,
+    [captureId],
+  );
+}
+
+/** Keeps what readers should know. */
+export async function addWarnings(
+  session: Session,
+  captureId: string,
+  warnings: readonly string[],
+): Promise<void> {
+  if (warnings.length === 0) return;
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions SET warnings = warnings || $2::jsonb WHERE capture_id = $1`,
+    [captureId, JSON.stringify(warnings)],
+  );
+}
+
+export interface Advance {
+  readonly position: string;
+  /** ISO 8601; null where no transaction was written. */
+  readonly committedAt: string | null;
+  readonly transactions: number;
+  readonly changes: number;
+}
+
+/** Moves the position, in the transaction of the changes before it. */
+export async function advance(session: Session, captureId: string, to: Advance): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions
+        SET position = $2, committed_at = coalesce($3, committed_at), transactions = transactions + $4,
+            changes = changes + $5, updated_at = now()
+      WHERE capture_id = $1`,
+    [captureId, to.position, to.committedAt, to.transactions, to.changes],
+  );
+}
+
+/** Keeps the record of a capture that is gone, since its changes are still there. */
+export async function closeCapture(session: Session, captureId: string): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.cdc_tables WHERE capture_id = $1`, [captureId]);
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_positions SET status = 'dropped', updated_at = now() WHERE capture_id = $1`,
+    [captureId],
+  );
+}
+
+/** Forgets a capture whose first copy never ended, with what was to be known of it. */
+export async function forgetCapture(session: Session, captureId: string): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.cdc_tables WHERE capture_id = $1`, [captureId]);
+  await session.query(`DELETE FROM ${BRONZE}.cdc_changes WHERE capture_id = $1`, [captureId]);
+  await session.query(`DELETE FROM ${BRONZE}.cdc_positions WHERE capture_id = $1`, [captureId]);
+}
+
+/** Ends sessions of earlier attempts that hang, and would be waited for. They have the name of this one. */
+export async function endStrayStreams(session: Session, applicationName: string): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+      WHERE datname = current_database() AND usename = current_user AND application_name = $1
+        AND pid <> pg_backend_pid() AND state <> 'idle'`,
+    [applicationName],
+  );
+}

@@ -1,0 +1,120 @@
+import type { TableName } from '../../contract/table-name.ts';
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE } from '../layout.ts';
+
+/** A column of a table as the changes that were written last had it. */
+export interface KnownColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  readonly modifier: number;
+  /** Its number in the table of the source, which stays when it is renamed; 0 where that is not known. */
+  readonly number: number;
+}
+
+/** A table of a capture. */
+export interface CaptureTable extends TableName {
+  /** Its copy, in the schema bronze; null where none was made. */
+  readonly target: string | null;
+  readonly status: 'copying' | 'live' | 'logged';
+  /** Transactions that commit before it are in the copy; null where all that is sent is wanted. */
+  readonly copiedAt: string | null;
+  /** Whether changes are applied to the copy. */
+  readonly mirrored: boolean;
+  readonly key: readonly string[];
+  readonly columns: readonly KnownColumn[] | null;
+  readonly runId: string | null;
+}
+
+export async function readTables(session: Session, captureId: string): Promise<CaptureTable[]> {
+  return session.query<CaptureTable & Record<string, unknown>>(
+    `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, run_id AS "runId"
+       FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 ORDER BY schema, "table"`,
+    [captureId],
+  );
+}
+
+export type NewTable = Pick<CaptureTable, 'schema' | 'name' | 'target' | 'status' | 'mirrored' | 'key'>;
+
+export async function addTables(
+  session: Session,
+  captureId: string,
+  tables: readonly NewTable[],
+): Promise<void> {
+  for (const { schema, name, target, status, mirrored, key } of tables) {
+    await session.query(
+      `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key)
+       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+      [captureId, schema, name, target, status, mirrored, JSON.stringify(key)],
+    );
+  }
+}
+
+export async function removeTables(
+  session: Session,
+  captureId: string,
+  tables: readonly TableName[],
+): Promise<void> {
+  for (const { schema, name } of tables) {
+    await session.query(
+      `DELETE FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+      [captureId, schema, name],
+    );
+  }
+}
+
+/** Where the snapshot is that all tables are copied from whose copy is not done. */
+export async function recordSnapshot(session: Session, captureId: string, lsn: string): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET copied_at = $2 WHERE capture_id = $1 AND status = 'copying'`,
+    [captureId, lsn],
+  );
+}
+
+export async function recordCopied(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+  runId: string,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET status = 'live', run_id = $4
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name, runId],
+  );
+}
+
+/** A copy that is of no use any more is made again. */
+export async function recordCopying(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET status = 'copying', copied_at = NULL
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name],
+  );
+}
+
+export async function recordColumns(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+  columns: readonly KnownColumn[],
+  key: readonly string[],
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET columns = $4, key = $5 WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name, JSON.stringify(columns), JSON.stringify(key)],
+  );
+}
+
+/** The slot whose changes are applied to a bronze table; undefined where there is none. */
+export async function findMirror(session: Session, target: string): Promise<string | undefined> {
+  const [row] = await session.query<{ slot: string }>(
+    `SELECT p.slot FROM ${BRONZE}.cdc_tables t JOIN ${BRONZE}.cdc_positions p USING (capture_id)
+      WHERE t.target = $1 AND t.mirrored AND t.status = 'live' AND p.status <> 'dropped'`,
+    [target],
+  );
+  return row?.slot;
+}

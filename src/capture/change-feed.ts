@@ -1,0 +1,372 @@
+import {
+  ChangeRows,
+  nameBytes,
+  type CaptureIdentity,
+  type RelationBytes,
+} from '../bronze/cdc/change-rows.ts';
+import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
+import type { CaptureTable } from '../bronze/cdc/tables.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { JsonColumns } from '../postgres/replication/json-values.ts';
+import { formatLsn, parseLsn, type Lsn } from '../postgres/replication/lsn.ts';
+import {
+  isoTime,
+  NULL_VALUE,
+  PgOutputDecoder,
+  TEXT_VALUE,
+  UNCHANGED,
+  type ChangeHandler,
+  type LogicalMessage,
+  type OldKind,
+  type Relation,
+  type TransactionBegin,
+  type Tuple,
+} from '../postgres/replication/pgoutput.ts';
+import { HEARTBEAT_PREFIX } from '../postgres/replication/slots.ts';
+import { WalStream, type WalConsumer } from '../postgres/replication/wal-stream.ts';
+
+/** What is decoded while the warehouse is busy with the part before; then the source waits. */
+const SEGMENT_BYTES = 4 * 1024 * 1024;
+
+/** What changes do to the copy of a table, in their order. */
+export type MirrorStep =
+  | { readonly kind: 'relation'; readonly relation: Relation }
+  | { readonly kind: 'batch'; readonly batch: MirrorBatch }
+  | {
+      readonly kind: 'move';
+      readonly batch: MirrorBatch;
+      readonly values: readonly MirrorValue[];
+      readonly old: readonly MirrorValue[];
+    };
+
+/** Where a transaction ends: the position after it, and what has come before. */
+export interface Boundary {
+  readonly position: string;
+  /** ISO 8601; null where no transaction ended. */
+  readonly committedAt: string | null;
+  readonly transactions: number;
+}
+
+/** A part of the stream, as large as may be kept. */
+export interface Segment {
+  readonly rows: ChangeRows;
+  /** By table; only of those whose copies are kept. */
+  readonly mirror: ReadonlyMap<string, readonly MirrorStep[]>;
+  /** Tables that were described for the first time. */
+  readonly relations: readonly Relation[];
+  /** Absent where it ends in the middle of a transaction. */
+  readonly end: Boundary | undefined;
+}
+
+interface KnownTable extends RelationBytes {
+  readonly id: string;
+  /** The one of the capture; undefined where the publication sends more. */
+  readonly table: CaptureTable | undefined;
+  readonly copiedAt: Lsn;
+  /** Indexes of the key columns, where changes are applied to a copy. */
+  readonly key: readonly number[] | undefined;
+}
+
+/**
+ * Decodes a stream into segments that somebody takes.
+ *
+ * While one is being written the next is decoded; when that is full the socket is left alone
+ * until it is taken, so that memory does not grow with a transaction.
+ */
+export class ChangeFeed implements ChangeHandler, WalConsumer {
+  readonly stream: WalStream;
+  readonly #decoder = new PgOutputDecoder(this);
+  readonly #capture: CaptureIdentity;
+  readonly #tables: ReadonlyMap<string, CaptureTable>;
+  readonly #known = new Map<number, KnownTable>();
+  /** Names of types that do not come with the server. */
+  readonly types = new Map<number, TableName>();
+  #rows: ChangeRows;
+  #spare: ChangeRows | undefined;
+  #mirror = new Map<string, MirrorStep[]>();
+  #relations: Relation[] = [];
+  #transactions = 0;
+  #begin: TransactionBegin | undefined;
+  #ordinal = 0;
+  /** Everything before it has been decoded. */
+  #reached: Lsn;
+  #committedAt: bigint | undefined;
+  #taken: Lsn;
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+  #heard = Date.now();
+
+  constructor(
+    statement: string,
+    capture: CaptureIdentity,
+    tables: readonly CaptureTable[],
+    position: string,
+  ) {
+    this.#capture = capture;
+    this.#tables = new Map(tables.map((table) => [formatTableName(table), table]));
+    this.#rows = this.#newRows();
+    this.#reached = this.#taken = parseLsn(position);
+    this.stream = new WalStream(statement, this);
+  }
+
+  /** When the stream last came further, in milliseconds since 1970. */
+  get heardAt(): number {
+    return this.#heard;
+  }
+
+  /** Everything before it has been decoded. */
+  get reached(): string {
+    return formatLsn(this.#reached);
+  }
+
+  /**
+   * Takes what is there as soon as it can be written: whole transactions, or as much of one as may be kept.
+   *
+   * @param look asked whenever the feed wakes up: what else is wanted of it than changes
+   * @returns undefined where nothing is there and no more is wanted
+   */
+  async next(look: () => 'changes' | 'position' | 'end'): Promise<Segment | undefined> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const wanted = look();
+      if (this.#isReady(wanted === 'position')) return this.#take();
+      if (wanted === 'end') return undefined;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Gives the room of a segment back, when it is written. */
+  release(rows: ChangeRows): void {
+    rows.clear();
+    this.#spare = rows;
+  }
+
+  /** Looks again whether there is something to take. */
+  readonly wake = (): void => {
+    this.#wake?.();
+  };
+
+  readonly onData = (buffer: Buffer, from: number, to: number, lsn: Lsn): void => {
+    this.#heard = Date.now();
+    this.#decoder.decode(buffer, from, to, lsn);
+  };
+
+  /** All that was committed before has been sent, and decoded, if no transaction is under way. */
+  readonly onKeepalive = (end: Lsn): void => {
+    if (this.#begin !== undefined || end <= this.#reached) return;
+    this.#heard = Date.now();
+    this.#reached = end;
+  };
+
+  readonly onPause = (): void => {
+    if (this.#isFull) this.stream.pause();
+    this.wake();
+  };
+
+  readonly onEnd = (error: Error): void => {
+    this.#failure ??= error;
+    this.wake();
+  };
+
+  readonly onBegin = (begin: TransactionBegin): void => {
+    this.#begin = begin;
+    this.#ordinal = 0;
+    this.#rows.begin(begin);
+  };
+
+  readonly onCommit = (end: Lsn): void => {
+    this.#committedAt = this.#begin?.committedAt;
+    this.#begin = undefined;
+    this.#reached = end;
+    this.#transactions += 1;
+  };
+
+  readonly onType = (oid: number, name: TableName): void => {
+    this.types.set(oid, name);
+  };
+
+  readonly onRelation = (relation: Relation): void => {
+    const id = formatTableName(relation);
+    const table = this.#tables.get(id);
+    const mirrored = table?.mirrored === true && table.status === 'live';
+    const names = relation.columns.map(({ name }) => name);
+    this.#known.set(relation.oid, {
+      relation,
+      id,
+      table,
+      json: new JsonColumns(relation.columns),
+      name: nameBytes(relation),
+      copiedAt: table?.copiedAt == null ? 0n : parseLsn(table.copiedAt),
+      key: mirrored ? keyIndexes(table, relation, names) : undefined,
+    });
+    if (mirrored) this.#stepsOf(id).push({ kind: 'relation', relation });
+    if (table === undefined) this.#relations.push(relation);
+  };
+
+  readonly onInsert = (relation: Relation, row: Tuple, lsn: Lsn): void => {
+    const known = this.#wanted(relation);
+    if (known === undefined) return;
+    this.#rows.row('INSERT', this.#next(), lsn, known, row, undefined);
+    if (known.key !== undefined) this.#batchOf(known).insert(valuesOf(row));
+  };
+
+  readonly onUpdate = (relation: Relation, row: Tuple, old: Tuple, kind: OldKind, lsn: Lsn): void => {
+    const known = this.#wanted(relation);
+    if (known === undefined) return;
+    this.#rows.row('UPDATE', this.#next(), lsn, known, row, oldOf(old, kind));
+    if (known.key === undefined) return;
+    const batch = this.#batchOf(known);
+    const values = valuesOf(row);
+    const before = kind === 'none' ? undefined : valuesOf(old, kind === 'key' ? relation : undefined);
+    if (batch.update(values, before) || before === undefined) return;
+    this.#stepsOf(known.id).push({ kind: 'move', batch, values, old: before });
+  };
+
+  readonly onDelete = (relation: Relation, old: Tuple, kind: OldKind, lsn: Lsn): void => {
+    const known = this.#wanted(relation);
+    if (known === undefined) return;
+    this.#rows.row('DELETE', this.#next(), lsn, known, undefined, oldOf(old, kind));
+    if (known.key !== undefined)
+      this.#batchOf(known).delete(valuesOf(old, kind === 'key' ? relation : undefined));
+  };
+
+  readonly onTruncate: ChangeHandler['onTruncate'] = (relations, options, lsn) => {
+    for (const relation of relations) {
+      const known = this.#wanted(relation);
+      if (known === undefined) continue;
+      this.#rows.note('TRUNCATE', this.#next(), lsn, known.name, options);
+      if (known.key !== undefined) this.#batchOf(known).truncate();
+    }
+  };
+
+  readonly onMessage = (message: LogicalMessage): void => {
+    const { lsn, prefix, transactional } = message;
+    if (!transactional) {
+      this.#rows.beginWithoutTransaction(lsn);
+      this.#ordinal = 0;
+      // the position after it is not told; one byte further it is not sent again
+      if (lsn >= this.#reached) this.#reached = lsn + 1n;
+    }
+    if (prefix === HEARTBEAT_PREFIX) return;
+    this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {
+      prefix,
+      ...contentOf(message),
+      transactional,
+    });
+  };
+
+  get #isFull(): boolean {
+    return this.#rows.bytes >= SEGMENT_BYTES;
+  }
+
+  #isReady(positionToo: boolean): boolean {
+    if (this.#begin !== undefined) return this.#isFull;
+    if (this.#rows.count > 0 || this.#mirror.size > 0) return true;
+    return positionToo && this.#reached > this.#taken;
+  }
+
+  #take(): Segment {
+    const segment = {
+      rows: this.#rows,
+      mirror: this.#mirror,
+      relations: this.#relations,
+      end: this.#boundary(),
+    };
+    this.#rows = this.#spare ?? this.#newRows();
+    this.#spare = undefined;
+    this.#mirror = new Map();
+    this.#relations = [];
+    if (this.#begin !== undefined) this.#rows.begin(this.#begin);
+    this.stream.resume();
+    return segment;
+  }
+
+  #boundary(): Boundary | undefined {
+    if (this.#begin !== undefined) return undefined;
+    const [transactions, committedAt] = [this.#transactions, this.#committedAt];
+    this.#taken = this.#reached;
+    this.#transactions = 0;
+    this.#committedAt = undefined;
+    return {
+      position: formatLsn(this.#reached),
+      committedAt: committedAt === undefined ? null : isoTime(committedAt),
+      transactions,
+    };
+  }
+
+  #newRows(): ChangeRows {
+    return new ChangeRows(this.#capture, SEGMENT_BYTES + SEGMENT_BYTES / 4);
+  }
+
+  #next(): number {
+    this.#ordinal += 1;
+    return this.#ordinal;
+  }
+
+  /** What a copy has already is not wanted again. */
+  #wanted({ oid }: Relation): KnownTable | undefined {
+    const known = this.#known.get(oid);
+    return known === undefined || (this.#begin?.commitLsn ?? 0n) < known.copiedAt ? undefined : known;
+  }
+
+  #stepsOf(id: string): MirrorStep[] {
+    const steps = this.#mirror.get(id) ?? [];
+    this.#mirror.set(id, steps);
+    return steps;
+  }
+
+  #batchOf({ id, relation, key }: KnownTable): MirrorBatch {
+    const steps = this.#stepsOf(id);
+    const last = steps.at(-1);
+    if (last?.kind === 'batch') return last.batch;
+    const batch = new MirrorBatch(relation.columns.map(({ name }) => name), key ?? []); // prettier-ignore
+    steps.push({ kind: 'batch', batch });
+    return batch;
+  }
+}
+
+/** The key goes by its names at the time of the copy; a column that was renamed since keeps its place. */
+function keyIndexes(table: CaptureTable, relation: Relation, names: readonly string[]): number[] {
+  return table.key.map((name) => {
+    const index = names.indexOf(name);
+    if (index !== -1) return index;
+    const renamed = relation.columns.findIndex(
+      (column, at) => column.isKey && table.columns?.[at]?.name === name,
+    );
+    return renamed;
+  });
+}
+
+/** @param identity only its key columns were sent: others come as NULL, which they need not be */
+function valuesOf(tuple: Tuple, identity?: Relation): MirrorValue[] {
+  const values: MirrorValue[] = [];
+  for (let column = 0; column < tuple.count; column += 1) {
+    const kind = tuple.kinds[column];
+    if (kind === UNCHANGED || (identity !== undefined && identity.columns[column]?.isKey !== true)) {
+      values.push(undefined);
+    } else if (kind === NULL_VALUE) {
+      values.push(null);
+    } else if (kind === TEXT_VALUE) {
+      values.push(tuple.buffer.toString('utf8', tuple.starts[column], tuple.ends[column]));
+    }
+  }
+  return values;
+}
+
+function oldOf(tuple: Tuple, kind: OldKind) {
+  if (kind === 'none') return undefined;
+  return { tuple, choice: kind === 'key' ? 'key' : 'sent' } as const;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** As text where it is one that JSON can have, else in hexadecimal. */
+function contentOf({ content }: LogicalMessage): { content: string; encoding: 'utf8' | 'hex' } {
+  try {
+    const text = utf8.decode(content);
+    if (!text.includes('\0')) return { content: text, encoding: 'utf8' };
+  } catch {
+    // not a text
+  }
+  return { content: content.toString('hex'), encoding: 'hex' };
+}

@@ -1,0 +1,96 @@
+import { addTables, readTables, removeTables } from '../bronze/cdc/tables.ts';
+import { changeTablesOf, readCapture } from '../bronze/cdc/positions.ts';
+import type { CapturedTable, ChangeTablesRequest } from '../contract/capture-activities.ts';
+import type { TablePattern } from '../contract/capture-changes.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { suggestion } from '../contract/parse-input.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import {
+  alterPublication,
+  findCandidates,
+  findPublication,
+  orStatementFor,
+} from '../postgres/replication/publications.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Session } from '../postgres/session.ts';
+import { ensureReplicaIdentity, newTables, type CaptureContext } from './prepare-capture.ts';
+
+/**
+ * Adds tables to a capture, or removes them.
+ *
+ * One that is added is sent from now on, and copied on a snapshot that is taken after every transaction has ended that
+ * is open now: so nothing falls between.
+ */
+export async function changeTables(
+  request: ChangeTablesRequest,
+  { warehouse, source, signal }: CaptureContext,
+): Promise<readonly CapturedTable[]> {
+  const limits = { mode: 'READ WRITE', applicationName: applicationName(request.runId), signal } as const;
+  return warehouse.transaction(limits, async (target) => {
+    await changeTablesOf(target, request.captureId);
+    await source.transaction({ ...limits, lockTimeout: 10_000 }, async (session) =>
+      request.change === 'add' ? add(target, session, request) : remove(target, session, request),
+    );
+    const tables = await readTables(target, request.captureId);
+    return tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' }));
+  });
+}
+
+async function add(
+  target: Session,
+  source: Session,
+  { captureId, input, tables }: ChangeTablesRequest,
+): Promise<void> {
+  const present = await readTables(target, captureId);
+  const isCopied = ({ schema, name }: TableName) =>
+    present.some((table) => table.schema === schema && table.name === name && table.status !== 'logged');
+  const candidates = (await findCandidates(source, tables)).filter((table) => !isCopied(table));
+  if (candidates.length === 0) return;
+  const added = await newTables(target, candidates, input);
+  await ensureReplicaIdentity(source, candidates, input);
+  await publish(source, (await readCapture(target, captureId)).publication, candidates);
+  await removeTables(target, captureId, candidates); // those that were only logged
+  await addTables(target, captureId, added);
+}
+
+async function publish(
+  source: Session,
+  publication: string,
+  candidates: readonly (TableName & { readonly oid: number })[],
+): Promise<void> {
+  const sent = new Set((await findPublication(source, publication))?.tables.map(({ oid }) => oid));
+  const unsent = candidates.filter(({ oid }) => !sent.has(oid));
+  if (unsent.length === 0) return;
+  const statement = alterPublication(publication, 'add', unsent);
+  await orStatementFor(statement, async () => source.query(statement));
+}
+
+async function remove(
+  target: Session,
+  source: Session,
+  { captureId, tables }: ChangeTablesRequest,
+): Promise<void> {
+  const present = await readTables(target, captureId);
+  const leaving = tables.flatMap((pattern) => matching(present, pattern));
+  const { publication } = await readCapture(target, captureId);
+  const sent = (await findPublication(source, publication))?.tables ?? [];
+  const unpublished = leaving.filter(({ schema, name }) =>
+    sent.some((table) => table.schema === schema && table.name === name),
+  );
+  if (unpublished.length > 0) {
+    const statement = alterPublication(publication, 'remove', unpublished);
+    await orStatementFor(statement, async () => source.query(statement));
+  }
+  await removeTables(target, captureId, leaving);
+}
+
+/** @throws {DatakitError} UndefinedObject, naming a similar table */
+function matching(present: readonly TableName[], pattern: TablePattern): TableName[] {
+  const found = present.filter(
+    ({ schema, name }) => schema === pattern.schema && (pattern.all === true || name === pattern.name),
+  );
+  if (found.length > 0) return found;
+  const wanted = pattern.all === true ? `${pattern.schema}.*` : formatTableName(pattern);
+  const hint = suggestion(wanted, present.map(formatTableName));
+  throw new DatakitError('UndefinedObject', `The capture has no table ${wanted}${hint}`);
+}

@@ -1,0 +1,110 @@
+import type { Capture } from '../bronze/cdc/positions.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatBytes } from '../contract/quantities.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
+import type { SystemIdentity } from '../postgres/replication/replication-session.ts';
+import type { Slot } from '../postgres/replication/slots.ts';
+
+/** What is known of a slot on both sides. */
+export interface SlotFacts {
+  readonly name: string;
+  readonly database: string;
+  readonly capture: Capture | undefined;
+  readonly slot: Slot | undefined;
+  readonly system: SystemIdentity;
+  /** Where the log of the source ends. */
+  readonly logEnd: string;
+  /** Where each earlier timeline of the source was left. */
+  readonly history: ReadonlyMap<number, string>;
+}
+
+/**
+ * `new`: there is nothing yet. `resume`: the slot has all that comes after the stored position.
+ * `again`: the slot is ours, and its first copy never ended, so that it is of no use.
+ */
+export type SlotOutcome = 'new' | 'resume' | 'again';
+
+/**
+ * Compares slot and stored position. PostgreSQL itself would skip forward without a word.
+ *
+ * @throws {DatakitError} SlotConflict, SlotLost, PositionConflict: one text for each case
+ */
+export function compareSlot(facts: SlotFacts): SlotOutcome {
+  const { name, capture, slot } = facts;
+  if (slot !== undefined) requireOurKind(facts, slot);
+  if (capture === undefined) {
+    if (slot === undefined) return 'new';
+    throw new DatakitError(
+      'SlotConflict',
+      `The slot "${name}" is there already, and this warehouse has no position for it: what was read from it before is not known`,
+    );
+  }
+  requireSameServer(facts, capture);
+  if (capture.status === 'copying' || capture.position === null) return 'again';
+  requireReadable(facts, capture, slot);
+  return 'resume';
+}
+
+function requireOurKind({ name, database }: SlotFacts, slot: Slot): void {
+  if (slot.plugin === null) throw conflict(name, 'is a physical one');
+  if (slot.plugin !== 'pgoutput') throw conflict(name, `is one of ${slot.plugin}, not of pgoutput`);
+  if (slot.database !== database) throw conflict(name, `is of the database "${slot.database}"`);
+  if (slot.temporary) throw conflict(name, 'is a temporary one of another session');
+}
+
+const conflict = (name: string, what: string): DatakitError =>
+  new DatakitError('SlotConflict', `The slot "${name}" of the source ${what}`);
+
+function requireSameServer({ name, system, logEnd, history }: SlotFacts, capture: Capture): void {
+  if (capture.systemId !== system.systemId) {
+    throw new DatakitError(
+      'PositionConflict',
+      `The source is another server than the one whose slot "${name}" was captured (system identifier ${system.systemId}, and ${capture.systemId} before)`,
+    );
+  }
+  if (capture.position === null) return;
+  const left = history.get(capture.timeline);
+  if (capture.timeline !== system.timeline && left !== undefined && isBefore(left, capture.position)) {
+    throw new DatakitError(
+      'PositionConflict',
+      `The source was restored, or another took its place, at ${left}, and the warehouse has changes up to ${capture.position}: some of them are not in the source`,
+    );
+  }
+  if (isBefore(logEnd, capture.position)) {
+    throw new DatakitError(
+      'PositionConflict',
+      `The log of the source ends at ${logEnd}, and the warehouse has changes up to ${capture.position}: the source was restored from a backup`,
+    );
+  }
+}
+
+function requireReadable(
+  { name }: SlotFacts,
+  { position }: Capture,
+  slot: Slot | undefined,
+): asserts slot is Slot {
+  if (slot === undefined) {
+    throw new DatakitError(
+      'SlotLost',
+      `The slot "${name}" is not there any more; the warehouse has changes up to ${position}`,
+    );
+  }
+  if (slot.walStatus === 'lost' || slot.restart === null) {
+    throw new DatakitError(
+      'SlotLost',
+      `The slot "${name}" was invalidated: the source has removed log that it needed (max_slot_wal_keep_size, or idle_replication_slot_timeout); the warehouse has changes up to ${position}`,
+    );
+  }
+  if (position !== null && slot.confirmed !== null && isBefore(position, slot.confirmed)) {
+    const bytes = formatBytes(Number(parseLsn(slot.confirmed) - parseLsn(position)));
+    const how = isBefore(position, slot.restart)
+      ? 'it was dropped and made anew'
+      : 'somebody else has read from it or advanced it';
+    throw new DatakitError(
+      'PositionConflict',
+      `The slot "${name}" begins at ${slot.confirmed}, and the warehouse has changes up to ${position}: ${how}, and ${bytes} of log lie between`,
+    );
+  }
+}
+
+const isBefore = (one: string, other: string): boolean => parseLsn(one) < parseLsn(other);

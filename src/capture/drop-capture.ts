@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { closeCapture, findCapture, type Capture } from '../bronze/cdc/positions.ts';
+import type { DropCaptureInput, DropCaptureResult } from '../contract/capture-changes.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
+import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
+import type { Database } from '../postgres/database.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Session } from '../postgres/session.ts';
+import type { CaptureContext } from './prepare-capture.ts';
+
+/** How long a walsender may take to end. */
+const PATIENCE = 10_000;
+
+/**
+ * Drops what a capture has made: the slot, the publication where it is ours, and what is known of it in the
+ * warehouse. Each may be gone already. Changes and copies stay.
+ *
+ * @throws {DatakitError} SlotConflict where neither the warehouse nor the slot itself says that it is a capture's
+ */
+export async function dropCapture(
+  input: DropCaptureInput,
+  runId: string,
+  { warehouse, source, signal }: CaptureContext,
+): Promise<DropCaptureResult> {
+  const limits = { mode: 'READ WRITE', applicationName: applicationName(runId), signal } as const;
+  const capture = await warehouse.transaction(limits, async (session) =>
+    findCapture(session, input.source, input.slot),
+  );
+  const slot = await dropOurSlot(input.slot, capture, source, limits);
+  const publication = await source.transaction(limits, async (session) =>
+    dropOurPublication(session, capture?.publication ?? input.publication),
+  );
+  if (capture !== undefined) {
+    await warehouse.transaction(limits, async (session) => closeCapture(session, capture.captureId));
+  }
+  return { slot, publication, bookkeeping: capture !== undefined };
+}
+
+async function dropOurSlot(
+  name: string,
+  capture: Capture | undefined,
+  source: Database,
+  limits: Parameters<Database['transaction']>[0],
+): Promise<boolean> {
+  const until = Date.now() + PATIENCE;
+  for (;;) {
+    const slot = await source.transaction(limits, async (session) => {
+      const found = await findSlot(session, name);
+      if (found === undefined) return undefined;
+      if (found.plugin !== 'pgoutput') {
+        throw new DatakitError(
+          'SlotConflict',
+          `The slot "${name}" is none of pgoutput, so that no capture made it`,
+        );
+      }
+      if (found.activePid === null) await dropSlot(session, name);
+      else if (capture !== undefined) await endStreamOf(session, name, applicationName(capture.runId));
+      return found;
+    });
+    if (slot === undefined) return false;
+    if (slot.activePid === null) return true;
+    if (Date.now() > until) {
+      throw new DatakitError(
+        'SlotActive',
+        `The slot "${name}" is in use by process ${slot.activePid} (${slot.activeApplication ?? 'unnamed'})`,
+      );
+    }
+    await sleep(200, undefined, { signal: limits.signal });
+  }
+}
+
+async function dropOurPublication(session: Session, name: string | undefined): Promise<boolean> {
+  if (name === undefined) return false;
+  const publication = await findPublication(session, name);
+  return publication?.isOurs === true && dropPublication(session, name);
+}

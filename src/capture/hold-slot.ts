@@ -1,0 +1,65 @@
+import { readCapture, recordSlot } from '../bronze/cdc/positions.ts';
+import { recordSnapshot } from '../bronze/cdc/tables.ts';
+import type { HoldSlotRequest } from '../contract/capture-activities.ts';
+import type { Snapshot } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { ReplicationSession } from '../postgres/replication/replication-session.ts';
+import { describeWriters } from '../postgres/replication/slots.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { CaptureContext } from './prepare-capture.ts';
+
+/** Most slots are made at once. One that is not waits for transactions that are open, and says for which. */
+const EXPECTED = 5_000;
+
+export interface HeldSlot extends AsyncDisposable {
+  readonly snapshot: Snapshot;
+  /** Why the session is gone, and the snapshot with it. */
+  readonly lost: () => Error | undefined;
+}
+
+/**
+ * Makes a slot, and keeps the snapshot of its beginning for as long as it is not disposed of: it lives in the
+ * replication session until the next command there.
+ *
+ * @param onWaiting told for whom the slot waits
+ */
+export async function holdSlot(
+  { captureId, slot, runId, holder }: HoldSlotRequest,
+  { warehouse, source, signal }: CaptureContext,
+  onWaiting: (writers: readonly string[]) => void,
+): Promise<HeldSlot> {
+  const limits = { mode: 'READ WRITE', applicationName: applicationName(runId), signal } as const;
+  const capture = await warehouse.transaction(limits, async (session) => readCapture(session, captureId));
+  const replication = await ReplicationSession.open(source, applicationName(runId));
+  const giveUp = () => void replication[Symbol.asyncDispose]();
+  signal.addEventListener('abort', giveUp, { once: true });
+  const watch = setInterval(() => {
+    source
+      .transaction(limits, async (session) => describeWriters(session))
+      .then(onWaiting)
+      .catch(() => undefined);
+  }, EXPECTED);
+  try {
+    const name =
+      slot === 'permanent' ? capture.slot : `${capture.slot.slice(0, 40)}_${holder.slice(-8)}_copy`;
+    const { consistentPoint, snapshotId } = await replication.createSlot(name, slot);
+    await warehouse.transaction(limits, async (session) => {
+      if (slot === 'permanent') await recordSlot(session, captureId, consistentPoint);
+      await recordSnapshot(session, captureId, consistentPoint);
+    });
+    return {
+      snapshot: { id: snapshotId, takenAt: new Date().toISOString() },
+      lost: () => replication.lost,
+      [Symbol.asyncDispose]: async () => {
+        signal.removeEventListener('abort', giveUp);
+        await replication[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await replication[Symbol.asyncDispose]();
+    signal.throwIfAborted();
+    throw error instanceof DatakitError ? error : new DatakitError('SnapshotLost', String(error));
+  } finally {
+    clearInterval(watch);
+  }
+}

@@ -1,0 +1,310 @@
+import { defaultTarget } from '../bronze/layout.ts';
+import { addTables, readTables, type NewTable } from '../bronze/cdc/tables.ts';
+import { findCapture, forgetCapture, openCapture, takeOver, type Capture } from '../bronze/cdc/positions.ts';
+import { requireTarget } from '../bronze/targets.ts';
+import type { RunIdentity } from '../contract/activities.ts';
+import type { PrepareCaptureRequest, PreparedCapture } from '../contract/capture-activities.ts';
+import type { CaptureChangesInput } from '../contract/capture-changes.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import type { Database } from '../postgres/database.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
+import {
+  findCandidates,
+  findPublication,
+  isIdentified,
+  makePublication,
+  orStatementFor,
+  type Candidate,
+  type Publication,
+} from '../postgres/replication/publications.ts';
+import { ReplicationSession, type SystemIdentity } from '../postgres/replication/replication-session.ts';
+import {
+  dropSlot,
+  endStreamOf,
+  findSlot,
+  readLogPositions,
+  writeHeartbeat,
+} from '../postgres/replication/slots.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import type { Session } from '../postgres/session.ts';
+import { compareSlot } from './compare-positions.ts';
+
+/** Each is planned, copied and committed by a workflow whose history must stay short. */
+const MOST_TABLES = 500;
+/** The oldest version with logical messages in pgoutput. */
+const OLDEST_VERSION = 14_00_00;
+
+export interface CaptureContext {
+  readonly warehouse: Database;
+  readonly source: Database;
+  readonly signal: AbortSignal;
+}
+
+interface SourceFacts {
+  readonly system: SystemIdentity;
+  readonly history: ReadonlyMap<number, string>;
+  readonly logEnd: string;
+  readonly database: string;
+}
+
+/**
+ * Brings a capture to where it can copy or stream: everything that can be refused is refused here,
+ * before anything is made.
+ */
+export async function prepareCapture(
+  { input, ...run }: PrepareCaptureRequest,
+  { warehouse, source, signal }: CaptureContext,
+): Promise<PreparedCapture> {
+  const name = applicationName(run.runId);
+  const limits = { mode: 'READ WRITE', applicationName: name, signal } as const;
+  const identity = await identify(source, name);
+  return warehouse.transaction(limits, async (target) => {
+    const capture = await findCapture(target, input.source, input.slot);
+    return source.transaction({ ...limits, lockTimeout: 10_000 }, async (session) => {
+      const facts = await readFacts(session, input, identity);
+      const slot = await findSlot(session, input.slot);
+      const outcome = compareSlot({ ...facts, name: input.slot, capture, slot });
+      const common = { target, session, input, facts };
+      if (outcome === 'resume' && capture !== undefined) {
+        await takeOver(target, capture, run, identity.system.timeline);
+        return resumed(common, capture);
+      }
+      if (outcome === 'again' && capture !== undefined) {
+        if (slot !== undefined) {
+          await endStreamOf(session, input.slot, applicationName(capture.runId));
+          await dropSlot(session, input.slot);
+        }
+        await forgetCapture(target, capture.captureId);
+      }
+      return begun(common, run);
+    });
+  });
+}
+
+async function identify(source: Database, name: string): Promise<Pick<SourceFacts, 'system' | 'history'>> {
+  await using replication = await ReplicationSession.open(source, name);
+  const system = await replication.identify();
+  return { system, history: await replication.timelineHistory(system.timeline) };
+}
+
+async function readFacts(
+  session: Session,
+  { slot }: CaptureChangesInput,
+  identity: Pick<SourceFacts, 'system' | 'history'>,
+): Promise<SourceFacts> {
+  const server = await session.one<{ version: number; level: string; standby: boolean; database: string }>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS level,
+            pg_is_in_recovery() AS standby, current_database() AS database`,
+  );
+  if (server.version < OLDEST_VERSION)
+    throw new DatakitError('UnsupportedServer', 'Changes can be captured from PostgreSQL 14 on');
+  if (server.standby) {
+    throw new DatakitError(
+      'UnsupportedServer',
+      'The source is a standby: changes are captured from the primary',
+    );
+  }
+  if (server.level !== 'logical') {
+    throw new DatakitError(
+      'UnsupportedServer',
+      `wal_level of the source is "${server.level}": set it to "logical" and restart the server`,
+    );
+  }
+  const lsn = await writeHeartbeat(session, slot);
+  const { end } = await readLogPositions(session, slot);
+  return { ...identity, database: server.database, logEnd: later(lsn, end) };
+}
+
+/** What was written last may not be flushed yet. */
+const later = (one: string, other: string): string => (parseLsn(one) > parseLsn(other) ? one : other);
+
+interface Preparing {
+  readonly target: Session;
+  readonly session: Session;
+  readonly input: CaptureChangesInput;
+  readonly facts: SourceFacts;
+}
+
+async function resumed(
+  { target, session, input, facts }: Preparing,
+  capture: Capture,
+): Promise<PreparedCapture> {
+  if (capture.publication !== input.publication) {
+    throw new DatakitError(
+      'PublicationConflict',
+      `The capture of slot "${capture.slot}" reads publication "${capture.publication}", not "${input.publication}"`,
+    );
+  }
+  const publication = await findPublication(session, input.publication);
+  if (publication === undefined) {
+    throw new DatakitError(
+      'PublicationConflict',
+      `The publication "${input.publication}" is not there any more: the slot cannot be read without it`,
+    );
+  }
+  const tables = await readTables(target, capture.captureId);
+  return {
+    captureId: capture.captureId,
+    outcome: 'resume',
+    tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    logEnd: facts.logEnd,
+    warnings: capture.warnings,
+  };
+}
+
+async function begun(
+  { target, session, input, facts }: Preparing,
+  run: RunIdentity,
+): Promise<PreparedCapture> {
+  await requireRoom(session);
+  const candidates = await findCandidates(session, input.tables);
+  if (candidates.length > MOST_TABLES) {
+    throw new DatakitError(
+      'InvalidInput',
+      `"tables" names ${candidates.length} tables, and one capture has ${MOST_TABLES} at the most: share them out to several slots`,
+    );
+  }
+  const tables = await newTables(target, candidates, input);
+  await ensureReplicaIdentity(session, candidates, input);
+  const publication = await ensurePublication(session, candidates, input);
+  const warnings = warningsOf(publication, candidates, input);
+  const captureId = await openCapture(
+    target,
+    {
+      source: input.source,
+      slot: input.slot,
+      publication: input.publication,
+      ownPublication: publication.isOurs,
+      systemId: facts.system.systemId,
+      timeline: facts.system.timeline,
+      warnings,
+    },
+    run,
+  );
+  await addTables(target, captureId, tables);
+  return {
+    captureId,
+    outcome: 'new',
+    tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    logEnd: facts.logEnd,
+    warnings,
+  };
+}
+
+async function requireRoom(session: Session): Promise<void> {
+  const { slots, most, may } = await session.one<{ slots: number; most: number; may: boolean }>(
+    `SELECT (SELECT count(*) FROM pg_catalog.pg_replication_slots)::int AS slots,
+            current_setting('max_replication_slots')::int AS most,
+            (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS may`,
+  );
+  if (!may) {
+    throw new DatakitError(
+      'InsufficientPrivilege',
+      'The role may not replicate. Somebody who may has to run: ALTER ROLE … REPLICATION',
+    );
+  }
+  if (slots < most) return;
+  throw new DatakitError(
+    'UnsupportedServer',
+    `All ${most} replication slots of the source are taken: drop one that is not needed, or raise max_replication_slots`,
+  );
+}
+
+/** @throws {DatakitError} TargetConflict, KeyConflict */
+export async function newTables(
+  target: Session,
+  candidates: readonly Candidate[],
+  { source, initialCopy, mirror }: CaptureChangesInput,
+): Promise<NewTable[]> {
+  const tables: NewTable[] = [];
+  for (const { schema, name, key } of candidates) {
+    const table = { schema, name };
+    const copy = defaultTarget(table);
+    if (initialCopy) {
+      await requireTarget(target, copy, { source, table });
+    }
+    if (mirror && initialCopy && key.length === 0) {
+      throw new DatakitError(
+        'KeyConflict',
+        `${formatTableName(table)} has no primary key, so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
+      );
+    }
+    tables.push({
+      ...table,
+      key,
+      target: initialCopy ? copy : null,
+      status: initialCopy ? 'copying' : 'logged',
+      mirrored: mirror && initialCopy,
+    });
+  }
+  return tables;
+}
+
+/** @throws {DatakitError} ReplicaIdentityMissing, naming the tables */
+export async function ensureReplicaIdentity(
+  session: Session,
+  candidates: readonly Candidate[],
+  { setReplicaIdentity }: CaptureChangesInput,
+): Promise<void> {
+  const without = candidates.filter((table) => !isIdentified(table));
+  if (without.length === 0) return;
+  if (setReplicaIdentity === undefined) {
+    throw new DatakitError(
+      'ReplicaIdentityMissing',
+      `Nothing identifies the rows of ${listed(without.map(formatTableName), 5)}, so that the source would refuse to update or delete them once they are published`,
+    );
+  }
+  for (const table of without) {
+    const statement = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
+    await orStatementFor(statement, async () => session.query(statement));
+  }
+}
+
+/** @throws {DatakitError} PublicationConflict, InsufficientPrivilege with the statement to run */
+async function ensurePublication(
+  session: Session,
+  candidates: readonly Candidate[],
+  { publication: name }: CaptureChangesInput,
+): Promise<Publication> {
+  const found = await findPublication(session, name);
+  if (found !== undefined) {
+    requirePublished(found, candidates, name);
+    return found;
+  }
+  await makePublication(session, name, candidates);
+  const made = await findPublication(session, name);
+  if (made === undefined) throw new DatakitError('Unexpected', `the publication "${name}" was not made`);
+  return made;
+}
+
+function requirePublished(publication: Publication, candidates: readonly Candidate[], name: string): void {
+  const published = new Set(publication.tables.map(({ oid }) => oid));
+  const missing = candidates.filter(({ oid }) => !published.has(oid)).map(formatTableName);
+  if (missing.length > 0) {
+    throw new DatakitError(
+      'PublicationConflict',
+      `The publication "${name}" is there already and does not send ${listed(missing, 5)} under that name`,
+    );
+  }
+  if (publication.missing.length === 0) return;
+  throw new DatakitError(
+    'PublicationConflict',
+    `The publication "${name}" is there already and sends no ${publication.missing.join(', no ')}`,
+  );
+}
+
+function warningsOf(
+  publication: Publication,
+  candidates: readonly Candidate[],
+  { publication: name }: CaptureChangesInput,
+): string[] {
+  const wanted = new Set(candidates.map(({ oid }) => oid));
+  const others = publication.tables.filter(({ oid }) => !wanted.has(oid)).map(formatTableName);
+  if (others.length === 0) return [];
+  return [
+    `The publication "${name}" also sends ${listed(others, 5)}, which "tables" does not name: their changes are logged, and no copy of them is made.`,
+  ];
+}

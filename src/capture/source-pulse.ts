@@ -1,0 +1,96 @@
+import type { StreamProgress } from '../contract/capture-changes.ts';
+import type { Database } from '../postgres/database.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
+import { readLogPositions, writeHeartbeat } from '../postgres/replication/slots.ts';
+
+/** How many heartbeats are remembered while none of them arrives. */
+const MOST_BEATS = 1_000;
+
+/**
+ * Writes a message to the log of the source now and then, and asks it how far its log is.
+ *
+ * What was written is found again in the stream: how long that takes is the lag, measured by one
+ * clock. It also lets a position move on that nothing else moves.
+ */
+export class SourcePulse {
+  readonly #beats: { readonly lsn: bigint; readonly at: number }[] = [];
+  readonly #closing = new AbortController();
+  readonly #done: Promise<void>;
+  #end = '0/0';
+  #heldBack = 0;
+
+  constructor(
+    source: Database,
+    options: {
+      readonly name: string;
+      readonly slot: string;
+      readonly interval: number;
+      readonly signal: AbortSignal;
+    },
+  ) {
+    this.#done = this.#run(source, options);
+  }
+
+  /** Where the log ended when it was last asked for. */
+  get end(): string {
+    return this.#end;
+  }
+
+  /** Bytes of log that the slot held back then. */
+  get heldBack(): number {
+    return this.#heldBack;
+  }
+
+  /** How far behind a position is. */
+  lagOf(position: string): Pick<StreamProgress, 'lagBytes' | 'lagSeconds' | 'slotLagBytes'> {
+    const at = parseLsn(position);
+    while ((this.#beats[0]?.lsn ?? at + 1n) <= at) this.#beats.shift();
+    const behind = parseLsn(this.#end) - at;
+    const oldest = this.#beats[0];
+    return {
+      lagBytes: behind > 0n ? Number(behind) : 0,
+      lagSeconds: oldest === undefined ? 0 : Math.round((Date.now() - oldest.at) / 100) / 10,
+      slotLagBytes: this.#heldBack,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#done;
+  }
+
+  /** A source that cannot be asked now is asked later: the stream itself will say if it is gone. */
+  async #run(
+    source: Database,
+    { name, slot, interval, signal }: ConstructorParameters<typeof SourcePulse>[1],
+  ): Promise<void> {
+    const ending = AbortSignal.any([signal, this.#closing.signal]);
+    while (!ending.aborted) {
+      await this.#beat(source, name, slot, ending).catch(() => undefined);
+      await pause(interval, ending);
+    }
+  }
+
+  async #beat(source: Database, name: string, slot: string, signal: AbortSignal): Promise<void> {
+    await source.transaction({ mode: 'READ WRITE', applicationName: name, signal }, async (session) => {
+      const at = Date.now();
+      const lsn = await writeHeartbeat(session, slot);
+      const { end, heldBack } = await readLogPositions(session, slot);
+      if (this.#beats.length < MOST_BEATS) this.#beats.push({ lsn: parseLsn(lsn), at });
+      this.#end = end;
+      this.#heldBack = heldBack;
+    });
+  }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

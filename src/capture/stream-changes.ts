@@ -1,0 +1,313 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  advance,
+  endStrayStreams,
+  lockPosition,
+  readCapture,
+  type Capture,
+} from '../bronze/cdc/positions.ts';
+import { readTables } from '../bronze/cdc/tables.ts';
+import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';
+import type { StreamProgress } from '../contract/capture-changes.ts';
+import { DatakitError } from '../contract/failures.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { readServer } from '../postgres/catalog/server.ts';
+import type { Database } from '../postgres/database.ts';
+import { quoteName, quoteText } from '../postgres/identifiers.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
+import { ReplicationSession } from '../postgres/replication/replication-session.ts';
+import { endStreamOf } from '../postgres/replication/slots.ts';
+import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
+import { applicationName } from '../postgres/session-settings.ts';
+import { ChangeFeed, type Segment } from './change-feed.ts';
+import { readLiveColumns } from './live-columns.ts';
+import { SourcePulse } from './source-pulse.ts';
+import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
+
+/** How often a position is stored that no change stands behind: so that an idle database holds back no log. */
+const IDLE_INTERVAL = 2_000;
+/** How often the source hears that we live, whatever the warehouse does: wal_sender_timeout is a minute, or as short as somebody made it. */
+const TICK = 1_000;
+/** Tries to have the slot of an attempt before this one, before that is ended. */
+const PATIENCE = 3;
+
+export interface StreamContext {
+  readonly warehouse: Database;
+  readonly source: Database;
+  readonly signal: AbortSignal;
+  /** Called about every second, and for every transaction of the warehouse. */
+  readonly onProgress: (progress: StreamProgress) => void;
+}
+
+/**
+ * Reads from a slot and writes to the warehouse: whole transactions together with the position after them,
+ * which is acknowledged to the source when they are committed, and not before.
+ *
+ * @throws {DatakitError} SlotActive, SlotLost, Stalled, SerializationFailure where another stream is faster
+ */
+export async function streamChanges(request: StreamRequest, context: StreamContext): Promise<StreamOutcome> {
+  const name = applicationName(request.runId);
+  await context.warehouse.transaction(
+    { mode: 'READ WRITE', applicationName: 'datakit-postgres-extractor', signal: context.signal },
+    async (session) => endStrayStreams(session, name),
+  );
+  const deadline = Date.now() + request.duration;
+  for (;;) {
+    await using replication = await ReplicationSession.open(context.source, name);
+    const stream = new Stream(request, context, deadline);
+    const outcome = await stream.run(replication, name);
+    if (outcome !== 'tables changed') return outcome;
+  }
+}
+
+class Stream {
+  readonly #request: StreamRequest;
+  readonly #context: StreamContext;
+  readonly #deadline: number;
+  /** Aborts when the stream comes no further, whoever it waits for. */
+  readonly #stalled = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #warnings: string[] = [];
+  readonly #copyWanted: TableName[] = [];
+  #position = '0/0';
+  #storedAt = Date.now();
+  #movedAt = Date.now();
+  #committedAt: string | undefined;
+  #transactions = 0;
+  #changes = 0;
+  #speed = new Speed();
+
+  constructor(request: StreamRequest, context: StreamContext, deadline: number) {
+    this.#request = request;
+    this.#context = context;
+    this.#deadline = deadline;
+    this.#signal = AbortSignal.any([context.signal, this.#stalled.signal]);
+  }
+
+  async run(replication: ReplicationSession, name: string): Promise<StreamOutcome | 'tables changed'> {
+    const { source, warehouse } = this.#context;
+    const signal = this.#signal;
+    const { captureId, input } = this.#request;
+    const { capture, tables } = await warehouse.transaction(
+      { mode: 'READ WRITE', applicationName: name, signal },
+      async (session) => ({
+        capture: await readCapture(session, captureId),
+        tables: await readTables(session, captureId),
+      }),
+    );
+    if (capture.position === null)
+      throw new DatakitError('SlotLost', `The slot "${capture.slot}" was never made`);
+    this.#position = capture.position;
+    const feed = new ChangeFeed(startStatement(capture), capture, tables, capture.position);
+    const segments: SegmentContext = {
+      capture,
+      sourceUri: await this.#sourceUri(name),
+      deletes: input.deletes,
+      tables: tablesById(tables),
+      types: feed.types,
+      readLiveColumns: async (table) =>
+        source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
+          readLiveColumns(session, table),
+        ),
+      mirrors: new Map(),
+      onCopyWanted: ({ schema, name: table }, why) => {
+        this.#copyWanted.push({ schema, name: table });
+        this.#warnings.push(why);
+      },
+    };
+    await this.#start(replication, feed, name);
+    const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
+    const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
+    signal.addEventListener('abort', feed.wake, { once: true });
+    try {
+      return await this.#write(feed, segments, pulse, capture, name);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw serverFailure(error, source.label);
+    } finally {
+      clearInterval(ticker);
+      signal.removeEventListener('abort', feed.wake);
+      await pulse.close();
+    }
+  }
+
+  /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */
+  async #start(replication: ReplicationSession, feed: ChangeFeed, name: string): Promise<void> {
+    const { source } = this.#context;
+    const signal = this.#signal;
+    const { slot } = this.#request.input;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const { started } = feed.stream;
+        replication.start(feed.stream);
+        await started;
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (sqlStateOf(error) !== '55006' || attempt > 2 * PATIENCE) throw startFailure(error, source, slot);
+      }
+      if (attempt >= PATIENCE) {
+        await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
+          endStreamOf(session, slot, name),
+        );
+      }
+      await sleep(500, undefined, { signal });
+    }
+  }
+
+  async #write(
+    feed: ChangeFeed,
+    segments: SegmentContext,
+    pulse: SourcePulse,
+    { captureId, tablesVersion }: Capture,
+    name: string,
+  ): Promise<StreamOutcome | 'tables changed'> {
+    const { warehouse } = this.#context;
+    const signal = this.#signal;
+    const limits = { mode: 'READ WRITE', applicationName: name, signal } as const;
+    for (;;) {
+      const first = await feed.next(() => this.#wanted(feed, pulse));
+      const reason = this.#reasonToEnd(pulse);
+      if (first === undefined) {
+        signal.throwIfAborted();
+        return this.#outcome(reason ?? 'time is up', pulse);
+      }
+      const written = await warehouse.transaction(limits, async (session) => {
+        const version = await lockPosition(session, captureId, this.#position);
+        if (version !== tablesVersion) return undefined;
+        let segment: Segment | undefined = first;
+        let changes = 0;
+        for (;;) {
+          await writeSegment(session, segment, segments);
+          changes += segment.rows.count;
+          feed.release(segment.rows);
+          this.#movedAt = Date.now();
+          if (segment.end !== undefined) {
+            await advance(session, captureId, { ...segment.end, changes });
+            return { ...segment.end, changes };
+          }
+          segment = await feed.next(() => (signal.aborted ? 'end' : 'changes'));
+          if (segment === undefined)
+            throw new DatakitError('Unexpected', 'the stream ended in a transaction');
+        }
+      });
+      if (written === undefined) return 'tables changed';
+      this.#written(written);
+      this.#tick(feed, pulse);
+      if (this.#copyWanted.length > 0) return this.#outcome('copy wanted', pulse);
+    }
+  }
+
+  #written(end: {
+    position: string;
+    committedAt: string | null;
+    transactions: number;
+    changes: number;
+  }): void {
+    this.#position = end.position;
+    this.#storedAt = this.#movedAt = Date.now();
+    this.#committedAt = end.committedAt ?? this.#committedAt;
+    this.#transactions += end.transactions;
+    this.#changes += end.changes;
+    this.#speed.add(end.changes);
+  }
+
+  /** A position alone is worth a transaction of the warehouse only now and then, or where it is waited for. */
+  #wanted(feed: ChangeFeed, pulse: SourcePulse): 'changes' | 'position' | 'end' {
+    if (this.#signal.aborted || this.#reasonToEnd(pulse) !== undefined) return 'end';
+    const { untilPosition } = this.#request;
+    const awaited = untilPosition !== undefined && parseLsn(feed.reached) >= parseLsn(untilPosition);
+    return awaited || Date.now() - this.#storedAt >= IDLE_INTERVAL ? 'position' : 'changes';
+  }
+
+  #reasonToEnd({ heldBack }: SourcePulse): StreamOutcome['reason'] | undefined {
+    const { untilPosition, input } = this.#request;
+    if (untilPosition !== undefined && parseLsn(this.#position) >= parseLsn(untilPosition))
+      return 'caught up';
+    if (input.onSlotLag === 'drop' && heldBack > (input.maxSlotLag ?? Infinity)) return 'slot lag';
+    return Date.now() >= this.#deadline ? 'time is up' : undefined;
+  }
+
+  /** Once a second, and after each transaction of the warehouse. */
+  #tick(feed: ChangeFeed, pulse: SourcePulse): void {
+    const { input } = this.#request;
+    const still = Date.now() - Math.max(feed.heardAt, this.#movedAt);
+    if (still > input.stallTimeout && parseLsn(pulse.end) > parseLsn(this.#position)) {
+      const behind = formatBytes(Number(parseLsn(pulse.end) - parseLsn(this.#position)));
+      this.#stalled.abort(
+        new DatakitError(
+          'Stalled',
+          `the stream of slot "${input.slot}" is connected and has come no further for ${formatDuration(still)}, with ${behind} before it`,
+        ),
+      );
+    }
+    feed.stream.acknowledge(parseLsn(this.#position));
+    feed.wake();
+    this.#context.onProgress(this.#progress(pulse));
+  }
+
+  #progress(pulse: SourcePulse): StreamProgress {
+    return {
+      position: this.#position,
+      ...(this.#committedAt !== undefined && { committedAt: this.#committedAt }),
+      transactions: this.#transactions,
+      changes: this.#changes,
+      changesPerSecond: this.#speed.now(),
+      ...pulse.lagOf(this.#position),
+    };
+  }
+
+  #outcome(reason: StreamOutcome['reason'], pulse: SourcePulse): StreamOutcome {
+    return { ...this.#progress(pulse), reason, warnings: this.#warnings, copyWanted: this.#copyWanted };
+  }
+
+  async #sourceUri(name: string): Promise<string> {
+    const { source } = this.#context;
+    const signal = this.#signal;
+    const server = await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
+      readServer(session, source.host),
+    );
+    return `postgresql://${server.host}/${server.database}`;
+  }
+}
+
+/** Changes a second, over the last ten. */
+class Speed {
+  #counts: { readonly at: number; readonly changes: number }[] = [];
+
+  add(changes: number): void {
+    if (changes > 0) this.#counts.push({ at: Date.now(), changes });
+  }
+
+  now(): number {
+    const since = Date.now() - 10_000;
+    while ((this.#counts[0]?.at ?? since) < since) this.#counts.shift();
+    return Math.round(this.#counts.reduce((sum, { changes }) => sum + changes, 0) / 10);
+  }
+}
+
+const READ = { mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
+
+/** Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk. */
+function startStatement({ slot, publication, position }: Capture): string {
+  const options = [
+    `proto_version '1'`,
+    `publication_names ${quoteText(quoteName(publication))}`,
+    `messages 'true'`,
+  ];
+  return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${position} (${options.join(', ')})`;
+}
+
+function startFailure(error: unknown, { label }: Database, slot: string): unknown {
+  const failure = serverFailure(error, label);
+  if (sqlStateOf(error) === '42704') {
+    return new DatakitError('SlotLost', `The slot "${slot}" is not there any more`, { cause: error });
+  }
+  if (sqlStateOf(error) === '55000') {
+    return new DatakitError('SlotLost', `The slot "${slot}" cannot be read any more: ${failure.message}`, {
+      cause: error,
+    });
+  }
+  return failure;
+}

@@ -1,0 +1,203 @@
+import { z } from 'zod';
+import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
+import { duration, size } from './quantities.ts';
+import { formatTableName, identifier, tableName, type TableName } from './table-name.ts';
+
+/** All tables of a schema, or one table. */
+export type TablePattern =
+  { readonly schema: string; readonly all: true } | (TableName & { readonly all?: never });
+
+const expectedPattern =
+  'expected "orders", "sales.orders", {"schema": "sales", "table": "orders"} or "sales.*"';
+
+const wholeSchema = z.string().transform((text, context): TablePattern => {
+  const schema = /^(?:"((?:[^"]|"")+)"|([^".]+))\.\*$/.exec(text);
+  const name = schema?.[1]?.replaceAll('""', '"') ?? schema?.[2];
+  if (name !== undefined && identifier.safeParse(name).success) return { schema: name, all: true };
+  context.addIssue({ code: 'custom', message: expectedPattern });
+  return z.NEVER;
+});
+
+/** `"orders"`, `"sales.orders"` or `"sales.*"`. */
+export const tablePattern = z.union([wholeSchema, tableName], { error: expectedPattern });
+
+export const tablePatterns = z
+  .array(tablePattern, {
+    error: 'expected a list of tables such as ["public.*"] or ["orders", "sales.orders"]',
+  })
+  .min(1, 'expected at least one table');
+
+export function formatTablePattern(pattern: TablePattern): string {
+  if (pattern.all !== true) return formatTableName(pattern);
+  return formatTableName({ schema: pattern.schema, name: '*' });
+}
+
+const slotName = z
+  .string()
+  .regex(
+    /^[a-z0-9_]{1,63}$/,
+    'expected a name of lower case letters, digits and underscores, 63 at the most',
+  );
+
+export const DEFAULT_SLOT = 'datakit_slot';
+export const DEFAULT_PUBLICATION = 'datakit_publication';
+
+const slot = slotName
+  .default(DEFAULT_SLOT)
+  .describe('The replication slot on the source. One capture has one slot, and is known by it.');
+const publication = identifier
+  .default(DEFAULT_PUBLICATION)
+  .describe(
+    'The publication on the source. It is made where it is not there; one that is there is used as it is.',
+  );
+const source = sourceName
+  .default('default')
+  .describe(
+    'Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.',
+  );
+
+/** The input of the workflow `captureChanges`. */
+export const captureChangesInput = z.strictObject({
+  tables: tablePatterns.describe(
+    'The tables whose changes are wanted: "orders", "sales.orders", or "sales.*" for all that the schema has now.',
+  ),
+  slot,
+  publication,
+  source,
+  initialCopy: z
+    .boolean()
+    .default(true)
+    .describe('Copy the tables first, as they were when the slot was made; the changes go on from there.'),
+  until: z
+    .union([z.literal('caught-up'), duration], {
+      error: 'expected "caught-up", or a duration such as "10 minutes"; leave it out to go on for ever',
+    })
+    .optional()
+    .describe(
+      'When to end: "caught-up" when all is written that was committed before the start, or after a while: "10 minutes". Never, where left out.',
+    ),
+  mirror: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Apply the changes to the copies too, so that bronze.br_<table> goes on being equal to the source.',
+    ),
+  deletes: z
+    .enum(['hard', 'soft'])
+    .default('hard')
+    .describe(
+      'With "mirror": "hard" removes rows that were deleted, "soft" keeps them and sets _bronze_deleted_at.',
+    ),
+  setReplicaIdentity: z
+    .literal('full')
+    .optional()
+    .describe(
+      'What to set on tables whose rows nothing identifies: "full" makes the source log whole rows. Without it such tables are refused.',
+    ),
+  maxSlotLag: size
+    .optional()
+    .describe(
+      'How much write-ahead log the slot may hold back on the source: "10GB". No limit where left out.',
+    ),
+  onSlotLag: z
+    .enum(['warn', 'pause', 'drop'])
+    .default('warn')
+    .describe(
+      'What to do beyond it: "warn" says so, "pause" also lets no copy go on until the stream has caught up, "drop" ends the capture and drops the slot.',
+    ),
+  heartbeat: duration
+    .prefault('10 seconds')
+    .describe(
+      'How often a small message is written to the log of the source, by which lag is measured: "10 seconds".',
+    ),
+  stallTimeout: duration
+    .prefault('5 minutes')
+    .describe(
+      'How long a stream may be connected and come no further before it is begun again: "5 minutes".',
+    ),
+  parallelism: parallelism
+    .default(DEFAULT_PARALLELISM)
+    .describe('Chunks of a first copy that are copied at once.'),
+});
+
+export type CaptureChangesInput = z.output<typeof captureChangesInput>;
+
+/** As people write it, before defaults and units are applied. */
+export type CaptureChangesRequest = z.input<typeof captureChangesInput>;
+
+/** An input to show to somebody whose own was refused. */
+export const captureChangesExample: CaptureChangesRequest = { tables: ['public.*'], slot: DEFAULT_SLOT };
+
+/** The input of the workflow `dropCapture`. */
+export const dropCaptureInput = z.strictObject({
+  slot,
+  publication: publication.removeDefault().optional(),
+  source,
+});
+
+export type DropCaptureInput = z.output<typeof dropCaptureInput>;
+export type DropCaptureRequest = z.input<typeof dropCaptureInput>;
+export const dropCaptureExample: DropCaptureRequest = { slot: DEFAULT_SLOT };
+
+/** What the workflow `dropCapture` returns: what was there, and is no more. */
+export interface DropCaptureResult {
+  readonly slot: boolean;
+  readonly publication: boolean;
+  readonly bookkeeping: boolean;
+}
+
+/** What a capture is doing. */
+export type CapturePhase =
+  'preparing' | 'copying' | 'streaming' | 'waiting' | 'paused' | 'done' | 'failed' | 'cancelled';
+
+/** How far a stream has come. */
+export interface StreamProgress {
+  /** All that commits before it is in the warehouse: `16/B374D848`. */
+  readonly position: string;
+  /** By the source's clock, ISO 8601; absent while none was written. */
+  readonly committedAt?: string;
+  readonly transactions: number;
+  readonly changes: number;
+  /** Bytes of write-ahead log between the position and the end. */
+  readonly lagBytes: number;
+  readonly lagSeconds: number;
+  readonly changesPerSecond: number;
+  /** Bytes of write-ahead log that the slot holds back on the source. */
+  readonly slotLagBytes: number;
+}
+
+/** The answer to the query `status`. */
+export interface CaptureStatus extends StreamProgress {
+  readonly slot: string;
+  readonly phase: CapturePhase;
+  readonly tables: readonly string[];
+  /** Tables whose copy is not done. */
+  readonly copying: readonly string[];
+  /** Rows of finished chunks of copies. */
+  readonly copiedRows: number;
+  /** Why the stream is not running, when it should be. */
+  readonly trouble?: string;
+  readonly warnings: readonly string[];
+}
+
+/** What the workflow `captureChanges` returns. */
+export interface CaptureChangesResult {
+  readonly slot: string;
+  readonly publication: string;
+  readonly outcome: 'caught up' | 'time is up';
+  /** All that commits before it is in the warehouse. */
+  readonly position: string;
+  /** Written by this workflow. */
+  readonly transactions: number;
+  readonly changes: number;
+  readonly tables: readonly string[];
+  /** Rows that first copies brought. */
+  readonly copiedRows: number;
+  readonly warnings: readonly string[];
+}
+
+export const CAPTURE_STATUS_QUERY = 'status';
+export const ADD_TABLES_UPDATE = 'addTables';
+export const REMOVE_TABLES_UPDATE = 'removeTables';
+/** By which a stream tells its workflow how far it is. */
+export const STREAM_PROGRESS_SIGNAL = 'streamProgress';

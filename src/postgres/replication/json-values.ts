@@ -1,0 +1,152 @@
+import type { ByteWriter } from './byte-writer.ts';
+import { NULL_VALUE, UNCHANGED, type RelationColumn, type Tuple } from './pgoutput.ts';
+
+/** How the text of a value becomes JSON. */
+type JsonKind = 'number' | 'boolean' | 'jsonb' | 'json' | 'string';
+
+/** OIDs of types that come with the server: they are the same everywhere. See pg_type.dat. */
+const kinds: ReadonlyMap<number, JsonKind> = new Map<number, JsonKind>([
+  [16, 'boolean'],
+  [20, 'number'], // bigint
+  [21, 'number'], // smallint
+  [23, 'number'], // integer
+  [26, 'number'], // oid
+  [700, 'number'], // real
+  [701, 'number'], // double precision
+  [1700, 'number'], // numeric
+  [114, 'json'],
+  [3802, 'jsonb'],
+]);
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const MINUS = 0x2d;
+const ZERO = 0x30;
+const NINE = 0x39;
+const [OPEN, CLOSE, COMMA] = [0x7b, 0x7d, 0x2c];
+
+/** What of a row goes into an object. */
+export type Choice = 'sent' | 'key';
+
+/** How the columns of a relation are written: made once, used for each of its rows. */
+export class JsonColumns {
+  readonly #kinds: readonly JsonKind[];
+  /** `"name":` for each. */
+  readonly #names: readonly Buffer[];
+  readonly #isKey: readonly boolean[];
+
+  constructor(columns: readonly RelationColumn[]) {
+    this.#kinds = columns.map(({ typeOid }) => kinds.get(typeOid) ?? 'string');
+    this.#names = columns.map(({ name }) => Buffer.from(`${JSON.stringify(name)}:`));
+    this.#isKey = columns.map(({ isKey }) => isKey);
+  }
+
+  /**
+   * Writes a row as a JSON object. Numbers, JSON and texts keep every digit and character that the
+   * server sent, since no value passes through a number of JavaScript.
+   */
+  write(writer: ByteWriter, { buffer, count, kinds: sent, starts, ends }: Tuple, choice: Choice): void {
+    writer.byte(OPEN);
+    let first = true;
+    for (let column = 0; column < count; column += 1) {
+      const kind = sent[column];
+      if (kind === UNCHANGED) continue;
+      if (choice === 'key' && this.#isKey[column] !== true) continue;
+      if (first) first = false;
+      else writer.byte(COMMA);
+      const name = this.#names[column] ?? EMPTY;
+      writer.copy(name, 0, name.length);
+      if (kind === NULL_VALUE) writer.copy(NULL, 0, NULL.length);
+      else
+        writeValue(writer, this.#kinds[column] ?? 'string', buffer, starts[column] ?? 0, ends[column] ?? 0);
+    }
+    writer.byte(CLOSE);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const NULL = Buffer.from('null');
+const TRUE = Buffer.from('true');
+const FALSE = Buffer.from('false');
+
+function writeValue(writer: ByteWriter, kind: JsonKind, from: Buffer, start: number, end: number): void {
+  switch (kind) {
+    case 'number':
+      if (isJsonNumber(from, start, end)) writer.copy(from, start, end);
+      else writeString(writer, from, start, end);
+      return;
+    case 'boolean': {
+      const word = from[start] === 0x74 ? TRUE : FALSE; // 't'
+      writer.copy(word, 0, word.length);
+      return;
+    }
+    case 'jsonb':
+      writer.copy(from, start, end);
+      return;
+    case 'json':
+      if (fitsJsonb(from.toString('utf8', start, end))) writer.copy(from, start, end);
+      else writeString(writer, from, start, end);
+      return;
+    case 'string':
+      writeString(writer, from, start, end);
+  }
+}
+
+/** NaN and the infinities are no JSON, and -0 would lose its sign: these stay texts. */
+function isJsonNumber(from: Buffer, start: number, end: number): boolean {
+  const negative = from[start] === MINUS;
+  const first = from[negative ? start + 1 : start] ?? 0;
+  if (first < ZERO || first > NINE) return false;
+  return !(negative && first === ZERO && end === start + 2);
+}
+
+/**
+ * The type json keeps what jsonb cannot: the character NUL, halves of surrogate pairs, numbers
+ * beyond numeric. Such a document stays a text. More is taken for such than is.
+ */
+function fitsJsonb(json: string): boolean {
+  return !/\\u(0000|d[89a-f])|\d[eE][+-]?\d{4}/i.test(json);
+}
+
+/** What a control character becomes: six of them, `\\u0001`. */
+const LONGEST_ESCAPE = 6;
+const SHORT = 4096;
+
+/** At the most; of long texts, whose room matters, just as many as there will be. */
+function escapedLength(from: Buffer, start: number, end: number): number {
+  if (end - start <= SHORT) return (end - start) * LONGEST_ESCAPE;
+  let length = end - start;
+  for (let index = start; index < end; index += 1) {
+    const byte = from[index] ?? 0;
+    if (byte === QUOTE || byte === BACKSLASH) length += 1;
+    else if (byte < 0x20) length += LONGEST_ESCAPE - 1;
+  }
+  return length;
+}
+
+const HEX = Buffer.from('0123456789abcdef');
+
+function writeString(writer: ByteWriter, from: Buffer, start: number, end: number): void {
+  writer.reserve(escapedLength(from, start, end) + 2);
+  const { bytes } = writer;
+  let at = writer.length;
+  bytes[at++] = QUOTE;
+  for (let index = start; index < end; index += 1) {
+    const byte = from[index] ?? 0;
+    if (byte === QUOTE || byte === BACKSLASH) {
+      bytes[at++] = BACKSLASH;
+      bytes[at++] = byte;
+    } else if (byte < 0x20) {
+      bytes[at++] = BACKSLASH;
+      bytes[at++] = 0x75; // 'u'
+      bytes[at++] = ZERO;
+      bytes[at++] = ZERO;
+      bytes[at++] = HEX[byte >> 4] ?? ZERO;
+      bytes[at++] = HEX[byte & 15] ?? ZERO;
+    } else {
+      bytes[at++] = byte;
+    }
+  }
+  bytes[at++] = QUOTE;
+  writer.length = at;
+}

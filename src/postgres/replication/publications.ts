@@ -1,0 +1,193 @@
+import type { TablePattern } from '../../contract/capture-changes.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { suggestion } from '../../contract/parse-input.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable, quoteText } from '../identifiers.ts';
+import { sqlStateOf } from '../server-failure.ts';
+import type { Session } from '../session.ts';
+
+/** A table whose changes could be had. */
+export interface Candidate extends TableName {
+  readonly oid: number;
+  /** `d` primary key, `i` an index, `f` all columns, `n` nothing. */
+  readonly replicaIdentity: string;
+  /** By which its rows can be told apart, in the order of the key; none where nothing says. */
+  readonly key: readonly string[];
+}
+
+/**
+ * The tables that patterns mean: ordinary and partitioned ones. A partition is meant only where it
+ * is named itself: its changes come under the name of its root.
+ *
+ * @throws {DatakitError} UndefinedObject, UnsupportedTable
+ */
+export async function findCandidates(
+  session: Session,
+  patterns: readonly TablePattern[],
+): Promise<Candidate[]> {
+  const found = new Map<number, Candidate>();
+  for (const pattern of patterns) {
+    const tables =
+      pattern.all === true ? await ofSchema(session, pattern.schema) : [await named(session, pattern)];
+    for (const table of tables) found.set(table.oid, table);
+  }
+  return [...found.values()];
+}
+
+/** Whether updates and deletes of a published table can be logged; without, the source would refuse them. */
+export const isIdentified = ({ replicaIdentity, key }: Candidate): boolean =>
+  replicaIdentity === 'f' || key.length > 0;
+
+const CANDIDATE = `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relreplident AS "replicaIdentity",
+         c.relkind AS kind, c.relpersistence AS persistence, c.relispartition AS partition,
+         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index i
+                 CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+                 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                WHERE i.indrelid = c.oid AND k.position <= i.indnkeyatts
+                  AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END
+                ORDER BY k.position) AS key
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;
+
+interface Found extends Candidate {
+  readonly kind: string;
+  readonly persistence: string;
+  readonly partition: boolean;
+}
+
+async function ofSchema(session: Session, schema: string): Promise<Candidate[]> {
+  const tables = await session.query<Found & Record<string, unknown>>(
+    `${CANDIDATE} WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
+      ORDER BY c.relname`,
+    [schema],
+  );
+  if (tables.length > 0) return tables;
+  const schemas = await session.query<{ name: string }>(
+    `SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' LIMIT 5000`,
+  );
+  const names = schemas.map(({ name }) => name);
+  const hint = names.includes(schema) ? '' : suggestion(schema, names);
+  throw new DatakitError('UndefinedObject', `The schema "${schema}" of the source has no tables${hint}`);
+}
+
+async function named(session: Session, name: TableName): Promise<Candidate> {
+  const [table] = await session.query<Found & Record<string, unknown>>(
+    `${CANDIDATE} WHERE n.nspname = $1 AND c.relname = $2`,
+    [name.schema, name.name],
+  );
+  const shown = formatTableName(name);
+  if (table === undefined) {
+    const others = await session.query<{ text: string }>(
+      `SELECT n.nspname || '.' || c.relname AS text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY n.nspname = $1 DESC LIMIT 5000`,
+      [name.schema],
+    );
+    const hint = suggestion(shown, others.map(({ text }) => text)); // prettier-ignore
+    throw new DatakitError('UndefinedObject', `There is no table ${shown} in the source${hint}`);
+  }
+  if (!['r', 'p'].includes(table.kind) || table.persistence !== 'p') {
+    throw new DatakitError(
+      'UnsupportedTable',
+      `${shown} has no changes in the write-ahead log: only ordinary and partitioned tables do, and neither temporary nor unlogged ones`,
+    );
+  }
+  return table;
+}
+
+/** A table as a publication sends it: under the name of its root or its own. */
+export interface PublishedTable extends TableName {
+  readonly oid: number;
+  /** In the order of the table. Generated columns are not among them where they are not sent. */
+  readonly columns: readonly string[];
+  /** The row filter, as SQL. */
+  readonly where: string | null;
+}
+
+export interface Publication {
+  readonly tables: readonly PublishedTable[];
+  /** Of insert, update, delete and truncate those that it does not send. */
+  readonly missing: readonly string[];
+  /** Whether we made it, by its comment. */
+  readonly isOurs: boolean;
+}
+
+const COMMENT = 'datakit-postgres: made by captureChanges, and dropped by dropCapture';
+
+/** @returns undefined where there is no publication of the name */
+export async function findPublication(session: Session, name: string): Promise<Publication | undefined> {
+  const [row] = await session.query<{ missing: string[]; isOurs: boolean }>(
+    `SELECT ARRAY(SELECT operation FROM (VALUES ('insert', pubinsert), ('update', pubupdate), ('delete', pubdelete),
+              ('truncate', pubtruncate)) AS o(operation, sent) WHERE NOT sent) AS missing,
+            obj_description(oid, 'pg_publication') IS NOT DISTINCT FROM $2 AS "isOurs"
+       FROM pg_catalog.pg_publication WHERE pubname = $1`,
+    [name, COMMENT],
+  );
+  if (row === undefined) return undefined;
+  const { version } = await session.one<{ version: number }>(
+    `SELECT current_setting('server_version_num')::int AS version`,
+  );
+  // column lists and row filters came with 15, generated columns with 18
+  const attributes = version >= 15_00_00 ? 'p.attnames' : 'NULL::name[]';
+  const filter = version >= 15_00_00 ? 'p.rowfilter' : 'NULL::text';
+  const generated = version >= 18_00_00 ? 'true' : `a.attgenerated = ''`;
+  const tables = await session.query<PublishedTable & Record<string, unknown>>(
+    `SELECT c.oid, p.schemaname AS schema, p.tablename AS name, ${filter} AS "where",
+            ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+                   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND ${generated}
+                     AND (${attributes} IS NULL OR a.attname = ANY (${attributes})) ORDER BY a.attnum) AS columns
+       FROM pg_catalog.pg_publication_tables p
+       JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
+       JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+      WHERE p.pubname = $1 ORDER BY p.schemaname, p.tablename`,
+    [name],
+  );
+  return { tables, ...row };
+}
+
+/** Makes a publication, marked as ours. */
+export async function makePublication(
+  session: Session,
+  name: string,
+  tables: readonly TableName[],
+): Promise<void> {
+  const statement = createPublication(name, tables);
+  await orStatementFor(statement, async () => session.query(statement));
+  await session.query(`COMMENT ON PUBLICATION ${quoteName(name)} IS ${quoteText(COMMENT)}`);
+}
+
+/** Partitions are sent under the name of their root. */
+function createPublication(name: string, tables: readonly TableName[]): string {
+  const list = tables.map(quoteTable).join(', ');
+  return `CREATE PUBLICATION ${quoteName(name)} FOR TABLE ${list} WITH (publish_via_partition_root = true)`;
+}
+
+export function alterPublication(
+  name: string,
+  change: 'add' | 'remove',
+  tables: readonly TableName[],
+): string {
+  const list = tables.map(quoteTable).join(', ');
+  return `ALTER PUBLICATION ${quoteName(name)} ${change === 'add' ? 'ADD' : 'DROP'} TABLE ${list}`;
+}
+
+/** Runs a statement for which the role needs more than to read; what must be run where it may not. */
+export async function orStatementFor<T>(statement: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (sqlStateOf(error) !== '42501') throw error;
+    const shown = statement.length > 2000 ? `${statement.slice(0, 2000)}…` : statement;
+    throw new DatakitError(
+      'InsufficientPrivilege',
+      `The role may not run what the capture needs. Somebody who may has to run: ${shown}`,
+      { cause: error },
+    );
+  }
+}
+
+/** @returns whether there was one */
+export async function dropPublication(session: Session, name: string): Promise<boolean> {
+  const found = await session.query('SELECT FROM pg_catalog.pg_publication WHERE pubname = $1', [name]);
+  if (found.length === 0) return false;
+  await session.query(`DROP PUBLICATION IF EXISTS ${quoteName(name)}`);
+  return true;
+}

@@ -1,0 +1,118 @@
+import type { Submittable } from 'pg';
+import type { DatabaseClient } from '../connect.ts';
+import type { Database } from '../database.ts';
+import { quoteName } from '../identifiers.ts';
+import { serverFailure } from '../server-failure.ts';
+import { valueSettings } from '../session-settings.ts';
+
+/** Nothing but its end ends this session: it holds a snapshot, or streams. */
+const sessionSettings: Readonly<Record<string, string>> = {
+  ...valueSettings,
+  // names of objects (regclass and its like) are written with their schema
+  search_path: '',
+  statement_timeout: '0',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+};
+
+/** What a server says of itself to a replication session. */
+export interface SystemIdentity {
+  /** The same for a server, its standbys and its backups; another after initdb. */
+  readonly systemId: string;
+  /** Counts failovers and restores. */
+  readonly timeline: number;
+}
+
+export interface CreatedSlot {
+  /** Every transaction that commits from here on is sent; all before is in the snapshot. */
+  readonly consistentPoint: string;
+  /** To be imported by others, until the next command of this session. */
+  readonly snapshotId: string;
+}
+
+/**
+ * A session of the replication protocol: one walsender of the source.
+ * See https://www.postgresql.org/docs/current/protocol-replication.html.
+ */
+export class ReplicationSession implements AsyncDisposable {
+  readonly #client: DatabaseClient;
+  readonly #label: string;
+  #lost: Error | undefined;
+
+  private constructor(client: DatabaseClient, label: string) {
+    this.#client = client;
+    this.#label = label;
+    client.on('error', (error) => (this.#lost ??= error));
+    client.on('end', () => (this.#lost ??= new Error('Connection terminated unexpectedly')));
+  }
+
+  static async open(database: Database, applicationName: string): Promise<ReplicationSession> {
+    const client = await database.connect({
+      replication: 'database',
+      application_name: applicationName,
+      options: Object.entries(sessionSettings).map(startupOption).join(' '),
+    });
+    return new ReplicationSession(client, database.label);
+  }
+
+  /** Why the connection is gone, if it is. */
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  async identify(): Promise<SystemIdentity> {
+    const row = await this.#command<{ systemid: string; timeline: string | number }>('IDENTIFY_SYSTEM');
+    return { systemId: row.systemid, timeline: Number(row.timeline) };
+  }
+
+  /** Where each earlier timeline of the server was left, by its number. */
+  async timelineHistory(timeline: number): Promise<ReadonlyMap<number, string>> {
+    if (timeline === 1) return new Map();
+    const { content } = await this.#command<{ content: Buffer | string }>(`TIMELINE_HISTORY ${timeline}`);
+    const lines = content.toString().matchAll(/^\s*(\d+)\s+([0-9A-F]+\/[0-9A-F]+)/gim);
+    return new Map([...lines].map(([, number, lsn]) => [Number(number), lsn ?? '0/0']));
+  }
+
+  /**
+   * Makes a logical slot of pgoutput and exports the snapshot of its beginning.
+   *
+   * Waits for every transaction that is open when it begins. A temporary slot ends with this session.
+   */
+  async createSlot(name: string, life: 'permanent' | 'temporary'): Promise<CreatedSlot> {
+    const temporary = life === 'temporary' ? ' TEMPORARY' : '';
+    const row = await this.#command<{ consistent_point: string; snapshot_name: string }>(
+      `CREATE_REPLICATION_SLOT ${quoteName(name)}${temporary} LOGICAL pgoutput EXPORT_SNAPSHOT`,
+    );
+    return { consistentPoint: row.consistent_point, snapshotId: row.snapshot_name };
+  }
+
+  /** Starts a stream; it ends with the session. */
+  start<Stream extends Submittable>(stream: Stream): Stream {
+    return this.#client.query(stream);
+  }
+
+  /** Ends the connection, whatever the server does: a walsender in a stream listens to no goodbye. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { stream } = this.#client.connection;
+    const ended = new Promise<void>((resolve) => stream.once('close', resolve));
+    if (stream.destroyed) return;
+    stream.destroy();
+    await ended;
+  }
+
+  async #command<Row extends object>(text: string): Promise<Row> {
+    try {
+      const { rows } = await this.#client.query<Row>(text);
+      const [row] = rows;
+      if (row === undefined) throw new Error(`${text} answered with no row`);
+      return row;
+    } catch (error) {
+      throw serverFailure(error, this.#label);
+    }
+  }
+}
+
+/** `-c name=value`; blanks and backslashes are escaped as the server asks: see PQconnectdb, `options`. */
+function startupOption([name, value]: readonly [string, string]): string {
+  return `-c ${name}=${value.replaceAll(/[\\ ]/g, String.raw`\$&`)}`;
+}

@@ -1,0 +1,232 @@
+import type { Connection, Submittable } from 'pg';
+import { DatakitError } from '../../contract/failures.ts';
+import { LendingSocket } from '../lending-socket.ts';
+import { Settleable } from '../settleable.ts';
+import type { Lsn } from './lsn.ts';
+
+/** The messages of the protocol by their first byte. */
+const COPY_DATA = 0x64; // 'd'
+const COPY_BOTH_RESPONSE = 0x57; // 'W'
+const NOTICE = 0x4e; // 'N'
+const PARAMETER_STATUS = 0x53; // 'S'
+const XLOG_DATA = 0x77; // 'w'
+const KEEPALIVE = 0x6b; // 'k'
+const STATUS_UPDATE = 0x72; // 'r'
+
+/** Type and length. */
+const HEADER = 5;
+/** Of XLogData: its type, where its data begins, the end of the log, the time. */
+const XLOG_HEADER = 25;
+/** Microseconds from 1970 to 2000, where times of PostgreSQL begin. */
+const POSTGRES_EPOCH = 946_684_800_000_000n;
+
+export interface WalConsumer {
+  /** One message of the output plugin: `from` is included, `to` is not. The buffer is only lent. */
+  readonly onData: (buffer: Buffer, from: number, to: number, lsn: Lsn) => void;
+  /** Everything before this position was sent. */
+  readonly onKeepalive: (end: Lsn) => void;
+  /** After each buffer of the socket, when its messages have been given. */
+  readonly onPause: () => void;
+  readonly onEnd: (error: Error) => void;
+}
+
+/**
+ * `START_REPLICATION` as a stream of messages, and of status updates in the other direction.
+ *
+ * It listens to the socket in the place of the driver, since a walsender sends a message for
+ * every change, and each would cost an object. Reading can be stopped; status updates go on, so that
+ * the server does not take a slow warehouse for a dead connection.
+ */
+export class WalStream implements Submittable {
+  readonly #statement: string;
+  readonly #consumer: WalConsumer;
+  #socket: NodeJS.Socket | undefined;
+  #driver: Listener | undefined;
+  /** A message of which only the beginning has come. */
+  #partial: Buffer | undefined;
+  #filled = 0;
+  #started = new Settleable<undefined>();
+  #streams = false;
+
+  constructor(statement: string, consumer: WalConsumer) {
+    this.#statement = statement;
+    this.#consumer = consumer;
+  }
+
+  /** Resolves when the server streams; rejects with its refusal, after which it can be submitted once more. */
+  get started(): Promise<unknown> {
+    return this.#started.promise;
+  }
+
+  submit(connection: Connection): void {
+    const { stream } = connection;
+    const driver = stream.listeners('data').find(isListener);
+    if (driver === undefined)
+      throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
+    this.#socket = stream;
+    this.#driver = driver;
+    if (stream instanceof LendingSocket) {
+      stream.lendTo((data, giveBack) => {
+        this.#onData(data);
+        giveBack();
+      });
+    } else {
+      stream.off('data', driver);
+      stream.on('data', this.#onData);
+    }
+    connection.query(this.#statement);
+  }
+
+  /** Stops reading; the server then waits with what it has. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  /** Tells the server that everything before this position need not be sent again. */
+  acknowledge(position: Lsn): void {
+    const message = Buffer.alloc(HEADER + 34);
+    message.writeUInt8(COPY_DATA, 0);
+    message.writeUInt32BE(message.length - 1, 1);
+    message.writeUInt8(STATUS_UPDATE, HEADER);
+    // written, flushed and applied are one: a server that hears of more written sends keepalives later
+    for (const offset of [1, 9, 17]) message.writeBigUInt64BE(position, HEADER + offset);
+    message.writeBigInt64BE(BigInt(Date.now()) * 1000n - POSTGRES_EPOCH, HEADER + 25);
+    if (this.#socket?.writable === true) this.#socket.write(message);
+  }
+
+  handleError(error: Error): void {
+    this.#giveBack();
+    if (this.#streams) {
+      this.#consumer.onEnd(error);
+      return;
+    }
+    const refused = this.#started;
+    this.#started = new Settleable();
+    refused.reject(error);
+  }
+
+  handleCommandComplete(): void {
+    // the server ends a stream by itself when it shuts down
+  }
+
+  handleReadyForQuery(): void {
+    if (this.#streams) this.handleError(new Error('Connection ended by the server'));
+  }
+
+  readonly #onData = (received: Buffer): void => {
+    try {
+      this.#read(received);
+      this.#consumer.onPause();
+    } catch (error) {
+      this.handleError(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  #read(received: Buffer): void {
+    let at = this.#partial === undefined ? 0 : this.#complete(received);
+    while (at < received.length && this.#socket !== undefined) {
+      const size = received.length - at < HEADER ? Infinity : received.readUInt32BE(at + 1) + 1;
+      if (at + size > received.length) {
+        this.#keep(received, at, size);
+        return;
+      }
+      if (!this.#message(received, at, at + size)) {
+        this.#handOver(received.subarray(at));
+        return;
+      }
+      at += size;
+    }
+  }
+
+  /** Keeps the beginning of a message. Room is made once for all of it, as soon as its size is known. */
+  #keep(received: Buffer, at: number, size: number): void {
+    this.#partial = Buffer.allocUnsafe(Number.isFinite(size) ? size : HEADER);
+    this.#filled = received.copy(this.#partial, 0, at);
+  }
+
+  /** Adds to the message that was kept; gives how much of what was received belongs to it. */
+  #complete(received: Buffer): number {
+    let used = 0;
+    let partial = this.#partial ?? received;
+    if (this.#filled < HEADER) {
+      used = received.copy(partial, this.#filled, 0, HEADER - this.#filled);
+      this.#filled += used;
+      if (this.#filled < HEADER) return used;
+    }
+    const size = partial.readUInt32BE(1) + 1;
+    if (partial.length < size) {
+      const whole = Buffer.allocUnsafe(size);
+      partial.copy(whole, 0, 0, this.#filled);
+      this.#partial = partial = whole;
+    }
+    const added = received.copy(partial, this.#filled, used, used + size - this.#filled);
+    this.#filled += added;
+    if (this.#filled < size) return used + added;
+    this.#partial = undefined;
+    this.#filled = 0;
+    if (!this.#message(partial, 0, size))
+      this.#handOver(Buffer.concat([partial, received.subarray(used + added)]));
+    return used + added;
+  }
+
+  /** Takes one message; false where it belongs to the driver. */
+  #message(buffer: Buffer, from: number, to: number): boolean {
+    switch (buffer[from]) {
+      case COPY_DATA:
+        this.#copyData(buffer, from + HEADER, to);
+        return true;
+      case COPY_BOTH_RESPONSE:
+        this.#streams = true;
+        this.#started.resolve(undefined);
+        return true;
+      case NOTICE:
+      case PARAMETER_STATUS:
+        return true;
+      default:
+        return false; // an ErrorResponse, or the end of the stream
+    }
+  }
+
+  #copyData(buffer: Buffer, from: number, to: number): void {
+    switch (buffer[from]) {
+      case XLOG_DATA:
+        this.#consumer.onData(buffer, from + XLOG_HEADER, to, buffer.readBigUInt64BE(from + 1));
+        return;
+      case KEEPALIVE:
+        this.#consumer.onKeepalive(buffer.readBigUInt64BE(from + 1));
+        return;
+      default:
+        throw new DatakitError('Unexpected', `the walsender sent a message of type ${buffer[from]}`);
+    }
+  }
+
+  #handOver(rest: Buffer): void {
+    const driver = this.#driver;
+    this.#giveBack();
+    driver?.(Buffer.from(rest)); // the socket uses its memory again
+  }
+
+  #giveBack(): void {
+    if (this.#socket === undefined || this.#driver === undefined) return;
+    if (this.#socket instanceof LendingSocket) {
+      this.#socket.lendTo(undefined);
+    } else {
+      this.#socket.off('data', this.#onData);
+      this.#socket.on('data', this.#driver);
+    }
+    this.#socket.resume();
+    this.#socket = undefined;
+    this.#driver = undefined;
+  }
+}
+
+type Listener = (chunk: Buffer) => void;
+
+/** Emitters give their listeners without a signature. */
+function isListener(listener: unknown): listener is Listener {
+  return typeof listener === 'function';
+}

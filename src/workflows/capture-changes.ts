@@ -1,0 +1,416 @@
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  log,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { RunIdentity } from '../contract/activities.ts';
+import type { CapturedTable, PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
+import {
+  captureChangesExample,
+  captureChangesInput,
+  tablePatterns,
+  type CaptureChangesInput,
+  type CaptureChangesRequest,
+  type CaptureChangesResult,
+} from '../contract/capture-changes.ts';
+import { withAdvice } from '../contract/failures.ts';
+import { parseInput } from '../contract/parse-input.ts';
+import { formatBytes } from '../contract/quantities.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import {
+  beginStreaming,
+  changeTables,
+  checkSlot,
+  dropCapture,
+  prepareCapture,
+  streamChanges,
+} from './activities.ts';
+import { CaptureProgress } from './capture-progress.ts';
+import { checked } from './checked-input.ts';
+import { copyCaptured } from './copy-captured.ts';
+import type { Fanout } from './copy-plan.ts';
+import { asRunFailure, canBeginAgain, isPassing, messageOf, ofKind } from './failure.ts';
+import {
+  addTablesUpdate,
+  pauseSignal,
+  removeTablesUpdate,
+  resumeSignal,
+  streamProgressSignal,
+} from './messages.ts';
+import { SlidingWindow } from './sliding-window.ts';
+
+/** An attempt streams for so long: a history of few events, and workers that are drained within the hour. */
+const STREAM_FOR = 30 * 60_000;
+/** A history that is longer is left behind. */
+const MOST_EVENTS = 4_000;
+const MOST_RESTARTS = 10;
+/** Between two tries to stream, when all attempts of an activity were in vain. */
+const PAUSE = 30_000;
+/** How often the slot is looked at while no stream does, with and without a limit for it. */
+const CHECK_INTERVAL = { limited: 60_000, unlimited: 15 * 60_000 };
+
+/** What goes on when the history begins anew. */
+export interface CarriedCapture {
+  readonly startedAt: number;
+  readonly untilPosition?: string;
+  readonly transactions: number;
+  readonly changes: number;
+  readonly copiedRows: number;
+  readonly paused: boolean;
+  readonly warnings: readonly string[];
+}
+
+/** Captures the changes of tables of a source: copies them once, then writes every change that is committed, for ever. */
+export async function captureChanges(
+  request: CaptureChangesRequest,
+  carried?: CarriedCapture,
+): Promise<CaptureChangesResult> {
+  const input = checked(() => parseInput(captureChangesInput, request, captureChangesExample));
+  const capture = new Capture(request, input, carried);
+  try {
+    return await capture.run();
+  } catch (error) {
+    await capture.leave(error);
+    throw asRunFailure(error);
+  }
+}
+
+function requirePatterns(tables: unknown): void {
+  parseInput(tablePatterns, tables, captureChangesExample.tables);
+}
+
+class Capture {
+  readonly #request: CaptureChangesRequest;
+  readonly #input: CaptureChangesInput;
+  readonly #run: RunIdentity;
+  readonly #progress: CaptureProgress;
+  readonly #fanout: Fanout;
+  readonly #startedAt: number;
+  #untilPosition: string | undefined;
+  #captureId: string | undefined;
+  #tables: readonly CapturedTable[] = [];
+  #paused: boolean;
+  #streams = false;
+  /** Copies of added tables are under way. */
+  #adding = false;
+  #failure: { readonly error: unknown } | undefined;
+  /** Of streams that have ended. */
+  #transactions: number;
+  #changes: number;
+
+  constructor(
+    request: CaptureChangesRequest,
+    input: CaptureChangesInput,
+    carried: CarriedCapture | undefined,
+  ) {
+    const { firstExecutionRunId: runId, workflowId } = workflowInfo();
+    this.#request = request;
+    this.#input = input;
+    this.#run = { runId, workflowId };
+    this.#progress = new CaptureProgress(input.slot);
+    this.#fanout = {
+      window: new SlidingWindow(input.parallelism),
+      progress: { copied: (copied) => this.#progress.copied(copied) },
+      untilQuiet: async () => undefined,
+      child: undefined,
+    };
+    this.#startedAt = carried?.startedAt ?? Date.now();
+    this.#untilPosition = carried?.untilPosition;
+    this.#transactions = carried?.transactions ?? 0;
+    this.#changes = carried?.changes ?? 0;
+    this.#paused = carried?.paused ?? false;
+    this.#progress.set({ copiedRows: carried?.copiedRows ?? 0, warnings: carried?.warnings ?? [] });
+    this.#listen();
+  }
+
+  async run(): Promise<CaptureChangesResult> {
+    const { logEnd } = await this.#begin();
+    if (this.#input.until === 'caught-up') this.#untilPosition ??= logEnd;
+    this.#streams = true;
+    void this.#copyAdded().catch(() => undefined); // ends with the workflow
+    for (;;) {
+      if (this.#paused) await this.#wait();
+      const outcome = await this.#stream();
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (outcome === undefined) continue;
+      if (outcome.reason === 'slot lag') throw await this.#dropForLag(outcome.slotLagBytes);
+      const ended = this.#endedBy(outcome);
+      if (ended !== undefined) return await this.#result(ended);
+      await this.#beginAnew();
+    }
+  }
+
+  /** A slot whose first copy did not end is of no use, and holds back the log of the source. */
+  async leave(error: unknown): Promise<void> {
+    const copying = this.#captureId !== undefined && !this.#streams;
+    this.#progress.set({ phase: isCancellation(error) ? 'cancelled' : 'failed' });
+    if (!copying) return;
+    try {
+      await CancellationScope.nonCancellable(async () => this.#drop());
+    } catch (dropping) {
+      log.warn('the slot could not be dropped', { reason: messageOf(dropping) });
+    }
+  }
+
+  #listen(): void {
+    setHandler(pauseSignal, () => void (this.#paused = true));
+    setHandler(resumeSignal, () => void (this.#paused = false));
+    setHandler(streamProgressSignal, (progress) => {
+      const { transactions, changes } = progress;
+      this.#progress.streaming({
+        ...progress,
+        transactions: this.#transactions + transactions,
+        changes: this.#changes + changes,
+      });
+      this.#heedSlotLag(progress.slotLagBytes);
+    });
+    const validator = requirePatterns;
+    setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), { validator });
+    setHandler(removeTablesUpdate, async (tables) => this.#change('remove', tables), { validator });
+  }
+
+  /** To where changes can be streamed; again from the beginning when the snapshot of the slot is lost before the copy is done. */
+  async #begin(): Promise<PreparedCapture> {
+    for (let restarts = 0; ; restarts += 1) {
+      const prepared = await prepareCapture.executeWithOptions({ activityId: `prepare-${restarts}` }, [
+        { ...this.#run, input: this.#input },
+      ]);
+      this.#captureId = prepared.captureId;
+      this.#setTables(prepared.tables);
+      this.#progress.warn(prepared.warnings);
+      if (prepared.outcome === 'resume') {
+        this.#streams = true;
+        return prepared;
+      }
+      try {
+        await this.#copyFirst(prepared);
+        return prepared;
+      } catch (error) {
+        if (!canBeginAgain(error) || restarts === MOST_RESTARTS) throw error;
+        log.warn('the first copy begins again on a new slot', { reason: messageOf(error) });
+        this.#progress.warn(['The snapshot of the slot was lost: the first copy began again on a new one.']);
+        await sleep(Math.min(1000 * 2 ** restarts, 60_000));
+      }
+    }
+  }
+
+  async #copyFirst({ captureId }: PreparedCapture): Promise<void> {
+    this.#progress.set({ phase: 'copying', copiedRows: 0 });
+    await this.#whileWatched(async () => this.#copy('permanent'));
+    await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [{ ...this.#run, captureId }]);
+  }
+
+  async #copy(slot: 'permanent' | 'temporary'): Promise<void> {
+    await copyCaptured(this.#fanout, {
+      captureId: this.#captureId ?? '',
+      input: this.#input,
+      run: this.#run,
+      tables: this.#tables.filter(({ copying }) => copying),
+      slot,
+      onCopied: (table) => this.#copied(table),
+    });
+  }
+
+  #copied(done: TableName): void {
+    const name = formatTableName(done);
+    this.#setTables(
+      this.#tables.map((table) => (formatTableName(table) === name ? { ...table, copying: false } : table)),
+    );
+  }
+
+  #copyAgain(wanted: readonly TableName[]): void {
+    const names = new Set(wanted.map(formatTableName));
+    if (names.size === 0) return;
+    this.#setTables(
+      this.#tables.map((table) => (names.has(formatTableName(table)) ? { ...table, copying: true } : table)),
+    );
+  }
+
+  #setTables(tables: readonly CapturedTable[]): void {
+    this.#tables = tables;
+    this.#progress.setTables(tables);
+  }
+
+  /** Copies tables that were added, while the stream goes on. */
+  async #copyAdded(): Promise<void> {
+    for (let restarts = 0; ;) {
+      await condition(() => this.#tables.some(({ copying }) => copying));
+      this.#adding = true;
+      try {
+        await this.#copy('temporary');
+        restarts = 0;
+      } catch (error) {
+        if (isCancellation(error)) return;
+        if (!canBeginAgain(error) && !isPassing(error)) {
+          this.#progress.warn([`The copy of a table that was added failed: ${messageOf(error)}`]);
+          this.#setTables(this.#tables.map((table) => ({ ...table, copying: false })));
+        } else {
+          restarts += 1;
+          await sleep(Math.min(1000 * 2 ** restarts, 60_000)).catch(() => undefined);
+        }
+      } finally {
+        this.#adding = false;
+      }
+    }
+  }
+
+  /** Streams until the attempt is over, or is to be paused; undefined when it has to be tried again. */
+  async #stream(): Promise<StreamOutcome | undefined> {
+    const scope = new CancellationScope();
+    void condition(() => this.#paused)
+      .then(() => scope.cancel())
+      .catch(() => undefined);
+    this.#progress.set({ phase: 'streaming' });
+    try {
+      const outcome = await scope.run(async () =>
+        streamChanges({
+          ...this.#run,
+          captureId: this.#captureId ?? '',
+          input: this.#input,
+          duration: this.#timeLeft(),
+          ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
+        }),
+      );
+      this.#transactions += outcome.transactions;
+      this.#changes += outcome.changes;
+      const { reason: _reason, warnings, copyWanted, ...progress } = outcome;
+      this.#copyAgain(copyWanted);
+      this.#progress.streaming({ ...progress, transactions: this.#transactions, changes: this.#changes });
+      this.#progress.warn(warnings);
+      return outcome;
+    } catch (error) {
+      if (isCancellation(error) && this.#paused && !CancellationScope.current().consideredCancelled)
+        return undefined;
+      if (!isPassing(error)) throw error;
+      this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
+      log.warn('the stream is tried again', { reason: messageOf(error) });
+      await sleep(PAUSE);
+      return undefined;
+    }
+  }
+
+  #timeLeft(): number {
+    const { until } = this.#input;
+    if (typeof until !== 'number') return STREAM_FOR;
+    return Math.max(1_000, Math.min(STREAM_FOR, this.#startedAt + until - Date.now()));
+  }
+
+  #endedBy({ reason }: StreamOutcome): CaptureChangesResult['outcome'] | undefined {
+    const { until } = this.#input;
+    if (reason === 'caught up') return 'caught up';
+    return typeof until === 'number' && Date.now() >= this.#startedAt + until ? 'time is up' : undefined;
+  }
+
+  async #result(outcome: CaptureChangesResult['outcome']): Promise<CaptureChangesResult> {
+    await condition(
+      () => !this.#adding && !this.#tables.some(({ copying }) => copying) && allHandlersFinished(),
+    );
+    this.#progress.set({ phase: 'done' });
+    const { position, tables, copiedRows, warnings } = this.#progress.now;
+    const { slot, publication } = this.#input;
+    const [transactions, changes] = [this.#transactions, this.#changes];
+    return { slot, publication, outcome, position, transactions, changes, tables, copiedRows, warnings };
+  }
+
+  /** Paused: nothing is read, and the source keeps its log. */
+  async #wait(): Promise<void> {
+    this.#progress.set({ phase: 'paused' });
+    await this.#whileWatched(async () => condition(() => !this.#paused));
+  }
+
+  /** Looks at the slot now and then while something else is done than to stream. */
+  async #whileWatched(work: () => Promise<void>): Promise<void> {
+    const watch = new CancellationScope();
+    const working = new CancellationScope();
+    let exceeded: { readonly bytes: number } | undefined;
+    const watching = watch.run(async () => {
+      const { slot, source, maxSlotLag } = this.#input;
+      for (;;) {
+        await sleep(maxSlotLag === undefined ? CHECK_INTERVAL.unlimited : CHECK_INTERVAL.limited);
+        const slotLagBytes = await checkSlot({ slot, source, runId: this.#run.runId });
+        this.#progress.set({ slotLagBytes });
+        if (!this.#heedSlotLag(slotLagBytes)) continue;
+        exceeded = { bytes: slotLagBytes };
+        working.cancel();
+      }
+    });
+    watching.catch(() => undefined); // cancelled below, or the source is away, which others will say
+    try {
+      await working.run(work);
+    } catch (error) {
+      if (exceeded !== undefined) throw await this.#dropForLag(exceeded.bytes);
+      throw error;
+    } finally {
+      watch.cancel();
+    }
+  }
+
+  /** Does what the input says of a slot that holds back too much; true where it is to be dropped. */
+  #heedSlotLag(bytes: number): boolean {
+    const { maxSlotLag, onSlotLag, parallelism, slot } = this.#input;
+    if (maxSlotLag === undefined) return false;
+    const exceeded = bytes > maxSlotLag;
+    if (onSlotLag === 'pause' && this.#streams) this.#fanout.window.resize(exceeded ? 0 : parallelism);
+    if (!exceeded) return false;
+    log.warn('the slot holds back more than it may', { slot, bytes, maxSlotLag, onSlotLag });
+    this.#progress.warn([
+      `The slot has held back more than ${formatBytes(maxSlotLag)} of the log of the source ("maxSlotLag").`,
+    ]);
+    return onSlotLag === 'drop';
+  }
+
+  async #dropForLag(bytes: number): Promise<unknown> {
+    await this.#drop();
+    const { slot, maxSlotLag = 0 } = this.#input;
+    const message = `The slot "${slot}" held back ${formatBytes(bytes)} of the log of the source, more than ${formatBytes(maxSlotLag)}, and was dropped as "onSlotLag" says`;
+    return ofKind('SlotLagExceeded', withAdvice('SlotLagExceeded', message));
+  }
+
+  async #drop(): Promise<void> {
+    const { slot, source, publication } = this.#input;
+    await dropCapture.executeWithOptions({ activityId: 'drop' }, [
+      { ...this.#run, slot, source, publication },
+    ]);
+    this.#captureId = undefined;
+  }
+
+  async #change(
+    change: 'add' | 'remove',
+    patterns: CaptureChangesRequest['tables'],
+  ): Promise<readonly string[]> {
+    const tables = parseInput(tablePatterns, patterns, captureChangesExample.tables);
+    await condition(() => this.#streams && (change === 'add' || !this.#adding));
+    const changed = await changeTables
+      .executeWithOptions({ summary: `${change} tables` }, [
+        { ...this.#run, captureId: this.#captureId ?? '', input: this.#input, change, tables },
+      ])
+      .catch((error: unknown) => {
+        throw asRunFailure(error);
+      });
+    this.#setTables(changed);
+    return this.#progress.now.tables;
+  }
+
+  async #beginAnew(): Promise<void> {
+    const { historyLength, continueAsNewSuggested } = workflowInfo();
+    if (historyLength < MOST_EVENTS && !continueAsNewSuggested) return;
+    if (this.#adding) return;
+    await condition(allHandlersFinished);
+    const { copiedRows, warnings } = this.#progress.now;
+    await continueAsNew<typeof captureChanges>(this.#request, {
+      startedAt: this.#startedAt,
+      transactions: this.#transactions,
+      changes: this.#changes,
+      paused: this.#paused,
+      copiedRows,
+      warnings,
+      ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
+    });
+  }
+}

@@ -1,0 +1,86 @@
+import { setCurrentDetails, setHandler } from '@temporalio/workflow';
+import type { Copied } from '../contract/activities.ts';
+import type { CapturedTable } from '../contract/capture-activities.ts';
+import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
+import { formatBytes } from '../contract/quantities.ts';
+import { formatTableName } from '../contract/table-name.ts';
+import { captureStatusQuery } from './messages.ts';
+
+/** What a capture has done so far, kept where the query and the Web UI find it. */
+export class CaptureProgress {
+  #now: CaptureStatus;
+
+  constructor(slot: string) {
+    this.#now = {
+      slot,
+      phase: 'preparing',
+      tables: [],
+      copying: [],
+      copiedRows: 0,
+      warnings: [],
+      ...nothingYet,
+    };
+    setHandler(captureStatusQuery, () => this.#now);
+    this.set({});
+  }
+
+  get now(): CaptureStatus {
+    return this.#now;
+  }
+
+  set(changes: Partial<CaptureStatus>): void {
+    this.#now = { ...this.#now, ...changes };
+    setCurrentDetails(captureDetails(this.#now));
+  }
+
+  /** The stream goes on, so that no trouble is left. */
+  streaming(progress: Partial<StreamProgress>): void {
+    const { trouble: _trouble, ...others } = this.#now;
+    this.#now = others;
+    this.set(progress);
+  }
+
+  setTables(tables: readonly CapturedTable[]): void {
+    const copying = tables.filter((table) => table.copying).map(formatTableName);
+    this.set({ tables: tables.map(formatTableName), copying });
+  }
+
+  warn(warnings: readonly string[]): void {
+    const unheard = warnings.filter((warning) => !this.#now.warnings.includes(warning));
+    // a query is a payload, and has its bounds
+    if (unheard.length > 0) this.set({ warnings: [...this.#now.warnings, ...unheard].slice(-100) });
+  }
+
+  copied({ rows }: Copied): void {
+    this.set({ copiedRows: this.#now.copiedRows + rows });
+  }
+}
+
+const nothingYet: StreamProgress = {
+  position: '0/0',
+  transactions: 0,
+  changes: 0,
+  lagBytes: 0,
+  lagSeconds: 0,
+  changesPerSecond: 0,
+  slotLagBytes: 0,
+};
+
+const count = (number: number): string => number.toLocaleString('en-US');
+
+/** In Markdown, for the details that the Web UI shows. */
+export function captureDetails(status: CaptureStatus): string {
+  const { slot, phase, tables, copying, copiedRows, position, committedAt, changes, trouble, warnings } =
+    status;
+  const lines = [
+    `**${slot}**: ${phase}`,
+    '',
+    '| changes | changes/s | behind | log held back | position | commit | tables | rows copied |',
+    '|--:|--:|--:|--:|--|--|--:|--:|',
+    `| ${count(changes)} | ${count(status.changesPerSecond)} | ${status.lagSeconds} s, ${formatBytes(status.lagBytes)} | ${formatBytes(status.slotLagBytes)} | ${position} | ${committedAt ?? ''} | ${tables.length} | ${count(copiedRows)} |`,
+  ];
+  if (copying.length > 0) lines.push('', `Copying: ${copying.slice(0, 10).join(', ')}.`);
+  if (trouble !== undefined) lines.push('', `Waiting: ${trouble}`);
+  for (const warning of warnings.slice(-5)) lines.push('', warning);
+  return lines.join('\n');
+}

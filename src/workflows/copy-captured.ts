@@ -1,0 +1,72 @@
+import { CancellationScope, log, uuid4, workflowInfo } from '@temporalio/workflow';
+import type { RunIdentity } from '../contract/activities.ts';
+import type { CaptureChangesInput } from '../contract/capture-changes.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { commitBronze, discardStaging, finishCopy, holdSlot, planCopy } from './activities.ts';
+import { copyPlan, type Fanout } from './copy-plan.ts';
+import { messageOf, ofKind } from './failure.ts';
+import { withSnapshot, type SnapshotRelay } from './snapshot-relay.ts';
+
+export interface CopyRound {
+  readonly captureId: string;
+  readonly input: CaptureChangesInput;
+  readonly run: RunIdentity;
+  readonly tables: readonly TableName[];
+  /** `permanent`: the slot of the capture is made. `temporary`: one that only lends its snapshot. */
+  readonly slot: 'permanent' | 'temporary';
+  readonly onCopied: (table: TableName) => void;
+}
+
+/** Copies tables on the snapshot of a new slot, through the fan-out of `extractTable`. */
+export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
+  const { captureId, input, run, slot } = round;
+  const { source } = input;
+  const first = async (holder: string) => holdSlot({ ...run, captureId, source, holder, slot });
+  await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
+    await relay.held();
+    for (const table of round.tables) {
+      await copyOne(fanout, round, table, relay);
+      round.onCopied(table);
+    }
+  });
+}
+
+/** A run of its own, with a manifest of its own. */
+async function copyOne(
+  fanout: Fanout,
+  { captureId, input: { source, parallelism, deletes } }: CopyRound,
+  table: TableName,
+  relay: SnapshotRelay,
+): Promise<void> {
+  const run: RunIdentity = { runId: uuid4(), workflowId: workflowInfo().workflowId };
+  const summary = formatTableName(table);
+  try {
+    const plan = await planCopy.executeWithOptions({ summary }, [
+      { ...run, captureId, source, table, parallelism },
+    ]);
+    await copyPlan(fanout, plan, relay);
+    const { outcome } = await commitBronze.executeWithOptions({ summary }, [
+      { planId: plan.planId, runId: run.runId },
+    ]);
+    if (outcome === 'incomplete') throw ofKind('StagingLost', `The ledger of ${summary} lacks chunks`);
+    await finishCopy.executeWithOptions({ summary }, [
+      { captureId, source, table, deletes, runId: run.runId },
+    ]);
+  } catch (error) {
+    await discard(run, error);
+    throw error;
+  }
+}
+
+async function discard(run: RunIdentity, error: unknown): Promise<void> {
+  const outcome = { status: 'failed', message: messageOf(error) } as const;
+  try {
+    await CancellationScope.nonCancellable(async () =>
+      discardStaging.executeWithOptions({ activityId: `discard-${run.runId.slice(0, 8)}` }, [
+        { ...run, outcome },
+      ]),
+    );
+  } catch (discarding) {
+    log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });
+  }
+}

@@ -1,0 +1,22 @@
+import { workflowInfo } from '@temporalio/workflow';
+import {
+  dropCaptureExample,
+  dropCaptureInput,
+  type DropCaptureRequest,
+  type DropCaptureResult,
+} from '../contract/capture-changes.ts';
+import { parseInput } from '../contract/parse-input.ts';
+import { dropCapture as drop } from './activities.ts';
+import { asRunFailure } from './failure.ts';
+import { checked } from './checked-input.ts';
+
+/** Drops the slot of a capture, its publication and what is known of it, as far as they are there. */
+export async function dropCapture(request: DropCaptureRequest): Promise<DropCaptureResult> {
+  const input = checked(() => parseInput(dropCaptureInput, request, dropCaptureExample));
+  const { firstExecutionRunId: runId, workflowId } = workflowInfo();
+  try {
+    return await drop.executeWithOptions({ activityId: 'drop' }, [{ ...input, runId, workflowId }]);
+  } catch (error) {
+    throw asRunFailure(error);
+  }
+}

@@ -1,0 +1,267 @@
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
+import type { FailureKind } from '../../src/contract/failures.ts';
+import { administer } from '../setup/administer.ts';
+import { CaptureLab } from '../setup/capture-lab.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let lab: Lab;
+let captures: CaptureLab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  captures = await CaptureLab.open(lab);
+  await lab.source
+    .query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two');
+    CREATE TABLE keyless (a int); CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY); CREATE SCHEMA empty`);
+});
+afterAll(async () => lab.close());
+
+async function slotsOf(pattern: string): Promise<number | null> {
+  return (await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name LIKE $1', [pattern]))
+    .rowCount;
+}
+
+describe('what cannot be captured is refused before anything is made:', () => {
+  test.each<[string, CaptureChangesRequest, FailureKind, RegExp]>([
+    [
+      'a key that is unknown',
+      { tables: ['t'], slots: 's' } as CaptureChangesRequest,
+      'InvalidInput',
+      /slots: unknown key \(did you mean "slot"\?\)/,
+    ],
+    [
+      'a name no slot can have',
+      { tables: ['t'], slot: 'My-Slot' },
+      'InvalidInput',
+      /slot: expected a name of lower case/,
+    ],
+    ['no tables', { tables: [] }, 'InvalidInput', /tables: expected at least one table/],
+    [
+      'a table that is not there',
+      { tables: ['tt'] },
+      'UndefinedObject',
+      /no table public.tt in the source \(did you mean "public.t"\?\)/,
+    ],
+    [
+      'a schema without tables',
+      { tables: ['empty.*'] },
+      'UndefinedObject',
+      /The schema "empty" of the source has no tables/,
+    ],
+    [
+      'a table without a key',
+      { tables: ['keyless'] },
+      'ReplicaIdentityMissing',
+      /Nothing identifies the rows of public.keyless/,
+    ],
+    [
+      'an unlogged table',
+      { tables: ['unlogged'] },
+      'UnsupportedTable',
+      /public.unlogged has no changes in the write-ahead log/,
+    ],
+    [
+      'a copy that cannot be kept',
+      { tables: ['keyless'], mirror: true, setReplicaIdentity: 'full' },
+      'KeyConflict',
+      /has no primary key, so that "mirror"/,
+    ],
+    [
+      'a source that is not known',
+      { tables: ['t'], source: 'nowhere' },
+      'UnknownSource',
+      /no source "nowhere"/,
+    ],
+  ])('%s', async (_what, request, type, text) => {
+    const before = await slotsOf('%');
+    const refused = captures.catchUp({ slot: captures.slotName(), ...request });
+    await expect(refused).rejects.toMatchObject({ cause: { type, message: expect.stringMatching(text) } });
+    expect(await slotsOf('%')).toBe(before);
+    expect((await lab.source.query('SELECT FROM pg_publication')).rowCount).toBe(0);
+  });
+
+  test('a role that may not, with the statement that somebody who may has to run', async () => {
+    const superuser = new Client(inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`));
+    await superuser.connect();
+    await superuser.query(`CREATE TABLE theirs (id int PRIMARY KEY)`);
+    const slot = captures.slotName();
+    await expect(captures.catchUp({ tables: ['theirs'], slot })).rejects.toMatchObject({
+      cause: {
+        type: 'InsufficientPrivilege',
+        message: expect.stringContaining(
+          `CREATE PUBLICATION "${slot}" FOR TABLE "public"."theirs" WITH (publish_via_partition_root = true)`,
+        ),
+      },
+    });
+    await superuser.query(
+      `CREATE PUBLICATION ${slot} FOR TABLE theirs, t WITH (publish_via_partition_root = true)`,
+    );
+    const result = await captures.catchUp({ tables: ['theirs'], slot });
+    expect(result.warnings).toEqual([
+      expect.stringMatching(/also sends public.t, which "tables" does not name/),
+    ]);
+    // a publication that somebody else made stays
+    expect(await captures.drop({ slot })).toEqual({ slot: true, publication: false, bookkeeping: true });
+    await superuser.query(
+      `DROP PUBLICATION ${slot}; CREATE PUBLICATION ${slot} FOR TABLE theirs WITH (publish = 'insert')`,
+    );
+    await expect(captures.catchUp({ tables: ['theirs'], slot })).rejects.toMatchObject({
+      cause: {
+        type: 'PublicationConflict',
+        message: expect.stringMatching(/sends no update, no delete, no truncate/),
+      },
+    });
+    await superuser.query(`DROP PUBLICATION ${slot}`);
+    await superuser.end();
+  });
+});
+
+test('a table without a key is logged by its whole rows, where the input lets that be set', async () => {
+  const slot = captures.slotName();
+  const request = { tables: ['keyless'], slot, setReplicaIdentity: 'full' as const };
+  await captures.catchUp(request);
+  await lab.source.query(
+    'INSERT INTO keyless VALUES (1), (1); UPDATE keyless SET a = 2; DELETE FROM keyless',
+  );
+  await captures.catchUp(request);
+  expect((await captures.changes(slot)).map(({ operation, old }) => `${operation} ${old}`)).toEqual([
+    'INSERT null', 'INSERT null', 'UPDATE {"a": 1}', 'UPDATE {"a": 1}', 'DELETE {"a": 2}', 'DELETE {"a": 2}',
+  ]); // prettier-ignore
+  await captures.drop({ slot });
+});
+
+test('a capture that runs is paused, goes on, says how far it is, and is dropped', async () => {
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  await handle.signal('pause');
+  await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+  await waitUntil(async () => {
+    const { rows } = await lab.source.query<{ active: boolean }>(
+      'SELECT active FROM pg_replication_slots WHERE slot_name = $1',
+      [slot],
+    );
+    return rows[0]?.active === false;
+  });
+  await lab.source.query(`INSERT INTO t VALUES (3, 'three')`);
+  await handle.signal('resume');
+  await captures.untilWritten(slot);
+  await expectSameRows(lab, 't', 'bronze.br_t');
+  await waitUntil(async () => (await captures.status(handle)).changes >= 1);
+  expect(await captures.status(handle)).toMatchObject({
+    phase: 'streaming',
+    tables: ['public.t'],
+    copiedRows: 2,
+  });
+
+  // nobody else writes a copy that is kept
+  await expect(lab.extract({ table: 't' })).rejects.toMatchObject({ cause: { type: 'TargetConflict' } });
+
+  await handle.cancel();
+  await expect(handle.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
+  expect(await slotsOf(slot)).toBe(1);
+  await lab.source.query(`DROP PUBLICATION ${slot}`);
+  expect(await captures.drop({ slot })).toEqual({ slot: true, publication: false, bookkeeping: true });
+  expect(await captures.drop({ slot })).toEqual({ slot: false, publication: false, bookkeeping: false });
+  expect(await slotsOf(`${slot}%`)).toBe(0);
+});
+
+test('an idle database on a busy server does not hold back the log', async () => {
+  const slot = captures.slotName();
+  // no heartbeat helps: what moves the position is that the server says how far it has read
+  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, heartbeat: '1 hour' });
+  await captures.untilStreaming(handle);
+  await administer(inject('sourceAdmin'), [
+    `CREATE TABLE IF NOT EXISTS busy (v text)`,
+    `INSERT INTO busy SELECT repeat(md5(i::text), 30) FROM generate_series(1, 20000) i`,
+    `DROP TABLE busy`,
+  ]);
+  const { rows } = await lab.source.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+  await waitUntil(async () => {
+    const moved = await lab.source.query(
+      'SELECT FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn >= $2::pg_lsn',
+      [slot, rows[0]?.lsn],
+    );
+    return moved.rowCount === 1;
+  });
+  const stored = await lab.warehouse.query(
+    'SELECT FROM bronze.cdc_positions WHERE slot = $1 AND position >= $2::pg_lsn',
+    [slot, rows[0]?.lsn],
+  );
+  expect(stored.rowCount).toBe(1);
+  await captures.end(handle, slot);
+});
+
+test('a warehouse that is slow loses neither the connection nor a change', async () => {
+  const slot = captures.slotName();
+  const superuser = inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`);
+  await administer(superuser, [`ALTER ROLE extractor SET wal_sender_timeout = '3s'`]);
+  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  const walsender = async () =>
+    (
+      await lab.source.query<{ pid: number }>(
+        'SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = $1',
+        [slot],
+      )
+    ).rows[0]?.pid;
+  const before = await walsender();
+  const blocker = await lab.connect('warehouse');
+  await blocker.query('BEGIN; LOCK TABLE bronze.cdc_changes IN SHARE MODE');
+  await lab.source.query(
+    `UPDATE t SET v = repeat('w', 100); INSERT INTO t SELECT i, repeat('x', 2000) FROM generate_series(100, 20000) i`,
+  );
+  await lab.source.query('SELECT pg_sleep(8)');
+  expect(await walsender()).toBe(before);
+  const { rows } = await lab.source.query<{ held: boolean }>(
+    `SELECT confirmed_flush_lsn < pg_current_wal_lsn() - 1000000 AS held FROM pg_replication_slots WHERE slot_name = $1`,
+    [slot],
+  );
+  expect(rows).toEqual([{ held: true }]);
+  await blocker.query('COMMIT');
+  await captures.untilWritten(slot);
+  expect((await captures.changes(slot)).length).toBe(19_904);
+  expect(await walsender()).toBe(before);
+  await captures.end(handle, slot);
+  await administer(superuser, [`ALTER ROLE extractor RESET wal_sender_timeout`]);
+});
+
+describe('a slot that holds back more than it may', () => {
+  const fill = `INSERT INTO t SELECT i, (SELECT string_agg(md5((i * n)::text), '') FROM generate_series(1, 60) n) FROM generate_series(-3000, -1) i; DELETE FROM t WHERE id < 0`;
+
+  test('is dropped where the input says so, and the capture ends with the reason', async () => {
+    const slot = captures.slotName();
+    const request = { tables: ['t'], slot, maxSlotLag: '1MB', onSlotLag: 'drop' as const };
+    const handle = await captures.start(request);
+    await captures.untilStreaming(handle);
+    const blocker = await lab.connect('warehouse');
+    await blocker.query('BEGIN; LOCK TABLE bronze.cdc_changes IN SHARE MODE');
+    await lab.source.query(fill);
+    await lab.source.query('SELECT pg_sleep(2)');
+    await blocker.query('COMMIT');
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: {
+        type: 'SlotLagExceeded',
+        message: expect.stringMatching(/held back .*MB.*more than 1 MB, and was dropped/),
+      },
+    });
+    expect(await slotsOf(slot)).toBe(0);
+  });
+
+  test('is told of otherwise', async () => {
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, maxSlotLag: '100kB' });
+    await captures.untilStreaming(handle);
+    await lab.source.query(fill);
+    await waitUntil(
+      async () => (await captures.status(handle)).warnings.some((one) => one.includes('"maxSlotLag"')),
+      45_000,
+    );
+    expect((await captures.status(handle)).phase).toBe('streaming');
+    await captures.end(handle, slot);
+  });
+});

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { replayLog, type CaptureLab } from '../setup/capture-lab.ts';
+import { CaptureWriter, WRITTEN_TABLE } from '../setup/capture-writer.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+export type Fault = () => Promise<void>;
+
+/** Ends the session that streams, as a person would who looks for sessions to end. */
+export function endWalsender({ lab }: CaptureLab, slot: string): Fault {
+  return async () => {
+    await lab.source.query(
+      'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL',
+      [slot],
+    );
+  };
+}
+
+/** A capture that is disturbed at random moments, while somebody writes, misses nothing and has nothing twice. */
+export async function expectExactlyOnce(
+  captures: CaptureLab,
+  { slot, mirror, moments }: { readonly slot: string; readonly mirror: boolean; readonly moments: number },
+  faults: readonly Fault[],
+): Promise<void> {
+  const { lab } = captures;
+  await lab.source.query(WRITTEN_TABLE);
+  await lab.source.query(
+    `INSERT INTO written (id, v) SELECT -i, 'before' FROM generate_series(100001, 101000) i`,
+  );
+  const writer = new CaptureWriter(lab.sourceUrl);
+  const handle = await captures.start({ tables: ['written'], slot, mirror });
+  try {
+    await captures.untilStreaming(handle);
+    for (let moment = 0; moment < moments; moment += 1) {
+      for (const fault of faults) {
+        await sleep(Math.random() * 700);
+        await fault();
+      }
+    }
+  } finally {
+    await writer.stop();
+  }
+  await expectAllWritten(captures, slot, mirror);
+  expect((await captures.status(handle)).phase).toBe('streaming');
+  await captures.end(handle, slot);
+}
+
+async function expectAllWritten(captures: CaptureLab, slot: string, mirror: boolean): Promise<void> {
+  const { lab } = captures;
+  await captures.untilWritten(slot, 120_000);
+  const { rows: twice } = await lab.warehouse.query(
+    `SELECT data ->> 'stamp' FROM bronze.cdc_changes WHERE slot = $1 AND operation IN ('INSERT', 'UPDATE')
+      GROUP BY 1 HAVING count(*) > 1`,
+    [slot],
+  );
+  expect(twice, 'versions that are there twice').toEqual([]);
+  const { rows: torn } = await lab.warehouse.query(
+    `SELECT commit_lsn FROM bronze.cdc_changes WHERE slot = $1 AND "table" IS NOT NULL GROUP BY commit_lsn
+      HAVING count(*) <> max(ordinal) OR count(DISTINCT xid) <> 1`,
+    [slot],
+  );
+  expect(torn, 'transactions that are not whole').toEqual([]);
+  if (mirror) {
+    await expectSameRows(lab, 'written', 'bronze.br_written');
+  } else {
+    await replayLog(lab, { slot, table: 'written', key: 'id', into: 'replayed', from: 'bronze.br_written' });
+    await expectSameRows(lab, 'written', 'public.replayed');
+  }
+}

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
+import { CaptureLab } from '../setup/capture-lab.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { makeTableOfEveryType } from '../values/every-type.ts';
+
+let lab: Lab;
+let captures: CaptureLab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  captures = await CaptureLab.open(lab);
+});
+afterAll(async () => lab.close());
+
+interface Column {
+  readonly name: string;
+  readonly type: string;
+}
+
+async function columnsOf(table: string): Promise<Column[]> {
+  const { rows } = await lab.source.query<Column>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
+      WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
+    [table],
+  );
+  return rows;
+}
+
+/** Makes tables of the values that the log has, each read as the type of its column. */
+async function readLog(slot: string, table: string, columns: readonly Column[]): Promise<void> {
+  const values = columns.map(({ name, type }) => `(data ->> '${name}')::${type} AS "${name}"`);
+  await lab.warehouse.query(`CREATE TABLE logged_${table} AS SELECT ${values.join(', ')}
+    FROM bronze.cdc_changes WHERE slot = '${slot}' AND "table" = '${table}' AND operation = 'INSERT'`);
+}
+
+test('every value comes through the log and into the copy as the source has it', async () => {
+  await lab.source.query(difficultTable('difficult_rows', 'text'));
+  await lab.source.query(madeTypesTable('made_rows'));
+  await makeTableOfEveryType(lab.source, 'every_rows');
+  const tables = ['difficult', 'made', 'every'];
+  for (const table of tables) {
+    await lab.source.query(`CREATE TABLE ${table} (LIKE ${table}_rows);
+      ALTER TABLE ${table} ADD COLUMN number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY`);
+  }
+  const slot = captures.slotName();
+  const request = { tables, slot, mirror: true };
+  await captures.catchUp(request);
+  for (const table of tables) {
+    const names = (await columnsOf(`${table}_rows`)).map(({ name }) => `"${name}"`).join(', ');
+    await lab.source.query(`INSERT INTO ${table} (${names}) SELECT ${names} FROM ${table}_rows`);
+  }
+  await captures.catchUp(request);
+  await expectSameRows(lab, 'difficult', 'bronze.br_difficult');
+  const made = await columnsOf('made');
+  const asText = made.map(({ name }) => [name, `"${name}"::text`]);
+  await expectSameRows(lab, 'made', 'bronze.br_made', {
+    as: Object.fromEntries(asText.filter(([name]) => ['c', 'cs'].includes(name ?? ''))) as Record<
+      string,
+      string
+    >,
+  });
+  const every = (await columnsOf('every')).filter(({ type }) => !type.startsWith('reg'));
+  await expectSameRows(lab, 'every', 'bronze.br_every', { columns: every.map(({ name }) => name) });
+
+  // jsonb keeps neither the blanks nor the order of the type json
+  const difficult = (await columnsOf('difficult')).filter(({ type }) => !type.startsWith('json'));
+  await readLog(slot, 'difficult', difficult);
+  await expectSameRows(lab, 'difficult', 'public.logged_difficult', {
+    columns: difficult.map(({ name }) => name),
+  });
+  await captures.drop({ slot });
+});
+
+test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', async () => {
+  await lab.source.query(
+    'CREATE TABLE documents (id int PRIMARY KEY, j json, b jsonb, n bigint, d numeric, t boolean)',
+  );
+  const slot = captures.slotName();
+  const request = { tables: ['documents'], slot, initialCopy: false };
+  await captures.catchUp(request);
+  const documents = [
+    ['{"n": 12345678901234567890.123456789}', '12345678901234567890.10'],
+    [String.raw`{"nul": "\u0000"}`, '1'],
+    [String.raw`"\ud83d\ude00"`, '-1.50'],
+    [String.raw`{"half": "\ud800"}`, 'NaN'],
+    ['1e999999', '0'],
+  ];
+  for (const [index, [json, number]] of documents.entries()) {
+    await lab.source.query('INSERT INTO documents VALUES ($1, $2, $3, 9007199254740993, $4, true)', [
+      index,
+      json,
+      '{"b": 1.10}',
+      number,
+    ]);
+  }
+  await captures.catchUp(request);
+  const { rows } = await lab.warehouse.query<{ data: string }>(
+    `SELECT data::text AS data FROM bronze.cdc_changes WHERE slot = $1 ORDER BY commit_lsn`,
+    [slot],
+  );
+  const rest = (id: number) => `"n": 9007199254740993, "t": true, "id": ${id}}`;
+  expect(rows.map(({ data }) => data)).toEqual([
+    `{"b": {"b": 1.10}, "d": 12345678901234567890.10, "j": {"n": 12345678901234567890.123456789}, ${rest(0)}`,
+    `{"b": {"b": 1.10}, "d": 1, "j": "{\\"nul\\": \\"\\\\u0000\\"}", ${rest(1)}`,
+    `{"b": {"b": 1.10}, "d": -1.50, "j": "\\"\\\\ud83d\\\\ude00\\"", ${rest(2)}`,
+    `{"b": {"b": 1.10}, "d": "NaN", "j": "{\\"half\\": \\"\\\\ud800\\"}", ${rest(3)}`,
+    `{"b": {"b": 1.10}, "d": 0, "j": "1e999999", ${rest(4)}`,
+  ]);
+  await captures.drop({ slot });
+});

@@ -1,0 +1,31 @@
+import { createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
+
+/** `AuthenticationCleartextPassword` of the protocol. */
+const ASK_FOR_PASSWORD = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]);
+
+test('a server that asks for a password that nobody has set is not left waiting for it', async () => {
+  let hungUp: () => void = () => undefined;
+  const closed = new Promise<void>((resolve) => (hungUp = resolve));
+  const server = createServer((socket) => {
+    socket.once('data', () => socket.write(ASK_FOR_PASSWORD));
+    socket.on('error', () => undefined);
+    socket.on('close', hungUp);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  const port = address === null || typeof address === 'string' ? 0 : address.port;
+  const url = `postgresql://reader@127.0.0.1:${port}/shop?sslmode=disable&passfile=/none`;
+  const database = new Database({ label: 'source "default"', settings: connectionTo(url) });
+  await expect(database.connect()).rejects.toMatchObject({
+    kind: 'AuthenticationFailed',
+    message: 'source "default": the server asks for a password, and none is set',
+  });
+  await closed;
+  await database.close();
+  server.close();
+});
