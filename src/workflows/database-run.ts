@@ -374,6 +374,7 @@ export class DatabaseRunState {
   get progress(): DatabaseProgress {
     const { list, snapshot, restarts } = this;
     const total = list.total();
+    const { committed, superseded, failed, skipped } = list.counts();
     const under = this.#observed?.tables ?? [];
     const looked = new Map(under.map((one) => [one.table, one]));
     const running = list.in('running').map(({ table }) => {
@@ -387,10 +388,10 @@ export class DatabaseRunState {
       tables: list.tables.length,
       waiting: list.waiting,
       running: running.slice(0, MOST_SHOWN),
-      committed: list.in('committed').length,
-      superseded: list.in('superseded').length,
-      failed: list.in('failed').length,
-      skipped: list.in('skipped').length,
+      committed,
+      superseded,
+      failed,
+      skipped,
       rows: ended + running.reduce((sum, { rows }) => sum + rows, 0),
       bytes: endedBytes + running.reduce((sum, { bytes }) => sum + bytes, 0),
       parallelism: this.#parallelism,

@@ -67,6 +67,13 @@ export class TableList {
     return this.tables.filter((table) => table.state === state);
   }
 
+  /** How many are in each state, in one pass: there may be very many, and this is asked often. */
+  counts(): Record<TableState, number> {
+    const counts = { waiting: 0, running: 0, committed: 0, superseded: 0, failed: 0, skipped: 0 };
+    for (const { state } of this.tables) counts[state] += 1;
+    return counts;
+  }
+
   /** Those that have a workflow of their own come first. */
   nextAlone(): ListedTable | undefined {
     for (const table of this.#waiting) if (table.alone) return table;

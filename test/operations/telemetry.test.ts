@@ -66,78 +66,83 @@ const attributesOf = async (workflowId: string) => {
 };
 
 describe('a worker', () => {
-  test('counts rows, bytes, chunks and failures for Prometheus, logs each chunk, and makes runs searchable', async () => {
-    const port = await freePort(9464);
-    const address = `127.0.0.1:${port}`;
-    const unknown = await lab.startDatabase({ tables: ['users'] });
-    await withWorker({ DATAKIT_METRICS_ADDRESS: address }, async () => {
-      // the namespace does not know them yet, and the run does without
-      await unknown.result();
-      expect(await attributesOf(unknown.workflowId)).toEqual({});
-    });
-    const environment = { DATAKIT_METRICS_ADDRESS: address, DATAKIT_REGISTER_SEARCH_ATTRIBUTES: 'true' };
-    await withWorker(environment, async (_worker, lines) => {
-      const handle = await lab.start({ table: 'orders', chunkSize: '256kB' });
-      const { rows, chunks } = await handle.result();
-      await lab.extractDatabase({ tables: ['public.*'] });
-      // what is wrong with a small table is no failure of the activity that extracts many
-      await lab.extract({ table: 'bad' }).catch(() => undefined);
-      const metrics = await (await fetch(`http://${address}/metrics`)).text();
-      const value = (name: string) =>
-        metrics
-          .split('\n')
-          .filter((line) => line.startsWith(`${name}{`))
-          .map((line) => Number(line.split(' ').at(-1)))
-          .reduce((sum, one) => sum + one, 0);
-      expect(value('datakit_rows_total')).toBe(2 * rows + 1);
-      expect(value('datakit_chunks_total')).toBe(chunks + 2);
-      expect(value('datakit_bytes_total')).toBeGreaterThan(rows);
-      expect(value('datakit_tables_total')).toBe(3);
-      expect(metrics).toMatch(/datakit_lag_seconds_count\{[^}]*source="default"/);
-      expect(metrics).toMatch(/datakit_snapshot_age_seconds\{[^}]*source="default"/);
-
-      const dashboard = await readFile(join(PROJECT_ROOT, 'grafana/datakit-postgres.json'), 'utf8');
-      const shown = new Set(dashboard.match(/(?:datakit|temporal)_[a-z_]+/g));
-      shown.delete('datakit_postgres');
-      expect(shown.size).toBeGreaterThan(6);
-      expect([...shown].filter((name) => !metrics.includes(name))).toEqual([]);
-      expect(value('datakit_failures_total')).toBe(1);
-
-      const copied = lines
-        .map((line) => JSON.parse(line) as Record<string, unknown>)
-        .filter(({ message, workflowId }) => message === 'copied' && workflowId === handle.workflowId);
-      expect(copied).toHaveLength(chunks);
-      expect(copied[0]).toMatchObject({
-        source: 'default',
-        table: 'public.orders',
-        chunk: expect.any(Number) as number,
-        rows: expect.any(Number) as number,
-        runId: handle.firstExecutionRunId,
+  test(
+    'counts rows, bytes, chunks and failures for Prometheus, logs each chunk, and makes runs searchable',
+    { timeout: 180_000 },
+    async () => {
+      const port = await freePort(9464);
+      const address = `127.0.0.1:${port}`;
+      const unknown = await lab.startDatabase({ tables: ['users'] });
+      await withWorker({ DATAKIT_METRICS_ADDRESS: address }, async () => {
+        // the namespace does not know them yet, and the run does without
+        await unknown.result();
+        expect(await attributesOf(unknown.workflowId)).toEqual({});
       });
+      const environment = { DATAKIT_METRICS_ADDRESS: address, DATAKIT_REGISTER_SEARCH_ATTRIBUTES: 'true' };
+      await withWorker(environment, async (_worker, lines) => {
+        const handle = await lab.start({ table: 'orders', chunkSize: '256kB' });
+        const { rows, chunks } = await handle.result();
+        await lab.extractDatabase({ tables: ['public.*'] });
+        // what is wrong with a small table is no failure of the activity that extracts many
+        await lab.extract({ table: 'bad' }).catch(() => undefined);
+        const metrics = await (await fetch(`http://${address}/metrics`)).text();
+        const value = (name: string) =>
+          metrics
+            .split('\n')
+            .filter((line) => line.startsWith(`${name}{`))
+            .map((line) => Number(line.split(' ').at(-1)))
+            .reduce((sum, one) => sum + one, 0);
+        expect(value('datakit_rows_total')).toBe(2 * rows + 1);
+        expect(value('datakit_chunks_total')).toBe(chunks + 2);
+        expect(value('datakit_bytes_total')).toBeGreaterThan(rows);
+        expect(value('datakit_tables_total')).toBe(3);
+        expect(metrics).toMatch(/datakit_lag_seconds_count\{[^}]*source="default"/);
+        expect(metrics).toMatch(/datakit_snapshot_age_seconds\{[^}]*source="default"/);
 
-      expect(await attributesOf(handle.workflowId)).toEqual({
-        DatakitTable: 'public.orders',
-        DatakitSource: 'default',
-        DatakitMode: 'full',
-        DatakitRows: rows,
-        DatakitPhase: 'done',
+        const dashboard = await readFile(join(PROJECT_ROOT, 'grafana/datakit-postgres.json'), 'utf8');
+        const shown = new Set(dashboard.match(/(?:datakit|temporal)_[a-z_]+/g));
+        shown.delete('datakit_postgres');
+        expect(shown.size).toBeGreaterThan(6);
+        expect([...shown].filter((name) => !metrics.includes(name))).toEqual([]);
+        expect(value('datakit_failures_total')).toBe(1);
+
+        const copied = lines
+          .map((line) => JSON.parse(line) as Record<string, unknown>)
+          .filter(({ message, workflowId }) => message === 'copied' && workflowId === handle.workflowId);
+        expect(copied).toHaveLength(chunks);
+        expect(copied[0]).toMatchObject({
+          source: 'default',
+          table: 'public.orders',
+          chunk: expect.any(Number) as number,
+          rows: expect.any(Number) as number,
+          runId: handle.firstExecutionRunId,
+        });
+
+        expect(await attributesOf(handle.workflowId)).toEqual({
+          DatakitTable: 'public.orders',
+          DatakitSource: 'default',
+          DatakitMode: 'full',
+          DatakitRows: rows,
+          DatakitPhase: 'done',
+        });
+        const { memo } = await handle.describe();
+        expect(memo).toEqual({ table: 'public.orders', source: 'default', mode: 'full' });
+        await expect
+          .poll(
+            async () => {
+              const found = [];
+              const query = 'DatakitTable = "public.orders" AND DatakitPhase = "done"';
+              for await (const { workflowId } of lab.temporal.workflow.list({ query }))
+                found.push(workflowId);
+              return found;
+            },
+            { timeout: 20_000 },
+          )
+          .toEqual([handle.workflowId]);
+        expect(Object.keys(searchAttributes)).toHaveLength(5);
       });
-      const { memo } = await handle.describe();
-      expect(memo).toEqual({ table: 'public.orders', source: 'default', mode: 'full' });
-      await expect
-        .poll(
-          async () => {
-            const found = [];
-            const query = 'DatakitTable = "public.orders" AND DatakitPhase = "done"';
-            for await (const { workflowId } of lab.temporal.workflow.list({ query })) found.push(workflowId);
-            return found;
-          },
-          { timeout: 20_000 },
-        )
-        .toEqual([handle.workflowId]);
-      expect(Object.keys(searchAttributes)).toHaveLength(5);
-    });
-  });
+    },
+  );
 
   test('sends traces and metrics to an OpenTelemetry collector', async () => {
     const { port } = collector.address() as AddressInfo;

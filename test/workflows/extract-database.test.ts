@@ -72,26 +72,35 @@ class HeldCopies {
 }
 
 describe('a run of ten thousand tables', () => {
-  test('ends within the limits of a history, and so does the largest payload', async () => {
-    const copied: number[] = [];
-    const fakes: Partial<Activities> = {
-      ...sourceWith(small(10_000)),
-      copyTables: async ({ members }: CopyTablesRequest) => {
-        copied.push(...members);
-        return { tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })) };
-      },
-    };
-    await withFakeDatabase(fakes, { tables: ['public.*'], parallelism: 8 }, async (handle) => {
-      const result = await handle.result();
-      expect(result).toMatchObject({ outcome: 'complete', tables: 10_000, committed: 10_000, rows: 10_000 });
-      expect(copied.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 10_000 }, (_, index) => index));
-      const { events } = await handle.fetchHistory();
-      expect(events?.length).toBeLessThan(10_000);
-      const sizes = (events ?? []).map((event) => JSON.stringify(event).length);
-      expect(Math.max(...sizes)).toBeLessThan(256 * 1024);
-      expect(JSON.stringify(await handle.query('progress')).length).toBeLessThan(256 * 1024);
-    });
-  });
+  test(
+    'ends within the limits of a history, and so does the largest payload',
+    { timeout: 180_000 },
+    async () => {
+      const copied: number[] = [];
+      const fakes: Partial<Activities> = {
+        ...sourceWith(small(10_000)),
+        copyTables: async ({ members }: CopyTablesRequest) => {
+          copied.push(...members);
+          return { tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })) };
+        },
+      };
+      await withFakeDatabase(fakes, { tables: ['public.*'], parallelism: 8 }, async (handle) => {
+        const result = await handle.result();
+        expect(result).toMatchObject({
+          outcome: 'complete',
+          tables: 10_000,
+          committed: 10_000,
+          rows: 10_000,
+        });
+        expect(copied.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 10_000 }, (_, index) => index));
+        const { events } = await handle.fetchHistory();
+        expect(events?.length).toBeLessThan(10_000);
+        const sizes = (events ?? []).map((event) => JSON.stringify(event).length);
+        expect(Math.max(...sizes)).toBeLessThan(256 * 1024);
+        expect(JSON.stringify(await handle.query('progress')).length).toBeLessThan(256 * 1024);
+      });
+    },
+  );
 });
 
 describe('parallelism', () => {
