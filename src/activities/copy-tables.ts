@@ -12,7 +12,7 @@ import { applicationName } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied, measureCommit } from './metrics.ts';
-import { dropWhenTerminated, requireNoOtherRun } from './other-runs.ts';
+import { dropWhenTerminated, requireNoOtherRun, workflowNamespace } from './other-runs.ts';
 import { runActivity, type ActivityTools } from './run-activity.ts';
 
 /** A message is for a list of many: the manifest has all of it. */
@@ -84,7 +84,7 @@ async function copyTable(
   const input = extractTableInput.parse(stored.request);
   const table = formatTableName(input.table);
   const { workflowId, runId: databaseRunId } = request;
-  const run = { runId: runIdOf(request, stored), workflowId, databaseRunId };
+  const run = { runId: runIdOf(request, stored), workflowId, databaseRunId, namespace: workflowNamespace() };
   const onProgress = () => report({ table, finished, of: request.members.length });
   onProgress();
   try {

@@ -15,7 +15,7 @@ type Life = 'running' | 'over' | 'unknown';
  * @throws {DatakitError} AlreadyRunning, which is tried again for some time
  */
 export async function requireNoOtherRun(session: Session, target: string, runId: string): Promise<void> {
-  for (const other of await findUnderWay(session, target)) {
+  for (const other of await findUnderWay(session, workflowNamespace(), target)) {
     if (other.runId === runId) continue;
     const life = await lifeOf(other);
     if (life === 'over') await dropAbandoned(session, other.runId);
@@ -29,7 +29,7 @@ export async function requireNoOtherRun(session: Session, target: string, runId:
 
 /** Drops what runs of any target have left whose workflows were terminated. */
 export async function sweepAbandoned(session: Session): Promise<void> {
-  for (const run of await findUnderWay(session, undefined)) {
+  for (const run of await findUnderWay(session, workflowNamespace(), undefined)) {
     if ((await lifeOf(run)) !== 'over') continue;
     await dropAbandoned(session, run.runId);
     log.info('dropped what a terminated run had left', { ...run });
@@ -55,6 +55,9 @@ export async function dropWhenTerminated(
     },
   );
 }
+
+/** Where the workflow of the activity is: of runs of another namespace sharing the warehouse it cannot be known whether they live. */
+export const workflowNamespace = (): string => Context.current().info.namespace;
 
 /** A run is known by its first execution: a later one of the same workflow may be it still, after a reset. */
 async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {

@@ -16,7 +16,7 @@ import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
-import { requireNoOtherRun } from './other-runs.ts';
+import { requireNoOtherRun, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function planExtraction(
@@ -66,7 +66,7 @@ export async function planCopy(
 async function storePlanOf(
   warehouse: Database,
   limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
-  run: ManifestOf,
+  run: Omit<ManifestOf, 'namespace'>,
   make: (target: Session) => Promise<ExtractionPlan>,
 ): Promise<PlanSummary> {
   return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
@@ -74,7 +74,7 @@ async function storePlanOf(
     const plan = await make(target);
     await requireNoOtherRun(target, plan.target, run.runId);
     const { planId } = await storePlan(target, run.runId, plan);
-    await openManifest(target, run, planId, plan);
+    await openManifest(target, { ...run, namespace: workflowNamespace() }, planId, plan);
     log.info('planned', {
       table: formatTableName(plan.table),
       planId,

@@ -11,7 +11,7 @@ import { utf8Length } from '../contract/table-name.ts';
 import { resolveTables as resolve } from '../extraction/resolve-tables.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import type { Dependencies } from './dependencies.ts';
-import { sweepAbandoned } from './other-runs.ts';
+import { sweepAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 const LOCK_TIMEOUT = 10_000;
@@ -40,7 +40,8 @@ export async function resolveTables(
       );
       const consistency = request.consistency ?? 'snapshot';
       const lists = { newTables: added, vanishedTables: vanished, warnings: [] };
-      await openDatabaseRun(target, { ...run, source: name, consistency, ...lists }, members);
+      const opened = { ...run, namespace: workflowNamespace(), source: name, consistency, ...lists };
+      await openDatabaseRun(target, opened, members);
       log.info('found tables', { tables: members.length, added: added.length, vanished: vanished.length });
       return {
         count: members.length,

@@ -4,16 +4,20 @@ import { BRONZE } from './layout.ts';
 import { closeFailed } from './manifest.ts';
 import { dropPlansOfRun } from './plans.ts';
 
-/** Runs that the manifest has as under way: of one target, or any where none is named. */
-export async function findUnderWay(session: Session, target: string | undefined): Promise<RunIdentity[]> {
+/** Runs of a namespace of Temporal that the manifest has as under way: of one target, or any where none is named. */
+export async function findUnderWay(
+  session: Session,
+  namespace: string,
+  target: string | undefined,
+): Promise<RunIdentity[]> {
   return session.query<RunIdentity & Record<string, unknown>>(
     `SELECT run_id AS "runId", workflow_id AS "workflowId" FROM ${BRONZE}.extraction_runs
-      WHERE status = 'running' AND ($1::text IS NULL OR target = $1)
+      WHERE status = 'running' AND namespace = $2 AND ($1::text IS NULL OR target = $1)
      UNION ALL
      SELECT run_id, workflow_id FROM ${BRONZE}.extraction_database_runs
-      WHERE status = 'running' AND $1::text IS NULL
+      WHERE status = 'running' AND namespace = $2 AND $1::text IS NULL
      LIMIT 50`,
-    [target ?? null],
+    [target ?? null, namespace],
   );
 }
 

@@ -118,15 +118,15 @@ async function commit(
   }
   const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
   await closeManifest(session, runId, totals, { status, incremental, warnings });
-  const outcome = outcomeOf({
+  return outcomeOf({
     status,
     rows: totals.rows,
     bytes: totals.bytes,
     incremental,
     warnings: [...plan.warnings, ...warnings],
+    source: plan.source,
+    snapshotAt: totals.snapshotAt,
   });
-  const { snapshotAt } = totals;
-  return { ...outcome, source: plan.source, ...(snapshotAt !== null && { snapshotAt }) };
 }
 
 interface Settled {
@@ -224,9 +224,19 @@ function outcomeOf({
   bytes,
   incremental,
   warnings,
+  source,
+  snapshotAt,
 }: Outcome): Extract<CommitResult, { rows: number }> {
   const outcome = status === 'superseded' || status === 'unchanged' ? status : 'committed';
-  return { outcome, rows, bytes, warnings, ...(incremental !== null && { incremental }) };
+  return {
+    outcome,
+    rows,
+    bytes,
+    warnings,
+    source,
+    ...(snapshotAt !== null && { snapshotAt }),
+    ...(incremental !== null && { incremental }),
+  };
 }
 
 function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {

@@ -15,6 +15,7 @@ export interface NewMember extends TableName {
 }
 
 export interface NewDatabaseRun extends RunIdentity {
+  readonly namespace: string;
   readonly source: string;
   readonly consistency: string;
   readonly newTables: readonly string[];
@@ -30,8 +31,8 @@ export async function openDatabaseRun(
 ): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_database_runs
-       (run_id, workflow_id, source, consistency, status, tables, new_tables, vanished_tables, warnings)
-     VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8)
+       (run_id, workflow_id, source, consistency, status, tables, new_tables, vanished_tables, warnings, namespace)
+     VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, $9)
      ON CONFLICT (run_id) DO UPDATE SET tables = excluded.tables, new_tables = excluded.new_tables,
        vanished_tables = excluded.vanished_tables, warnings = excluded.warnings, status = 'running'`,
     [
@@ -43,6 +44,7 @@ export async function openDatabaseRun(
       JSON.stringify(run.newTables),
       JSON.stringify(run.vanishedTables),
       JSON.stringify(run.warnings),
+      run.namespace,
     ],
   );
   await forgetMembers(session, run.runId);

@@ -11,6 +11,8 @@ import { chunkCount, type ExtractionPlan } from './plan.ts';
 export type RunStatus = 'running' | 'committed' | 'superseded' | 'unchanged' | 'failed' | 'cancelled';
 
 export interface ManifestOf extends RunIdentity {
+  /** Of Temporal, where the workflow of the run is: that of another says nothing of it. */
+  readonly namespace: string;
   /** The run of a whole database that the table is a part of. */
   readonly databaseRunId?: string | undefined;
 }
@@ -33,8 +35,8 @@ export async function openManifest(
     `INSERT INTO ${BRONZE}.extraction_runs
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
         plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions,
-        database_run_id, worker_version)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        database_run_id, worker_version, namespace)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
        format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
@@ -60,6 +62,7 @@ export async function openManifest(
       plan.skipped === undefined ? null : JSON.stringify(plan.skipped),
       run.databaseRunId ?? null,
       VERSION,
+      run.namespace,
     ],
   );
 }
@@ -70,6 +73,9 @@ export interface Outcome {
   readonly bytes: number;
   readonly incremental: IncrementalOutcome | null;
   readonly warnings: readonly string[];
+  readonly source: string;
+  /** When the rows were true, by the source's clock; null where none were read. */
+  readonly snapshotAt: string | null;
 }
 
 /** What the manifest says of a run that has ended with this plan: a retried commit answers from it. */
@@ -79,7 +85,7 @@ export async function findOutcome(
   planId: string,
 ): Promise<Outcome | undefined> {
   const [row] = await session.query<Omit<Outcome, 'rows' | 'bytes'> & { rows: string; bytes: string }>(
-    `SELECT status, rows, bytes, incremental, warnings FROM ${BRONZE}.extraction_runs
+    `SELECT status, rows, bytes, incremental, warnings, source, snapshot_at::text AS "snapshotAt" FROM ${BRONZE}.extraction_runs
       WHERE run_id = $1 AND plan_id = $2 AND status IN ('committed', 'superseded', 'unchanged')`,
     [runId, planId],
   );
@@ -104,7 +110,7 @@ export async function findOutcomes(
   );
 }
 
-export interface UnplannedRun extends ManifestOf {
+export interface UnplannedRun extends Omit<ManifestOf, 'namespace'> {
   readonly source: string;
   readonly table: TableName;
   readonly target: string;

@@ -11,7 +11,7 @@ function scheduledTime(): Date {
 
 /** The input with its ranges made absolute. It is not checked yet, so that it may be anything. */
 export function scheduledInput<T>(request: T): T {
-  return typeof request === 'object' && request !== null
+  return typeof request === 'object' && request !== null && !Array.isArray(request)
     ? atScheduledTime(request, scheduledTime())
     : request;
 }

@@ -8,6 +8,8 @@ import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/con
 import type { Lab, Told } from './lab.ts';
 import { remember } from './secrets.ts';
 
+/** Temporal does not know these runs, and nobody is to take them for runs that are over. */
+const OF_NOBODY = { namespace: 'steps' };
 const logger = new DefaultLogger('ERROR', () => undefined);
 
 /** A run by hand, a step at a time, so that a test decides what happens between them. */
@@ -56,7 +58,7 @@ export class Steps implements AsyncDisposable {
     request: Request,
   ): Promise<Result> {
     try {
-      return await new MockActivityEnvironment({}, { logger }).run(activity, request);
+      return await new MockActivityEnvironment(OF_NOBODY, { logger }).run(activity, request);
     } catch (error) {
       remember(String(error));
       throw error;

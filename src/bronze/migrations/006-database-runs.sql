@@ -1,6 +1,8 @@
 CREATE TABLE bronze.extraction_database_runs (
   run_id          text PRIMARY KEY,
   workflow_id     text NOT NULL,
+  -- of Temporal, where the workflow is
+  namespace       text NOT NULL,
   source          text NOT NULL,
   consistency     text NOT NULL,
   -- complete: every table arrived; partial: some failed or were skipped
@@ -56,10 +58,13 @@ ALTER TABLE bronze.extraction_targets ADD COLUMN loaded_order bigint;
 ALTER TABLE bronze.extraction_chunks ADD COLUMN snapshot_lsn pg_lsn;
 ALTER TABLE bronze.extraction_runs
   ADD COLUMN database_run_id text,
+  ADD COLUMN namespace text,
   ADD COLUMN snapshot_lsn pg_lsn,
   ADD COLUMN worker_version text;
 COMMENT ON COLUMN bronze.extraction_runs.database_run_id IS
   'The run of a whole database that extracted the table; NULL where it was extracted alone.';
+COMMENT ON COLUMN bronze.extraction_runs.namespace IS
+  'Of Temporal, where the workflow of the run is.';
 COMMENT ON COLUMN bronze.extraction_runs.snapshot_lsn IS
   'How far the write-ahead log of the source was when the snapshot was taken.';
 CREATE INDEX extraction_runs_by_database_run ON bronze.extraction_runs (database_run_id)
