@@ -105,7 +105,8 @@ test('an increment does not pass a row that commits after the snapshot and befor
   const copies = await HeldCopies.hold(lab, 'before each mark');
   const handle = await lab.startDatabase(request);
   await copies.reached();
-  await late.query('COMMIT');
+  // longer than the margin that a checkpoint keeps to the transactions that it sees
+  await late.query('SELECT pg_sleep(1.5); COMMIT');
   await copies.release();
   expect(await handle.result()).toMatchObject({ committed: 2, warnings: [] });
   await lab.extractDatabase(request);
