@@ -2,12 +2,17 @@ import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { startStack, type LocalStack } from '../local/stack.ts';
 import { startWorkerProcess } from '../local/worker-process.ts';
-import type { CaptureChangesRequest, CaptureChangesResult } from '../src/contract/capture-changes.ts';
+import type {
+  CaptureChangesRequest,
+  CaptureChangesResult,
+  CaptureStatus,
+} from '../src/contract/capture-changes.ts';
 import { formatBytes, formatDuration } from '../src/contract/quantities.ts';
 import { build } from './build.ts';
 import { peakMemory } from './process-times.ts';
@@ -156,11 +161,18 @@ async function largeTransaction({ sourceUrl }: LocalStack, capture: BenchCapture
 
 async function measureLag({ sourceUrl, warehouseUrl }: LocalStack, capture: BenchCapture): Promise<void> {
   const handle = await capture.start({ heartbeat: '1 second' });
+  // what is written before the stream runs would only tell how long a workflow takes to start
+  for (;;) {
+    const { phase } = await handle.query<CaptureStatus>('status');
+    if (phase === 'streaming') break;
+    await sleep(100);
+  }
+  await sleep(3_000);
   const client = new Client(warehouseUrl);
   await client.connect();
   await client.query('CREATE TABLE mark AS SELECT max(commit_lsn) AS lsn FROM bronze.cdc_changes');
   await run('pgbench', ['--rate=1000', '--client=8', `--time=${SECONDS}`, '--no-vacuum', sourceUrl]);
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await sleep(3_000);
   const { rows } = await client.query<{ p50: number; p95: number; transactions: number }>(
     `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) * 1000 AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY lag) * 1000 AS p95,
             count(*)::int AS transactions

@@ -5,6 +5,7 @@ import { findOutcomes, recordUnplanned } from '../bronze/manifest.ts';
 import type { CopiedTable, CopiedTables, CopyTablesRequest } from '../contract/database-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, failurePolicies, isOfServer, withAdvice } from '../contract/failures.ts';
+import { partOf } from '../contract/run-parts.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { extractSmallTable } from '../extraction/extract-small-table.ts';
 import { applicationName } from '../postgres/session-settings.ts';
@@ -67,7 +68,10 @@ export async function copyTables(
 
 /** Names the run of one table in the manifest, and in its rows. */
 const runIdOf = ({ runId, restarts }: CopyTablesRequest, { request }: StoredMember): string =>
-  `${runId}${restarts === 0 ? '' : `.${restarts}`}/${formatTableName(extractTableInput.parse(request).table)}`;
+  partOf(
+    runId,
+    `${restarts === 0 ? '' : `${restarts}/`}${formatTableName(extractTableInput.parse(request).table)}`,
+  );
 
 async function copyTable(
   { warehouse, sourceNamed }: Dependencies,

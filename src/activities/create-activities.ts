@@ -18,7 +18,8 @@ import { streamChanges } from './stream-changes.ts';
 
 type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'> &
   Pick<CaptureActivities, 'holdSlot'>;
-type CopyActivities = Omit<Activities & CaptureActivities, keyof LastingActivities | 'streamChanges'>;
+type StreamActivities = Pick<CaptureActivities, 'streamChanges'>;
+type CopyActivities = Omit<Activities & CaptureActivities, keyof (LastingActivities & StreamActivities)>;
 
 /** The activities of the main task queue. */
 export function createActivities(dependencies: Dependencies): CopyActivities {
@@ -28,13 +29,6 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),
     discardStaging: async (request) => discardStaging(dependencies, request),
-    pauseCopies: async (request) => pauseCopies(dependencies, request),
-    resolveTables: async (request) => resolveTables(dependencies, request),
-    readMembers: async (request) => readMembers(dependencies, request),
-    limitIncrements: async (request) => limitIncrements(dependencies, request),
-    copyTables: async (request) => copyTables(dependencies, request),
-    steerTables: async (request) => steerTables(dependencies, request),
-    closeDatabaseRun: async (request) => closeDatabaseRun(dependencies, request),
     prepareCapture: async (request) => prepareCapture(dependencies, request),
     planCopy: async (request) => planCopy(dependencies, request),
     finishCopy: async (request) => finishCopy(dependencies, request),
@@ -42,6 +36,13 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     changeTables: async (request) => changeTables(dependencies, request),
     checkSlot: async (request) => checkSlot(dependencies, request),
     dropCapture: async (request) => dropCapture(dependencies, request),
+    pauseCopies: async (request) => pauseCopies(dependencies, request),
+    resolveTables: async (request) => resolveTables(dependencies, request),
+    readMembers: async (request) => readMembers(dependencies, request),
+    limitIncrements: async (request) => limitIncrements(dependencies, request),
+    copyTables: async (request) => copyTables(dependencies, request),
+    steerTables: async (request) => steerTables(dependencies, request),
+    closeDatabaseRun: async (request) => closeDatabaseRun(dependencies, request),
   };
 }
 
@@ -58,6 +59,6 @@ export function createLastingActivities(dependencies: Dependencies): LastingActi
 }
 
 /** The activities of the task queue for streams, which last for ever, and so would take what they share. */
-export function createStreamActivities(dependencies: Dependencies): Pick<CaptureActivities, 'streamChanges'> {
+export function createStreamActivities(dependencies: Dependencies): StreamActivities {
   return { streamChanges: async (request) => streamChanges(dependencies, request) };
 }

@@ -2,6 +2,7 @@ import { Context, log } from '@temporalio/activity';
 import { dropAbandoned, findUnderWay } from '../bronze/abandoned-runs.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 
@@ -61,9 +62,7 @@ async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
     const { client } = Context.current();
     const { status, raw } = await client.workflow.getHandle(workflowId).describe();
     const first = raw.workflowExecutionInfo?.firstRunId;
-    if (status.name !== 'RUNNING') return 'over';
-    // another run of the workflow, or a copy that a capture makes, which has a number of its own
-    return first === runId ? 'running' : 'unknown';
+    return status.name === 'RUNNING' && first === wholeOf(runId) ? 'running' : 'over';
   } catch (error) {
     return error instanceof Error && error.name === 'WorkflowNotFoundError' ? 'over' : 'unknown';
   }

@@ -33,17 +33,17 @@ export async function planExtraction(
         analyzeSource(session, input.table),
       );
     }
-    const manifest = { ...run, databaseRunId: database?.runId };
-    const plan = await storePlanOf(warehouse, limits, manifest, async (target) => {
-      const [member] =
-        database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
-      const made =
-        snapshot === undefined
-          ? await planRun(source, target, input, reading)
-          : await planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
-      await requireNoOtherRun(target, made.target, run.runId);
-      return made;
-    });
+    const plan = await storePlanOf(
+      warehouse,
+      limits,
+      { ...run, databaseRunId: database?.runId },
+      async (target) => {
+        if (snapshot === undefined) return planRun(source, target, input, reading);
+        const [member] =
+          database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
+        return planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
+      },
+    );
     return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
   });
 }
@@ -72,6 +72,7 @@ async function storePlanOf(
   return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
     await dropPlansOfRun(target, run.runId);
     const plan = await make(target);
+    await requireNoOtherRun(target, plan.target, run.runId);
     const { planId } = await storePlan(target, run.runId, plan);
     await openManifest(target, run, planId, plan);
     log.info('planned', {

@@ -17,10 +17,11 @@ import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
-import { endStreamOf } from '../postgres/replication/slots.ts';
+import { endStreamOf, findSlot, readLogPositions } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { applicationName } from '../postgres/session-settings.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
+import { compareSlot } from './compare-positions.ts';
 import { readLiveColumns } from './live-columns.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
@@ -116,6 +117,7 @@ class Stream {
         this.#warnings.push(why);
       },
     };
+    await this.#requireSlot(replication, capture, name);
     await this.#start(replication, feed, name);
     const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
     const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
@@ -130,6 +132,19 @@ class Stream {
       signal.removeEventListener('abort', feed.wake);
       await pulse.close();
     }
+  }
+
+  /** At every start: while no stream ran the slot may have been advanced, or the source restored. */
+  async #requireSlot(replication: ReplicationSession, capture: Capture, name: string): Promise<void> {
+    const system = await replication.identify();
+    const history = await replication.timelineHistory(system.timeline);
+    const options = { ...READ, applicationName: name, signal: this.#signal };
+    const found = await this.#context.source.transaction(options, async (session) => ({
+      slot: await findSlot(session, capture.slot),
+      logEnd: (await readLogPositions(session, capture.slot)).end,
+      ...(await session.one<{ database: string }>('SELECT current_database() AS database')),
+    }));
+    compareSlot({ ...found, name: capture.slot, capture, system, history });
   }
 
   /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */

@@ -1,3 +1,4 @@
+import { lastPartOf } from '../contract/run-parts.ts';
 import { quoteText } from './identifiers.ts';
 
 /**
@@ -56,5 +57,5 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
     .join('; ');
 }
 
-/** `datakit-postgres-extractor/<run id>`: with a UUID just the 63 bytes that PostgreSQL shows. */
-export const applicationName = (runId: string): string => `datakit-postgres-extractor/${runId}`;
+/** `datakit-postgres-extractor/<run id>`, or a part of one: with a UUID just the 63 bytes that PostgreSQL shows. */
+export const applicationName = (runId: string): string => `datakit-postgres-extractor/${lastPartOf(runId)}`;

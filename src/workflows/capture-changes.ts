@@ -35,14 +35,9 @@ import { CaptureProgress } from './capture-progress.ts';
 import { checked } from './checked-input.ts';
 import { copyCaptured } from './copy-captured.ts';
 import type { Fanout } from './copy-plan.ts';
+import { PauseGate } from './pause-gate.ts';
 import { asRunFailure, canBeginAgain, isPassing, messageOf, ofKind } from './failure.ts';
-import {
-  addTablesUpdate,
-  pauseSignal,
-  removeTablesUpdate,
-  resumeSignal,
-  streamProgressSignal,
-} from './messages.ts';
+import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
 import { SlidingWindow } from './sliding-window.ts';
 
 /** An attempt streams for so long: a history of few events, and workers that are drained within the hour. */
@@ -95,7 +90,7 @@ class Capture {
   #untilPosition: string | undefined;
   #captureId: string | undefined;
   #tables: readonly CapturedTable[] = [];
-  #paused: boolean;
+  readonly #gate: PauseGate;
   #streams = false;
   /** Copies of added tables are under way. */
   #adding = false;
@@ -114,8 +109,10 @@ class Capture {
     this.#input = input;
     this.#run = { runId, workflowId };
     this.#progress = new CaptureProgress(input.slot);
+    this.#gate = new PauseGate(() => undefined, carried?.paused);
     this.#fanout = {
       window: new SlidingWindow(input.parallelism),
+      gate: this.#gate,
       progress: { copied: (copied) => this.#progress.copied(copied) },
       untilQuiet: async () => undefined,
       child: undefined,
@@ -124,7 +121,6 @@ class Capture {
     this.#untilPosition = carried?.untilPosition;
     this.#transactions = carried?.transactions ?? 0;
     this.#changes = carried?.changes ?? 0;
-    this.#paused = carried?.paused ?? false;
     this.#progress.set({ copiedRows: carried?.copiedRows ?? 0, warnings: carried?.warnings ?? [] });
     this.#listen();
   }
@@ -135,7 +131,7 @@ class Capture {
     this.#streams = true;
     void this.#copyAdded().catch(() => undefined); // ends with the workflow
     for (;;) {
-      if (this.#paused) await this.#wait();
+      if (this.#gate.paused) await this.#wait();
       const outcome = await this.#stream();
       if (this.#failure !== undefined) throw this.#failure.error;
       if (outcome === undefined) continue;
@@ -159,8 +155,6 @@ class Capture {
   }
 
   #listen(): void {
-    setHandler(pauseSignal, () => void (this.#paused = true));
-    setHandler(resumeSignal, () => void (this.#paused = false));
     setHandler(streamProgressSignal, (progress) => {
       const { transactions, changes } = progress;
       this.#progress.streaming({
@@ -263,7 +257,7 @@ class Capture {
   /** Streams until the attempt is over, or is to be paused; undefined when it has to be tried again. */
   async #stream(): Promise<StreamOutcome | undefined> {
     const scope = new CancellationScope();
-    void condition(() => this.#paused)
+    void condition(() => this.#gate.paused)
       .then(() => scope.cancel())
       .catch(() => undefined);
     this.#progress.set({ phase: 'streaming' });
@@ -285,7 +279,7 @@ class Capture {
       this.#progress.warn(warnings);
       return outcome;
     } catch (error) {
-      if (isCancellation(error) && this.#paused && !CancellationScope.current().consideredCancelled)
+      if (isCancellation(error) && this.#gate.paused && !CancellationScope.current().consideredCancelled)
         return undefined;
       if (!isPassing(error)) throw error;
       this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
@@ -321,7 +315,7 @@ class Capture {
   /** Paused: nothing is read, and the source keeps its log. */
   async #wait(): Promise<void> {
     this.#progress.set({ phase: 'paused' });
-    await this.#whileWatched(async () => condition(() => !this.#paused));
+    await this.#whileWatched(async () => condition(() => !this.#gate.paused));
   }
 
   /** Looks at the slot now and then while something else is done than to stream. */
@@ -407,7 +401,7 @@ class Capture {
       startedAt: this.#startedAt,
       transactions: this.#transactions,
       changes: this.#changes,
-      paused: this.#paused,
+      paused: this.#gate.paused,
       copiedRows,
       warnings,
       ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),

@@ -1,5 +1,6 @@
-import { CancellationScope, log, uuid4, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, log, uuid4 } from '@temporalio/workflow';
 import type { RunIdentity } from '../contract/activities.ts';
+import { partOf } from '../contract/run-parts.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, finishCopy, holdSlot, planCopy } from './activities.ts';
@@ -34,11 +35,11 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
 /** A run of its own, with a manifest of its own. */
 async function copyOne(
   fanout: Fanout,
-  { captureId, input: { source, parallelism, deletes } }: CopyRound,
+  { captureId, run: whole, input: { source, parallelism, deletes } }: CopyRound,
   table: TableName,
   relay: SnapshotRelay,
 ): Promise<void> {
-  const run: RunIdentity = { runId: uuid4(), workflowId: workflowInfo().workflowId };
+  const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
   const summary = formatTableName(table);
   try {
     const plan = await planCopy.executeWithOptions({ summary }, [
@@ -62,7 +63,7 @@ async function discard(run: RunIdentity, error: unknown): Promise<void> {
   const outcome = { status: 'failed', message: messageOf(error) } as const;
   try {
     await CancellationScope.nonCancellable(async () =>
-      discardStaging.executeWithOptions({ activityId: `discard-${run.runId.slice(0, 8)}` }, [
+      discardStaging.executeWithOptions({ activityId: `discard-${run.runId.slice(-8)}` }, [
         { ...run, outcome },
       ]),
     );

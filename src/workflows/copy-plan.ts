@@ -19,8 +19,7 @@ const MOST_CHILDREN = 200;
 
 export interface Fanout {
   readonly window: SlidingWindow;
-  /** Where people can hold up the copies of the run alone. */
-  readonly gate?: PauseGate;
+  readonly gate: PauseGate;
   readonly progress: Pick<RunProgress, 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
@@ -35,7 +34,7 @@ export async function copyPlan(
   lender: SnapshotLender | undefined,
 ): Promise<void> {
   await withBeside(
-    async () => fanout.gate?.tell(async (paused) => pause(fanout, plan, paused)),
+    async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)),
     async () => {
       if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
       const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
@@ -112,7 +111,7 @@ async function copyByChild(
     ],
   });
   fanout.child = child;
-  if (fanout.gate?.paused === true) await child.signal(pauseSignal);
+  if (fanout.gate.paused) await child.signal(pauseSignal);
   try {
     return await child.result();
   } finally {

@@ -51,12 +51,12 @@ export async function copyStretch({
 
 /** Copies a span, in several parts where the run was paused meanwhile. */
 export async function copyWhole(
-  gate: PauseGate | undefined,
+  gate: PauseGate,
   span: Span,
   copy: (part: Span) => Promise<CopiedSpan>,
 ): Promise<void> {
   for (let left: Span | undefined = span; left !== undefined;) {
-    await gate?.opened();
+    await gate.opened();
     const before: Span = left;
     left = (await copy(before)).left;
     // that the run is paused, or goes on, is heard here a moment later or earlier than there

@@ -103,7 +103,6 @@ export async function extractTable(
 
 /** The fan-out of a run, whose progress is that of the run. */
 interface RunFanout extends Fanout {
-  readonly gate: PauseGate;
   readonly progress: RunProgress;
 }
 

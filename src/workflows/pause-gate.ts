@@ -3,12 +3,16 @@ import { pauseSignal, resumeSignal } from './messages.ts';
 
 /** Whether new work may begin: people close it with `pause` and open it with `resume`. */
 export class PauseGate {
-  #paused = false;
+  #paused: boolean;
   readonly #onChange: (paused: boolean) => void;
 
-  /** @param onChange called when it was closed or opened */
-  constructor(onChange: (paused: boolean) => void) {
+  /**
+   * @param onChange called when it was closed or opened
+   * @param paused whether it is closed now
+   */
+  constructor(onChange: (paused: boolean) => void, paused = false) {
     this.#onChange = onChange;
+    this.#paused = paused;
     setHandler(pauseSignal, () => this.#set(true));
     setHandler(resumeSignal, () => this.#set(false));
   }

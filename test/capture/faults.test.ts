@@ -20,7 +20,7 @@ describe.concurrent('changes are written once, whatever happens while they come'
     try {
       await createRoles(source, warehouse);
       const servers = { source: source.url('postgres'), warehouse: warehouse.url('postgres') };
-      await using lab = await Lab.open({ servers, temporal: temporal.address });
+      await using lab = await Lab.open({ servers, temporalAddress: temporal.address });
       const captures = await CaptureLab.open(lab);
       const slot = captures.slotName();
       const restarted = (server: typeof source) => async () => {
@@ -56,6 +56,26 @@ describe.concurrent('changes are written once, whatever happens while they come'
       ]);
     } finally {
       worker.kill('SIGKILL');
+    }
+  }, 300_000);
+
+  test('to the worker: it hangs, another takes over, and it wakes up again', async () => {
+    await using lab = await Lab.open({ workers: 'none' });
+    const captures = await CaptureLab.open(lab);
+    const slot = captures.slotName();
+    const workers = [await startWorkerProcess({ env: lab.workerEnvironment })];
+    try {
+      await expectExactlyOnce(captures, { slot, mirror: true, moments: 1 }, [
+        async () => {
+          workers[0]?.kill('SIGSTOP');
+          workers.push(await startWorkerProcess({ env: lab.workerEnvironment }));
+          await captures.untilWritten(slot, 120_000);
+          workers[0]?.kill('SIGCONT');
+          await captures.untilWritten(slot, 120_000);
+        },
+      ]);
+    } finally {
+      for (const worker of workers) worker.kill('SIGKILL');
     }
   }, 300_000);
 });

@@ -98,10 +98,10 @@ describe('tables come and go while it runs', () => {
   afterAll(async () => captures.end(handle, slot));
 
   test('one that is added is copied without a gap, while it is written to and the stream goes on', async () => {
-    let writing = true;
+    const writing = new AbortController();
     const writer = (async () => {
       const client = await lab.connect('source', 'extractor');
-      for (let i = 3001; writing; i += 1) {
+      for (let i = 3001; !writing.signal.aborted; i += 1) {
         await client.query(`BEGIN; INSERT INTO late VALUES (${i}, 'new', NULL); UPDATE late SET v = v || 'u' WHERE id % 500 = ${i % 500};
           UPDATE late SET id = -id WHERE id = ${i - 2900}; DELETE FROM late WHERE id = ${i - 1500}; INSERT INTO base VALUES (${i}); COMMIT`);
       }
@@ -109,7 +109,7 @@ describe('tables come and go while it runs', () => {
     const tables = await handle.executeUpdate('addTables', { args: [['late']] });
     expect(tables).toEqual(['public.base', 'public.late']);
     await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-    writing = false;
+    writing.abort();
     await writer;
     await captures.untilWritten(slot);
     await expectSameRows(lab, 'late', 'bronze.br_late');

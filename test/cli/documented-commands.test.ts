@@ -20,7 +20,7 @@ let gate: Gate | undefined;
 
 beforeAll(async () => {
   temporal = await startTemporal({ port: 17233 });
-  lab = await Lab.open({ temporal: temporal.address, taskQueue: DEFAULT_TASK_QUEUE });
+  lab = await Lab.open({ temporalAddress: temporal.address, taskQueue: DEFAULT_TASK_QUEUE });
   directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-cli-'));
   await symlink(inject('temporalCli'), join(directory, 'temporal'));
   await lab.source.query(`CREATE SCHEMA sales;

@@ -18,7 +18,7 @@ const received = new Map<string, string[]>();
 
 beforeAll(async () => {
   temporal = await startTemporal({ port: 17433 });
-  lab = await Lab.open({ temporal: temporal.address, workers: 'none' });
+  lab = await Lab.open({ temporalAddress: temporal.address, workers: 'none' });
   await lab.source
     .query(`CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 20000) i;
     CREATE TABLE users AS SELECT 1 AS id; CREATE TABLE bad AS SELECT 1 AS _bronze_run_id`);

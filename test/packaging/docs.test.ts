@@ -36,6 +36,13 @@ test.each(Object.entries(inputExamples))('the example of the input "%s" is one',
   ).toBeUndefined();
 });
 
+test.each(Object.entries(captureExamples))(
+  'the example of the input "%s" of a capture is one',
+  (name, example) => {
+    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
+  },
+);
+
 test.each(Object.entries(databaseInputExamples))(
   'the example of the input "%s" of extractDatabase is one',
   (name, example) => {
@@ -46,13 +53,6 @@ test.each(Object.entries(databaseInputExamples))(
 test.each(schemaFiles)('$file is the JSON Schema of the input of $workflow', async ({ file, text }) => {
   expect(await read(file), 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(text);
 });
-
-test.each(Object.entries(captureExamples))(
-  'the example of the input "%s" of a capture is one',
-  (name, example) => {
-    expect(captureChangesInput.safeParse({ tables: ['orders'], [name]: example }).error).toBeUndefined();
-  },
-);
 
 const inputsOf: Readonly<Record<string, ZodType>> = {
   extractTable: extractTableInput,

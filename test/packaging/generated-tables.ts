@@ -19,9 +19,9 @@ export interface GeneratedTable {
 }
 
 export const generatedTables: readonly GeneratedTable[] = [
-  { name: 'inputs', file: 'README.md', text: inputsTable },
-  { name: 'database-inputs', file: 'docs/database.md', text: databaseInputsTable },
+  { name: 'inputs', file: 'docs/table.md', text: inputsTable },
   { name: 'capture inputs', file: 'docs/changes.md', text: captureInputsTable },
+  { name: 'database-inputs', file: 'docs/database.md', text: databaseInputsTable },
   { name: 'failures', file: 'docs/failures.md', text: failuresTable },
   {
     name: 'database variables',

@@ -34,8 +34,8 @@ export interface LabOptions {
   readonly workers?: 'in process' | 'none';
   /** Those that all tests share, where left out. */
   readonly servers?: Servers;
-  /** The address of a Temporal server; of the one that all tests share, where left out. */
-  readonly temporal?: string;
+  /** The address of a Temporal server of the test's own. */
+  readonly temporalAddress?: string;
   readonly taskQueue?: string;
 }
 
@@ -94,9 +94,9 @@ export class Lab implements AsyncDisposable {
       `CREATE DATABASE warehouse_${name}`,
       ...grantsOnWarehouse(`warehouse_${name}`),
     ]);
-    const address = options.temporal ?? inject('temporalAddress');
-    const connection = await Connection.connect({ address });
-    const lab = new Lab(name, new TemporalClient({ connection }), admin, address, options.taskQueue);
+    const temporalAddress = options.temporalAddress ?? inject('temporalAddress');
+    const connection = await Connection.connect({ address: temporalAddress });
+    const lab = new Lab(name, new TemporalClient({ connection }), admin, temporalAddress, options.taskQueue);
     lab.#closers.push(async () => connection.close());
     for (const client of [lab.source, lab.warehouse]) {
       client.on('error', () => undefined);

@@ -1,0 +1,61 @@
+import { Socket } from 'node:net';
+import type { Connection } from 'pg';
+import { expect, test } from 'vitest';
+import { formatLsn, parseLsn } from '../../src/postgres/replication/lsn.ts';
+import { WalStream } from '../../src/postgres/replication/wal-stream.ts';
+
+function message(type: string, body: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeUInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
+
+function xlogData(lsn: bigint, text: string): Buffer {
+  const body = Buffer.alloc(25);
+  body.write('w');
+  body.writeBigUInt64BE(lsn, 1);
+  return message('d', Buffer.concat([body, Buffer.from(text)]));
+}
+
+function keepalive(lsn: bigint): Buffer {
+  const body = Buffer.alloc(18);
+  body.write('k');
+  body.writeBigUInt64BE(lsn, 1);
+  return message('d', body);
+}
+
+/** Wherever the network cuts what the server sends, the messages are the same, and the rest is the driver's. */
+test.each([1, 2, 3, 7, 26, 1000])('messages are whole in pieces of %i bytes', (size) => {
+  const sent = Buffer.concat([
+    message('W', Buffer.alloc(3)),
+    xlogData(1n, 'first'),
+    keepalive(2n),
+    xlogData(3n, 'x'.repeat(100)),
+    xlogData(4n, ''),
+    message('E', Buffer.from('SERROR\0\0')),
+    message('Z', Buffer.from('I')),
+  ]);
+  const seen: string[] = [];
+  const driver: Buffer[] = [];
+  const socket = new Socket();
+  socket.on('data', (data: Buffer) => driver.push(data));
+  const stream = new WalStream('START_REPLICATION', {
+    onData: (buffer, from, to, lsn) => seen.push(`${lsn} ${buffer.toString('utf8', from, to)}`),
+    onKeepalive: (end) => seen.push(`keepalive ${end}`),
+    onPause: () => undefined,
+    onEnd: () => undefined,
+  });
+  stream.submit({ stream: socket, query: () => undefined } as unknown as Connection);
+  for (let at = 0; at < sent.length; at += size)
+    socket.emit('data', Buffer.from(sent.subarray(at, at + size)));
+  expect(seen).toEqual(['1 first', 'keepalive 2', `3 ${'x'.repeat(100)}`, '4 ']);
+  expect(Buffer.concat(driver).toString('latin1', 0, 1)).toBe('E');
+  expect(Buffer.concat(driver)).toHaveLength(message('E', Buffer.from('SERROR\0\0')).length + 6);
+});
+
+test('positions are written as PostgreSQL writes them', () => {
+  expect(formatLsn(parseLsn('16/B374D848'))).toBe('16/B374D848');
+  expect(parseLsn('FFFFFFFF/FFFFFFFF')).toBe(2n ** 64n - 1n);
+  expect(() => parseLsn('16')).toThrow('not a position');
+});
