@@ -1,4 +1,4 @@
-import { log } from '@temporalio/activity';
+import { Context, log } from '@temporalio/activity';
 import { readPlan } from '../bronze/plans.ts';
 import type { CopiedSpan, CopyChunksRequest } from '../contract/activities.ts';
 import { copyChunks as copy, type CopiedChunk } from '../extraction/copy-chunks.ts';
@@ -19,7 +19,12 @@ export async function copyChunks(
     async ({ signal, attempt, report }) => {
       const onCopied = (chunk: CopiedChunk) => {
         countCopied(chunk.source, chunk, 1);
-        log.info('copied', { planId, attempt, ...chunk });
+        log.info('copied', {
+          planId,
+          attempt,
+          runId: Context.current().info.workflowExecution?.runId,
+          ...chunk,
+        });
       };
       return copy(request, { warehouse, sourceNamed, attempt, signal, onProgress: report, onCopied });
     },

@@ -102,7 +102,7 @@ async function copyTable(
     const { outcome, rows, bytes } = result;
     countCopied(input.source, result, 1);
     measureCommit(result);
-    log.info('extracted', { table, rows, bytes, outcome });
+    log.info('extracted', { runId: databaseRunId, source: input.source, table, rows, bytes, outcome });
     return { member, outcome: outcome === 'superseded' ? outcome : 'committed', rows, bytes };
   } catch (error) {
     signal.throwIfAborted();

@@ -46,9 +46,10 @@ export function measureSnapshot(holder: string, source: string, takenAt: string 
     .map((one) => (Date.now() - Date.parse(one.takenAt)) / 1000);
   Context.current()
     .metricMeter.createGauge(
-      'datakit_snapshot_age',
+      // the exporter puts the unit after the names of all but gauges
+      'datakit_snapshot_age_seconds',
       'float',
-      'seconds',
+      undefined,
       'Age of the oldest snapshot held open',
     )
     .set(Math.max(0, ...ages), { source });

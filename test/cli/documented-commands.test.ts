@@ -19,7 +19,7 @@ let directory: string;
 let gate: Gate | undefined;
 
 beforeAll(async () => {
-  temporal = await startTemporal();
+  temporal = await startTemporal({ port: 17233 });
   lab = await Lab.open({ temporalAddress: temporal.address, taskQueue: DEFAULT_TASK_QUEUE });
   directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-cli-'));
   await symlink(inject('temporalCli'), join(directory, 'temporal'));

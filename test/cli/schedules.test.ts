@@ -17,7 +17,7 @@ let connection: Connection;
 let schedules: ScheduleClient;
 let directory: string;
 beforeAll(async () => {
-  temporal = await startTemporal();
+  temporal = await startTemporal({ port: 17333 });
   connection = await Connection.connect({ address: temporal.address });
   schedules = new ScheduleClient({ connection });
   directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-schedules-'));

@@ -90,6 +90,29 @@ describe('an increment in a run of many tables', () => {
   );
 });
 
+test('an increment does not pass a row that commits after the snapshot and before its plan', async () => {
+  await lab.source.query(`CREATE SCHEMA between; ${largeTable('between.big')};
+    CREATE TABLE between.events (id int PRIMARY KEY, updated_at timestamptz NOT NULL);
+    INSERT INTO between.events SELECT i, now() - interval '1 hour' FROM generate_series(1, 10) i`);
+  const incremental = { column: 'updated_at', lookback: 0 };
+  const request = {
+    tables: ['between.*', { table: 'between.events', incremental, write: 'merge' as const }],
+    parallelism: 1,
+  };
+  const late = await lab.connect('source');
+  await late.query(`BEGIN; INSERT INTO between.events VALUES (11, now())`);
+  await lab.source.query(`INSERT INTO between.events VALUES (12, now() + interval '1 millisecond')`);
+  const copies = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await lab.startDatabase(request);
+  await copies.reached();
+  // longer than the margin that a checkpoint keeps to the transactions that it sees
+  await late.query('SELECT pg_sleep(1.5); COMMIT');
+  await copies.release();
+  expect(await handle.result()).toMatchObject({ committed: 2, warnings: [] });
+  await lab.extractDatabase(request);
+  await expectSameRows(lab, 'between.events', 'bronze.br_between__events');
+});
+
 describe('rows of an older snapshot', () => {
   test('do not replace those that another run brought meanwhile', async () => {
     await lab.source.query(`CREATE SCHEMA older; ${largeTable('older.big')};

@@ -17,7 +17,7 @@ let collector: Server;
 const received = new Map<string, string[]>();
 
 beforeAll(async () => {
-  temporal = await startTemporal();
+  temporal = await startTemporal({ port: 17433 });
   lab = await Lab.open({ temporalAddress: temporal.address, workers: 'none' });
   await lab.source
     .query(`CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 20000) i;
