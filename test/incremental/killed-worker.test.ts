@@ -33,7 +33,8 @@ const request: ExtractTableRequest = {
   incremental: { column: 'at', lookback: '1 day' },
 };
 
-test.each(Object.entries(steps))(
+// at once, since most of the time is waiting for the worker to be missed
+test.concurrent.each(Object.entries(steps))(
   'a worker that is killed at the step %s leaves a run that another one ends, with nothing lost and nothing doubled',
   async (step, hold) => {
     await using lab = await Lab.open({ workers: 'none' });
