@@ -247,8 +247,9 @@ test('a slot that is advanced between two attempts of a stream is noticed by the
   await captures.drop({ slot });
 });
 
-test('a stream that slept while another wrote writes nothing more', async () => {
+test('a stream that slept while another wrote has acknowledged nothing, and writes nothing more', async () => {
   const slot = await captured();
+  const before = await captures.changes(slot);
   await insert();
   const { rows } = await lab.warehouse.query<{ captureId: string }>(
     `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
@@ -271,6 +272,8 @@ test('a stream that slept while another wrote writes nothing more', async () => 
   await sleeper.asleep;
   await streamChanges(request, { ...context, warehouse });
   const written = await captures.changes(slot);
+  // nor was anything acknowledged that was read, and not written
+  expect(written).toHaveLength(before.length + 1);
   sleeper.wake();
   await expect(slept).rejects.toMatchObject({ kind: 'SerializationFailure' });
   expect(await captures.changes(slot)).toEqual(written);
