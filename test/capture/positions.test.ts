@@ -238,6 +238,7 @@ test('a slot that is advanced between two attempts of a stream is noticed by the
       () => endStream(slot).then(() => false), // the stream was faster
     );
   });
+  await waitUntil(async () => (await handle.describe()).status.name !== 'RUNNING');
   await expect(handle.result()).rejects.toMatchObject({
     cause: {
       type: 'PositionConflict',
@@ -300,6 +301,35 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
   });
   await expectSameRows(lab, 'fragile', 'bronze.br_fragile');
   await captures.drop({ slot });
+});
+
+test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
+  await lab.source
+    .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);
+    INSERT INTO joining VALUES (1, 0)`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['early'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  const walsender = await readerOf(slot);
+  if (walsender === null) throw new Error('nobody reads from the slot');
+  process.kill(walsender, 'SIGSTOP');
+  try {
+    // the snapshot of the copy waits for the transaction that is open, and so comes after the update
+    const open = await lab.connect('source');
+    await open.query(`BEGIN; INSERT INTO t VALUES (${(next += 1)})`);
+    await handle.executeUpdate('addTables', { args: [['joining']] });
+    await lab.source.query('UPDATE joining SET v = 1');
+    await open.query('COMMIT');
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  } finally {
+    process.kill(walsender, 'SIGCONT');
+  }
+  await lab.source.query('UPDATE joining SET v = 2');
+  await captures.untilWritten(slot);
+  expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "id": 1}']);
+  await expectSameRows(lab, 'joining', 'bronze.br_joining');
+  await captures.end(handle, slot);
 });
 
 test('a stream that is connected and comes no further is begun again', async () => {

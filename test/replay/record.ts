@@ -32,11 +32,11 @@ const runs: Readonly<Record<string, Run>> = {
   'tables-without-a-snapshot': ['extractDatabase', { tables: ['public.*'], consistency: 'table' }],
   'a-capture-from-its-first-copy': [
     'captureChanges',
-    { tables: ['accounts', 'payments'], mirror: true, until: 'caught-up' },
+    { tables: ['shop.*'], mirror: true, until: 'caught-up' },
   ],
   'a-capture-that-goes-on': [
     'captureChanges',
-    { tables: ['accounts', 'payments'], mirror: true, until: '3 seconds', maxSlotLag: '1GB' },
+    { tables: ['shop.*'], mirror: true, until: '3 seconds', maxSlotLag: '1GB' },
   ],
 };
 
@@ -76,8 +76,8 @@ async function prepare(url: string): Promise<void> {
     CREATE TABLE large (id int, filler text); ALTER TABLE large ALTER filler SET STORAGE PLAIN;
     INSERT INTO large SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i;
     CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 100000) i;
-    CREATE TABLE accounts (id int PRIMARY KEY, name text); INSERT INTO accounts VALUES (1, 'one'), (2, 'two');
-    CREATE TABLE payments (id int PRIMARY KEY, amount numeric); INSERT INTO payments VALUES (1, 10.50)`);
+    CREATE SCHEMA shop; CREATE TABLE shop.accounts (id int PRIMARY KEY, name text); INSERT INTO shop.accounts VALUES (1, 'one'), (2, 'two');
+    CREATE TABLE shop.payments (id int PRIMARY KEY, amount numeric); INSERT INTO shop.payments VALUES (1, 10.50)`);
   await client.end();
 }
 
