@@ -12,9 +12,9 @@ export async function streamChanges(
   { streamingWarehouse, streamingSourceNamed }: Dependencies,
   request: StreamRequest,
 ): Promise<StreamOutcome> {
-  const { slot, source } = request.input;
+  const { slot, source, maxSlotLag } = request.input;
   return runActivity(`streaming from slot "${slot}"`, async ({ signal, report }) => {
-    const teller = new Teller();
+    const teller = new Teller(maxSlotLag);
     const outcome = await stream(request, {
       warehouse: streamingWarehouse,
       source: streamingSourceNamed(source),
@@ -34,12 +34,18 @@ class Teller {
   #toldAt = Date.now() - TELL_INTERVAL.busy + 2_000;
   #told: StreamProgress | undefined;
   readonly #context = Context.current();
+  readonly #maxSlotLag: number;
+
+  constructor(maxSlotLag = Infinity) {
+    this.#maxSlotLag = maxSlotLag;
+  }
 
   tell(progress: StreamProgress): void {
     const busy =
       progress.changes !== (this.#told?.changes ?? 0) ||
       progress.slotLagBytes > 2 * (this.#told?.slotLagBytes ?? 0) + 2 ** 24;
-    if (Date.now() - this.#toldAt < (busy ? TELL_INTERVAL.busy : TELL_INTERVAL.idle)) return;
+    const toldOfLag = this.#exceeds(this.#told) === this.#exceeds(progress);
+    if (toldOfLag && Date.now() - this.#toldAt < (busy ? TELL_INTERVAL.busy : TELL_INTERVAL.idle)) return;
     this.#toldAt = Date.now();
     this.#told = progress;
     const { client, info } = this.#context;
@@ -49,5 +55,10 @@ class Teller {
       .getHandle(workflowId, runId)
       .signal(STREAM_PROGRESS_SIGNAL, progress)
       .catch(() => undefined); // the next one comes soon
+  }
+
+  /** What the workflow does about a slot that holds back too much, it is to begin and to end at once. */
+  #exceeds(progress: StreamProgress | undefined): boolean {
+    return (progress?.slotLagBytes ?? 0) > this.#maxSlotLag;
   }
 }

@@ -229,7 +229,7 @@ export async function newTables(
     if (mirror && initialCopy && key.length === 0) {
       throw new DatakitError(
         'KeyConflict',
-        `${formatTableName(table)} has no primary key, so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
+        `${formatTableName(table)} has no primary key that holds at every moment (a deferrable one does not), so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
       );
     }
     tables.push({
@@ -254,7 +254,7 @@ export async function ensureReplicaIdentity(
   if (setReplicaIdentity === undefined) {
     throw new DatakitError(
       'ReplicaIdentityMissing',
-      `Nothing identifies the rows of ${listed(without.map(formatTableName), 5)}, so that the source would refuse to update or delete them once they are published`,
+      `Nothing identifies the rows of ${listed(without.map(formatTableName), 5)} (a deferrable primary key does not), so that the source would refuse to update or delete them once they are published`,
     );
   }
   for (const table of without) {

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import type { PostgresServer } from '../../local/postgres.ts';
+import type { WorkerProcess } from '../../local/worker-process.ts';
 import { replayLog, type CaptureLab } from '../setup/capture-lab.ts';
 import { CaptureWriter, WRITTEN_TABLE } from '../setup/capture-writer.ts';
+import type { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 export type Fault = () => Promise<void>;
@@ -14,6 +17,40 @@ export function endWalsender({ lab }: CaptureLab, slot: string): Fault {
       [slot],
     );
   };
+}
+
+/** A server is gone from one moment to the next, and comes back. */
+export function crash({ lab }: CaptureLab, server: PostgresServer): Fault {
+  return async () => {
+    await server.stop('immediate');
+    await server.start();
+    await lab.reconnect();
+  };
+}
+
+/** A worker in a process of its own that can be killed, and then another does its work. */
+export class KilledWorker implements AsyncDisposable {
+  readonly #lab: Lab;
+  #process: WorkerProcess;
+
+  private constructor(lab: Lab, process: WorkerProcess) {
+    this.#lab = lab;
+    this.#process = process;
+  }
+
+  static async start(lab: Lab): Promise<KilledWorker> {
+    return new KilledWorker(lab, await lab.startWorkerProcess());
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    this.#process = await this.#lab.startWorkerProcess();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.#process.exited;
+  }
 }
 
 /** A capture that is disturbed at random moments, while somebody writes, misses nothing and has nothing twice. */

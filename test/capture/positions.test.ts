@@ -1,34 +1,33 @@
-import { execFile } from 'node:child_process';
-import { rename } from 'node:fs/promises';
-import { promisify } from 'node:util';
+import { randomUUID } from 'node:crypto';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import { streamChanges } from '../../src/capture/stream-changes.ts';
+import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
+import { parseInput } from '../../src/contract/parse-input.ts';
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
-import { Database } from '../../src/postgres/database.ts';
+import { Database, type TransactionOptions } from '../../src/postgres/database.ts';
 import { ReplicationSession } from '../../src/postgres/replication/replication-session.ts';
 import { WalStream } from '../../src/postgres/replication/wal-stream.ts';
-import { CaptureLab } from '../setup/capture-lab.ts';
-import { Lab, withDatabase } from '../setup/lab.ts';
+import type { Session } from '../../src/postgres/session.ts';
+import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-const run = promisify(execFile);
-
 let server: PostgresServer;
 let lab: Lab;
 let captures: CaptureLab;
-let stopWorkers: () => Promise<void>;
 beforeAll(async () => {
   server = await startPostgres({ settings: { fsync: 'off' } });
   await createExtractor(server);
   lab = await Lab.open({
-    workers: 'none',
     servers: { source: server.url('postgres'), warehouse: inject('warehouseAdmin') },
   });
-  stopWorkers = await lab.startWorkers();
   captures = await CaptureLab.open(lab);
   await lab.source.query('CREATE TABLE t (id int PRIMARY KEY)');
 });
@@ -47,6 +46,57 @@ function settingsOfSource(): ConnectionSettings {
   const settings = lab.configuration().sources.get('default');
   if (settings === undefined) throw new Error('the lab has no source');
   return settings;
+}
+
+async function readerOf(slot: string): Promise<number | null> {
+  const { rows } = await lab.source.query<{ pid: number | null }>(
+    'SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  return rows[0]?.pid ?? null;
+}
+
+async function pendingActivities(handle: CaptureHandle): Promise<string[]> {
+  const { raw } = await handle.describe();
+  return raw.pendingActivities?.map(({ activityType }) => activityType?.name ?? '') ?? [];
+}
+
+async function endStream(slot: string): Promise<void> {
+  await asAdmin(
+    `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}' AND active_pid IS NOT NULL`,
+  );
+  await waitUntil(async () => (await readerOf(slot)) === null);
+}
+
+async function endOfLog(): Promise<string> {
+  const { rows } = await lab.source.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+  return rows[0]?.lsn ?? '';
+}
+
+/** A warehouse whose client falls asleep before the transaction that would write changes. */
+class SleepingDatabase extends Database {
+  #fall: () => void = () => undefined;
+  #wake: () => void = () => undefined;
+  readonly asleep = new Promise<void>((resolve) => (this.#fall = resolve));
+  readonly #awake = new Promise<void>((resolve) => (this.#wake = resolve));
+  #transactions = 0;
+
+  wake(): void {
+    this.#wake();
+  }
+
+  override async transaction<T>(
+    options: TransactionOptions,
+    work: (session: Session) => Promise<T>,
+  ): Promise<T> {
+    this.#transactions += 1;
+    // strays are ended, and the position is read, before
+    if (this.#transactions > 2) {
+      this.#fall();
+      await this.#awake;
+    }
+    return super.transaction(options, work);
+  }
 }
 
 let next = 0;
@@ -172,49 +222,195 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'caught up' });
     await captures.drop({ slot });
   });
+});
 
-  test('a slot that was invalidated', async () => {
-    const slot = await captured();
-    await asAdmin(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`);
-    await asAdmin('SELECT pg_reload_conf()');
-    for (let segment = 0; segment < 3; segment += 1) {
-      await insert();
-      await asAdmin('SELECT pg_switch_wal()');
-      await asAdmin('CHECKPOINT');
-    }
-    await expectRefused(slot, 'SlotLost', /was invalidated: the source has removed log that it needed/);
-    await captures.drop({ slot });
-    await asAdmin('ALTER SYSTEM RESET max_slot_wal_keep_size');
-    await asAdmin('SELECT pg_reload_conf()');
-  });
-
-  test('a source that was restored from a backup', async () => {
-    const slot = await captured();
-    await server.stop('fast');
-    const backup = `${server.dataDirectory}-backup`;
-    await run('cp', ['-a', server.dataDirectory, backup]);
-    await server.start();
-    await lab.reconnect();
+test('a slot that is advanced between two attempts of a stream is noticed by the next', async () => {
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  await endStream(slot);
+  await waitUntil(async () => {
     await insert();
-    await lab.source.query(
-      'CREATE TABLE filling AS SELECT repeat(md5(i::text), 100) FROM generate_series(1, 10000) i',
+    const advance = asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
+    return advance.then(
+      () => true,
+      () => endStream(slot).then(() => false), // the stream was faster
     );
-    await captures.catchUp({ tables: ['t'], slot, mirror: true });
-    await server.stop('fast');
-    await run('rm', ['-r', server.dataDirectory]);
-    await rename(backup, server.dataDirectory);
-    await server.start();
-    await lab.reconnect();
-    await expectRefused(slot, 'PositionConflict', /the source was restored from a backup/);
-    await captures.drop({ slot });
+  });
+  await waitUntil(async () => (await handle.describe()).status.name !== 'RUNNING');
+  await expect(handle.result()).rejects.toMatchObject({
+    cause: {
+      type: 'PositionConflict',
+      message: expect.stringMatching(/somebody else has read from it or advanced it/),
+    },
+  });
+  await captures.drop({ slot });
+});
+
+test('a stream that slept while another wrote has acknowledged nothing, and writes nothing more', async () => {
+  const slot = await captured();
+  const before = await captures.changes(slot);
+  await insert();
+  const { rows } = await lab.warehouse.query<{ captureId: string }>(
+    `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
+    [slot],
+  );
+  const request = {
+    captureId: rows[0]?.captureId ?? '',
+    input: parseInput(captureChangesInput, { tables: ['t'], slot, publication: slot }, captureChangesExample),
+    duration: 60_000,
+    untilPosition: await endOfLog(),
+    runId: randomUUID(),
+    workflowId: 'none',
+  };
+  const source = new Database({ label: 'source', settings: settingsOfSource() });
+  const sleeper = new SleepingDatabase({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const { signal } = new AbortController();
+  const context = { source, signal, onProgress: () => undefined };
+  const slept = streamChanges(request, { ...context, warehouse: sleeper });
+  await sleeper.asleep;
+  await streamChanges(request, { ...context, warehouse });
+  const written = await captures.changes(slot);
+  // nor was anything acknowledged that was read, and not written
+  expect(written).toHaveLength(before.length + 1);
+  sleeper.wake();
+  await expect(slept).rejects.toMatchObject({ kind: 'SerializationFailure' });
+  expect(await captures.changes(slot)).toEqual(written);
+  await Promise.all([source, sleeper, warehouse].map(async (database) => database.close()));
+  await captures.drop({ slot });
+});
+
+test('when the snapshot of a slot is lost before the first copy is done, a new slot is made, and the capture says so', async () => {
+  await lab.source.query('CREATE TABLE fragile (id int PRIMARY KEY); INSERT INTO fragile VALUES (1), (2)');
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before the first');
+  const handle = await captures.start({ tables: ['fragile'], slot, mirror: true, until: 'caught-up' });
+  await held.reached();
+  // as yet one session holds it
+  await lab.source.query('INSERT INTO fragile VALUES (3)');
+  await asAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'walsender'`);
+  await waitUntil(async () => !(await pendingActivities(handle)).includes('holdSlot'));
+  await held.release();
+  await expect(handle.result()).resolves.toMatchObject({
+    outcome: 'caught up',
+    changes: 0,
+    warnings: ['The snapshot of the slot was lost: the first copy began again on a new one.'],
+  });
+  await expectSameRows(lab, 'fragile', 'bronze.br_fragile');
+  await captures.drop({ slot });
+});
+
+test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
+  await lab.source
+    .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);
+    INSERT INTO joining VALUES (1, 0)`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['early'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  const walsender = await readerOf(slot);
+  if (walsender === null) throw new Error('nobody reads from the slot');
+  process.kill(walsender, 'SIGSTOP');
+  try {
+    // the snapshot of the copy waits for the transaction that is open, and so comes after the update
+    const open = await lab.connect('source');
+    await open.query(`BEGIN; INSERT INTO t VALUES (${(next += 1)})`);
+    await handle.executeUpdate('addTables', { args: [['joining']] });
+    await lab.source.query('UPDATE joining SET v = 1');
+    await open.query('COMMIT');
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  } finally {
+    process.kill(walsender, 'SIGCONT');
+  }
+  await lab.source.query('UPDATE joining SET v = 2');
+  await captures.untilWritten(slot);
+  expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "id": 1}']);
+  await expectSameRows(lab, 'joining', 'bronze.br_joining');
+  await captures.end(handle, slot);
+});
+
+test('a stream that is connected and comes no further is begun again', async () => {
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, stallTimeout: '2 seconds' });
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  const walsender = await readerOf(slot);
+  if (walsender === null) throw new Error('nobody reads from the slot');
+  process.kill(walsender, 'SIGSTOP');
+  try {
+    await insert();
+    expect(await pendingFailure(handle)).toMatch(/is connected and has come no further for .*before it/);
+  } finally {
+    process.kill(walsender, 'SIGCONT');
+  }
+  await captures.untilWritten(slot);
+  expect(await readerOf(slot)).not.toBe(walsender);
+  expect(await captures.changes(slot)).toHaveLength(1);
+  await captures.end(handle, slot);
+});
+
+describe('a slot that holds back more than it may', () => {
+  /** A transaction that stays open makes the slot keep the log from there on. */
+  async function holdBack(): Promise<Client> {
+    const open = await lab.connect('source');
+    await open.query(`BEGIN; INSERT INTO t VALUES (${(next += 1)});
+      SELECT pg_logical_emit_message(false, 'filling', repeat('x', 2000000))`);
+    return open;
+  }
+
+  test('is told of, or dropped where the input says so, and the capture ends with the reason', async () => {
+    const [warned, dropped] = [captures.slotName(), captures.slotName()];
+    const limit = { tables: ['t'], initialCopy: false, maxSlotLag: '1MB' };
+    const warning = await captures.start({ ...limit, slot: warned });
+    const dropping = await captures.start({ ...limit, slot: dropped, onSlotLag: 'drop' });
+    await Promise.all([captures.untilStreaming(warning), captures.untilStreaming(dropping)]);
+    await Promise.all([captures.untilWritten(warned), captures.untilWritten(dropped)]);
+    const open = await holdBack();
+    await expect(dropping.result()).rejects.toMatchObject({
+      cause: {
+        type: 'SlotLagExceeded',
+        message: expect.stringMatching(/held back .*MB.*more than 1 MB, and was dropped/),
+      },
+    });
+    expect(
+      (await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [dropped])).rowCount,
+    ).toBe(0);
+    await waitUntil(async () =>
+      (await captures.status(warning)).warnings.some((one) => one.includes('"maxSlotLag"')),
+    );
+    expect((await captures.status(warning)).phase).toBe('streaming');
+    await open.query('COMMIT');
+    await captures.end(warning, warned);
   });
 
-  test('another server behind the same name', async () => {
-    const slot = await captured();
-    await stopWorkers();
-    const database = new URL(lab.warehouseUrl).pathname.slice(1);
-    const elsewhere = withDatabase(inject('warehouseAdmin'), database);
-    stopWorkers = await lab.startWorkers({ source: elsewhere });
-    await expectRefused(slot, 'PositionConflict', /is another server than the one whose slot/);
+  test('lets no copy of an added table go on until the stream has caught up, where the input says so', async () => {
+    await lab.source.query('CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (1), (2)');
+    const slot = captures.slotName();
+    const limit = { initialCopy: true, mirror: true, maxSlotLag: '1MB', onSlotLag: 'pause' as const };
+    await lab.source.query('CREATE TABLE base (id int PRIMARY KEY)');
+    const handle = await captures.start({ ...limit, tables: ['base'], slot });
+    await captures.untilStreaming(handle);
+    await captures.untilWritten(slot);
+    const open = await holdBack();
+    // the snapshot of its copy waits for the transaction that is open
+    await handle.executeUpdate('addTables', { args: [['added']] });
+    await waitUntil(async () =>
+      (await captures.status(handle)).warnings.some((one) => one.includes('"maxSlotLag"')),
+    );
+    const stuck = await lab.connect('warehouse');
+    await stuck.query('BEGIN; LOCK TABLE bronze.cdc_changes IN SHARE MODE');
+    await open.query('INSERT INTO base VALUES (1); COMMIT');
+    await lab.planned();
+    await lab.warehouse.query('SELECT pg_sleep(1)');
+    expect((await captures.status(handle)).copying).toEqual(['public.added']);
+    expect((await lab.warehouse.query('SELECT FROM bronze.extraction_plans')).rowCount).toBe(1);
+    await stuck.query('COMMIT');
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0, 60_000);
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'added', 'bronze.br_added');
+    await captures.end(handle, slot);
   });
 });

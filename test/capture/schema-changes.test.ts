@@ -103,7 +103,7 @@ describe('tables come and go while it runs', () => {
       const client = await lab.connect('source', 'extractor');
       for (let i = 3001; !writing.signal.aborted; i += 1) {
         await client.query(`BEGIN; INSERT INTO late VALUES (${i}, 'new', NULL); UPDATE late SET v = v || 'u' WHERE id % 500 = ${i % 500};
-          UPDATE late SET id = -id WHERE id = ${i - 2900}; DELETE FROM late WHERE id = ${i - 1500}; INSERT INTO base VALUES (${i}); COMMIT`);
+          UPDATE late SET id = -id WHERE id = ${i - 2900}; DELETE FROM late WHERE id = ${i - 1500}; INSERT INTO base VALUES (${i}); COMMIT; SELECT pg_sleep(0.03)`);
       }
     })();
     const tables = await handle.executeUpdate('addTables', { args: [['late']] });

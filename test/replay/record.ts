@@ -5,6 +5,7 @@ import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { startStack, type LocalStack } from '../../local/stack.ts';
 import { startWorkerProcess } from '../../local/worker-process.ts';
+import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 
@@ -14,13 +15,29 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
  * A history that is recorded stays: it stands for runs that are open while the code changes.
  * Run this for a new kind of run, under a new name; never to make a failing replay pass.
  */
-const runs: Readonly<Record<string, ExtractTableRequest | ExtractDatabaseRequest>> = {
-  'one-chunk': { table: 'users' },
-  'many-chunks': { table: 'orders', chunkSize: '1MB' },
-  'without-a-snapshot': { table: 'orders', chunkSize: '2MB', consistency: 'none', target: 'orders_unheld' },
-  'unknown-table': { table: 'oders' },
-  'many-tables': { tables: ['public.*', 'oders'] },
-  'tables-without-a-snapshot': { tables: ['public.*'], consistency: 'table' },
+type Run =
+  | readonly ['extractTable', ExtractTableRequest]
+  | readonly ['extractDatabase', ExtractDatabaseRequest]
+  | readonly ['captureChanges', CaptureChangesRequest];
+
+const runs: Readonly<Record<string, Run>> = {
+  'one-chunk': ['extractTable', { table: 'users' }],
+  'many-chunks': ['extractTable', { table: 'orders', chunkSize: '1MB' }],
+  'without-a-snapshot': [
+    'extractTable',
+    { table: 'orders', chunkSize: '2MB', consistency: 'none', target: 'orders_unheld' },
+  ],
+  'unknown-table': ['extractTable', { table: 'oders' }],
+  'many-tables': ['extractDatabase', { tables: ['public.*', 'oders'] }],
+  'tables-without-a-snapshot': ['extractDatabase', { tables: ['public.*'], consistency: 'table' }],
+  'a-capture-from-its-first-copy': [
+    'captureChanges',
+    { tables: ['shop.*'], mirror: true, until: 'caught-up' },
+  ],
+  'a-capture-that-goes-on': [
+    'captureChanges',
+    { tables: ['shop.*'], mirror: true, until: '3 seconds', maxSlotLag: '1GB' },
+  ],
 };
 
 const TASK_QUEUE = 'record';
@@ -36,9 +53,9 @@ try {
     connection: await Connection.connect({ address: stack.temporalAddress }),
   });
   const only = process.argv.slice(2);
-  for (const [name, request] of Object.entries(runs)) {
+  for (const [name, [workflow, request]] of Object.entries(runs)) {
     if (only.length > 0 && !only.includes(name)) continue;
-    const handle = await client.workflow.start('tables' in request ? 'extractDatabase' : 'extractTable', {
+    const handle = await client.workflow.start(workflow, {
       taskQueue: TASK_QUEUE,
       workflowId: name,
       args: [request],
@@ -58,7 +75,9 @@ async function prepare(url: string): Promise<void> {
   await client.query(`CREATE TABLE users AS SELECT i AS id FROM generate_series(1, 10) i;
     CREATE TABLE large (id int, filler text); ALTER TABLE large ALTER filler SET STORAGE PLAIN;
     INSERT INTO large SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i;
-    CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 100000) i`);
+    CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 100000) i;
+    CREATE SCHEMA shop; CREATE TABLE shop.accounts (id int PRIMARY KEY, name text); INSERT INTO shop.accounts VALUES (1, 'one'), (2, 'two');
+    CREATE TABLE shop.payments (id int PRIMARY KEY, amount numeric); INSERT INTO shop.payments VALUES (1, 10.50)`);
   await client.end();
 }
 

@@ -11,7 +11,11 @@ export interface Candidate extends TableName {
   readonly oid: number;
   /** `d` primary key, `i` an index, `f` all columns, `n` nothing. */
   readonly replicaIdentity: string;
-  /** By which its rows can be told apart, in the order of the key; none where nothing says. */
+  /**
+   * By which its rows can be told apart at every moment, in the order of the key; none where nothing says.
+   * A deferrable key does not: two rows may have it in the middle of a transaction, and PostgreSQL itself does not take it
+   * as the identity of a row.
+   */
   readonly key: readonly string[];
 }
 
@@ -43,7 +47,7 @@ const CANDIDATE = `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relre
          ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index i
                  CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
                  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                WHERE i.indrelid = c.oid AND k.position <= i.indnkeyatts
+                WHERE i.indrelid = c.oid AND i.indimmediate AND k.position <= i.indnkeyatts
                   AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END
                 ORDER BY k.position) AS key
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;
