@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 const ROWS = 3_000;
 /** Takes seconds for all rows, and nothing to plan. */
@@ -59,6 +62,23 @@ describe('time that runs out is told with what was done, and the setting', () =>
     expect(message).toMatch(
       /public\.orders is locked by another session of the source: it ran into lock_timeout, 100 ms/,
     );
+  });
+
+  test('of a session that hangs within a transaction, which the server then ends', async () => {
+    const database = new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) });
+    const limits = { applicationName: 'idle', mode: 'READ WRITE', idleTimeout: 200 } as const;
+    const hanging = database.transaction(limits, async (session) => {
+      const ended = async () =>
+        (await lab.source.query('SELECT FROM pg_stat_activity WHERE pid = $1', [session.processId]))
+          .rowCount === 0;
+      await waitUntil(ended);
+      await session.query('SELECT 1');
+    });
+    await expect(hanging).rejects.toMatchObject({
+      kind: 'ConnectionLost',
+      message: expect.stringMatching(/it ran into idle_in_transaction_session_timeout, 200 ms/) as string,
+    });
+    await database.close();
   });
 
   test('and a limit of whole transactions on the role ends no copy', async () => {
