@@ -16,7 +16,8 @@ beforeAll(async () => {
   lab = await Lab.open();
   await lab.source
     .query(`CREATE TABLE orders WITH (autovacuum_enabled = off) AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i;
-    CREATE VIEW seen AS TABLE orders`);
+    CREATE VIEW seen AS TABLE orders;
+    CREATE VIEW sorted AS SELECT * FROM orders ORDER BY md5(v || id)`);
 });
 afterAll(async () => lab.close());
 
@@ -93,6 +94,17 @@ describe('time that runs out is told with what was done, and the setting', () =>
     await expect(steps.copy(plan, 0)).resolves.toMatchObject({ rows: ROWS });
     await lab.source.query(`ALTER ROLE extractor IN DATABASE ${name} RESET ALL`);
   });
+});
+
+test('the limit of temporary files is told, and not waited for', async () => {
+  const role = `ALTER ROLE extractor IN DATABASE source_${lab.name}`;
+  await lab.source.query(`${role} SET temp_file_limit = '64kB'; ${role} SET work_mem = '64kB'`);
+  await using steps = new Steps(lab);
+  const plan = await steps.plan({ table: 'sorted', target: 'sorted' });
+  const failed = await steps.copy(plan, 0).catch((error: unknown) => error);
+  await lab.source.query(`${role} RESET ALL`);
+  expect(failed).toMatchObject({ type: 'OutOfMemory' });
+  expect(String(failed)).toMatch(/temporary file size exceeds "temp_file_limit".*SQLSTATE 53400.*"work_mem"/);
 });
 
 describe('settings of the sessions that read', () => {
