@@ -123,7 +123,11 @@ export const failurePolicies = {
   },
   StatementCancelled: { retry: 5, advice: 'Somebody cancelled the statement on the server.' },
   DiskFull: { retry: 5, advice: 'Free space on the server, then start the workflow again.' },
-  OutOfMemory: { retry: 3, advice: 'Give the server more memory, or lower "parallelism".' },
+  OutOfMemory: {
+    retry: 3,
+    advice:
+      'Give the server more memory, lower "parallelism", or raise the limit that is named (for temp_file_limit, "work_mem" in "session" helps too).',
+  },
   CountMismatch: { retry: 3, advice: 'Please report this with the text of the failure.' },
   ChecksumMismatch: {
     retry: 'never',
@@ -212,7 +216,7 @@ const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '54001': 'InvalidStatement', // statement_too_complex
   '53100': 'DiskFull',
   '53300': 'TooManyConnections',
-  '53400': 'TooManyConnections',
+  '53400': 'TooManyConnections', // configuration_limit_exceeded: what others have taken of it; temp_file_limit is told apart
   '55006': 'SlotActive', // object_in_use: "replication slot … is active for PID …"
   '55P03': 'LockTimeout',
   '57014': 'StatementCancelled',

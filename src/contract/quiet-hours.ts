@@ -28,13 +28,21 @@ export type QuietHours = z.output<typeof quietHours>;
 const MINUTE = 60_000;
 const DAY_MINUTES = 24 * 60;
 
-/** Milliseconds until the quiet hours begin; 0 within them. The day on which clocks change may be an hour off, and is asked again. */
+/** Milliseconds until the quiet hours begin; 0 within them. */
 export function untilQuiet({ from, to, timeZone: zone }: QuietHours, now: number): number {
   const [begin, end, time] = [minutesOf(from), minutesOf(to), minuteOfDay(now, zone)];
   const within = begin < end ? time >= begin && time < end : time >= begin || time < end;
   if (within) return 0;
   const minutes = (begin - time + DAY_MINUTES) % DAY_MINUTES;
-  return minutes * MINUTE - (now % MINUTE);
+  const wait = minutes * MINUTE - (now % MINUTE);
+  const corrected = wait - MINUTE * lateness(minuteOfDay(now + wait, zone) - begin);
+  // where clocks go forward there may be no such time in that night
+  return minuteOfDay(now + corrected, zone) === begin ? corrected : wait;
+}
+
+/** How much too late a time of day is, in minutes, and negative where it is too early: clocks may change meanwhile. */
+function lateness(minutes: number): number {
+  return ((minutes + DAY_MINUTES * 1.5) % DAY_MINUTES) - DAY_MINUTES / 2;
 }
 
 function minutesOf(text: string): number {

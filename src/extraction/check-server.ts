@@ -12,7 +12,7 @@ export const serverChecks = {
   timeouts: checkTimeouts,
   connections: checkConnections,
   'change data capture': checkReplication,
-  slots: checkSlots,
+  slots: async (session: Session) => checkSlots(session),
 } as const;
 
 async function checkVersion(session: Session): Promise<Finding> {
@@ -142,13 +142,13 @@ async function checkReplication(session: Session): Promise<Finding> {
 /** A slot that keeps so much is about to fill a disk. */
 const MUCH_WAL = 1024 ** 3;
 
-async function checkSlots(session: Session): Promise<Finding> {
+export async function checkSlots(session: Session, much = MUCH_WAL): Promise<Finding> {
   const rows = await session.query<{ name: string; active: boolean; kept: string | null }>(
     `SELECT slot_name AS name, active,
             CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END AS kept
        FROM pg_catalog.pg_replication_slots ORDER BY kept DESC NULLS LAST`,
   );
-  const forgotten = rows.filter(({ active, kept }) => !active && Number(kept) > MUCH_WAL);
+  const forgotten = rows.filter(({ active, kept }) => !active && Number(kept) > much);
   if (forgotten.length === 0)
     return fine('slots', rows.length === 0 ? 'none' : `${rows.length}, none of them forgotten`);
   return warning(

@@ -47,11 +47,13 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
 /** What PgBouncer says where a server would have done it. */
 const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
 
-/** 57014 is three things, told apart only by their text. */
+/** 57014 is three things, and 53400 two, told apart only by their text. */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
   if (sqlState === '08P01' && POOLER.test(error.message)) return 'PoolerInTheWay';
   if (isTooLarge(error)) return 'UnsupportedTable';
+  // unlike other limits of a configuration, nobody else frees it: it is that of the session itself
+  if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
   return kindOfSqlState(sqlState);
 }

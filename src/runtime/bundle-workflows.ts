@@ -1,8 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { workflowBundlePath, workflowsPath } from './create-workers.ts';
+import { encryptedBundlePath, workflowBundlePath, workflowsPath } from './create-workers.ts';
+import { failureConverterPath } from './encryption-codec.ts';
 
 /** The last step of a build: workers that find the bundle start without making it. */
-const { code } = await bundleWorkflowCode({ workflowsPath });
-await writeFile(fileURLToPath(workflowBundlePath), code);
+for (const [path, options] of [
+  [workflowBundlePath, {}],
+  [encryptedBundlePath, { failureConverterPath }],
+] as const) {
+  const { code } = await bundleWorkflowCode({ workflowsPath, ...options });
+  await writeFile(fileURLToPath(path), code);
+}

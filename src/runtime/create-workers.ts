@@ -48,7 +48,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     ...common,
     taskQueue,
     ...(options.workflowBundle === undefined
-      ? workflowSource(options.tracing)
+      ? workflowSource(options)
       : { workflowBundle: options.workflowBundle }),
     activities: createActivities(dependencies),
     maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
@@ -70,14 +70,17 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   return [main, snapshots, streams];
 }
 
-/** A build has the bundle ready; a checkout has the sources. That of the build has no part that makes traces. */
-function workflowSource(
-  tracing: Tracing | undefined,
-): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
-  const codePath = fileURLToPath(workflowBundlePath);
+/** A build has bundles ready; a checkout has the sources. Those of the build have no part that makes traces. */
+function workflowSource({
+  tracing,
+  encryptionKeys,
+}: WorkersOptions): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  const codePath = fileURLToPath(encryptionKeys.length === 0 ? workflowBundlePath : encryptedBundlePath);
   return tracing === undefined && existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
 }
 
 export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);
+/** Whose failures are put into payloads, to be encrypted. */
+export const encryptedBundlePath = new URL('../workflow-bundle-encrypted.js', import.meta.url);
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 export const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));

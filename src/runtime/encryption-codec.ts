@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { ValueError, type DataConverter, type Payload, type PayloadCodec } from '@temporalio/common';
 import protocol from '@temporalio/proto';
 import type { EncryptionKey } from '../config/encryption-keys.ts';
@@ -15,7 +16,7 @@ const KEY_ID = 'encryption-key-id';
 const { Payload: PayloadMessage } = protocol.temporal.api.common.v1;
 
 /**
- * Encrypts what Temporal keeps of inputs, results, heartbeats and signals, with a key that Temporal does not have.
+ * Encrypts what Temporal keeps of inputs, results, heartbeats, signals and failures, with a key that Temporal does not have.
  *
  * A payload carries the id of its key, bound to its text, so that keys can be changed while histories with the
  * old ones are still read. Payloads that are not encrypted pass: those of before.
@@ -49,9 +50,13 @@ export class EncryptionCodec implements PayloadCodec {
   }
 }
 
-/** How workers and clients put values into payloads: encrypted where there are keys. */
+/** What puts messages and stack traces of failures into payloads; the bundle of the workflows needs it too. */
+export const failureConverterPath = fileURLToPath(new URL('encoded-failures.cjs', import.meta.url));
+
+/** How workers and clients put values and failures into payloads: encrypted where there are keys. */
 export function dataConverterOf([first, ...others]: readonly EncryptionKey[]): DataConverter {
-  return first === undefined ? {} : { payloadCodecs: [new EncryptionCodec([first, ...others])] };
+  if (first === undefined) return {};
+  return { payloadCodecs: [new EncryptionCodec([first, ...others])], failureConverterPath };
 }
 
 const textOf = (bytes: Uint8Array | null | undefined): string => Buffer.from(bytes ?? []).toString();

@@ -10,6 +10,7 @@ import { startWorkerProcess, type WorkerProcess } from '../../local/worker-proce
 import { readTelemetry } from '../../src/config/telemetry.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import { Lab } from '../setup/lab.ts';
+import { remember } from '../setup/secrets.ts';
 
 let temporal: TemporalServer;
 let lab: Lab;
@@ -86,6 +87,7 @@ describe('a worker', () => {
         // what is wrong with a small table is no failure of the activity that extracts many
         await lab.extract({ table: 'bad' }).catch(() => undefined);
         const metrics = await (await fetch(`http://${address}/metrics`)).text();
+        remember(metrics);
         const value = (name: string) =>
           metrics
             .split('\n')
@@ -150,6 +152,7 @@ describe('a worker', () => {
       await lab.extract({ table: 'users' });
     });
     const traces = received.get('/v1/traces')?.join('') ?? '';
+    remember(traces);
     expect(traces).toContain('RunWorkflow:extractTable');
     expect(traces).toContain('RunActivity:commitBronze');
     await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 5_000 }).toBeGreaterThan(0);

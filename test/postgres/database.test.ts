@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Database } from '../../src/postgres/database.ts';
+import type { SessionLimits } from '../../src/postgres/session-settings.ts';
 import { connectionTo, poolOf } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
@@ -32,6 +33,19 @@ async function states(): Promise<string[]> {
 }
 
 describe('a transaction', () => {
+  test('leaves none of its settings to the next one in its session', async () => {
+    const look = async (limits: Partial<SessionLimits>) =>
+      database.transaction({ ...writing, ...limits }, async (session) =>
+        session.one(`SELECT pg_backend_pid() AS pid, current_setting('work_mem') AS memory,
+          current_setting('statement_timeout') AS timeout, current_setting('lock_timeout') AS lock`),
+      );
+    const before = await look({});
+    const limits = { settings: { work_mem: '77MB' }, statementTimeout: 78_000, lockTimeout: 79_000 };
+    const within = { memory: '77MB', timeout: '78s', lock: '79s' };
+    expect(await look(limits)).toEqual({ ...before, ...within });
+    expect(await look({})).toEqual(before);
+  });
+
   test('that is aborted ends on the server too, and leaves its session to nobody', async () => {
     const cancelling = new AbortController();
     const working = database.transaction({ ...writing, signal: cancelling.signal }, async (session) =>

@@ -16,6 +16,7 @@ import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
+import { encryptedBundle } from './encrypted-bundle.ts';
 import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
@@ -158,7 +159,10 @@ export class Lab implements AsyncDisposable {
       connection,
       namespace: 'default',
       dependencies: databases,
-      workflowBundle: { codePath: inject('workflowBundle') },
+      workflowBundle:
+        configuration.encryptionKeys.length === 0
+          ? { codePath: inject('workflowBundle') }
+          : await encryptedBundle(),
     });
     const names = ['copies', 'snapshots', 'streams'];
     const isWanted = (_worker: Worker, index: number) => only === undefined || names[index] === only;

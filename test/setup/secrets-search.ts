@@ -1,6 +1,6 @@
-import type { DataConverter, Payload } from '@temporalio/common';
 import { readFileSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 
 /** The passwords of roles, servers and keys that the tests use. */
@@ -16,6 +16,17 @@ const OF_TESTS = [
 ];
 
 const History = temporal.api.history.v1.History;
+
+/** Leaves what is encrypted as it is: to list runs is to decode their memos. */
+const asBytes: PayloadCodec = {
+  encode: async (payloads) => payloads,
+  decode: async (payloads) =>
+    payloads.map((payload) =>
+      Buffer.from(payload.metadata?.['encoding'] ?? []).toString() === 'binary/encrypted'
+        ? { ...payload, metadata: { encoding: Buffer.from('binary/plain') } }
+        : payload,
+    ),
+};
 
 /** What of the whole suite may be searched, and for what. */
 export interface SecretPlaces {
@@ -40,24 +51,6 @@ export function secretsIn(text: string | Uint8Array, secrets: readonly string[])
   );
 }
 
-/** A list of workflows reads their memos, which some tests encrypt with keys that are not known here. */
-const dataConverter: DataConverter = {
-  payloadCodecs: [
-    {
-      encode: async (payloads) => payloads,
-      decode: async (payloads) => payloads.map((payload) => (isEncrypted(payload) ? NOTHING : payload)),
-    },
-  ],
-};
-
-const isEncrypted = ({ metadata }: Payload): boolean =>
-  Buffer.from(metadata?.['encoding'] ?? '').toString() === 'binary/encrypted';
-
-const NOTHING: Payload = {
-  metadata: { encoding: Buffer.from('json/plain') },
-  data: Buffer.from('null'),
-};
-
 /** Where the secrets of the tests are found: nowhere, as it should be. */
 export async function searchForSecrets({ temporalAddress, told, urls }: SecretPlaces): Promise<string[]> {
   const secrets = secretsOf(urls);
@@ -71,7 +64,8 @@ export async function searchForSecrets({ temporalAddress, told, urls }: SecretPl
     const { namespaces } = await connection.workflowService.listNamespaces({});
     for (const { namespaceInfo } of namespaces) {
       if (namespaceInfo?.name == null || namespaceInfo.name === 'temporal-system') continue;
-      const { workflow } = new Client({ connection, namespace: namespaceInfo.name, dataConverter });
+      const namespace = namespaceInfo.name;
+      const { workflow } = new Client({ connection, namespace, dataConverter: { payloadCodecs: [asBytes] } });
       for await (const { workflowId, history } of workflow.list().intoHistories({ concurrency: 5 })) {
         for (const secret of secretsIn(
           History.encode(history as temporal.api.history.v1.IHistory).finish(),

@@ -3,13 +3,21 @@ import { connect, createServer, type Server } from 'node:net';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
-import type { CheckSourceRequest, CheckSourceResult, Finding } from '../../src/contract/check-source.ts';
+import {
+  checkSourceInput,
+  type CheckSourceRequest,
+  type CheckSourceResult,
+  type Finding,
+} from '../../src/contract/check-source.ts';
 import type { checkSource } from '../../src/workflows/index.ts';
 import { checkRoute } from '../../src/extraction/check-route.ts';
+import { checkSlots } from '../../src/extraction/check-server.ts';
+import { checkSource as lookAt } from '../../src/extraction/check-source.ts';
 import { Database } from '../../src/postgres/database.ts';
+import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
-import { Lab } from '../setup/lab.ts';
+import { Lab, type Told } from '../setup/lab.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -17,6 +25,7 @@ beforeAll(async () => {
   await lab.source
     .query(`CREATE TABLE orders (id int PRIMARY KEY, v text); INSERT INTO orders VALUES (1, 'v'); ANALYZE orders;
     CREATE TABLE notes (id int, v text);
+    CREATE TABLE private AS SELECT 1 AS id; ALTER TABLE private ENABLE ROW LEVEL SECURITY;
     CREATE ROLE bare_${lab.name} LOGIN PASSWORD 'reader-secret' CONNECTION LIMIT 5`);
   await lab.warehouse
     .query(`CREATE ROLE bare_${lab.name} LOGIN PASSWORD 'reader-secret'`)
@@ -27,13 +36,27 @@ afterAll(async () => {
 });
 
 let runs = 0;
-async function check(request?: CheckSourceRequest, taskQueue = lab.taskQueue): Promise<CheckSourceResult> {
+async function check(request?: CheckSourceRequest): Promise<CheckSourceResult> {
   runs += 1;
   return lab.temporal.workflow.execute<typeof checkSource>('checkSource', {
-    taskQueue,
+    taskQueue: lab.taskQueue,
     workflowId: `check-${lab.name}-${runs}`,
     args: request === undefined ? [] : [request],
   });
+}
+
+/** The same without Temporal, as a worker with another environment would find it. */
+async function checkAs(told: Told, request: CheckSourceRequest = {}): Promise<CheckSourceResult> {
+  const databases = connectDatabases(lab.configuration(told));
+  const { warehouse } = databases;
+  try {
+    return await lookAt(checkSourceInput.parse(request), {
+      source: databases.sourceNamed('default'),
+      warehouse,
+    });
+  } finally {
+    await databases.close();
+  }
 }
 
 function as(url: string, username: string, password = 'reader-secret'): string {
@@ -66,11 +89,11 @@ describe('checkSource', () => {
       ['readers of the warehouse', 'ok'],
       ['room in the warehouse', 'ok'],
     ]);
-    expect(finding(result, 'change data capture')?.found).toMatch(/^possible; \d+ slots/);
+    expect(finding(result, 'change data capture')?.found).toMatch(/^possible; \d+ slots and \d+ WAL senders/);
   });
 
   test('says what is wrong with tables', async () => {
-    const result = await check({ tables: ['oders', 'notes'] });
+    const result = await check({ tables: ['oders', 'notes', 'private'] });
     expect(finding(result, 'table public.oders')).toMatchObject({
       state: 'problem',
       found: expect.stringContaining('did you mean "public.orders"') as string,
@@ -80,6 +103,11 @@ describe('checkSource', () => {
       found: expect.stringMatching(
         /without a primary key; it was never analyzed; changes to it cannot/,
       ) as string,
+    });
+    expect(finding(result, 'table public.private')).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining('row-level security may hide rows from the role') as string,
+      advice: expect.stringContaining('BYPASSRLS') as string,
     });
     expect(result).toMatchObject({ ok: false, problems: 1 });
   });
@@ -93,19 +121,15 @@ describe('checkSource', () => {
   test('says what roles lack', async () => {
     const bare = `bare_${lab.name}`;
     await lab.source.query(`ALTER ROLE ${bare} SET statement_timeout = '1min'`);
-    const stop = await lab.startWorkers({
-      source: as(lab.sourceUrl, bare),
-      warehouse: as(lab.warehouseUrl, bare),
-      environment: { DATAKIT_TASK_QUEUE: `bare-${lab.name}` },
-    });
-    const result = await check({}, `bare-${lab.name}`);
-    const tables = await check({ tables: ['orders'] }, `bare-${lab.name}`);
-    await stop();
+    const databases = { source: as(lab.sourceUrl, bare), warehouse: as(lab.warehouseUrl, bare) };
+    const result = await checkAs(databases);
+    const tables = await checkAs(databases, { tables: ['orders'] });
     const told = (name: string) => [finding(result, name)?.state, finding(result, name)?.found];
-    expect(told('tables')).toEqual(['problem', 'the role may read 0 of 2, which have 0 B']);
+    expect(told('tables')).toEqual(['problem', 'the role may read 0 of 3, which have 0 B']);
     expect(told('timeouts')).toEqual(['warning', 'statement_timeout 1 min 0 s']);
     expect(told('connections')[1]).toMatch(/^5 of \d+ are left for the role$/);
     expect(told('transactions of others')[0]).toBe('warning');
+    expect(told('change data capture')).toEqual(['warning', 'not possible: the role lacks REPLICATION']);
     expect(told('rights in the warehouse')).toEqual([
       'problem',
       'the role may not make the schemas bronze, bronze_staging, bronze_data',
@@ -119,12 +143,7 @@ describe('checkSource', () => {
 
   test('says when a server cannot be reached, and looks at the other all the same', async () => {
     const away = Object.assign(new URL(lab.sourceUrl), { port: '1' }).href;
-    const stop = await lab.startWorkers({
-      source: away,
-      environment: { DATAKIT_TASK_QUEUE: `away-${lab.name}` },
-    });
-    const result = await check({}, `away-${lab.name}`);
-    await stop();
+    const result = await checkAs({ source: away });
     expect(result.findings[0]).toMatchObject({
       check: 'connection to the source "default"',
       state: 'problem',
@@ -132,6 +151,28 @@ describe('checkSource', () => {
     });
     expect(finding(result, 'rights in the warehouse')?.state).toBe('ok');
   });
+});
+
+test('slots that nobody reads are told, with what they keep', async () => {
+  const slot = `forgotten_${lab.name}`;
+  await lab.source.query('SELECT pg_create_physical_replication_slot($1, true)', [slot]);
+  const database = new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) });
+  const look = async (much?: number): Promise<Finding> =>
+    database.transaction({ applicationName: 'slots', mode: 'READ WRITE' }, async (session) =>
+      checkSlots(session, much),
+    );
+  expect(await look()).toMatchObject({
+    state: 'ok',
+    found: expect.stringContaining('none of them forgotten') as string,
+  });
+  await lab.source.query(`SELECT pg_logical_emit_message(false, 'kept', repeat('x', 100000))`);
+  expect(await look(50_000)).toMatchObject({
+    state: 'warning',
+    found: expect.stringMatching(new RegExp(`^nobody reads .*"${slot}" \\(keeps \\d`)) as string,
+    advice: expect.stringContaining('pg_drop_replication_slot') as string,
+  });
+  await lab.source.query('SELECT pg_drop_replication_slot($1)', [slot]);
+  await database.close();
 });
 
 describe('npm run doctor', () => {

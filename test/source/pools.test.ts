@@ -67,6 +67,20 @@ describe('when others have all connections of the source', () => {
     await expectSameRows(lab, 'orders', 'bronze.br_orders');
   });
 
+  test('another limit of the configuration that others have used up is waited for in the same way', async () => {
+    await lab.source
+      .query(`CREATE TABLE taken (); INSERT INTO taken DEFAULT VALUES; GRANT SELECT ON taken TO extractor;
+      CREATE FUNCTION has_room() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+      BEGIN
+        IF EXISTS (SELECT FROM taken) THEN RAISE 'none is left' USING ERRCODE = '53400'; END IF;
+        RETURN true;
+      END $$`);
+    const handle = await lab.start({ table: 'orders', target: 'roomy', where: 'has_room()' });
+    expect(await pendingFailure(handle)).toContain('SQLSTATE 53400');
+    await lab.source.query('TRUNCATE taken');
+    await expect(handle.result()).resolves.toMatchObject({ rows: ROWS });
+  });
+
   test('in the middle of a run, its snapshot waits too', async () => {
     // a role that may have two sessions: the plan needs one, the holder one, and one copy
     await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT 2');

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 const ROWS = 3_000;
 /** Takes seconds for all rows, and nothing to plan. */
@@ -13,7 +16,8 @@ beforeAll(async () => {
   lab = await Lab.open();
   await lab.source
     .query(`CREATE TABLE orders WITH (autovacuum_enabled = off) AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i;
-    CREATE VIEW seen AS TABLE orders`);
+    CREATE VIEW seen AS TABLE orders;
+    CREATE VIEW sorted AS SELECT * FROM orders ORDER BY md5(v || id)`);
 });
 afterAll(async () => lab.close());
 
@@ -61,6 +65,23 @@ describe('time that runs out is told with what was done, and the setting', () =>
     );
   });
 
+  test('of a session that hangs within a transaction, which the server then ends', async () => {
+    const database = new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) });
+    const limits = { applicationName: 'idle', mode: 'READ WRITE', idleTimeout: 200 } as const;
+    const hanging = database.transaction(limits, async (session) => {
+      const ended = async () =>
+        (await lab.source.query('SELECT FROM pg_stat_activity WHERE pid = $1', [session.processId]))
+          .rowCount === 0;
+      await waitUntil(ended);
+      await session.query('SELECT 1');
+    });
+    await expect(hanging).rejects.toMatchObject({
+      kind: 'ConnectionLost',
+      message: expect.stringMatching(/it ran into idle_in_transaction_session_timeout, 200 ms/) as string,
+    });
+    await database.close();
+  });
+
   test('and a limit of whole transactions on the role ends no copy', async () => {
     const name = `source_${lab.name}`;
     await lab.source.query(`ALTER ROLE extractor IN DATABASE ${name} SET transaction_timeout = '200ms'`);
@@ -73,6 +94,17 @@ describe('time that runs out is told with what was done, and the setting', () =>
     await expect(steps.copy(plan, 0)).resolves.toMatchObject({ rows: ROWS });
     await lab.source.query(`ALTER ROLE extractor IN DATABASE ${name} RESET ALL`);
   });
+});
+
+test('the limit of temporary files is told, and not waited for', async () => {
+  const role = `ALTER ROLE extractor IN DATABASE source_${lab.name}`;
+  await lab.source.query(`${role} SET temp_file_limit = '64kB'; ${role} SET work_mem = '64kB'`);
+  await using steps = new Steps(lab);
+  const plan = await steps.plan({ table: 'sorted', target: 'sorted' });
+  const failed = await steps.copy(plan, 0).catch((error: unknown) => error);
+  await lab.source.query(`${role} RESET ALL`);
+  expect(failed).toMatchObject({ type: 'OutOfMemory' });
+  expect(String(failed)).toMatch(/temporary file size exceeds "temp_file_limit".*SQLSTATE 53400.*"work_mem"/);
 });
 
 describe('settings of the sessions that read', () => {

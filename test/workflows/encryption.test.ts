@@ -84,8 +84,20 @@ describe('runs whose payloads are encrypted', () => {
   test('leave nothing to read in Temporal, but by the codec server', async () => {
     const stop = await lab.startWorkers({ environment: { DATAKIT_ENCRYPTION_KEYS: variable([first]) } });
     const { workflowId } = await run(lab.taskQueue, 'sealed');
+    const failed = `failed-${lab.name}`;
+    await expect(
+      client.workflow.execute<typeof extractTable>('extractTable', {
+        taskQueue: lab.taskQueue,
+        workflowId: failed,
+        args: [{ table: 'confidential_orders', where: 'confidential_column = 1' }],
+      }),
+    ).rejects.toMatchObject({ cause: { message: expect.stringContaining('confidential_column') as string } });
     await stop();
-    expect(await shown(workflowId)).not.toContain('confidential_orders');
+    expect(await shown(workflowId)).not.toContain('confidential_');
+    const sealed = await shown(failed, '--output', 'json');
+    expect(sealed).not.toMatch(/confidential_|at .*\.[tj]s:\d/);
+    expect(failuresIn(sealed).readable).toEqual(new Set(['Encoded failure']));
+    expect(failuresIn(sealed).encoded).not.toContain('confidential_');
     const server = createCodecServer({
       codec: new EncryptionCodec([second, first]),
       origin: 'http://localhost:8233',
@@ -93,20 +105,35 @@ describe('runs whose payloads are encrypted', () => {
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const decoded = await shown(
-      workflowId,
-      '--codec-endpoint',
-      endpoint,
-      '--codec-auth',
-      'Bearer codec-token',
-    );
-    expect(decoded).toContain('confidential_orders');
+    const codec = ['--codec-endpoint', endpoint, '--codec-auth', 'Bearer codec-token'];
+    expect(await shown(workflowId, ...codec)).toContain('confidential_orders');
+    const { encoded } = failuresIn(await shown(failed, '--output', 'json', ...codec));
+    expect(encoded).toMatch(/column \\"confidential_column\\" does not exist/);
+    // of the activity, and of the run itself
+    expect(encoded).toMatch(/"stack_trace":".*run-activity\.ts/);
+    expect(encoded).toMatch(/"stack_trace":".*workflows\/extract-table\.ts/);
+    expect(await shown(failed, ...codec)).toContain('column "confidential_column" does not exist');
     const refused = await fetch(`${endpoint}/decode`, { method: 'POST', body: '{"payloads":[]}' });
     expect(refused.status).toBe(401);
     const preflight = await fetch(`${endpoint}/decode`, { method: 'OPTIONS' });
     expect(preflight.headers.get('access-control-allow-origin')).toBe('http://localhost:8233');
     server.close();
   });
+
+  /** What the JSON of a history has of failures: in the clear, and in payloads where those can be read. */
+  function failuresIn(history: string): { readable: Set<string>; encoded: string } {
+    const readable = new Set<string>();
+    const encoded: string[] = [];
+    JSON.parse(history, (_key, value: unknown): unknown => {
+      if (typeof value !== 'object' || value === null || !('encodedAttributes' in value)) return value;
+      const { message, stackTrace, encodedAttributes } = value as Readonly<Record<string, unknown>>;
+      for (const text of [message, stackTrace]) if (typeof text === 'string') readable.add(text);
+      const { data } = encodedAttributes as { data: string };
+      encoded.push(Buffer.from(data, 'base64').toString());
+      return value;
+    });
+    return { readable, encoded: encoded.join('\n') };
+  }
 
   async function shown(workflowId: string, ...more: string[]): Promise<string> {
     const address = ['--address', inject('temporalAddress')];
