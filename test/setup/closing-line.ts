@@ -21,8 +21,8 @@ export default class ClosingLine implements Reporter {
     ).length;
     const failed = count('failed') + brokenFiles + errors.length + (leaks.length > 0 ? 1 : 0);
     const passed = count('passed') + (leaks.length > 0 ? 0 : 1);
-    // Vitest decides on its own code when it exits, by the tests alone
-    if (leaks.length > 0) process.once('exit', () => (process.exitCode = 1));
+    // Vitest sets a code of its own before it exits, which knows of no leak, and is 0 where something resets it meanwhile
+    if (failed > 0) process.once('exit', () => (process.exitCode = 1));
     // after the summary, which is printed in the same turn
     setImmediate(() => {
       for (const leak of leaks) process.stdout.write(`\nA secret was found: ${leak}\n`);
