@@ -22,8 +22,8 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 async function slotsOf(pattern: string): Promise<number | null> {
-  return (await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name LIKE $1', [pattern]))
-    .rowCount;
+  const slots = 'SELECT FROM pg_replication_slots WHERE database = current_database() AND slot_name LIKE $1';
+  return (await lab.source.query(slots, [pattern])).rowCount;
 }
 
 describe('what cannot be captured is refused before anything is made:', () => {
