@@ -1,10 +1,15 @@
 import { z } from 'zod';
+import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
+import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractDatabaseInput } from '../../src/contract/extract-database.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 
 const inputs: Readonly<Record<string, z.ZodType>> = {
   extractTable: extractTableInput,
   extractDatabase: extractDatabaseInput,
+  captureChanges: captureChangesInput,
+  dropCapture: dropCaptureInput,
+  checkSource: checkSourceInput,
 };
 
 export interface SchemaFile {
