@@ -117,10 +117,11 @@ describe('pause', () => {
     await waitUntil(async () => (await marks()) === 2);
     await waitUntil(async () => (await handle.query<{ chunksDone: number }>('progress')).chunksDone === 2);
     expect(await handle.query('progress')).toMatchObject({ phase: 'paused', chunksDone: 2 });
-    const { raw } = await handle.describe();
-    expect(
-      (raw.pendingActivities ?? []).filter(({ activityType }) => activityType?.name === 'copyChunks'),
-    ).toEqual([]);
+    // the ledger has a chunk a moment before Temporal hears that its copy has ended
+    await waitUntil(async () => {
+      const { raw } = await handle.describe();
+      return !(raw.pendingActivities ?? []).some(({ activityType }) => activityType?.name === 'copyChunks');
+    });
     expect(await marks()).toBe(2);
     await handle.signal('resume');
     await handle.result();
