@@ -239,8 +239,9 @@ export class Lab implements AsyncDisposable {
 
   /** What is still there when all that was to go has had the time to go. */
   async leftoversAtLast(within = 5_000): Promise<string[]> {
-    await waitUntil(async () => (await this.leftovers()).length === 0, within).catch(() => undefined);
-    return this.leftovers();
+    let left: string[] = [];
+    await waitUntil(async () => (left = await this.leftovers()).length === 0, within).catch(() => undefined);
+    return left;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
