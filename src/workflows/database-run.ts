@@ -9,7 +9,7 @@ import {
   startChild,
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
-import type { Observed, RunIdentity, Snapshot } from '../contract/activities.ts';
+import type { Observed, ObservedTable, RunIdentity, Snapshot } from '../contract/activities.ts';
 import {
   readsItsOwnMoment,
   requestFor,
@@ -18,7 +18,7 @@ import {
 } from '../contract/extract-database.ts';
 import { parallelism, type ExtractTableRequest } from '../contract/extract-table.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
-import type { DatabaseProgress, Phase, TableProgress } from '../contract/progress.ts';
+import type { DatabaseProgress, Phase } from '../contract/progress.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { parseTableName } from '../contract/table-name.ts';
 import { copyTables, steerTables } from './activities.ts';
@@ -39,11 +39,13 @@ import {
 import { PauseGate } from './pause-gate.ts';
 import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
+import { endedProgress, runningProgress } from './table-progress.ts';
 import { TableList, type ListedTable } from './table-list.ts';
 import { Visibility } from './visibility.ts';
 
 /** Of tables and failures in the answer to a query. */
 const MOST_SHOWN = 50;
+const MOST_ENDED = 20;
 const LONGEST_MESSAGE = 500;
 /** What a table costs besides its bytes, in bytes, for the time that is left. */
 const A_TABLE = 1024 * 1024;
@@ -186,7 +188,7 @@ export class DatabaseRunState {
     const given = { parallelism: this.#parallelism, atOnce: others, free: this.#free };
     const unit = { tables, most, width: firstShare({ most }, given), child: undefined as Unit['child'] };
     const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
-    this.list.started(tables);
+    this.list.started(tables, Date.now());
     this.#units.add(unit);
     this.#show();
     await this.#tellWidths(giving);
@@ -377,9 +379,7 @@ export class DatabaseRunState {
     const { committed, superseded, failed, skipped } = list.counts();
     const under = this.#observed?.tables ?? [];
     const looked = new Map(under.map((one) => [one.table, one]));
-    const running = list.in('running').map(({ table }) => {
-      return looked.get(table) ?? { table, rows: 0, bytes: 0, chunksDone: 0, chunks: 0 };
-    });
+    const running = list.in('running').map((table) => runningProgress(table, looked.get(table.table)));
     // what packs have finished is told by the warehouse before their activities end
     const ended = Math.max(total.rows, this.#observed?.finished.rows ?? 0);
     const endedBytes = Math.max(total.bytes, this.#observed?.finished.bytes ?? 0);
@@ -388,6 +388,7 @@ export class DatabaseRunState {
       tables: list.tables.length,
       waiting: list.waiting,
       running: running.slice(0, MOST_SHOWN),
+      ended: list.largestEnded(MOST_ENDED).map(endedProgress),
       committed,
       superseded,
       failed,
@@ -406,7 +407,7 @@ export class DatabaseRunState {
     };
   }
 
-  #done(looked: ReadonlyMap<string, TableProgress>): number {
+  #done(looked: ReadonlyMap<string, ObservedTable>): number {
     let [done, all] = [0, 0];
     for (const { table, bytes, state } of this.list.tables) {
       const { chunksDone = 0, chunks = 1 } = looked.get(table) ?? {};

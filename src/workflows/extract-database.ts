@@ -43,7 +43,7 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
     ]);
     state.begin(new TableList(await listMembers(runId, resolved.count)), resolved.searchAttributes === true);
     await withBeside(
-      async () => watchRun(runId, (observed) => state.observed(observed)),
+      async () => watchRun({ runId, partitions: false }, (observed) => state.observed(observed)),
       async () => extractWithRestarts(state, input, resolved),
     );
     requireSome(state);

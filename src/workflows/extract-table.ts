@@ -74,7 +74,7 @@ export async function extractTable(
   const run: RunIdentity = { runId, workflowId };
   try {
     const { plan, result } = await withBeside(
-      async () => watchRun(runId, (observed) => fanout.progress.observed(observed)),
+      async () => watchRun({ runId, partitions: true }, (observed) => fanout.progress.observed(observed)),
       async () => extractWithRestarts(context, run),
     );
     const checkpoint = result.incremental?.checkpoint;
@@ -192,14 +192,8 @@ async function extractOnce(
   const { fanout, input, lender } = context;
   await fanout.untilQuiet();
   const plan = await planned(context, run);
-  const { chunks, checkpoint } = plan;
   context.visibility.isKnown(plan.searchAttributes === true);
-  fanout.progress.set({
-    phase: fanout.gate.paused ? 'paused' : 'copying',
-    chunks,
-    copyingSince: Date.now(),
-    ...(checkpoint !== undefined && { checkpoint }),
-  });
+  fanout.progress.planned(plan, fanout.gate.paused);
   // a single COPY is its own snapshot
   const shared = lender !== undefined || (input.consistency === 'snapshot' && plan.chunks > 1);
   if (lender !== undefined) {
@@ -245,7 +239,10 @@ async function commit(
     const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [
       { planId: plan.planId, runId: run.runId },
     ]);
-    if (result.outcome !== 'incomplete') return result;
+    if (result.outcome !== 'incomplete') {
+      fanout.progress.committed(result.partitions);
+      return result;
+    }
     // chunks of another moment must not join those of a snapshot that is gone
     if (shared) throw ofKind('StagingLost', `The ledger lacks ${result.missing.length} chunks`);
     const spans = result.missing.map((from) => ({ from, count: 1 }));
