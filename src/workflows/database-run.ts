@@ -11,6 +11,7 @@ import {
 } from '@temporalio/workflow';
 import type { Observed, ObservedTable, RunIdentity, Snapshot } from '../contract/activities.ts';
 import {
+  connectionsOf,
   readsItsOwnMoment,
   requestFor,
   type ExtractDatabaseInput,
@@ -25,7 +26,7 @@ import { copyTables, steerTables } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { databaseDetails } from './database-details.ts';
 import { extractTable } from './extract-table.ts';
-import { messageOf, ofKind } from './failure.ts';
+import { canBeginAgain, messageOf, ofKind } from './failure.ts';
 import {
   databaseProgressQuery,
   parallelismSignal,
@@ -54,6 +55,8 @@ const A_TABLE = 1024 * 1024;
 interface Unit extends Share {
   readonly tables: readonly ListedTable[];
   readonly child: ChildWorkflowHandle<typeof extractTable> | undefined;
+  /** Whether it holds a snapshot of its own, which is a session more. */
+  readonly holds: boolean;
 }
 
 /** A run of a whole database: what is to be done, what is under way, and the messages that steer it. */
@@ -170,13 +173,41 @@ export class DatabaseRunState {
     return this.#parallelism - [...this.#units].reduce((sum, { width }) => sum + width, 0);
   }
 
+  /** Sessions on the source that the run may have and does not, whatever is made of them meanwhile. */
+  get #unused(): number {
+    const sessions = ({ reserved, holds }: Unit) => reserved + (holds ? 1 : 0);
+    return (
+      connectionsOf(this.#input).copies - [...this.#units].reduce((sum, unit) => sum + sessions(unit), 0)
+    );
+  }
+
   get #atOnce(): number {
     return Math.min(this.#input.maxTablesAtOnce ?? this.#parallelism, this.#parallelism);
   }
 
   /** Where no copy is free, tables under way have more than one, since no more tables are at once than copies. */
   get #mayStart(): boolean {
-    return !this.#gate.paused && this.list.waiting > 0 && this.#units.size < this.#atOnce;
+    if (this.#gate.paused || this.list.waiting === 0 || this.#units.size >= this.#atOnce) return false;
+    return !this.#isSparing || this.#unused >= (this.#holds(this.list.nextAlone()) ? 2 : 1);
+  }
+
+  get #isSparing(): boolean {
+    return this.#input.maxSourceConnections !== undefined;
+  }
+
+  /** Whether a table holds a snapshot of its own while it is extracted by a workflow of its own. */
+  #holds(alone: ListedTable | undefined): boolean {
+    const { consistency } = this.#input;
+    if (alone === undefined || consistency === 'none') return false;
+    return consistency === 'table' || this.#readsItsOwnMoment(alone);
+  }
+
+  #readsItsOwnMoment(table: ListedTable): boolean {
+    return table.changed || readsItsOwnMoment(this.#requestFor(table));
+  }
+
+  #requestFor({ table }: ListedTable): ExtractTableRequest {
+    return requestFor(this.#request, parseTableName(table) ?? { schema: 'public', name: table });
   }
 
   /** Takes the next work from the list before it waits for anything. */
@@ -185,8 +216,10 @@ export class DatabaseRunState {
     const tables = alone === undefined ? this.list.nextPack(this.#atOnce) : [alone];
     const others = Math.min(this.#atOnce, this.#units.size + this.list.waiting);
     const most = alone === undefined ? 1 : mostCopies(alone.bytes);
-    const given = { parallelism: this.#parallelism, atOnce: others, free: this.#free };
-    const unit = { tables, most, width: firstShare({ most }, given), child: undefined as Unit['child'] };
+    const holds = this.#holds(alone);
+    const free = Math.min(this.#free, this.#unused - (holds ? 1 : 0));
+    const width = firstShare({ most }, { parallelism: this.#parallelism, atOnce: others, free });
+    const unit = { tables, most, width, reserved: width, holds, child: undefined as Unit['child'] };
     const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
     this.list.started(tables, Date.now());
     this.#units.add(unit);
@@ -205,7 +238,7 @@ export class DatabaseRunState {
   /** Places that nobody waits for, or that are missing, are for those that are under way. */
   async #spread(): Promise<void> {
     if (this.#free > 0 && this.list.waiting > 0 && this.#units.size < this.#atOnce) return;
-    await this.#tellWidths(shareOut([...this.#units], this.#free));
+    await this.#tellWidths(shareOut([...this.#units], this.#free, this.#unused));
   }
 
   async #tellWidths(units: readonly Unit[]): Promise<void> {
@@ -250,9 +283,8 @@ export class DatabaseRunState {
     const scope = new CancellationScope();
     table.stop = () => scope.cancel();
     try {
-      const name = parseTableName(table.table) ?? { schema: 'public', name: table.table };
-      const request = requestFor(this.#request, name);
-      const lender = readsItsOwnMoment(request) ? undefined : relay;
+      const request = this.#requestFor(table);
+      const lender = this.#readsItsOwnMoment(table) ? undefined : relay;
       const result = await scope.run(async () => {
         const told = { width: unit.width, snapshot: (await lender?.held())?.snapshot };
         unit.child = await this.#startChild(table, request, told);
@@ -261,7 +293,7 @@ export class DatabaseRunState {
       });
       if (relay !== undefined && (lender === undefined || result.restarts > 0)) {
         const reason =
-          lender === undefined
+          lender === undefined && !table.changed
             ? 'what it reads hangs on what bronze has of its partitions'
             : 'it was changed after the snapshot';
         this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
@@ -272,7 +304,15 @@ export class DatabaseRunState {
       // cancelled with the run, or the table alone: by `skipTable` or by its own name
       if (CancellationScope.current().consideredCancelled) throw error;
       if (isCancellation(error)) this.list.ended(table, 'skipped');
-      else this.#fail(table, messageOf(error), error);
+      else if (
+        this.#isSparing &&
+        relay !== undefined &&
+        !this.#readsItsOwnMoment(table) &&
+        canBeginAgain(error)
+      ) {
+        table.changed = true;
+        this.list.waits(table);
+      } else this.#fail(table, messageOf(error), error);
     }
   }
 
@@ -305,6 +345,7 @@ export class DatabaseRunState {
           runId: this.identity.runId,
           member: table.member,
           ...(snapshot !== undefined && { snapshot }),
+          ...(this.#isSparing && { sparing: true as const }),
         },
       ],
     });

@@ -50,6 +50,11 @@ const LONGEST_PAUSE = 60_000;
 export interface PartOfDatabase extends DatabaseRun {
   /** The moment of all tables; each has its own where left out. */
   readonly snapshot?: Snapshot;
+  /**
+   * Present where all tables together may have so many sessions only: then a snapshot of its own is held once, and what
+   * cannot be read from the one of all tables fails, to be begun again when there is a session more.
+   */
+  readonly sparing?: true;
 }
 
 /**
@@ -168,7 +173,7 @@ async function extractWithRestarts(
     try {
       return await extractOnce(context, run);
     } catch (error) {
-      if (!canBeginAgain(error)) throw error;
+      if (!canBeginAgain(error) || (context.lender !== undefined && context.part?.sparing)) throw error;
       if (restarts === MOST_RESTARTS) throw gaveUp(error);
       log.warn('the run begins again', { reason: messageOf(error) });
       await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
@@ -189,7 +194,7 @@ async function extractOnce(
   context: RunContext,
   run: RunIdentity,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
-  const { fanout, input, lender } = context;
+  const { fanout, input, lender, part } = context;
   await fanout.untilQuiet();
   const plan = await planned(context, run);
   context.visibility.isKnown(plan.searchAttributes === true);
@@ -203,7 +208,7 @@ async function extractOnce(
     const { companion } = shareConnections(input.maxSourceConnections, true);
     const { source, idleTimeout } = input;
     const request = { source, runId: run.runId, ...(idleTimeout !== undefined && { idleTimeout }) };
-    await withSnapshot(request, companion, async (relay) => {
+    await withSnapshot(request, companion && part?.sparing !== true, async (relay) => {
       fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
       await copyPlan(fanout, plan, relay);
     });

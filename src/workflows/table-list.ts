@@ -12,6 +12,8 @@ export interface ListedTable extends Member {
   startedAt: number;
   /** Whether it gets a workflow of its own. */
   alone: boolean;
+  /** Whether it was changed after the snapshot of all tables, and so has to read one of its own. */
+  changed: boolean;
   rows: number;
   bytesCopied: number;
   message: string | undefined;
@@ -43,6 +45,7 @@ export class TableList {
       state: 'waiting',
       startedAt: 0,
       alone: one.large,
+      changed: false,
       rows: 0,
       bytesCopied: 0,
       message: undefined,
@@ -144,7 +147,10 @@ export class TableList {
 
   /** All but those that were skipped: the run begins again. */
   reset(): void {
-    for (const table of this.tables) if (table.state !== 'skipped') this.waits(table, table.large);
+    for (const table of this.tables) {
+      table.changed = false;
+      if (table.state !== 'skipped') this.waits(table, table.large);
+    }
   }
 
   total(): { rows: number; bytes: number } {
