@@ -166,7 +166,7 @@ describe('a worker', () => {
                 found.push(workflowId);
               return found;
             },
-            { timeout: 20_000 },
+            { timeout: 60_000 },
           )
           .toEqual([handle.workflowId]);
         expect(Object.keys(searchAttributes)).toHaveLength(5);
@@ -183,7 +183,7 @@ describe('a worker', () => {
     remember(traces);
     expect(traces).toContain('RunWorkflow:extractTable');
     expect(traces).toContain('RunActivity:commitBronze');
-    await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 60_000 }).toBeGreaterThan(0);
   });
 });
 

@@ -238,7 +238,7 @@ export class Lab implements AsyncDisposable {
   }
 
   /** What is still there when all that was to go has had the time to go. */
-  async leftoversAtLast(within = 5_000): Promise<string[]> {
+  async leftoversAtLast(within = 30_000): Promise<string[]> {
     let left: string[] = [];
     await waitUntil(async () => (left = await this.leftovers()).length === 0, within).catch(() => undefined);
     return left;

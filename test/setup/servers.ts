@@ -20,13 +20,19 @@ declare module 'vitest' {
   }
 }
 
+/** Of each of the many task queues: with little on them, more only ask one another. */
+const onePartition = {
+  'matching.numTaskqueueReadPartitions': 1,
+  'matching.numTaskqueueWritePartitions': 1,
+};
+
 /** Starts what all test files share: a source, a warehouse, a Temporal server and the bundle of the workflows. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-bundle-'));
   const [source, warehouse, temporal] = await Promise.all([
     startPostgres({ settings: { fsync: 'off' } }),
     startPostgres({ settings: { fsync: 'off' } }),
-    startTemporal(),
+    startTemporal({ dynamicConfig: onePartition }),
     bundle(join(directory, 'workflows.js')),
   ]);
   await createRoles(source, warehouse);

@@ -43,7 +43,7 @@ const large = (...sizes: number[]): Member[] =>
   }));
 
 const eventually = async (what: () => boolean | Promise<boolean>): Promise<void> => {
-  await expect.poll(what, { timeout: 20_000 }).toBe(true);
+  await expect.poll(what, { timeout: 60_000 }).toBe(true);
 };
 
 /** Copies that end when the test says so, and what is under way of them. */
