@@ -4,7 +4,9 @@ import { parseDatabaseInput } from '../contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
+import { atScheduledTime, databaseAtScheduledTime } from '../contract/scheduled-time.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
+import { calendarSpec, requireCron } from './calendar.ts';
 
 const calendarPart = z.union([z.string(), z.number()]);
 
@@ -76,10 +78,21 @@ const example: z.input<typeof file> = {
  */
 export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
   const { schedules } = parseInput(file, readYaml(text), example);
-  for (const [id, { workflow, input }] of Object.entries(schedules)) {
+  for (const [id, { workflow, input, cron, calendar = [] }] of Object.entries(schedules)) {
     try {
-      if (workflow === 'extractTable') parseInput(extractTableInput, input, extractTableExample);
-      else parseDatabaseInput(input);
+      for (const expression of [cron].flat()) if (expression !== undefined) requireCron(expression);
+      for (const one of calendar) calendarSpec(one);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`schedules.${id}: ${error.message}`);
+    }
+    try {
+      const now = new Date();
+      if (workflow === 'extractTable') {
+        parseInput(extractTableInput, atScheduledTime(input, now), extractTableExample);
+      } else {
+        parseDatabaseInput(databaseAtScheduledTime(input, now));
+      }
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`schedules.${id}.input: ${error.message}`);
