@@ -1,11 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
 import type { LocalStack } from '../local/stack.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
 import type { ExtractDatabaseRequest, ExtractDatabaseResult } from '../src/contract/extract-database.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../src/contract/extract-table.ts';
 import { build } from './build.ts';
-
-const TASK_QUEUE = 'bench';
 
 interface Workflows {
   extractTable: (request: ExtractTableRequest) => Promise<ExtractTableResult>;
@@ -18,26 +17,46 @@ export interface Extracted<T> {
   readonly events: number;
 }
 
+export interface ExtractorOptions {
+  /** Other addresses of the databases than their own. */
+  readonly addresses?: { readonly sourceUrl: string; readonly warehouseUrl: string };
+  readonly taskQueue?: string;
+}
+
 /** This project as people use it: a worker of the build, and runs that are started through Temporal. */
 export class Extractor {
   readonly worker: WorkerProcess;
   readonly #connection: Connection;
   readonly #client: TemporalClient;
-  #runs = 0;
+  readonly taskQueue: string;
+  #running = true;
 
-  private constructor(worker: WorkerProcess, connection: Connection) {
+  private constructor(worker: WorkerProcess, connection: Connection, taskQueue: string) {
     this.worker = worker;
+    this.taskQueue = taskQueue;
+    void worker.exited.then(() => (this.#running = false));
     this.#connection = connection;
     this.#client = new TemporalClient({ connection });
   }
 
-  static async start(stack: LocalStack): Promise<Extractor> {
+  static async start(
+    stack: LocalStack,
+    { addresses, taskQueue = 'bench' }: ExtractorOptions = {},
+  ): Promise<Extractor> {
     await build();
+    const databases = addresses && {
+      SOURCE_DATABASE_URL: addresses.sourceUrl,
+      WAREHOUSE_DATABASE_URL: addresses.warehouseUrl,
+    };
     const worker = await startWorkerProcess({
-      env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE },
+      env: { ...stack.workerEnvironment, ...databases, DATAKIT_TASK_QUEUE: taskQueue },
       entry: process.env['BENCH_WORKER'] ?? 'dist/worker.js',
     });
-    return new Extractor(worker, await Connection.connect({ address: stack.temporalAddress }));
+    return new Extractor(worker, await Connection.connect({ address: stack.temporalAddress }), taskQueue);
+  }
+
+  get running(): boolean {
+    return this.#running;
   }
 
   async table(request: ExtractTableRequest): Promise<Extracted<ExtractTableResult>> {
@@ -57,10 +76,9 @@ export class Extractor {
     name: Name,
     request: Parameters<Workflows[Name]>[0],
   ): Promise<Extracted<Awaited<ReturnType<Workflows[Name]>>>> {
-    this.#runs += 1;
     const handle = await this.#client.workflow.start(name, {
-      taskQueue: TASK_QUEUE,
-      workflowId: `bench-${this.#runs}`,
+      taskQueue: this.taskQueue,
+      workflowId: `bench-${randomUUID()}`,
       args: [request],
     });
     const result = (await handle.result()) as Awaited<ReturnType<Workflows[Name]>>;
