@@ -9,6 +9,7 @@ import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/con
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { sessionSettings } from '../../src/contract/session-settings.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
+import { benchTables } from './bench-tables.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
 export interface GeneratedTable {
@@ -34,6 +35,7 @@ export const generatedTables: readonly GeneratedTable[] = [
     text: () => variablesTable(workerVariables.extend(codecServerVariables.shape), ''),
   },
   { name: 'session settings', file: 'docs/connections.md', text: settingsList },
+  ...benchTables,
 ];
 
 /** The document with the table as the code has it now. */
