@@ -13,8 +13,9 @@ import { limitIncrements } from './limit-increments.ts';
 import { planCopy, planExtraction } from './plan-extraction.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
 import { readMembers, resolveTables } from './resolve-tables.ts';
-import { closeDatabaseRun, pauseCopies, steerTables, watchProgress } from './steer.ts';
+import { closeDatabaseRun, pauseCopies, steerTables } from './steer.ts';
 import { streamChanges } from './stream-changes.ts';
+import { watchProgress } from './watch-progress.ts';
 
 type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'> &
   Pick<CaptureActivities, 'holdSlot'>;

@@ -11,6 +11,7 @@ import { readTelemetry } from '../../src/config/telemetry.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let temporal: TemporalServer;
 let lab: Lab;
@@ -22,7 +23,8 @@ beforeAll(async () => {
   lab = await Lab.open({ temporalAddress: temporal.address, workers: 'none' });
   await lab.source
     .query(`CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 20000) i;
-    CREATE TABLE users AS SELECT 1 AS id; CREATE TABLE bad AS SELECT 1 AS _bronze_run_id`);
+    CREATE TABLE users AS SELECT 1 AS id; CREATE TABLE bad AS SELECT 1 AS _bronze_run_id;
+    CREATE SCHEMA apart; CREATE TABLE apart.locked (id int)`);
   collector = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -57,6 +59,24 @@ async function withWorker(
   }
 }
 
+/** A plan that finds its table locked. @returns how often it was tried again */
+async function retries(): Promise<number> {
+  const keeper = await lab.connect('source');
+  await keeper.query('BEGIN; LOCK TABLE apart.locked IN ACCESS EXCLUSIVE MODE');
+  const handle = await lab.start({ table: 'apart.locked', lockTimeout: '200 milliseconds' });
+  await waitUntil(async () => {
+    const { raw } = await handle.describe();
+    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 0) > 1);
+  });
+  await keeper.query('ROLLBACK');
+  await handle.result();
+  const { events } = await handle.fetchHistory();
+  const attempts = (events ?? []).map(
+    ({ activityTaskStartedEventAttributes: started }) => started?.attempt ?? 1,
+  );
+  return Math.max(...attempts) - 1;
+}
+
 const attributesOf = async (workflowId: string) => {
   const { typedSearchAttributes } = await lab.temporal.workflow.getHandle(workflowId).describe();
   return Object.fromEntries(
@@ -87,6 +107,7 @@ describe('a worker', () => {
         await lab.extractDatabase({ tables: ['public.*'] });
         // what is wrong with a small table is no failure of the activity that extracts many
         await lab.extract({ table: 'bad' }).catch(() => undefined);
+        const retried = await retries();
         const metrics = await (await fetch(`http://${address}/metrics`)).text();
         remember(metrics);
         const value = (name: string) =>
@@ -96,9 +117,9 @@ describe('a worker', () => {
             .map((line) => Number(line.split(' ').at(-1)))
             .reduce((sum, one) => sum + one, 0);
         expect(value('datakit_rows_total')).toBe(2 * rows + 1);
-        expect(value('datakit_chunks_total')).toBe(chunks + 2);
+        expect(value('datakit_chunks_total')).toBe(chunks + 3);
         expect(value('datakit_bytes_total')).toBeGreaterThan(rows);
-        expect(value('datakit_tables_total')).toBe(3);
+        expect(value('datakit_tables_total')).toBe(4);
         expect(metrics).toMatch(/datakit_lag_seconds_count\{[^}]*source="default"/);
         expect(metrics).toMatch(/datakit_snapshot_age_seconds\{[^}]*source="default"/);
 
@@ -107,7 +128,14 @@ describe('a worker', () => {
         shown.delete('datakit_postgres');
         expect(shown.size).toBeGreaterThan(6);
         expect([...shown].filter((name) => !metrics.includes(name))).toEqual([]);
-        expect(value('datakit_failures_total')).toBe(1);
+        expect(value('datakit_failures_total')).toBe(1 + retried);
+        expect(metrics).toMatch(
+          new RegExp(
+            `^datakit_retries_total\\{activityType="planExtraction",kind="LockTimeout"[^}]*\\} ${retried}$`,
+            'm',
+          ),
+        );
+        expect(value('datakit_retries_total')).toBe(retried);
 
         const copied = lines
           .map((line) => JSON.parse(line) as Record<string, unknown>)

@@ -140,6 +140,7 @@ export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> =
   defaults: { verify: 'checksum' },
   parallelism: 8,
   maxTablesAtOnce: 2,
+  maxSourceConnections: 6,
   consistency: 'table',
   onTableFailure: 'stop',
 };
