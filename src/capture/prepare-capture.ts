@@ -69,7 +69,7 @@ export async function prepareCapture(
       const outcome = compareSlot({ ...facts, name: input.slot, capture, slot });
       const common = { target, session, input, facts };
       if (outcome === 'resume' && capture !== undefined) {
-        await takeOver(target, capture, run, identity.system.timeline);
+        await takeOver(target, capture, run);
         return resumed(common, capture);
       }
       if (outcome === 'again' && capture !== undefined) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   advance,
+  changeTimeline,
   endStrayStreams,
   lockPosition,
   readCapture,
@@ -99,8 +100,13 @@ class Stream {
     );
     if (capture.position === null)
       throw new DatakitError('SlotLost', `The slot "${capture.slot}" was never made`);
-    this.#position = capture.position;
-    const feed = new ChangeFeed(startStatement(capture), capture, tables, capture.position);
+    const confirmed = await this.#requireSlot(replication, capture, name);
+    const feed = new ChangeFeed(startStatement(capture), capture, tables, {
+      slot: capture.slot,
+      position: this.#position,
+      last: capture.last,
+      confirmed,
+    });
     const segments: SegmentContext = {
       capture,
       sourceUri: await this.#sourceUri(name),
@@ -117,7 +123,6 @@ class Stream {
         this.#warnings.push(why);
       },
     };
-    await this.#requireSlot(replication, capture, name);
     await this.#start(replication, feed, name);
     const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
     const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
@@ -134,8 +139,12 @@ class Stream {
     }
   }
 
-  /** At every start: while no stream ran the slot may have been advanced, or the source restored. */
-  async #requireSlot(replication: ReplicationSession, capture: Capture, name: string): Promise<void> {
+  /**
+   * At every start: while no stream ran the slot may have been advanced, or the source restored.
+   *
+   * @returns from where the slot sends
+   */
+  async #requireSlot(replication: ReplicationSession, capture: Capture, name: string): Promise<string> {
     const system = await replication.identify();
     const history = await replication.timelineHistory(system.timeline);
     const options = { ...READ, applicationName: name, signal: this.#signal };
@@ -145,6 +154,15 @@ class Stream {
       ...(await session.one<{ database: string }>('SELECT current_database() AS database')),
     }));
     compareSlot({ ...found, name: capture.slot, capture, system, history });
+    this.#position = capture.position ?? '0/0';
+    const left = history.get(capture.timeline);
+    if (capture.timeline !== system.timeline && left !== undefined) {
+      this.#position = await this.#context.warehouse.transaction(
+        { mode: 'READ WRITE', applicationName: name, signal: this.#signal },
+        async (session) => changeTimeline(session, capture, { timeline: system.timeline, left }),
+      );
+    }
+    return found.slot?.confirmed ?? this.#position;
   }
 
   /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */
@@ -257,7 +275,7 @@ class Stream {
         ),
       );
     }
-    feed.stream.acknowledge(parseLsn(this.#position));
+    feed.acknowledge(this.#position);
     feed.wake();
     this.#context.onProgress(this.#progress(pulse));
   }
@@ -304,14 +322,18 @@ class Speed {
 
 const READ = { mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
 
-/** Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk. */
-function startStatement({ slot, publication, position }: Capture): string {
+/**
+ * Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk.
+ *
+ * From where the slot is, and not from the stored position: so that what it sends once more can be compared.
+ */
+function startStatement({ slot, publication }: Capture): string {
   const options = [
     `proto_version '1'`,
     `publication_names ${quoteText(quoteName(publication))}`,
     `messages 'true'`,
   ];
-  return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${position} (${options.join(', ')})`;
+  return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL 0/0 (${options.join(', ')})`;
 }
 
 function startFailure(error: unknown, { label }: Database, slot: string): unknown {
