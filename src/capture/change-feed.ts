@@ -271,8 +271,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     if (!transactional) {
       this.#rows.beginWithoutTransaction(lsn);
       this.#arriveAt(lsn, undefined);
-      // the position after it is not told; one byte further it is not sent again
-      this.#passed(lsn + 1n);
+      this.#passed(lsn); // where it ends, unlike that of a change
     }
     if (prefix === HEARTBEAT_PREFIX || !this.#isNew()) return;
     this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {

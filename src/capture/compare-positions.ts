@@ -75,7 +75,10 @@ function requireSameServer(facts: SlotFacts, capture: Capture): void {
 }
 
 /** A standby that took over, or a backup, has what was written before it left the timeline of the capture. */
-function requireAncestor({ system, history }: SlotFacts, { timeline, position, last, copiedAt }: Capture): void {
+function requireAncestor(
+  { system, history }: SlotFacts,
+  { timeline, position, last, copiedAt }: Capture,
+): void {
   const left = history.get(timeline);
   if (left === undefined) {
     throw new DatakitError(
@@ -92,11 +95,7 @@ function requireAncestor({ system, history }: SlotFacts, { timeline, position, l
   );
 }
 
-function requireReadable(
-  facts: SlotFacts,
-  capture: Capture,
-  slot: Slot | undefined,
-): asserts slot is Slot {
+function requireReadable(facts: SlotFacts, capture: Capture, slot: Slot | undefined): asserts slot is Slot {
   const { name } = facts;
   const position = positionOn(facts, capture);
   if (slot === undefined) {

@@ -150,6 +150,7 @@ async function resumed(
     captureId: capture.captureId,
     outcome: 'resume',
     tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
     warnings: capture.warnings,
   };
@@ -189,6 +190,7 @@ async function begun(
     captureId,
     outcome: 'new',
     tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    written: { transactions: 0, changes: 0 },
     logEnd: facts.logEnd,
     warnings,
   };

@@ -11,6 +11,10 @@ export interface SentBefore {
   readonly confirmed: string;
 }
 
+/** A transaction is known by where the record of its commit begins, a message outside of any by where it ends. */
+const isOver = (lsn: Lsn, xid: unknown, position: Lsn): boolean =>
+  xid == null ? lsn <= position : lsn < position;
+
 /**
  * Tells what a slot sends once more, because an acknowledgement was lost, from what is new, and whether it is the same.
  *
@@ -28,7 +32,7 @@ export class SentBeforeWatch {
     this.#known = known;
     this.#position = parseLsn(known.position);
     this.#last = parseLsn(known.last?.commitLsn ?? '0/0');
-    this.#isAwaited = known.last !== null && this.#last >= parseLsn(known.confirmed);
+    this.#isAwaited = known.last !== null && !isOver(this.#last, known.last.xid, parseLsn(known.confirmed));
   }
 
   /**
@@ -43,7 +47,7 @@ export class SentBeforeWatch {
       this.#isAwaited = false;
     }
     this.passed(commitLsn);
-    return commitLsn < this.#position;
+    return isOver(commitLsn, xid, this.#position);
   }
 
   /** Everything before a position was sent. */

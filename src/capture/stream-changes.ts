@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   advance,
-  changeTimeline,
   endStrayStreams,
   lockPosition,
   readCapture,
@@ -18,12 +17,12 @@ import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
-import { endStreamOf, findSlot, readLogPositions } from '../postgres/replication/slots.ts';
+import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { APPLICATION, applicationName } from '../postgres/application-name.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
-import { compareSlot } from './compare-positions.ts';
 import { readLiveColumns } from './live-columns.ts';
+import { requireSlot } from './require-slot.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
 
@@ -98,15 +97,11 @@ class Stream {
         tables: await readTables(session, captureId),
       }),
     );
-    if (capture.position === null)
-      throw new DatakitError('SlotLost', `The slot "${capture.slot}" was never made`);
-    const confirmed = await this.#requireSlot(replication, capture, name);
-    const feed = new ChangeFeed(startStatement(capture), capture, tables, {
-      slot: capture.slot,
-      position: this.#position,
-      last: capture.last,
-      confirmed,
-    });
+    const sentBefore = await requireSlot(replication, capture, { source, warehouse, signal, name });
+    this.#position = sentBefore.position;
+    this.#transactions = capture.transactions;
+    this.#changes = capture.changes;
+    const feed = new ChangeFeed(startStatement(capture), capture, tables, sentBefore);
     const segments: SegmentContext = {
       capture,
       sourceUri: await this.#sourceUri(name),
@@ -127,6 +122,7 @@ class Stream {
     const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
     const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
     signal.addEventListener('abort', feed.wake, { once: true });
+    this.#context.onProgress(this.#progress(pulse));
     try {
       return await this.#write(feed, segments, pulse, capture, name);
     } catch (error) {
@@ -137,32 +133,6 @@ class Stream {
       signal.removeEventListener('abort', feed.wake);
       await pulse.close();
     }
-  }
-
-  /**
-   * At every start: while no stream ran the slot may have been advanced, or the source restored.
-   *
-   * @returns from where the slot sends
-   */
-  async #requireSlot(replication: ReplicationSession, capture: Capture, name: string): Promise<string> {
-    const system = await replication.identify();
-    const history = await replication.timelineHistory(system.timeline);
-    const options = { ...READ, applicationName: name, signal: this.#signal };
-    const found = await this.#context.source.transaction(options, async (session) => ({
-      slot: await findSlot(session, capture.slot),
-      logEnd: (await readLogPositions(session, capture.slot)).end,
-      ...(await session.one<{ database: string }>('SELECT current_database() AS database')),
-    }));
-    compareSlot({ ...found, name: capture.slot, capture, system, history });
-    this.#position = capture.position ?? '0/0';
-    const left = history.get(capture.timeline);
-    if (capture.timeline !== system.timeline && left !== undefined) {
-      this.#position = await this.#context.warehouse.transaction(
-        { mode: 'READ WRITE', applicationName: name, signal: this.#signal },
-        async (session) => changeTimeline(session, capture, { timeline: system.timeline, left }),
-      );
-    }
-    return found.slot?.confirmed ?? this.#position;
   }
 
   /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */

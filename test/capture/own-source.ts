@@ -61,19 +61,19 @@ export class OwnSource implements AsyncDisposable {
     return this.captures.catchUp({ tables: ['t'], slot, mirror: true, ...more });
   }
 
-  async expectRefused(
-    slot: string,
-    kind: FailureKind,
-    text: RegExp,
-    more: Partial<CaptureChangesRequest> = {},
-  ): Promise<void> {
-    await expect(this.catchUp(slot, more)).rejects.toMatchObject({
-      cause: { type: kind, message: expect.stringMatching(text) as string },
-    });
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.lab.close();
     await this.server.dispose();
   }
+}
+
+export async function expectRefused(
+  own: OwnSource,
+  slot: string,
+  refusal: { readonly kind: FailureKind; readonly text: RegExp },
+  more: Partial<CaptureChangesRequest> = {},
+): Promise<void> {
+  await expect(own.catchUp(slot, more)).rejects.toMatchObject({
+    cause: { type: refusal.kind, message: expect.stringMatching(refusal.text) as string },
+  });
 }

@@ -7,7 +7,7 @@ import { startPostgres } from '../../local/postgres.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { withDatabase } from '../setup/lab.ts';
 import { waitUntil } from '../setup/wait-until.ts';
-import { OwnSource } from './own-source.ts';
+import { expectRefused, OwnSource } from './own-source.ts';
 
 const run = promisify(execFile);
 
@@ -50,7 +50,10 @@ describe('before it streams, a capture compares its position with the slot:', ()
       await own.asAdmin('SELECT pg_switch_wal()');
       await own.asAdmin('CHECKPOINT');
     }
-    await own.expectRefused(slot, 'SlotLost', /was invalidated: the source has removed log that it needed/);
+    await expectRefused(own, slot, {
+      kind: 'SlotLost',
+      text: /was invalidated: the source has removed log that it needed/,
+    });
     await own.captures.drop({ slot });
     await own.asAdmin('ALTER SYSTEM RESET max_slot_wal_keep_size');
     await own.asAdmin('SELECT pg_reload_conf()');
@@ -63,7 +66,10 @@ describe('before it streams, a capture compares its position with the slot:', ()
       await fill(10_000);
       await own.catchUp(slot);
     });
-    await own.expectRefused(slot, 'PositionConflict', /ends at .* the source was restored from a backup/);
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /ends at .* the source was restored from a backup/,
+    });
     await own.captures.drop({ slot });
   });
 
@@ -83,8 +89,8 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await own.insert();
     await fill(20_000);
     const changed = /has another transaction at .* the source was restored from a backup/;
-    await own.expectRefused(lost, 'PositionConflict', changed, logOnly);
-    await own.expectRefused(other, 'PositionConflict', changed, logOnly);
+    await expectRefused(own, lost, { kind: 'PositionConflict', text: changed }, logOnly);
+    await expectRefused(own, other, { kind: 'PositionConflict', text: changed }, logOnly);
     // and one that has read nothing of what is gone goes on
     await expect(own.catchUp(kept, logOnly)).resolves.toMatchObject({ changes: 1 });
     for (const slot of [lost, other, kept]) await own.captures.drop({ slot });
@@ -96,11 +102,33 @@ describe('before it streams, a capture compares its position with the slot:', ()
     const database = new URL(own.lab.warehouseUrl).pathname.slice(1);
     const elsewhere = withDatabase(inject('warehouseAdmin'), database);
     own.stopWorkers = await own.lab.startWorkers({ source: elsewhere });
-    await own.expectRefused(slot, 'PositionConflict', /is another server than the one whose slot/);
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /is another server than the one whose slot/,
+    });
     await own.stopWorkers();
     own.stopWorkers = await own.lab.startWorkers();
     await own.captures.drop({ slot });
   });
+});
+
+test('a source that is shut down does not wait for its capture, which goes on when it is back', async () => {
+  const { captures, lab, server } = own;
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, ...logOnly });
+  await captures.untilStreaming(handle);
+  for (let round = 0; round < 3; round += 1) {
+    await own.insert();
+    await captures.untilWritten(slot);
+    // a server that ends waits until its log is acknowledged, to the byte
+    await untilPast(slot, await writtenHeartbeat());
+    await server.stop('fast');
+    await server.start();
+    await lab.reconnect();
+  }
+  await captures.untilWritten(slot, 60_000);
+  expect((await captures.changes(slot)).length).toBe(3);
+  await captures.end(handle, slot);
 });
 
 test('when a standby takes the place of the source, a capture goes on where the standby has all that was written, time and again, and is refused where it has not', async () => {
@@ -133,10 +161,10 @@ test('when a standby takes the place of the source, a capture goes on where the 
     await promoted.client.query('SELECT pg_promote()');
     const source = withDatabase(standby.url('postgres'), database, 'extractor');
     own.stopWorkers = await lab.startWorkers({ source });
-    await own.expectRefused(
+    await expectRefused(
+      own,
       ahead,
-      'PositionConflict',
-      /another took its place, at .* some of them are not in the source/,
+      { kind: 'PositionConflict', text: /another took its place, at .* some of them are not in the source/ },
       logOnly,
     );
     await handle.signal('resume');

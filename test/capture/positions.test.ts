@@ -15,7 +15,7 @@ import type { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
-import { OwnSource } from './own-source.ts';
+import { expectRefused, OwnSource } from './own-source.ts';
 
 let own: OwnSource;
 let lab: Lab;
@@ -121,21 +121,27 @@ describe('before it streams, a capture compares its position with the slot:', ()
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {
     const slot = captures.slotName();
     await own.asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
-    await own.expectRefused(slot, 'SlotConflict', /has no position for it/);
+    await expectRefused(own, slot, { kind: 'SlotConflict', text: /has no position for it/ });
     await own.asAdmin(
       `SELECT pg_drop_replication_slot('${slot}'); SELECT pg_create_physical_replication_slot('${slot}')`,
     );
-    await own.expectRefused(slot, 'SlotConflict', /is a physical one/);
+    await expectRefused(own, slot, { kind: 'SlotConflict', text: /is a physical one/ });
     await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
   });
 
   test('a slot that is gone, and one that was made anew', async () => {
     const slot = await own.captured();
     await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
-    await own.expectRefused(slot, 'SlotLost', /is not there any more; the warehouse has changes up to/);
+    await expectRefused(own, slot, {
+      kind: 'SlotLost',
+      text: /is not there any more; the warehouse has changes up to/,
+    });
     await own.insert();
     await own.asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
-    await own.expectRefused(slot, 'PositionConflict', /was dropped and made anew, and .*B of log lie between/);
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /was dropped and made anew, and .*B of log lie between/,
+    });
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
   });
 
@@ -143,7 +149,10 @@ describe('before it streams, a capture compares its position with the slot:', ()
     const slot = await own.captured();
     await own.insert();
     await own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
-    await own.expectRefused(slot, 'PositionConflict', /somebody else has read from it or advanced it/);
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /somebody else has read from it or advanced it/,
+    });
     await captures.drop({ slot });
   });
 
@@ -293,9 +302,7 @@ test('what the copy of an added table has already is not logged by a stream that
   }
   await lab.source.query('UPDATE joining SET v = 2');
   await captures.untilWritten(slot);
-  expect((await captures.changes(slot)).map(({ data }) => data)).toEqual([
-    '{"v": 2, "w": 7, "id": 1}',
-  ]);
+  expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "w": 7, "id": 1}']);
   await expectSameRows(lab, 'joining', 'bronze.br_joining');
   await captures.end(handle, slot);
 });
