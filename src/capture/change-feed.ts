@@ -201,7 +201,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   };
 
   readonly onCommit = (end: Lsn): void => {
-    if (!this.#isOld) {
+    if (this.#ordinal > 0) {
       this.#committedAt = this.#begin?.committedAt;
       this.#transactions += 1;
     }

@@ -31,7 +31,9 @@ const IDLE_INTERVAL = 2_000;
 /** How often the source hears that we live, whatever the warehouse does: wal_sender_timeout is a minute, or as short as somebody made it. */
 const TICK = 1_000;
 /** Tries to have the slot of an attempt before this one, before that is ended. */
-const PATIENCE = 3;
+const PATIENCE = 5;
+/** Between two of them. The session that made a slot is gone a moment after the first copy. */
+const BETWEEN_TRIES = 200;
 
 export interface StreamContext {
   readonly warehouse: Database;
@@ -148,14 +150,14 @@ class Stream {
         return;
       } catch (error) {
         signal.throwIfAborted();
-        if (sqlStateOf(error) !== '55006' || attempt > 2 * PATIENCE) throw startFailure(error, source, slot);
+        if (sqlStateOf(error) !== '55006' || attempt > 3 * PATIENCE) throw startFailure(error, source, slot);
       }
       if (attempt >= PATIENCE) {
         await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
           endStreamOf(session, slot, name),
         );
       }
-      await sleep(500, undefined, { signal });
+      await sleep(BETWEEN_TRIES, undefined, { signal });
     }
   }
 
