@@ -8,7 +8,7 @@ import { DatakitError, failurePolicies, isOfServer, withAdvice } from '../contra
 import { partOf } from '../contract/run-parts.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { extractSmallTable } from '../extraction/extract-small-table.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied, measureCommit } from './metrics.ts';

@@ -4,7 +4,7 @@ import { formatTableName } from '../contract/table-name.ts';
 import { finishCopy as finish } from '../capture/copy-tables.ts';
 import { readServer } from '../postgres/catalog/server.ts';
 import { readLogPositions } from '../postgres/replication/slots.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

@@ -7,7 +7,7 @@ import {
 } from '../contract/activities.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropWhenTerminated } from './other-runs.ts';

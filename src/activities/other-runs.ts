@@ -5,6 +5,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
+import { APPLICATION } from '../postgres/application-name.ts';
 
 /** What Temporal says of a workflow; `unknown` where it was not to be had. */
 type Life = 'running' | 'over' | 'unknown';
@@ -47,13 +48,10 @@ export async function dropWhenTerminated(
   const { cancellationDetails, info } = Context.current();
   if (cancellationDetails?.notFound !== true) return;
   const { workflowId } = info.workflowExecution ?? { workflowId: '' };
-  await warehouse.transaction(
-    { applicationName: 'datakit-postgres-extractor', mode: 'READ WRITE' },
-    async (session) => {
-      const runId = await runIdOf(session);
-      if ((await lifeOf({ runId, workflowId })) === 'over') await dropAbandoned(session, runId);
-    },
-  );
+  await warehouse.transaction({ applicationName: APPLICATION, mode: 'READ WRITE' }, async (session) => {
+    const runId = await runIdOf(session);
+    if ((await lifeOf({ runId, workflowId })) === 'over') await dropAbandoned(session, runId);
+  });
 }
 
 /** Where the workflow of the activity is: of runs of another namespace sharing the warehouse it cannot be known whether they live. */

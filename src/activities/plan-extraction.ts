@@ -14,7 +14,7 @@ import { LONGEST_LOCK_TIMEOUT, planRun, readingLimits, type PlanLimits } from '.
 import { summarize } from '../extraction/plan-summary.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { requireNoOtherRun, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';

@@ -7,8 +7,7 @@ import type { CloseDatabaseRunRequest, SteerTablesRequest } from '../contract/da
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
-
-const APPLICATION = 'datakit-postgres-extractor';
+import { APPLICATION } from '../postgres/application-name.ts';
 
 export async function pauseCopies(
   dependencies: Dependencies,

@@ -2,8 +2,8 @@ import type { CommitRequest, CommitResult } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Database } from '../postgres/database.ts';
-import { applicationName } from '../postgres/session-settings.ts';
-import { sqlStateOf } from '../postgres/server-failure.ts';
+import { applicationName } from '../postgres/application-name.ts';
+import { isLockTimeout } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { supersedeCheckpoints } from './checkpoints.ts';
 import { commitIncrement, finishIncremental, type PreparedIncrement } from './commit-increment.ts';
@@ -47,7 +47,7 @@ export async function commitRun(
     if (outcome !== 'ready') return outcome;
     return await inTransaction(async (session) => commitOnce(session, runId, planId));
   } catch (error) {
-    if (sqlStateOf(error) !== '55P03') throw error;
+    if (!isLockTimeout(error)) throw error;
     throw await warehouse.transaction(limits, async (session) => {
       const { plan, staging } = await readPlan(session, planId);
       return describeReaders(session, { schema: BRONZE, name: plan.target }, staging);

@@ -5,6 +5,7 @@ import type { Session } from '../postgres/session.ts';
 import { BRONZE, PARTITION_SETTING, STAGING } from './layout.ts';
 import { companionStaging, createCompanion } from './companion.ts';
 import type { ExtractionPlan, PlannedColumn } from './plan.ts';
+import { isApplication } from '../postgres/application-name.ts';
 
 /** A plan as the warehouse keeps it. */
 export interface StoredPlan {
@@ -153,7 +154,7 @@ export async function endStrayWriters(session: Session, staging: TableName): Pro
     `SELECT pg_terminate_backend(l.pid)
        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
       WHERE l.relation = to_regclass($1) AND l.pid <> pg_backend_pid()
-        AND a.usename = current_user AND a.application_name LIKE 'datakit-postgres-extractor%'
+        AND a.usename = current_user AND ${isApplication('a')}
         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
     [quoteTable(staging)],
   );

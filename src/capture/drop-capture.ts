@@ -5,7 +5,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
 import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
 import type { Database } from '../postgres/database.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 

@@ -28,7 +28,7 @@ import {
   readLogPositions,
   writeHeartbeat,
 } from '../postgres/replication/slots.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import { compareSlot } from './compare-positions.ts';
 

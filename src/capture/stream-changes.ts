@@ -19,7 +19,7 @@ import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { endStreamOf, findSlot, readLogPositions } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { APPLICATION, applicationName } from '../postgres/application-name.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
 import { compareSlot } from './compare-positions.ts';
 import { readLiveColumns } from './live-columns.ts';
@@ -50,7 +50,7 @@ export interface StreamContext {
 export async function streamChanges(request: StreamRequest, context: StreamContext): Promise<StreamOutcome> {
   const name = applicationName(request.runId);
   await context.warehouse.transaction(
-    { mode: 'READ WRITE', applicationName: 'datakit-postgres-extractor', signal: context.signal },
+    { mode: 'READ WRITE', applicationName: APPLICATION, signal: context.signal },
     async (session) => endStrayStreams(session, name),
   );
   const deadline = Date.now() + request.duration;

@@ -8,14 +8,15 @@ import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
 import type { Database } from '../postgres/database.ts';
 import { requireFreshReplica } from '../postgres/replica-lag.ts';
-import { sqlStateOf } from '../postgres/server-failure.ts';
+import { isLockTimeout, sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { APPLICATION, applicationName } from '../postgres/application-name.ts';
 import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
 import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { addDigests, digestChunk } from './digest-chunk.ts';
+import { lockedBySomebody } from './locked-partitions.ts';
 import { Pace } from './pace.ts';
 import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -56,7 +57,7 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
 export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal } = context;
   const { stored, done } = await warehouse.transaction(
-    { applicationName: 'datakit-postgres-extractor', mode: 'READ WRITE', signal },
+    { applicationName: APPLICATION, mode: 'READ WRITE', signal },
     async (session) => ({
       stored: await readPlan(session, request.planId),
       done: await findChunks(session, request.planId, request),
@@ -237,23 +238,19 @@ async function namePartition(target: Session, label: string): Promise<void> {
 
 /** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */
 const GONE = new Set(['42P01', '42703']);
-const LOCKED = '55P03';
 
 /** Gives failures that are about the partition its name. */
 async function naming<T>({ partition }: ChunkRange, label: string, copy: () => Promise<T>): Promise<T> {
   try {
     return await copy();
   } catch (error) {
-    const state = sqlStateOf(error) ?? '';
     const name = formatTableName(partition);
-    if (GONE.has(state)) {
+    if (GONE.has(sqlStateOf(error) ?? '')) {
       throw new DatakitError('PlanOutdated', `${name} or a column of it was dropped meanwhile`, {
         cause: error,
       });
     }
-    if (state !== LOCKED) throw error;
-    throw new DatakitError('LockTimeout', `${label}: ${name} is locked by another session of the source`, {
-      cause: error,
-    });
+    if (isLockTimeout(error)) throw lockedBySomebody(`${label}: ${name}`, error);
+    throw error;
   }
 }
