@@ -9,8 +9,8 @@ export async function commitBronze(
   { warehouse }: Dependencies,
   request: CommitRequest,
 ): Promise<CommitResult> {
-  return runActivity('committing to bronze', async ({ signal }) => {
-    const result = await commitRun(warehouse, request, signal);
+  return runActivity('committing to bronze', async ({ signal, attempt }) => {
+    const result = await commitRun(warehouse, request, { signal, attempt });
     log.info('commit', { planId: request.planId, outcome: result.outcome });
     if (result.outcome !== 'incomplete') measureCommit(result);
     return result;
