@@ -13,7 +13,7 @@ import { createRoles } from '../setup/roles.ts';
 import { otherVersionPath, Seat } from './seat.ts';
 
 /** What a database has that is to fill up. */
-const DISK = '160m';
+const DISK = '512m';
 
 export interface StackOptions {
   readonly workers: number;

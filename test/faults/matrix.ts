@@ -62,13 +62,14 @@ export class Matrix {
     this.#generations = new Generations(stack.source.url(stack.lab.source.database ?? ''));
   }
 
-  async round(aim: Aim): Promise<Hit[]> {
+  /** @param beside whether a capture is hit too where none is aimed at */
+  async round(aim: Aim, beside = true): Promise<Hit[]> {
     if (this.#rounds % ROUNDS_OF_A_TABLE === 0) await this.#beginAnew();
     this.#rounds += 1;
     await this.#generations.writeMany();
     this.#generations.start();
     try {
-      const subjects = await this.#startAll(aim);
+      const subjects = await this.#startAll(aim, beside);
       const hit = await this.#strike(aim, subjects);
       return await this.#judge(aim.fault, hit, subjects);
     } finally {
@@ -80,21 +81,24 @@ export class Matrix {
   async #beginAnew(): Promise<void> {
     const { lab } = this.#stack;
     await this.#generations.makeTables();
+    await lab.warehouse.query('TRUNCATE bronze.cdc_changes'); // it is kept, and the disk is small
     for (const mode of modes) {
       await lab.warehouse.query(`DROP TABLE IF EXISTS bronze.br_${written[mode].table}`);
     }
     await Promise.all(modes.map(async (mode) => lab.extract(requestOf(mode))));
   }
 
-  async #startAll(aim: Aim): Promise<Subject[]> {
-    const capture = await CaptureRun.start(this.#stack);
-    if (aim.mode !== 'capture') await seen(async () => (await capture.moment()) === 'streaming');
+  async #startAll(aim: Aim, beside: boolean): Promise<Subject[]> {
+    const captures = beside || aim.mode === 'capture' ? [await CaptureRun.start(this.#stack)] : [];
+    if (aim.mode !== 'capture') {
+      for (const capture of captures) await seen(async () => (await capture.moment()) === 'streaming');
+    }
     // between chunks there is time only where one is copied after the other
     const width = aim.moment === 'between chunks' ? 1 : 2;
     const runs = await Promise.all(
       modes.map(async (mode) => TableRun.start(mode, this.#stack, this.#generations, width)),
     );
-    return [...runs, capture];
+    return [...runs, ...captures];
   }
 
   async #strike({ fault, moment, mode }: Aim, subjects: readonly Subject[]): Promise<Map<Subject, Moment>> {
