@@ -45,6 +45,13 @@ export const { checkSource } = proxyActivities<Activities>({
   retry,
 });
 
+export const { maintainBronze } = proxyActivities<Activities>({
+  activityId: 'maintain',
+  startToCloseTimeout: '1 hour',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
+
 /** A run that ended must be seen to end, even when the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({
   activityId: 'discard',

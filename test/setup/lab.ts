@@ -233,6 +233,7 @@ export class Lab implements AsyncDisposable {
         WHERE relkind = 'r' AND NOT relispartition
           AND relnamespace IN (to_regnamespace('bronze_staging'), to_regnamespace('bronze_data'))
        UNION ALL SELECT 'plan ' || plan_id FROM bronze.extraction_plans
+       UNION ALL SELECT 'attempt at ' || plan_id || '/' || first_chunk FROM bronze.extraction_attempts
        UNION ALL SELECT 'member ' || member || ' of ' || run_id FROM bronze.extraction_members`,
     );
     const sessions = await Promise.all([this.source, this.warehouse].map(busySessions));
