@@ -14,10 +14,10 @@ export async function commitBronze(
   { warehouse }: Dependencies,
   request: CommitRequest,
 ): Promise<CommitResult> {
-  return runActivity('committing to bronze', async ({ signal }) => {
+  return runActivity('committing to bronze', async ({ signal, attempt }) => {
     // before the commit forgets the plan
     const partitions = await lastLook(warehouse, request, signal);
-    const result = await commitRun(warehouse, request, signal);
+    const result = await commitRun(warehouse, request, { signal, attempt });
     log.info('commit', { planId: request.planId, outcome: result.outcome });
     if (result.outcome === 'incomplete') return result;
     measureCommit(result);

@@ -32,7 +32,7 @@ export async function holdSnapshot(
   await runActivity(
     `holding a snapshot of source "${source}"`,
     async ({ signal, attempt, report }) => {
-      if (from?.worker === worker && attempt < ATTEMPTS_ELSEWHERE) throw stepBack();
+      if (from?.worker === worker && attempt.number < ATTEMPTS_ELSEWHERE) throw stepBack();
       const limits = {
         applicationName: applicationName(runId),
         signal,

@@ -1,6 +1,7 @@
 import type { DatabaseActivities } from './database-activities.ts';
 import type { CheckSourceInput, CheckSourceResult } from './check-source.ts';
 import type { ExtractTableInput } from './extract-table.ts';
+import type { MaintainBronzeInput, MaintainBronzeResult } from './maintain-bronze.ts';
 import type { IncrementalOutcome } from './incremental.ts';
 import type { SkippedPartitions } from './partition-inputs.ts';
 
@@ -178,6 +179,8 @@ export interface DiscardRequest extends RunIdentity {
 export interface Activities extends DatabaseActivities {
   /** Finds out what stands in the way of extractions from a source. */
   checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
+  /** Drops what runs have left that are over, and what nobody has. */
+  maintainBronze(input: MaintainBronzeInput): Promise<MaintainBronzeResult>;
   /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /**

@@ -2,6 +2,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseDatabaseInput } from '../contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
+import { maintainBronzeExample, maintainBronzeInput } from '../contract/maintain-bronze.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
 import { atScheduledTime, databaseAtScheduledTime } from '../contract/scheduled-time.ts';
@@ -34,7 +35,7 @@ const when = {
 
 const schedule = z
   .strictObject({
-    workflow: z.enum(['extractTable', 'extractDatabase']),
+    workflow: z.enum(['extractTable', 'extractDatabase', 'maintainBronze']),
     input: z.record(z.string(), z.unknown()),
     ...when,
     timeZone: z
@@ -71,6 +72,13 @@ const example: z.input<typeof file> = {
   },
 };
 
+const checkInput: Readonly<Record<Schedule['workflow'], (input: unknown) => void>> = {
+  extractTable: (input) =>
+    void parseInput(extractTableInput, atScheduledTime(input, new Date()), extractTableExample),
+  extractDatabase: (input) => void parseDatabaseInput(databaseAtScheduledTime(input, new Date())),
+  maintainBronze: (input) => void parseInput(maintainBronzeInput, input, maintainBronzeExample),
+};
+
 /**
  * Reads a file of schedules, and checks the inputs of the workflows in it.
  *
@@ -87,12 +95,7 @@ export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
       throw new InputError(`schedules.${id}: ${error.message}`);
     }
     try {
-      const now = new Date();
-      if (workflow === 'extractTable') {
-        parseInput(extractTableInput, atScheduledTime(input, now), extractTableExample);
-      } else {
-        parseDatabaseInput(databaseAtScheduledTime(input, now));
-      }
+      checkInput[workflow](input);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`schedules.${id}.input: ${error.message}`);

@@ -23,16 +23,31 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
 });
 
 /** The same for captures. */
-export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, checkSlot, dropCapture } =
+export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, dropSlot, dropCapture } =
   proxyActivities<CaptureActivities>({
     startToCloseTimeout: '1 day',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   });
+
+/** Asked again and again, so that one attempt is enough. */
+export const { checkSlot } = proxyActivities<CaptureActivities>({
+  startToCloseTimeout: '1 minute',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry: { maximumAttempts: 1 },
+});
+
 /** Asks servers, and changes nothing: what cannot be reached is a finding. */
 export const { checkSource } = proxyActivities<Activities>({
   startToCloseTimeout: '10 minutes',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry,
+});
+
+export const { maintainBronze } = proxyActivities<Activities>({
+  activityId: 'maintain',
+  startToCloseTimeout: '1 hour',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
   retry,
 });

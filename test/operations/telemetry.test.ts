@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { freePort } from '../../local/free-port.ts';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
@@ -49,6 +49,7 @@ async function withWorker(
   const lines: string[] = [];
   const worker = await startWorkerProcess({
     env: { ...lab.workerEnvironment, ...env },
+    entry: inject('worker'),
     onLine: (line) => lines.push(line),
   });
   try {
