@@ -15,7 +15,7 @@ import { startWorkerProcess } from '../local/worker-process.ts';
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 const IMAGES = join(PROJECT_ROOT, 'docs/images');
 const TASK_QUEUE = 'datakit-postgres';
-const LOADED_WITHIN = 25_000;
+const LOADED_WITHIN = 90_000;
 
 const stack = await startStack({ ui: true });
 try {
@@ -47,7 +47,11 @@ async function makeTables(url: string): Promise<void> {
   const source = new Client(url);
   await source.connect();
   await source.query(`CREATE SCHEMA sales;
-    CREATE TABLE sales.orders AS SELECT i AS id, md5(i::text) AS token, now() AS updated_at FROM generate_series(1, 1500000) i;
+    CREATE TABLE sales.orders (id int, token text, updated_at timestamptz) PARTITION BY RANGE (id);
+    CREATE TABLE sales.orders_1 PARTITION OF sales.orders FOR VALUES FROM (0) TO (300000);
+    CREATE TABLE sales.orders_2 PARTITION OF sales.orders FOR VALUES FROM (300000) TO (900000);
+    CREATE TABLE sales.orders_3 PARTITION OF sales.orders FOR VALUES FROM (900000) TO (1500001);
+    INSERT INTO sales.orders SELECT i, md5(i::text), now() FROM generate_series(1, 1500000) i;
     CREATE TABLE sales.lines AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 900000) i;
     CREATE TABLE customers AS SELECT i AS id, 'customer ' || i AS name FROM generate_series(1, 20000) i;
     CREATE TABLE broken AS SELECT 1 AS _bronze_run_id`);
@@ -65,18 +69,19 @@ async function take(client: TemporalClient, browser: Browser, ui: string): Promi
     workflowId: 'shop',
     args: [
       {
-        tables: ['public.*', { table: 'sales.*', maxBytesPerSecond: '3MB', chunkSize: '4MB' }],
+        tables: ['public.*', { table: 'sales.*', maxBytesPerSecond: '256kB', chunkSize: '4MB' }],
         parallelism: 4,
       },
     ],
   });
-  await untilCopied(async () => (await handle.query<{ rows: number }>('progress')).rows > 300_000);
+  await untilCopied(async () => (await handle.query<{ rows: number }>('progress')).rows > 200_000);
   const run = `${ui}/namespaces/default/workflows/shop/${handle.firstExecutionRunId}`;
   await shoot(page, `${run}/timeline`, 'run-of-many-tables.png', 'sales.orders');
   await shoot(page, `${run}/user-metadata`, 'details-of-a-run.png', 'User Metadata');
   const child = client.workflow.getHandle('shop/sales.orders');
   const { runId } = await child.describe();
   const ofTable = `${ui}/namespaces/default/workflows/${encodeURIComponent('shop/sales.orders')}/${runId}`;
+  await shoot(page, `${ofTable}/user-metadata`, 'details-of-a-table.png', 'User Metadata');
   await shoot(page, `${ofTable}/history`, 'history-of-a-table.png', 'sales.orders');
   await shoot(page, `${ui}/namespaces/default/workflows`, 'list-of-runs.png', 'shop');
   await handle.cancel();
