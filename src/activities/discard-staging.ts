@@ -2,7 +2,7 @@ import { feedOf } from '../bronze/layout.ts';
 import { closeFailed, recordUnplanned } from '../bronze/manifest.ts';
 import { dropPlansOfRun } from '../bronze/plans.ts';
 import type { DiscardRequest } from '../contract/activities.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

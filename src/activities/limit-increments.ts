@@ -9,7 +9,7 @@ import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, isOfServer } from '../contract/failures.ts';
 import { incrementOf } from '../extraction/extract-small-table.ts';
 import { planRun, readingLimits } from '../extraction/plan-run.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

@@ -1,10 +1,11 @@
 import { Context, log } from '@temporalio/activity';
-import { dropAbandoned, findUnderWay } from '../bronze/abandoned-runs.ts';
+import { dropAbandoned, findUnderWay, PAGE_OF_RUNS, type RunUnderWay } from '../bronze/abandoned-runs.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
+import { APPLICATION } from '../postgres/application-name.ts';
 
 /** What Temporal says of a workflow; `unknown` where it was not to be had. */
 type Life = 'running' | 'over' | 'unknown';
@@ -15,7 +16,7 @@ type Life = 'running' | 'over' | 'unknown';
  * @throws {DatakitError} AlreadyRunning, which is tried again for some time
  */
 export async function requireNoOtherRun(session: Session, target: string, runId: string): Promise<void> {
-  for (const other of await findUnderWay(session, workflowNamespace(), target)) {
+  for (const other of await findUnderWay(session, { namespaces: [workflowNamespace()], target })) {
     if (other.runId === runId) continue;
     const life = await lifeOf(other);
     if (life === 'over') await dropAbandoned(session, other.runId);
@@ -27,13 +28,40 @@ export async function requireNoOtherRun(session: Session, target: string, runId:
   }
 }
 
-/** Drops what runs of any target have left whose workflows were terminated. */
+/** Drops what runs of any target have left whose workflows were terminated; of the first of very many, since somebody waits. */
 export async function sweepAbandoned(session: Session): Promise<void> {
-  for (const run of await findUnderWay(session, workflowNamespace(), undefined)) {
-    if ((await lifeOf(run)) !== 'over') continue;
+  const { abandoned } = await findAbandoned(session, { most: PAGE_OF_RUNS });
+  for (const run of abandoned) {
     await dropAbandoned(session, run.runId);
     log.info('dropped what a terminated run had left', { ...run });
   }
+}
+
+export interface Abandoned {
+  readonly abandoned: readonly RunUnderWay[];
+  /** How many are under way, or may be. */
+  readonly leftAlone: number;
+}
+
+/** Runs that the manifest has as under way, and whose workflows are over or not there any more. */
+export async function findAbandoned(
+  session: Session,
+  { lostNamespaces = [], most = Infinity }: { lostNamespaces?: readonly string[]; most?: number },
+): Promise<Abandoned> {
+  const namespaces = [workflowNamespace(), ...lostNamespaces];
+  const abandoned: RunUnderWay[] = [];
+  let seen = 0;
+  for (let after: string | undefined; seen < most;) {
+    const runs = await findUnderWay(session, { namespaces, ...(after !== undefined && { after }) });
+    for (const run of runs) {
+      const isOver = lostNamespaces.includes(run.namespace) || (await lifeOf(run)) === 'over';
+      if (isOver) abandoned.push(run);
+    }
+    seen += runs.length;
+    after = runs.at(-1)?.runId;
+    if (after === undefined) break;
+  }
+  return { abandoned, leftAlone: seen - abandoned.length };
 }
 
 /**
@@ -47,13 +75,10 @@ export async function dropWhenTerminated(
   const { cancellationDetails, info } = Context.current();
   if (cancellationDetails?.notFound !== true) return;
   const { workflowId } = info.workflowExecution ?? { workflowId: '' };
-  await warehouse.transaction(
-    { applicationName: 'datakit-postgres-extractor', mode: 'READ WRITE' },
-    async (session) => {
-      const runId = await runIdOf(session);
-      if ((await lifeOf({ runId, workflowId })) === 'over') await dropAbandoned(session, runId);
-    },
-  );
+  await warehouse.transaction({ applicationName: APPLICATION, mode: 'READ WRITE' }, async (session) => {
+    const runId = await runIdOf(session);
+    if ((await lifeOf({ runId, workflowId })) === 'over') await dropAbandoned(session, runId);
+  });
 }
 
 /** Where the workflow of the activity is: of runs of another namespace sharing the warehouse it cannot be known whether they live. */

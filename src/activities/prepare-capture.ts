@@ -12,7 +12,7 @@ import type { RunIdentity } from '../contract/activities.ts';
 import { changeTables as change } from '../capture/change-tables.ts';
 import { dropCapture as drop } from '../capture/drop-capture.ts';
 import { prepareCapture as prepare } from '../capture/prepare-capture.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

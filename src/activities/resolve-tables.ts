@@ -9,7 +9,7 @@ import type {
 } from '../contract/database-activities.ts';
 import { utf8Length } from '../contract/table-name.ts';
 import { resolveTables as resolve } from '../extraction/resolve-tables.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { sweepAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';

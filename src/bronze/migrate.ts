@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE, STAGING, STORAGE } from './layout.ts';
+import { APPLICATION } from '../postgres/application-name.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
 
@@ -15,22 +16,19 @@ const MIGRATION_LOCK = 0x62726f6e7a65;
  * so that two workers that start at once do not meet.
  */
 export async function migrate(warehouse: Database): Promise<void> {
-  await warehouse.transaction(
-    { mode: 'READ WRITE', applicationName: 'datakit-postgres-extractor' },
-    async (session) => {
-      await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-      for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
-      await session.query(
-        `CREATE TABLE IF NOT EXISTS ${BRONZE}.datakit_migrations (
+  await warehouse.transaction({ mode: 'READ WRITE', applicationName: APPLICATION }, async (session) => {
+    await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
+    await session.query(
+      `CREATE TABLE IF NOT EXISTS ${BRONZE}.datakit_migrations (
          name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
-      );
-      const applied = await session.query<{ name: string }>(`SELECT name FROM ${BRONZE}.datakit_migrations`);
-      for (const name of await pending(applied.map((row) => row.name))) {
-        await session.query(await readFile(new URL(name, folder), 'utf8'));
-        await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
-      }
-    },
-  );
+    );
+    const applied = await session.query<{ name: string }>(`SELECT name FROM ${BRONZE}.datakit_migrations`);
+    for (const name of await pending(applied.map((row) => row.name))) {
+      await session.query(await readFile(new URL(name, folder), 'utf8'));
+      await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
+    }
+  });
 }
 
 async function pending(applied: readonly string[]): Promise<string[]> {

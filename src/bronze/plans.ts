@@ -5,6 +5,7 @@ import type { Session } from '../postgres/session.ts';
 import { BRONZE, PARTITION_SETTING, STAGING } from './layout.ts';
 import { companionStaging, createCompanion } from './companion.ts';
 import type { ExtractionPlan, PlannedColumn } from './plan.ts';
+import { isApplication } from '../postgres/application-name.ts';
 
 /** A plan as the warehouse keeps it. */
 export interface StoredPlan {
@@ -94,15 +95,6 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
   };
 }
 
-/** Whether copies are to end after the chunk that they are at. */
-export async function isPaused(session: Session, planId: string): Promise<boolean> {
-  const [row] = await session.query<{ paused: boolean }>(
-    `SELECT paused FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
-    [planId],
-  );
-  return row?.paused === true;
-}
-
 export async function pausePlan(session: Session, planId: string, paused: boolean): Promise<void> {
   await session.query(`UPDATE ${BRONZE}.extraction_plans SET paused = $2 WHERE plan_id = $1`, [
     planId,
@@ -140,6 +132,7 @@ export async function dropStaging(session: Session, { staging }: Pick<StoredPlan
 
 /** The rows of the staging table have become part of bronze; its ledger stays. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.extraction_attempts WHERE plan_id = $1`, [planId]);
   await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
 }
 
@@ -153,7 +146,7 @@ export async function endStrayWriters(session: Session, staging: TableName): Pro
     `SELECT pg_terminate_backend(l.pid)
        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
       WHERE l.relation = to_regclass($1) AND l.pid <> pg_backend_pid()
-        AND a.usename = current_user AND a.application_name LIKE 'datakit-postgres-extractor%'
+        AND a.usename = current_user AND ${isApplication('a')}
         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
     [quoteTable(staging)],
   );

@@ -2,6 +2,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { TableName } from '../contract/table-name.ts';
+import { isApplication } from '../postgres/application-name.ts';
 
 interface Reader {
   readonly pid: number;
@@ -29,7 +30,7 @@ export async function requireNoOldSnapshot(
       WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
         AND a.state LIKE 'idle in transaction%' AND a.backend_xmin IS NOT NULL
         AND a.xact_start < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1)
-        AND a.application_name NOT LIKE 'datakit-postgres-extractor%'
+        AND NOT ${isApplication('a')}
       LIMIT 5`,
     [planId],
   );

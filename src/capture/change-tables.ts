@@ -11,7 +11,7 @@ import {
   findPublication,
   orStatementFor,
 } from '../postgres/replication/publications.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import { ensureReplicaIdentity, newTables, type CaptureContext } from './prepare-capture.ts';
 

@@ -5,7 +5,7 @@ import type { Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { describeWriters } from '../postgres/replication/slots.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 
 /** Most slots are made at once. One that is not waits for transactions that are open, and says for which. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
 import { duration, size } from './quantities.ts';
-import { formatTableName, identifier, tableName, type TableName } from './table-name.ts';
+import { identifier, tableName, type TableName } from './table-name.ts';
 
 /** All tables of a schema, or one table. */
 export type TablePattern =
@@ -26,11 +26,6 @@ export const tablePatterns = z
     error: 'expected a list of tables such as ["public.*"] or ["orders", "sales.orders"]',
   })
   .min(1, 'expected at least one table');
-
-export function formatTablePattern(pattern: TablePattern): string {
-  if (pattern.all !== true) return formatTableName(pattern);
-  return formatTableName({ schema: pattern.schema, name: '*' });
-}
 
 const slotName = z
   .string()
@@ -156,6 +151,7 @@ export interface StreamProgress {
   readonly position: string;
   /** By the source's clock, ISO 8601; absent while none was written. */
   readonly committedAt?: string;
+  /** In a status those of the workflow, of a stream all of the capture. */
   readonly transactions: number;
   readonly changes: number;
   /** Bytes of write-ahead log between the position and the end. */

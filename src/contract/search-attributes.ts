@@ -11,5 +11,3 @@ export const searchAttributes = {
   /** What the run is doing, as in its progress. */
   DatakitPhase: 'KEYWORD',
 } as const;
-
-export type SearchAttributeName = keyof typeof searchAttributes;

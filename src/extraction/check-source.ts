@@ -13,6 +13,7 @@ import { checkRoute } from './check-route.ts';
 import { serverChecks } from './check-server.ts';
 import { checkTables } from './check-tables.ts';
 import { warehouseChecks } from './check-warehouse.ts';
+import { applicationName } from '../postgres/application-name.ts';
 
 export interface CheckedDatabases {
   readonly source: Database;
@@ -82,7 +83,7 @@ async function ask<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const limits = {
-    applicationName: 'datakit-postgres-extractor/check',
+    applicationName: applicationName('check'),
     statementTimeout: 30_000,
     lockTimeout: 5_000,
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',

@@ -5,7 +5,7 @@ import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { storePlan, takeOrder } from '../bronze/plans.ts';
 import type { CommitResult, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
-import { applicationName } from '../postgres/session-settings.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { copyChunkInto, type CopyContext } from './copy-chunks.ts';

@@ -4,6 +4,7 @@ import type { ConnectionSettings, SslMode, TlsSettings } from './connection-sett
 import type { ClientConfig } from './driver.ts';
 import { LendingSocket } from './lending-socket.ts';
 import { Unconnectable } from './server-failure.ts';
+import { APPLICATION } from './application-name.ts';
 
 /** Whether a connection is to be encrypted. */
 export type Way = 'encrypted' | 'plain';
@@ -37,7 +38,7 @@ export function clientOptions(settings: ConnectionSettings, way: Way): ClientCon
     connectionTimeoutMillis: connectTimeout,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    application_name: 'datakit-postgres-extractor',
+    application_name: APPLICATION,
   };
 }
 

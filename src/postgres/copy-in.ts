@@ -1,4 +1,5 @@
 import type { Connection, Submittable } from 'pg';
+import { copiedRows } from './copied-rows.ts';
 import { Settleable } from './settleable.ts';
 
 const COPY_DATA = 0x64; // 'd'
@@ -60,8 +61,8 @@ export class CopyIn implements Submittable {
     this.#ready.resolve(undefined);
   }
 
-  handleCommandComplete({ text }: { readonly text: string }): void {
-    this.#rowCount = Number(/^COPY (\d+)/.exec(text)?.[1] ?? 0);
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#rowCount = copiedRows(message);
   }
 
   handleReadyForQuery(): void {

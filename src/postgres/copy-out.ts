@@ -1,6 +1,7 @@
 import type { Connection, Submittable } from 'pg';
-import { DatakitError } from '../contract/failures.ts';
-import { LendingSocket, type Borrower } from './lending-socket.ts';
+import { BorrowedSocket } from './borrowed-socket.ts';
+import { copiedRows } from './copied-rows.ts';
+import type { Borrower } from './lending-socket.ts';
 import { Settleable } from './settleable.ts';
 
 /** The messages of the protocol that a COPY TO STDOUT can meet, by their first byte. */
@@ -23,16 +24,15 @@ const ON_THEIR_WAY = 2;
  * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
  * squeezed out of each buffer as it came from the socket, in place.
  *
- * For the length of the COPY it listens to the socket in the place of the driver, and gives it
- * back with the first message that is not part of it.
+ * For the length of the COPY it borrows the socket of the driver, and gives it back with the first
+ * message that is not part of it.
  * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
  */
 export class CopyOut implements Submittable {
   readonly #statement: string;
   readonly #rows = new Settleable<number>();
   #use: Borrower;
-  #socket: NodeJS.Socket | undefined;
-  #driver: Listener | undefined;
+  #socket: BorrowedSocket | undefined;
   #inUse = 0;
   /** Of the message that the last buffer ended in: bytes of data to pass on, or of something else to pass over. */
   #data = 0;
@@ -59,32 +59,22 @@ export class CopyOut implements Submittable {
   }
 
   submit(connection: Connection): void {
-    const { stream } = connection;
-    const driver = stream.listeners('data').find(isListener);
-    if (driver === undefined)
-      throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
-    this.#socket = stream;
-    this.#driver = driver;
-    stream.off('data', this.#driver);
-    if (stream instanceof LendingSocket) stream.lendTo(this.#receive);
-    else stream.on('data', this.#onData);
+    this.#socket = new BorrowedSocket(connection, this.#receive);
     connection.query(this.#statement);
   }
 
   handleError(error: Error): void {
-    this.#giveBack();
+    this.#socket?.giveBack();
     this.#rows.reject(error);
   }
 
-  handleCommandComplete({ text }: { readonly text: string }): void {
-    this.#rowCount = Number(/^COPY (\d+)/.exec(text)?.[1] ?? 0);
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#rowCount = copiedRows(message);
   }
 
   handleReadyForQuery(): void {
     this.#rows.resolve(this.#rowCount);
   }
-
-  readonly #onData = (received: Buffer): void => this.#receive(received, () => undefined);
 
   readonly #receive: Borrower = (received, giveBack) => {
     const chunk = this.#split === undefined ? received : Buffer.concat([this.#split, received]);
@@ -94,7 +84,7 @@ export class CopyOut implements Submittable {
     const forDriver = rest === undefined ? undefined : Buffer.from(rest);
     if (data > 0) this.#pass(chunk.subarray(0, data), giveBack);
     else giveBack();
-    if (forDriver !== undefined) this.#handOver(forDriver);
+    if (forDriver !== undefined) this.#socket?.giveBack(forDriver);
   };
 
   #pass(data: Buffer, giveBack: () => void): void {
@@ -151,28 +141,4 @@ export class CopyOut implements Submittable {
         return false; // CommandComplete, or an ErrorResponse
     }
   }
-
-  #handOver(rest: Buffer): void {
-    const driver = this.#driver;
-    this.#giveBack();
-    driver?.(rest);
-  }
-
-  /** The socket may be paused; the driver must hear what comes next. */
-  #giveBack(): void {
-    if (this.#socket === undefined || this.#driver === undefined) return;
-    if (this.#socket instanceof LendingSocket) this.#socket.lendTo(undefined);
-    else this.#socket.off('data', this.#onData);
-    this.#socket.on('data', this.#driver);
-    this.#socket.resume();
-    this.#socket = undefined;
-    this.#driver = undefined;
-  }
-}
-
-type Listener = (chunk: Buffer) => void;
-
-/** Emitters give their listeners without a signature. */
-function isListener(listener: unknown): listener is Listener {
-  return typeof listener === 'function';
 }

@@ -1,4 +1,5 @@
 import type { Session } from './session.ts';
+import { isApplication } from './application-name.ts';
 
 /** How far back a transaction that is still open could write, as far as it can be seen. */
 export interface OldestTransaction {
@@ -19,10 +20,10 @@ export interface OldestTransaction {
 export async function readOldestTransaction(session: Session): Promise<OldestTransaction> {
   return session.one<OldestTransaction & Record<string, unknown>>(
     `SELECT now()::text AS "seenAt",
-            least(now(), (SELECT min(xact_start) FROM pg_catalog.pg_stat_activity
+            least(now(), (SELECT min(xact_start) FROM pg_catalog.pg_stat_activity s
                            WHERE datname = current_database() AND pid <> pg_backend_pid()
                              AND backend_type NOT IN ('autovacuum worker', 'walsender')
-                             AND NOT (usename = current_user AND application_name LIKE 'datakit-postgres-extractor%'))
+                             AND NOT (usename = current_user AND ${isApplication('s')}))
             )::text AS "startedAt",
             NOT pg_is_in_recovery() AND pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible`,
   );

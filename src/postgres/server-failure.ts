@@ -34,6 +34,9 @@ export function sqlStateOf(error: unknown): string | undefined {
   return error instanceof DatakitError ? sqlStateOf(error.cause) : undefined;
 }
 
+/** Whether a lock was waited for in vain. */
+export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
+
 function fromServer(error: DatabaseError, sqlState: string, where: string): DatakitError {
   return new DatakitError(
     kindOf(error, sqlState),

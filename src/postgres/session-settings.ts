@@ -1,4 +1,3 @@
-import { lastPartOf } from '../contract/run-parts.ts';
 import { quoteText } from './identifiers.ts';
 
 /**
@@ -56,6 +55,3 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
     .map(([name, value]) => `SET LOCAL ${name} = ${quoteText(value)}`)
     .join('; ');
 }
-
-/** `datakit-postgres-extractor/<run id>`, or a part of one: with a UUID just the 63 bytes that PostgreSQL shows. */
-export const applicationName = (runId: string): string => `datakit-postgres-extractor/${lastPartOf(runId)}`;

@@ -1,4 +1,5 @@
 import type { Session } from './session.ts';
+import { isApplication } from './application-name.ts';
 
 /** A session whose counts of changed rows may not have reached the statistics of the server yet. */
 export interface UnsettledSession {
@@ -35,10 +36,10 @@ export async function readUnsettled(
        LEFT JOIN LATERAL (
          SELECT pid || ' ' || backend_start AS id, pid, application_name AS application, state = 'idle' AS "isIdle",
                 extract(epoch FROM clock_timestamp() - CASE WHEN state = 'idle' THEN state_change ELSE coalesce(xact_start, now()) END)::float8 AS seconds
-           FROM pg_catalog.pg_stat_activity
+           FROM pg_catalog.pg_stat_activity s
           WHERE datname = current_database() AND pid <> pg_backend_pid()
             AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker')
-            AND NOT (usename = current_user AND application_name LIKE 'datakit-postgres-extractor%')
+            AND NOT (usename = current_user AND ${isApplication('s')})
             AND CASE WHEN state = 'idle' THEN state_change > now() - interval '${REPORTS_IDLE_AFTER} seconds'
                      ELSE coalesce(xact_start, now()) >= $1::timestamptz END
        ) AS a ON true`,

@@ -4,6 +4,11 @@ import type { PlanSummary, Span } from '../contract/activities.ts';
 const MOST_CHUNKS = 8;
 /** Chunks of a plan that has so very many are small: then activities are kept to about this number. */
 const MOST_SPANS = 10_000;
+/**
+ * A span is this part of what one copy has left to do on an even share. Less would cost more events
+ * of the history; more would let the others wait at the end for the one that has slow chunks.
+ */
+const PART_OF_SHARE = 2 / 3;
 
 /**
  * Cuts chunks into spans, each the work of one activity: longer ones first, so that a chunk costs
@@ -14,7 +19,7 @@ const MOST_SPANS = 10_000;
 export function* spansOf(from: number, to: number, of: number, width: () => number): Iterable<Span> {
   const most = Math.max(MOST_CHUNKS, Math.ceil(of / MOST_SPANS));
   for (let next = from; next < to;) {
-    const share = Math.ceil((to - next) / (2 * width()));
+    const share = Math.ceil(((to - next) / width()) * PART_OF_SHARE);
     const count = Math.min(share, most);
     yield { from: next, count };
     next += count;

@@ -8,6 +8,7 @@ import { captureChangesInput, type CaptureChangesRequest } from '../../src/contr
 import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { sessionSettings } from '../../src/contract/session-settings.ts';
+import { measuredLines, readMeasured, totalOf } from '../faults/measured.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 import { benchTables } from './bench-tables.ts';
 
@@ -34,6 +35,7 @@ export const generatedTables: readonly GeneratedTable[] = [
     file: 'docs/connections.md',
     text: () => variablesTable(workerVariables.extend(codecServerVariables.shape), ''),
   },
+  { name: 'faults', file: 'docs/guarantees.md', text: faultsTable },
   { name: 'session settings', file: 'docs/connections.md', text: settingsList },
   ...benchTables,
 ];
@@ -140,6 +142,7 @@ export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> =
   defaults: { verify: 'checksum' },
   parallelism: 8,
   maxTablesAtOnce: 2,
+  maxSourceConnections: 6,
   consistency: 'table',
   onTableFailure: 'stop',
 };
@@ -256,6 +259,15 @@ function failuresTable(): string {
 }
 
 const retried = (retry: Retry): string => (retry === 'never' ? 'no' : `up to ${retry} attempts`);
+
+/** What `npm run test:faults` found when it ran last. */
+export function faultsTable(measured = readMeasured()): string {
+  const exact = totalOf(measured);
+  const wrong = measured.wrong.length;
+  const { head, rows } = measuredLines(measured);
+  const summary = `${exact + wrong} runs were hit: ${exact} were exact and left nothing, ${wrong} were not.`;
+  return `${summary}\n\n${markdownTable(head, rows)}`;
+}
 
 const code = (text: string): string => `\`${text}\``;
 

@@ -227,9 +227,6 @@ export function isoTime(microseconds: bigint): string {
   return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${rest}Z`;
 }
 
-export const millisecondsSince1970 = (microseconds: bigint): number =>
-  Number((microseconds + POSTGRES_EPOCH) / 1000n);
-
 function oldKind(kind: number | undefined): OldKind {
   if (kind === 0x4b) return 'key'; // 'K'
   return kind === 0x4f ? 'row' : 'none'; // 'O'

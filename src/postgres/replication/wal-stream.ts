@@ -1,6 +1,6 @@
 import type { Connection, Submittable } from 'pg';
 import { DatakitError } from '../../contract/failures.ts';
-import { LendingSocket } from '../lending-socket.ts';
+import { BorrowedSocket } from '../borrowed-socket.ts';
 import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
 
@@ -33,20 +33,20 @@ export interface WalConsumer {
 /**
  * `START_REPLICATION` as a stream of messages, and of status updates in the other direction.
  *
- * It listens to the socket in the place of the driver, since a walsender sends a message for
- * every change, and each would cost an object. Reading can be stopped; status updates go on, so that
+ * It borrows the socket of the driver. Reading can be stopped; status updates go on, so that
  * the server does not take a slow warehouse for a dead connection.
  */
 export class WalStream implements Submittable {
   readonly #statement: string;
   readonly #consumer: WalConsumer;
-  #socket: NodeJS.Socket | undefined;
-  #driver: Listener | undefined;
+  #socket: BorrowedSocket | undefined;
   /** A message of which only the beginning has come. */
   #partial: Buffer | undefined;
   #filled = 0;
   #started = new Settleable<undefined>();
   #streams = false;
+  /** Whether the consumer has refused a message. */
+  #failed = false;
 
   constructor(statement: string, consumer: WalConsumer) {
     this.#statement = statement;
@@ -59,21 +59,10 @@ export class WalStream implements Submittable {
   }
 
   submit(connection: Connection): void {
-    const { stream } = connection;
-    const driver = stream.listeners('data').find(isListener);
-    if (driver === undefined)
-      throw new DatakitError('Unexpected', 'the driver does not listen to its socket');
-    this.#socket = stream;
-    this.#driver = driver;
-    if (stream instanceof LendingSocket) {
-      stream.lendTo((data, giveBack) => {
-        this.#onData(data);
-        giveBack();
-      });
-    } else {
-      stream.off('data', driver);
-      stream.on('data', this.#onData);
-    }
+    this.#socket = new BorrowedSocket(connection, (data, giveBack) => {
+      this.#onData(data);
+      giveBack();
+    });
     connection.query(this.#statement);
   }
 
@@ -95,11 +84,11 @@ export class WalStream implements Submittable {
     // written, flushed and applied are one: a server that hears of more written sends keepalives later
     for (const offset of [1, 9, 17]) message.writeBigUInt64BE(position, HEADER + offset);
     message.writeBigInt64BE(BigInt(Date.now()) * 1000n - POSTGRES_EPOCH, HEADER + 25);
-    if (this.#socket?.writable === true) this.#socket.write(message);
+    this.#socket?.write(message);
   }
 
   handleError(error: Error): void {
-    this.#giveBack();
+    this.#socket?.giveBack();
     if (this.#streams) {
       this.#consumer.onEnd(error);
       return;
@@ -117,25 +106,28 @@ export class WalStream implements Submittable {
     if (this.#streams) this.handleError(new Error('Connection ended by the server'));
   }
 
-  readonly #onData = (received: Buffer): void => {
+  #onData(received: Buffer): void {
+    if (this.#failed) return;
     try {
       this.#read(received);
       this.#consumer.onPause();
     } catch (error) {
-      this.handleError(error instanceof Error ? error : new Error(String(error)));
+      // what still comes is nobody's: the driver would not know where a message begins
+      this.#failed = true;
+      this.#consumer.onEnd(error instanceof Error ? error : new Error(String(error)));
     }
-  };
+  }
 
   #read(received: Buffer): void {
     let at = this.#partial === undefined ? 0 : this.#complete(received);
-    while (at < received.length && this.#socket !== undefined) {
+    while (at < received.length && this.#socket?.borrowed === true) {
       const size = received.length - at < HEADER ? Infinity : received.readUInt32BE(at + 1) + 1;
       if (at + size > received.length) {
         this.#keep(received, at, size);
         return;
       }
       if (!this.#message(received, at, at + size)) {
-        this.#handOver(received.subarray(at));
+        this.#socket.giveBack(Buffer.from(received.subarray(at))); // the socket uses its memory again
         return;
       }
       at += size;
@@ -169,7 +161,7 @@ export class WalStream implements Submittable {
     this.#partial = undefined;
     this.#filled = 0;
     if (!this.#message(partial, 0, size))
-      this.#handOver(Buffer.concat([partial, received.subarray(used + added)]));
+      this.#socket?.giveBack(Buffer.concat([partial, received.subarray(used + added)]));
     return used + added;
   }
 
@@ -203,30 +195,4 @@ export class WalStream implements Submittable {
         throw new DatakitError('Unexpected', `the walsender sent a message of type ${buffer[from]}`);
     }
   }
-
-  #handOver(rest: Buffer): void {
-    const driver = this.#driver;
-    this.#giveBack();
-    driver?.(Buffer.from(rest)); // the socket uses its memory again
-  }
-
-  #giveBack(): void {
-    if (this.#socket === undefined || this.#driver === undefined) return;
-    if (this.#socket instanceof LendingSocket) {
-      this.#socket.lendTo(undefined);
-    } else {
-      this.#socket.off('data', this.#onData);
-      this.#socket.on('data', this.#driver);
-    }
-    this.#socket.resume();
-    this.#socket = undefined;
-    this.#driver = undefined;
-  }
-}
-
-type Listener = (chunk: Buffer) => void;
-
-/** Emitters give their listeners without a signature. */
-function isListener(listener: unknown): listener is Listener {
-  return typeof listener === 'function';
 }
