@@ -100,12 +100,13 @@ function gaveUp(error: unknown): ApplicationFailure {
 
 async function onOneSnapshot(
   state: DatabaseRunState,
-  { source }: ExtractDatabaseInput,
+  { source, defaults }: ExtractDatabaseInput,
   { incremental }: ResolvedTables,
 ): Promise<void> {
   const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
   await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
-  await withSnapshot({ source, runId: state.identity.runId }, true, async (relay) => {
+  const request = { source, runId: state.identity.runId, maxAge: defaults?.maxSnapshotAge };
+  await withSnapshot(request, true, async (relay) => {
     const { snapshot } = await relay.held();
     state.isOf(snapshot);
     const tell = async (next: Snapshot) => state.tellSnapshot(next);

@@ -1,7 +1,9 @@
 import { CancellationScope, condition, setHandler, sleep, uuid4 } from '@temporalio/workflow';
+import { withAdvice } from '../contract/failures.ts';
+import { formatDuration } from '../contract/quantities.ts';
 import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
 import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
-import { holderFailure, isSnapshotLost, lost } from './failure.ts';
+import { holderFailure, isSnapshotLost, lost, ofKind } from './failure.ts';
 import { snapshotExportedSignal } from './messages.ts';
 
 /** Where work gets the snapshot that it reads. */
@@ -19,6 +21,8 @@ const PAUSE = '5 seconds';
 export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'> {
   /** Who takes the snapshot, where it is one that somebody else makes: a new slot has its own. */
   readonly first?: (holder: string) => Promise<void>;
+  /** See the input `maxSnapshotAge`. */
+  readonly maxAge?: number | undefined;
 }
 
 /**
@@ -42,6 +46,10 @@ export class SnapshotRelay implements SnapshotLender {
       if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
     });
     this.#start(undefined);
+    const { maxAge } = request;
+    if (maxAge !== undefined) {
+      void this.#scope.run(async () => this.#expire(maxAge)).catch(() => undefined); // likewise
+    }
     if (companion) void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
   }
 
@@ -98,7 +106,7 @@ export class SnapshotRelay implements SnapshotLender {
   }
 
   async #hold(holder: string, from: HeldSnapshot | undefined): Promise<void> {
-    const { first, ...request } = this.#request;
+    const { first, maxAge: _maxAge, ...request } = this.#request;
     if (from !== undefined) return holdOnToSnapshot({ ...request, holder, from });
     return first === undefined ? holdSnapshot({ ...request, holder }) : first(holder);
   }
@@ -106,6 +114,21 @@ export class SnapshotRelay implements SnapshotLender {
   #ended(holder: string, error: unknown): void {
     this.#holders.delete(holder);
     if (this.#holders.size === 0) this.#failure ??= { error: holderFailure(error) };
+  }
+
+  /** The source has waited for its vacuum long enough: whoever works on the snapshot is told that it is gone for good. */
+  async #expire(maxAge: number): Promise<void> {
+    await this.held();
+    await sleep(maxAge);
+    this.#failure ??= {
+      error: ofKind(
+        'SnapshotTooOld',
+        withAdvice(
+          'SnapshotTooOld',
+          `The snapshot became ${formatDuration(maxAge)} old before the copy was done`,
+        ),
+      ),
+    };
   }
 
   async #keepTwo(): Promise<void> {
