@@ -25,6 +25,12 @@ export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'r
   readonly maxAge?: number | undefined;
 }
 
+interface Holder {
+  /** What it has told that it holds; nothing yet, at first. */
+  held: HeldSnapshot | undefined;
+  readonly scope: CancellationScope;
+}
+
 /**
  * One snapshot of the source, held by two sessions, on two workers where there are two.
  *
@@ -35,15 +41,16 @@ export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'r
 export class SnapshotRelay implements SnapshotLender {
   readonly #request: SnapshotRequest;
   readonly #scope = new CancellationScope();
-  /** What each holder has told that it holds; nothing yet, at first. */
-  readonly #holders = new Map<string, HeldSnapshot | undefined>();
+  readonly #holders = new Map<string, Holder>();
   #failure: { readonly error: unknown } | undefined;
 
   /** @param companion whether a second session holds it too */
   constructor(request: SnapshotRequest, companion: boolean) {
     this.#request = request;
     setHandler(snapshotExportedSignal, (held) => {
-      if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
+      const holder = this.#holders.get(held.holder);
+      if (holder !== undefined) holder.held = held;
+      this.#letGo();
     });
     this.#start(undefined);
     const { maxAge } = request;
@@ -92,13 +99,26 @@ export class SnapshotRelay implements SnapshotLender {
   }
 
   get #held(): HeldSnapshot | undefined {
-    return [...this.#holders.values()].find((held) => held !== undefined);
+    const held = [...this.#holders.values()].flatMap((holder) => holder.held ?? []);
+    return held.find(({ leaving }) => leaving !== true) ?? held[0];
+  }
+
+  /** How many hold it, or are about to, on workers that stay. */
+  get #staying(): number {
+    return [...this.#holders.values()].filter(({ held }) => held?.leaving !== true).length;
+  }
+
+  /** A worker that was asked to stop need not wait any longer, as soon as another holds what it held. */
+  #letGo(): void {
+    if (this.#held === undefined || this.#held.leaving === true) return;
+    for (const { held, scope } of this.#holders.values()) if (held?.leaving === true) scope.cancel();
   }
 
   #start(from: HeldSnapshot | undefined): void {
     const holder = `snapshot-${uuid4().slice(0, 8)}`;
-    this.#holders.set(holder, undefined);
-    void this.#scope
+    const scope = new CancellationScope({ cancellable: true, parent: this.#scope });
+    this.#holders.set(holder, { held: undefined, scope });
+    void scope
       .run(async () => this.#hold(holder, from))
       .then(() => lost('The holder of the snapshot ended'))
       .catch((error: unknown) => error)
@@ -132,9 +152,9 @@ export class SnapshotRelay implements SnapshotLender {
   }
 
   async #keepTwo(): Promise<void> {
-    await sleep(ALONE_FOR);
+    await condition(() => this.#held?.leaving === true, ALONE_FOR);
     for (;;) {
-      await condition(() => this.#holders.size === 1 && this.#held !== undefined);
+      await condition(() => this.#staying < 2 && this.#held !== undefined);
       this.#start(this.#held);
       await sleep(PAUSE);
     }
