@@ -1,10 +1,10 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What `npm test` runs; `npm run test:long` runs the rest with the same settings. */
+/** What `npm test` runs; `npm run test:long` and `npm run test:faults` run the rest with the same settings. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/**/*.long.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/**/*.{long,faults}.test.ts'],
     globalSetup: ['test/setup/servers.ts'],
     reporters: ['default', './test/setup/closing-line.ts'],
     testTimeout: 120_000,

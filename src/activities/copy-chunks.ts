@@ -21,7 +21,7 @@ export async function copyChunks(
         countCopied(chunk.source, chunk, 1);
         log.info('copied', {
           planId,
-          attempt,
+          attempt: attempt.number,
           runId: Context.current().info.workflowExecution?.runId,
           ...chunk,
         });

@@ -10,11 +10,13 @@ import { finishCopy } from './finish-copy.ts';
 import { holdSlot } from './hold-slot.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
 import { limitIncrements } from './limit-increments.ts';
+import { maintainBronze } from './maintain-bronze.ts';
 import { planCopy, planExtraction } from './plan-extraction.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
 import { readMembers, resolveTables } from './resolve-tables.ts';
-import { closeDatabaseRun, pauseCopies, steerTables, watchProgress } from './steer.ts';
+import { closeDatabaseRun, pauseCopies, steerTables } from './steer.ts';
 import { streamChanges } from './stream-changes.ts';
+import { watchProgress } from './watch-progress.ts';
 import { checkSlot, dropSlot } from './watch-slot.ts';
 
 type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'> &
@@ -26,6 +28,7 @@ type CopyActivities = Omit<Activities & CaptureActivities, keyof (LastingActivit
 export function createActivities(dependencies: Dependencies): CopyActivities {
   return {
     checkSource: async (input) => checkSource(dependencies, input),
+    maintainBronze: async (input) => maintainBronze(dependencies, input),
     planExtraction: async (request) => planExtraction(dependencies, request),
     copyChunks: async (request) => copyChunks(dependencies, request),
     commitBronze: async (request) => commitBronze(dependencies, request),

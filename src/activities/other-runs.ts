@@ -1,5 +1,5 @@
 import { Context, log } from '@temporalio/activity';
-import { dropAbandoned, findUnderWay } from '../bronze/abandoned-runs.ts';
+import { dropAbandoned, findUnderWay, PAGE_OF_RUNS, type RunUnderWay } from '../bronze/abandoned-runs.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
@@ -16,7 +16,7 @@ type Life = 'running' | 'over' | 'unknown';
  * @throws {DatakitError} AlreadyRunning, which is tried again for some time
  */
 export async function requireNoOtherRun(session: Session, target: string, runId: string): Promise<void> {
-  for (const other of await findUnderWay(session, workflowNamespace(), target)) {
+  for (const other of await findUnderWay(session, { namespaces: [workflowNamespace()], target })) {
     if (other.runId === runId) continue;
     const life = await lifeOf(other);
     if (life === 'over') await dropAbandoned(session, other.runId);
@@ -28,13 +28,40 @@ export async function requireNoOtherRun(session: Session, target: string, runId:
   }
 }
 
-/** Drops what runs of any target have left whose workflows were terminated. */
+/** Drops what runs of any target have left whose workflows were terminated; of the first of very many, since somebody waits. */
 export async function sweepAbandoned(session: Session): Promise<void> {
-  for (const run of await findUnderWay(session, workflowNamespace(), undefined)) {
-    if ((await lifeOf(run)) !== 'over') continue;
+  const { abandoned } = await findAbandoned(session, { most: PAGE_OF_RUNS });
+  for (const run of abandoned) {
     await dropAbandoned(session, run.runId);
     log.info('dropped what a terminated run had left', { ...run });
   }
+}
+
+export interface Abandoned {
+  readonly abandoned: readonly RunUnderWay[];
+  /** How many are under way, or may be. */
+  readonly leftAlone: number;
+}
+
+/** Runs that the manifest has as under way, and whose workflows are over or not there any more. */
+export async function findAbandoned(
+  session: Session,
+  { lostNamespaces = [], most = Infinity }: { lostNamespaces?: readonly string[]; most?: number },
+): Promise<Abandoned> {
+  const namespaces = [workflowNamespace(), ...lostNamespaces];
+  const abandoned: RunUnderWay[] = [];
+  let seen = 0;
+  for (let after: string | undefined; seen < most;) {
+    const runs = await findUnderWay(session, { namespaces, ...(after !== undefined && { after }) });
+    for (const run of runs) {
+      const isOver = lostNamespaces.includes(run.namespace) || (await lifeOf(run)) === 'over';
+      if (isOver) abandoned.push(run);
+    }
+    seen += runs.length;
+    after = runs.at(-1)?.runId;
+    if (after === undefined) break;
+  }
+  return { abandoned, leftAlone: seen - abandoned.length };
 }
 
 /**

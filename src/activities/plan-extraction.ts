@@ -1,9 +1,11 @@
 import { log } from '@temporalio/activity';
+import { endEarlierSessions } from '../bronze/attempts.ts';
 import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
 import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { readMembers } from '../bronze/database-runs.ts';
+import type { Attempt } from '../contract/attempt.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
@@ -23,7 +25,7 @@ export async function planExtraction(
   { warehouse, ready, sourceNamed, searchAttributesKnown }: Dependencies,
   { input, database, snapshot, ...run }: PlanExtractionRequest,
 ): Promise<PlanSummary> {
-  return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal }) => {
+  return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal, attempt }) => {
     const source = sourceNamed(input.source);
     await ready();
     const limits = { applicationName: applicationName(run.runId), signal };
@@ -36,7 +38,7 @@ export async function planExtraction(
     const plan = await storePlanOf(
       warehouse,
       limits,
-      { ...run, databaseRunId: database?.runId },
+      { ...run, attempt, databaseRunId: database?.runId },
       async (target) => {
         if (snapshot === undefined) return planRun(source, target, input, reading);
         const [member] =
@@ -54,10 +56,10 @@ export async function planCopy(
   request: PlanCopyRequest,
 ): Promise<PlanSummary> {
   const { table, source, runId, workflowId } = request;
-  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal }) => {
+  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal, attempt }) => {
     await ready();
     const limits = { applicationName: applicationName(runId), signal };
-    return storePlanOf(warehouse, limits, { runId, workflowId }, async (target) =>
+    return storePlanOf(warehouse, limits, { runId, workflowId, attempt }, async (target) =>
       planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
     );
   });
@@ -66,10 +68,11 @@ export async function planCopy(
 async function storePlanOf(
   warehouse: Database,
   limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
-  run: Omit<ManifestOf, 'namespace'>,
+  run: Omit<ManifestOf, 'namespace'> & { readonly attempt: Attempt },
   make: (target: Session) => Promise<ExtractionPlan>,
 ): Promise<PlanSummary> {
   return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    if (run.attempt.number > 1) await endEarlierSessions(target, limits.applicationName);
     await dropPlansOfRun(target, run.runId);
     const plan = await make(target);
     await requireNoOtherRun(target, plan.target, run.runId);

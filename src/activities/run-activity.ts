@@ -1,4 +1,5 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError, isFinal, withAdvice, type FailureKind } from '../contract/failures.ts';
 import { countFailure } from './metrics.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
@@ -9,7 +10,7 @@ const HEARTBEAT_INTERVAL = 1_000;
 export interface ActivityTools {
   /** Aborts when the activity is cancelled, times out or its worker shuts down. */
   readonly signal: AbortSignal;
-  readonly attempt: number;
+  readonly attempt: Attempt;
   /** What the next heartbeat says, for those who look at the pending activity. */
   readonly report: (details: unknown) => void;
 }
@@ -32,7 +33,7 @@ export async function runActivity<T>(
   try {
     return await work({
       signal: context.cancellationSignal,
-      attempt: context.info.attempt,
+      attempt: { scheduledAt: context.info.scheduledTimestampMs, number: context.info.attempt },
       report: (latest) => (details = latest),
     });
   } catch (error) {

@@ -4,21 +4,46 @@ import { BRONZE } from './layout.ts';
 import { closeFailed } from './manifest.ts';
 import { dropPlansOfRun } from './plans.ts';
 
-/** Runs of a namespace of Temporal that the manifest has as under way: of one target, or any where none is named. */
+export interface RunUnderWay extends RunIdentity {
+  /** Of Temporal, where its workflow is. */
+  readonly namespace: string;
+}
+
+export interface UnderWay {
+  readonly namespaces: readonly string[];
+  /** Of any target, where left out. */
+  readonly target?: string;
+  /** The last of the page before. */
+  readonly after?: string;
+}
+
+/** How many runs are found at once. */
+export const PAGE_OF_RUNS = 50;
+
+/** Runs that the manifest has as under way, by their ids. */
 export async function findUnderWay(
   session: Session,
-  namespace: string,
-  target: string | undefined,
-): Promise<RunIdentity[]> {
-  return session.query<RunIdentity & Record<string, unknown>>(
-    `SELECT run_id AS "runId", workflow_id AS "workflowId" FROM ${BRONZE}.extraction_runs
-      WHERE status = 'running' AND namespace = $2 AND ($1::text IS NULL OR target = $1)
-     UNION ALL
-     SELECT run_id, workflow_id FROM ${BRONZE}.extraction_database_runs
-      WHERE status = 'running' AND namespace = $2 AND $1::text IS NULL
-     LIMIT 50`,
-    [target ?? null, namespace],
+  { namespaces, target, after }: UnderWay,
+): Promise<RunUnderWay[]> {
+  return session.query<RunUnderWay & Record<string, unknown>>(
+    `SELECT * FROM (
+       SELECT run_id AS "runId", workflow_id AS "workflowId", namespace FROM ${BRONZE}.extraction_runs
+        WHERE status = 'running' AND ($1::text IS NULL OR target = $1)
+       UNION ALL
+       SELECT run_id, workflow_id, namespace FROM ${BRONZE}.extraction_database_runs
+        WHERE status = 'running' AND $1::text IS NULL) AS under_way
+      WHERE namespace = ANY ($2) AND ($3::text IS NULL OR "runId" > $3)
+      ORDER BY "runId" LIMIT ${PAGE_OF_RUNS}`,
+    [target ?? null, namespaces, after ?? null],
   );
+}
+
+export async function stagingTablesOf(session: Session, runId: string): Promise<string[]> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT staging_table AS name FROM ${BRONZE}.extraction_plans WHERE run_id = $1`,
+    [runId],
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** Drops what a run has left whose workflow was terminated, so that it could not do it itself. */

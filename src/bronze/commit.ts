@@ -1,3 +1,4 @@
+import type { Attempt } from '../contract/attempt.ts';
 import type { CommitRequest, CommitResult } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
@@ -5,6 +6,7 @@ import type { Database } from '../postgres/database.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import { isLockTimeout } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
+import { endEarlierSessions } from './attempts.ts';
 import { supersedeCheckpoints } from './checkpoints.ts';
 import { commitIncrement, finishIncremental, type PreparedIncrement } from './commit-increment.ts';
 import { loadsOf } from './companion.ts';
@@ -35,13 +37,14 @@ const LOCK_TIMEOUT = 2_000;
 export async function commitRun(
   warehouse: Database,
   { planId, runId }: CommitRequest,
-  signal: AbortSignal,
+  { signal, attempt }: { readonly signal: AbortSignal; readonly attempt: Attempt },
 ): Promise<CommitResult> {
   const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
   const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
     warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
     const outcome = await inTransaction(async (session) => {
+      if (attempt.number > 1) await endEarlierSessions(session, limits.applicationName);
       return (await earlierOutcome(session, runId, planId)) ?? prepared(session, planId);
     });
     if (outcome !== 'ready') return outcome;

@@ -43,6 +43,7 @@ function fitted(name: string): string {
 
 /** Tables of this project in the schema bronze, which no run may write. */
 export const bookkeepingTables = [
+  'extraction_attempts',
   'extraction_checkpoints',
   'extraction_chunks',
   'extraction_database_runs',

@@ -1,12 +1,16 @@
 import type { Copied, Span } from '../contract/activities.ts';
+import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
+import { isLatest, parametersOf, type Claim } from './attempts.ts';
 import { BRONZE } from './layout.ts';
 
 export interface LedgerEntry extends Copied {
   readonly planId: string;
   readonly chunk: number;
-  readonly attempt: number;
+  readonly attempt: Attempt;
+  /** Of the span that the chunk is of; absent where plan and rows are of one transaction. */
+  readonly claim?: Claim | undefined;
   /** When what the chunk read was true: by the source's clock, and by its write-ahead log. */
   readonly moment: { readonly takenAt: string; readonly lsn?: string };
   /** By column that was sent, what the source computed; null where nothing is verified by checksum. */
@@ -34,26 +38,29 @@ export async function findChunks(
 /**
  * Marks a chunk as done, in the transaction that loaded it.
  *
- * The primary key is the fence: of two attempts at the same chunk only one can commit,
- * even when one of them slept through its own timeout.
+ * Two fences: only the latest attempt at a span may, also when an earlier one slept through its own
+ * time-out and wakes up; and of whoever copies the same chunk, by its primary key, only one can commit.
  *
- * @throws {DatakitError} SerializationFailure when the other one did; the next attempt finds its mark
+ * @throws {DatakitError} SerializationFailure when another one does or did; the next attempt finds its mark
  */
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
+  const { claim } = entry;
   const marked = await session.query(
     `INSERT INTO ${BRONZE}.extraction_chunks
        (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING chunk`,
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 ${claim === undefined ? '' : `WHERE ${isLatest(10)}`}
+     ON CONFLICT DO NOTHING RETURNING chunk`,
     [
       entry.planId,
       entry.chunk,
       entry.rows,
       entry.bytes,
-      entry.attempt,
+      entry.attempt.number,
       entry.moment.takenAt,
       entry.digests ?? null,
       entry.missingObjects ?? 0,
       entry.moment.lsn ?? null,
+      ...(claim === undefined ? [] : parametersOf(claim)),
     ],
   );
   if (marked.length > 0) return;

@@ -1,4 +1,6 @@
 import type { RunIdentity } from '../contract/activities.ts';
+import type { Attempt } from '../contract/attempt.ts';
+import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import { VERSION } from '../contract/version.ts';
 import type { TableName } from '../contract/table-name.ts';
@@ -15,9 +17,16 @@ export interface ManifestOf extends RunIdentity {
   readonly namespace: string;
   /** The run of a whole database that the table is a part of. */
   readonly databaseRunId?: string | undefined;
+  /** At the plan; absent where that is made visible in the same transaction. */
+  readonly attempt?: Attempt;
 }
 
-/** Opens the manifest of a run, or brings it up to a new plan of the same run. */
+/**
+ * Opens the manifest of a run, or brings it up to a new plan of the same run.
+ *
+ * @throws {DatakitError} SerializationFailure where a later attempt at the plan has: one that wakes up late
+ *   would take its plan from a run that copies, or that is over
+ */
 export async function openManifest(
   session: Session,
   run: ManifestOf,
@@ -31,17 +40,20 @@ export async function openManifest(
     sourceType,
     decision,
   }));
-  await session.query(
-    `INSERT INTO ${BRONZE}.extraction_runs
+  const opened = await session.query(
+    `INSERT INTO ${BRONZE}.extraction_runs AS r
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
         plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions,
-        database_run_id, worker_version, namespace)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        database_run_id, worker_version, namespace, plan_scheduled_at, plan_attempt)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
      ON CONFLICT (run_id) DO UPDATE SET
        status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
        format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
        skipped_partitions = excluded.skipped_partitions, worker_version = excluded.worker_version,
-       message = NULL, finished_at = NULL`,
+       message = NULL, finished_at = NULL, plan_scheduled_at = excluded.plan_scheduled_at, plan_attempt = excluded.plan_attempt
+      WHERE r.plan_attempt IS NULL OR excluded.plan_attempt IS NULL
+         OR (r.plan_scheduled_at, r.plan_attempt) <= (excluded.plan_scheduled_at, excluded.plan_attempt)
+     RETURNING run_id`,
     [
       run.runId,
       run.workflowId,
@@ -63,8 +75,12 @@ export async function openManifest(
       run.databaseRunId ?? null,
       VERSION,
       run.namespace,
+      run.attempt?.scheduledAt ?? null,
+      run.attempt?.number ?? null,
     ],
   );
+  if (opened.length === 0)
+    throw new DatakitError('SerializationFailure', 'A later attempt has planned the run');
 }
 
 export interface Outcome {

@@ -95,15 +95,6 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
   };
 }
 
-/** Whether copies are to end after the chunk that they are at. */
-export async function isPaused(session: Session, planId: string): Promise<boolean> {
-  const [row] = await session.query<{ paused: boolean }>(
-    `SELECT paused FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
-    [planId],
-  );
-  return row?.paused === true;
-}
-
 export async function pausePlan(session: Session, planId: string, paused: boolean): Promise<void> {
   await session.query(`UPDATE ${BRONZE}.extraction_plans SET paused = $2 WHERE plan_id = $1`, [
     planId,
@@ -141,6 +132,7 @@ export async function dropStaging(session: Session, { staging }: Pick<StoredPlan
 
 /** The rows of the staging table have become part of bronze; its ledger stays. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.extraction_attempts WHERE plan_id = $1`, [planId]);
   await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
 }
 

@@ -1,7 +1,9 @@
+import { claimSpan, mayCopy, type Claim } from '../bronze/attempts.ts';
 import { PARTITION_SETTING } from '../bronze/layout.ts';
 import { findChunks, markChunk } from '../bronze/ledger.ts';
 import { partitionLabel } from '../bronze/plan.ts';
-import { isPaused, readPlan, type StoredPlan } from '../bronze/plans.ts';
+import { readPlan, type StoredPlan } from '../bronze/plans.ts';
+import type { Attempt } from '../contract/attempt.ts';
 import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
@@ -24,7 +26,7 @@ import { StallWatch } from './stall-watch.ts';
 export interface CopyContext {
   readonly warehouse: Database;
   readonly sourceNamed: (name: string) => Database;
-  readonly attempt: number;
+  readonly attempt: Attempt;
   readonly signal: AbortSignal;
   /** The chunk that is being copied, and the bytes of it that have passed. */
   readonly onProgress: (progress: ChunkProgress) => void;
@@ -45,6 +47,7 @@ export interface ChunkProgress {
 
 /** The same, for those who can be made to wait. */
 interface PacedContext extends Omit<CopyContext, 'onProgress'> {
+  readonly claim: Claim;
   readonly onProgress: (progress: ChunkProgress) => void | Promise<void>;
 }
 
@@ -55,17 +58,20 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
  * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost when the run must begin again
  */
 export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
-  const { warehouse, signal } = context;
+  const { warehouse, signal, attempt } = context;
+  const claim = { planId: request.planId, firstChunk: request.from, attempt };
   const { stored, done } = await warehouse.transaction(
     { applicationName: APPLICATION, mode: 'READ WRITE', signal },
-    async (session) => ({
-      stored: await readPlan(session, request.planId),
-      done: await findChunks(session, request.planId, request),
-    }),
+    async (session) => {
+      const plan = await readPlan(session, request.planId);
+      await claimSpan(session, claim);
+      return { stored: plan, done: await findChunks(session, request.planId, request) };
+    },
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
-  const copied = missing.length === 0 ? [] : await copyWatched(missing, request, stored, context);
+  const copied =
+    missing.length === 0 ? [] : await copyWatched(missing, request, stored, { ...context, claim });
   const next = missing[copied.length];
   // what is marked beyond the first that is left is counted when the rest is copied
   const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
@@ -81,7 +87,7 @@ async function copyWatched(
   chunks: readonly number[],
   { snapshot, bytesPerSecond }: CopyChunksRequest,
   stored: StoredPlan,
-  context: CopyContext,
+  context: CopyContext & { readonly claim: Claim },
 ): Promise<Copied[]> {
   const watch = new StallWatch(stored.plan.stallTimeout);
   const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
@@ -156,10 +162,12 @@ async function copyOne(
   const limits = { applicationName: applicationName(stored.runId), mode: 'READ WRITE', signal } as const;
   return warehouse.transaction(limits, async (target) => {
     if (stored.plan.largeObjects !== undefined) await seeOtherChunks(target);
-    if (await isPaused(target, stored.planId)) return 'paused';
+    if ((await mayCopy(target, context.claim)) === 'paused') return 'paused';
     return copyChunkInto(target, reading, chunk, stored, context);
   });
 }
+
+type WritingContext = Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'> & { readonly claim?: Claim };
 
 /** Copies a chunk, with its mark in the ledger, in the transaction of the session. */
 export async function copyChunkInto(
@@ -167,7 +175,7 @@ export async function copyChunkInto(
   reading: Reading,
   chunk: number,
   { planId, plan, staging }: StoredPlan,
-  { warehouse, attempt, onProgress }: Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'>,
+  { warehouse, attempt, claim, onProgress }: WritingContext,
 ): Promise<Copied> {
   const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
   for (const range of rangesOfChunk(plan, chunk)) {
@@ -185,7 +193,7 @@ export async function copyChunkInto(
     all.missingObjects += copied.missingObjects;
     all.digests = addDigests(all.digests, copied.digests);
   }
-  await markChunk(target, { planId, chunk, attempt, moment: reading.moment, ...all });
+  await markChunk(target, { planId, chunk, attempt, claim, moment: reading.moment, ...all });
   return { rows: all.rows, bytes: all.bytes };
 }
 

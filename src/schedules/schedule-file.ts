@@ -2,6 +2,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseDatabaseInput } from '../contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
+import { maintainBronzeExample, maintainBronzeInput } from '../contract/maintain-bronze.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
@@ -32,7 +33,7 @@ const when = {
 
 const schedule = z
   .strictObject({
-    workflow: z.enum(['extractTable', 'extractDatabase']),
+    workflow: z.enum(['extractTable', 'extractDatabase', 'maintainBronze']),
     input: z.record(z.string(), z.unknown()),
     ...when,
     timeZone: z
@@ -69,6 +70,12 @@ const example: z.input<typeof file> = {
   },
 };
 
+const checkInput: Readonly<Record<Schedule['workflow'], (input: unknown) => void>> = {
+  extractTable: (input) => void parseInput(extractTableInput, input, extractTableExample),
+  extractDatabase: (input) => void parseDatabaseInput(input),
+  maintainBronze: (input) => void parseInput(maintainBronzeInput, input, maintainBronzeExample),
+};
+
 /**
  * Reads a file of schedules, and checks the inputs of the workflows in it.
  *
@@ -78,8 +85,7 @@ export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
   const { schedules } = parseInput(file, readYaml(text), example);
   for (const [id, { workflow, input }] of Object.entries(schedules)) {
     try {
-      if (workflow === 'extractTable') parseInput(extractTableInput, input, extractTableExample);
-      else parseDatabaseInput(input);
+      checkInput[workflow](input);
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`schedules.${id}.input: ${error.message}`);

@@ -116,7 +116,7 @@ class Capture {
     this.#fanout = {
       window: new SlidingWindow(input.parallelism),
       gate: this.#gate,
-      progress: { copied: (copied) => this.#progress.copied(copied) },
+      progress: { began: () => () => undefined, copied: (copied) => this.#progress.copied(copied) },
       untilQuiet: async () => undefined,
       child: undefined,
     };

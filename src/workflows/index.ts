@@ -5,3 +5,4 @@ export { copyStretch } from './copy-stretch.ts';
 export { dropCapture } from './drop-capture.ts';
 export { extractDatabase } from './extract-database.ts';
 export { extractTable } from './extract-table.ts';
+export { maintainBronze } from './maintain-bronze.ts';

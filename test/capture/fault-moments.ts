@@ -82,7 +82,8 @@ export async function expectExactlyOnce(
   await captures.end(handle, slot);
 }
 
-async function expectAllWritten(captures: CaptureLab, slot: string, mirror: boolean): Promise<void> {
+/** All that was committed in the source is written, once, in whole transactions; in the end the copy is the table. */
+export async function expectAllWritten(captures: CaptureLab, slot: string, mirror: boolean): Promise<void> {
   const { lab } = captures;
   await captures.untilWritten(slot, 120_000);
   const { rows: twice } = await lab.warehouse.query(

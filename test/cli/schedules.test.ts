@@ -51,11 +51,13 @@ describe('schedules in a file', () => {
     expect(await told('diff', example)).toEqual([
       'nightly-shop: is not there',
       'events: is not there',
+      'maintain-bronze: is not there',
       'weekdays-orders: is not there',
     ]);
     expect(await told('apply', example)).toEqual([
       'nightly-shop: created',
       'events: created',
+      'maintain-bronze: created',
       'weekdays-orders: created',
     ]);
     expect(await told('diff', example)).toEqual([]);
@@ -87,6 +89,7 @@ describe('schedules in a file', () => {
     expect(await told('delete', example)).toEqual([
       'nightly-shop: deleted',
       'events: deleted',
+      'maintain-bronze: deleted',
       'weekdays-orders: deleted',
     ]);
     const { code, lines } = await run('aply', example);

@@ -6,6 +6,7 @@ import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
 import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
+import { maintainBronzeInput } from '../../src/contract/maintain-bronze.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
 import { extractDatabaseInput, parseDatabaseInput } from '../../src/contract/extract-database.ts';
 import {
@@ -60,6 +61,7 @@ const inputsOf: Readonly<Record<string, ZodType>> = {
   captureChanges: captureChangesInput,
   dropCapture: dropCaptureInput,
   checkSource: checkSourceInput,
+  maintainBronze: maintainBronzeInput,
 };
 
 /** A command that starts a workflow of a type with an input. */

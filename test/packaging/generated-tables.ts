@@ -8,7 +8,9 @@ import { captureChangesInput, type CaptureChangesRequest } from '../../src/contr
 import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { sessionSettings } from '../../src/contract/session-settings.ts';
+import { measuredLines, readMeasured, totalOf } from '../faults/measured.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
+import { benchTables } from './bench-tables.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
 export interface GeneratedTable {
@@ -33,7 +35,9 @@ export const generatedTables: readonly GeneratedTable[] = [
     file: 'docs/connections.md',
     text: () => variablesTable(workerVariables.extend(codecServerVariables.shape), ''),
   },
+  { name: 'faults', file: 'docs/guarantees.md', text: faultsTable },
   { name: 'session settings', file: 'docs/connections.md', text: settingsList },
+  ...benchTables,
 ];
 
 /** The document with the table as the code has it now. */
@@ -138,6 +142,7 @@ export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> =
   defaults: { verify: 'checksum' },
   parallelism: 8,
   maxTablesAtOnce: 2,
+  maxSourceConnections: 6,
   consistency: 'table',
   onTableFailure: 'stop',
 };
@@ -254,6 +259,15 @@ function failuresTable(): string {
 }
 
 const retried = (retry: Retry): string => (retry === 'never' ? 'no' : `up to ${retry} attempts`);
+
+/** What `npm run test:faults` found when it ran last. */
+export function faultsTable(measured = readMeasured()): string {
+  const exact = totalOf(measured);
+  const wrong = measured.wrong.length;
+  const { head, rows } = measuredLines(measured);
+  const summary = `${exact + wrong} runs were hit: ${exact} were exact and left nothing, ${wrong} were not.`;
+  return `${summary}\n\n${markdownTable(head, rows)}`;
+}
 
 const code = (text: string): string => `\`${text}\``;
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { captureChangesInput, dropCaptureInput } from '../../src/contract/capture-changes.ts';
 import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractDatabaseInput } from '../../src/contract/extract-database.ts';
+import { maintainBronzeInput } from '../../src/contract/maintain-bronze.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 
 const inputs: Readonly<Record<string, z.ZodType>> = {
@@ -10,6 +11,7 @@ const inputs: Readonly<Record<string, z.ZodType>> = {
   captureChanges: captureChangesInput,
   dropCapture: dropCaptureInput,
   checkSource: checkSourceInput,
+  maintainBronze: maintainBronzeInput,
 };
 
 export interface SchemaFile {

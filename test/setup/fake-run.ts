@@ -6,6 +6,7 @@ import { inject } from 'vitest';
 import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { summarize } from '../../src/contract/check-source.ts';
+import { foundOf } from '../../src/contract/maintain-bronze.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
 import type { extractDatabase, extractTable } from '../../src/workflows/index.ts';
@@ -23,6 +24,14 @@ export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
 /** What the real activities do, without a database: for what cannot be had from a real one at will. */
 const harmless: Activities = {
   checkSource: async ({ source }) => summarize(source, []),
+  maintainBronze: async ({ dryRun }) => ({
+    dryRun,
+    runs: foundOf([]),
+    stagingTables: foundOf([]),
+    ledgerRows: 0,
+    leftAlone: 0,
+    locked: foundOf([]),
+  }),
   planExtraction: async () => planOf(1),
   holdSnapshot: async ({ holder }) => {
     await signalSnapshot(holder, '00000003-1');
@@ -32,10 +41,7 @@ const harmless: Activities = {
   commitBronze: async () => ({ outcome: 'committed', rows: 0, bytes: 0 }),
   discardStaging: async () => undefined,
   pauseCopies: async () => undefined,
-  watchProgress: async ({ pause }) => {
-    await Context.current().sleep(pause);
-    return { tables: [], finished: { tables: 0, rows: 0, bytes: 0 } };
-  },
+  watchProgress: async () => untilCancelled(),
   resolveTables: async () => ({
     count: 1,
     incremental: 0,

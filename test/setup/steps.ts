@@ -23,17 +23,19 @@ export class Steps implements AsyncDisposable {
     this.#activities = createActivities(this.#databases);
   }
 
-  async plan(request: ExtractTableRequest): Promise<PlanSummary> {
+  /** @param attempt as Temporal would count it, here and below */
+  async plan(request: ExtractTableRequest, attempt = 1): Promise<PlanSummary> {
     const input = extractTableInput.parse(request);
-    return this.#run(this.#activities.planExtraction, { runId: this.runId, workflowId: 'by hand', input });
+    const run = { runId: this.runId, workflowId: 'by hand', input };
+    return this.#run(this.#activities.planExtraction, run, attempt);
   }
 
-  async copy({ planId }: PlanSummary, from: number, count = 1): Promise<Copied> {
-    return this.#run(this.#activities.copyChunks, { planId, from, count });
+  async copy({ planId }: PlanSummary, from: number, count = 1, attempt = 1): Promise<Copied> {
+    return this.#run(this.#activities.copyChunks, { planId, from, count }, attempt);
   }
 
-  async commit({ planId }: PlanSummary): Promise<CommitResult> {
-    return this.#run(this.#activities.commitBronze, { planId, runId: this.runId });
+  async commit({ planId }: PlanSummary, attempt = 1): Promise<CommitResult> {
+    return this.#run(this.#activities.commitBronze, { planId, runId: this.runId }, attempt);
   }
 
   async discard(): Promise<void> {
@@ -56,9 +58,10 @@ export class Steps implements AsyncDisposable {
   async #run<Request, Result>(
     activity: (request: Request) => Promise<Result>,
     request: Request,
+    attempt = 1,
   ): Promise<Result> {
     try {
-      return await new MockActivityEnvironment(OF_NOBODY, { logger }).run(activity, request);
+      return await new MockActivityEnvironment({ ...OF_NOBODY, attempt }, { logger }).run(activity, request);
     } catch (error) {
       remember(String(error));
       throw error;

@@ -1,0 +1,53 @@
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { readEnvironment } from '../config/environment.ts';
+import { readTelemetry } from '../config/telemetry.ts';
+import { connectDatabases } from './connect-databases.ts';
+import { createWorkers, type WorkersOptions } from './create-workers.ts';
+import { jsonLine } from './json-log.ts';
+import { registerSearchAttributes } from './search-attributes.ts';
+import { telemetryOptions } from './telemetry-options.ts';
+import { openTracing } from './tracing.ts';
+
+/** A worker, from its environment to its end: SIGINT and SIGTERM let it finish. */
+export async function runWorker(
+  variables: Readonly<Record<string, string | undefined>>,
+  code: Pick<WorkersOptions, 'workflowBundle'> = {},
+): Promise<void> {
+  const logger = new DefaultLogger('INFO', (entry) => process.stderr.write(jsonLine(entry)));
+  const telemetry = readTelemetry(variables);
+  Runtime.install({
+    logger,
+    telemetryOptions: telemetryOptions(telemetry),
+    shutdownSignals: ['SIGINT', 'SIGTERM'],
+  });
+
+  const configuration = readEnvironment(variables);
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const connection = await NativeConnection.connect(connectionOptions);
+  const databases = connectDatabases(configuration);
+  const tracing = telemetry.collectorUrl === undefined ? undefined : openTracing(telemetry.collectorUrl);
+  try {
+    await databases.ready().catch((error: unknown) => {
+      logger.warn('the warehouse is not ready; the first run tries again', { reason: String(error) });
+    });
+    if (telemetry.registerSearchAttributes) await registerSearchAttributes(connection, namespace);
+    const workers = await createWorkers({
+      ...configuration,
+      ...code,
+      connection,
+      namespace,
+      dependencies: databases,
+      tracing,
+    });
+    logger.info('worker ready', {
+      taskQueue: configuration.taskQueue,
+      sources: [...configuration.sources.keys()],
+    });
+    await Promise.all(workers.map(async (worker) => worker.run()));
+  } finally {
+    await databases.close();
+    await tracing?.close();
+    await connection.close();
+  }
+}

@@ -1,0 +1,134 @@
+import { mkdtemp, open as openFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
+import { inject } from 'vitest';
+import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import { workflowsPath } from '../../src/runtime/create-workers.ts';
+import { mountSmallDisk, type SmallDisk } from '../inputs/small-disk.ts';
+import { CaptureLab } from '../setup/capture-lab.ts';
+import { Lab } from '../setup/lab.ts';
+import { createRoles } from '../setup/roles.ts';
+import { otherVersionPath, Seat } from './seat.ts';
+
+/** What a database has that is to fill up. */
+const DISK = '512m';
+
+export interface StackOptions {
+  readonly workers: number;
+  /** Bundles the workflows in another version too. */
+  readonly versions?: boolean;
+  /** Puts the tables of the warehouse on a disk of their own. */
+  readonly smallDisk?: boolean;
+}
+
+/** Servers of its own, all of which may be killed, and workers in processes of their own behind proxies. */
+export class FaultStack implements AsyncDisposable {
+  readonly source: PostgresServer;
+  readonly warehouse: PostgresServer;
+  readonly temporal: TemporalServer;
+  readonly lab: Lab;
+  readonly captures: CaptureLab;
+  /** Undefined where this process may not mount. */
+  readonly disk: SmallDisk | undefined;
+  readonly otherVersion: string | undefined;
+  readonly #directory: string;
+  #seats: readonly Seat[] = [];
+
+  private constructor(
+    made: Pick<
+      FaultStack,
+      'source' | 'warehouse' | 'temporal' | 'lab' | 'captures' | 'disk' | 'otherVersion'
+    >,
+    directory: string,
+  ) {
+    this.source = made.source;
+    this.warehouse = made.warehouse;
+    this.temporal = made.temporal;
+    this.lab = made.lab;
+    this.captures = made.captures;
+    this.disk = made.disk;
+    this.otherVersion = made.otherVersion;
+    this.#directory = directory;
+  }
+
+  static async open({ workers, versions = false, smallDisk = false }: StackOptions): Promise<FaultStack> {
+    const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-faults-'));
+    // a crash of the process loses nothing that it gave to the system, and only the process crashes here
+    const settings = { fsync: 'off' };
+    const [source, warehouse, temporal, otherVersion] = await Promise.all([
+      startPostgres({ settings }),
+      startPostgres({ settings }),
+      startTemporal(),
+      versions ? bundleOtherVersion(join(directory, 'workflows.js')) : undefined,
+    ]);
+    await createRoles(source, warehouse);
+    const servers = { source: source.url('postgres'), warehouse: warehouse.url('postgres') };
+    const lab = await Lab.open({ servers, temporalAddress: temporal.address, workers: 'none' });
+    const disk = smallDisk ? await moveTo(lab) : undefined;
+    const captures = await CaptureLab.open(lab);
+    await lab.source.query('RESET ROLE');
+    const stack = new FaultStack(
+      { source, warehouse, temporal, lab, captures, disk, otherVersion },
+      directory,
+    );
+    stack.#seats = await Promise.all(
+      Array.from({ length: workers }, async () => Seat.open(lab, stack.version)),
+    );
+    return stack;
+  }
+
+  get seats(): readonly Seat[] {
+    return this.#seats;
+  }
+
+  /** The bundle of the workflows as they are. */
+  get version(): string {
+    return inject('workflowBundle');
+  }
+
+  /** Fills the disk of the warehouse's tables; gives what makes room again. */
+  async fillDisk(): Promise<() => Promise<void>> {
+    if (this.disk === undefined) throw new Error('the warehouse has no disk of its own');
+    const ballast = join(this.disk.directory, 'ballast');
+    const file = await openFile(ballast, 'w');
+    const block = Buffer.alloc(1024 * 1024);
+    try {
+      for (;;) await file.write(block);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
+    } finally {
+      await file.close();
+    }
+    return async () => rm(ballast);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#seats.map(async (seat) => seat[Symbol.asyncDispose]()));
+    await this.lab.close();
+    await Promise.all([this.source.dispose(), this.warehouse.dispose(), this.temporal.dispose()]);
+    await this.disk?.[Symbol.asyncDispose]();
+    await rm(this.#directory, { recursive: true });
+  }
+}
+
+async function moveTo(lab: Lab): Promise<SmallDisk | undefined> {
+  const disk = await mountSmallDisk(lab.warehouse, DISK);
+  if (typeof disk === 'string') return undefined;
+  const space = `small_${lab.name}`;
+  await lab.warehouse.query(`CREATE TABLESPACE ${space} LOCATION '${disk.directory}'`);
+  await lab.warehouse.query(`GRANT CREATE ON TABLESPACE ${space} TO loader`);
+  await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_tablespace = ${space}`);
+  return disk;
+}
+
+async function bundleOtherVersion(path: string): Promise<string> {
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [otherVersionPath],
+    logger: new DefaultLogger('WARN'),
+  });
+  await writeFile(path, code);
+  return path;
+}

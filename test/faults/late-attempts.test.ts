@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { HeldCopies } from '../setup/held-copies.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let lab: Lab;
+let number = 0;
+let table: string;
+let bronze: string;
+beforeAll(async () => {
+  lab = await Lab.open({ workers: 'none' });
+});
+afterAll(async () => lab.close());
+beforeEach(async () => {
+  number += 1;
+  table = `t${number}`;
+  bronze = `bronze.br_${table}`;
+  await lab.source.query(`CREATE TABLE ${table} (id int, v text);
+    INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
+});
+
+const OVERTAKEN = { type: 'SerializationFailure', nonRetryable: false };
+const ended = async (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    (value) => value,
+    (error: unknown) => error,
+  );
+
+async function attemptsOf(planId: string): Promise<{ chunk: number; attempt: number }[]> {
+  const { rows } = await lab.warehouse.query<{ chunk: number; attempt: number }>(
+    'SELECT chunk, attempt FROM bronze.extraction_chunks WHERE plan_id = $1 ORDER BY chunk',
+    [planId],
+  );
+  return rows;
+}
+
+describe('of two attempts at the same work only the later writes', () => {
+  test('a copy: the earlier, in the middle of a chunk on a worker that hangs, is ended and not waited for', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '128kB' });
+    const held = await HeldCopies.hold(lab, 'before each mark');
+    const earlier = ended(run.copy(plan, 0, 3, 1));
+    await held.reached();
+    const later = run.copy(plan, 0, 3, 2);
+    expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
+    await held.release();
+    await later;
+    expect(await attemptsOf(plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
+    await run.copy(plan, 3, plan.chunks - 3);
+    await run.commit(plan);
+    await expectSameRows(lab, table, bronze);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('a copy: the earlier wakes up between two chunks', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '128kB' });
+    await run.copy(plan, 0, 1, 2);
+    await expect(run.copy(plan, 0, 3, 1)).rejects.toMatchObject(OVERTAKEN);
+    expect(await attemptsOf(plan.planId)).toEqual([{ chunk: 0, attempt: 2 }]);
+    await run.discard();
+  });
+
+  test('a copy: the earlier has copied its rows when the later is given the work', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '128kB' });
+    const held = await HeldCopies.hold(lab, 'before each mark');
+    const earlier = ended(run.copy(plan, 0));
+    await held.reached();
+    // as a later attempt does, when the warehouse does not let it end the session of the earlier
+    await lab.warehouse.query('UPDATE bronze.extraction_attempts SET attempt = 2 WHERE plan_id = $1', [
+      plan.planId,
+    ]);
+    await held.release();
+    expect(await earlier).toMatchObject(OVERTAKEN);
+    expect(await attemptsOf(plan.planId)).toEqual([]);
+    await run.discard();
+  });
+
+  test('a plan: the earlier wakes up when the run copies, and when it is over', async () => {
+    await using run = new Steps(lab);
+    const request = { table, chunkSize: '128kB' };
+    const plan = await run.plan(request, 2);
+    await run.copy(plan, 0, 2);
+    await expect(run.plan(request, 1)).rejects.toMatchObject(OVERTAKEN);
+    expect(await attemptsOf(plan.planId)).toHaveLength(2);
+    await run.copy(plan, 0, plan.chunks);
+    await run.commit(plan);
+    await expect(run.plan(request, 1)).rejects.toMatchObject(OVERTAKEN);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+    const { rows } = await lab.warehouse.query(
+      'SELECT status FROM bronze.extraction_runs WHERE target = $1',
+      [`br_${table}`],
+    );
+    expect(rows).toEqual([{ status: 'committed' }]);
+  });
+
+  test('a plan: the earlier hangs in the middle of its transaction', async () => {
+    await using run = new Steps(lab);
+    const hanging = await lab.connect('warehouse', 'loader');
+    await run.load({ table });
+    await hanging.query(
+      `BEGIN; SET LOCAL application_name = 'datakit-postgres-extractor/${run.runId}'; SELECT FROM bronze.extraction_plans FOR UPDATE`,
+    );
+    const plan = await run.plan({ table }, 2);
+    await run.copy(plan, 0, plan.chunks);
+    await run.commit(plan);
+    await expectSameRows(lab, table, bronze);
+  });
+
+  test('a commit: the earlier hangs in the middle of its transaction, and keeps readers out', async () => {
+    await using run = new Steps(lab);
+    await run.commit(await run.load({ table }));
+    const hanging = await lab.connect('warehouse', 'loader');
+    await using next = new Steps(lab);
+    await lab.source.query(`DELETE FROM ${table} WHERE id > 10`);
+    const plan = await next.load({ table });
+    await hanging.query(
+      `BEGIN; SET LOCAL application_name = 'datakit-postgres-extractor/${next.runId}'; LOCK TABLE ${bronze} IN ACCESS EXCLUSIVE MODE`,
+    );
+    await expect(next.commit(plan, 1)).rejects.toMatchObject({ type: 'LockTimeout' });
+    expect(await next.commit(plan, 2)).toMatchObject({ outcome: 'committed', rows: 10 });
+    await expectSameRows(lab, table, bronze);
+    await waitUntil(async () => (await lab.leftovers()).length === 0);
+  });
+});

@@ -1,0 +1,62 @@
+import { randomInt } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { faultsTable } from '../packaging/generated-tables.ts';
+import { faults } from './faults.ts';
+import { FaultStack } from './fault-stack.ts';
+import { cellsOf, Matrix, type Aim } from './matrix.ts';
+import { count, countOf, readMeasured, totalOf, writeMeasured, type Measured } from './measured.ts';
+import { randomFrom } from './random.ts';
+
+const {
+  /** How many runs must have been hit before it ends; every cell that can be met is aimed at first. */
+  FAULT_RUNS = '300',
+  FAULT_SEED = String(randomInt(2 ** 31)),
+  /** Set, the table that is there is gone on with. */
+  FAULT_GO_ON,
+  /** Ends earlier, when so many minutes are over. */
+  FAULT_MINUTES = '300',
+} = process.env;
+
+/** Some moments pass so fast that they are aimed at in vain now and then. */
+const MOST_TRIES = 4;
+/** Captures stream nearly always, so they would be hit in every round. */
+const ENOUGH = 3;
+
+test('each fault at each moment: exact, nothing copied twice, nothing left', async () => {
+  say(`FAULT_SEED=${FAULT_SEED}`);
+  const random = randomFrom(Number(FAULT_SEED));
+  const measured: Measured = FAULT_GO_ON === undefined ? { exact: {}, wrong: [] } : readMeasured();
+  await using stack = await FaultStack.open({ workers: 2, versions: true, smallDisk: true });
+  const possible = faults.filter(({ isPossible }) => isPossible?.(stack) ?? true);
+  for (const { name } of faults.filter((fault) => !possible.includes(fault)))
+    say(`not possible here: ${name}`);
+  const matrix = new Matrix(stack, random);
+  const tries = new Map<Aim, number>();
+  const cells = cellsOf(possible);
+  const until = Date.now() + Number(FAULT_MINUTES) * 60_000;
+  while (Date.now() < until) {
+    const runs = ({ fault, moment, mode }: Aim) => countOf(measured, fault.name, moment, mode);
+    const empty = cells.filter((cell) => runs(cell) === 0 && (tries.get(cell) ?? 0) < MOST_TRIES);
+    if (empty.length === 0 && totalOf(measured) >= Number(FAULT_RUNS)) break;
+    const candidates = empty.length > 0 ? empty : cells;
+    const aim = candidates[Math.floor(random() * candidates.length)];
+    if (aim === undefined) break;
+    tries.set(aim, (tries.get(aim) ?? 0) + 1);
+    const began = performance.now();
+    const seldom = runs({ ...aim, moment: 'streaming', mode: 'capture' }) < ENOUGH;
+    const hits = await matrix.round(aim, seldom);
+    for (const hit of hits) count(measured, hit);
+    writeMeasured(measured);
+    const took = Math.round((performance.now() - began) / 1000);
+    say(
+      `${totalOf(measured)} exact, ${measured.wrong.length} wrong, ${empty.length} to aim at; ${took} s: ${aim.fault.name} at ${aim.moment} of ${aim.mode}: ${hits.map(({ mode, moment }) => `${mode} ${moment}`).join(', ')}`,
+    );
+    for (const { mode, problems } of hits) for (const problem of problems) say(`  ${mode}: ${problem}`);
+  }
+  say(faultsTable(measured));
+  expect(measured.wrong).toEqual([]);
+});
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

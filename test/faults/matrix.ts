@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CaptureRun } from './capture-run.ts';
+import type { Fault } from './faults.ts';
+import type { FaultStack } from './fault-stack.ts';
+import { Generations, written, type TableMode } from './generations.ts';
+import { leftoversOf } from './leftovers.ts';
+import {
+  captureMoments,
+  requestOf,
+  tableMoments,
+  TableRun,
+  type Mode,
+  type Moment,
+  type Subject,
+} from './table-run.ts';
+
+const modes = ['replace', 'append', 'merge'] as const satisfies readonly TableMode[];
+/** How long a run that was hit may take to its end. */
+const ENDS_WITHIN = 150_000;
+/** Rounds after which tables are made anew, since some grow. */
+const ROUNDS_OF_A_TABLE = 6;
+const LOOK_EVERY = 2;
+const AIMED_WITHIN = 20_000;
+
+/** What a fault is aimed at. */
+export interface Aim {
+  readonly fault: Fault;
+  readonly moment: Moment;
+  readonly mode: Mode;
+}
+
+/** A run that was hit, at the moment that was observed. */
+export interface Hit {
+  readonly fault: string;
+  readonly moment: Moment;
+  readonly mode: Mode;
+  /** Nothing where all was exact and nothing was left. */
+  readonly problems: readonly string[];
+}
+
+/** All that faults can be aimed at. */
+export const cellsOf = (faults: readonly Fault[]): Aim[] =>
+  faults.flatMap((fault) => [
+    ...tableMoments.flatMap((moment) => modes.map((mode) => ({ fault, moment, mode }))),
+    ...captureMoments.map((moment) => ({ fault, moment, mode: 'capture' as const })),
+  ]);
+
+/**
+ * Lets faults happen to runs, a round each: three runs and a capture at once, one of which is aimed at.
+ *
+ * The moment of each is what it was seen to do when the fault struck.
+ */
+export class Matrix {
+  readonly #stack: FaultStack;
+  readonly #random: () => number;
+  readonly #generations: Generations;
+  #rounds = 0;
+
+  constructor(stack: FaultStack, random: () => number) {
+    this.#stack = stack;
+    this.#random = random;
+    this.#generations = new Generations(stack.source.url(stack.lab.source.database ?? ''));
+  }
+
+  /** @param beside whether a capture is hit too where none is aimed at */
+  async round(aim: Aim, beside = true): Promise<Hit[]> {
+    if (this.#rounds % ROUNDS_OF_A_TABLE === 0) await this.#beginAnew();
+    this.#rounds += 1;
+    await this.#generations.writeMany();
+    this.#generations.start();
+    try {
+      const subjects = await this.#startAll(aim, beside);
+      const hit = await this.#strike(aim, subjects);
+      return await this.#judge(aim.fault, hit, subjects);
+    } finally {
+      await this.#generations.stop();
+    }
+  }
+
+  /** New tables, and the first runs, which have no checkpoint to go on from. */
+  async #beginAnew(): Promise<void> {
+    const { lab } = this.#stack;
+    await this.#generations.makeTables();
+    await lab.warehouse.query('TRUNCATE bronze.cdc_changes'); // it is kept, and the disk is small
+    for (const mode of modes) {
+      await lab.warehouse.query(`DROP TABLE IF EXISTS bronze.br_${written[mode].table}`);
+    }
+    await Promise.all(modes.map(async (mode) => lab.extract(requestOf(mode))));
+  }
+
+  async #startAll(aim: Aim, beside: boolean): Promise<Subject[]> {
+    const captures = beside || aim.mode === 'capture' ? [await CaptureRun.start(this.#stack)] : [];
+    if (aim.mode !== 'capture') {
+      for (const capture of captures) await seen(async () => (await capture.moment()) === 'streaming');
+    }
+    // between chunks there is time only where one is copied after the other
+    const width = aim.moment === 'between chunks' ? 1 : 2;
+    const runs = await Promise.all(
+      modes.map(async (mode) => TableRun.start(mode, this.#stack, this.#generations, width)),
+    );
+    return [...runs, ...captures];
+  }
+
+  async #strike({ fault, moment, mode }: Aim, subjects: readonly Subject[]): Promise<Map<Subject, Moment>> {
+    const aimed = subjects.find((subject) => subject.mode === mode);
+    let passing = Math.floor(this.#random() * 4);
+    await seen(async () => {
+      if ((await aimed?.moment()) !== moment) return false;
+      // not always the first chunk
+      return moment === 'copying' || moment === 'between chunks' ? passing-- <= 0 : true;
+    });
+    if (moment === 'streaming' || moment === 'commit') await sleep(this.#random() * 20);
+    const moments = await Promise.all(
+      subjects.map(async (subject) => {
+        await subject.remember();
+        return [subject, await subject.moment()] as const;
+      }),
+    );
+    const struck = Date.now();
+    const settled = async () =>
+      soon(Promise.all(subjects.map(async (subject) => subject.settled())).then(() => undefined));
+    await fault.strike({ stack: this.#stack, subjects, random: this.#random, settled });
+    await settled();
+    const hit = new Map<Subject, Moment>();
+    for (const [subject, at] of moments) {
+      if (at !== undefined && !(await subject.endedBefore(struck))) hit.set(subject, at);
+    }
+    return hit;
+  }
+
+  async #judge(
+    fault: Fault,
+    hit: ReadonlyMap<Subject, Moment>,
+    subjects: readonly Subject[],
+  ): Promise<Hit[]> {
+    const problems = new Map<Subject, string[]>();
+    for (const subject of subjects) problems.set(subject, await subject.problems(fault.losesSnapshot));
+    await this.#generations.stop();
+    const left = await leftoversOf(this.#stack);
+    await fault.mend?.(this.#stack);
+    return subjects.flatMap((subject) => {
+      const moment = hit.get(subject);
+      const found = [...(problems.get(subject) ?? []), ...left.map((name) => `left behind: ${name}`)];
+      if (moment === undefined && found.length === 0) return [];
+      return [{ fault: fault.name, moment: moment ?? 'after commit', mode: subject.mode, problems: found }];
+    });
+  }
+}
+
+/** Looks until it is so; what is over before it was seen is not waited for long. */
+async function seen(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + AIMED_WITHIN;
+  while (Date.now() < deadline && !(await condition())) await sleep(LOOK_EVERY);
+}
+
+async function soon(work: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  const tooLate = sleep(ENDS_WITHIN, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`runs did not end within ${ENDS_WITHIN / 1000} s`);
+  });
+  tooLate.catch(() => undefined);
+  try {
+    await Promise.race([work, tooLate]);
+  } finally {
+    late.abort();
+  }
+}

@@ -1,0 +1,91 @@
+import { fileURLToPath } from 'node:url';
+import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
+import type { Lab } from '../setup/lab.ts';
+import { remember } from '../setup/secrets.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+const ENTRY = 'test/faults/programs/worker.ts';
+/** A network that is near. It also makes each phase long enough to be met. */
+const LATENCY = 2;
+
+export interface Reaches {
+  readonly source: TcpProxy;
+  readonly warehouse: TcpProxy;
+  readonly temporal: TcpProxy;
+}
+
+/** A place for a worker process: whichever process sits there reaches the servers by the same proxies. */
+export class Seat implements AsyncDisposable {
+  readonly network: Reaches;
+  readonly #environment: Readonly<Record<string, string>>;
+  #process: WorkerProcess;
+
+  private constructor(
+    network: Reaches,
+    environment: Readonly<Record<string, string>>,
+    process: WorkerProcess,
+  ) {
+    this.network = network;
+    this.#environment = environment;
+    this.#process = process;
+  }
+
+  /** @param bundle the path of the bundle of the workflows that the worker is to run */
+  static async open(lab: Lab, bundle: string): Promise<Seat> {
+    const { workerEnvironment: direct } = lab;
+    const [source, warehouse, temporal] = await Promise.all(
+      [
+        direct['SOURCE_DATABASE_URL'],
+        direct['WAREHOUSE_DATABASE_URL'],
+        `tcp://${direct['TEMPORAL_ADDRESS']}`,
+      ].map(async (url = '') =>
+        TcpProxy.start({ host: '127.0.0.1', port: Number(new URL(url).port) }, LATENCY),
+      ),
+    );
+    if (source === undefined || warehouse === undefined || temporal === undefined)
+      throw new Error('no proxy');
+    const environment = {
+      ...direct,
+      SOURCE_DATABASE_URL: source.through(lab.sourceUrl),
+      WAREHOUSE_DATABASE_URL: warehouse.through(lab.warehouseUrl),
+      TEMPORAL_ADDRESS: `127.0.0.1:${temporal.port}`,
+    };
+    return new Seat({ source, warehouse, temporal }, environment, await start(environment, bundle));
+  }
+
+  get proxies(): readonly TcpProxy[] {
+    return [this.network.source, this.network.warehouse, this.network.temporal];
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** Ends the process in the way the signal says, and starts another. */
+  async replace(signal: 'SIGKILL' | 'SIGTERM', bundle: string): Promise<void> {
+    this.#process.kill(signal);
+    await this.#process.exited;
+    this.#process = await start(this.#environment, bundle);
+  }
+
+  /** Asks the process to finish, and gives how that went. */
+  async stop(): ReturnType<WorkerProcess['stop']> {
+    return this.#process.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.#process.exited;
+    await Promise.all(this.proxies.map(async (proxy) => proxy[Symbol.asyncDispose]()));
+  }
+}
+
+const start = async (environment: Readonly<Record<string, string>>, bundle: string): Promise<WorkerProcess> =>
+  startWorkerProcess({
+    entry: ENTRY,
+    env: { ...environment, WORKFLOW_BUNDLE: bundle },
+    onLine: remember,
+  });
+
+/** The module that makes the other version of the workflows what it is. */
+export const otherVersionPath = fileURLToPath(new URL('./programs/other-version.ts', import.meta.url));

@@ -1,0 +1,168 @@
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import type { ExtractHandle } from '../setup/lab.ts';
+import type { FaultStack } from './fault-stack.ts';
+import { digestOf, written, type Generations, type TableMode } from './generations.ts';
+
+export const tableMoments = ['plan', 'copying', 'between chunks', 'commit', 'after commit'] as const;
+export const captureMoments = ['first copy', 'streaming'] as const;
+export type Moment = (typeof tableMoments)[number] | (typeof captureMoments)[number];
+export type Mode = TableMode | 'capture';
+
+/** Something that a fault happens to. */
+export interface Subject {
+  readonly mode: Mode;
+  readonly runId: string;
+  /** What it is doing now; nothing where it is doing none of what is looked for. */
+  moment(): Promise<Moment | undefined>;
+  /** Keeps what is finished, to be compared at the end. */
+  remember(): Promise<void>;
+  /** Whether it was over, by Temporal's clock, before a moment in milliseconds. */
+  endedBefore(time: number): Promise<boolean>;
+  /** Waits until it has ended, or goes on as if nothing had been. */
+  settled(): Promise<void>;
+  /** What is wrong with what it brought; nothing, where all is as it must be. */
+  problems(mayBeginAgain: boolean): Promise<string[]>;
+}
+
+interface Mark {
+  readonly chunk: number;
+  readonly at: string;
+}
+
+const requests: Readonly<Record<TableMode, Partial<ExtractTableRequest>>> = {
+  replace: {},
+  append: { write: 'append', incremental: { column: 'id' } },
+  merge: { write: 'merge', incremental: { column: 'updated_at', lookback: '1 second' } },
+};
+
+export const requestOf = (mode: TableMode): ExtractTableRequest => ({
+  table: written[mode].table,
+  chunkSize: '128kB',
+  stallTimeout: '3 seconds',
+  ...requests[mode],
+});
+
+/** A run of `extractTable` on a table that is written meanwhile. */
+export class TableRun implements Subject {
+  readonly mode: TableMode;
+  readonly #stack: FaultStack;
+  readonly #handle: ExtractHandle;
+  readonly #generations: Generations;
+  /** The generation that there was when it began. */
+  readonly #from: number;
+  #planId: string | undefined;
+  #marks: readonly Mark[] = [];
+  #ended: Promise<{ restarts: number } | Error>;
+
+  private constructor(
+    mode: TableMode,
+    stack: FaultStack,
+    handle: ExtractHandle,
+    generations: Generations,
+    from: number,
+  ) {
+    this.mode = mode;
+    this.#stack = stack;
+    this.#handle = handle;
+    this.#generations = generations;
+    this.#from = from;
+    this.#ended = handle
+      .result()
+      .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+  }
+
+  static async start(
+    mode: TableMode,
+    stack: FaultStack,
+    generations: Generations,
+    parallelism: number,
+  ): Promise<TableRun> {
+    const from = await generations.latest(stack.lab.source);
+    const handle = await stack.lab.start({ ...requestOf(mode), parallelism });
+    return new TableRun(mode, stack, handle, generations, from);
+  }
+
+  get runId(): string {
+    return this.#handle.firstExecutionRunId;
+  }
+
+  async moment(): Promise<Moment | undefined> {
+    const { rows } = await this.#stack.lab.warehouse.query<{
+      status: string;
+      planned: number;
+      done: number;
+      copying: boolean;
+    }>(
+      `SELECT r.status, r.chunks AS planned,
+              (SELECT count(*)::int FROM bronze.extraction_chunks c WHERE c.plan_id = r.plan_id) AS done,
+              EXISTS (SELECT FROM pg_stat_progress_copy c JOIN pg_stat_activity a USING (pid)
+                       WHERE a.application_name = $2) AS copying
+         FROM bronze.extraction_runs r WHERE r.run_id = $1`,
+      [this.runId, this.#sessions],
+    );
+    const [row] = rows;
+    if (row === undefined) return (await this.#isPlanning()) ? 'plan' : undefined;
+    if (row.status === 'committed') return 'after commit';
+    if (row.done === row.planned) return 'commit';
+    if (row.copying) return 'copying';
+    return row.done > 0 ? 'between chunks' : undefined;
+  }
+
+  async remember(): Promise<void> {
+    const { rows } = await this.#stack.lab.warehouse.query<{ plan: string; marks: Mark[] }>(
+      `SELECT plan_id AS plan, json_agg(json_build_object('chunk', chunk, 'at', loaded_at::text) ORDER BY chunk) AS marks
+         FROM bronze.extraction_chunks JOIN bronze.extraction_runs USING (plan_id) WHERE run_id = $1 GROUP BY plan_id`,
+      [this.runId],
+    );
+    this.#planId = rows[0]?.plan;
+    this.#marks = rows[0]?.marks ?? [];
+  }
+
+  async endedBefore(time: number): Promise<boolean> {
+    const { closeTime } = await this.#handle.describe();
+    return closeTime !== undefined && closeTime.getTime() < time;
+  }
+
+  async settled(): Promise<void> {
+    await this.#ended;
+  }
+
+  async problems(mayBeginAgain: boolean): Promise<string[]> {
+    const ended = await this.#ended;
+    if (ended instanceof Error) return [`it failed: ${ended.message}, ${String(ended.cause)}`];
+    const found: string[] = [];
+    if (ended.restarts > 0 && !mayBeginAgain) found.push(`it began again ${ended.restarts} times`);
+    const { lab } = this.#stack;
+    const { table } = written[this.mode];
+    const brought = await digestOf(lab.warehouse, this.mode, `bronze.br_${table}`);
+    const generation = await this.#generations.find(lab.source, this.mode, brought, this.#from);
+    if (generation === undefined)
+      found.push(`bronze has ${brought}, which the source never had since it began`);
+    return [...found, ...(await this.#copiedTwice())];
+  }
+
+  get #sessions(): string {
+    return `datakit-postgres-extractor/${this.runId}`;
+  }
+
+  async #isPlanning(): Promise<boolean> {
+    const { rowCount } = await this.#stack.lab.source.query(
+      'SELECT FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()',
+      [this.#sessions],
+    );
+    return rowCount !== 0;
+  }
+
+  /** Where the plan is the same still, what was marked must be marked still, by the same attempt. */
+  async #copiedTwice(): Promise<string[]> {
+    const { rows } = await this.#stack.lab.warehouse.query<Mark>(
+      `SELECT chunk, loaded_at::text AS at FROM bronze.extraction_chunks JOIN bronze.extraction_runs USING (plan_id)
+        WHERE run_id = $1 AND plan_id = $2`,
+      [this.runId, this.#planId],
+    );
+    if (rows.length === 0) return [];
+    return this.#marks
+      .filter(({ chunk, at }) => !rows.some((one) => one.chunk === chunk && one.at === at))
+      .map(({ chunk }) => `chunk ${chunk} was copied twice`);
+  }
+}
