@@ -137,11 +137,11 @@ describe('schedules in a file', () => {
       const partitions = { from: 'scheduled - 1 day', to: 'scheduled' };
       const input = { table: 't', partitions, write: 'replace-partitions' };
       const whole = { tables: ['public.*', input] };
-      const schedules = {
+      const inFile = {
         one: { workflow: 'extractTable', input, cron },
         all: { workflow: 'extractDatabase', input: whole, cron },
       };
-      expect(readScheduleFile(JSON.stringify({ schedules })).get('all')?.input).toEqual(whole);
+      expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
     },
   );
 });
