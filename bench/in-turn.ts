@@ -9,7 +9,6 @@ import { say } from './say.ts';
 import { settle } from './settle.ts';
 import { median } from './statistics.ts';
 import type { Subject } from './subjects.ts';
-import { timed } from './timed.ts';
 
 /** Tables that are there to be copied. */
 export interface Case {
@@ -19,8 +18,8 @@ export interface Case {
   readonly bytes: number;
 }
 
-/** What takes longer to warm up is measured once only. */
-const SLOW_MS = 60_000;
+/** What takes longer than this to warm up is not run again: that run is its measurement. */
+const SLOW_SECONDS = 30;
 
 /**
  * Copies by each of the subjects in turn: A B C A B C …, after a round that warms up and counts what goes through the
@@ -36,8 +35,8 @@ export async function inTurn(
   for (const subject of subjects) runs.push({ subject, ...(await warmUp(stack, subject, copied)) });
   const samples = new Map<Subject, Sample[]>(subjects.map((subject) => [subject, []]));
   for (let round = 1; round <= rounds; round += 1) {
-    for (const { subject, failed, milliseconds } of runs) {
-      if (failed !== undefined || (round > 1 && milliseconds > SLOW_MS)) continue;
+    for (const { subject, failed, slow } of runs) {
+      if (failed !== undefined || slow !== undefined) continue;
       await settle(stack);
       const start = await subject.prepare(copied.tables);
       const sample = await measure(stack, subject.workers, start);
@@ -45,12 +44,12 @@ export async function inTurn(
       say(`  ${copied.name}, round ${round}: ${subject.name} ${formatDuration(sample.seconds * 1000)}`);
     }
   }
-  return runs.map(({ subject, wire, failed }) => ({
+  return runs.map(({ subject, wire, failed, slow }) => ({
     subject: subject.name,
     case: copied.name,
     rows: copied.rows,
     bytes: copied.bytes,
-    samples: samples.get(subject) ?? [],
+    samples: slow === undefined ? (samples.get(subject) ?? []) : [slow],
     ...(wire !== undefined && { wire }),
     ...(failed !== undefined && { failed }),
   }));
@@ -60,7 +59,7 @@ async function warmUp(
   stack: LocalStack,
   subject: Subject,
   copied: Case,
-): Promise<Pick<Measured, 'wire' | 'failed'> & { milliseconds: number }> {
+): Promise<Pick<Measured, 'wire' | 'failed'> & { readonly slow?: Sample }> {
   const [source, warehouse] = await Promise.all([
     CountingProxy.before(stack.sourceUrl),
     CountingProxy.before(stack.warehouseUrl),
@@ -70,17 +69,18 @@ async function warmUp(
       sourceUrl: source.url,
       warehouseUrl: warehouse.url,
     });
-    const { milliseconds } = await timed(async () => start().done);
+    const sample = await measure(stack, subject.workers, start);
     const wire = { source: source.take().fromServer, warehouse: warehouse.take().toServer };
     await expectAllRows(subject, copied);
-    say(`  ${copied.name}, warm-up: ${subject.name} ${formatDuration(milliseconds)}`);
+    say(`  ${copied.name}, warm-up: ${subject.name} ${formatDuration(sample.seconds * 1000)}`);
+    if (sample.seconds > SLOW_SECONDS) return { wire, slow: sample };
     // those that were warmed up are other processes than those that are measured
     for (const _ of subject.workers) await (await subject.prepare(copied.tables))().done;
-    return { wire, milliseconds };
+    return { wire };
   } catch (error) {
     const failed = error instanceof Error ? error.message : String(error);
     say(`  ${copied.name}: ${subject.name} failed, ${failed}`);
-    return { failed, milliseconds: 0 };
+    return { failed };
   } finally {
     source.close();
     warehouse.close();

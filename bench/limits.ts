@@ -49,7 +49,7 @@ const ways: readonly Way[] = [
     each: `${write('landed_$part', 'TRUNCATE landed_$part', ', FREEZE')} ${file}`,
     parts: PARTS,
   },
-  { name: 'write alone, four tables, WAL compressed', target: heaps(), each: `PGOPTIONS='-c wal_compression=lz4' ${write('landed_$part')} ${file}`, parts: PARTS },
+  { name: 'write alone, four tables, WAL compressed', target: heaps(), each: `PGOPTIONS='-c wal_compression=pglz' ${write('landed_$part')} ${file}`, parts: PARTS },
   { name: 'write alone, four tables without WAL', target: heaps('UNLOGGED'), each: `${write('landed_$part')} ${file}`, parts: PARTS },
   { name: 'psql | psql, one session', target: oneHeap, each: `${read} | ${write('landed')}`, parts: 1 },
   { name: 'psql | psql, four sessions, one table', target: oneHeap, each: `${read} | ${write('landed')}`, parts: PARTS },

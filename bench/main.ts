@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { startStack } from '../local/stack.ts';
 import { againstPeers, byShape, growth, guideTable } from './against-peers.ts';
 import type { Bench, Benchmark } from './bench.ts';
+import { catchUp } from './catch-up.ts';
 import { benchChanges } from './changes.ts';
 import { benchCopy } from './copy.ts';
 import { benchIncrement } from './increment.ts';
@@ -13,6 +14,7 @@ import { benchPartitions } from './partitions.ts';
 import { allPeers, preparePeers } from './peers/all-peers.ts';
 import { PeerCache } from './peers/cache.ts';
 import { limits } from './limits.ts';
+import { benchProfile } from './profile.ts';
 import { readers } from './readers.ts';
 import { render } from './render.ts';
 import type { Results } from './result.ts';
@@ -31,6 +33,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly run
   shapes: { about: '* tables of several shapes, by the quicker peers', run: byShape },
   scaling: { about: '* more copies at once, more workers', run: scaling },
   growth: { about: '* once, three times and ten times the rows', run: growth },
+  increments: { about: '* a hundredth of a table changed, caught up with', run: catchUp },
   limits: { about: '* reading alone, writing alone, and both', run: limits },
   guide: { about: '* the ways of the guide, at a tenth of the rows and at all', run: guideTable },
 };
@@ -43,6 +46,7 @@ const studies: Readonly<Record<string, { readonly about: string; readonly run: (
   tables: { about: 'many small tables', run: benchTables },
   partitions: { about: 'the same rows in one table and in partitions', run: benchPartitions },
   values: { about: 'checksums, and rows that cross as text', run: benchValues },
+  profile: { about: 'what a copy waits for, and where the worker spends its time', run: benchProfile },
   tuning: { about: 'settings of the session of the source', run: benchTuning },
 };
 

@@ -18,18 +18,15 @@ const types = [
 /** Whether values of difficult types are the same in the warehouse: by this project and by each of the peers. */
 export async function valuesKept(bench: Bench): Promise<Section> {
   const { stack } = bench;
-  const all = await makeTable(stack.sourceUrl, 'all_types', types);
-  const alone: SourceTable[] = [];
-  for (const [number, type] of types.entries()) {
-    alone.push(await makeTable(stack.sourceUrl, `type_${number + 1}`, [type]));
-  }
+  const tables = new Tables(stack.sourceUrl);
+  await tables.of(types);
   const { ready, leftOut } = await bench.peers();
   const entries: ValuesKept[] = [];
   const subjects = [await ourselves(stack), ...(await peerSubjects(stack, ready))];
   for (const subject of subjects) {
-    const kept = await tryTypes(bench, subject, all, alone);
-    entries.push(kept);
-    const exact = Object.values(kept.types).filter((result) => result === 'exact').length;
+    const kept = await tryTypes(stack.sourceUrl, subject, tables, types);
+    entries.push({ subject: subject.name, types: kept, together: !Object.values(kept).includes('refused') });
+    const exact = Object.values(kept).filter((result) => result === 'exact').length;
     say(`  ${subject.name}: ${exact} of ${types.length} types exact`);
     await subject.close();
   }
@@ -43,6 +40,24 @@ export async function valuesKept(bench: Bench): Promise<Section> {
 }
 
 const columnOf = (type: string): string => `column_${types.indexOf(type) + 1}`;
+
+/** Tables of difficult values, made when they are wanted first. */
+class Tables {
+  readonly #url: string;
+  readonly #made = new Map<string, SourceTable>();
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** One with a column of each of the types. */
+  async of(wanted: readonly string[]): Promise<SourceTable> {
+    const key = wanted.join();
+    const table = this.#made.get(key) ?? (await makeTable(this.#url, `types_${this.#made.size}`, wanted));
+    this.#made.set(key, table);
+    return table;
+  }
+}
 
 async function makeTable(url: string, name: string, of: readonly string[]): Promise<SourceTable> {
   const columns = of.map((type) => `${columnOf(type)} ${type}`);
@@ -61,26 +76,31 @@ async function makeTable(url: string, name: string, of: readonly string[]): Prom
 
 async function countValues(url: string): Promise<number> {
   const counts = types.map((type) => `count(${columnOf(type)})`);
-  const [row] = await query<{ count: string }>(url, `SELECT ${counts.join(' + ')} AS count FROM all_types`);
+  const [row] = await query<{ count: string }>(url, `SELECT ${counts.join(' + ')} AS count FROM types_0`);
   return Number(row?.count);
 }
 
-/** All types at once; where that is refused, each in a table of its own. */
+/** All types at once; where that is refused, each half of them, down to single ones. */
 async function tryTypes(
-  { stack }: Bench,
+  sourceUrl: string,
   subject: Subject,
-  all: SourceTable,
-  alone: readonly SourceTable[],
-): Promise<ValuesKept> {
-  const together = await succeeds(subject, all);
-  const kept: Record<string, Kept> = {};
-  for (const [number, type] of types.entries()) {
-    const own = alone[number];
-    const table = together || own === undefined ? all : own;
-    const copied = together || (await succeeds(subject, table));
-    kept[type] = copied ? await compare(stack.sourceUrl, subject, table.name, columnOf(type)) : 'refused';
+  tables: Tables,
+  tried: readonly string[],
+): Promise<Record<string, Kept>> {
+  const table = await tables.of(tried);
+  if (await succeeds(subject, table)) {
+    const results = tried.map(
+      async (type) => [type, await compare(sourceUrl, subject, table.name, columnOf(type))] as const,
+    );
+    return Object.fromEntries(await Promise.all(results));
   }
-  return { subject: subject.name, types: kept, together };
+  const [first = ''] = tried;
+  if (tried.length === 1) return { [first]: 'refused' };
+  const middle = Math.ceil(tried.length / 2);
+  return {
+    ...(await tryTypes(sourceUrl, subject, tables, tried.slice(0, middle))),
+    ...(await tryTypes(sourceUrl, subject, tables, tried.slice(middle))),
+  };
 }
 
 async function succeeds(subject: Subject, table: SourceTable): Promise<boolean> {

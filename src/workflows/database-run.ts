@@ -175,10 +175,8 @@ export class DatabaseRunState {
 
   /** Sessions on the source that the run may have and does not, whatever is made of them meanwhile. */
   get #unused(): number {
-    const sessions = ({ reserved, holds }: Unit) => reserved + (holds ? 1 : 0);
-    return (
-      connectionsOf(this.#input).copies - [...this.#units].reduce((sum, unit) => sum + sessions(unit), 0)
-    );
+    const used = [...this.#units].reduce((sum, { reserved, holds }) => sum + reserved + (holds ? 1 : 0), 0);
+    return connectionsOf(this.#input).copies - used;
   }
 
   get #atOnce(): number {

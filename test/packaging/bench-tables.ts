@@ -7,7 +7,17 @@ import type { GeneratedTable } from './generated-tables.ts';
 
 /** Written by `npm run bench -- --json bench/results/performance.json`. */
 const RESULTS = 'bench/results/performance.json';
-const sections = ['peers', 'types', 'readers', 'shapes', 'scaling', 'growth', 'guide', 'limits'];
+const sections = [
+  'peers',
+  'types',
+  'readers',
+  'shapes',
+  'scaling',
+  'growth',
+  'guide',
+  'increments',
+  'limits',
+];
 
 /** The tables of the document about performance, from results that were measured. */
 export const benchTables: readonly GeneratedTable[] = sections.map((name) => ({

@@ -12,5 +12,6 @@ pipeline = dlt.pipeline(
     destination=dlt.destinations.postgres(os.environ["WAREHOUSE"]),
     dataset_name="dlt",
 )
-source = sql_database(os.environ["SOURCE"], table_names=tables, backend="connectorx")
+source_url = os.environ["SOURCE"].replace("postgresql://", "postgresql+psycopg2://", 1)
+source = sql_database(source_url, table_names=tables, backend="connectorx")
 pipeline.run(source, write_disposition="replace", loader_file_format="csv")

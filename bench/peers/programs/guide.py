@@ -6,14 +6,23 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pandas
 import psycopg2
+from psycopg2.extensions import register_adapter
+from psycopg2.extras import Json
 from sqlalchemy import create_engine, text
 
 ROWS_AT_ONCE = 10_000
 PROCESSES = 4
 
+# without it the driver refuses to write what it reads of jsonb
+register_adapter(dict, Json)
+
+
+def engine(name):
+    return create_engine(os.environ[name].replace("postgresql://", "postgresql+psycopg2://", 1))
+
 
 def write(frame, table, if_exists):
-    warehouse = create_engine(os.environ["WAREHOUSE"])
+    warehouse = engine("WAREHOUSE")
     frame.to_sql(
         table, warehouse, schema="public", if_exists=if_exists, index=False, method="multi", chunksize=ROWS_AT_ONCE
     )
@@ -21,7 +30,7 @@ def write(frame, table, if_exists):
 
 
 def read_all(query):
-    source = create_engine(os.environ["SOURCE"])
+    source = engine("SOURCE")
     with source.connect() as session:
         return pandas.read_sql(text(query), session)
 
@@ -37,7 +46,7 @@ def basic(table):
 
 
 def chunked(table, where="true", if_exists="replace"):
-    source = create_engine(os.environ["SOURCE"])
+    source = engine("SOURCE")
     with source.connect() as session:
         query = text(f'SELECT * FROM "{table}" WHERE {where}')
         write_each(pandas.read_sql(query, session, chunksize=ROWS_AT_ONCE), table, if_exists)
