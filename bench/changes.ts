@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,12 +17,16 @@ import { formatBytes, formatDuration } from '../src/contract/quantities.ts';
 import { build } from './build.ts';
 import { peakMemory } from './process-times.ts';
 
-const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 500_000);
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
-/** Seconds of pgbench at 1,000 transactions a second. */
-const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 20);
-/** Rows of one transaction. */
+/** Changes of a round; of all rounds together five million. */
+const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 1_000_000);
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
+/** Seconds of pgbench at 1,000 transactions a second; none where 0. */
+const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 60);
+/** Rows of one transaction; none where 0. */
 const LARGE = Number(process.env['BENCH_LARGE'] ?? 1_000_000);
+/** Minutes in which nothing is written, to count what a history grows by. What it does comes every half hour. */
+const IDLE_MINUTES = Number(process.env['BENCH_IDLE_MINUTES'] ?? 0);
+const CYCLE_MINUTES = 30;
 const TASK_QUEUE = 'bench-cdc';
 const SLOT = 'bench';
 const REFERENCE = 'bench_reference';
@@ -51,12 +55,11 @@ export async function benchChanges(): Promise<void> {
     const capture = new BenchCapture(new TemporalClient({ connection }));
     await capture.catchUp();
     await execute(stack.sourceUrl, `SELECT pg_create_logical_replication_slot('${REFERENCE}', 'pgoutput')`);
-    await compareRates(stack, capture);
-    say(`peak memory of the worker: ${formatBytes(await peakMemory(worker.pid))}`);
-    await largeTransaction(stack, capture);
-    say(`peak memory of the worker: ${formatBytes(await peakMemory(worker.pid))}`);
+    await compareRates(stack, capture, worker.pid);
+    if (LARGE > 0) await largeTransaction(stack, capture, worker.pid);
     await execute(stack.sourceUrl, `SELECT pg_drop_replication_slot('${REFERENCE}')`);
-    await measureLag(stack, capture);
+    if (SECONDS > 0) await measureLag(stack, capture);
+    if (IDLE_MINUTES > 0) await countIdleEvents(capture);
     await worker.stop();
     await connection.close();
   } finally {
@@ -97,16 +100,19 @@ async function prepare({ sourceUrl }: LocalStack): Promise<void> {
   await execute(sourceUrl, 'ALTER TABLE pgbench_history REPLICA IDENTITY FULL');
 }
 
-async function compareRates(stack: LocalStack, capture: BenchCapture): Promise<void> {
+/** The rate of each round, and the memory that the worker had at the most in it: it must not grow from round to round. */
+async function compareRates(stack: LocalStack, capture: BenchCapture, worker: number): Promise<void> {
+  if (ROUNDS === 0) return;
   const ratios: number[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
     const end = await writeEvents(stack.sourceUrl, round);
     const reference = await timed(async () => receive(stack.sourceUrl, end));
+    await forgetPeak(worker);
     const ours = await timed(async () => capture.catchUp());
     const ratio = reference / ours;
     ratios.push(ratio);
     say(
-      `round ${round}: pg_recvlogical ${rate(reference)}, captureChanges ${rate(ours)} (${formatDuration(ours)}), ratio ${ratio.toFixed(2)}`,
+      `round ${round}: pg_recvlogical ${rate(reference)}, captureChanges ${rate(ours)} (${formatDuration(ours)}), ratio ${ratio.toFixed(2)}, peak memory of the worker ${formatBytes(await peakMemory(worker))}`,
     );
   }
   say(
@@ -150,15 +156,32 @@ async function receive(url: string, end: string): Promise<void> {
   await rm(file);
 }
 
-async function largeTransaction({ sourceUrl }: LocalStack, capture: BenchCapture): Promise<void> {
+async function largeTransaction(
+  { sourceUrl }: LocalStack,
+  capture: BenchCapture,
+  worker: number,
+): Promise<void> {
+  await forgetPeak(worker);
   await execute(
     sourceUrl,
     `INSERT INTO events SELECT -i, now(), 'large', i, '{}' FROM generate_series(1, ${LARGE}) i`,
   );
   const took = await timed(async () => capture.catchUp());
-  say(`a transaction of ${LARGE.toLocaleString('en-US')} rows: ${formatDuration(took)}`);
+  say(
+    `a transaction of ${LARGE.toLocaleString('en-US')} rows: ${formatDuration(took)}, peak memory of the worker ${formatBytes(await peakMemory(worker))}`,
+  );
 }
 
+/** Linux counts the peak anew from here on; elsewhere it is not known at all. */
+async function forgetPeak(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/clear_refs`, '5').catch(() => undefined);
+}
+
+/**
+ * From the commit in the source to the commit in the warehouse, both by the clock of this machine.
+ *
+ * The commits of pgbench do not wait for its disk, so that it has the rate that is asked for on a machine that all share.
+ */
 async function measureLag({ sourceUrl, warehouseUrl }: LocalStack, capture: BenchCapture): Promise<void> {
   const handle = await capture.start({ heartbeat: '1 second' });
   // what is written before the stream runs would only tell how long a workflow takes to start
@@ -171,7 +194,10 @@ async function measureLag({ sourceUrl, warehouseUrl }: LocalStack, capture: Benc
   const client = new Client(warehouseUrl);
   await client.connect();
   await client.query('CREATE TABLE mark AS SELECT max(commit_lsn) AS lsn FROM bronze.cdc_changes');
-  await run('pgbench', ['--rate=1000', '--client=8', `--time=${SECONDS}`, '--no-vacuum', sourceUrl]);
+  const generator = ['--rate=1000', '--client=16', '--jobs=2', '--protocol=prepared', `--time=${SECONDS}`];
+  await run('pgbench', [...generator, '--no-vacuum', sourceUrl], {
+    env: { ...process.env, PGOPTIONS: '-c synchronous_commit=off' },
+  });
   await sleep(3_000);
   const { rows } = await client.query<{ p50: number; p95: number; transactions: number }>(
     `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) * 1000 AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY lag) * 1000 AS p95,
@@ -184,6 +210,21 @@ async function measureLag({ sourceUrl, warehouseUrl }: LocalStack, capture: Benc
   say(
     `pgbench: ${Math.round(transactions / SECONDS)} transactions/s, lag ${formatDuration(p50)} in the middle, ${formatDuration(p95)} at the 95th percentile`,
   );
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+}
+
+/** Events of the history while nothing is written, in whole cycles of what a capture does anyway. */
+async function countIdleEvents(capture: BenchCapture): Promise<void> {
+  const handle = await capture.start();
+  await sleep(IDLE_MINUTES * 60_000);
+  const { events } = await handle.fetchHistory();
+  const cycles = Math.floor(IDLE_MINUTES / CYCLE_MINUTES);
+  const minutes = cycles === 0 ? IDLE_MINUTES : cycles * CYCLE_MINUTES;
+  const since = Date.now() / 1000 - minutes * 60;
+  const counted = (events ?? []).filter(({ eventTime }) => Number(eventTime?.seconds ?? 0) >= since).length;
+  const aDay = Math.round((counted * 24 * 60) / minutes);
+  say(`idle: ${counted} history events in ${minutes} minutes, so ${aDay} a day`);
   await handle.cancel();
   await handle.result().catch(() => undefined);
 }

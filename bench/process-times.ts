@@ -14,20 +14,32 @@ export async function cpuSeconds(root: number): Promise<number> {
   return processes.has(root) ? ticksOf(root) / TICKS : Number.NaN;
 }
 
+/** CPU seconds of all processes that this one has started and that have ended, with what they had started. */
+export async function ownChildrenCpuSeconds(): Promise<number> {
+  return ((await readStat('self'))?.endedTicks ?? 0) / TICKS;
+}
+
 /** The most memory that a process has had, in bytes. Linux only; NaN elsewhere. */
 export async function peakMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) * 1024;
 }
 
-async function readProcesses(): Promise<Map<number, { parent: number; ticks: number }>> {
+interface Stat {
+  readonly parent: number;
+  /** With those of its ended children. */
+  readonly ticks: number;
+  readonly endedTicks: number;
+}
+
+async function readProcesses(): Promise<Map<number, Stat>> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   const entries = await Promise.all(pids.map(async (pid) => [Number(pid), await readStat(pid)] as const));
   return new Map(entries.flatMap(([pid, stat]) => (stat === undefined ? [] : [[pid, stat] as const])));
 }
 
 /** Fields 4, 14 to 17 of proc(5): parent, and user and system time of the process and of its ended children. */
-async function readStat(pid: string): Promise<{ parent: number; ticks: number } | undefined> {
+async function readStat(pid: string): Promise<Stat | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   const fields = text
@@ -35,5 +47,6 @@ async function readStat(pid: string): Promise<{ parent: number; ticks: number } 
     .split(' ')
     .map(Number);
   const [user = 0, system = 0, endedUser = 0, endedSystem = 0] = fields.slice(11, 15);
-  return { parent: fields[1] ?? 0, ticks: user + system + endedUser + endedSystem };
+  const endedTicks = endedUser + endedSystem;
+  return { parent: fields[1] ?? 0, ticks: user + system + endedTicks, endedTicks };
 }

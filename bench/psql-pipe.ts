@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { Client } from 'pg';
 import { benchColumns } from './bench-table.ts';
+import { execute } from './execute.ts';
+import { timed } from './timed.ts';
 
 /** `psql COPY TO | psql COPY FROM`: what one would do by hand. Gives milliseconds. */
 export async function psqlPipe(
@@ -8,21 +9,15 @@ export async function psqlPipe(
   warehouseUrl: string,
   format: 'binary' | 'text',
 ): Promise<number> {
-  await makeTarget(warehouseUrl);
-  const began = performance.now();
+  await execute(warehouseUrl, `DROP TABLE IF EXISTS by_hand; CREATE TABLE by_hand (${benchColumns})`);
   // a shell's pipe is the kernel's: this process carries no byte
   const pipe = `psql "$1" -qXc "COPY events TO STDOUT (FORMAT ${format})" | psql "$2" -qXc "COPY by_hand FROM STDIN (FORMAT ${format})"`;
-  await succeeded(
-    spawn('sh', ['-c', pipe, 'sh', sourceUrl, warehouseUrl], { stdio: ['ignore', 'ignore', 'inherit'] }),
+  const { milliseconds } = await timed(async () =>
+    succeeded(
+      spawn('sh', ['-c', pipe, 'sh', sourceUrl, warehouseUrl], { stdio: ['ignore', 'ignore', 'inherit'] }),
+    ),
   );
-  return performance.now() - began;
-}
-
-async function makeTarget(warehouseUrl: string): Promise<void> {
-  const client = new Client(warehouseUrl);
-  await client.connect();
-  await client.query(`DROP TABLE IF EXISTS by_hand; CREATE TABLE by_hand (${benchColumns})`);
-  await client.end();
+  return milliseconds;
 }
 
 async function succeeded(child: ReturnType<typeof spawn>): Promise<void> {

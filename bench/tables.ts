@@ -1,31 +1,22 @@
-import { Client as TemporalClient, Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { startStack } from '../local/stack.ts';
-import { startWorkerProcess } from '../local/worker-process.ts';
-import type { ExtractDatabaseRequest, ExtractDatabaseResult } from '../src/contract/extract-database.ts';
 import { formatDuration } from '../src/contract/quantities.ts';
-import { build } from './build.ts';
+import { Extractor } from './extractor.ts';
+import { say } from './say.ts';
+import { timed } from './timed.ts';
 
 const TABLES = Number(process.env['BENCH_TABLES'] ?? 500);
 const ROWS = Number(process.env['BENCH_ROWS'] ?? 1_000);
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
-const TASK_QUEUE = 'bench';
 
 /** Many small tables, end to end: the first run makes the bronze tables, the others replace their rows. */
 export async function benchTables(): Promise<void> {
-  await build();
   const stack = await startStack({ ui: false });
   try {
     await makeTables(stack.sourceUrl);
-    const worker = await startWorkerProcess({
-      env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: TASK_QUEUE },
-      entry: 'dist/worker.js',
-    });
-    const connection = await Connection.connect({ address: stack.temporalAddress });
-    const client = new TemporalClient({ connection });
-    for (let round = 0; round <= ROUNDS; round += 1) await measure(client, round);
-    await worker.stop();
-    await connection.close();
+    const extractor = await Extractor.start(stack);
+    for (let round = 0; round <= ROUNDS; round += 1) await measure(extractor, round);
+    await extractor.stop();
   } finally {
     await stack.close();
   }
@@ -44,19 +35,11 @@ async function makeTables(url: string): Promise<void> {
   await source.end();
 }
 
-async function measure(client: TemporalClient, round: number): Promise<void> {
-  const began = performance.now();
-  const handle = await client.workflow.start<
-    (request: ExtractDatabaseRequest) => Promise<ExtractDatabaseResult>
-  >('extractDatabase', {
-    taskQueue: TASK_QUEUE,
-    workflowId: `bench-${round}`,
-    args: [{ tables: ['public.*'] }],
-  });
-  const { committed, rows } = await handle.result();
-  const { historyLength } = await handle.describe();
+async function measure(extractor: Extractor, round: number): Promise<void> {
+  const { result, milliseconds } = await timed(async () => extractor.database({ tables: ['public.*'] }));
+  const { committed, rows } = result.result;
   const label = round === 0 ? 'first run' : `run ${round + 1}`;
-  process.stdout.write(
-    `${label}: ${committed} tables, ${rows.toLocaleString('en-US')} rows in ${formatDuration(performance.now() - began)}, ${historyLength} events\n`,
+  say(
+    `${label}: ${committed} tables, ${rows.toLocaleString('en-US')} rows in ${formatDuration(milliseconds)}, ${result.events} events`,
   );
 }

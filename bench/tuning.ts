@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { startPostgres } from '../local/postgres.ts';
 import { tuningProfiles } from '../src/contract/session-settings.ts';
+import { say } from './say.ts';
 
 const ROWS = Number(process.env['BENCH_ROWS'] ?? 500_000);
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
@@ -92,8 +93,4 @@ async function describe(client: Client, statement: string): Promise<string> {
   const nodes = (node: PlanNode): string[] => [node['Node Type'], ...(node.Plans ?? []).flatMap(nodes)];
   const written = (plan['Temp Written Blocks'] * 8192) / 1024 ** 2;
   return `${written.toFixed(0)} MB (${nodes(plan).join(' < ')})`;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -61,6 +61,8 @@ function commandLine(plan: DevServerPlan): string[] {
     `--namespace=${plan.namespace}`,
     `--db-filename=${plan.databaseFile}`,
     '--log-level=error',
+    // A file that is deleted with every transaction costs the server a third of its CPU.
+    '--sqlite-pragma=journal_mode=WAL',
     // Twice as fast, and still complete after a SIGKILL: only the whole machine's crash loses something.
     ...(plan.temporary ? ['--sqlite-pragma=synchronous=OFF'] : []),
     ...pairs('--search-attribute', plan.searchAttributes),

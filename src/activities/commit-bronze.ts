@@ -1,6 +1,11 @@
 import { log } from '@temporalio/activity';
 import { commitRun } from '../bronze/commit.ts';
-import type { CommitRequest, CommitResult } from '../contract/activities.ts';
+import { readPlan } from '../bronze/plans.ts';
+import type { CommitRequest, CommitResult, CopiedPartitions } from '../contract/activities.ts';
+import { copiedPartitions } from '../extraction/run-observer.ts';
+import { applicationName } from '../postgres/application-name.ts';
+import type { Database } from '../postgres/database.ts';
+import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { measureCommit } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
@@ -10,9 +15,23 @@ export async function commitBronze(
   request: CommitRequest,
 ): Promise<CommitResult> {
   return runActivity('committing to bronze', async ({ signal, attempt }) => {
+    // before the commit forgets the plan
+    const partitions = await lastLook(warehouse, request, signal);
     const result = await commitRun(warehouse, request, { signal, attempt });
     log.info('commit', { planId: request.planId, outcome: result.outcome });
-    if (result.outcome !== 'incomplete') measureCommit(result);
-    return result;
+    if (result.outcome === 'incomplete') return result;
+    measureCommit(result);
+    return { ...result, ...(partitions !== undefined && { partitions }) };
   });
+}
+
+/** For people only: whatever is in the way of it, the commit says so itself. */
+async function lastLook(
+  warehouse: Database,
+  { planId, runId }: CommitRequest,
+  signal: AbortSignal,
+): Promise<CopiedPartitions | undefined> {
+  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+  const look = async (session: Session) => copiedPartitions(session, await readPlan(session, planId));
+  return warehouse.transaction(limits, look).catch(() => undefined);
 }

@@ -11,7 +11,7 @@ import { extractSmallTable } from '../extraction/extract-small-table.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
-import { countCopied, measureCommit } from './metrics.ts';
+import { countCopied, countRetry, measureCommit } from './metrics.ts';
 import { dropWhenTerminated, requireNoOtherRun, workflowNamespace } from './other-runs.ts';
 import { runActivity, type ActivityTools } from './run-activity.ts';
 
@@ -111,6 +111,7 @@ async function copyTable(
     const left = { member, rows: 0, bytes: 0, message: message.slice(0, LONGEST_MESSAGE) };
     // a workflow of its own waits, tries again, or plans anew: what it cannot mend, it tells
     if (failurePolicies[error.kind].retry !== 'never' || beginAnew.has(error.kind)) {
+      countRetry(error.kind);
       log.info('left to a workflow of its own', { table, reason: error.message });
       return { ...left, outcome: 'alone' };
     }

@@ -6,7 +6,7 @@ import { copyChunks } from './copy-chunks.ts';
 import { copyTables } from './copy-tables.ts';
 import type { Dependencies } from './dependencies.ts';
 import { discardStaging } from './discard-staging.ts';
-import { checkSlot, finishCopy } from './finish-copy.ts';
+import { finishCopy } from './finish-copy.ts';
 import { holdSlot } from './hold-slot.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
 import { limitIncrements } from './limit-increments.ts';
@@ -14,8 +14,10 @@ import { maintainBronze } from './maintain-bronze.ts';
 import { planCopy, planExtraction } from './plan-extraction.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
 import { readMembers, resolveTables } from './resolve-tables.ts';
-import { closeDatabaseRun, pauseCopies, steerTables, watchProgress } from './steer.ts';
+import { closeDatabaseRun, pauseCopies, steerTables } from './steer.ts';
 import { streamChanges } from './stream-changes.ts';
+import { watchProgress } from './watch-progress.ts';
+import { checkSlot, dropSlot } from './watch-slot.ts';
 
 type LastingActivities = Pick<Activities, 'holdSnapshot' | 'watchProgress'> &
   Pick<CaptureActivities, 'holdSlot'>;
@@ -37,6 +39,7 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     beginStreaming: async (request) => beginStreaming(dependencies, request),
     changeTables: async (request) => changeTables(dependencies, request),
     checkSlot: async (request) => checkSlot(dependencies, request),
+    dropSlot: async (request) => dropSlot(dependencies, request),
     dropCapture: async (request) => dropCapture(dependencies, request),
     pauseCopies: async (request) => pauseCopies(dependencies, request),
     resolveTables: async (request) => resolveTables(dependencies, request),

@@ -1,9 +1,8 @@
 import { log } from '@temporalio/activity';
-import type { CheckSlotRequest, FinishCopyRequest } from '../contract/capture-activities.ts';
+import type { FinishCopyRequest } from '../contract/capture-activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { finishCopy as finish } from '../capture/copy-tables.ts';
 import { readServer } from '../postgres/catalog/server.ts';
-import { readLogPositions } from '../postgres/replication/slots.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -22,18 +21,5 @@ export async function finishCopy(
       finish(session, request, { deletes: request.deletes, sourceUri }),
     );
     log.info('copied a table of a capture', { table: shown, captureId: request.captureId });
-  });
-}
-
-export async function checkSlot(
-  { sourceNamed }: Dependencies,
-  { source, slot, runId }: CheckSlotRequest,
-): Promise<number> {
-  return runActivity(`asking how much slot "${slot}" holds back`, async ({ signal }) => {
-    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-    const { heldBack } = await sourceNamed(source).transaction(limits, async (session) =>
-      readLogPositions(session, slot),
-    );
-    return heldBack;
   });
 }

@@ -11,7 +11,7 @@ import { applicationName } from '../postgres/application-name.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropWhenTerminated } from './other-runs.ts';
-import { measureSnapshot } from './metrics.ts';
+import { countRetry, measureSnapshot } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
 
 /** How often the holder asks its session whether it still lives. */
@@ -74,6 +74,7 @@ async function untilItHolds(hold: () => Promise<void>, holds: () => boolean): Pr
     } catch (error) {
       const kind = error instanceof DatakitError ? error.kind : 'Unexpected';
       if (holds() || isFinal(kind, attempt) || kind === 'SnapshotLost') throw error;
+      countRetry(kind);
       log.warn('the snapshot has to wait', {
         reason: error instanceof Error ? error.message : String(error),
       });

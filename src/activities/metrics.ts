@@ -32,6 +32,15 @@ export function countFailure(kind: FailureKind, final: boolean): void {
   Context.current()
     .metricMeter.createCounter('datakit_failures', 'failures', 'Attempts that failed, by kind')
     .add(1, { kind, final: String(final) });
+  if (!final) countRetry(kind);
+}
+
+/** Counts what is tried again, in whatever way: by Temporal, by the activity itself, or by a run of its own. */
+export function countRetry(kind: FailureKind): void {
+  Context.current()
+    // which activity it is the SDK says
+    .metricMeter.createCounter('datakit_retries', 'retries', 'Work that failed and is tried again, by kind')
+    .add(1, { kind });
 }
 
 /** When each snapshot was taken that this worker holds open, by holder. */

@@ -1,8 +1,7 @@
-import { Context, log } from '@temporalio/activity';
+import { log } from '@temporalio/activity';
 import { closeDatabaseRecord, steer } from '../bronze/database-runs.ts';
-import { observeRun } from '../bronze/observe-run.ts';
 import { pausePlan } from '../bronze/plans.ts';
-import type { Observed, PauseRequest, WatchRequest } from '../contract/activities.ts';
+import type { PauseRequest } from '../contract/activities.ts';
 import type { CloseDatabaseRunRequest, SteerTablesRequest } from '../contract/database-activities.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -33,18 +32,6 @@ export async function closeDatabaseRun(
     closeDatabaseRecord(session, request),
   );
   log.info('closed', { runId: request.runId, status: request.status });
-}
-
-/** Holds no session while it waits. */
-export async function watchProgress(
-  dependencies: Dependencies,
-  { runId, pause }: WatchRequest,
-): Promise<Observed> {
-  return runActivity('reading the ledger', async ({ signal }) => {
-    await Context.current().sleep(pause);
-    const limits = { applicationName: APPLICATION, mode: 'READ WRITE', signal } as const;
-    return dependencies.warehouse.transaction(limits, async (session) => observeRun(session, runId));
-  });
 }
 
 async function inWarehouse<T>(

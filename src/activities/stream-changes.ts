@@ -33,6 +33,8 @@ export async function streamChanges(
 class Teller {
   #toldAt = Date.now() - TELL_INTERVAL.busy + 2_000;
   #told: StreamProgress | undefined;
+  /** Changes that were written before this attempt. */
+  #before: number | undefined;
   readonly #context = Context.current();
   readonly #maxSlotLag: number;
 
@@ -41,8 +43,9 @@ class Teller {
   }
 
   tell(progress: StreamProgress): void {
+    this.#before ??= progress.changes;
     const busy =
-      progress.changes !== (this.#told?.changes ?? 0) ||
+      progress.changes !== (this.#told?.changes ?? this.#before) ||
       progress.slotLagBytes > 2 * (this.#told?.slotLagBytes ?? 0) + 2 ** 24;
     const toldOfLag = this.#exceeds(this.#told) === this.#exceeds(progress);
     if (toldOfLag && Date.now() - this.#toldAt < (busy ? TELL_INTERVAL.busy : TELL_INTERVAL.idle)) return;

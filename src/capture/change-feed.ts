@@ -5,6 +5,7 @@ import {
   type RelationBytes,
 } from '../bronze/cdc/change-rows.ts';
 import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
+import type { LastChange } from '../bronze/cdc/positions.ts';
 import type { CaptureTable } from '../bronze/cdc/tables.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { JsonColumns } from '../postgres/replication/json-values.ts';
@@ -24,6 +25,7 @@ import {
 } from '../postgres/replication/pgoutput.ts';
 import { HEARTBEAT_PREFIX } from '../postgres/replication/slots.ts';
 import { WalStream, type WalConsumer } from '../postgres/replication/wal-stream.ts';
+import { SentBeforeWatch, type SentBefore } from './sent-before.ts';
 
 /** What is decoded while the warehouse is busy with the part before; then the source waits. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
@@ -44,6 +46,8 @@ export interface Boundary {
   readonly position: string;
   /** ISO 8601; null where no transaction ended. */
   readonly committedAt: string | null;
+  /** The last that was logged; null where nothing was. */
+  readonly last: LastChange | null;
   readonly transactions: number;
 }
 
@@ -63,6 +67,8 @@ interface KnownTable extends RelationBytes {
   /** The one of the capture; undefined where the publication sends more. */
   readonly table: CaptureTable | undefined;
   readonly copiedAt: Lsn;
+  /** Whether what the stream says of its columns has been heeded; that comes with the first change that is wanted. */
+  isFollowed: boolean;
   /** Indexes of the key columns, where changes are applied to a copy. */
   readonly key: readonly number[] | undefined;
 }
@@ -86,11 +92,20 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   #mirror = new Map<string, MirrorStep[]>();
   #relations: Relation[] = [];
   #transactions = 0;
+  /** The transaction that is under way. */
   #begin: TransactionBegin | undefined;
+  /** What the changes are of that come now; it has no transaction where it is a message outside of any. */
+  #at: { readonly commitLsn: Lsn; readonly xid: number | undefined } = { commitLsn: 0n, xid: undefined };
   #ordinal = 0;
+  readonly #sentBefore: SentBeforeWatch;
+  /** Whether what comes now was sent once before. */
+  #isOld = false;
   /** Everything before it has been decoded. */
   #reached: Lsn;
+  /** Everything before it was sent by this stream, or acknowledged before. */
+  #sent: Lsn;
   #committedAt: bigint | undefined;
+  #last: LastChange | null = null;
   #taken: Lsn;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
@@ -100,12 +115,14 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     statement: string,
     capture: CaptureIdentity,
     tables: readonly CaptureTable[],
-    position: string,
+    sentBefore: SentBefore,
   ) {
     this.#capture = capture;
     this.#tables = new Map(tables.map((table) => [formatTableName(table), table]));
     this.#rows = this.#newRows();
-    this.#reached = this.#taken = parseLsn(position);
+    this.#sentBefore = new SentBeforeWatch(sentBefore);
+    this.#reached = this.#taken = parseLsn(sentBefore.position);
+    this.#sent = parseLsn(sentBefore.confirmed);
     this.stream = new WalStream(statement, this);
   }
 
@@ -117,6 +134,15 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   /** Everything before it has been decoded. */
   get reached(): string {
     return formatLsn(this.#reached);
+  }
+
+  /**
+   * Acknowledges what is written, as far as the slot has sent it: what it sends once more is looked at
+   * before it is said to be the same.
+   */
+  acknowledge(written: string): void {
+    const position = parseLsn(written);
+    this.stream.acknowledge(position < this.#sent ? position : this.#sent);
   }
 
   /**
@@ -153,9 +179,9 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   /** All that was committed before has been sent, and decoded, if no transaction is under way. */
   readonly onKeepalive = (end: Lsn): void => {
-    if (this.#begin !== undefined || end <= this.#reached) return;
-    this.#heard = Date.now();
-    this.#reached = end;
+    if (this.#begin !== undefined) return;
+    this.#sentBefore.passed(end);
+    this.#passed(end);
   };
 
   readonly onPause = (): void => {
@@ -170,15 +196,17 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   readonly onBegin = (begin: TransactionBegin): void => {
     this.#begin = begin;
-    this.#ordinal = 0;
+    this.#arriveAt(begin.commitLsn, begin.xid);
     this.#rows.begin(begin);
   };
 
   readonly onCommit = (end: Lsn): void => {
-    this.#committedAt = this.#begin?.committedAt;
+    if (this.#ordinal > 0) {
+      this.#committedAt = this.#begin?.committedAt;
+      this.#transactions += 1;
+    }
     this.#begin = undefined;
-    this.#reached = end;
-    this.#transactions += 1;
+    this.#passed(end);
   };
 
   readonly onType = (oid: number, name: TableName): void => {
@@ -197,10 +225,9 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
       json: new JsonColumns(relation.columns),
       name: nameBytes(relation),
       copiedAt: table?.copiedAt == null ? 0n : parseLsn(table.copiedAt),
+      isFollowed: false,
       key: mirrored ? keyIndexes(table, relation, names) : undefined,
     });
-    if (mirrored) this.#stepsOf(id).push({ kind: 'relation', relation });
-    if (table === undefined) this.#relations.push(relation);
   };
 
   readonly onInsert = (relation: Relation, row: Tuple, lsn: Lsn): void => {
@@ -243,11 +270,10 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const { lsn, prefix, transactional } = message;
     if (!transactional) {
       this.#rows.beginWithoutTransaction(lsn);
-      this.#ordinal = 0;
-      // the position after it is not told; one byte further it is not sent again
-      if (lsn >= this.#reached) this.#reached = lsn + 1n;
+      this.#arriveAt(lsn, undefined);
+      this.#passed(lsn); // where it ends, unlike that of a change
     }
-    if (prefix === HEARTBEAT_PREFIX) return;
+    if (prefix === HEARTBEAT_PREFIX || !this.#isNew()) return;
     this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {
       prefix,
       ...contentOf(message),
@@ -283,30 +309,67 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   #boundary(): Boundary | undefined {
     if (this.#begin !== undefined) return undefined;
-    const [transactions, committedAt] = [this.#transactions, this.#committedAt];
+    const [transactions, committedAt, last] = [this.#transactions, this.#committedAt, this.#last];
     this.#taken = this.#reached;
     this.#transactions = 0;
     this.#committedAt = undefined;
+    this.#last = null;
     return {
       position: formatLsn(this.#reached),
       committedAt: committedAt === undefined ? null : isoTime(committedAt),
+      last,
       transactions,
     };
+  }
+
+  #passed(end: Lsn): void {
+    if (end > this.#sent) this.#sent = end;
+    if (end <= this.#reached) return;
+    this.#heard = Date.now();
+    this.#reached = end;
   }
 
   #newRows(): ChangeRows {
     return new ChangeRows(this.#capture, SEGMENT_BYTES + SEGMENT_BYTES / 4);
   }
 
+  #arriveAt(commitLsn: Lsn, xid: number | undefined): void {
+    this.#at = { commitLsn, xid };
+    this.#ordinal = 0;
+    this.#isOld = this.#sentBefore.has(commitLsn, xid);
+  }
+
+  /** Of a change that is wanted: whether it is not in the log yet. */
+  #isNew(): boolean {
+    if (this.#isOld) this.#sentBefore.expectKnown(this.#at.commitLsn);
+    return !this.#isOld;
+  }
+
+  /** The place of the next change in its transaction. */
   #next(): number {
+    if (this.#ordinal === 0) {
+      const { commitLsn, xid } = this.#at;
+      this.#last = { commitLsn: formatLsn(commitLsn), xid: xid?.toString() ?? null };
+    }
     this.#ordinal += 1;
     return this.#ordinal;
   }
 
-  /** What a copy has already is not wanted again. */
+  /** Undefined where a copy has what comes already, and where it was sent before. */
   #wanted({ oid }: Relation): KnownTable | undefined {
     const known = this.#known.get(oid);
-    return known === undefined || (this.#begin?.commitLsn ?? 0n) < known.copiedAt ? undefined : known;
+    if (known === undefined || this.#at.commitLsn < known.copiedAt) return undefined;
+    if (this.#isOld && known.table === undefined) return undefined;
+    if (!this.#isNew()) return undefined;
+    if (!known.isFollowed) this.#follow(known);
+    return known;
+  }
+
+  /** A description that comes with what is not wanted may be older than what is known of the table. */
+  #follow(known: KnownTable): void {
+    known.isFollowed = true;
+    if (known.key !== undefined) this.#stepsOf(known.id).push({ kind: 'relation', relation: known.relation });
+    if (known.table === undefined) this.#relations.push(known.relation);
   }
 
   #stepsOf(id: string): MirrorStep[] {

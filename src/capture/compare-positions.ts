@@ -55,7 +55,8 @@ function requireOurKind({ name, database }: SlotFacts, slot: Slot): void {
 const conflict = (name: string, what: string): DatakitError =>
   new DatakitError('SlotConflict', `The slot "${name}" of the source ${what}`);
 
-function requireSameServer({ name, system, logEnd, history }: SlotFacts, capture: Capture): void {
+function requireSameServer(facts: SlotFacts, capture: Capture): void {
+  const { name, system, logEnd } = facts;
   if (capture.systemId !== system.systemId) {
     throw new DatakitError(
       'PositionConflict',
@@ -63,14 +64,9 @@ function requireSameServer({ name, system, logEnd, history }: SlotFacts, capture
     );
   }
   if (capture.position === null) return;
-  const left = history.get(capture.timeline);
-  if (capture.timeline !== system.timeline && left !== undefined && isBefore(left, capture.position)) {
-    throw new DatakitError(
-      'PositionConflict',
-      `The source was restored, or another took its place, at ${left}, and the warehouse has changes up to ${capture.position}: some of them are not in the source`,
-    );
-  }
-  if (isBefore(logEnd, capture.position)) {
+  if (capture.timeline !== system.timeline) {
+    requireAncestor(facts, capture);
+  } else if (isBefore(logEnd, capture.position)) {
     throw new DatakitError(
       'PositionConflict',
       `The log of the source ends at ${logEnd}, and the warehouse has changes up to ${capture.position}: the source was restored from a backup`,
@@ -78,11 +74,30 @@ function requireSameServer({ name, system, logEnd, history }: SlotFacts, capture
   }
 }
 
-function requireReadable(
-  { name }: SlotFacts,
-  { position }: Capture,
-  slot: Slot | undefined,
-): asserts slot is Slot {
+/** A standby that took over, or a backup, has what was written before it left the timeline of the capture. */
+function requireAncestor(
+  { system, history }: SlotFacts,
+  { timeline, position, last, copiedAt }: Capture,
+): void {
+  const left = history.get(timeline);
+  if (left === undefined) {
+    throw new DatakitError(
+      'PositionConflict',
+      `The source is on timeline ${system.timeline}, which does not come from timeline ${timeline}, on which the warehouse has changes up to ${position}: it was restored to a moment before`,
+    );
+  }
+  // a position moves on without a change too; the record of a commit that begins before it ends before it
+  const isThere = last === null || isBefore(last.commitLsn, left);
+  if (isThere && (copiedAt === null || !isBefore(left, copiedAt))) return;
+  throw new DatakitError(
+    'PositionConflict',
+    `The source was restored, or another took its place, at ${left}, and the warehouse has changes up to ${position}: some of them are not in the source`,
+  );
+}
+
+function requireReadable(facts: SlotFacts, capture: Capture, slot: Slot | undefined): asserts slot is Slot {
+  const { name } = facts;
+  const position = positionOn(facts, capture);
   if (slot === undefined) {
     throw new DatakitError(
       'SlotLost',
@@ -99,12 +114,21 @@ function requireReadable(
     const bytes = formatBytes(Number(parseLsn(slot.confirmed) - parseLsn(position)));
     const how = isBefore(position, slot.restart)
       ? 'it was dropped and made anew'
-      : 'somebody else has read from it or advanced it';
+      : 'somebody else has read from it or advanced it, or the warehouse was restored from a backup';
     throw new DatakitError(
       'PositionConflict',
       `The slot "${name}" begins at ${slot.confirmed}, and the warehouse has changes up to ${position}: ${how}, and ${bytes} of log lie between`,
     );
   }
+}
+
+/** The stored position, as far as the timeline goes that the source is on now. */
+export function positionOn(
+  { system, history }: Pick<SlotFacts, 'system' | 'history'>,
+  { position, timeline }: Pick<Capture, 'position' | 'timeline'>,
+): string | null {
+  const left = timeline === system.timeline ? undefined : history.get(timeline);
+  return position !== null && left !== undefined && isBefore(left, position) ? left : position;
 }
 
 const isBefore = (one: string, other: string): boolean => parseLsn(one) < parseLsn(other);

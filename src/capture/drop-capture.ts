@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { closeCapture, findCapture, type Capture } from '../bronze/cdc/positions.ts';
+import { closeCapture, findCapture } from '../bronze/cdc/positions.ts';
 import type { DropCaptureInput, DropCaptureResult } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
@@ -27,7 +27,7 @@ export async function dropCapture(
   const capture = await warehouse.transaction(limits, async (session) =>
     findCapture(session, input.source, input.slot),
   );
-  const slot = await dropOurSlot(input.slot, capture, source, limits);
+  const slot = await dropOurSlot(input.slot, capture?.runId, source, limits);
   const publication = await source.transaction(limits, async (session) =>
     dropOurPublication(session, capture?.publication ?? input.publication),
   );
@@ -37,9 +37,21 @@ export async function dropCapture(
   return { slot, publication, bookkeeping: capture !== undefined };
 }
 
+/** Drops the slot of a capture that is known by its run. @returns whether it was there */
+export async function dropSlotOf(
+  runId: string,
+  slot: string,
+  source: Database,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const limits = { mode: 'READ WRITE', applicationName: applicationName(runId), signal } as const;
+  return dropOurSlot(slot, runId, source, limits);
+}
+
+/** @param runId by which a session is known that reads from it; undefined where none may be ended */
 async function dropOurSlot(
   name: string,
-  capture: Capture | undefined,
+  runId: string | undefined,
   source: Database,
   limits: Parameters<Database['transaction']>[0],
 ): Promise<boolean> {
@@ -55,7 +67,7 @@ async function dropOurSlot(
         );
       }
       if (found.activePid === null) await dropSlot(session, name);
-      else if (capture !== undefined) await endStreamOf(session, name, applicationName(capture.runId));
+      else if (runId !== undefined) await endStreamOf(session, name, applicationName(runId));
       return found;
     });
     if (slot === undefined) return false;

@@ -69,7 +69,7 @@ export async function prepareCapture(
       const outcome = compareSlot({ ...facts, name: input.slot, capture, slot });
       const common = { target, session, input, facts };
       if (outcome === 'resume' && capture !== undefined) {
-        await takeOver(target, capture, run, identity.system.timeline);
+        await takeOver(target, capture, run);
         return resumed(common, capture);
       }
       if (outcome === 'again' && capture !== undefined) {
@@ -150,6 +150,7 @@ async function resumed(
     captureId: capture.captureId,
     outcome: 'resume',
     tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
     warnings: capture.warnings,
   };
@@ -189,6 +190,7 @@ async function begun(
     captureId,
     outcome: 'new',
     tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    written: { transactions: 0, changes: 0 },
     logEnd: facts.logEnd,
     warnings,
   };

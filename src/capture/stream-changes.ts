@@ -17,12 +17,12 @@ import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
-import { endStreamOf, findSlot, readLogPositions } from '../postgres/replication/slots.ts';
+import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { APPLICATION, applicationName } from '../postgres/application-name.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
-import { compareSlot } from './compare-positions.ts';
 import { readLiveColumns } from './live-columns.ts';
+import { requireSlot } from './require-slot.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
 
@@ -31,7 +31,9 @@ const IDLE_INTERVAL = 2_000;
 /** How often the source hears that we live, whatever the warehouse does: wal_sender_timeout is a minute, or as short as somebody made it. */
 const TICK = 1_000;
 /** Tries to have the slot of an attempt before this one, before that is ended. */
-const PATIENCE = 3;
+const PATIENCE = 5;
+/** Between two of them. The session that made a slot is gone a moment after the first copy. */
+const BETWEEN_TRIES = 200;
 
 export interface StreamContext {
   readonly warehouse: Database;
@@ -97,10 +99,11 @@ class Stream {
         tables: await readTables(session, captureId),
       }),
     );
-    if (capture.position === null)
-      throw new DatakitError('SlotLost', `The slot "${capture.slot}" was never made`);
-    this.#position = capture.position;
-    const feed = new ChangeFeed(startStatement(capture), capture, tables, capture.position);
+    const sentBefore = await requireSlot(replication, capture, { source, warehouse, signal, name });
+    this.#position = sentBefore.position;
+    this.#transactions = capture.transactions;
+    this.#changes = capture.changes;
+    const feed = new ChangeFeed(startStatement(capture), capture, tables, sentBefore);
     const segments: SegmentContext = {
       capture,
       sourceUri: await this.#sourceUri(name),
@@ -117,11 +120,11 @@ class Stream {
         this.#warnings.push(why);
       },
     };
-    await this.#requireSlot(replication, capture, name);
     await this.#start(replication, feed, name);
     const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
     const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
     signal.addEventListener('abort', feed.wake, { once: true });
+    this.#context.onProgress(this.#progress(pulse));
     try {
       return await this.#write(feed, segments, pulse, capture, name);
     } catch (error) {
@@ -132,19 +135,6 @@ class Stream {
       signal.removeEventListener('abort', feed.wake);
       await pulse.close();
     }
-  }
-
-  /** At every start: while no stream ran the slot may have been advanced, or the source restored. */
-  async #requireSlot(replication: ReplicationSession, capture: Capture, name: string): Promise<void> {
-    const system = await replication.identify();
-    const history = await replication.timelineHistory(system.timeline);
-    const options = { ...READ, applicationName: name, signal: this.#signal };
-    const found = await this.#context.source.transaction(options, async (session) => ({
-      slot: await findSlot(session, capture.slot),
-      logEnd: (await readLogPositions(session, capture.slot)).end,
-      ...(await session.one<{ database: string }>('SELECT current_database() AS database')),
-    }));
-    compareSlot({ ...found, name: capture.slot, capture, system, history });
   }
 
   /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */
@@ -160,14 +150,14 @@ class Stream {
         return;
       } catch (error) {
         signal.throwIfAborted();
-        if (sqlStateOf(error) !== '55006' || attempt > 2 * PATIENCE) throw startFailure(error, source, slot);
+        if (sqlStateOf(error) !== '55006' || attempt > 3 * PATIENCE) throw startFailure(error, source, slot);
       }
       if (attempt >= PATIENCE) {
         await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
           endStreamOf(session, slot, name),
         );
       }
-      await sleep(500, undefined, { signal });
+      await sleep(BETWEEN_TRIES, undefined, { signal });
     }
   }
 
@@ -257,7 +247,7 @@ class Stream {
         ),
       );
     }
-    feed.stream.acknowledge(parseLsn(this.#position));
+    feed.acknowledge(this.#position);
     feed.wake();
     this.#context.onProgress(this.#progress(pulse));
   }
@@ -304,14 +294,18 @@ class Speed {
 
 const READ = { mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
 
-/** Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk. */
-function startStatement({ slot, publication, position }: Capture): string {
+/**
+ * Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk.
+ *
+ * From where the slot is, and not from the stored position: so that what it sends once more can be compared.
+ */
+function startStatement({ slot, publication }: Capture): string {
   const options = [
     `proto_version '1'`,
     `publication_names ${quoteText(quoteName(publication))}`,
     `messages 'true'`,
   ];
-  return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL ${position} (${options.join(', ')})`;
+  return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL 0/0 (${options.join(', ')})`;
 }
 
 function startFailure(error: unknown, { label }: Database, slot: string): unknown {

@@ -107,21 +107,39 @@ export interface PauseRequest {
 export interface WatchRequest {
   /** Of a run of `extractTable`, or of `extractDatabase` for all tables that it extracts. */
   readonly runId: string;
-  /** How long to wait before looking, in milliseconds. */
-  readonly pause: number;
+  /** Whether the partitions of the one table are to be told as well. */
+  readonly partitions: boolean;
+  /** From one look to the next, in milliseconds. */
+  readonly pace: number;
 }
 
 /** How far the unfinished tables of a run are, by the ledger. */
 export interface Observed {
-  readonly tables: readonly {
-    readonly table: string;
-    readonly rows: number;
-    readonly bytes: number;
-    readonly chunksDone: number;
-    readonly chunks: number;
-  }[];
+  readonly tables: readonly ObservedTable[];
+  /** Of a table that is extracted alone and has several. */
+  readonly partitions?: CopiedPartitions;
   /** Of tables that a run of `extractDatabase` has finished. */
   readonly finished: Copied & { readonly tables: number };
+}
+
+export interface ObservedTable extends Copied {
+  readonly planId: string;
+  readonly table: string;
+  readonly chunksDone: number;
+  readonly chunks: number;
+}
+
+/** What the ledger has of the partitions of a plan, as few bytes as it can be said in: it is told every few seconds. */
+export interface CopiedPartitions {
+  /** For each label of the plan. */
+  readonly chunksDone: readonly number[];
+  /** At most 20: those that are half done first, then those with the most rows. */
+  readonly foremost: readonly CopiedPartition[];
+}
+
+export interface CopiedPartition extends Copied {
+  /** Its place among the labels of the plan. */
+  readonly partition: number;
 }
 
 /** What the ledger says of chunks. */
@@ -141,6 +159,8 @@ export type CommitResult =
       readonly outcome: 'committed' | 'superseded' | 'unchanged';
       readonly rows: number;
       readonly bytes: number;
+      /** Where there are several. */
+      readonly partitions?: CopiedPartitions;
       readonly incremental?: IncrementalOutcome;
       /** All of the run: what was known before, and what was found out by copying. */
       readonly warnings?: readonly string[];
@@ -177,8 +197,8 @@ export interface Activities extends DatabaseActivities {
   copyChunks(request: CopyChunksRequest): Promise<CopiedSpan>;
   /** Lets the copies of a plan end after the chunk that they are at, and begin no other; or go on. */
   pauseCopies(request: PauseRequest): Promise<void>;
-  /** Waits, then reads from the ledger how far a run is. */
-  watchProgress(request: WatchRequest): Promise<Observed>;
+  /** Reads from the ledger how far a run is, and signals it to the workflow, again and again until it is cancelled. */
+  watchProgress(request: WatchRequest): Promise<void>;
   /** Makes the run visible to readers of bronze, in one transaction. */
   commitBronze(request: CommitRequest): Promise<CommitResult>;
   /** Drops staging tables and ledgers of a run that is not to be committed, and closes its manifest. */
@@ -187,3 +207,6 @@ export interface Activities extends DatabaseActivities {
 
 /** The signal by which a holder tells the workflow of its snapshot. */
 export const SNAPSHOT_EXPORTED_SIGNAL = 'snapshotExported';
+
+/** The signal by which `watchProgress` tells what it has {@link Observed}. */
+export const PROGRESS_OBSERVED_SIGNAL = 'progressObserved';

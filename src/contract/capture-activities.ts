@@ -18,6 +18,8 @@ export interface PreparedCapture {
   /** `resume`: the slot and the position in the warehouse fit. `new`: there is no slot yet. */
   readonly outcome: 'new' | 'resume';
   readonly tables: readonly CapturedTable[];
+  /** What the capture has written so far. */
+  readonly written: Pick<StreamProgress, 'transactions' | 'changes'>;
   /** Where the source's log ended; what was committed before lies before it. */
   readonly logEnd: string;
   readonly warnings: readonly string[];
@@ -81,7 +83,7 @@ export interface CaptureReference extends RunIdentity {
   readonly captureId: string;
 }
 
-export interface CheckSlotRequest {
+export interface SlotRequest {
   readonly source: string;
   readonly slot: string;
   readonly runId: string;
@@ -104,7 +106,9 @@ export interface CaptureActivities {
   /** Adds tables to the publication or removes them; gives those of the capture now. */
   changeTables(request: ChangeTablesRequest): Promise<readonly CapturedTable[]>;
   /** Bytes that the slot holds back, to be known while no stream looks. */
-  checkSlot(request: CheckSlotRequest): Promise<number>;
+  checkSlot(request: SlotRequest): Promise<number>;
+  /** Drops the slot alone, so that it holds back no more; whether it was there. */
+  dropSlot(request: SlotRequest): Promise<boolean>;
   /** Drops slot, publication and bookkeeping, as far as they are there. */
   dropCapture(request: DropCaptureInput & RunIdentity): Promise<DropCaptureResult>;
 }

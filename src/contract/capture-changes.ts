@@ -151,6 +151,7 @@ export interface StreamProgress {
   readonly position: string;
   /** By the source's clock, ISO 8601; absent while none was written. */
   readonly committedAt?: string;
+  /** In a status those of the workflow, of a stream all of the capture. */
   readonly transactions: number;
   readonly changes: number;
   /** Bytes of write-ahead log between the position and the end. */

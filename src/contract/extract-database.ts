@@ -7,6 +7,7 @@ import {
   type ExtractTableRequest,
 } from './extract-table.ts';
 import { parseInput } from './parse-input.ts';
+import { shareConnections, type ShareOfConnections } from './source-inputs.ts';
 import { formatTableName, type TableName } from './table-name.ts';
 import { parseTablePattern } from './table-pattern.ts';
 
@@ -18,7 +19,13 @@ const pattern = z
   .refine((text) => parseTablePattern(text) !== undefined, expectedPattern);
 
 /** What is decided for all tables together, or by the entry itself. */
-const notOfATable = { table: true, source: true, parallelism: true, consistency: true } as const;
+const notOfATable = {
+  table: true,
+  source: true,
+  parallelism: true,
+  consistency: true,
+  maxSourceConnections: true,
+} as const;
 
 /** What may be said of a table: the inputs of `extractTable`, as people write them. */
 const settings = z.strictObject(z.strictObject(extractTableInput.shape).omit(notOfATable).shape).partial();
@@ -46,6 +53,13 @@ const fields = z.strictObject({
   maxTablesAtOnce: parallelism
     .optional()
     .describe('Tables copied at once; as many as "parallelism" says where left out.'),
+  maxSourceConnections: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      'The most sessions of the run on the source at once, of all tables together, those that hold snapshots included; at least 3 where all tables are of one moment.',
+    ),
   consistency: z
     .enum(['snapshot', 'table', 'none'])
     .default('snapshot')
@@ -88,6 +102,9 @@ export function parseDatabaseInput(written: unknown): {
   return { input, request };
 }
 
+/** One holds the snapshot; another two are for a table that must read a snapshot of its own, and its one copy. */
+const leastConnections = { snapshot: 3, table: 2, none: 1 } as const;
+
 const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }) => {
   const { defaults, tables, consistency } = value;
   const common = { ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot', table: 'any' };
@@ -98,6 +115,11 @@ const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }
     }
   };
   check({}, ['defaults']);
+  const least = leastConnections[consistency ?? 'snapshot'];
+  if ((value.maxSourceConnections ?? least) < least) {
+    const message = `expected at least ${least} with "consistency": "${consistency ?? 'snapshot'}"`;
+    issues.push({ code: 'custom', input: value, path: ['maxSourceConnections'], message });
+  }
   for (const [index, one] of tables.entries()) if (typeof one !== 'string') check(one, ['tables', index]);
 });
 
@@ -143,6 +165,13 @@ function entriesOf(tables: ExtractDatabaseRequest['tables']) {
     return { pattern: parsed, settings: own };
   });
 }
+
+/** What a run with a limit may use for its tables, which can each take a session more than copies for a snapshot. */
+export const connectionsOf = ({
+  maxSourceConnections: most,
+  consistency,
+}: Pick<ExtractDatabaseInput, 'maxSourceConnections' | 'consistency'>): ShareOfConnections =>
+  shareConnections(most, consistency === 'snapshot', leastConnections.table);
 
 /** What became of a table in a run of `extractDatabase`. */
 export type TableOutcome = 'committed' | 'superseded' | 'failed' | 'skipped';

@@ -1,3 +1,5 @@
+import type { TableOutcome } from './extract-database.ts';
+
 /** What a run is doing, in the order in which it does it. */
 export type Phase =
   'waiting' | 'planning' | 'copying' | 'paused' | 'committing' | 'done' | 'failed' | 'cancelled';
@@ -18,15 +20,33 @@ export interface Progress {
   readonly restarts: number;
   /** How far an incremental run has come: before its commit that of the run before. */
   readonly checkpoint?: string;
+  /** Where there are several: at most 20, those that are being copied first, then those with the most rows. */
+  readonly partitions?: readonly PartProgress[];
 }
 
-/** A table that a run of `extractDatabase` is copying. */
-export interface TableProgress {
-  readonly table: string;
+/** A partition, or several that follow one another. */
+export interface PartProgress {
+  readonly name: string;
   readonly rows: number;
   readonly bytes: number;
   readonly chunksDone: number;
   readonly chunks: number;
+  /** Since when it is being copied, in milliseconds since 1970; absent where it is not. */
+  readonly copyingSince?: number;
+}
+
+/** A table of a run of `extractDatabase`. */
+export interface TableProgress {
+  readonly table: string;
+  /** `packed`: one of several that an activity copies; what has arrived of it is told when it is done. */
+  readonly phase: 'planning' | 'copying' | 'committing' | 'packed' | TableOutcome;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly chunksDone: number;
+  /** 0 where that is not known. */
+  readonly chunks: number;
+  /** Since when it is under way, in milliseconds since 1970; absent where it is not, and of packed ones. */
+  readonly copyingSince?: number;
 }
 
 /** The answer to the query `progress` of `extractDatabase`. Of tables under way, what the ledger said last. */
@@ -36,6 +56,8 @@ export interface DatabaseProgress {
   readonly waiting: number;
   /** At most 50. */
   readonly running: readonly TableProgress[];
+  /** The 20 largest of those that have ended. */
+  readonly ended: readonly TableProgress[];
   readonly committed: number;
   readonly superseded: number;
   readonly failed: number;

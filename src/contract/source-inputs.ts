@@ -111,10 +111,19 @@ export interface ShareOfConnections {
   readonly companion: boolean;
 }
 
-/** What becomes of the sessions that a run may have: the holder first, then a copy, then the companion of the holder. */
-export function shareConnections(most: number | undefined, holding: boolean): ShareOfConnections {
+/**
+ * What becomes of the sessions that a run may have: the holder first, then copies, then the companion of the holder.
+ *
+ * @param holding whether it holds a snapshot
+ * @param least how many copies go before the companion
+ */
+export function shareConnections(
+  most: number | undefined,
+  holding: boolean,
+  least = LEAST_CONNECTIONS - 1,
+): ShareOfConnections {
   if (most === undefined) return { copies: Number.POSITIVE_INFINITY, companion: true };
   if (!holding) return { copies: most, companion: false };
-  const companion = most > LEAST_CONNECTIONS;
+  const companion = most > least + 1;
   return { copies: most - (companion ? 2 : 1), companion };
 }

@@ -1,5 +1,5 @@
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities, HoldSnapshotRequest, Observed, WatchRequest } from '../contract/activities.ts';
+import type { Activities, HoldSnapshotRequest, WatchRequest } from '../contract/activities.ts';
 import type { CaptureActivities, HoldSlotRequest } from '../contract/capture-activities.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
 
@@ -23,13 +23,21 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
 });
 
 /** The same for captures. */
-export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, checkSlot, dropCapture } =
+export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, dropSlot, dropCapture } =
   proxyActivities<CaptureActivities>({
     startToCloseTimeout: '1 day',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
   });
+
+/** Asked again and again, so that one attempt is enough. */
+export const { checkSlot } = proxyActivities<CaptureActivities>({
+  startToCloseTimeout: '1 minute',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  retry: { maximumAttempts: 1 },
+});
+
 /** Asks servers, and changes nothing: what cannot be reached is a finding. */
 export const { checkSource } = proxyActivities<Activities>({
   startToCloseTimeout: '10 minutes',
@@ -93,13 +101,10 @@ const holders = () =>
   }) as const;
 
 /** It waits most of the time, so it is no work for the slots of copies. */
-export const watchProgress = async (request: WatchRequest): Promise<Observed> =>
-  proxyActivities<Activities>({
-    ...holders(),
-    startToCloseTimeout: '3 minutes',
-    summary: 'looks how far the run is',
-    retry: { maximumAttempts: 3 },
-  }).watchProgress(request);
+export const watchProgress = async (request: WatchRequest): Promise<void> =>
+  proxyActivities<Activities>({ ...holders(), summary: 'looks how far the run is', retry }).watchProgress(
+    request,
+  );
 
 /** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
 export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>

@@ -18,6 +18,7 @@ import {
   type CaptureChangesInput,
   type CaptureChangesRequest,
   type CaptureChangesResult,
+  type StreamProgress,
 } from '../contract/capture-changes.ts';
 import { withAdvice } from '../contract/failures.ts';
 import { parseInput } from '../contract/parse-input.ts';
@@ -28,6 +29,7 @@ import {
   changeTables,
   checkSlot,
   dropCapture,
+  dropSlot,
   prepareCapture,
   streamChanges,
 } from './activities.ts';
@@ -50,12 +52,15 @@ const PAUSE = 30_000;
 /** How often the slot is looked at while no stream does, with and without a limit for it. */
 const CHECK_INTERVAL = { limited: 60_000, unlimited: 15 * 60_000 };
 
+type Written = Pick<StreamProgress, 'transactions' | 'changes'>;
+
 /** What goes on when the history begins anew. */
 export interface CarriedCapture {
   readonly startedAt: number;
   readonly untilPosition?: string;
-  readonly transactions: number;
-  readonly changes: number;
+  /** What the capture had written before the first of these histories, and what it has since. */
+  readonly before: Written;
+  readonly written: Written;
   readonly copiedRows: number;
   readonly paused: boolean;
   readonly warnings: readonly string[];
@@ -94,10 +99,8 @@ class Capture {
   #streams = false;
   /** Copies of added tables are under way. */
   #adding = false;
-  #failure: { readonly error: unknown } | undefined;
-  /** Of streams that have ended. */
-  #transactions: number;
-  #changes: number;
+  /** What the capture had written before this workflow. */
+  #before: Written;
 
   constructor(
     request: CaptureChangesRequest,
@@ -113,15 +116,19 @@ class Capture {
     this.#fanout = {
       window: new SlidingWindow(input.parallelism),
       gate: this.#gate,
-      progress: { copied: (copied) => this.#progress.copied(copied) },
+      progress: { began: () => () => undefined, copied: (copied) => this.#progress.copied(copied) },
       untilQuiet: async () => undefined,
       child: undefined,
     };
+    this.#streams = carried !== undefined;
     this.#startedAt = carried?.startedAt ?? Date.now();
     this.#untilPosition = carried?.untilPosition;
-    this.#transactions = carried?.transactions ?? 0;
-    this.#changes = carried?.changes ?? 0;
-    this.#progress.set({ copiedRows: carried?.copiedRows ?? 0, warnings: carried?.warnings ?? [] });
+    this.#before = carried?.before ?? { transactions: 0, changes: 0 };
+    this.#progress.set({
+      copiedRows: carried?.copiedRows ?? 0,
+      warnings: carried?.warnings ?? [],
+      ...carried?.written,
+    });
     this.#listen();
   }
 
@@ -131,14 +138,16 @@ class Capture {
     this.#streams = true;
     void this.#copyAdded().catch(() => undefined); // ends with the workflow
     for (;;) {
-      if (this.#gate.paused) await this.#wait();
+      if (this.#canBeginAnew) await this.#beginAnew();
+      if (this.#gate.paused) {
+        await this.#wait();
+        continue;
+      }
       const outcome = await this.#stream();
-      if (this.#failure !== undefined) throw this.#failure.error;
       if (outcome === undefined) continue;
       if (outcome.reason === 'slot lag') throw await this.#dropForLag(outcome.slotLagBytes);
       const ended = this.#endedBy(outcome);
       if (ended !== undefined) return await this.#result(ended);
-      await this.#beginAnew();
     }
   }
 
@@ -156,12 +165,7 @@ class Capture {
 
   #listen(): void {
     setHandler(streamProgressSignal, (progress) => {
-      const { transactions, changes } = progress;
-      this.#progress.streaming({
-        ...progress,
-        transactions: this.#transactions + transactions,
-        changes: this.#changes + changes,
-      });
+      this.#progress.streaming(this.#sinceBefore(progress));
       this.#heedSlotLag(progress.slotLagBytes);
     });
     const validator = requirePatterns;
@@ -172,10 +176,9 @@ class Capture {
   /** To where changes can be streamed; again from the beginning when the snapshot of the slot is lost before the copy is done. */
   async #begin(): Promise<PreparedCapture> {
     for (let restarts = 0; ; restarts += 1) {
-      const prepared = await prepareCapture.executeWithOptions({ activityId: `prepare-${restarts}` }, [
-        { ...this.#run, input: this.#input },
-      ]);
+      const prepared = await this.#prepare(restarts);
       this.#captureId = prepared.captureId;
+      if (!this.#streams) this.#before = prepared.written;
       this.#setTables(prepared.tables);
       this.#progress.warn(prepared.warnings);
       if (prepared.outcome === 'resume') {
@@ -190,6 +193,20 @@ class Capture {
         log.warn('the first copy begins again on a new slot', { reason: messageOf(error) });
         this.#progress.warn(['The snapshot of the slot was lost: the first copy began again on a new one.']);
         await sleep(Math.min(1000 * 2 ** restarts, 60_000));
+      }
+    }
+  }
+
+  /** One that went on before waits for what passes, as it does while it streams. */
+  async #prepare(restarts: number): Promise<PreparedCapture> {
+    for (;;) {
+      try {
+        return await prepareCapture.executeWithOptions({ activityId: `prepare-${restarts}` }, [
+          { ...this.#run, input: this.#input },
+        ]);
+      } catch (error) {
+        if (!this.#streams || !isPassing(error)) throw error;
+        await this.#waitFor(error);
       }
     }
   }
@@ -271,22 +288,36 @@ class Capture {
           ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
         }),
       );
-      this.#transactions += outcome.transactions;
-      this.#changes += outcome.changes;
       const { reason: _reason, warnings, copyWanted, ...progress } = outcome;
       this.#copyAgain(copyWanted);
-      this.#progress.streaming({ ...progress, transactions: this.#transactions, changes: this.#changes });
+      this.#progress.streaming(this.#sinceBefore(progress));
       this.#progress.warn(warnings);
       return outcome;
     } catch (error) {
       if (isCancellation(error) && this.#gate.paused && !CancellationScope.current().consideredCancelled)
         return undefined;
       if (!isPassing(error)) throw error;
-      this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
-      log.warn('the stream is tried again', { reason: messageOf(error) });
-      await sleep(PAUSE);
+      await this.#waitFor(error);
       return undefined;
     }
+  }
+
+  /** What passes by itself; meanwhile nobody reads from the slot. */
+  async #waitFor(error: unknown): Promise<void> {
+    log.warn('is tried again', { reason: messageOf(error) });
+    this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
+    await sleep(PAUSE);
+    if (await this.#isSlotToBeDropped()) throw await this.#dropForLag(this.#progress.now.slotLagBytes);
+  }
+
+  /** A stream counts what its capture has written ever, so that nothing is missing after one that was lost. */
+  #sinceBefore(progress: StreamProgress): StreamProgress {
+    const { transactions, changes } = this.#before;
+    return {
+      ...progress,
+      transactions: progress.transactions - transactions,
+      changes: progress.changes - changes,
+    };
   }
 
   #timeLeft(): number {
@@ -306,42 +337,52 @@ class Capture {
       () => !this.#adding && !this.#tables.some(({ copying }) => copying) && allHandlersFinished(),
     );
     this.#progress.set({ phase: 'done' });
-    const { position, tables, copiedRows, warnings } = this.#progress.now;
+    const { position, tables, copiedRows, warnings, transactions, changes } = this.#progress.now;
     const { slot, publication } = this.#input;
-    const [transactions, changes] = [this.#transactions, this.#changes];
     return { slot, publication, outcome, position, transactions, changes, tables, copiedRows, warnings };
   }
 
   /** Paused: nothing is read, and the source keeps its log. */
   async #wait(): Promise<void> {
     this.#progress.set({ phase: 'paused' });
-    await this.#whileWatched(async () => condition(() => !this.#gate.paused));
+    await this.#whileWatched(async () => condition(() => !this.#gate.paused || this.#canBeginAnew));
   }
 
   /** Looks at the slot now and then while something else is done than to stream. */
   async #whileWatched(work: () => Promise<void>): Promise<void> {
     const watch = new CancellationScope();
     const working = new CancellationScope();
-    let exceeded: { readonly bytes: number } | undefined;
+    let exceeded = false;
     const watching = watch.run(async () => {
-      const { slot, source, maxSlotLag } = this.#input;
-      for (;;) {
+      const { maxSlotLag } = this.#input;
+      do {
         await sleep(maxSlotLag === undefined ? CHECK_INTERVAL.unlimited : CHECK_INTERVAL.limited);
-        const slotLagBytes = await checkSlot({ slot, source, runId: this.#run.runId });
-        this.#progress.set({ slotLagBytes });
-        if (!this.#heedSlotLag(slotLagBytes)) continue;
-        exceeded = { bytes: slotLagBytes };
-        working.cancel();
-      }
+      } while (!(await this.#isSlotToBeDropped()));
+      exceeded = true;
+      working.cancel();
     });
-    watching.catch(() => undefined); // cancelled below, or the source is away, which others will say
+    watching.catch(() => undefined); // cancelled below
     try {
       await working.run(work);
     } catch (error) {
-      if (exceeded !== undefined) throw await this.#dropForLag(exceeded.bytes);
+      if (exceeded) throw await this.#dropForLag(this.#progress.now.slotLagBytes);
       throw error;
     } finally {
       watch.cancel();
+    }
+  }
+
+  /** Asks the source how much the slot holds back; one that cannot be asked now is asked later. */
+  async #isSlotToBeDropped(): Promise<boolean> {
+    const { slot, source } = this.#input;
+    try {
+      const slotLagBytes = await checkSlot({ slot, source, runId: this.#run.runId });
+      this.#progress.set({ slotLagBytes });
+      return this.#heedSlotLag(slotLagBytes);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('the slot could not be looked at', { reason: messageOf(error) });
+      return false;
     }
   }
 
@@ -359,11 +400,18 @@ class Capture {
     return onSlotLag === 'drop';
   }
 
+  /** The slot first, and whatever becomes of the rest: the warehouse may be away, and so be the reason. */
   async #dropForLag(bytes: number): Promise<unknown> {
-    await this.#drop();
-    const { slot, maxSlotLag = 0 } = this.#input;
+    const { slot, source, maxSlotLag = 0 } = this.#input;
+    await dropSlot({ slot, source, runId: this.#run.runId });
     const message = `The slot "${slot}" held back ${formatBytes(bytes)} of the log of the source, more than ${formatBytes(maxSlotLag)}, and was dropped as "onSlotLag" says`;
-    return ofKind('SlotLagExceeded', withAdvice('SlotLagExceeded', message));
+    try {
+      await this.#drop();
+      return ofKind('SlotLagExceeded', withAdvice('SlotLagExceeded', message));
+    } catch (error) {
+      const left = `${message}. What is known of it in the warehouse is still there (${messageOf(error)}): run dropCapture`;
+      return ofKind('SlotLagExceeded', withAdvice('SlotLagExceeded', left));
+    }
   }
 
   async #drop(): Promise<void> {
@@ -379,7 +427,9 @@ class Capture {
     patterns: CaptureChangesRequest['tables'],
   ): Promise<readonly string[]> {
     const tables = parseInput(tablePatterns, patterns, captureChangesExample.tables);
-    await condition(() => this.#streams && (change === 'add' || !this.#adding));
+    await condition(
+      () => this.#streams && this.#captureId !== undefined && (change === 'add' || !this.#adding),
+    );
     const changed = await changeTables
       .executeWithOptions({ summary: `${change} tables` }, [
         { ...this.#run, captureId: this.#captureId ?? '', input: this.#input, change, tables },
@@ -391,16 +441,19 @@ class Capture {
     return this.#progress.now.tables;
   }
 
-  async #beginAnew(): Promise<void> {
+  /** What is under way must not be left behind: copies, and what people have asked for. */
+  get #canBeginAnew(): boolean {
     const { historyLength, continueAsNewSuggested } = workflowInfo();
-    if (historyLength < MOST_EVENTS && !continueAsNewSuggested) return;
-    if (this.#adding) return;
-    await condition(allHandlersFinished);
-    const { copiedRows, warnings } = this.#progress.now;
+    const isLong = historyLength >= MOST_EVENTS || continueAsNewSuggested;
+    return isLong && !this.#adding && !this.#tables.some(({ copying }) => copying) && allHandlersFinished();
+  }
+
+  async #beginAnew(): Promise<void> {
+    const { copiedRows, warnings, transactions, changes } = this.#progress.now;
     await continueAsNew<typeof captureChanges>(this.#request, {
       startedAt: this.#startedAt,
-      transactions: this.#transactions,
-      changes: this.#changes,
+      before: this.#before,
+      written: { transactions, changes },
       paused: this.#gate.paused,
       copiedRows,
       warnings,

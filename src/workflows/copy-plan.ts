@@ -20,7 +20,7 @@ const MOST_CHILDREN = 200;
 export interface Fanout {
   readonly window: SlidingWindow;
   readonly gate: PauseGate;
-  readonly progress: Pick<RunProgress, 'copied'>;
+  readonly progress: Pick<RunProgress, 'began' | 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
   /** Set while a child copies, so that a change of the width, or a pause, reaches it. */
@@ -59,11 +59,16 @@ export async function copyThese(
   await window.forEach(spans, async (span) => {
     await copyWhole(fanout.gate, span, async (part) => {
       if (lender === undefined) await fanout.untilQuiet();
-      const copied = await onSnapshot(lender, async (snapshot) =>
-        copySpan(plan, part, { label: spanLabel(plan, part), snapshot, width: window.width }),
-      );
-      progress.copied(copied, part.count - (copied.left?.count ?? 0));
-      return copied;
+      const ended = progress.began(part);
+      try {
+        const copied = await onSnapshot(lender, async (snapshot) =>
+          copySpan(plan, part, { label: spanLabel(plan, part), snapshot, width: window.width }),
+        );
+        progress.copied(copied, part.count - (copied.left?.count ?? 0));
+        return copied;
+      } finally {
+        ended();
+      }
     });
   });
 }

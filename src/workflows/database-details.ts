@@ -1,5 +1,6 @@
 import type { DatabaseProgress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { cell, count, detailsTable, speed, timeLeft } from './details-table.ts';
 
 /** The most rows of a table in Markdown: what people look at should fit on a screen. */
 const MOST_SHOWN = 20;
@@ -9,21 +10,15 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   const { phase, tables, committed, superseded, failed, skipped, waiting, running } = progress;
   const elapsed = progress.copyingSince === 0 ? 0 : now - progress.copyingSince;
   const done = committed + superseded;
+  const left = phase === 'copying' ? timeLeft(progress.done, elapsed) : '';
   const lines = [
-    `**${done.toLocaleString('en-US')} of ${tables.toLocaleString('en-US')} tables**: ${phase}`,
+    `**${count(done)} of ${count(tables)} tables**: ${phase}`,
     '',
     '| done | copying | waiting | failed | skipped | rows | data | speed | at once | copying for | left |',
     '|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
-    `| ${done} | ${running.length} | ${waiting} | ${failed} | ${skipped} | ${progress.rows.toLocaleString('en-US')} | ${formatBytes(progress.bytes)} | ${speed(progress.bytes, elapsed)} | ${progress.parallelism} | ${formatDuration(elapsed)} | ${timeLeft(progress, elapsed)} |`,
+    `| ${done} | ${running.length} | ${waiting} | ${failed} | ${skipped} | ${count(progress.rows)} | ${formatBytes(progress.bytes)} | ${speed(progress.bytes, elapsed)} | ${progress.parallelism} | ${formatDuration(elapsed)} | ${left} |`,
+    ...tablesTable(progress, now),
   ];
-  if (running.length > 0) {
-    lines.push('', '| table | rows | data | chunks |', '|:--|--:|--:|--:|');
-    for (const { table, rows, bytes, chunksDone, chunks } of running.slice(0, MOST_SHOWN)) {
-      lines.push(
-        `| ${cell(table)} | ${rows.toLocaleString('en-US')} | ${formatBytes(bytes)} | ${chunks === 0 ? '' : `${chunksDone} of ${chunks}`} |`,
-      );
-    }
-  }
   if (progress.failures.length > 0) {
     lines.push('', '| failed | why |', '|:--|:--|');
     for (const { table, message } of progress.failures.slice(-MOST_SHOWN)) {
@@ -41,13 +36,12 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   return lines.join('\n');
 }
 
-function speed(bytes: number, elapsed: number): string {
-  return elapsed === 0 ? '' : `${formatBytes(Math.round((bytes / elapsed) * 1000))}/s`;
+/** What is under way, then the largest of what has ended. */
+function tablesTable({ running, ended }: DatabaseProgress, now: number): string[] {
+  const lines = [...running, ...ended].slice(0, MOST_SHOWN);
+  return detailsTable(
+    'table',
+    lines.map((one) => ({ ...one, name: one.table })),
+    now,
+  );
 }
-
-function timeLeft({ phase, done }: DatabaseProgress, elapsed: number): string {
-  return phase !== 'copying' || done === 0 ? '' : formatDuration((elapsed / done) * (1 - done));
-}
-
-/** Names may have what Markdown takes for its own. */
-const cell = (text: string): string => text.replaceAll(/[|\\`*_<]/g, '\\$&').replaceAll(/\s+/g, ' ');

@@ -9,8 +9,9 @@ import {
   startChild,
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
-import type { Observed, RunIdentity, Snapshot } from '../contract/activities.ts';
+import type { Observed, ObservedTable, RunIdentity, Snapshot } from '../contract/activities.ts';
 import {
+  connectionsOf,
   readsItsOwnMoment,
   requestFor,
   type ExtractDatabaseInput,
@@ -18,14 +19,14 @@ import {
 } from '../contract/extract-database.ts';
 import { parallelism, type ExtractTableRequest } from '../contract/extract-table.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
-import type { DatabaseProgress, Phase, TableProgress } from '../contract/progress.ts';
+import type { DatabaseProgress, Phase } from '../contract/progress.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { parseTableName } from '../contract/table-name.ts';
 import { copyTables, steerTables } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { databaseDetails } from './database-details.ts';
 import { extractTable } from './extract-table.ts';
-import { messageOf, ofKind } from './failure.ts';
+import { canBeginAgain, messageOf, ofKind } from './failure.ts';
 import {
   databaseProgressQuery,
   parallelismSignal,
@@ -39,11 +40,13 @@ import {
 import { PauseGate } from './pause-gate.ts';
 import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
+import { endedProgress, runningProgress } from './table-progress.ts';
 import { TableList, type ListedTable } from './table-list.ts';
 import { Visibility } from './visibility.ts';
 
 /** Of tables and failures in the answer to a query. */
 const MOST_SHOWN = 50;
+const MOST_ENDED = 20;
 const LONGEST_MESSAGE = 500;
 /** What a table costs besides its bytes, in bytes, for the time that is left. */
 const A_TABLE = 1024 * 1024;
@@ -52,6 +55,8 @@ const A_TABLE = 1024 * 1024;
 interface Unit extends Share {
   readonly tables: readonly ListedTable[];
   readonly child: ChildWorkflowHandle<typeof extractTable> | undefined;
+  /** Whether it holds a snapshot of its own, which is a session more. */
+  readonly holds: boolean;
 }
 
 /** A run of a whole database: what is to be done, what is under way, and the messages that steer it. */
@@ -168,13 +173,39 @@ export class DatabaseRunState {
     return this.#parallelism - [...this.#units].reduce((sum, { width }) => sum + width, 0);
   }
 
+  /** Sessions on the source that the run may have and does not, whatever is made of them meanwhile. */
+  get #unused(): number {
+    const used = [...this.#units].reduce((sum, { reserved, holds }) => sum + reserved + (holds ? 1 : 0), 0);
+    return connectionsOf(this.#input).copies - used;
+  }
+
   get #atOnce(): number {
     return Math.min(this.#input.maxTablesAtOnce ?? this.#parallelism, this.#parallelism);
   }
 
   /** Where no copy is free, tables under way have more than one, since no more tables are at once than copies. */
   get #mayStart(): boolean {
-    return !this.#gate.paused && this.list.waiting > 0 && this.#units.size < this.#atOnce;
+    if (this.#gate.paused || this.list.waiting === 0 || this.#units.size >= this.#atOnce) return false;
+    return !this.#isSparing || this.#unused >= (this.#holds(this.list.nextAlone()) ? 2 : 1);
+  }
+
+  get #isSparing(): boolean {
+    return this.#input.maxSourceConnections !== undefined;
+  }
+
+  /** Whether a table holds a snapshot of its own while it is extracted by a workflow of its own. */
+  #holds(alone: ListedTable | undefined): boolean {
+    const { consistency } = this.#input;
+    if (alone === undefined || consistency === 'none') return false;
+    return consistency === 'table' || this.#readsItsOwnMoment(alone);
+  }
+
+  #readsItsOwnMoment(table: ListedTable): boolean {
+    return table.changed || readsItsOwnMoment(this.#requestFor(table));
+  }
+
+  #requestFor({ table }: ListedTable): ExtractTableRequest {
+    return requestFor(this.#request, parseTableName(table) ?? { schema: 'public', name: table });
   }
 
   /** Takes the next work from the list before it waits for anything. */
@@ -183,10 +214,12 @@ export class DatabaseRunState {
     const tables = alone === undefined ? this.list.nextPack(this.#atOnce) : [alone];
     const others = Math.min(this.#atOnce, this.#units.size + this.list.waiting);
     const most = alone === undefined ? 1 : mostCopies(alone.bytes);
-    const given = { parallelism: this.#parallelism, atOnce: others, free: this.#free };
-    const unit = { tables, most, width: firstShare({ most }, given), child: undefined as Unit['child'] };
+    const holds = this.#holds(alone);
+    const free = Math.min(this.#free, this.#unused - (holds ? 1 : 0));
+    const width = firstShare({ most }, { parallelism: this.#parallelism, atOnce: others, free });
+    const unit = { tables, most, width, reserved: width, holds, child: undefined as Unit['child'] };
     const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
-    this.list.started(tables);
+    this.list.started(tables, Date.now());
     this.#units.add(unit);
     this.#show();
     await this.#tellWidths(giving);
@@ -203,7 +236,7 @@ export class DatabaseRunState {
   /** Places that nobody waits for, or that are missing, are for those that are under way. */
   async #spread(): Promise<void> {
     if (this.#free > 0 && this.list.waiting > 0 && this.#units.size < this.#atOnce) return;
-    await this.#tellWidths(shareOut([...this.#units], this.#free));
+    await this.#tellWidths(shareOut([...this.#units], this.#free, this.#unused));
   }
 
   async #tellWidths(units: readonly Unit[]): Promise<void> {
@@ -248,9 +281,8 @@ export class DatabaseRunState {
     const scope = new CancellationScope();
     table.stop = () => scope.cancel();
     try {
-      const name = parseTableName(table.table) ?? { schema: 'public', name: table.table };
-      const request = requestFor(this.#request, name);
-      const lender = readsItsOwnMoment(request) ? undefined : relay;
+      const request = this.#requestFor(table);
+      const lender = this.#readsItsOwnMoment(table) ? undefined : relay;
       const result = await scope.run(async () => {
         const told = { width: unit.width, snapshot: (await lender?.held())?.snapshot };
         unit.child = await this.#startChild(table, request, told);
@@ -259,7 +291,7 @@ export class DatabaseRunState {
       });
       if (relay !== undefined && (lender === undefined || result.restarts > 0)) {
         const reason =
-          lender === undefined
+          lender === undefined && !table.changed
             ? 'what it reads hangs on what bronze has of its partitions'
             : 'it was changed after the snapshot';
         this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
@@ -270,7 +302,15 @@ export class DatabaseRunState {
       // cancelled with the run, or the table alone: by `skipTable` or by its own name
       if (CancellationScope.current().consideredCancelled) throw error;
       if (isCancellation(error)) this.list.ended(table, 'skipped');
-      else this.#fail(table, messageOf(error), error);
+      else if (
+        this.#isSparing &&
+        relay !== undefined &&
+        !this.#readsItsOwnMoment(table) &&
+        canBeginAgain(error)
+      ) {
+        table.changed = true;
+        this.list.waits(table);
+      } else this.#fail(table, messageOf(error), error);
     }
   }
 
@@ -303,6 +343,7 @@ export class DatabaseRunState {
           runId: this.identity.runId,
           member: table.member,
           ...(snapshot !== undefined && { snapshot }),
+          ...(this.#isSparing && { sparing: true as const }),
         },
       ],
     });
@@ -377,9 +418,7 @@ export class DatabaseRunState {
     const { committed, superseded, failed, skipped } = list.counts();
     const under = this.#observed?.tables ?? [];
     const looked = new Map(under.map((one) => [one.table, one]));
-    const running = list.in('running').map(({ table }) => {
-      return looked.get(table) ?? { table, rows: 0, bytes: 0, chunksDone: 0, chunks: 0 };
-    });
+    const running = list.in('running').map((table) => runningProgress(table, looked.get(table.table)));
     // what packs have finished is told by the warehouse before their activities end
     const ended = Math.max(total.rows, this.#observed?.finished.rows ?? 0);
     const endedBytes = Math.max(total.bytes, this.#observed?.finished.bytes ?? 0);
@@ -388,6 +427,7 @@ export class DatabaseRunState {
       tables: list.tables.length,
       waiting: list.waiting,
       running: running.slice(0, MOST_SHOWN),
+      ended: list.largestEnded(MOST_ENDED).map(endedProgress),
       committed,
       superseded,
       failed,
@@ -406,7 +446,7 @@ export class DatabaseRunState {
     };
   }
 
-  #done(looked: ReadonlyMap<string, TableProgress>): number {
+  #done(looked: ReadonlyMap<string, ObservedTable>): number {
     let [done, all] = [0, 0];
     for (const { table, bytes, state } of this.list.tables) {
       const { chunksDone = 0, chunks = 1 } = looked.get(table) ?? {};

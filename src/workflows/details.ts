@@ -1,16 +1,19 @@
-import type { Progress } from '../contract/progress.ts';
+import type { PartProgress, Progress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { cell, count, detailsTable, speed, timeLeft, type DetailsLine } from './details-table.ts';
 
 /** Progress in Markdown, for the details that the Web UI shows of a run. */
 export function progressDetails(progress: Progress, now: number): string {
   const { table, phase, rows, bytes, chunksDone, chunks, parallelism, copyingSince, restarts } = progress;
   const elapsed = copyingSince === 0 ? 0 : now - copyingSince;
+  const left = phase === 'copying' && chunks > 0 ? timeLeft(chunksDone / chunks, elapsed) : '';
   const lines = [
-    `**${table}**: ${phase}`,
+    `**${cell(table)}**: ${phase}`,
     '',
     '| rows | data | chunks | at once | copying for | speed | left |',
     '|--:|--:|--:|--:|--:|--:|--:|',
-    `| ${rows.toLocaleString('en-US')} | ${formatBytes(bytes)} | ${chunksDone} of ${chunks} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${timeLeft(progress, elapsed)} |`,
+    `| ${count(rows)} | ${formatBytes(bytes)} | ${chunksDone} of ${chunks} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${left} |`,
+    ...partitionsTable(progress, now),
   ];
   if (progress.snapshotTakenAt !== undefined)
     lines.push('', `Snapshot of ${progress.snapshotTakenAt}, ${ageOf(progress.snapshotTakenAt, now)} old.`);
@@ -22,15 +25,25 @@ export function progressDetails(progress: Progress, now: number): string {
   return lines.join('\n');
 }
 
+/** Each that is told of, and the others together. */
+function partitionsTable({ partitions, ...whole }: Progress, now: number): string[] {
+  if (partitions === undefined) return [];
+  const others = { ...lessAll(whole, partitions), name: 'the others', phase: '' };
+  const lines = partitions.map((one) => ({ ...one, phase: phaseOf(one) }));
+  return detailsTable('partition', others.chunks > 0 ? [...lines, others] : lines, now);
+}
+
+function lessAll(whole: Omit<Progress, 'partitions'>, parts: readonly PartProgress[]) {
+  const less = (key: 'rows' | 'bytes' | 'chunksDone' | 'chunks') =>
+    Math.max(0, whole[key] - parts.reduce((sum, part) => sum + part[key], 0));
+  return { rows: less('rows'), bytes: less('bytes'), chunksDone: less('chunksDone'), chunks: less('chunks') };
+}
+
+function phaseOf({ chunksDone, chunks, copyingSince }: PartProgress): DetailsLine['phase'] {
+  if (copyingSince !== undefined) return 'copying';
+  return chunksDone < chunks ? 'waiting' : 'copied';
+}
+
 function ageOf(moment: string, now: number): string {
   return formatDuration(Math.max(0, now - Date.parse(moment)));
-}
-
-function speed(bytes: number, elapsed: number): string {
-  return elapsed === 0 ? '' : `${formatBytes(Math.round((bytes / elapsed) * 1000))}/s`;
-}
-
-function timeLeft({ phase, chunksDone, chunks }: Progress, elapsed: number): string {
-  if (phase !== 'copying' || chunksDone === 0) return '';
-  return formatDuration((elapsed / chunksDone) * (chunks - chunksDone));
 }

@@ -9,6 +9,7 @@ import {
 import type { RunIdentity, Snapshot } from '../contract/activities.ts';
 import type { Member, ResolvedTables } from '../contract/database-activities.ts';
 import {
+  connectionsOf,
   parseDatabaseInput,
   type ExtractDatabaseInput,
   type ExtractDatabaseRequest,
@@ -43,7 +44,7 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
     ]);
     state.begin(new TableList(await listMembers(runId, resolved.count)), resolved.searchAttributes === true);
     await withBeside(
-      async () => watchRun(runId, (observed) => state.observed(observed)),
+      async () => watchRun({ runId, partitions: false }, (observed) => state.observed(observed)),
       async () => extractWithRestarts(state, input, resolved),
     );
     requireSome(state);
@@ -100,13 +101,14 @@ function gaveUp(error: unknown): ApplicationFailure {
 
 async function onOneSnapshot(
   state: DatabaseRunState,
-  { source, defaults }: ExtractDatabaseInput,
+  input: ExtractDatabaseInput,
   { incremental }: ResolvedTables,
 ): Promise<void> {
+  const { source, defaults } = input;
   const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
   await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
   const request = { source, runId: state.identity.runId, maxAge: defaults?.maxSnapshotAge };
-  await withSnapshot(request, true, async (relay) => {
+  await withSnapshot(request, connectionsOf(input).companion, async (relay) => {
     const { snapshot } = await relay.held();
     state.isOf(snapshot);
     const tell = async (next: Snapshot) => state.tellSnapshot(next);

@@ -50,6 +50,11 @@ const LONGEST_PAUSE = 60_000;
 export interface PartOfDatabase extends DatabaseRun {
   /** The moment of all tables; each has its own where left out. */
   readonly snapshot?: Snapshot;
+  /**
+   * Present where all tables together may have so many sessions only: then a snapshot of its own is held once, and what
+   * cannot be read from the one of all tables fails, to be begun again when there is a session more.
+   */
+  readonly sparing?: true;
 }
 
 /**
@@ -74,7 +79,7 @@ export async function extractTable(
   const run: RunIdentity = { runId, workflowId };
   try {
     const { plan, result } = await withBeside(
-      async () => watchRun(runId, (observed) => fanout.progress.observed(observed)),
+      async () => watchRun({ runId, partitions: true }, (observed) => fanout.progress.observed(observed)),
       async () => extractWithRestarts(context, run),
     );
     const checkpoint = result.incremental?.checkpoint;
@@ -168,7 +173,7 @@ async function extractWithRestarts(
     try {
       return await extractOnce(context, run);
     } catch (error) {
-      if (!canBeginAgain(error)) throw error;
+      if (!canBeginAgain(error) || (context.lender !== undefined && context.part?.sparing)) throw error;
       if (restarts === MOST_RESTARTS) throw gaveUp(error);
       log.warn('the run begins again', { reason: messageOf(error) });
       await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
@@ -189,17 +194,11 @@ async function extractOnce(
   context: RunContext,
   run: RunIdentity,
 ): Promise<{ plan: PlanSummary; result: Finished }> {
-  const { fanout, input, lender } = context;
+  const { fanout, input, lender, part } = context;
   await fanout.untilQuiet();
   const plan = await planned(context, run);
-  const { chunks, checkpoint } = plan;
   context.visibility.isKnown(plan.searchAttributes === true);
-  fanout.progress.set({
-    phase: fanout.gate.paused ? 'paused' : 'copying',
-    chunks,
-    copyingSince: Date.now(),
-    ...(checkpoint !== undefined && { checkpoint }),
-  });
+  fanout.progress.planned(plan, fanout.gate.paused);
   // a single COPY is its own snapshot
   const shared = lender !== undefined || (input.consistency === 'snapshot' && plan.chunks > 1);
   if (lender !== undefined) {
@@ -209,7 +208,7 @@ async function extractOnce(
     const { companion } = shareConnections(input.maxSourceConnections, true);
     const { source, idleTimeout, maxSnapshotAge: maxAge } = input;
     const request = { source, runId: run.runId, maxAge, ...(idleTimeout !== undefined && { idleTimeout }) };
-    await withSnapshot(request, companion, async (relay) => {
+    await withSnapshot(request, companion && part?.sparing !== true, async (relay) => {
       fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
       await copyPlan(fanout, plan, relay);
     });
@@ -245,7 +244,10 @@ async function commit(
     const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [
       { planId: plan.planId, runId: run.runId },
     ]);
-    if (result.outcome !== 'incomplete') return result;
+    if (result.outcome !== 'incomplete') {
+      fanout.progress.committed(result.partitions);
+      return result;
+    }
     // chunks of another moment must not join those of a snapshot that is gone
     if (shared) throw ofKind('StagingLost', `The ledger lacks ${result.missing.length} chunks`);
     const spans = result.missing.map((from) => ({ from, count: 1 }));

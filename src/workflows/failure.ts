@@ -29,7 +29,10 @@ const passes: ReadonlySet<string> = new Set<FailureKind>([
   'Deadlock',
   'SerializationFailure',
   'StatementCancelled',
+  'StatementTimeout',
   'DiskFull',
+  'OutOfMemory',
+  'ReadOnlyServer', // while another takes the place of a primary
   'SlotActive',
   'Stalled',
 ]);

@@ -1,5 +1,11 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot, type Snapshot } from '../contract/activities.ts';
+import {
+  PROGRESS_OBSERVED_SIGNAL,
+  SNAPSHOT_EXPORTED_SIGNAL,
+  type HeldSnapshot,
+  type Observed,
+  type Snapshot,
+} from '../contract/activities.ts';
 import {
   ADD_TABLES_UPDATE,
   CAPTURE_STATUS_QUERY,
@@ -34,6 +40,7 @@ export const databaseProgressQuery = defineQuery<DatabaseProgress>(PROGRESS_QUER
 export const retryTableUpdate = defineUpdate<string, [string]>(RETRY_TABLE_UPDATE);
 export const skipTableUpdate = defineUpdate<string, [string]>(SKIP_TABLE_UPDATE);
 export const snapshotExportedSignal = defineSignal<[HeldSnapshot]>(SNAPSHOT_EXPORTED_SIGNAL);
+export const progressObservedSignal = defineSignal<[Observed]>(PROGRESS_OBSERVED_SIGNAL);
 
 export const captureStatusQuery = defineQuery<CaptureStatus>(CAPTURE_STATUS_QUERY);
 /** Take tables as the input does, and answer with all tables of the capture. */

@@ -1,14 +1,17 @@
 import { setCurrentDetails, setHandler } from '@temporalio/workflow';
-import type { Copied, Observed } from '../contract/activities.ts';
+import type { Copied, CopiedPartitions, Observed, PlanSummary, Span } from '../contract/activities.ts';
 import type { Progress } from '../contract/progress.ts';
 import { progressDetails } from './details.ts';
 import { progressQuery } from './messages.ts';
+import { PartitionProgress } from './partition-progress.ts';
 
 /** What a run has done so far, kept where the query and the Web UI find it. */
 export class RunProgress {
   #now: Progress;
   /** What the activities that have ended said. */
   #returned = NOTHING;
+  #planId: string | undefined;
+  #partitions = new PartitionProgress([]);
 
   constructor(table: string, parallelism: number) {
     this.#now = {
@@ -31,8 +34,28 @@ export class RunProgress {
   }
 
   set(changes: Partial<Progress>): void {
-    this.#now = { ...this.#now, ...changes };
-    setCurrentDetails(progressDetails(this.#now, Date.now()));
+    const now = Date.now();
+    const partitions = this.#partitions.shown(now);
+    this.#now = { ...this.#now, ...changes, ...(partitions !== undefined && { partitions }) };
+    setCurrentDetails(progressDetails(this.#now, now));
+  }
+
+  planned({ planId, partitions, chunks, checkpoint }: PlanSummary, paused: boolean): void {
+    this.#planId = planId;
+    this.#partitions = new PartitionProgress(partitions);
+    this.set({
+      phase: paused ? 'paused' : 'copying',
+      chunks,
+      copyingSince: Date.now(),
+      ...(checkpoint !== undefined && { checkpoint }),
+    });
+  }
+
+  /** @returns to be called when the copy of the span has ended, however that is */
+  began(span: Span): () => void {
+    const ended = this.#partitions.began(span);
+    this.set({});
+    return ended;
   }
 
   copied({ rows, bytes }: Copied, chunks: number): void {
@@ -45,9 +68,15 @@ export class RunProgress {
   }
 
   /** What the ledger says, which knows of chunks before their activities end. */
-  observed({ tables }: Observed): void {
-    const table = tables.find((one) => one.table === this.#now.table);
+  observed({ tables, partitions }: Observed): void {
+    const table = tables.find(({ planId }) => planId === this.#planId);
+    if (table !== undefined && partitions !== undefined) this.#partitions.observed(partitions);
     this.#advance(table ?? this.#returned);
+  }
+
+  /** What the ledger said last. */
+  committed(partitions: CopiedPartitions | undefined): void {
+    if (partitions !== undefined) this.#partitions.observed(partitions);
   }
 
   pause(paused: boolean): void {
@@ -59,6 +88,10 @@ export class RunProgress {
 
   beginAgain(restarts: number): void {
     this.#returned = NOTHING;
+    this.#planId = undefined;
+    this.#partitions = new PartitionProgress([]);
+    const { partitions: _lost, ...others } = this.#now;
+    this.#now = others;
     this.set({ phase: 'planning', ...NOTHING, restarts });
   }
 

@@ -1,6 +1,8 @@
 /** A table that is being copied, and how many copies it has at once. */
 export interface Share {
   width: number;
+  /** How many it has had at once: what is taken from it goes on until it ends. */
+  reserved: number;
   /** More would find no chunk to copy. */
   readonly most: number;
 }
@@ -22,16 +24,25 @@ export function firstShare(
  * Gives what is free to the tables under way, or takes what is too much from them, one copy at a time so that
  * they stay even. Each keeps one.
  *
+ * @param unused how many more copies than are reserved there may be, whatever the width of each
  * @returns those whose width changed
  */
-export function shareOut<T extends Share>(running: readonly T[], free: number): T[] {
+export function shareOut<T extends Share>(
+  running: readonly T[],
+  free: number,
+  unused = Number.POSITIVE_INFINITY,
+): T[] {
+  let more = unused;
   const before = new Map(running.map((one) => [one, one.width]));
   for (let left = free; left > 0; left -= 1) {
     const [narrowest] = running
-      .filter(({ width, most }) => width < most)
+      .filter(({ width, most, reserved }) => width < most && (width < reserved || more > 0))
       .toSorted((a, b) => a.width - b.width);
     if (narrowest === undefined) break;
     narrowest.width += 1;
+    if (narrowest.width <= narrowest.reserved) continue;
+    narrowest.reserved = narrowest.width;
+    more -= 1;
   }
   for (let over = -free; over > 0; over -= 1) {
     const [widest] = running.filter(({ width }) => width > 1).toSorted((a, b) => b.width - a.width);

@@ -8,8 +8,12 @@ export type TableState = 'waiting' | 'running' | TableOutcome;
 export interface ListedTable extends Member {
   readonly member: number;
   state: TableState;
+  /** When work on it began last, in milliseconds since 1970. */
+  startedAt: number;
   /** Whether it gets a workflow of its own. */
   alone: boolean;
+  /** Whether it was changed after the snapshot of all tables, and so has to read one of its own. */
+  changed: boolean;
   rows: number;
   bytesCopied: number;
   message: string | undefined;
@@ -39,7 +43,9 @@ export class TableList {
       ...one,
       member,
       state: 'waiting',
+      startedAt: 0,
       alone: one.large,
+      changed: false,
       rows: 0,
       bytesCopied: 0,
       message: undefined,
@@ -65,6 +71,16 @@ export class TableList {
 
   in(state: TableState): ListedTable[] {
     return this.tables.filter((table) => table.state === state);
+  }
+
+  /** Those that have ended, the largest first. */
+  largestEnded(most: number): ListedTable[] {
+    const ended: ListedTable[] = [];
+    for (const table of this.tables) {
+      if (ended.length === most) break;
+      if (table.state !== 'waiting' && table.state !== 'running') ended.push(table);
+    }
+    return ended;
   }
 
   /** How many are in each state, in one pass: there may be very many, and this is asked often. */
@@ -94,9 +110,10 @@ export class TableList {
     return pack;
   }
 
-  started(tables: readonly ListedTable[]): void {
+  started(tables: readonly ListedTable[], at: number): void {
     for (const table of tables) {
       table.state = 'running';
+      table.startedAt = at;
       this.#waiting.delete(table);
       if (table.alone) this.#startedAlone += 1;
     }
@@ -130,7 +147,10 @@ export class TableList {
 
   /** All but those that were skipped: the run begins again. */
   reset(): void {
-    for (const table of this.tables) if (table.state !== 'skipped') this.waits(table, table.large);
+    for (const table of this.tables) {
+      table.changed = false;
+      if (table.state !== 'skipped') this.waits(table, table.large);
+    }
   }
 
   total(): { rows: number; bytes: number } {

@@ -1,26 +1,51 @@
-import { isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
-import type { Observed } from '../contract/activities.ts';
+import {
+  CancellationScope,
+  condition,
+  isCancellation,
+  log,
+  setHandler,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Observed, WatchRequest } from '../contract/activities.ts';
 import { watchProgress } from './activities.ts';
 import { messageOf } from './failure.ts';
+import { progressObservedSignal } from './messages.ts';
 
-const PAUSE = 5_000;
-/** A look costs six events: about an hour of them at this pace, and then fewer. */
-const EVENTS_FOR_QUICK_LOOKS = 4_000;
-const SLOW_PAUSE = 60_000;
+/** From one look to the next, so that with what a look takes itself there is one within every five seconds. */
+const PACE = 4_000;
+const SLOW_PACE = 60_000;
+/** What is told is four events: after so many events of whatever kind fewer are, and then none. */
+const EVENTS_FOR_QUICK_LOOKS = 5_000;
 const EVENTS_FOR_SLOW_LOOKS = 8_000;
+/** After a failure that is no use to try again at once. */
+const PAUSE = 60_000;
 
-/** Reads from the ledger, every few seconds, how far a run is. Ends by cancellation, or when its history grows long. */
-export async function watchRun(runId: string, tell: (observed: Observed) => void): Promise<void> {
+/** Has it told, every few seconds, how far a run is by the ledger. Ends by cancellation, or when its history grows long. */
+export async function watchRun(
+  request: Omit<WatchRequest, 'pace'>,
+  tell: (observed: Observed) => void,
+): Promise<void> {
+  setHandler(progressObservedSignal, tell);
   // most runs are over before the first look
-  await sleep(PAUSE);
-  for (let pause = 0; workflowInfo().historyLength < EVENTS_FOR_SLOW_LOOKS;) {
+  await sleep(PACE);
+  await watchUntil(EVENTS_FOR_QUICK_LOOKS, { ...request, pace: PACE });
+  await watchUntil(EVENTS_FOR_SLOW_LOOKS, { ...request, pace: SLOW_PACE });
+}
+
+async function watchUntil(events: number, request: WatchRequest): Promise<void> {
+  const isLong = () => workflowInfo().historyLength >= events;
+  while (!isLong()) {
+    const scope = new CancellationScope();
     try {
-      tell(await watchProgress({ runId, pause }));
+      await Promise.race([scope.run(async () => watchProgress(request)), condition(isLong)]);
+      return;
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.info('the ledger could not be read', { reason: messageOf(error) });
-      await sleep(SLOW_PAUSE);
+      await sleep(PAUSE);
+    } finally {
+      scope.cancel();
     }
-    pause = workflowInfo().historyLength < EVENTS_FOR_QUICK_LOOKS ? PAUSE : SLOW_PAUSE;
   }
 }

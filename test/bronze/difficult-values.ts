@@ -3,7 +3,7 @@
  *
  * A type's first use of each feature: limits, infinities, emptiness, what a text format escapes.
  */
-const difficultValues: Readonly<Record<string, readonly string[]>> = {
+export const difficultValues: Readonly<Record<string, readonly string[]>> = {
   boolean: ['true', 'false'],
   smallint: ['-32768', '32767'],
   integer: ['-2147483648', '2147483647'],

@@ -32,167 +32,176 @@ async function around(
 const large = (seed: number): string =>
   `(SELECT string_agg(md5((i * ${seed})::text), '') FROM generate_series(1, 400) i)`;
 
-test('what the log has of each operation', async () => {
-  await lab.source.query(
-    `CREATE TABLE things (id int PRIMARY KEY, v text, big text); CREATE TABLE whole (a int, b text);
+// they have tables of their own
+describe.concurrent('what is written', () => {
+  test('what the log has of each operation', async () => {
+    await lab.source.query(
+      `CREATE TABLE things (id int PRIMARY KEY, v text, big text); CREATE TABLE whole (a int, b text);
      ALTER TABLE whole REPLICA IDENTITY FULL`,
-  );
-  const slot = await around({ tables: ['things', 'whole'], initialCopy: false }, [
-    `INSERT INTO things VALUES (1, 'one', NULL)`,
-    `UPDATE things SET v = 'eins'; UPDATE things SET id = 2; DELETE FROM things`,
-    `INSERT INTO things VALUES (3, 'three', ${large(1)})`,
-    `UPDATE things SET v = NULL`,
-    `INSERT INTO whole VALUES (1, 'x'); UPDATE whole SET b = 'y'; DELETE FROM whole`,
-    `TRUNCATE things, whole RESTART IDENTITY`,
-    `BEGIN; SELECT pg_logical_emit_message(true, 'app', 'in a transaction'); ROLLBACK`,
-    `SELECT pg_logical_emit_message(true, 'app', 'text "quoted"')`,
-    `SELECT pg_logical_emit_message(false, 'app', '\\x00ff'::bytea)`,
-  ]);
-  const logged = await captures.changes(slot);
-  const big = logged[4]?.data ?? '';
-  expect(big).toContain('"v": "three"');
-  expect(big.length).toBeGreaterThan(12_800);
-  const [things, whole, none] = [
-    { schema: 'public', table: 'things' },
-    { schema: 'public', table: 'whole' },
-    { schema: null, table: null },
-  ];
-  const truncated = '{"cascade": false, "restartIdentity": true}';
-  expect(logged).toEqual([
-    {
-      ...things,
-      operation: 'INSERT',
-      data: '{"v": "one", "id": 1, "big": null}',
-      old: null,
-      unchanged: null,
-    },
-    {
-      ...things,
-      operation: 'UPDATE',
-      data: '{"v": "eins", "id": 1, "big": null}',
-      old: null,
-      unchanged: null,
-    },
-    {
-      ...things,
-      operation: 'UPDATE',
-      data: '{"v": "eins", "id": 2, "big": null}',
-      old: '{"id": 1}',
-      unchanged: null,
-    },
-    { ...things, operation: 'DELETE', data: null, old: '{"id": 2}', unchanged: null },
-    { ...things, operation: 'INSERT', data: big, old: null, unchanged: null },
-    { ...things, operation: 'UPDATE', data: '{"v": null, "id": 3}', old: null, unchanged: ['big'] },
-    { ...whole, operation: 'INSERT', data: '{"a": 1, "b": "x"}', old: null, unchanged: null },
-    { ...whole, operation: 'UPDATE', data: '{"a": 1, "b": "y"}', old: '{"a": 1, "b": "x"}', unchanged: null },
-    { ...whole, operation: 'DELETE', data: null, old: '{"a": 1, "b": "y"}', unchanged: null },
-    { ...things, operation: 'TRUNCATE', data: truncated, old: null, unchanged: null },
-    { ...whole, operation: 'TRUNCATE', data: truncated, old: null, unchanged: null },
-    {
-      ...none,
-      operation: 'MESSAGE',
-      data: '{"prefix": "app", "content": "text \\"quoted\\"", "encoding": "utf8", "transactional": true}',
-      old: null,
-      unchanged: null,
-    },
-    {
-      ...none,
-      operation: 'MESSAGE',
-      data: '{"prefix": "app", "content": "00ff", "encoding": "hex", "transactional": false}',
-      old: null,
-      unchanged: null,
-    },
-  ]);
-  const { rows } = await lab.warehouse.query<{ wrong: number; transactions: number; messages: number }>(
-    `SELECT count(*) FILTER (WHERE timestamp > _bronze_loaded_at OR lsn > commit_lsn)::int AS wrong,
+    );
+    const slot = await around({ tables: ['things', 'whole'], initialCopy: false }, [
+      `INSERT INTO things VALUES (1, 'one', NULL)`,
+      `UPDATE things SET v = 'eins'; UPDATE things SET id = 2; DELETE FROM things`,
+      `INSERT INTO things VALUES (3, 'three', ${large(1)})`,
+      `UPDATE things SET v = NULL`,
+      `INSERT INTO whole VALUES (1, 'x'); UPDATE whole SET b = 'y'; DELETE FROM whole`,
+      `TRUNCATE things, whole RESTART IDENTITY`,
+      `BEGIN; SELECT pg_logical_emit_message(true, 'app', 'in a transaction'); ROLLBACK`,
+      `SELECT pg_logical_emit_message(true, 'app', 'text "quoted"')`,
+      `SELECT pg_logical_emit_message(false, 'app', '\\x00ff'::bytea)`,
+    ]);
+    const logged = await captures.changes(slot);
+    const big = logged[4]?.data ?? '';
+    expect(big).toContain('"v": "three"');
+    expect(big.length).toBeGreaterThan(12_800);
+    const [things, whole, none] = [
+      { schema: 'public', table: 'things' },
+      { schema: 'public', table: 'whole' },
+      { schema: null, table: null },
+    ];
+    const truncated = '{"cascade": false, "restartIdentity": true}';
+    expect(logged).toEqual([
+      {
+        ...things,
+        operation: 'INSERT',
+        data: '{"v": "one", "id": 1, "big": null}',
+        old: null,
+        unchanged: null,
+      },
+      {
+        ...things,
+        operation: 'UPDATE',
+        data: '{"v": "eins", "id": 1, "big": null}',
+        old: null,
+        unchanged: null,
+      },
+      {
+        ...things,
+        operation: 'UPDATE',
+        data: '{"v": "eins", "id": 2, "big": null}',
+        old: '{"id": 1}',
+        unchanged: null,
+      },
+      { ...things, operation: 'DELETE', data: null, old: '{"id": 2}', unchanged: null },
+      { ...things, operation: 'INSERT', data: big, old: null, unchanged: null },
+      { ...things, operation: 'UPDATE', data: '{"v": null, "id": 3}', old: null, unchanged: ['big'] },
+      { ...whole, operation: 'INSERT', data: '{"a": 1, "b": "x"}', old: null, unchanged: null },
+      {
+        ...whole,
+        operation: 'UPDATE',
+        data: '{"a": 1, "b": "y"}',
+        old: '{"a": 1, "b": "x"}',
+        unchanged: null,
+      },
+      { ...whole, operation: 'DELETE', data: null, old: '{"a": 1, "b": "y"}', unchanged: null },
+      { ...things, operation: 'TRUNCATE', data: truncated, old: null, unchanged: null },
+      { ...whole, operation: 'TRUNCATE', data: truncated, old: null, unchanged: null },
+      {
+        ...none,
+        operation: 'MESSAGE',
+        data: '{"prefix": "app", "content": "text \\"quoted\\"", "encoding": "utf8", "transactional": true}',
+        old: null,
+        unchanged: null,
+      },
+      {
+        ...none,
+        operation: 'MESSAGE',
+        data: '{"prefix": "app", "content": "00ff", "encoding": "hex", "transactional": false}',
+        old: null,
+        unchanged: null,
+      },
+    ]);
+    const { rows } = await lab.warehouse.query<{ wrong: number; transactions: number; messages: number }>(
+      `SELECT count(*) FILTER (WHERE timestamp > _bronze_loaded_at OR lsn > commit_lsn)::int AS wrong,
             count(DISTINCT xid)::int AS transactions, count(*) FILTER (WHERE timestamp IS NULL)::int AS messages
        FROM bronze.cdc_changes WHERE slot = $1`,
-    [slot],
-  );
-  expect(rows).toEqual([{ wrong: 0, transactions: 7, messages: 1 }]);
-  await captures.drop({ slot });
-});
+      [slot],
+    );
+    expect(rows).toEqual([{ wrong: 0, transactions: 7, messages: 1 }]);
+    await captures.drop({ slot });
+  });
 
-/** Everything that changes can do to a row that is found by its key, in one transaction and in several. */
-const difficultChanges = [
-  // a chain: each row takes the key that the one before it had a moment ago
-  `DELETE FROM t WHERE id = 50; UPDATE t SET id = id - 1 WHERE id BETWEEN 51 AND 60`,
-  `INSERT INTO t SELECT i, 'new ' || i, ${large(2)} FROM generate_series(101, 120) i`,
-  `UPDATE t SET v = 'touched' WHERE id % 3 = 0`,
-  `UPDATE t SET id = id + 1000 WHERE id IN (1, 2)`,
-  `UPDATE t SET id = id + 1000 WHERE id BETWEEN 20 AND 30`,
-  // a swap: the key of one is that of the other, while what is large was not sent
-  `BEGIN; UPDATE t SET id = -1 WHERE id = 3; UPDATE t SET id = 3 WHERE id = 4; UPDATE t SET id = 4 WHERE id = -1; COMMIT`,
-  `BEGIN; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 'again', 'small'); UPDATE t SET v = 'and again' WHERE id = 5; COMMIT`,
-  `BEGIN; UPDATE t SET big = ${large(7)} WHERE id = 6; UPDATE t SET v = 'after' WHERE id = 6; UPDATE t SET id = 2006 WHERE id = 6; COMMIT`,
-  `DELETE FROM t WHERE id IN (7, 8, 9)`,
-  `INSERT INTO t VALUES (8, 'back', NULL)`,
-];
+  /** Everything that changes can do to a row that is found by its key, in one transaction and in several. */
+  const difficultChanges = [
+    // a chain: each row takes the key that the one before it had a moment ago
+    `DELETE FROM t WHERE id = 50; UPDATE t SET id = id - 1 WHERE id BETWEEN 51 AND 60`,
+    `INSERT INTO t SELECT i, 'new ' || i, ${large(2)} FROM generate_series(101, 120) i`,
+    `UPDATE t SET v = 'touched' WHERE id % 3 = 0`,
+    `UPDATE t SET id = id + 1000 WHERE id IN (1, 2)`,
+    `UPDATE t SET id = id + 1000 WHERE id BETWEEN 20 AND 30`,
+    // a swap: the key of one is that of the other, while what is large was not sent
+    `BEGIN; UPDATE t SET id = -1 WHERE id = 3; UPDATE t SET id = 3 WHERE id = 4; UPDATE t SET id = 4 WHERE id = -1; COMMIT`,
+    `BEGIN; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 'again', 'small'); UPDATE t SET v = 'and again' WHERE id = 5; COMMIT`,
+    `BEGIN; UPDATE t SET big = ${large(7)} WHERE id = 6; UPDATE t SET v = 'after' WHERE id = 6; UPDATE t SET id = 2006 WHERE id = 6; COMMIT`,
+    `DELETE FROM t WHERE id IN (7, 8, 9)`,
+    `INSERT INTO t VALUES (8, 'back', NULL)`,
+  ];
 
-describe('a copy that is kept goes on being equal to the source', () => {
-  const filled = (table: string) =>
-    `INSERT INTO ${table} SELECT i, 'v' || i, ${large(3)} FROM generate_series(1, 100) i`;
+  describe.sequential('a copy that is kept goes on being equal to the source', () => {
+    const filled = (table: string) =>
+      `INSERT INTO ${table} SELECT i, 'v' || i, ${large(3)} FROM generate_series(1, 100) i`;
 
-  test('through every change of keys, values that are not sent, whole old rows, and TRUNCATE', async () => {
-    for (const table of ['t', 'whole_rows', 'emptied']) {
-      await lab.source.query(
-        `CREATE TABLE ${table} (id int PRIMARY KEY, v text, big text); ${filled(table)}`,
-      );
-    }
-    await lab.source.query('ALTER TABLE whole_rows REPLICA IDENTITY FULL');
-    const slot = await around({ tables: ['t', 'whole_rows', 'emptied'], mirror: true }, [
-      ...difficultChanges,
-      ...difficultChanges.map((statement) => statement.replaceAll(/\bt\b/g, 'whole_rows')),
-      `BEGIN; INSERT INTO emptied VALUES (500, 'a', 'b'); TRUNCATE emptied; INSERT INTO emptied VALUES (1, 'new', NULL);
+    test('through every change of keys, values that are not sent, whole old rows, and TRUNCATE', async () => {
+      for (const table of ['t', 'whole_rows', 'emptied']) {
+        await lab.source.query(
+          `CREATE TABLE ${table} (id int PRIMARY KEY, v text, big text); ${filled(table)}`,
+        );
+      }
+      await lab.source.query('ALTER TABLE whole_rows REPLICA IDENTITY FULL');
+      const slot = await around({ tables: ['t', 'whole_rows', 'emptied'], mirror: true }, [
+        ...difficultChanges,
+        ...difficultChanges.map((statement) => statement.replaceAll(/\bt\b/g, 'whole_rows')),
+        `BEGIN; INSERT INTO emptied VALUES (500, 'a', 'b'); TRUNCATE emptied; INSERT INTO emptied VALUES (1, 'new', NULL);
        UPDATE emptied SET v = 'x'; COMMIT`,
-    ]);
-    for (const table of ['t', 'whole_rows', 'emptied'])
-      await expectSameRows(lab, table, `bronze.br_${table}`);
-    await captures.drop({ slot });
+      ]);
+      for (const table of ['t', 'whole_rows', 'emptied'])
+        await expectSameRows(lab, table, `bronze.br_${table}`);
+      await captures.drop({ slot });
+    });
+
+    test('with soft deletes: rows stay, and say when they were deleted', async () => {
+      await lab.source.query(`TRUNCATE t; ${filled('t')}`);
+      await lab.warehouse.query('DROP TABLE bronze.br_t');
+      const slot = await around({ tables: ['t'], mirror: true, deletes: 'soft' }, difficultChanges);
+      await lab.warehouse.query(
+        'CREATE VIEW present AS SELECT id, v, big FROM bronze.br_t WHERE _bronze_deleted_at IS NULL',
+      );
+      await expectSameRows(lab, 't', 'public.present');
+      const { rows } = await lab.warehouse.query<{ id: number }>(
+        'SELECT id FROM bronze.br_t WHERE _bronze_deleted_at IS NOT NULL AND id IN (7, 8, 9) ORDER BY id',
+      );
+      expect(rows).toEqual([{ id: 7 }, { id: 9 }]);
+      await captures.drop({ slot });
+    });
+
+    test('and the first copy with the log replayed over it is equal too', async () => {
+      await lab.source.query(`TRUNCATE t; ${filled('t')}`);
+      const slot = await around({ tables: ['t'] }, difficultChanges);
+      await replayLog(lab, { slot, table: 't', key: 'id', into: 'replayed', from: 'bronze.br_t' });
+      await expectSameRows(lab, 't', 'public.replayed');
+      await captures.drop({ slot });
+    });
   });
 
-  test('with soft deletes: rows stay, and say when they were deleted', async () => {
-    await lab.source.query(`TRUNCATE t; ${filled('t')}`);
-    await lab.warehouse.query('DROP TABLE bronze.br_t');
-    const slot = await around({ tables: ['t'], mirror: true, deletes: 'soft' }, difficultChanges);
-    await lab.warehouse.query(
-      'CREATE VIEW present AS SELECT id, v, big FROM bronze.br_t WHERE _bronze_deleted_at IS NULL',
-    );
-    await expectSameRows(lab, 't', 'public.present');
-    const { rows } = await lab.warehouse.query<{ id: number }>(
-      'SELECT id FROM bronze.br_t WHERE _bronze_deleted_at IS NOT NULL AND id IN (7, 8, 9) ORDER BY id',
-    );
-    expect(rows).toEqual([{ id: 7 }, { id: 9 }]);
-    await captures.drop({ slot });
-  });
-
-  test('and the first copy with the log replayed over it is equal too', async () => {
-    await lab.source.query(`TRUNCATE t; ${filled('t')}`);
-    const slot = await around({ tables: ['t'] }, difficultChanges);
-    await replayLog(lab, { slot, table: 't', key: 'id', into: 'replayed', from: 'bronze.br_t' });
-    await expectSameRows(lab, 't', 'public.replayed');
-    await captures.drop({ slot });
-  });
-});
-
-// PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root
-test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
-  await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+  // PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root
+  test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
+    await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
     CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (100);
     CREATE TABLE tree_2 (v text, id int NOT NULL); ALTER TABLE tree ATTACH PARTITION tree_2 FOR VALUES FROM (100) TO (200);
     INSERT INTO tree SELECT i * 20, 'v' FROM generate_series(0, 9) i`);
-  const slot = await around({ tables: ['tree'], mirror: true }, [
-    `CREATE TABLE tree_3 PARTITION OF tree FOR VALUES FROM (200) TO (300); INSERT INTO tree VALUES (250, 'new leaf')`,
-    `UPDATE tree SET id = id + 95 WHERE id = 20; UPDATE tree SET v = 'two' WHERE id = 160; DELETE FROM tree WHERE id = 0`,
-    `TRUNCATE tree; INSERT INTO tree VALUES (40, 'again'), (251, 'again')`,
-  ]);
-  const tables = new Set((await captures.changes(slot)).map(({ table }) => table));
-  expect(tables).toEqual(new Set(['tree']));
-  await expectSameRows(lab, 'tree', 'bronze.br_tree');
-  const leaf = await around({ tables: ['tree_1'], mirror: true }, [
-    `UPDATE tree SET v = 'leaf' WHERE id = 40`,
-  ]);
-  await expectSameRows(lab, 'tree_1', 'bronze.br_tree_1');
-  await captures.drop({ slot });
-  await captures.drop({ slot: leaf });
+    const slot = await around({ tables: ['tree'], mirror: true }, [
+      `CREATE TABLE tree_3 PARTITION OF tree FOR VALUES FROM (200) TO (300); INSERT INTO tree VALUES (250, 'new leaf')`,
+      `UPDATE tree SET id = id + 95 WHERE id = 20; UPDATE tree SET v = 'two' WHERE id = 160; DELETE FROM tree WHERE id = 0`,
+      `TRUNCATE tree; INSERT INTO tree VALUES (40, 'again'), (251, 'again')`,
+    ]);
+    const tables = new Set((await captures.changes(slot)).map(({ table }) => table));
+    expect(tables).toEqual(new Set(['tree']));
+    await expectSameRows(lab, 'tree', 'bronze.br_tree');
+    const leaf = await around({ tables: ['tree_1'], mirror: true }, [
+      `UPDATE tree SET v = 'leaf' WHERE id = 40`,
+    ]);
+    await expectSameRows(lab, 'tree_1', 'bronze.br_tree_1');
+    await captures.drop({ slot });
+    await captures.drop({ slot: leaf });
+  });
 });

@@ -1,103 +1,216 @@
 import { execFile } from 'node:child_process';
 import { rename } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
-import type { FailureKind } from '../../src/contract/failures.ts';
-import { CaptureLab } from '../setup/capture-lab.ts';
-import { Lab, withDatabase } from '../setup/lab.ts';
-import { createExtractor } from '../setup/roles.ts';
+import { startPostgres } from '../../local/postgres.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { withDatabase } from '../setup/lab.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+import { expectRefused, OwnSource } from './own-source.ts';
 
 const run = promisify(execFile);
 
-let server: PostgresServer;
-let lab: Lab;
-let captures: CaptureLab;
-let stopWorkers: () => Promise<void>;
+let own: OwnSource;
 beforeAll(async () => {
-  server = await startPostgres({ settings: { fsync: 'off' } });
-  await createExtractor(server);
-  lab = await Lab.open({
-    workers: 'none',
-    servers: { source: server.url('postgres'), warehouse: inject('warehouseAdmin') },
-  });
-  stopWorkers = await lab.startWorkers();
-  captures = await CaptureLab.open(lab);
-  await lab.source.query('CREATE TABLE t (id int PRIMARY KEY)');
+  own = await OwnSource.open();
 });
-afterAll(async () => {
-  await lab.close();
-  await server.dispose();
-});
+afterAll(async () => own[Symbol.asyncDispose]());
 
-const asAdmin = async (statement: string) => {
-  await lab.source.query('RESET ROLE');
-  await lab.source.query(statement);
-  await lab.source.query('SET ROLE extractor');
-};
-
-let next = 0;
-const insert = async () => lab.source.query(`INSERT INTO t VALUES (${(next += 1)})`);
-
-/** A capture that has streamed a change, and ended. */
-async function captured(): Promise<string> {
-  const slot = captures.slotName();
-  await captures.catchUp({ tables: ['t'], slot, mirror: true });
-  await insert();
-  await captures.catchUp({ tables: ['t'], slot, mirror: true });
-  return slot;
+/** Puts the files of the source back to what they were before the work. */
+async function restoredAfter(work: () => Promise<void>): Promise<void> {
+  const { server, lab } = own;
+  await server.stop('fast');
+  const backup = `${server.dataDirectory}-backup`;
+  await run('cp', ['-a', server.dataDirectory, backup]);
+  await server.start();
+  await lab.reconnect();
+  await work();
+  await server.stop('fast');
+  await run('rm', ['-r', server.dataDirectory]);
+  await rename(backup, server.dataDirectory);
+  await server.start();
+  await lab.reconnect();
 }
 
-async function expectRefused(slot: string, kind: FailureKind, text: RegExp): Promise<void> {
-  const refused = captures.catchUp({ tables: ['t'], slot, mirror: true });
-  await expect(refused).rejects.toMatchObject({
-    cause: { type: kind, message: expect.stringMatching(text) },
-  });
-}
+const logOnly = { initialCopy: false, mirror: false };
+
+const fill = async (rows: number) =>
+  own.lab.source.query(
+    `CREATE TABLE filling AS SELECT repeat(md5(i::text), 100) FROM generate_series(1, ${rows}) i`,
+  );
 
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that was invalidated', async () => {
-    const slot = await captured();
-    await asAdmin(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`);
-    await asAdmin('SELECT pg_reload_conf()');
+    const slot = await own.captured();
+    await own.asAdmin(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`);
+    await own.asAdmin('SELECT pg_reload_conf()');
     for (let segment = 0; segment < 3; segment += 1) {
-      await insert();
-      await asAdmin('SELECT pg_switch_wal()');
-      await asAdmin('CHECKPOINT');
+      await own.insert();
+      await own.asAdmin('SELECT pg_switch_wal()');
+      await own.asAdmin('CHECKPOINT');
     }
-    await expectRefused(slot, 'SlotLost', /was invalidated: the source has removed log that it needed/);
-    await captures.drop({ slot });
-    await asAdmin('ALTER SYSTEM RESET max_slot_wal_keep_size');
-    await asAdmin('SELECT pg_reload_conf()');
+    await expectRefused(own, slot, {
+      kind: 'SlotLost',
+      text: /was invalidated: the source has removed log that it needed/,
+    });
+    await own.captures.drop({ slot });
+    await own.asAdmin('ALTER SYSTEM RESET max_slot_wal_keep_size');
+    await own.asAdmin('SELECT pg_reload_conf()');
   });
 
   test('a source that was restored from a backup', async () => {
-    const slot = await captured();
-    await server.stop('fast');
-    const backup = `${server.dataDirectory}-backup`;
-    await run('cp', ['-a', server.dataDirectory, backup]);
-    await server.start();
-    await lab.reconnect();
-    await insert();
-    await lab.source.query(
-      'CREATE TABLE filling AS SELECT repeat(md5(i::text), 100) FROM generate_series(1, 10000) i',
-    );
-    await captures.catchUp({ tables: ['t'], slot, mirror: true });
-    await server.stop('fast');
-    await run('rm', ['-r', server.dataDirectory]);
-    await rename(backup, server.dataDirectory);
-    await server.start();
-    await lab.reconnect();
-    await expectRefused(slot, 'PositionConflict', /the source was restored from a backup/);
-    await captures.drop({ slot });
+    const slot = await own.captured();
+    await restoredAfter(async () => {
+      await own.insert();
+      await fill(10_000);
+      await own.catchUp(slot);
+    });
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /ends at .* the source was restored from a backup/,
+    });
+    await own.captures.drop({ slot });
+  });
+
+  test('a source that was restored, and whose log has grown past the position since', async () => {
+    const [lost, other, kept] = [
+      await own.captured(logOnly),
+      await own.captured(logOnly),
+      await own.captured(logOnly),
+    ];
+    await restoredAfter(async () => {
+      // one has read nothing but a position that the backup has not, another a change
+      await fill(1_000);
+      await own.catchUp(other, logOnly);
+      await own.insert();
+      await own.catchUp(lost, logOnly);
+    });
+    await own.insert();
+    await fill(20_000);
+    const changed = /has another transaction at .* the source was restored from a backup/;
+    await expectRefused(own, lost, { kind: 'PositionConflict', text: changed }, logOnly);
+    await expectRefused(own, other, { kind: 'PositionConflict', text: changed }, logOnly);
+    // and one that has read nothing of what is gone goes on
+    await expect(own.catchUp(kept, logOnly)).resolves.toMatchObject({ changes: 1 });
+    for (const slot of [lost, other, kept]) await own.captures.drop({ slot });
   });
 
   test('another server behind the same name', async () => {
-    const slot = await captured();
-    await stopWorkers();
-    const database = new URL(lab.warehouseUrl).pathname.slice(1);
+    const slot = await own.captured();
+    await own.stopWorkers();
+    const database = new URL(own.lab.warehouseUrl).pathname.slice(1);
     const elsewhere = withDatabase(inject('warehouseAdmin'), database);
-    stopWorkers = await lab.startWorkers({ source: elsewhere });
-    await expectRefused(slot, 'PositionConflict', /is another server than the one whose slot/);
+    own.stopWorkers = await own.lab.startWorkers({ source: elsewhere });
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /is another server than the one whose slot/,
+    });
+    await own.stopWorkers();
+    own.stopWorkers = await own.lab.startWorkers();
+    await own.captures.drop({ slot });
   });
 });
+
+test('a source that is shut down does not wait for its capture, which goes on when it is back', async () => {
+  const { captures, lab, server } = own;
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, ...logOnly });
+  await captures.untilStreaming(handle);
+  for (let round = 0; round < 3; round += 1) {
+    await own.insert();
+    await captures.untilWritten(slot);
+    // a server that ends waits until its log is acknowledged, to the byte
+    await untilPast(slot, await writtenHeartbeat());
+    await server.stop('fast');
+    await server.start();
+    await lab.reconnect();
+  }
+  await captures.untilWritten(slot, 60_000);
+  expect((await captures.changes(slot)).length).toBe(3);
+  await captures.end(handle, slot);
+});
+
+test('when a standby takes the place of the source, a capture goes on where the standby has all that was written, time and again, and is refused where it has not', async () => {
+  const { lab, captures, server } = own;
+  const [kept, ahead] = [captures.slotName(), await own.captured(logOnly)];
+  const handle = await captures.start({ tables: ['t'], slot: kept, mirror: true });
+  await captures.untilStreaming(handle);
+  // its files have the slots, as those of a standby have whose slots are synchronized
+  const standby = await startPostgres({
+    standbyOf: server,
+    settings: { fsync: 'off', hot_standby_feedback: 'on' },
+  });
+  try {
+    await lab.reconnect();
+    await own.insert();
+    await captures.untilWritten(kept);
+    await standby.stop('fast');
+    // the position moves on past what the standby has, and no change with it
+    await untilPast(kept, await writtenHeartbeat());
+    await handle.signal('pause');
+    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+    await own.insert();
+    await own.catchUp(ahead, logOnly);
+    await own.stopWorkers();
+    await server.stop('immediate');
+
+    await standby.start();
+    const database = `source_${lab.name}`;
+    await using promoted = await connected(withDatabase(standby.url('postgres'), database));
+    await promoted.client.query('SELECT pg_promote()');
+    const source = withDatabase(standby.url('postgres'), database, 'extractor');
+    own.stopWorkers = await lab.startWorkers({ source });
+    await expectRefused(
+      own,
+      ahead,
+      { kind: 'PositionConflict', text: /another took its place, at .* some of them are not in the source/ },
+      logOnly,
+    );
+    await handle.signal('resume');
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const row = 1000 + attempt;
+      await promoted.client.query(`INSERT INTO t VALUES (${row})`);
+      await waitUntil(async () => {
+        const found = await lab.warehouse.query('SELECT FROM bronze.br_t WHERE id = $1', [row]);
+        return found.rowCount === 1;
+      }, 60_000);
+      await promoted.client.query(
+        'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL',
+      );
+    }
+    await expectSameRows({ source: promoted.client, warehouse: lab.warehouse }, 't', 'bronze.br_t');
+    await captures.end(handle, kept);
+    await captures.drop({ slot: ahead });
+    await own.stopWorkers();
+  } finally {
+    await standby.dispose();
+    await server.start();
+    await lab.reconnect();
+  }
+});
+
+/** What is no change, as captures themselves write it. */
+async function writtenHeartbeat(): Promise<string> {
+  const { rows } = await own.lab.source.query<{ lsn: string }>(
+    `SELECT pg_logical_emit_message(false, 'datakit-postgres', '')::text AS lsn`,
+  );
+  return rows[0]?.lsn ?? '';
+}
+
+async function untilPast(slot: string, position: string): Promise<void> {
+  await waitUntil(async () => {
+    const found = await own.lab.warehouse.query(
+      'SELECT FROM bronze.cdc_positions WHERE slot = $1 AND position >= $2::pg_lsn',
+      [slot, position],
+    );
+    return found.rowCount === 1;
+  });
+}
+
+async function connected(url: string): Promise<AsyncDisposable & { readonly client: Client }> {
+  const client = new Client(url);
+  client.on('error', () => undefined);
+  await client.connect();
+  return { client, [Symbol.asyncDispose]: async () => client.end() };
+}

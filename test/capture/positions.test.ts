@@ -1,46 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { streamChanges } from '../../src/capture/stream-changes.ts';
 import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
-import type { FailureKind } from '../../src/contract/failures.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
 import { Database, type TransactionOptions } from '../../src/postgres/database.ts';
 import { ReplicationSession } from '../../src/postgres/replication/replication-session.ts';
 import { WalStream } from '../../src/postgres/replication/wal-stream.ts';
 import type { Session } from '../../src/postgres/session.ts';
-import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
+import type { CaptureHandle, CaptureLab } from '../setup/capture-lab.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
-import { Lab } from '../setup/lab.ts';
+import type { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
-import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { expectRefused, OwnSource } from './own-source.ts';
 
-let server: PostgresServer;
+let own: OwnSource;
 let lab: Lab;
 let captures: CaptureLab;
 beforeAll(async () => {
-  server = await startPostgres({ settings: { fsync: 'off' } });
-  await createExtractor(server);
-  lab = await Lab.open({
-    servers: { source: server.url('postgres'), warehouse: inject('warehouseAdmin') },
-  });
-  captures = await CaptureLab.open(lab);
-  await lab.source.query('CREATE TABLE t (id int PRIMARY KEY)');
+  own = await OwnSource.open();
+  ({ lab, captures } = own);
 });
-afterAll(async () => {
-  await lab.close();
-  await server.dispose();
-});
-
-const asAdmin = async (statement: string) => {
-  await lab.source.query('RESET ROLE');
-  await lab.source.query(statement);
-  await lab.source.query('SET ROLE extractor');
-};
+afterAll(async () => own[Symbol.asyncDispose]());
 
 function settingsOfSource(): ConnectionSettings {
   const settings = lab.configuration().sources.get('default');
@@ -62,7 +46,7 @@ async function pendingActivities(handle: CaptureHandle): Promise<string[]> {
 }
 
 async function endStream(slot: string): Promise<void> {
-  await asAdmin(
+  await own.asAdmin(
     `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}' AND active_pid IS NOT NULL`,
   );
   await waitUntil(async () => (await readerOf(slot)) === null);
@@ -97,25 +81,6 @@ class SleepingDatabase extends Database {
     }
     return super.transaction(options, work);
   }
-}
-
-let next = 0;
-const insert = async () => lab.source.query(`INSERT INTO t VALUES (${(next += 1)})`);
-
-/** A capture that has streamed a change, and ended. */
-async function captured(): Promise<string> {
-  const slot = captures.slotName();
-  await captures.catchUp({ tables: ['t'], slot, mirror: true });
-  await insert();
-  await captures.catchUp({ tables: ['t'], slot, mirror: true });
-  return slot;
-}
-
-async function expectRefused(slot: string, kind: FailureKind, text: RegExp): Promise<void> {
-  const refused = captures.catchUp({ tables: ['t'], slot, mirror: true });
-  await expect(refused).rejects.toMatchObject({
-    cause: { type: kind, message: expect.stringMatching(text) },
-  });
 }
 
 test('a capture that is cancelled in the middle of its first copy leaves nothing behind', async () => {
@@ -155,43 +120,52 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {
     const slot = captures.slotName();
-    await asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
-    await expectRefused(slot, 'SlotConflict', /has no position for it/);
-    await asAdmin(
+    await own.asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+    await expectRefused(own, slot, { kind: 'SlotConflict', text: /has no position for it/ });
+    await own.asAdmin(
       `SELECT pg_drop_replication_slot('${slot}'); SELECT pg_create_physical_replication_slot('${slot}')`,
     );
-    await expectRefused(slot, 'SlotConflict', /is a physical one/);
-    await asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
+    await expectRefused(own, slot, { kind: 'SlotConflict', text: /is a physical one/ });
+    await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
   });
 
   test('a slot that is gone, and one that was made anew', async () => {
-    const slot = await captured();
-    await asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
-    await expectRefused(slot, 'SlotLost', /is not there any more; the warehouse has changes up to/);
-    await insert();
-    await asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
-    await expectRefused(slot, 'PositionConflict', /was dropped and made anew, and .*B of log lie between/);
+    const slot = await own.captured();
+    await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
+    await expectRefused(own, slot, {
+      kind: 'SlotLost',
+      text: /is not there any more; the warehouse has changes up to/,
+    });
+    await own.insert();
+    await own.asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /was dropped and made anew, and .*B of log lie between/,
+    });
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
   });
 
   test('a slot that somebody else has advanced', async () => {
-    const slot = await captured();
-    await insert();
-    await asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
-    await expectRefused(slot, 'PositionConflict', /somebody else has read from it or advanced it/);
+    const slot = await own.captured();
+    await own.insert();
+    await own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
+    await expectRefused(own, slot, {
+      kind: 'PositionConflict',
+      text: /somebody else has read from it or advanced it/,
+    });
     await captures.drop({ slot });
   });
 
   test('a slot that is behind, because an acknowledgement was lost: nothing comes twice', async () => {
-    const slot = await captured();
-    await asAdmin(`SELECT pg_copy_logical_replication_slot('${slot}', '${slot}_behind')`);
-    await insert();
-    await captures.catchUp({ tables: ['t'], slot, mirror: true });
+    const slot = await own.captured();
+    await own.asAdmin(`SELECT pg_copy_logical_replication_slot('${slot}', '${slot}_behind')`);
+    await own.insert();
+    await own.catchUp(slot);
     const before = await captures.changes(slot);
-    await asAdmin(`SELECT pg_drop_replication_slot('${slot}');
+    await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}');
       SELECT pg_copy_logical_replication_slot('${slot}_behind', '${slot}'); SELECT pg_drop_replication_slot('${slot}_behind')`);
-    await insert();
-    await expect(captures.catchUp({ tables: ['t'], slot, mirror: true })).resolves.toMatchObject({
+    await own.insert();
+    await expect(own.catchUp(slot)).resolves.toMatchObject({
       changes: 1,
     });
     expect(await captures.changes(slot)).toHaveLength(before.length + 1);
@@ -200,7 +174,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
   });
 
   test('a slot that another session reads from is waited for', async () => {
-    const slot = await captured();
+    const slot = await own.captured();
     const other = await ReplicationSession.open(
       new Database({ label: 'other', settings: settingsOfSource() }),
       'somebody else',
@@ -231,8 +205,8 @@ test('a slot that is advanced between two attempts of a stream is noticed by the
   await captures.untilWritten(slot);
   await endStream(slot);
   await waitUntil(async () => {
-    await insert();
-    const advance = asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
+    await own.insert();
+    const advance = own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
     return advance.then(
       () => true,
       () => endStream(slot).then(() => false), // the stream was faster
@@ -249,9 +223,9 @@ test('a slot that is advanced between two attempts of a stream is noticed by the
 });
 
 test('a stream that slept while another wrote has acknowledged nothing, and writes nothing more', async () => {
-  const slot = await captured();
+  const slot = await own.captured();
   const before = await captures.changes(slot);
-  await insert();
+  await own.insert();
   const { rows } = await lab.warehouse.query<{ captureId: string }>(
     `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
     [slot],
@@ -290,7 +264,7 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
   await held.reached();
   // as yet one session holds it
   await lab.source.query('INSERT INTO fragile VALUES (3)');
-  await asAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  await own.asAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'walsender'`);
   await waitUntil(async () => !(await pendingActivities(handle)).includes('holdSlot'));
   await held.release();
@@ -317,9 +291,10 @@ test('what the copy of an added table has already is not logged by a stream that
   try {
     // the snapshot of the copy waits for the transaction that is open, and so comes after the update
     const open = await lab.connect('source');
-    await open.query(`BEGIN; INSERT INTO t VALUES (${(next += 1)})`);
+    await open.query(`BEGIN; INSERT INTO t VALUES (${own.nextRow()})`);
     await handle.executeUpdate('addTables', { args: [['joining']] });
-    await lab.source.query('UPDATE joining SET v = 1');
+    // what the stream says of this change has not the column that the copy has
+    await lab.source.query('UPDATE joining SET v = 1; ALTER TABLE joining ADD COLUMN w int DEFAULT 7');
     await open.query('COMMIT');
     await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
   } finally {
@@ -327,7 +302,7 @@ test('what the copy of an added table has already is not logged by a stream that
   }
   await lab.source.query('UPDATE joining SET v = 2');
   await captures.untilWritten(slot);
-  expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "id": 1}']);
+  expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "w": 7, "id": 1}']);
   await expectSameRows(lab, 'joining', 'bronze.br_joining');
   await captures.end(handle, slot);
 });
@@ -341,7 +316,7 @@ test('a stream that is connected and comes no further is begun again', async () 
   if (walsender === null) throw new Error('nobody reads from the slot');
   process.kill(walsender, 'SIGSTOP');
   try {
-    await insert();
+    await own.insert();
     expect(await pendingFailure(handle)).toMatch(/is connected and has come no further for .*before it/);
   } finally {
     process.kill(walsender, 'SIGCONT');
@@ -356,7 +331,7 @@ describe('a slot that holds back more than it may', () => {
   /** A transaction that stays open makes the slot keep the log from there on. */
   async function holdBack(): Promise<Client> {
     const open = await lab.connect('source');
-    await open.query(`BEGIN; INSERT INTO t VALUES (${(next += 1)});
+    await open.query(`BEGIN; INSERT INTO t VALUES (${own.nextRow()});
       SELECT pg_logical_emit_message(false, 'filling', repeat('x', 2000000))`);
     return open;
   }

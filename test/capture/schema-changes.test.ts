@@ -12,141 +12,144 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-test('a copy follows columns that are added, dropped, renamed and retyped while changes stream', async () => {
-  await lab.source.query(`CREATE TYPE mood AS ENUM ('fine', 'so so'); CREATE DOMAIN price AS numeric;
+// they have tables of their own
+describe.concurrent('what changes in the source while it is captured:', () => {
+  test('a copy follows columns that are added, dropped, renamed and retyped while changes stream', async () => {
+    await lab.source.query(`CREATE TYPE mood AS ENUM ('fine', 'so so'); CREATE DOMAIN price AS numeric;
     CREATE TABLE t (id int PRIMARY KEY, a text, b int, last text);
     INSERT INTO t SELECT i, 'a' || i, i, 'last' FROM generate_series(1, 50) i`);
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
-  await captures.untilStreaming(handle);
-  await lab.warehouse.query('CREATE VIEW by_hand AS SELECT id, a FROM bronze.br_t');
-  const steps = [
-    `ALTER TABLE t ADD COLUMN plain text; INSERT INTO t (id, plain) VALUES (101, 'x')`,
-    `ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 7; INSERT INTO t (id) VALUES (102)`,
-    `ALTER TABLE t ADD COLUMN many text[] DEFAULT '{a,"b c"}', ADD COLUMN m mood; ALTER TABLE t ADD COLUMN p price; INSERT INTO t (id, m, p) VALUES (103, 'so so', 1.50)`,
-    // a column in the place of another that was dropped is no rename
-    `ALTER TABLE t DROP COLUMN last; ALTER TABLE t ADD COLUMN later text; INSERT INTO t (id, later) VALUES (104, 'l')`,
-    `ALTER TABLE t RENAME COLUMN a TO renamed; UPDATE t SET renamed = 'changed' WHERE id = 5`,
-    // two names on, with one change between them
-    `ALTER TABLE t RENAME COLUMN renamed TO again; UPDATE t SET b = 0 WHERE id = 6; ALTER TABLE t RENAME COLUMN again TO finally; UPDATE t SET b = 1 WHERE id = 7`,
-    `ALTER TABLE t ALTER COLUMN b TYPE bigint; INSERT INTO t (id, b) VALUES (105, 9007199254740993)`,
-    `ALTER TABLE t RENAME COLUMN id TO number; UPDATE t SET number = -number WHERE number = 10; DELETE FROM t WHERE number = 11`,
-    `ALTER TABLE t DROP COLUMN plain; INSERT INTO t (number) VALUES (106)`,
-    `ALTER TABLE t ADD COLUMN plain int; INSERT INTO t (number, plain) VALUES (107, 1)`,
-  ];
-  for (const step of steps) {
-    await lab.source.query(step);
-    await captures.untilWritten(slot);
-  }
-  await expectSameRows(lab, 't', 'bronze.br_t', { as: { m: 'm::text' } });
-  expect((await lab.warehouse.query('SELECT id FROM by_hand')).rowCount).toBe(56);
-  await captures.end(handle, slot);
-});
-
-test('a table is copied again where its log does not say what became of the rows from before', async () => {
-  await lab.source.query(`CREATE TABLE again (id int PRIMARY KEY, at text, n int);
-    INSERT INTO again SELECT i, '2024-01-01', i FROM generate_series(1, 500) i`);
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['again'], slot, mirror: true });
-  await captures.untilStreaming(handle);
-  await lab.source.query(
-    `ALTER TABLE again ADD COLUMN r float8 DEFAULT random(); UPDATE again SET n = -n WHERE id < 10`,
-  );
-  await lab.source
-    .query(`ALTER TABLE again ALTER COLUMN at TYPE timestamptz USING at::timestamptz + interval '1 day';
-    DELETE FROM again WHERE id % 10 = 0`);
-  await lab.source.query(
-    `ALTER TABLE again ADD COLUMN c int DEFAULT 5; ALTER TABLE again ALTER COLUMN n TYPE text; INSERT INTO again (id) VALUES (1000)`,
-  );
-  await captures.untilWritten(slot);
-  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-  await captures.untilWritten(slot);
-  await expectSameRows(lab, 'again', 'bronze.br_again');
-  expect((await captures.status(handle)).warnings[0]).toMatch(
-    /public.again was copied again: column "r" was added/,
-  );
-  await captures.end(handle, slot);
-});
-
-test('a key that is no longer the one by which rows are found ends the capture with the way out', async () => {
-  await lab.source.query(
-    `CREATE TABLE k (id int PRIMARY KEY, other int NOT NULL UNIQUE); INSERT INTO k VALUES (1, 1)`,
-  );
-  const slot = captures.slotName();
-  await captures.catchUp({ tables: ['k'], slot, mirror: true });
-  await lab.source.query(
-    `ALTER TABLE k DROP CONSTRAINT k_pkey, ADD PRIMARY KEY (other); UPDATE k SET id = 2`,
-  );
-  await expect(captures.catchUp({ tables: ['k'], slot, mirror: true })).rejects.toMatchObject({
-    cause: { type: 'SchemaChanged', message: expect.stringMatching(/no longer identified by "id"/) },
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await lab.warehouse.query('CREATE VIEW by_hand AS SELECT id, a FROM bronze.br_t');
+    const steps = [
+      `ALTER TABLE t ADD COLUMN plain text; INSERT INTO t (id, plain) VALUES (101, 'x')`,
+      `ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 7; INSERT INTO t (id) VALUES (102)`,
+      `ALTER TABLE t ADD COLUMN many text[] DEFAULT '{a,"b c"}', ADD COLUMN m mood; ALTER TABLE t ADD COLUMN p price; INSERT INTO t (id, m, p) VALUES (103, 'so so', 1.50)`,
+      // a column in the place of another that was dropped is no rename
+      `ALTER TABLE t DROP COLUMN last; ALTER TABLE t ADD COLUMN later text; INSERT INTO t (id, later) VALUES (104, 'l')`,
+      `ALTER TABLE t RENAME COLUMN a TO renamed; UPDATE t SET renamed = 'changed' WHERE id = 5`,
+      // two names on, with one change between them
+      `ALTER TABLE t RENAME COLUMN renamed TO again; UPDATE t SET b = 0 WHERE id = 6; ALTER TABLE t RENAME COLUMN again TO finally; UPDATE t SET b = 1 WHERE id = 7`,
+      `ALTER TABLE t ALTER COLUMN b TYPE bigint; INSERT INTO t (id, b) VALUES (105, 9007199254740993)`,
+      `ALTER TABLE t RENAME COLUMN id TO number; UPDATE t SET number = -number WHERE number = 10; DELETE FROM t WHERE number = 11`,
+      `ALTER TABLE t DROP COLUMN plain; INSERT INTO t (number) VALUES (106)`,
+      `ALTER TABLE t ADD COLUMN plain int; INSERT INTO t (number, plain) VALUES (107, 1)`,
+    ];
+    for (const step of steps) {
+      await lab.source.query(step);
+      await captures.untilWritten(slot);
+    }
+    await expectSameRows(lab, 't', 'bronze.br_t', { as: { m: 'm::text' } });
+    expect((await lab.warehouse.query('SELECT id FROM by_hand')).rowCount).toBe(56);
+    await captures.end(handle, slot);
   });
-  await captures.drop({ slot });
-});
 
-describe('tables come and go while it runs', () => {
-  let handle: CaptureHandle;
-  let slot: string;
-  beforeAll(async () => {
+  test('a table is copied again where its log does not say what became of the rows from before', async () => {
+    await lab.source.query(`CREATE TABLE again (id int PRIMARY KEY, at text, n int);
+    INSERT INTO again SELECT i, '2024-01-01', i FROM generate_series(1, 500) i`);
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['again'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await lab.source.query(
+      `ALTER TABLE again ADD COLUMN r float8 DEFAULT random(); UPDATE again SET n = -n WHERE id < 10`,
+    );
     await lab.source
-      .query(`CREATE TABLE base (id int PRIMARY KEY); CREATE TABLE late (id int PRIMARY KEY, v text, big text);
+      .query(`ALTER TABLE again ALTER COLUMN at TYPE timestamptz USING at::timestamptz + interval '1 day';
+    DELETE FROM again WHERE id % 10 = 0`);
+    await lab.source.query(
+      `ALTER TABLE again ADD COLUMN c int DEFAULT 5; ALTER TABLE again ALTER COLUMN n TYPE text; INSERT INTO again (id) VALUES (1000)`,
+    );
+    await captures.untilWritten(slot);
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'again', 'bronze.br_again');
+    expect((await captures.status(handle)).warnings[0]).toMatch(
+      /public.again was copied again: column "r" was added/,
+    );
+    await captures.end(handle, slot);
+  });
+
+  test('a key that is no longer the one by which rows are found ends the capture with the way out', async () => {
+    await lab.source.query(
+      `CREATE TABLE k (id int PRIMARY KEY, other int NOT NULL UNIQUE); INSERT INTO k VALUES (1, 1)`,
+    );
+    const slot = captures.slotName();
+    await captures.catchUp({ tables: ['k'], slot, mirror: true });
+    await lab.source.query(
+      `ALTER TABLE k DROP CONSTRAINT k_pkey, ADD PRIMARY KEY (other); UPDATE k SET id = 2`,
+    );
+    await expect(captures.catchUp({ tables: ['k'], slot, mirror: true })).rejects.toMatchObject({
+      cause: { type: 'SchemaChanged', message: expect.stringMatching(/no longer identified by "id"/) },
+    });
+    await captures.drop({ slot });
+  });
+
+  describe.sequential('tables come and go while it runs', () => {
+    let handle: CaptureHandle;
+    let slot: string;
+    beforeAll(async () => {
+      await lab.source
+        .query(`CREATE TABLE base (id int PRIMARY KEY); CREATE TABLE late (id int PRIMARY KEY, v text, big text);
       CREATE TABLE stray (id int PRIMARY KEY);
       INSERT INTO late SELECT i, 'v', (SELECT string_agg(md5((i * n)::text), '') FROM generate_series(1, 100) n) FROM generate_series(1, 3000) i`);
-    slot = captures.slotName();
-    handle = await captures.start({ tables: ['base'], slot, mirror: true });
-    await captures.untilStreaming(handle);
-  });
-  afterAll(async () => captures.end(handle, slot));
+      slot = captures.slotName();
+      handle = await captures.start({ tables: ['base'], slot, mirror: true });
+      await captures.untilStreaming(handle);
+    });
+    afterAll(async () => captures.end(handle, slot));
 
-  test('one that is added is copied without a gap, while it is written to and the stream goes on', async () => {
-    const writing = new AbortController();
-    const writer = (async () => {
-      const client = await lab.connect('source', 'extractor');
-      for (let i = 3001; !writing.signal.aborted; i += 1) {
-        await client.query(`BEGIN; INSERT INTO late VALUES (${i}, 'new', NULL); UPDATE late SET v = v || 'u' WHERE id % 500 = ${i % 500};
+    test('one that is added is copied without a gap, while it is written to and the stream goes on', async () => {
+      const writing = new AbortController();
+      const writer = (async () => {
+        const client = await lab.connect('source', 'extractor');
+        for (let i = 3001; !writing.signal.aborted; i += 1) {
+          await client.query(`BEGIN; INSERT INTO late VALUES (${i}, 'new', NULL); UPDATE late SET v = v || 'u' WHERE id % 500 = ${i % 500};
           UPDATE late SET id = -id WHERE id = ${i - 2900}; DELETE FROM late WHERE id = ${i - 1500}; INSERT INTO base VALUES (${i}); COMMIT; SELECT pg_sleep(0.03)`);
-      }
-    })();
-    const tables = await handle.executeUpdate('addTables', { args: [['late']] });
-    expect(tables).toEqual(['public.base', 'public.late']);
-    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-    writing.abort();
-    await writer;
-    await captures.untilWritten(slot);
-    await expectSameRows(lab, 'late', 'bronze.br_late');
-    await expectSameRows(lab, 'base', 'bronze.br_base');
-    const { rows } = await lab.warehouse.query<{ before: number; after: number }>(
-      `SELECT count(*) FILTER (WHERE commit_lsn < copied_at)::int AS before, count(*)::int AS after
+        }
+      })();
+      const tables = await handle.executeUpdate('addTables', { args: [['late']] });
+      expect(tables).toEqual(['public.base', 'public.late']);
+      await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+      writing.abort();
+      await writer;
+      await captures.untilWritten(slot);
+      await expectSameRows(lab, 'late', 'bronze.br_late');
+      await expectSameRows(lab, 'base', 'bronze.br_base');
+      const { rows } = await lab.warehouse.query<{ before: number; after: number }>(
+        `SELECT count(*) FILTER (WHERE commit_lsn < copied_at)::int AS before, count(*)::int AS after
          FROM bronze.cdc_changes c JOIN bronze.cdc_tables t USING (capture_id, schema, "table") WHERE c."table" = 'late'`,
-    );
-    expect(rows[0]?.before).toBe(0);
-    expect(rows[0]?.after).toBeGreaterThan(0);
-  });
-
-  test('what a table has to be is checked before it is added, and refused with its reason', async () => {
-    await expect(handle.executeUpdate('addTables', { args: [['lat']] })).rejects.toMatchObject({
-      cause: { message: expect.stringMatching(/no table public.lat in the source.*did you mean/) },
+      );
+      expect(rows[0]?.before).toBe(0);
+      expect(rows[0]?.after).toBeGreaterThan(0);
     });
-    await expect(handle.executeUpdate('addTables', { args: [[]] })).rejects.toMatchObject({
-      cause: { message: expect.stringMatching(/expected at least one table/) },
+
+    test('what a table has to be is checked before it is added, and refused with its reason', async () => {
+      await expect(handle.executeUpdate('addTables', { args: [['lat']] })).rejects.toMatchObject({
+        cause: { message: expect.stringMatching(/no table public.lat in the source.*did you mean/) },
+      });
+      await expect(handle.executeUpdate('addTables', { args: [[]] })).rejects.toMatchObject({
+        cause: { message: expect.stringMatching(/expected at least one table/) },
+      });
     });
-  });
 
-  test('one that somebody adds to the publication is logged from then on', async () => {
-    await lab.source.query(`ALTER PUBLICATION ${slot} ADD TABLE stray; INSERT INTO stray VALUES (1)`);
-    await captures.untilWritten(slot);
-    const logged = (await captures.changes(slot)).filter(({ table }) => table === 'stray');
-    expect(logged).toMatchObject([{ operation: 'INSERT', data: '{"id": 1}' }]);
-  });
+    test('one that somebody adds to the publication is logged from then on', async () => {
+      await lab.source.query(`ALTER PUBLICATION ${slot} ADD TABLE stray; INSERT INTO stray VALUES (1)`);
+      await captures.untilWritten(slot);
+      const logged = (await captures.changes(slot)).filter(({ table }) => table === 'stray');
+      expect(logged).toMatchObject([{ operation: 'INSERT', data: '{"id": 1}' }]);
+    });
 
-  test('one that is removed is not sent any more, and its copy stays', async () => {
-    const tables = await handle.executeUpdate('removeTables', { args: [['late']] });
-    expect(tables).toEqual(['public.base', 'public.stray']);
-    const before = (await captures.changes(slot)).length;
-    await lab.source.query(
-      `INSERT INTO late VALUES (100000, 'unseen', NULL); INSERT INTO base VALUES (100000)`,
-    );
-    await captures.untilWritten(slot);
-    expect(await captures.changes(slot)).toHaveLength(before + 1);
-    expect((await lab.warehouse.query('SELECT FROM bronze.br_late WHERE id = 100000')).rowCount).toBe(0);
+    test('one that is removed is not sent any more, and its copy stays', async () => {
+      const tables = await handle.executeUpdate('removeTables', { args: [['late']] });
+      expect(tables).toEqual(['public.base', 'public.stray']);
+      const before = (await captures.changes(slot)).length;
+      await lab.source.query(
+        `INSERT INTO late VALUES (100000, 'unseen', NULL); INSERT INTO base VALUES (100000)`,
+      );
+      await captures.untilWritten(slot);
+      expect(await captures.changes(slot)).toHaveLength(before + 1);
+      expect((await lab.warehouse.query('SELECT FROM bronze.br_late WHERE id = 100000')).rowCount).toBe(0);
+    });
   });
 });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await source.query(
     "INSERT INTO odd VALUES (1, 'a', '2001-01-01Z', 1.50), (2, NULL, NULL, NULL), (2, NULL, NULL, NULL)",
   );
-}, 30_000);
+});
 
 afterAll(async () => {
   await Promise.all([source.end(), warehouse.end()]);

@@ -22,7 +22,7 @@ beforeAll(async () => {
   client = new Client(server.url('source'));
   await client.connect();
   await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'");
-}, 30_000);
+});
 
 afterAll(async () => {
   await client.end();
@@ -65,7 +65,7 @@ interface Feature {
   readonly geometry: unknown;
 }
 
-describe('the small tables hold what their files do', { timeout: 20_000 }, () => {
+describe('the small tables hold what their files do', () => {
   test('zipcodes, with leading zeros', async () => {
     await loadRecords(client, zipcodes, () => {});
     const found = await textsOf(
@@ -129,7 +129,7 @@ describe('the small tables hold what their files do', { timeout: 20_000 }, () =>
   });
 });
 
-describe('loading', { timeout: 20_000 }, () => {
+describe('loading', () => {
   const values = ['\\', '\\N', '\\.', 'tab\there', 'line\nend\r', '\b\f\v', '', 'NULL', 'é€😀', '"\'', null];
 
   test('keeps what COPY would take for syntax, and NULL apart from the empty text', async () => {
@@ -185,7 +185,7 @@ async function flightsOf(rowStart: number, rowEnd: number): Promise<string[][]> 
   });
 }
 
-describe('flights', { timeout: 30_000 }, () => {
+describe('flights', () => {
   /** The second row group, which begins in January and ends in February. */
   const FIRST = 272_727;
   const ROWS = 272_727;
@@ -194,7 +194,7 @@ describe('flights', { timeout: 30_000 }, () => {
   beforeAll(async () => {
     const groups = await openFlights();
     await loadFlights(client, (rows) => reported.push(rows), groups.slice(1, 2));
-  }, 30_000);
+  });
 
   test('are numbered in the order of the file', async () => {
     const summary = await textsOf('SELECT count(*), count(DISTINCT id), min(id), max(id) FROM flights');

@@ -13,7 +13,7 @@ beforeAll(async () => {
   const blocker = await lab.connect('source');
   await blocker.query('BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');
   handle = await lab.start({ table: 'orders' });
-  await waitUntil(async () => ((await handle.describe()).raw.pendingActivities?.length ?? 0) > 0, 5_000);
+  await waitUntil(async () => ((await handle.describe()).raw.pendingActivities?.length ?? 0) > 0);
 });
 afterAll(async () => {
   await handle.terminate();

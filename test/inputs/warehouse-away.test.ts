@@ -27,7 +27,7 @@ test.each(['warehouse', 'source'] as const)(
     try {
       const message = async () =>
         (await handle.describe()).raw.pendingActivities?.[0]?.lastFailure?.message ?? '';
-      await waitUntil(async () => (await message()) !== '', 5_000);
+      await waitUntil(async () => (await message()) !== '');
       const label = side === 'source' ? 'source "default"' : 'warehouse';
       expect(await message()).toContain(`${label}: the server cannot be reached (ECONNREFUSED)`);
       expect(await message()).toContain(
@@ -52,7 +52,7 @@ async function expectCancelled(side: 'source' | 'warehouse'): Promise<void> {
       5_000,
     );
     await handle.cancel();
-    await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 5_000);
+    await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED');
     expect(await lab.leftoversAtLast()).toEqual([]);
   } finally {
     await handle.terminate().catch(() => undefined);

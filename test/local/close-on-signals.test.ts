@@ -10,7 +10,7 @@ test('the first Ctrl-C closes, even when it comes twice at once', async () => {
   child.kill('SIGINT');
   const [[line], [code]] = await Promise.all([once(lines, 'line'), once(child, 'exit')]);
   expect([line, code]).toEqual(['closed', 130]);
-}, 10_000);
+});
 
 test('a second Ctrl-C does not wait for closing', async () => {
   const { child } = await runProgram('closing.ts', '60000');
@@ -19,4 +19,4 @@ test('a second Ctrl-C does not wait for closing', async () => {
   child.kill('SIGINT');
   const [code] = (await once(child, 'exit')) as [number];
   expect(code).toBe(130);
-}, 10_000);
+});

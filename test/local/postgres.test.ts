@@ -14,13 +14,13 @@ async function query(url: string, sql: string): Promise<QueryResultRow[]> {
   }
 }
 
-describe('an embedded PostgreSQL', { timeout: 15_000 }, () => {
+describe('an embedded PostgreSQL', () => {
   let server: PostgresServer;
 
   beforeAll(async () => {
     server = await startPostgres({ databases: ['source'], settings: { work_mem: '5MB' } });
     await query(server.url('source'), 'CREATE TABLE kept AS SELECT 42 AS answer');
-  }, 15_000);
+  });
   afterAll(() => server.dispose());
 
   test('can be extracted from, and is as durable as any', async () => {
@@ -73,4 +73,4 @@ test('two start at once, stepping over each other’s port, and leave nothing be
   await Promise.all(servers.map((server) => server.dispose()));
   for (const { dataDirectory } of servers)
     await expect(access(dirname(dataDirectory))).rejects.toThrow('ENOENT');
-}, 15_000);
+});

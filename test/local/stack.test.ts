@@ -14,7 +14,7 @@ test('starts what is missing, and closes it once', async () => {
   expect(stack.workerEnvironment['TEMPORAL_ADDRESS']).toBe(stack.temporal?.address);
   await Promise.all([stack.close(), stack.close()]);
   await expect(access(stack.source?.dataDirectory ?? '')).rejects.toThrow('ENOENT');
-}, 30_000);
+});
 
 test('uses what is there', async () => {
   vi.stubEnv('TEMPORAL_ADDRESS', 'temporal.example:7233');
@@ -30,4 +30,4 @@ test('uses what is there', async () => {
   await stack.close();
   await there.start(); // still runs: nothing of it was stopped
   await there.dispose();
-}, 15_000);
+});

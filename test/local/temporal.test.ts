@@ -18,7 +18,7 @@ async function withClient<Result>(
 }
 
 // The first run on a machine fetches the executable.
-describe('a Temporal dev server', { timeout: 30_000 }, () => {
+describe('a Temporal dev server', () => {
   let inTheWay: Server;
   let temporal: TemporalServer;
 

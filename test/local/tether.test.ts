@@ -26,7 +26,7 @@ test('PostgreSQL follows a parent killed with SIGKILL, and the next start remove
   const next = await startPostgres();
   expect(await exists(dirname(dataDirectory))).toBe(false);
   await next.dispose();
-}, 20_000);
+});
 
 test('the pid is the command’s own, and its exit is told as it was', async () => {
   const child = await spawnTethered('node', ['-e', 'console.log(process.pid); process.exitCode = 7'], {

@@ -8,7 +8,7 @@ test('is ready when it says so, and finishes when asked', async () => {
   expect(lines[0]).toContain('worker ready');
   expect(await worker.stop()).toEqual({ code: 0, signal: null });
   await vi.waitFor(() => expect(worker.output()).toContain('finished'));
-}, 10_000);
+});
 
 test('is led to the Temporal it was given, and to no other', async () => {
   vi.stubEnv('TEMPORAL_ADDRESS', 'somewhere-else:7233');
@@ -18,9 +18,9 @@ test('is led to the Temporal it was given, and to no other', async () => {
   expect(worker.output()).toContain('127.0.0.1:7999');
   worker.kill('SIGKILL');
   expect((await worker.exited).signal).toBe('SIGKILL');
-}, 10_000);
+});
 
 test('tells what it printed when it ends before it is ready', async () => {
   const starting = startWorkerProcess({ env: {}, entry: 'test/local/programs/failing-worker.ts' });
   await expect(starting).rejects.toThrow(/code 3[\s\S]*no such database/);
-}, 10_000);
+});

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { freePort } from '../../local/free-port.ts';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
@@ -11,6 +11,7 @@ import { readTelemetry } from '../../src/config/telemetry.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
 import { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let temporal: TemporalServer;
 let lab: Lab;
@@ -22,7 +23,8 @@ beforeAll(async () => {
   lab = await Lab.open({ temporalAddress: temporal.address, workers: 'none' });
   await lab.source
     .query(`CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS token FROM generate_series(1, 20000) i;
-    CREATE TABLE users AS SELECT 1 AS id; CREATE TABLE bad AS SELECT 1 AS _bronze_run_id`);
+    CREATE TABLE users AS SELECT 1 AS id; CREATE TABLE bad AS SELECT 1 AS _bronze_run_id;
+    CREATE SCHEMA apart; CREATE TABLE apart.locked (id int)`);
   collector = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -47,6 +49,7 @@ async function withWorker(
   const lines: string[] = [];
   const worker = await startWorkerProcess({
     env: { ...lab.workerEnvironment, ...env },
+    entry: inject('worker'),
     onLine: (line) => lines.push(line),
   });
   try {
@@ -54,6 +57,24 @@ async function withWorker(
   } finally {
     await worker.stop();
   }
+}
+
+/** A plan that finds its table locked. @returns how often it was tried again */
+async function retries(): Promise<number> {
+  const keeper = await lab.connect('source');
+  await keeper.query('BEGIN; LOCK TABLE apart.locked IN ACCESS EXCLUSIVE MODE');
+  const handle = await lab.start({ table: 'apart.locked', lockTimeout: '200 milliseconds' });
+  await waitUntil(async () => {
+    const { raw } = await handle.describe();
+    return (raw.pendingActivities ?? []).some(({ attempt }) => (attempt ?? 0) > 1);
+  });
+  await keeper.query('ROLLBACK');
+  await handle.result();
+  const { events } = await handle.fetchHistory();
+  const attempts = (events ?? []).map(
+    ({ activityTaskStartedEventAttributes: started }) => started?.attempt ?? 1,
+  );
+  return Math.max(...attempts) - 1;
 }
 
 const attributesOf = async (workflowId: string) => {
@@ -86,6 +107,7 @@ describe('a worker', () => {
         await lab.extractDatabase({ tables: ['public.*'] });
         // what is wrong with a small table is no failure of the activity that extracts many
         await lab.extract({ table: 'bad' }).catch(() => undefined);
+        const retried = await retries();
         const metrics = await (await fetch(`http://${address}/metrics`)).text();
         remember(metrics);
         const value = (name: string) =>
@@ -95,9 +117,9 @@ describe('a worker', () => {
             .map((line) => Number(line.split(' ').at(-1)))
             .reduce((sum, one) => sum + one, 0);
         expect(value('datakit_rows_total')).toBe(2 * rows + 1);
-        expect(value('datakit_chunks_total')).toBe(chunks + 2);
+        expect(value('datakit_chunks_total')).toBe(chunks + 3);
         expect(value('datakit_bytes_total')).toBeGreaterThan(rows);
-        expect(value('datakit_tables_total')).toBe(3);
+        expect(value('datakit_tables_total')).toBe(4);
         expect(metrics).toMatch(/datakit_lag_seconds_count\{[^}]*source="default"/);
         expect(metrics).toMatch(/datakit_snapshot_age_seconds\{[^}]*source="default"/);
 
@@ -106,7 +128,14 @@ describe('a worker', () => {
         shown.delete('datakit_postgres');
         expect(shown.size).toBeGreaterThan(6);
         expect([...shown].filter((name) => !metrics.includes(name))).toEqual([]);
-        expect(value('datakit_failures_total')).toBe(1);
+        expect(value('datakit_failures_total')).toBe(1 + retried);
+        expect(metrics).toMatch(
+          new RegExp(
+            `^datakit_retries_total\\{activityType="planExtraction",kind="LockTimeout"[^}]*\\} ${retried}$`,
+            'm',
+          ),
+        );
+        expect(value('datakit_retries_total')).toBe(retried);
 
         const copied = lines
           .map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -138,7 +167,7 @@ describe('a worker', () => {
                 found.push(workflowId);
               return found;
             },
-            { timeout: 20_000 },
+            { timeout: 60_000 },
           )
           .toEqual([handle.workflowId]);
         expect(Object.keys(searchAttributes)).toHaveLength(5);
@@ -155,7 +184,7 @@ describe('a worker', () => {
     remember(traces);
     expect(traces).toContain('RunWorkflow:extractTable');
     expect(traces).toContain('RunActivity:commitBronze');
-    await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 60_000 }).toBeGreaterThan(0);
   });
 });
 

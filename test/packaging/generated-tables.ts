@@ -10,6 +10,7 @@ import { extractTableInput, type ExtractTableRequest } from '../../src/contract/
 import { sessionSettings } from '../../src/contract/session-settings.ts';
 import { measuredLines, readMeasured, totalOf } from '../faults/measured.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
+import { benchTables } from './bench-tables.ts';
 
 /** A table of a document that is made from the code, between two comments that carry its name. */
 export interface GeneratedTable {
@@ -36,6 +37,7 @@ export const generatedTables: readonly GeneratedTable[] = [
   },
   { name: 'faults', file: 'docs/guarantees.md', text: faultsTable },
   { name: 'session settings', file: 'docs/connections.md', text: settingsList },
+  ...benchTables,
 ];
 
 /** The document with the table as the code has it now. */
@@ -141,6 +143,7 @@ export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> =
   defaults: { verify: 'checksum' },
   parallelism: 8,
   maxTablesAtOnce: 2,
+  maxSourceConnections: 6,
   consistency: 'table',
   onTableFailure: 'stop',
 };

@@ -117,7 +117,7 @@ describe('a COPY from server to server', () => {
       await server.end();
       return found.reduce((sum, { rowCount }) => sum + (rowCount ?? 0), 0);
     };
-    await waitUntil(async () => (await sessions()) === 0, 2_000);
+    await waitUntil(async () => (await sessions()) === 0);
     expect(await digest()).toMatchObject({ rows: 0 });
   });
 

@@ -54,7 +54,7 @@ describe('a transaction', () => {
     await waitUntil(async () => (await states()).includes('active'));
     cancelling.abort(new Error('stop'));
     await expect(working).rejects.toThrow('stop');
-    await waitUntil(async () => (await states()).length === 0, 1_000);
+    await waitUntil(async () => (await states()).length === 0);
   });
 
   test('that is aborted while it waits for a session never begins', async () => {

@@ -16,7 +16,6 @@ import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
-import { encryptedBundle } from './encrypted-bundle.ts';
 import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
@@ -146,7 +145,11 @@ export class Lab implements AsyncDisposable {
 
   /** Starts the workers in a process of their own. */
   async startWorkerProcess(environment: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
-    return startWorkerProcess({ env: { ...this.workerEnvironment, ...environment }, onLine: remember });
+    return startWorkerProcess({
+      env: { ...this.workerEnvironment, ...environment },
+      entry: inject('worker'),
+      onLine: remember,
+    });
   }
 
   /** Starts the workers of a process, in this one, and gives what stops them. */
@@ -159,10 +162,9 @@ export class Lab implements AsyncDisposable {
       connection,
       namespace: 'default',
       dependencies: databases,
-      workflowBundle:
-        configuration.encryptionKeys.length === 0
-          ? { codePath: inject('workflowBundle') }
-          : await encryptedBundle(),
+      workflowBundle: {
+        codePath: inject(configuration.encryptionKeys.length === 0 ? 'workflowBundle' : 'encryptedBundle'),
+      },
     });
     const names = ['copies', 'snapshots', 'streams'];
     const isWanted = (_worker: Worker, index: number) => only === undefined || names[index] === only;
@@ -239,7 +241,7 @@ export class Lab implements AsyncDisposable {
   }
 
   /** What is still there when all that was to go has had the time to go. */
-  async leftoversAtLast(within = 5_000): Promise<string[]> {
+  async leftoversAtLast(within = 30_000): Promise<string[]> {
     let left: string[] = [];
     await waitUntil(async () => (left = await this.leftovers()).length === 0, within).catch(() => undefined);
     return left;

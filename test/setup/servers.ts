@@ -1,11 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../local/postgres.ts';
 import { startTemporal } from '../../local/temporal.ts';
-import { workflowsPath } from '../../src/runtime/create-workers.ts';
+import { build } from './built.ts';
 import { createRoles } from './roles.ts';
 
 declare module 'vitest' {
@@ -14,20 +13,29 @@ declare module 'vitest' {
     warehouseAdmin: string;
     temporalAddress: string;
     temporalCli: string;
+    /** The files of a build: the worker's, and its workflows with and without encryption. */
+    worker: string;
     workflowBundle: string;
+    encryptedBundle: string;
     /** The file that logs and errors of all tests go to, to be searched for secrets. */
     told: string;
   }
 }
 
-/** Starts what all test files share: a source, a warehouse, a Temporal server and the bundle of the workflows. */
+/** Of each of the many task queues: with little on them, more only ask one another. */
+const onePartition = {
+  'matching.numTaskqueueReadPartitions': 1,
+  'matching.numTaskqueueWritePartitions': 1,
+};
+
+/** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-bundle-'));
-  const [source, warehouse, temporal] = await Promise.all([
+  const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-told-'));
+  const [source, warehouse, temporal, built] = await Promise.all([
     startPostgres({ settings: { fsync: 'off' } }),
     startPostgres({ settings: { fsync: 'off' } }),
-    startTemporal(),
-    bundle(join(directory, 'workflows.js')),
+    startTemporal({ dynamicConfig: onePartition }),
+    build(),
   ]);
   await createRoles(source, warehouse);
   project.provide('sourceAdmin', source.url('postgres'));
@@ -36,14 +44,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('temporalCli', temporal.cli);
   await writeFile(join(directory, 'told.log'), '');
   project.provide('told', join(directory, 'told.log'));
-  project.provide('workflowBundle', join(directory, 'workflows.js'));
+  project.provide('worker', built.worker);
+  project.provide('workflowBundle', built.bundle);
+  project.provide('encryptedBundle', built.encryptedBundle);
   return async () => {
-    await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose()]);
+    await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose(), built.remove()]);
     await rm(directory, { recursive: true });
   };
-}
-
-async function bundle(path: string): Promise<void> {
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
-  await writeFile(path, code);
 }

@@ -173,6 +173,15 @@ describe('analyze', () => {
   });
 });
 
+/** Of runs, on the source. */
+async function sessions(): Promise<number> {
+  const { rows } = await lab.source.query<{ sessions: number }>(
+    `SELECT count(*)::int AS sessions FROM pg_stat_activity
+      WHERE application_name LIKE 'datakit-postgres-extractor/%' AND datname = current_database()`,
+  );
+  return rows[0]?.sessions ?? 0;
+}
+
 test('no more sessions than the run may have, however many copies it wants', async () => {
   const gate = await Gate.closed(lab);
   const handle = await lab.start({
@@ -186,14 +195,31 @@ test('no more sessions than the run may have, however many copies it wants', asy
   await gate.reached(1);
   await handle.executeUpdate('setParallelism', { args: [16] });
   expect(await handle.query('progress')).toMatchObject({ parallelism: 1 });
-  const { rows } = await lab.source.query<{ sessions: number }>(
-    `SELECT count(*)::int AS sessions FROM pg_stat_activity
-      WHERE application_name LIKE 'datakit-postgres-extractor/%' AND datname = current_database()`,
-  );
-  expect(rows[0]?.sessions).toBe(2);
+  expect(await sessions()).toBe(2);
   await gate.open();
   await expect(handle.result()).resolves.toMatchObject({ rows: ROWS, restarts: 0 });
   await expectSameRows(lab, 'orders', 'bronze.few');
+});
+
+test('nor of a whole database, however many tables it has', async () => {
+  const gate = await Gate.closed(lab);
+  await lab.source.query(`CREATE SCHEMA spared;
+    CREATE TABLE spared.big (id int, filler text); ALTER TABLE spared.big ALTER filler SET STORAGE PLAIN;
+    INSERT INTO spared.big SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i`);
+  for (let number = 1; number <= 8; number += 1)
+    await lab.source.query(`CREATE TABLE spared.small_${number} AS SELECT 1 AS id`);
+  const handle = await lab.startDatabase({
+    tables: ['spared.*'],
+    parallelism: 8,
+    maxSourceConnections: 3,
+    defaults: { where: 'gate(id = 1)' },
+  });
+  await gate.reached(2);
+  await handle.executeUpdate('setParallelism', { args: [10] });
+  expect(await sessions()).toBe(3);
+  await gate.open();
+  await expect(handle.result()).resolves.toMatchObject({ outcome: 'complete', committed: 9, restarts: 0 });
+  await expectSameRows(lab, 'spared.big', 'bronze.br_spared__big');
 });
 
 test('no more bytes in a second than the run may read', async () => {

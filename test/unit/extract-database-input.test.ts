@@ -121,3 +121,13 @@ describe('what is relative to the time of a schedule', () => {
     });
   });
 });
+
+test.each([
+  [{ maxSourceConnections: 2 }, 'maxSourceConnections: expected at least 3 with "consistency": "snapshot"'],
+  [{ maxSourceConnections: 1, consistency: 'table' }, 'expected at least 2 with "consistency": "table"'],
+  [{ defaults: { maxSourceConnections: 3 } }, 'defaults.maxSourceConnections'],
+])('%j is refused: the sessions are those of all tables together', (input, message) => {
+  expect(() => parseDatabaseInput({ tables: ['orders'], ...input })).toThrow(message);
+  const most = { tables: ['orders'], consistency: 'none', maxSourceConnections: 1 };
+  expect(parseDatabaseInput(most).input.maxSourceConnections).toBe(1);
+});

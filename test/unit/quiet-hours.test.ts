@@ -39,6 +39,7 @@ class Told {
   readonly phases: string[] = ['copying'];
   readonly progress = {
     set: ({ phase }: { phase: string }) => this.phases.push(phase),
+    began: () => () => undefined,
     copied: () => undefined,
   } as unknown as RunProgress;
 

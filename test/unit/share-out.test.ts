@@ -5,7 +5,7 @@ import { firstShare, shareOut } from '../../src/workflows/share-out.ts';
 import { TableList } from '../../src/workflows/table-list.ts';
 
 const shares = (...widths: [width: number, most: number][]) =>
-  widths.map(([width, most]) => ({ width, most }));
+  widths.map(([width, most]) => ({ width, most, reserved: width }));
 
 describe('copies are shared out', () => {
   test.each([
@@ -21,6 +21,14 @@ describe('copies are shared out', () => {
     const changed = shareOut(running, free);
     expect(running.map(({ width }) => width)).toEqual(expected);
     expect(changed).toEqual(running.filter(({ width }, index) => width !== before[index]));
+  });
+
+  test('within the sessions that there may be: what was taken from a table is not given to another', () => {
+    const running = shares([4, 9], [1, 9]);
+    expect(shareOut(running, -2, 1)).toEqual([running[0]]);
+    shareOut(running, 4, 1);
+    expect(running.map(({ width }) => width)).toEqual([4, 2]);
+    expect(shareOut(running, 4, 0)).toEqual([]);
   });
 
   test('evenly to those that begin, and no more than they can use', () => {
@@ -42,7 +50,7 @@ describe('the list of tables', () => {
   test('packs few tables at once where there are few, and bounds the packs where there are very many', () => {
     expect(new TableList(small(10)).nextPack(2)).toHaveLength(3);
     expect(new TableList(small(1_000)).nextPack(4)).toHaveLength(50);
-    expect(new TableList(small(100_000)).nextPack(4)).toHaveLength(200);
+    expect(new TableList(small(30_000)).nextPack(4)).toHaveLength(60);
     expect(new TableList(small(100, 16 * 1024 * 1024)).nextPack(4)).toHaveLength(4);
   });
 
@@ -59,7 +67,19 @@ test('details show totals, what is under way, failures and the age of the snapsh
     phase: 'copying',
     tables: 1_200,
     waiting: 1_100,
-    running: [{ table: 'public.a|b', rows: 1_000, bytes: 1024, chunksDone: 1, chunks: 8 }],
+    running: [
+      {
+        table: 'public.a|b',
+        phase: 'copying',
+        rows: 1_000,
+        bytes: 2 * 1024 * 1024,
+        chunksDone: 2,
+        chunks: 8,
+        copyingSince: 1_767_225_608_000,
+      },
+      { table: 'public.small', phase: 'packed', rows: 0, bytes: 0, chunksDone: 0, chunks: 0 },
+    ],
+    ended: [{ table: 'public.bad', phase: 'failed', rows: 0, bytes: 0, chunksDone: 0, chunks: 0 }],
     committed: 90,
     superseded: 0,
     failed: 1,
@@ -78,11 +98,13 @@ test('details show totals, what is under way, failures and the age of the snapsh
     '',
     expect.any(String) as string,
     expect.any(String) as string,
-    '| 90 | 1 | 1100 | 1 | 8 | 12,345 | 10 MB | 1 MB/s | 4 | 10.0 s | 30.0 s |',
+    '| 90 | 2 | 1100 | 1 | 8 | 12,345 | 10 MB | 1 MB/s | 4 | 10.0 s | 30.0 s |',
     '',
-    '| table | rows | data | chunks |',
-    '|:--|--:|--:|--:|',
-    '| public.a\\|b | 1,000 | 1 KB | 1 of 8 |',
+    '| table | phase | rows | data | chunks | speed | left |',
+    '|:--|:--|--:|--:|--:|--:|--:|',
+    '| public.a\\|b | copying | 1,000 | 2 MB | 2 of 8 | 1 MB/s | 6.0 s |',
+    '| public.small | packed | 0 | 0 B |  |  |  |',
+    '| public.bad | failed | 0 | 0 B |  |  |  |',
     '',
     '| failed | why |',
     '|:--|:--|',

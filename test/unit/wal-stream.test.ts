@@ -54,6 +54,30 @@ test.each([1, 2, 3, 7, 26, 1000])('messages are whole in pieces of %i bytes', (s
   expect(Buffer.concat(driver)).toHaveLength(message('E', Buffer.from('SERROR\0\0')).length + 6);
 });
 
+test('a message that is refused ends the stream, and what comes after it goes to nobody', () => {
+  const ends: string[] = [];
+  const driver: Buffer[] = [];
+  const socket = new Socket();
+  socket.on('data', (data: Buffer) => driver.push(data));
+  const stream = new WalStream('START_REPLICATION', {
+    onData: () => {
+      throw new Error('refused');
+    },
+    onKeepalive: () => undefined,
+    onPause: () => undefined,
+    onEnd: ({ message: reason }) => ends.push(reason),
+  });
+  stream.submit({ stream: socket, query: () => undefined } as unknown as Connection);
+  const sent = Buffer.concat([
+    message('W', Buffer.alloc(3)),
+    xlogData(1n, 'first'),
+    xlogData(2n, 'x'.repeat(100)),
+  ]);
+  for (const part of [sent.subarray(0, 60), sent.subarray(60)]) socket.emit('data', Buffer.from(part));
+  expect(ends).toEqual(['refused']);
+  expect(driver).toEqual([]);
+});
+
 test('positions are written as PostgreSQL writes them', () => {
   expect(formatLsn(parseLsn('16/B374D848'))).toBe('16/B374D848');
   expect(parseLsn('FFFFFFFF/FFFFFFFF')).toBe(2n ** 64n - 1n);

@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
 import type { Activities, PlanExtractionRequest, Span } from '../../src/contract/activities.ts';
 import type { CopyTablesRequest, Member } from '../../src/contract/database-activities.ts';
+import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { formatTableName } from '../../src/contract/table-name.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakeDatabase } from '../setup/fake-run.ts';
 
@@ -42,7 +43,7 @@ const large = (...sizes: number[]): Member[] =>
   }));
 
 const eventually = async (what: () => boolean | Promise<boolean>): Promise<void> => {
-  await expect.poll(what, { timeout: 20_000 }).toBe(true);
+  await expect.poll(what, { timeout: 60_000 }).toBe(true);
 };
 
 /** Copies that end when the test says so, and what is under way of them. */
@@ -124,6 +125,63 @@ describe('parallelism', () => {
         expect(await handle.result()).toMatchObject({ committed: 3 });
       },
     );
+  });
+});
+
+describe('maxSourceConnections', () => {
+  test('bounds the sessions of all tables together, those that hold snapshots among them', async () => {
+    const copies = new HeldCopies();
+    const sessions = { held: 0, most: 0 };
+    const look = () => (sessions.most = Math.max(sessions.most, sessions.held + copies.under.length));
+    const source = sourceWith(large(900, 600, 300));
+    let plans = 0;
+    const fakes: Partial<Activities> = {
+      ...source,
+      planExtraction: async (request) => {
+        if (request.input.table.name === 'large_1') plans += 1;
+        return (await source.planExtraction?.(request)) ?? planOf(1);
+      },
+      holdSnapshot: async ({ holder }) => {
+        sessions.held += 1;
+        look();
+        try {
+          await signalSnapshot(holder, '00000001-1');
+          await untilCancelled();
+        } finally {
+          sessions.held -= 1;
+        }
+      },
+      copyChunks: async (span) => {
+        if (span.planId === 'public.large_1' && plans === 1)
+          throw ApplicationFailure.nonRetryable('rewritten', 'PlanOutdated');
+        const copied = copies.copyChunks(span);
+        look();
+        return copied;
+      },
+    };
+    const request: ExtractDatabaseRequest = {
+      tables: ['public.*', { table: 'public.large_2', write: 'replace-partitions' }],
+      parallelism: 8,
+      maxSourceConnections: 6,
+    };
+    await withFakeDatabase(fakes, request, async (handle) => {
+      // two hold the snapshot of all, or will: four are left
+      await eventually(() => copies.under.length === 3 && sessions.held >= 2);
+      expect(copies.counts()).toEqual({ 'public.large_0': 2, 'public.large_2': 1 });
+      await handle.executeUpdate('setParallelism', { args: [2] });
+      await handle.executeUpdate('setParallelism', { args: [8] });
+      copies.open('public.large_2');
+      // what was rewritten waits until there is a session for its snapshot too
+      await eventually(() => (copies.counts()['public.large_1'] ?? 0) > 0);
+      copies.open('public.large_0', 'public.large_1');
+      expect(await handle.result()).toMatchObject({
+        committed: 3,
+        warnings: expect.arrayContaining([
+          'public.large_1 is of a later moment than the others: it was changed after the snapshot.',
+        ]) as string[],
+      });
+      expect(sessions.most).toBeLessThanOrEqual(6);
+    });
   });
 });
 

@@ -51,7 +51,7 @@ describe('extractTable', () => {
     );
     expect(ledger.rows).toEqual([{ chunks, rows }]);
     // the holder of the snapshot hears of its end with its next heartbeat
-    await expect.poll(async () => lab.leftovers(), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(async () => lab.leftovers(), { timeout: 60_000 }).toEqual([]);
   });
 
   test('records the run in the manifest', async () => {

@@ -31,7 +31,7 @@ class HeldCopies {
 }
 
 const eventually = async (what: () => boolean): Promise<void> => {
-  await expect.poll(what, { timeout: 10_000 }).toBe(true);
+  await expect.poll(what, { timeout: 60_000 }).toBe(true);
 };
 
 describe('the fan-out', () => {

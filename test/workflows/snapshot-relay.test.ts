@@ -40,10 +40,10 @@ class Stage {
 test('the loss of one of two holders costs nothing: the other lends the same snapshot, and a third holds on to it', async () => {
   const stage = new Stage();
   await withFakes(stage.activities, { table: 'orders', parallelism: 1 }, async (handle) => {
-    await expect.poll(() => stage.taken, { timeout: 20_000 }).toEqual([undefined, 'snapshot 1']);
+    await expect.poll(() => stage.taken, { timeout: 60_000 }).toEqual([undefined, 'snapshot 1']);
     stage.dead.add('snapshot 1');
     await expect
-      .poll(() => stage.taken, { timeout: 20_000 })
+      .poll(() => stage.taken, { timeout: 60_000 })
       .toEqual([undefined, 'snapshot 1', 'snapshot 2']);
     stage.release = true;
     expect(await handle.result()).toMatchObject({ restarts: 0 });

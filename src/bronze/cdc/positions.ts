@@ -17,6 +17,10 @@ export interface Capture {
   /** All that commits before it is in the warehouse; null while the slot is not made. */
   readonly position: string | null;
   readonly committedAt: string | null;
+  /** Null where nothing was written yet. */
+  readonly last: LastChange | null;
+  /** Where the latest snapshot was that a table was copied from; null where none was. */
+  readonly copiedAt: string | null;
   readonly transactions: number;
   readonly changes: number;
   /** Counts changes of its tables. */
@@ -25,10 +29,19 @@ export interface Capture {
   readonly warnings: readonly string[];
 }
 
+/** The last transaction, or message outside of one, that is in the log of changes. */
+export interface LastChange {
+  readonly commitLsn: string;
+  /** Null for a message outside of transactions. */
+  readonly xid: string | null;
+}
+
 const CAPTURE = `SELECT capture_id AS "captureId", source, slot, publication, own_publication AS "ownPublication",
          system_id AS "systemId", timeline, status, position::text, transactions::float8, changes::float8, run_id AS "runId", tables_version AS "tablesVersion",
+         CASE WHEN last_commit_lsn IS NOT NULL THEN json_build_object('commitLsn', last_commit_lsn, 'xid', last_xid::text) END AS last,
+         (SELECT max(copied_at)::text FROM ${BRONZE}.cdc_tables AS t WHERE t.capture_id = p.capture_id) AS "copiedAt",
          warnings, to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "committedAt"
-    FROM ${BRONZE}.cdc_positions`;
+    FROM ${BRONZE}.cdc_positions AS p`;
 
 /** The capture of a slot, if there is one that was not dropped. */
 export async function findCapture(
@@ -94,17 +107,37 @@ export async function recordStreaming(session: Session, captureId: string): Prom
   );
 }
 
-/** The workflow that goes on with a capture, and the timeline that its position was found to lie on. */
+/** The workflow that goes on with a capture. */
 export async function takeOver(
   session: Session,
   { captureId }: Pick<Capture, 'captureId'>,
   run: RunIdentity,
-  timeline: number,
 ): Promise<void> {
   await session.query(
-    `UPDATE ${BRONZE}.cdc_positions SET run_id = $2, workflow_id = $3, timeline = $4, updated_at = now() WHERE capture_id = $1`,
-    [captureId, run.runId, run.workflowId, timeline],
+    `UPDATE ${BRONZE}.cdc_positions SET run_id = $2, workflow_id = $3, updated_at = now() WHERE capture_id = $1`,
+    [captureId, run.runId, run.workflowId],
   );
+}
+
+/**
+ * A standby took the place of the source, and has all that was written: from now on positions are on its timeline.
+ *
+ * @param left where it left the timeline before; a position that had moved past it, without a change, goes back there
+ * @returns the position now
+ * @throws {DatakitError} SerializationFailure where another stream has moved it
+ */
+export async function changeTimeline(
+  session: Session,
+  { captureId, position }: Pick<Capture, 'captureId' | 'position'>,
+  { timeline, left }: { readonly timeline: number; readonly left: string },
+): Promise<string> {
+  const [moved] = await session.query<{ position: string }>(
+    `UPDATE ${BRONZE}.cdc_positions SET timeline = $3, position = least(position, $4::pg_lsn), updated_at = now()
+      WHERE capture_id = $1 AND position = $2::pg_lsn RETURNING position::text`,
+    [captureId, position, timeline, left],
+  );
+  if (moved !== undefined) return moved.position;
+  throw new DatakitError('SerializationFailure', 'Another stream of the same slot has written meanwhile');
 }
 
 /**
@@ -150,6 +183,8 @@ export interface Advance {
   readonly position: string;
   /** ISO 8601; null where no transaction was written. */
   readonly committedAt: string | null;
+  /** Null where nothing was written. */
+  readonly last: LastChange | null;
   readonly transactions: number;
   readonly changes: number;
 }
@@ -159,9 +194,18 @@ export async function advance(session: Session, captureId: string, to: Advance):
   await session.query(
     `UPDATE ${BRONZE}.cdc_positions
         SET position = $2, committed_at = coalesce($3, committed_at), transactions = transactions + $4,
-            changes = changes + $5, updated_at = now()
+            changes = changes + $5, last_commit_lsn = coalesce($6::pg_lsn, last_commit_lsn),
+            last_xid = CASE WHEN $6::pg_lsn IS NULL THEN last_xid ELSE $7 END, updated_at = now()
       WHERE capture_id = $1`,
-    [captureId, to.position, to.committedAt, to.transactions, to.changes],
+    [
+      captureId,
+      to.position,
+      to.committedAt,
+      to.transactions,
+      to.changes,
+      to.last?.commitLsn ?? null,
+      to.last?.xid ?? null,
+    ],
   );
 }
 

@@ -66,10 +66,16 @@ export async function readLogPositions(session: Session, slot: string): Promise<
 /** By which our own messages are known; they are not logged as changes. */
 export const HEARTBEAT_PREFIX = 'datakit-postgres';
 
-/** Writes a message to the log, for streams to find; gives the position after it. */
+/**
+ * Writes a message to the log, for streams to find when the transaction has ended; gives a position before its commit.
+ *
+ * It belongs to the transaction, because the end of that brings it to the disk, and only what is there is sent: a message
+ * of its own stays in memory for as long as nobody else writes. No standby is waited for.
+ */
 export async function writeHeartbeat(session: Session, content: string): Promise<string> {
+  await session.query('SET LOCAL synchronous_commit = local');
   const { lsn } = await session.one<{ lsn: string }>(
-    'SELECT pg_logical_emit_message(false, $1, $2)::text AS lsn',
+    'SELECT pg_logical_emit_message(true, $1, $2)::text AS lsn',
     [HEARTBEAT_PREFIX, content],
   );
   return lsn;

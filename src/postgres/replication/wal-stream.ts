@@ -45,6 +45,8 @@ export class WalStream implements Submittable {
   #filled = 0;
   #started = new Settleable<undefined>();
   #streams = false;
+  /** Whether the consumer has refused a message. */
+  #failed = false;
 
   constructor(statement: string, consumer: WalConsumer) {
     this.#statement = statement;
@@ -105,11 +107,14 @@ export class WalStream implements Submittable {
   }
 
   #onData(received: Buffer): void {
+    if (this.#failed) return;
     try {
       this.#read(received);
       this.#consumer.onPause();
     } catch (error) {
-      this.handleError(error instanceof Error ? error : new Error(String(error)));
+      // what still comes is nobody's: the driver would not know where a message begins
+      this.#failed = true;
+      this.#consumer.onEnd(error instanceof Error ? error : new Error(String(error)));
     }
   }
 

@@ -1,0 +1,19 @@
+'use strict';
+
+// Loaded before a program: writes a profile of its CPU when it ends, into the directory that CPU_PROFILES names.
+const { writeFileSync } = require('node:fs');
+const { Session } = require('node:inspector');
+const { join } = require('node:path');
+const { isMainThread } = require('node:worker_threads');
+
+if (isMainThread) {
+  const session = new Session();
+  session.connect();
+  session.post('Profiler.enable');
+  session.post('Profiler.start');
+  process.on('exit', () => {
+    session.post('Profiler.stop', (_, { profile }) => {
+      writeFileSync(join(process.env.CPU_PROFILES, `${process.pid}.cpuprofile`), JSON.stringify(profile));
+    });
+  });
+}

@@ -1,0 +1,17 @@
+import { Client, type QueryResultRow } from 'pg';
+
+/** Runs statements in a session of their own. */
+export async function execute(url: string, statements: string): Promise<void> {
+  await query(url, statements);
+}
+
+/** The rows of one statement, run in a session of its own. */
+export async function query<Row extends QueryResultRow>(url: string, statement: string): Promise<Row[]> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    return (await client.query<Row>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,104 @@
+import type { LocalStack } from '../local/stack.ts';
+import { query } from './execute.ts';
+import { cpuSeconds, ownChildrenCpuSeconds } from './process-times.ts';
+import { forgetPeak, memoryOf, processTree } from './process-tree.ts';
+import type { Sample } from './result.ts';
+
+/** Work that is under way. */
+export interface Running {
+  /** The processes that do it, without those that they start. */
+  readonly roots: readonly number[];
+  readonly done: Promise<unknown>;
+}
+
+/** Often enough for a peak, seldom enough to cost the machine nothing that shows. */
+const LOOK_EVERY_MS = 250;
+
+/**
+ * Runs work and tells what it took: time, and CPU, memory and write-ahead log by whose they are.
+ *
+ * @param workers processes that do the work and were there before; what is started for it is found by itself
+ */
+export async function measure(
+  stack: LocalStack,
+  workers: readonly number[],
+  start: () => Running,
+): Promise<Sample> {
+  await Promise.all(workers.map(forgetPeak));
+  const [wal, cpu] = [await readWal(stack), await readCpu(stack, workers)];
+  const began = performance.now();
+  const { roots, done } = start();
+  const memory = watchMemory(stack, [...workers, ...roots]);
+  try {
+    await done;
+  } finally {
+    await memory.stop();
+  }
+  const seconds = (performance.now() - began) / 1000;
+  const [walAfter, cpuAfter] = [await readWal(stack), await readCpu(stack, workers)];
+  return {
+    seconds,
+    cpu: subtract(cpuAfter, cpu),
+    memory: memory.peaks,
+    wal: subtract(walAfter, wal),
+  };
+}
+
+type Numbers<Name extends string> = Readonly<Record<Name, number>>;
+
+function subtract<Name extends string>(after: Numbers<Name>, before: Numbers<Name>): Record<Name, number> {
+  const names = Object.keys(after) as Name[];
+  return Object.fromEntries(names.map((name) => [name, after[name] - before[name]])) as Record<Name, number>;
+}
+
+async function readCpu(stack: LocalStack, workers: readonly number[]): Promise<Sample['cpu']> {
+  const [source, warehouse, temporal] = await Promise.all(
+    [stack.source, stack.warehouse, stack.temporal].map(async (server) => cpuSeconds(server?.pid ?? 0)),
+  );
+  const ofWorkers = await Promise.all(workers.map(cpuSeconds));
+  const tool = ofWorkers.reduce((sum, seconds) => sum + seconds, await ownChildrenCpuSeconds());
+  return { source: source ?? 0, warehouse: warehouse ?? 0, tool, temporal: temporal ?? 0 };
+}
+
+async function readWal({ sourceUrl, warehouseUrl }: LocalStack): Promise<Sample['wal']> {
+  const [source, warehouse] = await Promise.all([sourceUrl, warehouseUrl].map(walPosition));
+  return { source: source ?? 0, warehouse: warehouse ?? 0 };
+}
+
+/** Bytes that the server has written to its write-ahead log. */
+async function walPosition(url: string): Promise<number> {
+  const [row] = await query<{ bytes: string }>(
+    url,
+    `SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes`,
+  );
+  return Number(row?.bytes);
+}
+
+/** Looks again and again what the processes have; what ends between two looks is not seen. */
+function watchMemory(stack: LocalStack, tools: readonly number[]) {
+  const peaks = { tool: 0, source: 0, warehouse: 0 };
+  const look = async (): Promise<void> => {
+    const tool = await Promise.all((await processTree(tools)).map(memoryOf));
+    peaks.tool = Math.max(peaks.tool, sum(tool.map(({ peak }) => peak)));
+    for (const name of ['source', 'warehouse'] as const) {
+      const pid = stack[name]?.pid;
+      if (pid === undefined) continue;
+      const server = await Promise.all((await processTree([pid])).map(memoryOf));
+      peaks[name] = Math.max(peaks[name], sum(server.map(({ own }) => own)));
+    }
+  };
+  const looking = { now: look(), over: false };
+  const timer = setInterval(() => {
+    looking.now = looking.now.then(async () => (looking.over ? undefined : look()));
+  }, LOOK_EVERY_MS);
+  return {
+    peaks,
+    async stop(): Promise<void> {
+      clearInterval(timer);
+      looking.over = true;
+      await looking.now;
+    },
+  };
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,0 +1,27 @@
+import { debianPeers } from './debian.ts';
+import type { PeerCache } from './cache.ts';
+import type { Peer, PreparedPeer } from './peer.ts';
+import { psqlPeers } from './psql.ts';
+import { guidePeers, pythonPeers } from './python.ts';
+
+export const allPeers: readonly Peer[] = [...psqlPeers, ...debianPeers, ...pythonPeers, ...guidePeers];
+
+export interface ReadyPeers {
+  readonly ready: readonly (Peer & PreparedPeer)[];
+  /** By name, why a peer cannot be had. */
+  readonly leftOut: Record<string, string>;
+}
+
+/** Installs what is missing of the peers; one that cannot be had is left out, with the reason. */
+export async function preparePeers(peers: readonly Peer[], cache: PeerCache): Promise<ReadyPeers> {
+  const ready: (Peer & PreparedPeer)[] = [];
+  const leftOut: Record<string, string> = {};
+  for (const peer of peers) {
+    try {
+      ready.push({ ...peer, ...(await peer.prepare(cache)) });
+    } catch (error) {
+      leftOut[peer.name] = error instanceof Error ? error.message : String(error);
+    }
+  }
+  return { ready, leftOut };
+}

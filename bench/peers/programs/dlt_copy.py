@@ -1,0 +1,17 @@
+"""dlt, with the backend that reads quickest and the files that load quickest."""
+
+import os
+
+import dlt
+from dlt.sources.sql_database import sql_database
+
+tables = os.environ["TABLES"].split(",")
+pipeline = dlt.pipeline(
+    pipeline_name="bench",
+    pipelines_dir=os.path.join(os.environ["WORK"], "pipelines"),
+    destination=dlt.destinations.postgres(os.environ["WAREHOUSE"]),
+    dataset_name="dlt",
+)
+source_url = os.environ["SOURCE"].replace("postgresql://", "postgresql+psycopg2://", 1)
+source = sql_database(source_url, table_names=tables, backend="connectorx")
+pipeline.run(source, write_disposition="replace", loader_file_format="csv")

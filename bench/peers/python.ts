@@ -1,0 +1,155 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inPublic, type Command, type Job, type Peer } from './peer.ts';
+
+/** Versions that were the newest to be had when they were tried. */
+const ADBC = ['adbc-driver-postgresql==1.13.0', 'adbc-driver-manager==1.13.0', 'pyarrow==26.0.1'];
+const PANDAS = ['pandas==3.1.1', 'psycopg2-binary==2.9.13', 'sqlalchemy==2.1.9'];
+
+interface Program {
+  readonly name: string;
+  readonly about: string;
+  readonly requirements: readonly string[];
+  /** A program beside this file. */
+  readonly file: string;
+  readonly method?: string;
+  readonly schema?: string;
+}
+
+/** A program of ours that uses packages of PyPI as their documents say. */
+function program({ name, about, requirements, file, method = '', schema = 'public' }: Program): Peer {
+  return {
+    name,
+    about,
+    prepare: async (cache) => {
+      const programs = await cache.python(file.replace('.py', ''), requirements);
+      const path = join(import.meta.dirname, 'programs', file);
+      return {
+        version: requirements.join(', ').replaceAll('==', ' '),
+        target: (table) => (schema === 'public' ? inPublic(table) : `${schema}."${table}"`),
+        command: (job) => ({
+          program: join(programs, 'python'),
+          args: [path],
+          env: { ...environment(job), METHOD: method },
+        }),
+      };
+    },
+  };
+}
+
+function environment({ sourceUrl, warehouseUrl, tables, directory }: Job): Record<string, string> {
+  return {
+    SOURCE: sourceUrl,
+    WAREHOUSE: warehouseUrl,
+    TABLES: tables.map(({ name }) => name).join(','),
+    WORK: directory,
+    // some ask at every start who uses them
+    RUNTIME__DLTHUB_TELEMETRY: 'false',
+    INGESTR_DISABLE_TELEMETRY: 'true',
+    DISABLE_TELEMETRY: 'true',
+    SLING_DISABLE_TELEMETRY: 'true',
+  };
+}
+
+const guide = (method: string, about: string): Peer =>
+  program({ name: `guide: ${method}`, about, requirements: PANDAS, file: 'guide.py', method });
+
+/** The ways of a guide that is followed widely, written anew: pandas and psycopg2. */
+export const guidePeers: readonly Peer[] = [
+  guide('basic', '`read_sql` of all rows, `to_sql` with rows of many values'),
+  guide('chunked', '`read_sql` by 10,000 rows, `to_sql` of each'),
+  guide('copy', '`COPY TO` CSV, a data frame, `COPY FROM` CSV'),
+  guide('cursor', 'a cursor of the server, 10,000 rows at a time, `to_sql` of each'),
+  guide('parallel', 'four processes, each a range of keys in the chunked way'),
+];
+
+const sling: Peer = {
+  name: 'sling',
+  about: '`sling run`, mode `full-refresh`',
+  prepare: async (cache) => {
+    // later packages of PyPI download their program from elsewhere
+    const programs = await cache.python('sling', ['sling-linux-amd64==1.4.11']);
+    const binary = join(
+      programs,
+      '../lib',
+      await pythonFolder(programs),
+      'site-packages/sling_linux_amd64/bin/sling-linux-amd64',
+    );
+    return {
+      version: '1.4.11',
+      target: inPublic,
+      command: async (job) => {
+        const file = join(job.directory, 'replication.yaml');
+        const streams = job.tables.map(({ name }) => `  public.${name}:\n`).join('');
+        await writeFile(
+          file,
+          `source: SOURCE\ntarget: WAREHOUSE\ndefaults:\n  mode: full-refresh\n  object: public.{stream_table}\nstreams:\n${streams}`,
+        );
+        const env = {
+          ...environment(job),
+          SOURCE: `${job.sourceUrl}?sslmode=disable`,
+          WAREHOUSE: `${job.warehouseUrl}?sslmode=disable`,
+          SLING_HOME_DIR: job.directory,
+        };
+        return { program: binary, args: ['run', '-r', file], env };
+      },
+    };
+  },
+};
+
+const ingestr: Peer = {
+  name: 'ingestr',
+  about: '`ingestr ingest --sql-backend pyarrow`',
+  prepare: async (cache) => {
+    // later packages of PyPI download their program from elsewhere
+    const programs = await cache.python('ingestr', ['ingestr==0.14.155']);
+    const script = `for table in $(echo "$TABLES" | tr , ' '); do
+      "$PROGRAM" ingest --source-uri "$SOURCE" --source-table "public.$table" --dest-uri "$WAREHOUSE" --dest-table "ingestr.$table" \\
+        --sql-backend pyarrow --progress log --yes --pipelines-dir "$WORK/pipelines" || exit
+    done`;
+    return {
+      version: '0.14.155',
+      target: (table) => `ingestr."${table}"`,
+      command: (job): Command => ({
+        program: 'sh',
+        args: ['-c', script],
+        env: { ...environment(job), PROGRAM: join(programs, 'ingestr') },
+      }),
+    };
+  },
+};
+
+async function pythonFolder(programs: string): Promise<string> {
+  const { readdir } = await import('node:fs/promises');
+  return (await readdir(join(programs, '../lib')))[0] ?? '';
+}
+
+export const pythonPeers: readonly Peer[] = [
+  program({
+    name: 'ADBC → ADBC',
+    about: 'a reader of Arrow batches handed to `adbc_ingest`, mode `replace`',
+    requirements: ADBC,
+    file: 'adbc.py',
+  }),
+  program({
+    name: 'DuckDB',
+    about: "`CREATE OR REPLACE TABLE … AS FROM …` by DuckDB's extension for PostgreSQL",
+    requirements: ['duckdb==1.5.5', 'duckdb-extension-postgres-scanner==1.5.5'],
+    file: 'duckdb_postgres.py',
+  }),
+  program({
+    name: 'ConnectorX → ADBC',
+    about: '`read_sql` into Arrow, in four parts where there is a key; `adbc_ingest`',
+    requirements: ['connectorx==0.4.6', ...ADBC],
+    file: 'connectorx_adbc.py',
+  }),
+  sling,
+  ingestr,
+  program({
+    name: 'dlt',
+    about: '`sql_database` with its ConnectorX backend, files of CSV, `replace`',
+    requirements: ['dlt[postgres]==1.31.0', 'connectorx==0.4.6', 'pyarrow==26.0.1', 'sqlalchemy==2.1.9'],
+    file: 'dlt_copy.py',
+    schema: 'dlt',
+  }),
+];

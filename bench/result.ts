@@ -1,0 +1,86 @@
+import type { Machine } from './machine.ts';
+
+/** Whose CPU time and memory are told apart. `tool` is what was measured, with all that it started. */
+export type Part = 'source' | 'warehouse' | 'tool' | 'temporal';
+
+/** One run of one subject. */
+export interface Sample {
+  readonly seconds: number;
+  /** CPU seconds. */
+  readonly cpu: Readonly<Record<Part, number>>;
+  /** Bytes: of the tool all that is resident, of the servers what is not shared. */
+  readonly memory: Readonly<Record<'tool' | 'source' | 'warehouse', number>>;
+  /** Bytes of write-ahead log. */
+  readonly wal: Readonly<Record<'source' | 'warehouse', number>>;
+}
+
+/** What one subject needed for one case: a table of a shape or a size, or a number of copies at once. */
+export interface Measured {
+  readonly subject: string;
+  readonly case: string;
+  readonly rows: number;
+  /** Of the table in the source. */
+  readonly bytes: number;
+  readonly samples: readonly Sample[];
+  /** Bytes that came from the source and that went to the warehouse, in a run of its own through a counting proxy. */
+  readonly wire?: { readonly source: number; readonly warehouse: number };
+  /** Why there are no samples. */
+  readonly failed?: string;
+}
+
+/** What became of the values of one type: the same in a column of the same type, only the same as text, or something else. */
+export type Kept = 'exact' | 'text' | 'lost' | 'refused';
+
+export interface ValuesKept {
+  readonly subject: string;
+  readonly types: Readonly<Record<string, Kept>>;
+  /** Whether a table of all types at once was taken. */
+  readonly together: boolean;
+}
+
+/** What somebody saw who read the target again and again. */
+export interface SeenByReaders {
+  readonly subject: string;
+  /** Reads that found: no table, no row, some of the rows, rows of both generations, another error. */
+  readonly missing: number;
+  readonly empty: number;
+  readonly partial: number;
+  readonly mixed: number;
+  readonly whole: number;
+  /** The longest that one read had to wait, in seconds, and how long the replace lasted. */
+  readonly blocked: number;
+  readonly seconds: number;
+  /** By what the target was after a SIGKILL in the middle, how often. */
+  readonly afterKill: Readonly<Record<string, number>>;
+  /** Tables that a killed run left behind in the warehouse. */
+  readonly leftBehind: readonly string[];
+}
+
+interface SectionOf<Kind extends string, Entry> {
+  readonly kind: Kind;
+  readonly title: string;
+  /** How it was measured, in a sentence or two. */
+  readonly about: string;
+  readonly entries: readonly Entry[];
+  /** Peers that could not be had, and why. */
+  readonly leftOut?: Readonly<Record<string, string>>;
+}
+
+export type Section = Times | SectionOf<'values', ValuesKept> | SectionOf<'readers', SeenByReaders>;
+
+interface Times extends SectionOf<'times', Measured> {
+  /** Whether the cases are the same table at several sizes, whose growth is told. */
+  readonly sizes?: true;
+}
+
+/** When and where a section was measured. */
+export interface Circumstances {
+  readonly at: string;
+  readonly machine: Machine;
+  /** Of one minute, before and after. */
+  readonly load: readonly [number, number];
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** By name of the benchmark. A file of results is added to: what is measured again takes the place of the old. */
+export type Results = Readonly<Record<string, Section & { readonly circumstances: Circumstances }>>;

@@ -1,0 +1,37 @@
+import { Context } from '@temporalio/activity';
+import { WorkflowNotFoundError } from '@temporalio/common';
+import { PROGRESS_OBSERVED_SIGNAL, type Observed, type WatchRequest } from '../contract/activities.ts';
+import { RunObserver } from '../extraction/run-observer.ts';
+import { APPLICATION } from '../postgres/application-name.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runActivity } from './run-activity.ts';
+
+/** Holds no session while it waits. A signal is four events of a history, an activity for each look would be six. */
+export async function watchProgress(
+  { warehouse }: Dependencies,
+  { pace, ...request }: WatchRequest,
+): Promise<void> {
+  return runActivity('reading the ledger', async ({ signal }) => {
+    const observer = new RunObserver(request);
+    const limits = { applicationName: APPLICATION, mode: 'READ WRITE', signal } as const;
+    for (;;) {
+      const observed = await warehouse.transaction(limits, async (session) => observer.look(session));
+      if (!(await tell(observed))) return;
+      await Context.current().sleep(pace);
+    }
+  });
+}
+
+/** @returns whether there is still somebody to tell */
+async function tell(observed: Observed): Promise<boolean> {
+  const { client, info } = Context.current();
+  if (info.workflowExecution === undefined) return false;
+  const { workflowId, runId } = info.workflowExecution;
+  try {
+    await client.workflow.getHandle(workflowId, runId).signal(PROGRESS_OBSERVED_SIGNAL, observed);
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
+}

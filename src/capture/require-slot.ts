@@ -1,0 +1,58 @@
+import { changeTimeline, type Capture } from '../bronze/cdc/positions.ts';
+import { DatakitError } from '../contract/failures.ts';
+import type { Database } from '../postgres/database.ts';
+import type { ReplicationSession } from '../postgres/replication/replication-session.ts';
+import { findSlot, readLogPositions } from '../postgres/replication/slots.ts';
+import { compareSlot } from './compare-positions.ts';
+import type { SentBefore } from './sent-before.ts';
+
+export interface SlotContext {
+  readonly source: Database;
+  readonly warehouse: Database;
+  readonly signal: AbortSignal;
+  /** Of the sessions. */
+  readonly name: string;
+}
+
+/**
+ * Compares the slot with the stored position, at every start of a stream: while none ran the slot may have been
+ * advanced, or the source restored, or a standby may have taken its place.
+ *
+ * @throws {DatakitError} SlotLost, SlotConflict, PositionConflict; Unreachable where the source is a standby for now
+ */
+export async function requireSlot(
+  replication: ReplicationSession,
+  capture: Capture,
+  { source, warehouse, signal, name }: SlotContext,
+): Promise<SentBefore> {
+  const system = await replication.identify();
+  const history = await replication.timelineHistory(system.timeline);
+  const limits = { applicationName: name, signal } as const;
+  const reading = { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
+  const found = await source.transaction(reading, async (session) => {
+    const server = await session.one<{ database: string; standby: boolean }>(
+      'SELECT current_database() AS database, pg_is_in_recovery() AS standby',
+    );
+    if (server.standby) {
+      throw new DatakitError(
+        'Unreachable',
+        `${source.label}: the server is a standby now, and changes are captured from the primary`,
+      );
+    }
+    const slot = await findSlot(session, capture.slot);
+    const { end } = await readLogPositions(session, capture.slot);
+    return { slot, logEnd: end, database: server.database };
+  });
+  compareSlot({ ...found, name: capture.slot, capture, system, history });
+  const left = history.get(capture.timeline);
+  let { position } = capture;
+  if (capture.timeline !== system.timeline && left !== undefined) {
+    position = await warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (session) =>
+      changeTimeline(session, capture, { timeline: system.timeline, left }),
+    );
+  }
+  const confirmed = found.slot?.confirmed;
+  if (position === null || confirmed == null)
+    throw new DatakitError('SlotLost', `The slot "${capture.slot}" was never made`);
+  return { slot: capture.slot, position, last: capture.last, confirmed };
+}

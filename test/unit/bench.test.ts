@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { parseCount, parseOptions } from '../../bench/options.ts';
+import { growthOf, render } from '../../bench/render.ts';
+import type { Circumstances, Sample } from '../../bench/result.ts';
+import { median } from '../../bench/statistics.ts';
+
+test.each([
+  ['200000', 200_000],
+  ['200k', 200_000],
+  ['1M', 1_000_000],
+  ['2.5m', 2_500_000],
+])('%s is a number of rows', (text, count) => {
+  expect(parseCount('--rows', text)).toBe(count);
+});
+
+test.each(['', 'M', '0', '1.5', '-1', '1G', 'many'])('"%s" is not a number of rows', (text) => {
+  expect(() => parseCount('--rows', text)).toThrow(`--rows takes a number such as 200000, 200k or 1M`);
+});
+
+test('options that are not known and benchmarks that are not there are refused', () => {
+  expect(() => parseOptions(['--row', '1M'], ['peers'])).toThrow("Unknown option '--row'");
+  expect(() => parseOptions(['--only', 'peers,shape'], ['peers', 'shapes'])).toThrow(
+    'There is no benchmark "shape". There is: peers, shapes.',
+  );
+  expect(parseOptions(['--only', 'peers, shapes', '--rows=1M'], ['peers', 'shapes'])).toMatchObject({
+    only: ['peers', 'shapes'],
+    rows: 1_000_000,
+  });
+});
+
+test('the median is the middle', () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 2, 3])).toBe(2.5);
+  expect(median([])).toBeNaN();
+});
+
+test('growth is told by its exponent, and larger sizes by what a row more took', () => {
+  const linear = growthOf([1e6, 1e7], [5, 50]);
+  expect(linear.exponent).toBeCloseTo(1);
+  expect(linear.at(1e8)).toBeCloseTo(500);
+  expect(growthOf([1e6, 1e7], [5, 500]).exponent).toBeCloseTo(2);
+  // what is needed once is not multiplied
+  expect(growthOf([1e6, 1e7], [2, 11]).at(1e8)).toBeCloseTo(101);
+});
+
+const sample = (seconds: number): Sample => ({
+  seconds,
+  cpu: { source: 1, warehouse: 2, tool: 0.5, temporal: 0.1 },
+  memory: { tool: 100 * 1024 ** 2, source: 0, warehouse: 50 * 1024 ** 2 },
+  wal: { source: 0, warehouse: 10 * 1024 ** 2 },
+});
+
+const circumstances: Circumstances = {
+  at: '2000-01-02T03:04:05.000Z',
+  machine: { processor: 'a processor', cores: 2, memory: 8 * 1024 ** 3, system: 'linux' },
+  load: [0.1, 2],
+  versions: { node: 'v1' },
+};
+
+test('times are shown with their spread and their ratio to the pipe of psql', () => {
+  const entry = { case: 'rows', rows: 1_000_000, bytes: 300e6 };
+  const text = render(
+    {
+      kind: 'times',
+      title: 'Peers',
+      about: 'A table.',
+      entries: [
+        { ...entry, subject: 'ours', samples: [sample(4), sample(2), sample(3)] },
+        { ...entry, subject: 'psql | psql, binary', samples: [sample(6)] },
+        { ...entry, subject: 'broken', samples: [], failed: 'status 1: no | way' },
+      ],
+      leftOut: { gone: 'cannot be installed' },
+    },
+    circumstances,
+  );
+  expect(text).toContain(
+    '| ours | **3.00** (2.00–4.00) | 0.50 | 333,333 | 100 | 1.00 | 2.00 | 0.50 | 0.10 |',
+  );
+  expect(text).toContain(String.raw`| broken | failed: status 1: no \| way |`);
+  expect(text).toContain('Left out: gone (cannot be installed).');
+  expect(text).toContain('on 2 × a processor');
+});
