@@ -104,10 +104,10 @@ async function onOneSnapshot(
   input: ExtractDatabaseInput,
   { incremental }: ResolvedTables,
 ): Promise<void> {
-  const { source, defaults } = input;
+  const { source } = input;
   const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
   await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
-  const request = { source, runId: state.identity.runId, maxAge: defaults?.maxSnapshotAge };
+  const request = { source, runId: state.identity.runId, maxAge: input.defaults?.maxSnapshotAge };
   await withSnapshot(request, connectionsOf(input).companion, async (relay) => {
     const { snapshot } = await relay.held();
     state.isOf(snapshot);
