@@ -1,6 +1,5 @@
-import { mkdtemp, open as openFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { open as openFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { inject } from 'vitest';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
@@ -33,7 +32,6 @@ export class FaultStack implements AsyncDisposable {
   /** Undefined where this process may not mount. */
   readonly disk: SmallDisk | undefined;
   readonly otherVersion: string | undefined;
-  readonly #directory: string;
   #seats: readonly Seat[] = [];
 
   private constructor(
@@ -41,7 +39,6 @@ export class FaultStack implements AsyncDisposable {
       FaultStack,
       'source' | 'warehouse' | 'temporal' | 'lab' | 'captures' | 'disk' | 'otherVersion'
     >,
-    directory: string,
   ) {
     this.source = made.source;
     this.warehouse = made.warehouse;
@@ -50,18 +47,16 @@ export class FaultStack implements AsyncDisposable {
     this.captures = made.captures;
     this.disk = made.disk;
     this.otherVersion = made.otherVersion;
-    this.#directory = directory;
   }
 
   static async open({ workers, versions = false, smallDisk = false }: StackOptions): Promise<FaultStack> {
-    const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-faults-'));
     // a crash of the process loses nothing that it gave to the system, and only the process crashes here
     const settings = { fsync: 'off' };
     const [source, warehouse, temporal, otherVersion] = await Promise.all([
       startPostgres({ settings }),
       startPostgres({ settings }),
       startTemporal(),
-      versions ? bundleOtherVersion(join(directory, 'workflows.js')) : undefined,
+      versions ? buildOtherVersion() : undefined,
     ]);
     await createRoles(source, warehouse);
     const servers = { source: source.url('postgres'), warehouse: warehouse.url('postgres') };
@@ -69,10 +64,7 @@ export class FaultStack implements AsyncDisposable {
     const disk = smallDisk ? await moveTo(lab) : undefined;
     const captures = await CaptureLab.open(lab);
     await lab.source.query('RESET ROLE');
-    const stack = new FaultStack(
-      { source, warehouse, temporal, lab, captures, disk, otherVersion },
-      directory,
-    );
+    const stack = new FaultStack({ source, warehouse, temporal, lab, captures, disk, otherVersion });
     stack.#seats = await Promise.all(
       Array.from({ length: workers }, async () => Seat.open(lab, stack.version)),
     );
@@ -83,9 +75,9 @@ export class FaultStack implements AsyncDisposable {
     return this.#seats;
   }
 
-  /** The bundle of the workflows as they are. */
+  /** The file of the worker as it is. */
   get version(): string {
-    return inject('workflowBundle');
+    return inject('worker');
   }
 
   /** Fills the disk of the warehouse's tables; gives what makes room again. */
@@ -109,7 +101,6 @@ export class FaultStack implements AsyncDisposable {
     await this.lab.close();
     await Promise.all([this.source.dispose(), this.warehouse.dispose(), this.temporal.dispose()]);
     await this.disk?.[Symbol.asyncDispose]();
-    await rm(this.#directory, { recursive: true, force: true });
   }
 }
 
@@ -123,12 +114,21 @@ async function moveTo(lab: Lab): Promise<SmallDisk | undefined> {
   return disk;
 }
 
-async function bundleOtherVersion(path: string): Promise<string> {
+/** The same worker with other workflows, beside the build that it is made of. */
+async function buildOtherVersion(): Promise<string> {
   const { code } = await bundleWorkflowCode({
     workflowsPath,
     workflowInterceptorModules: [otherVersionPath],
     logger: new DefaultLogger('WARN'),
   });
-  await writeFile(path, code);
-  return path;
+  const directory = dirname(inject('worker'));
+  const codePath = join(directory, 'workflows-of-other-version.js');
+  const entry = join(directory, 'worker-of-other-version.js');
+  await writeFile(codePath, code);
+  await writeFile(
+    entry,
+    `import { runWorker } from './runtime/run-worker.js';
+     await runWorker(process.env, { workflowBundle: { codePath: ${JSON.stringify(codePath)} } });`,
+  );
+  return entry;
 }

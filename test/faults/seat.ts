@@ -4,7 +4,6 @@ import type { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
-const ENTRY = 'test/faults/programs/worker.ts';
 /** A network that is near. It also makes each phase long enough to be met. */
 const LATENCY = 2;
 
@@ -30,8 +29,8 @@ export class Seat implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** @param bundle the path of the bundle of the workflows that the worker is to run */
-  static async open(lab: Lab, bundle: string): Promise<Seat> {
+  /** @param entry the file of the worker, of a version */
+  static async open(lab: Lab, entry: string): Promise<Seat> {
     const { workerEnvironment: direct } = lab;
     const [source, warehouse, temporal] = await Promise.all(
       [
@@ -50,7 +49,7 @@ export class Seat implements AsyncDisposable {
       WAREHOUSE_DATABASE_URL: warehouse.through(lab.warehouseUrl),
       TEMPORAL_ADDRESS: `127.0.0.1:${temporal.port}`,
     };
-    return new Seat({ source, warehouse, temporal }, environment, await start(environment, bundle));
+    return new Seat({ source, warehouse, temporal }, environment, await start(environment, entry));
   }
 
   get proxies(): readonly TcpProxy[] {
@@ -62,10 +61,10 @@ export class Seat implements AsyncDisposable {
   }
 
   /** Ends the process in the way the signal says, and starts another. */
-  async replace(signal: 'SIGKILL' | 'SIGTERM', bundle: string): Promise<void> {
+  async replace(signal: 'SIGKILL' | 'SIGTERM', entry: string): Promise<void> {
     this.#process.kill(signal);
     await this.#process.exited;
-    this.#process = await start(this.#environment, bundle);
+    this.#process = await start(this.#environment, entry);
   }
 
   /** Asks the process to finish, and gives how that went. */
@@ -80,10 +79,10 @@ export class Seat implements AsyncDisposable {
   }
 }
 
-const start = async (environment: Readonly<Record<string, string>>, bundle: string): Promise<WorkerProcess> =>
+const start = async (environment: Readonly<Record<string, string>>, entry: string): Promise<WorkerProcess> =>
   startWorkerProcess({
-    entry: ENTRY,
-    env: { ...environment, WORKFLOW_BUNDLE: bundle },
+    entry,
+    env: environment,
     onLine: remember,
   });
 
