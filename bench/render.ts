@@ -72,7 +72,7 @@ const size = ({ rows, bytes }: Measured): string =>
 
 /** The first is what the others are compared with, unless a pipe of psql is among them. */
 function timesTable(entries: readonly Measured[], by: 'case' | 'subject'): string {
-  const base = entries.find(({ subject }) => subject === 'psql | psql, binary') ?? entries[0];
+  const base = entries.find(({ subject }) => subject.startsWith('psql | psql')) ?? entries[0];
   const baseSeconds = medianOf(base?.samples ?? [], ({ seconds }) => seconds);
   return table(
     ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source', 'warehouse', 'tool', 'Temporal', 'memory of the tool', 'of the warehouse', 'read', 'written', 'WAL'],
