@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client as TemporalClient, Connection } from '@temporalio/client';
-import { Client } from 'pg';
 import { startStack, type LocalStack } from '../local/stack.ts';
 import { startWorkerProcess } from '../local/worker-process.ts';
 import type {
@@ -15,7 +14,11 @@ import type {
 } from '../src/contract/capture-changes.ts';
 import { formatBytes, formatDuration } from '../src/contract/quantities.ts';
 import { build } from './build.ts';
+import { execute, query } from './execute.ts';
 import { peakMemory } from './process-times.ts';
+import { say } from './say.ts';
+import { median } from './statistics.ts';
+import { timed } from './timed.ts';
 
 /** Changes of a round; of all rounds together five million. */
 const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 1_000_000);
@@ -106,18 +109,16 @@ async function compareRates(stack: LocalStack, capture: BenchCapture, worker: nu
   const ratios: number[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
     const end = await writeEvents(stack.sourceUrl, round);
-    const reference = await timed(async () => receive(stack.sourceUrl, end));
+    const { milliseconds: reference } = await timed(async () => receive(stack.sourceUrl, end));
     await forgetPeak(worker);
-    const ours = await timed(async () => capture.catchUp());
+    const { milliseconds: ours } = await timed(async () => capture.catchUp());
     const ratio = reference / ours;
     ratios.push(ratio);
     say(
       `round ${round}: pg_recvlogical ${rate(reference)}, captureChanges ${rate(ours)} (${formatDuration(ours)}), ratio ${ratio.toFixed(2)}, peak memory of the worker ${formatBytes(await peakMemory(worker))}`,
     );
   }
-  say(
-    `median ratio: ${(ratios.toSorted((a, b) => a - b)[Math.floor(ratios.length / 2)] ?? Number.NaN).toFixed(2)}`,
-  );
+  say(`median ratio: ${median(ratios).toFixed(2)}`);
 }
 
 const rate = (milliseconds: number): string =>
@@ -125,17 +126,17 @@ const rate = (milliseconds: number): string =>
 
 /** Transactions of a hundred changes. */
 async function writeEvents(url: string, round: number): Promise<string> {
-  const client = new Client(url);
-  await client.connect();
-  await client.query(`DO $$ BEGIN
+  await execute(
+    url,
+    `DO $$ BEGIN
     FOR batch IN 0..${CHANGES / 100 - 1} LOOP
       INSERT INTO events SELECT ${round * 100_000_000} + batch * 100 + i, now(), 'kind ' || i, i * 1.25, jsonb_build_object('n', i, 'token', md5(i::text))
         FROM generate_series(1, 100) i;
       COMMIT;
-    END LOOP; END $$`);
-  const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
-  await client.end();
-  return rows[0]?.lsn ?? '';
+    END LOOP; END $$`,
+  );
+  const [end] = await query<{ lsn: string }>(url, 'SELECT pg_current_wal_lsn()::text AS lsn');
+  return end?.lsn ?? '';
 }
 
 async function receive(url: string, end: string): Promise<void> {
@@ -166,7 +167,7 @@ async function largeTransaction(
     sourceUrl,
     `INSERT INTO events SELECT -i, now(), 'large', i, '{}' FROM generate_series(1, ${LARGE}) i`,
   );
-  const took = await timed(async () => capture.catchUp());
+  const { milliseconds: took } = await timed(async () => capture.catchUp());
   say(
     `a transaction of ${LARGE.toLocaleString('en-US')} rows: ${formatDuration(took)}, peak memory of the worker ${formatBytes(await peakMemory(worker))}`,
   );
@@ -191,21 +192,22 @@ async function measureLag({ sourceUrl, warehouseUrl }: LocalStack, capture: Benc
     await sleep(100);
   }
   await sleep(3_000);
-  const client = new Client(warehouseUrl);
-  await client.connect();
-  await client.query('CREATE TABLE mark AS SELECT max(commit_lsn) AS lsn FROM bronze.cdc_changes');
+  await execute(
+    warehouseUrl,
+    "CREATE TABLE mark AS SELECT coalesce(max(commit_lsn), '0/0') AS lsn FROM bronze.cdc_changes",
+  );
   const generator = ['--rate=1000', '--client=16', '--jobs=2', '--protocol=prepared', `--time=${SECONDS}`];
   await run('pgbench', [...generator, '--no-vacuum', sourceUrl], {
     env: { ...process.env, PGOPTIONS: '-c synchronous_commit=off' },
   });
   await sleep(3_000);
-  const { rows } = await client.query<{ p50: number; p95: number; transactions: number }>(
+  const rows = await query<{ p50: number; p95: number; transactions: number }>(
+    warehouseUrl,
     `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY lag) * 1000 AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY lag) * 1000 AS p95,
             count(*)::int AS transactions
        FROM (SELECT DISTINCT ON (commit_lsn) extract(epoch FROM pg_xact_commit_timestamp(xmin) - timestamp)::float8 AS lag
                FROM bronze.cdc_changes WHERE commit_lsn > (SELECT lsn FROM mark) AND timestamp IS NOT NULL) AS lags`,
   );
-  await client.end();
   const { p50 = 0, p95 = 0, transactions = 0 } = rows[0] ?? {};
   say(
     `pgbench: ${Math.round(transactions / SECONDS)} transactions/s, lag ${formatDuration(p50)} in the middle, ${formatDuration(p95)} at the 95th percentile`,
@@ -227,24 +229,4 @@ async function countIdleEvents(capture: BenchCapture): Promise<void> {
   say(`idle: ${counted} history events in ${minutes} minutes, so ${aDay} a day`);
   await handle.cancel();
   await handle.result().catch(() => undefined);
-}
-
-async function execute(url: string, statement: string): Promise<void> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const began = performance.now();
-  await work();
-  return performance.now() - began;
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -1,5 +1,6 @@
--- Writes a dbt sources file with what is in bronze, and how old it may become, from the manifest:
+-- Writes a sources file for dbt 1.10 or later, with what is in bronze, and how old it may become, from the manifest:
 --   psql "$WAREHOUSE_DATABASE_URL" --no-align --tuples-only --file sql/dbt-sources.sql > models/bronze.yml
+-- The age is that of the snapshot, which a run that found nothing new moves too, and an empty table has.
 -- Freshness follows the pace of the runs so far: a warning after twice the longest pause between the last ten that
 -- arrived, an error after four times. A table that arrived only once is warned of after a day.
 WITH shown AS (
@@ -13,10 +14,11 @@ WITH shown AS (
           WINDOW w AS (PARTITION BY target ORDER BY finished_at)) AS runs
    WHERE recent <= 10 GROUP BY target HAVING max(pause) IS NOT NULL
 ), line(target, number, text) AS (
-  SELECT '', 0, E'version: 2\n\nsources:\n  - name: bronze\n    schema: bronze\n    loaded_at_field: _bronze_loaded_at\n    tables:'
+  SELECT '', 0, E'version: 2\n\nsources:\n  - name: bronze\n    schema: bronze\n    tables:'
   UNION ALL
-  SELECT s.target, 1, format(E'      - name: %s\n        quoting: {identifier: true}\n        description: %s\n        freshness:\n          warn_after: {count: %s, period: minute}\n          error_after: {count: %s, period: minute}',
+  SELECT s.target, 1, format(E'      - name: %s\n        quoting: {identifier: true}\n        description: %s\n        config:\n          loaded_at_query: %s\n          freshness:\n            warn_after: {count: %s, period: minute}\n            error_after: {count: %s, period: minute}',
            to_json(s.target), to_json(format('%s.%s of %s (%s, %s)', s.source_schema, s.source_table, s.source, s.source_uri, s.extraction_type)),
+           to_json(format('SELECT r.snapshot_at FROM bronze.extraction_targets t JOIN bronze.extraction_runs r ON r.run_id = t.run_id WHERE t.target = %L', s.target)),
            coalesce(2 * p.minutes, 1440), coalesce(4 * p.minutes, 2880))
     FROM shown s LEFT JOIN pause p USING (target)
 )

@@ -11,7 +11,7 @@ export async function copyChunks(
   dependencies: Dependencies,
   request: CopyChunksRequest,
 ): Promise<CopiedSpan> {
-  const { warehouse, sourceNamed } = dependencies;
+  const { warehouse, sourceNamed, isStopping } = dependencies;
   const { planId, from, count } = request;
   const purpose = count === 1 ? `copying chunk ${from}` : `copying chunks ${from} to ${from + count - 1}`;
   return runActivity(
@@ -26,7 +26,15 @@ export async function copyChunks(
           ...chunk,
         });
       };
-      return copy(request, { warehouse, sourceNamed, attempt, signal, onProgress: report, onCopied });
+      return copy(request, {
+        warehouse,
+        sourceNamed,
+        attempt,
+        signal,
+        isStopping,
+        onProgress: report,
+        onCopied,
+      });
     },
     async () => dropWhenTerminated(dependencies, async (session) => (await readPlan(session, planId)).runId),
   );

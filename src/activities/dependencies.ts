@@ -4,6 +4,8 @@ import type { Database } from '../postgres/database.ts';
 export interface Dependencies {
   /** Tells this worker's process from others. */
   readonly worker: string;
+  /** Whether it was asked to stop, and is only to finish what it has. */
+  readonly isStopping: () => boolean;
   readonly warehouse: Database;
   /** The bookkeeping in the warehouse, brought up to date before its first use. */
   readonly ready: () => Promise<void>;

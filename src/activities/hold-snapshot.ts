@@ -28,7 +28,7 @@ export async function holdSnapshot(
   dependencies: Dependencies,
   { source, runId, holder, from, idleTimeout }: HoldSnapshotRequest,
 ): Promise<void> {
-  const { holdingSourceNamed, worker } = dependencies;
+  const { holdingSourceNamed, worker, isStopping } = dependencies;
   await runActivity(
     `holding a snapshot of source "${source}"`,
     async ({ signal, attempt, report }) => {
@@ -46,11 +46,14 @@ export async function holdSnapshot(
             const snapshot = await takeSnapshot(session, from?.snapshot);
             exported = true;
             report(snapshot);
-            await signalWorkflow({ holder, worker, snapshot });
+            const held: HeldSnapshot = { holder, worker, snapshot };
+            await signalWorkflow(held);
             log.info('holding a snapshot', { source, holder, ...snapshot });
-            await keepOpen(session, (ended) =>
-              measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
-            );
+            await keepOpen(session, {
+              measure: (ended) => measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
+              isStopping,
+              leave: async () => signalWorkflow({ ...held, leaving: true }),
+            });
           },
         );
       await untilItHolds(hold, () => exported);
@@ -102,12 +105,27 @@ export async function signalWorkflow(held: HeldSnapshot): Promise<void> {
   await client.workflow.getHandle(workflowId, runId).signal(SNAPSHOT_EXPORTED_SIGNAL, held);
 }
 
-/** Ends by cancellation, or by the loss of the session. */
-async function keepOpen(session: Session, measure: (ended: boolean) => void): Promise<never> {
+interface Keeping {
+  readonly measure: (ended: boolean) => void;
+  readonly isStopping: () => boolean;
+  /** Asks for somebody else to hold the snapshot. */
+  readonly leave: () => Promise<void>;
+}
+
+/** Ends by cancellation, or by the loss of the session; a worker that was asked to stop keeps it open for its grace. */
+async function keepOpen(session: Session, { measure, isStopping, leave }: Keeping): Promise<never> {
   const context = Context.current();
+  let leaving = false;
   try {
     for (;;) {
       measure(false);
+      if (isStopping() && !leaving) {
+        // where Temporal is not to be reached now it is tried again
+        leaving = await leave().then(
+          () => true,
+          () => false,
+        );
+      }
       await context.sleep(CHECK_INTERVAL);
       await requireLife(session);
     }

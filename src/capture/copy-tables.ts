@@ -17,8 +17,13 @@ import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
 import type { Database } from '../postgres/database.ts';
-import { findPublication, type PublishedTable } from '../postgres/replication/publications.ts';
+import {
+  findCandidates,
+  findPublication,
+  type PublishedTable,
+} from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
+import { requireKey } from './prepare-capture.ts';
 
 /** Changes that are read at once when a copy catches up with the stream. */
 const PAGE = 2_000;
@@ -35,7 +40,7 @@ export async function planCopy(
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, captureId);
   const known = await findTableOf(warehouse, capture, table);
-  const { published, columns } = await source.transaction(
+  const { published, columns, key } = await source.transaction(
     { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
     async (session) => describe(session, capture, table),
   );
@@ -48,7 +53,8 @@ export async function planCopy(
     ...(published.where !== null && { where: published.where }),
   });
   const plan = await planRun(source, warehouse, input, limits);
-  await recordColumns(warehouse, captureId, table, columns, known.key);
+  if (known.mirrored) requireKey(table, key);
+  await recordColumns(warehouse, captureId, table, columns, key);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
@@ -64,6 +70,8 @@ function asChangesSendIt(column: PlannedColumn): PlannedColumn {
 interface Description {
   readonly published: PublishedTable;
   readonly columns: readonly KnownColumn[];
+  /** It may be another than at the last copy. */
+  readonly key: readonly string[];
 }
 
 async function describe(
@@ -86,7 +94,8 @@ async function describe(
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
     [published.oid, published.columns],
   );
-  return { published, columns };
+  const [candidate] = await findCandidates(source, [table]);
+  return { published, columns, key: candidate?.key ?? [] };
 }
 
 async function findTableOf(

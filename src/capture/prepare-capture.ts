@@ -1,5 +1,5 @@
 import { defaultTarget } from '../bronze/layout.ts';
-import { addTables, readTables, type NewTable } from '../bronze/cdc/tables.ts';
+import { addTables, readTables, type CaptureTable, type NewTable } from '../bronze/cdc/tables.ts';
 import { findCapture, forgetCapture, openCapture, takeOver, type Capture } from '../bronze/cdc/positions.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { RunIdentity } from '../contract/activities.ts';
@@ -7,7 +7,7 @@ import type { PrepareCaptureRequest, PreparedCapture } from '../contract/capture
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
-import { formatTableName } from '../contract/table-name.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
@@ -152,8 +152,43 @@ async function resumed(
     tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
     written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
-    warnings: capture.warnings,
+    warnings: [...capture.warnings, ...(await unheeded(session, input, tables))],
   };
+}
+
+/** What the input says otherwise than the capture was begun, and what only its beginning or an update can decide. */
+async function unheeded(
+  session: Session,
+  { tables: patterns, mirror }: CaptureChangesInput,
+  tables: readonly CaptureTable[],
+): Promise<string[]> {
+  const warnings: string[] = [];
+  const present = new Set(tables.map(formatTableName));
+  const named: string[] = [];
+  for (const pattern of patterns) {
+    const found = await findCandidates(session, [pattern]).catch(noneWhereGone);
+    named.push(...found.map(formatTableName).filter((table) => !present.has(table)));
+  }
+  if (named.length > 0) {
+    warnings.push(
+      `"tables" names ${listed(named, 5)}, which the capture has not, or has no longer: the update addTables adds tables to a capture.`,
+    );
+  }
+  const copies = tables.filter(({ target }) => target !== null);
+  const differs = copies.length > 0 ? copies.every((table) => table.mirrored !== mirror) : mirror;
+  if (differs) {
+    warnings.push(
+      `The capture was begun with "mirror" ${mirror ? 'off' : 'on'}, and goes on so. To change it: dropCapture, then start it anew.`,
+    );
+  }
+  return warnings;
+}
+
+/** A table that is gone by now is no reason not to go on with the others. */
+function noneWhereGone(error: unknown): Candidate[] {
+  if (error instanceof DatakitError && ['UndefinedObject', 'UnsupportedTable'].includes(error.kind))
+    return [];
+  throw error;
 }
 
 async function begun(
@@ -228,12 +263,7 @@ export async function newTables(
     if (initialCopy) {
       await requireTarget(target, copy, { source, table });
     }
-    if (mirror && initialCopy && key.length === 0) {
-      throw new DatakitError(
-        'KeyConflict',
-        `${formatTableName(table)} has no primary key that holds at every moment (a deferrable one does not), so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
-      );
-    }
+    if (mirror && initialCopy) requireKey(table, key);
     tables.push({
       ...table,
       key,
@@ -243,6 +273,15 @@ export async function newTables(
     });
   }
   return tables;
+}
+
+/** @throws {DatakitError} KeyConflict where changes could not be applied to a copy */
+export function requireKey(table: TableName, key: readonly string[]): void {
+  if (key.length > 0) return;
+  throw new DatakitError(
+    'KeyConflict',
+    `${formatTableName(table)} has no primary key that holds at every moment (a deferrable one does not), so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
+  );
 }
 
 /** @throws {DatakitError} ReplicaIdentityMissing, naming the tables */

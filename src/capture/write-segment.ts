@@ -1,11 +1,19 @@
 import { copyChanges } from '../bronze/cdc/change-rows.ts';
-import { applyBatch, moveRow, openMirror, type DeletePolicy, type Mirror } from '../bronze/cdc/mirror.ts';
-import { compareColumns, followColumns, requireKey, type LiveColumn } from '../bronze/cdc/mirror-schema.ts';
+import {
+  applyBatch,
+  forgetKey,
+  moveRow,
+  openMirror,
+  type DeletePolicy,
+  type Mirror,
+} from '../bronze/cdc/mirror.ts';
+import { compareColumns, followColumns, lostOfKey, type LiveColumn } from '../bronze/cdc/mirror-schema.ts';
 import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
 import { addTables, recordColumns, recordCopying, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy-in.ts';
+import { quoteName } from '../postgres/identifiers.ts';
 import type { Relation } from '../postgres/replication/pgoutput.ts';
 import type { Session } from '../postgres/session.ts';
 import type { MirrorStep, Segment } from './change-feed.ts';
@@ -117,7 +125,12 @@ async function follow(
   const same =
     known.length === columns.length && columns.every((column, index) => isSame(column, known[index]));
   if (!same) await change(session, id, table, relation, context);
-  requireKey(table, relation, context.tables.get(id)?.key ?? table.key);
+  const now = context.tables.get(id) ?? table;
+  const lost = lostOfKey(relation, now.key);
+  if (lost.length === 0 || now.status !== 'live') return;
+  await forgetKey(session, await mirrorOf(session, id, now, context));
+  const reason = `its rows are no longer identified by ${lost.map(quoteName).join(', ')}`;
+  await copyAgain(session, id, now, reason, context);
 }
 
 function isSame(column: Relation['columns'][number], known: CaptureTableColumn | undefined): boolean {

@@ -76,6 +76,8 @@ export interface HeldSnapshot {
   readonly holder: string;
   readonly worker: string;
   readonly snapshot: Snapshot;
+  /** Its worker was asked to stop: somebody else must hold the snapshot soon. */
+  readonly leaving?: true;
 }
 
 /** Chunks of a plan that follow one another. */

@@ -51,8 +51,7 @@ const source = sourceName
     'Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.',
   );
 
-/** The input of the workflow `captureChanges`. */
-export const captureChangesInput = z.strictObject({
+const captureFields = z.strictObject({
   tables: tablePatterns.describe(
     'The tables whose changes are wanted: "orders", "sales.orders", or "sales.*" for all that the schema has now.',
   ),
@@ -113,6 +112,12 @@ export const captureChangesInput = z.strictObject({
   parallelism: parallelism
     .default(DEFAULT_PARALLELISM)
     .describe('Chunks of a first copy that are copied at once.'),
+});
+
+/** The input of the workflow `captureChanges`. */
+export const captureChangesInput = captureFields.refine(({ mirror, initialCopy }) => !mirror || initialCopy, {
+  path: ['mirror'],
+  error: 'expected false where "initialCopy" is: a copy that was never made cannot be kept',
 });
 
 export type CaptureChangesInput = z.output<typeof captureChangesInput>;

@@ -183,6 +183,11 @@ export const failurePolicies = {
     advice:
       'Going on would leave changes out. Run dropCapture, then start the capture anew: it copies the tables again.',
   },
+  SnapshotTooOld: {
+    retry: 'never',
+    advice:
+      'Raise "maxSnapshotAge" or "parallelism", extract the table in parts ("partitions", "incremental"), or hold no snapshot with "consistency": "none".',
+  },
   SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
   PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },
   StagingLost: { retry: 'never', advice: 'The run begins again by itself.' },

@@ -25,7 +25,8 @@ const RANGES = ['incremental', 'partitions'] as const;
 const BOUNDS = ['from', 'to'] as const;
 
 /** The settings of a table with the bounds of its ranges made absolute. What is not well-formed is left as it is. */
-export function atScheduledTime<T extends object>(settings: T, scheduled: Date): T {
+export function atScheduledTime<T>(settings: T, scheduled: Date): T {
+  if (!isRecord(settings)) return settings;
   const changed: Record<string, unknown> = {};
   for (const name of RANGES) {
     const range: unknown = Reflect.get(settings, name);
@@ -39,3 +40,18 @@ export function atScheduledTime<T extends object>(settings: T, scheduled: Date):
   }
   return { ...settings, ...changed };
 }
+
+/** The same for the settings of each table of an input of `extractDatabase`. */
+export function databaseAtScheduledTime<T>(request: T, scheduled: Date): T {
+  if (!isRecord(request)) return request;
+  const { tables, defaults } = request as { tables?: unknown; defaults?: unknown };
+  if (!Array.isArray(tables)) return request;
+  return {
+    ...request,
+    tables: tables.map((one: unknown) => atScheduledTime(one, scheduled)),
+    ...(defaults !== undefined && { defaults: atScheduledTime(defaults, scheduled) }),
+  };
+}
+
+const isRecord = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

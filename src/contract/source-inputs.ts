@@ -11,6 +11,9 @@ const timeout = duration.refine((milliseconds) => milliseconds <= MAX_TIMEOUT, '
 /** Holders of snapshots ask their sessions every second whether they live. */
 const LEAST_IDLE = 10_000;
 
+/** What no snapshot is worth its session for. */
+const LEAST_AGE = 1_000;
+
 /** Less than a buffer a second would look like a copy that hangs. */
 const LEAST_RATE = 64 * 1024;
 
@@ -39,6 +42,12 @@ export const sourceInputs = {
     .prefault('10 minutes')
     .describe(
       'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
+    ),
+  maxSnapshotAge: duration
+    .refine((milliseconds) => milliseconds >= LEAST_AGE, 'expected at least "1 second"')
+    .optional()
+    .describe(
+      'How old the snapshot of the run may become, since it keeps vacuum on the source from its work: "6 hours". Then the run gives it back, drops what it has staged, and fails.',
     ),
   session: sessionSettings
     .optional()
@@ -76,11 +85,16 @@ export const sourceInputs = {
 interface Sparing {
   readonly consistency?: string;
   readonly maxSourceConnections?: number | undefined;
+  readonly maxSnapshotAge?: number | undefined;
 }
 
 /** What cannot be had together. */
 export function checkSparing(input: Sparing, issues: z.core.$ZodRawIssue[]): void {
   const { consistency, maxSourceConnections: most } = input;
+  if (input.maxSnapshotAge !== undefined && consistency === 'none') {
+    const message = 'expected none beside "consistency": "none", which holds no snapshot';
+    issues.push({ code: 'custom', input, path: ['maxSnapshotAge'], message });
+  }
   if (most === undefined || most >= LEAST_CONNECTIONS || consistency === 'none') return;
   issues.push({
     code: 'custom',

@@ -28,6 +28,8 @@ export interface CopyContext {
   readonly sourceNamed: (name: string) => Database;
   readonly attempt: Attempt;
   readonly signal: AbortSignal;
+  /** Whether to begin no further chunk, since the worker was asked to stop; those that are left go to another. */
+  readonly isStopping: () => boolean;
   /** The chunk that is being copied, and the bytes of it that have passed. */
   readonly onProgress: (progress: ChunkProgress) => void;
   /** Called when a chunk and its mark are committed. */
@@ -133,6 +135,7 @@ async function copyMissing(
     const copied: Copied[] = [];
     await session.query('SAVEPOINT before_chunk');
     for (const chunk of chunks) {
+      if (context.isStopping()) break;
       const one = await copyOne({ session, label: source.label, moment }, chunk, stored, context);
       if (one === 'paused') break;
       context.onCopied({ source: plan.source, table: formatTableName(plan.table), chunk, ...one });

@@ -33,7 +33,7 @@ export interface SmallTable {
  */
 export async function extractSmallTable(
   table: SmallTable,
-  context: Omit<CopyContext, 'onCopied'>,
+  context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
 ): Promise<Extract<CommitResult, { rows: number }> | { readonly outcome: 'paused' | 'skipped' }> {
   const { input, run } = table;
   const watch = new StallWatch(input.stallTimeout);

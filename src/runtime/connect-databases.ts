@@ -38,6 +38,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   let migrated: Promise<void> | undefined;
   return {
     worker: randomUUID(),
+    isStopping: () => false,
     sources: [...configuration.sources.keys()],
     warehouse,
     ready: async () => {

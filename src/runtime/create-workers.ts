@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type State, type WorkerOptions } from '@temporalio/worker';
 import {
   createActivities,
   createLastingActivities,
@@ -44,21 +44,21 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     ...(options.tracing !== undefined && { plugins: [options.tracing.plugin] }),
     defaultHeartbeatThrottleInterval: '1 second',
   } as const;
-  const main = await Worker.create({
+  const main = await createStoppable(dependencies, createActivities, {
     ...common,
     taskQueue,
     ...(options.workflowBundle === undefined
       ? workflowSource(options)
       : { workflowBundle: options.workflowBundle }),
-    activities: createActivities(dependencies),
     maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
+    // how long the task of a workflow waits for a worker that is gone before another gets it: well below the grace
+    // in which a snapshot is handed on
+    stickyQueueScheduleToStartTimeout: '3 seconds',
   });
-  const snapshots = await Worker.create({
+  const snapshots = await createStoppable(dependencies, createLastingActivities, {
     ...common,
     taskQueue: snapshotTaskQueue(taskQueue),
-    activities: createLastingActivities(dependencies),
     maxConcurrentActivityTaskExecutions: options.maxConcurrentSnapshots,
-    shutdownGraceTime: '0 seconds',
   });
   const streams = await Worker.create({
     ...common,
@@ -68,6 +68,20 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     shutdownGraceTime: '0 seconds',
   });
   return [main, snapshots, streams];
+}
+
+const BEFORE_STOPPING: ReadonlySet<State> = new Set<State>(['INITIALIZED', 'RUNNING']);
+
+/** A worker whose activities can tell that it was asked to stop, before they are cancelled at the end of its grace. */
+async function createStoppable(
+  dependencies: Dependencies,
+  activitiesOf: (dependencies: Dependencies) => object,
+  options: WorkerOptions,
+): Promise<Worker> {
+  let worker: Worker | undefined;
+  const isStopping = () => worker !== undefined && !BEFORE_STOPPING.has(worker.getState());
+  worker = await Worker.create({ ...options, activities: activitiesOf({ ...dependencies, isStopping }) });
+  return worker;
 }
 
 /** A build has bundles ready; a checkout has the sources. Those of the build have no part that makes traces. */

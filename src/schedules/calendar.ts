@@ -53,9 +53,45 @@ function ranges<Unit>(part: string, text: string | number, read: (word: string) 
     });
 }
 
+/** What the server takes, so that it need not refuse it when other schedules are changed already. */
+const LIMITS: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  second: [0, 59],
+  minute: [0, 59],
+  hour: [0, 23],
+  dayOfMonth: [1, 31],
+  year: [2000, 2100],
+};
+
 function number(part: string, word: string): number {
-  if (/^\d+$/.test(word)) return Number(word);
+  const [least, most] = LIMITS[part] ?? [0, 0];
+  const value = Number(word);
+  if (/^\d+$/.test(word) && value >= least && value <= most) return value;
   throw wrong(part, word);
+}
+
+const CRON_PARTS = ['minute', 'hour', 'dayOfMonth', 'month', 'dayOfWeek'] as const;
+
+/**
+ * Reads a cron expression of five parts as the calendar that it is. Those of more parts, and those that begin with `@`
+ * or a time zone, are left to the server.
+ *
+ * @throws {InputError} for what is no such expression
+ */
+export function requireCron(expression: string): void {
+  const words = expression.trim().split(/\s+/);
+  const [first = ''] = words;
+  if (first.startsWith('@') || first.includes('=') || words.length === 6 || words.length === 7) return;
+  if (words.length !== CRON_PARTS.length) {
+    throw new InputError(`"${expression}" is no cron expression: expected such as "0 3 * * mon-fri"`);
+  }
+  for (const [index, part] of CRON_PARTS.entries()) {
+    // every day, and 7 for Sunday, are cron's own
+    const word = (words[index] ?? '').replace(
+      /^[*?](?=\/|$)/,
+      part === 'dayOfMonth' || part === 'month' ? '1' : '0',
+    );
+    calendarSpec({ [part]: part === 'dayOfWeek' ? word.replaceAll('7', '0') : word });
+  }
 }
 
 function named<Name extends string>(part: string, word: string, names: readonly Name[], first: number): Name {

@@ -5,7 +5,9 @@ import { extractTableExample, extractTableInput } from '../contract/extract-tabl
 import { maintainBronzeExample, maintainBronzeInput } from '../contract/maintain-bronze.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
+import { atScheduledTime, databaseAtScheduledTime } from '../contract/scheduled-time.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
+import { calendarSpec, requireCron } from './calendar.ts';
 
 const calendarPart = z.union([z.string(), z.number()]);
 
@@ -71,8 +73,9 @@ const example: z.input<typeof file> = {
 };
 
 const checkInput: Readonly<Record<Schedule['workflow'], (input: unknown) => void>> = {
-  extractTable: (input) => void parseInput(extractTableInput, input, extractTableExample),
-  extractDatabase: (input) => void parseDatabaseInput(input),
+  extractTable: (input) =>
+    void parseInput(extractTableInput, atScheduledTime(input, new Date()), extractTableExample),
+  extractDatabase: (input) => void parseDatabaseInput(databaseAtScheduledTime(input, new Date())),
   maintainBronze: (input) => void parseInput(maintainBronzeInput, input, maintainBronzeExample),
 };
 
@@ -83,7 +86,14 @@ const checkInput: Readonly<Record<Schedule['workflow'], (input: unknown) => void
  */
 export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
   const { schedules } = parseInput(file, readYaml(text), example);
-  for (const [id, { workflow, input }] of Object.entries(schedules)) {
+  for (const [id, { workflow, input, cron, calendar = [] }] of Object.entries(schedules)) {
+    try {
+      for (const expression of [cron].flat()) if (expression !== undefined) requireCron(expression);
+      for (const one of calendar) calendarSpec(one);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      throw new InputError(`schedules.${id}: ${error.message}`);
+    }
     try {
       checkInput[workflow](input);
     } catch (error) {

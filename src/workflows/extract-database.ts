@@ -107,19 +107,16 @@ async function onOneSnapshot(
   const { source } = input;
   const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
   await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
-  await withSnapshot(
-    { source, runId: state.identity.runId },
-    connectionsOf(input).companion,
-    async (relay) => {
-      const { snapshot } = await relay.held();
-      state.isOf(snapshot);
-      const tell = async (next: Snapshot) => state.tellSnapshot(next);
-      await withBeside(
-        async () => relay.tell(snapshot, tell),
-        async () => state.extractTables(relay),
-      );
-    },
-  );
+  const request = { source, runId: state.identity.runId, maxAge: input.defaults?.maxSnapshotAge };
+  await withSnapshot(request, connectionsOf(input).companion, async (relay) => {
+    const { snapshot } = await relay.held();
+    state.isOf(snapshot);
+    const tell = async (next: Snapshot) => state.tellSnapshot(next);
+    await withBeside(
+      async () => relay.tell(snapshot, tell),
+      async () => state.extractTables(relay),
+    );
+  });
 }
 
 /** A run that brought nothing has failed, whatever it is told to do with single tables. */

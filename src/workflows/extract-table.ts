@@ -206,8 +206,8 @@ async function extractOnce(
     await copyPlan(fanout, plan, lender);
   } else if (shared) {
     const { companion } = shareConnections(input.maxSourceConnections, true);
-    const { source, idleTimeout } = input;
-    const request = { source, runId: run.runId, ...(idleTimeout !== undefined && { idleTimeout }) };
+    const { source, idleTimeout, maxSnapshotAge: maxAge } = input;
+    const request = { source, runId: run.runId, maxAge, ...(idleTimeout !== undefined && { idleTimeout }) };
     await withSnapshot(request, companion && part?.sparing !== true, async (relay) => {
       fanout.progress.set({ snapshotTakenAt: (await relay.held()).snapshot.takenAt });
       await copyPlan(fanout, plan, relay);

@@ -1,7 +1,9 @@
 import { CancellationScope, condition, setHandler, sleep, uuid4 } from '@temporalio/workflow';
+import { withAdvice } from '../contract/failures.ts';
+import { formatDuration } from '../contract/quantities.ts';
 import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
 import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
-import { holderFailure, isSnapshotLost, lost } from './failure.ts';
+import { holderFailure, isSnapshotLost, lost, ofKind } from './failure.ts';
 import { snapshotExportedSignal } from './messages.ts';
 
 /** Where work gets the snapshot that it reads. */
@@ -19,6 +21,14 @@ const PAUSE = '5 seconds';
 export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'> {
   /** Who takes the snapshot, where it is one that somebody else makes: a new slot has its own. */
   readonly first?: (holder: string) => Promise<void>;
+  /** See the input `maxSnapshotAge`. */
+  readonly maxAge?: number | undefined;
+}
+
+interface Holder {
+  /** What it has told that it holds; nothing yet, at first. */
+  held: HeldSnapshot | undefined;
+  readonly scope: CancellationScope;
 }
 
 /**
@@ -31,17 +41,22 @@ export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'r
 export class SnapshotRelay implements SnapshotLender {
   readonly #request: SnapshotRequest;
   readonly #scope = new CancellationScope();
-  /** What each holder has told that it holds; nothing yet, at first. */
-  readonly #holders = new Map<string, HeldSnapshot | undefined>();
+  readonly #holders = new Map<string, Holder>();
   #failure: { readonly error: unknown } | undefined;
 
   /** @param companion whether a second session holds it too */
   constructor(request: SnapshotRequest, companion: boolean) {
     this.#request = request;
     setHandler(snapshotExportedSignal, (held) => {
-      if (this.#holders.has(held.holder)) this.#holders.set(held.holder, held);
+      const holder = this.#holders.get(held.holder);
+      if (holder !== undefined) holder.held = held;
+      this.#letGo();
     });
     this.#start(undefined);
+    const { maxAge } = request;
+    if (maxAge !== undefined) {
+      void this.#scope.run(async () => this.#expire(maxAge)).catch(() => undefined); // likewise
+    }
     if (companion) void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
   }
 
@@ -84,13 +99,26 @@ export class SnapshotRelay implements SnapshotLender {
   }
 
   get #held(): HeldSnapshot | undefined {
-    return [...this.#holders.values()].find((held) => held !== undefined);
+    const held = [...this.#holders.values()].flatMap((holder) => holder.held ?? []);
+    return held.find(({ leaving }) => leaving !== true) ?? held[0];
+  }
+
+  /** How many hold it, or are about to, on workers that stay. */
+  get #staying(): number {
+    return [...this.#holders.values()].filter(({ held }) => held?.leaving !== true).length;
+  }
+
+  /** A worker that was asked to stop need not wait any longer, as soon as another holds what it held. */
+  #letGo(): void {
+    if (this.#held === undefined || this.#held.leaving === true) return;
+    for (const { held, scope } of this.#holders.values()) if (held?.leaving === true) scope.cancel();
   }
 
   #start(from: HeldSnapshot | undefined): void {
     const holder = `snapshot-${uuid4().slice(0, 8)}`;
-    this.#holders.set(holder, undefined);
-    void this.#scope
+    const scope = new CancellationScope({ cancellable: true, parent: this.#scope });
+    this.#holders.set(holder, { held: undefined, scope });
+    void scope
       .run(async () => this.#hold(holder, from))
       .then(() => lost('The holder of the snapshot ended'))
       .catch((error: unknown) => error)
@@ -98,7 +126,7 @@ export class SnapshotRelay implements SnapshotLender {
   }
 
   async #hold(holder: string, from: HeldSnapshot | undefined): Promise<void> {
-    const { first, ...request } = this.#request;
+    const { first, maxAge: _maxAge, ...request } = this.#request;
     if (from !== undefined) return holdOnToSnapshot({ ...request, holder, from });
     return first === undefined ? holdSnapshot({ ...request, holder }) : first(holder);
   }
@@ -108,10 +136,25 @@ export class SnapshotRelay implements SnapshotLender {
     if (this.#holders.size === 0) this.#failure ??= { error: holderFailure(error) };
   }
 
+  /** The source has waited for its vacuum long enough: whoever works on the snapshot is told that it is gone for good. */
+  async #expire(maxAge: number): Promise<void> {
+    await this.held();
+    await sleep(maxAge);
+    this.#failure ??= {
+      error: ofKind(
+        'SnapshotTooOld',
+        withAdvice(
+          'SnapshotTooOld',
+          `The snapshot became ${formatDuration(maxAge)} old before the copy was done`,
+        ),
+      ),
+    };
+  }
+
   async #keepTwo(): Promise<void> {
-    await sleep(ALONE_FOR);
+    await condition(() => this.#held?.leaving === true, ALONE_FOR);
     for (;;) {
-      await condition(() => this.#holders.size === 1 && this.#held !== undefined);
+      await condition(() => this.#staying < 2 && this.#held !== undefined);
       this.#start(this.#held);
       await sleep(PAUSE);
     }

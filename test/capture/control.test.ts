@@ -66,6 +66,12 @@ describe('what cannot be captured is refused before anything is made:', () => {
       /public.unlogged has no changes in the write-ahead log/,
     ],
     [
+      'a copy that is never made and is to be kept',
+      { tables: ['t'], mirror: true, initialCopy: false },
+      'InvalidInput',
+      /mirror: expected false where "initialCopy" is/,
+    ],
+    [
       'a copy that cannot be kept',
       { tables: ['keyless'], mirror: true, setReplicaIdentity: 'full' },
       'KeyConflict',
@@ -192,8 +198,15 @@ describe.concurrent('a capture', () => {
     await lab.source.query('UPDATE brief SET id = id');
     const first = await handle.result();
     expect(first.outcome).toBe('time is up');
-    const { changes } = await captures.catchUp(request);
+    // what it was begun with stays, and it says so
+    const other = { ...request, tables: ['brief', 't'], initialCopy: true, mirror: true };
+    const { changes, warnings, tables } = await captures.catchUp(other);
     expect(first.changes + changes).toBe(1);
+    expect(tables).toEqual(['public.brief']);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^"tables" names public.t, which the capture has not.* addTables/),
+      expect.stringMatching(/^The capture was begun with "mirror" off, and goes on so/),
+    ]);
     await captures.drop({ slot: request.slot });
   });
 

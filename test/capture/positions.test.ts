@@ -280,7 +280,7 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
   await lab.source
     .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);
-    INSERT INTO joining VALUES (1, 0)`);
+    INSERT INTO joining VALUES (1, 0), (2, 0)`);
   const slot = captures.slotName();
   const handle = await captures.start({ tables: ['early'], slot, mirror: true });
   await captures.untilStreaming(handle);
@@ -295,12 +295,13 @@ test('what the copy of an added table has already is not logged by a stream that
     await handle.executeUpdate('addTables', { args: [['joining']] });
     // what the stream says of this change has not the column that the copy has
     await lab.source.query('UPDATE joining SET v = 1; ALTER TABLE joining ADD COLUMN w int DEFAULT 7');
+    await lab.source.query('UPDATE joining SET w = 9 WHERE id = 2');
     await open.query('COMMIT');
     await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
   } finally {
     process.kill(walsender, 'SIGCONT');
   }
-  await lab.source.query('UPDATE joining SET v = 2');
+  await lab.source.query('UPDATE joining SET v = 2 WHERE id = 1');
   await captures.untilWritten(slot);
   expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "w": 7, "id": 1}']);
   await expectSameRows(lab, 'joining', 'bronze.br_joining');

@@ -114,8 +114,34 @@ describe('schedules in a file', () => {
       'schedules: {a: {workflow: extractTable, input: {table: t}, evry: 5 minutes}}',
       'schedules.a.evry: unknown key',
     ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t}, cron: "61 * * * *"}}',
+      'schedules.a: "61" is no minute of a calendar',
+    ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t}, cron: [0 3 * * *, every night]}}',
+      'schedules.a: "every night" is no cron expression',
+    ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t}, calendar: [{hour: 24}]}}',
+      'schedules.a: "24" is no hour of a calendar',
+    ],
     ['schedules: [', 'The file is no YAML'],
   ])('%s is refused before anything is changed', (text, message) => {
     expect(() => readScheduleFile(text)).toThrow(message);
   });
+
+  test.each(['*/5 * * * *', '0 3 1,15 jan-mar mon-fri', '30 2-4/2 ? * 7', '@daily', '0 0 12 * * *'])(
+    'the cron expression %s is one, and ranges may hang on the time of the schedule',
+    (cron) => {
+      const partitions = { from: 'scheduled - 1 day', to: 'scheduled' };
+      const input = { table: 't', partitions, write: 'replace-partitions' };
+      const whole = { tables: ['public.*', input] };
+      const schedules = {
+        one: { workflow: 'extractTable', input, cron },
+        all: { workflow: 'extractDatabase', input: whole, cron },
+      };
+      expect(readScheduleFile(JSON.stringify({ schedules })).get('all')?.input).toEqual(whole);
+    },
+  );
 });

@@ -109,7 +109,7 @@ export class FaultStack implements AsyncDisposable {
     await this.lab.close();
     await Promise.all([this.source.dispose(), this.warehouse.dispose(), this.temporal.dispose()]);
     await this.disk?.[Symbol.asyncDispose]();
-    await rm(this.#directory, { recursive: true });
+    await rm(this.#directory, { recursive: true, force: true });
   }
 }
 

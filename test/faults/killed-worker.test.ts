@@ -20,6 +20,16 @@ async function ledgerOf(lab: Lab, table: string): Promise<LedgerRow[]> {
   return rows;
 }
 
+/** Tables that were committed, with what a second commit would change. */
+async function committedOf(lab: Lab) {
+  const { rows } = await lab.warehouse.query<{ name: string; plan: string; at: string; file: string }>(
+    `SELECT source_table AS name, plan_id AS plan, finished_at::text AS at,
+            (SELECT string_agg(pg_relation_filenode(relid)::text, ',') FROM pg_partition_tree('bronze.' || target) WHERE isleaf) AS file
+       FROM bronze.extraction_runs WHERE source_schema = 'packed' AND status = 'committed' ORDER BY 1`,
+  );
+  return rows;
+}
+
 interface Stage extends AsyncDisposable {
   readonly lab: Lab;
   readonly worker: WorkerProcess;
@@ -79,6 +89,37 @@ describe.concurrent(
       await runs.gate.open();
       await lab.startWorkers();
       await expectFinishedByOthers(lab, runs, before);
+    });
+
+    test('killed while it extracts small tables, of which those that it has committed are not extracted again', async () => {
+      await using stage = await openStage();
+      const { lab, worker } = stage;
+      await lab.source.query('CREATE SCHEMA packed');
+      for (const number of [1, 2, 3, 4, 5, 6])
+        await lab.source.query(`CREATE TABLE packed.t${number} AS
+          SELECT i AS id, md5(i::text) AS token FROM generate_series(1, ${7000 - 1000 * number}) i`);
+      const gate = await Gate.closed(lab);
+      // the largest come first, so that two of the first three are committed when the third stands in the middle
+      const handle = await lab.startDatabase({
+        tables: ['packed.*', { table: 'packed.t3', where: 'gate(id = 2000)' }],
+        parallelism: 1,
+        // the snapshot of all tables would be lost with its only holder, and all be extracted again
+        consistency: 'table',
+      });
+      await gate.reached();
+      worker.kill('SIGKILL');
+      await worker.exited;
+      const before = await committedOf(lab);
+      expect(before.map(({ name }) => name)).toEqual(['t1', 't2']);
+      await gate.open();
+      await lab.startWorkers();
+      expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
+      for (const number of [1, 2, 3, 4, 5, 6])
+        await expectSameRows(lab, `packed.t${number}`, `bronze.br_packed__t${number}`);
+      const after = await committedOf(lab);
+      expect(after).toHaveLength(6);
+      expect(after.slice(0, 2)).toEqual(before);
+      expect(await lab.leftoversAtLast()).toEqual([]);
     });
 
     test('asked to stop with SIGTERM, and gone before its copies are', async () => {

@@ -94,6 +94,26 @@ test('a run whose snapshot is lost begins again on another, and shows that momen
   expect(await lab.leftoversAtLast()).toEqual([]);
 });
 
+test('a run whose snapshot becomes too old gives it back, drops what it staged and fails', async () => {
+  await lab.extract({ table });
+  await lab.source.query(
+    `CREATE TABLE before_${table} AS TABLE ${table}; DELETE FROM ${table} WHERE id > 100`,
+  );
+  const gate = await Gate.closed(lab);
+  const where = 'gate(id = 50)';
+  const handle = await lab.start({ table, chunkSize: '128kB', where, maxSnapshotAge: '1 second' });
+  await gate.reached();
+  await expect(handle.result()).rejects.toMatchObject({
+    cause: {
+      type: 'SnapshotTooOld',
+      message: expect.stringContaining('The snapshot became 1.0 s old before the copy was done') as string,
+    },
+  });
+  expect(await lab.leftoversAtLast()).toEqual([]);
+  await gate.open();
+  await expectSameRows(lab, `before_${table}`, bronze);
+});
+
 test('a commit whose session ends is made again', async () => {
   await lab.extract({ table });
   const holder = await lab.connect('warehouse');

@@ -32,6 +32,14 @@ async function answers(sql: string): Promise<Record<string, unknown>[]> {
   return (await lab.warehouse.query<Record<string, unknown>>(sql)).rows;
 }
 
+interface DbtTable {
+  readonly name: string;
+  readonly config: {
+    readonly loaded_at_query: string;
+    readonly freshness: { warn_after: { count: number } };
+  };
+}
+
 describe('the manifest answers', () => {
   test.each(queries)('$question', async ({ sql }) => {
     expect(await answers(sql)).toBeInstanceOf(Array);
@@ -49,9 +57,23 @@ describe('the manifest answers', () => {
       expect(row['snapshot_lsn']).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/);
       expect(row['snapshot_at']).toBeInstanceOf(Date);
     }
+    const ages = await answers(queries[1]?.sql ?? '');
+    expect(ages.map(({ target }) => target)).toEqual(['br_orders', 'br_Odd: "name"', 'br_events']);
+    expect(await answers(queries[2]?.sql ?? '')).toEqual([]);
+    expect((await answers(queries[3]?.sql ?? '')).map(({ name }) => name)).toEqual(['id', 'note', 'total']);
     expect(await answers(queries[4]?.sql ?? '')).toMatchObject([{ change: 'added', column: 'total' }]);
+    const paces = await answers(queries[5]?.sql ?? '');
+    expect(Object.fromEntries(paces.map(({ target, runs }) => [target, runs]))).toEqual({
+      br_orders: '2',
+      br_events: '2',
+      'br_Odd: "name"': '1',
+    });
     expect(await answers(queries[6]?.sql ?? '')).toMatchObject([
       { target: 'br_orders', checkpoint_value: '11' },
+    ]);
+    expect(await answers(queries[7]?.sql ?? '')).toMatchObject([
+      { status: 'partial', tables: 2, committed: 1, failed: 1 },
+      { status: 'partial', tables: 3, committed: 2, failed: 1 },
     ]);
     expect(await answers(queries[8]?.sql ?? '')).toMatchObject([
       { source_table: 'missing', status: 'failed' },
@@ -61,13 +83,15 @@ describe('the manifest answers', () => {
   test('with a sources file for dbt', async () => {
     const sql = await readFile(join(PROJECT_ROOT, 'sql/dbt-sources.sql'), 'utf8');
     const lines = (await answers(sql)).map(({ text: line }) => String(line));
-    const { sources } = parse(lines.join('\n')) as {
-      sources: { schema: string; tables: { name: string; freshness: { warn_after: { count: number } } }[] }[];
-    };
+    const { sources } = parse(lines.join('\n')) as { sources: { schema: string; tables: DbtTable[] }[] };
     expect(sources[0]?.schema).toBe('bronze');
     expect(sources[0]?.tables.map(({ name }) => name)).toEqual(['br_Odd: "name"', 'br_events', 'br_orders']);
     // extracted once, and twice within a minute
-    expect(sources[0]?.tables.map(({ freshness }) => freshness.warn_after.count)).toEqual([1440, 2, 2]);
+    const config = sources[0]?.tables.map((table) => table.config) ?? [];
+    expect(config.map(({ freshness }) => freshness.warn_after.count)).toEqual([1440, 2, 2]);
+    const shown = await answers(queries[0]?.sql ?? '');
+    for (const [index, { loaded_at_query: query }] of config.entries())
+      expect(await answers(query)).toEqual([{ snapshot_at: shown[index]?.['snapshot_at'] }]);
   });
 });
 

@@ -70,13 +70,18 @@ export async function untilCancelled(): Promise<never> {
 }
 
 /** Tells the workflow of a snapshot, as a holder does. */
-export async function signalSnapshot(holder: string, id: string): Promise<void> {
+export async function signalSnapshot(
+  holder: string,
+  id: string,
+  more: Pick<HeldSnapshot, 'leaving'> = {},
+): Promise<void> {
   const { client, info } = Context.current();
   const { workflowId, runId } = info.workflowExecution ?? { workflowId: '', runId: '' };
   const held: HeldSnapshot = {
     holder,
     worker: 'a worker',
     snapshot: { id, takenAt: '2026-01-01T00:00:00Z' },
+    ...more,
   };
   await client.workflow.getHandle(workflowId, runId).signal('snapshotExported', held);
 }

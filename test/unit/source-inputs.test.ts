@@ -66,6 +66,12 @@ describe('quiet hours', () => {
   });
 });
 
+test('an age of the snapshot is refused where none is held', () => {
+  expect(() => parse({ maxSnapshotAge: '1 hour', consistency: 'none' })).toThrow(
+    'maxSnapshotAge: expected none beside "consistency": "none"',
+  );
+});
+
 describe('connections', () => {
   test.each<[number | undefined, boolean, number, boolean]>([
     [undefined, true, Number.POSITIVE_INFINITY, true],

@@ -166,7 +166,7 @@ describe('maxSourceConnections', () => {
     };
     await withFakeDatabase(fakes, request, async (handle) => {
       // two hold the snapshot of all, or will: four are left
-      await eventually(() => copies.under.length === 3 && sessions.held === 2);
+      await eventually(() => copies.under.length === 3 && sessions.held >= 2);
       expect(copies.counts()).toEqual({ 'public.large_0': 2, 'public.large_2': 1 });
       await handle.executeUpdate('setParallelism', { args: [2] });
       await handle.executeUpdate('setParallelism', { args: [8] });

@@ -52,6 +52,36 @@ test('the loss of one of two holders costs nothing: the other lends the same sna
   });
 });
 
+test('a holder whose worker was asked to stop is replaced at once, and then let go', async () => {
+  const left: string[] = [];
+  const { activities } = new Stage();
+  const holdSnapshot = async (request: HoldSnapshotRequest) => {
+    const { holder, from } = request;
+    const id = from === undefined ? 'snapshot 1' : 'snapshot 2';
+    await signalSnapshot(holder, id);
+    if (from === undefined) await signalSnapshot(holder, id, { leaving: true });
+    await untilCancelled().catch((error: unknown) => {
+      left.push(id);
+      throw error;
+    });
+  };
+  const copiedOn: (string | undefined)[] = [];
+  const copyChunks = async ({ count, snapshot }: CopyChunksRequest) => {
+    while (left.length === 0) {
+      Context.current().heartbeat();
+      await Context.current().sleep(50);
+    }
+    copiedOn.push(snapshot?.id);
+    return { rows: count, bytes: count };
+  };
+  const fakes = { ...activities, holdSnapshot, copyChunks };
+  await withFakes(fakes, { table: 'orders', parallelism: 1 }, async (handle) => {
+    expect(await handle.result()).toMatchObject({ restarts: 0 });
+    expect(left[0]).toBe('snapshot 1');
+    expect(copiedOn.at(-1)).toBe('snapshot 2');
+  });
+});
+
 test('a short run has one holder only', async () => {
   const stage = new Stage();
   stage.release = true;

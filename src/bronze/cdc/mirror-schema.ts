@@ -1,4 +1,3 @@
-import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Relation, RelationColumn } from '../../postgres/replication/pgoutput.ts';
@@ -167,13 +166,8 @@ async function typeInWarehouse(
   return found === undefined || POINTS_AT_OBJECTS.test(found.name) ? 'text' : found.type;
 }
 
-/** @throws {DatakitError} SchemaChanged where the changes no longer say which row they are about */
-export function requireKey(table: TableName, relation: Relation, key: readonly string[]): void {
-  const identified = new Set(relation.columns.filter(({ isKey }) => isKey).map(({ name }) => name));
-  const lost = key.filter((name) => !identified.has(name));
-  if (lost.length === 0) return;
-  throw new DatakitError(
-    'SchemaChanged',
-    `The rows of ${formatTableName(table)} are no longer identified by ${lost.map(quoteName).join(', ')}, by which they are found in its copy: remove the table from the capture with removeTables, and add it again`,
-  );
+/** Columns of a key by which the source no longer says which row a change is about. */
+export function lostOfKey({ columns }: Pick<Relation, 'columns'>, key: readonly string[]): string[] {
+  const identified = new Set(columns.filter(({ isKey }) => isKey).map(({ name }) => name));
+  return key.filter((name) => !identified.has(name));
 }

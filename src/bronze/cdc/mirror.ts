@@ -78,6 +78,16 @@ export async function prepareMirror(
   await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
+/** Removes the index on a key that is none any more: a new copy would have to obey it. */
+export async function forgetKey(session: Session, { storage }: Mirror): Promise<void> {
+  const indexes = await session.query<{ name: string }>(
+    `SELECT i.indexrelid::regclass::text AS name FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+      WHERE i.indrelid = to_regclass($1) AND c.relname ~ '^capture_key_[0-9]+$'`,
+    [quoteTable(storage)],
+  );
+  for (const { name } of indexes) await session.query(`DROP INDEX ${name}`);
+}
+
 /** Brings a copy to where the changes of a batch have left the table of the source. */
 export async function applyBatch(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
   if (batch.truncated) await removeAll(session, mirror);

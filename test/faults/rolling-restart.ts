@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExtractHandle } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+import type { FaultStack } from './fault-stack.ts';
+
+export interface Restarted {
+  /** Of activities that copy, by what the history says. */
+  readonly failedAttempts: number;
+  /** Chunks whose mark is of another attempt than the first. */
+  readonly chunksOfLaterAttempts: number;
+  readonly restarts: number;
+  /** Milliseconds. */
+  readonly took: number;
+}
+
+/** A table of so many rows, that nobody writes. */
+export async function makeTable({ lab }: FaultStack, rows: number): Promise<void> {
+  await lab.source.query(`CREATE TABLE large (id bigint, v text);
+    INSERT INTO large SELECT i, repeat(md5(i::text), 3) FROM generate_series(1, ${rows}) i`);
+}
+
+/** How many chunks of the run of a table are done. */
+export async function chunksDone({ lab }: FaultStack): Promise<number> {
+  const { rows } = await lab.warehouse.query<{ done: number }>(
+    `SELECT count(*)::int AS done FROM bronze.extraction_chunks JOIN bronze.extraction_plans USING (plan_id)`,
+  );
+  return rows[0]?.done ?? 0;
+}
+
+/** Replaces each worker in turn, the next one as soon as the one before is there again, while a run copies. */
+export async function restartAll(stack: FaultStack, from: number): Promise<void> {
+  await waitUntil(async () => (await chunksDone(stack)) >= from, 300_000);
+  for (const seat of stack.seats) {
+    await seat.replace('SIGTERM', stack.version);
+    await sleep(1_000);
+  }
+}
+
+/** What a run came to; all of its rows are compared. */
+export async function outcomeOf({ lab }: FaultStack, handle: ExtractHandle): Promise<Restarted> {
+  const { restarts } = await handle.result();
+  const { startTime, closeTime } = await handle.describe();
+  const { events } = await handle.fetchHistory();
+  const copies = new Set(
+    (events ?? [])
+      .filter(({ activityTaskScheduledEventAttributes: scheduled }) =>
+        scheduled?.activityId?.startsWith('copy-'),
+      )
+      .map(({ eventId }) => String(eventId)),
+  );
+  const attempts = (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) =>
+    copies.has(String(started?.scheduledEventId)) ? (started?.attempt ?? []) : [],
+  );
+  const { rows } = await lab.warehouse.query<{ later: number }>(
+    'SELECT count(*)::int AS later FROM bronze.extraction_chunks WHERE attempt > 1',
+  );
+  await expectSameRows(lab, 'large', 'bronze.br_large');
+  return {
+    failedAttempts: attempts.reduce((sum, attempt) => sum + attempt - 1, 0),
+    chunksOfLaterAttempts: rows[0]?.later ?? 0,
+    restarts,
+    took: (closeTime?.getTime() ?? 0) - startTime.getTime(),
+  };
+}

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import type { Capture } from '../../src/bronze/cdc/positions.ts';
+import { compareSlot, positionOn, type SlotFacts } from '../../src/capture/compare-positions.ts';
+import { SentBeforeWatch } from '../../src/capture/sent-before.ts';
+import { parseLsn } from '../../src/postgres/replication/lsn.ts';
+
+const capture: Capture = {
+  captureId: '1',
+  source: 'default',
+  slot: 's',
+  publication: 'p',
+  ownPublication: true,
+  systemId: '7',
+  timeline: 2,
+  status: 'streaming',
+  position: '0/500',
+  committedAt: null,
+  last: { commitLsn: '0/300', xid: '9' },
+  copiedAt: '0/200',
+  transactions: 1,
+  changes: 1,
+  tablesVersion: 0,
+  runId: 'r',
+  warnings: [],
+};
+
+/** A server on timeline 3, which left timeline 2 somewhere. */
+function promoted(left: string | undefined, changes: Partial<Capture> = {}): SlotFacts {
+  return {
+    name: 's',
+    database: 'd',
+    capture: { ...capture, ...changes },
+    slot: {
+      plugin: 'pgoutput',
+      database: 'd',
+      temporary: false,
+      activePid: null,
+      activeApplication: null,
+      walStatus: 'reserved',
+      confirmed: '0/280',
+      restart: '0/250',
+    },
+    system: { systemId: '7', timeline: 3 },
+    logEnd: '0/900',
+    history: new Map(left === undefined ? [[1, '0/100']] : [[1, '0/100'], [2, left]]), // prettier-ignore
+  };
+}
+
+describe('a source on another timeline', () => {
+  test('has all that is written where it left the one before after the last change and the last copy', () => {
+    expect(compareSlot(promoted('0/600'))).toBe('resume');
+    expect(positionOn(promoted('0/600'), capture)).toBe('0/500');
+    expect(compareSlot(promoted('0/400'))).toBe('resume');
+    expect(positionOn(promoted('0/400'), capture)).toBe('0/400');
+    expect(compareSlot(promoted('0/400', { last: null }))).toBe('resume');
+  });
+
+  test('lacks some of it otherwise', () => {
+    const lacks = /another took its place, at 0\/300, .* some of them are not in the source/;
+    expect(() => compareSlot(promoted('0/300'))).toThrow(lacks);
+    expect(() => compareSlot(promoted('0/300', { last: null, copiedAt: '0/301' }))).toThrow(lacks);
+    expect(() => compareSlot(promoted(undefined))).toThrow(
+      /on timeline 3, which does not come from timeline 2/,
+    );
+  });
+});
+
+describe('what a slot sends once more', () => {
+  const watch = (last: { commitLsn: string; xid: string | null } | null, confirmed: string) =>
+    new SentBeforeWatch({ slot: 's', position: '0/500', last, confirmed });
+  const at = parseLsn;
+  const conflict = /has another transaction at .* restored from a backup/;
+
+  test('is what is written, up to the position, and new after it', () => {
+    const sent = watch({ commitLsn: '0/300', xid: '9' }, '0/280');
+    expect(sent.has(at('0/290'), 8)).toBe(true);
+    sent.expectKnown(at('0/290'));
+    expect(sent.has(at('0/300'), 9)).toBe(true);
+    sent.expectKnown(at('0/300'));
+    expect(sent.has(at('0/400'), 10)).toBe(true); // of no table that is wanted
+    expect(sent.has(at('0/500'), 11)).toBe(false);
+  });
+
+  test('is refused where another transaction is in the place of the last, or none, or one that is wanted after it', () => {
+    const last = { commitLsn: '0/300', xid: '9' };
+    expect(() => watch(last, '0/280').has(at('0/300'), 10)).toThrow(conflict);
+    expect(() => watch(last, '0/280').has(at('0/301'), 9)).toThrow(conflict);
+    expect(() => watch(last, '0/300').passed(at('0/301'))).toThrow(conflict);
+    expect(() => watch(last, '0/301').expectKnown(at('0/400'))).toThrow(conflict);
+    expect(() => watch(null, '0/100').expectKnown(at('0/400'))).toThrow(conflict);
+  });
+
+  test('begins after the last change where that is acknowledged', () => {
+    watch({ commitLsn: '0/300', xid: '9' }, '0/301').passed(at('0/400'));
+    // the position of a message is where it ends
+    watch({ commitLsn: '0/300', xid: null }, '0/300').passed(at('0/400'));
+    expect(watch({ commitLsn: '0/500', xid: null }, '0/480').has(at('0/500'), undefined)).toBe(true);
+  });
+});
