@@ -3,7 +3,7 @@
 // Loaded before a program: writes a profile of its CPU when it ends, into the directory that CPU_PROFILES names.
 const { writeFileSync } = require('node:fs');
 const { Session } = require('node:inspector');
-const { join } = require('node:path');
+const path = require('node:path');
 const { isMainThread } = require('node:worker_threads');
 
 if (isMainThread) {
@@ -13,7 +13,10 @@ if (isMainThread) {
   session.post('Profiler.start');
   process.on('exit', () => {
     session.post('Profiler.stop', (_, { profile }) => {
-      writeFileSync(join(process.env.CPU_PROFILES, `${process.pid}.cpuprofile`), JSON.stringify(profile));
+      writeFileSync(
+        path.join(process.env.CPU_PROFILES, `${process.pid}.cpuprofile`),
+        JSON.stringify(profile),
+      );
     });
   });
 }

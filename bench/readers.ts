@@ -92,7 +92,7 @@ async function watch(
     const state = await stateOf(subject, rows);
     afterKill[state] = (afterKill[state] ?? 0) + 1;
     for (const table of await tablesOf(subject.warehouseUrl)) {
-      if (!before.includes(table)) leftBehind.add(table.replaceAll(/\d{4,}/g, '…'));
+      if (!before.includes(table)) leftBehind.add(table.replaceAll(/\d+/g, '…'));
     }
     // what a run that was killed left must not be what the next one is judged by
     if (state !== 'whole') await (await copy()).done;
@@ -184,10 +184,13 @@ async function othersAreGone(url: string): Promise<void> {
   }
 }
 
+/** What stands for itself: a partition is of its table. */
 async function tablesOf(url: string): Promise<string[]> {
   const rows = await query<{ name: string }>(
     url,
-    `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
+    `SELECT oid::regclass::text AS name FROM pg_class
+      WHERE relkind IN ('r', 'p') AND NOT relispartition
+        AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`,
   );
   return rows.map(({ name }) => name);
 }

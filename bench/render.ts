@@ -72,7 +72,7 @@ const size = ({ rows, bytes }: Measured): string =>
 
 /** The first is what the others are compared with, unless a pipe of psql is among them. */
 function timesTable(entries: readonly Measured[], by: 'case' | 'subject'): string {
-  const base = entries.find(({ subject }) => subject === 'psql | psql, binary') ?? entries[0];
+  const base = entries.find(({ subject }) => subject.startsWith('psql | psql')) ?? entries[0];
   const baseSeconds = medianOf(base?.samples ?? [], ({ seconds }) => seconds);
   return table(
     ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source', 'warehouse', 'tool', 'Temporal', 'memory of the tool', 'of the warehouse', 'read', 'written', 'WAL'],
@@ -127,7 +127,7 @@ export function growthOf(
 }
 
 function duration(seconds: number, failed?: string): string {
-  if (failed !== undefined) return `failed: ${escape(failed)}`;
+  if (failed !== undefined) return `failed: ${oneLine(failed)}`;
   if (!Number.isFinite(seconds)) return '';
   return seconds < 100 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`;
 }
@@ -136,7 +136,7 @@ const shortCount = (rows: number): string =>
   rows >= 1e6 ? `${rows / 1e6}M` : rows >= 1e3 ? `${rows / 1e3}k` : String(rows);
 
 function cells({ samples, rows, bytes, wire, failed }: Measured, base: number): string[] {
-  if (failed !== undefined || samples.length === 0) return [`failed: ${escape(failed ?? 'no run')}`];
+  if (failed !== undefined || samples.length === 0) return [`failed: ${oneLine(failed ?? 'no run')}`];
   const of = (value: (sample: Sample) => number): number => medianOf(samples, value);
   const seconds = of((sample) => sample.seconds);
   const all = samples.map((sample) => sample.seconds);
@@ -167,7 +167,7 @@ const inexact = (types: Readonly<Record<string, Kept>>): string =>
     .join(', ');
 
 function leftOut({ leftOut: peers = {} }: Section): string {
-  const each = Object.entries(peers).map(([name, reason]) => `${name} (${escape(reason)})`);
+  const each = Object.entries(peers).map(([name, reason]) => `${name} (${oneLine(reason)})`);
   return each.length === 0 ? '' : `Left out: ${each.join('; ')}.`;
 }
 
@@ -180,9 +180,9 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   const lines = [
     head,
     head.map((_, index) => (index === 0 ? '---' : '--:')),
-    ...rows.map((row) => head.map((_, index) => row[index] ?? '')),
+    ...rows.map((row) => head.map((_, index) => (row[index] ?? '').replaceAll('|', '\\|'))),
   ];
   return lines.map((cells_) => `| ${cells_.join(' | ')} |`).join('\n');
 }
 
-const escape = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/\s+/g, ' ');
+const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ');
