@@ -46,10 +46,10 @@ export async function byShape(bench: Bench): Promise<Section> {
   };
 }
 
-/** The ways of the guide, at a tenth of the rows and at all of them, to see how they grow. */
-export async function guideTable(bench: Bench): Promise<Section> {
+/** The ways of scripts with pandas, at a tenth of the rows and at all of them, to see how they grow. */
+export async function pandasTable(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
-  const { ready, leftOut } = await bench.peers(['guide', 'psql | psql, binary']);
+  const { ready, leftOut } = await bench.peers(['pandas', 'psql | psql, binary']);
   const rows = options.rows ?? 1_000_000;
   const entries = await withSubjects(bench, ready, async (subjects) => {
     const all: Measured[] = [];
@@ -61,9 +61,9 @@ export async function guideTable(bench: Bench): Promise<Section> {
   });
   return {
     kind: 'times',
-    title: 'The ways of the guide',
+    title: 'Scripts with pandas',
     about:
-      'The same table at two sizes, by the ways that the guide has, this project and a pipe of psql. Larger sizes are computed: what a row more took between the two, times the rows.',
+      'The same table at two sizes, by the ways that scripts with pandas have, this project and a pipe of psql. Larger sizes are computed: what a row more took between the two, times the rows.',
     sizes: true,
     entries,
     leftOut,

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 import { dirname } from 'node:path';
 import { startStack } from '../local/stack.ts';
-import { againstPeers, byShape, growth, guideTable } from './against-peers.ts';
+import { againstPeers, byShape, growth, pandasTable } from './against-peers.ts';
 import type { Bench, Benchmark } from './bench.ts';
 import { catchUp } from './catch-up.ts';
 import { benchChanges } from './changes.ts';
@@ -35,7 +35,7 @@ const benchmarks: Readonly<Record<string, { readonly about: string; readonly run
   growth: { about: '* once, three times and ten times the rows', run: growth },
   increments: { about: '* a hundredth of a table changed, caught up with', run: catchUp },
   limits: { about: '* reading alone, writing alone, and both', run: limits },
-  guide: { about: '* the ways of the guide, at a tenth of the rows and at all', run: guideTable },
+  pandas: { about: '* scripts with pandas, at a tenth of the rows and at all', run: pandasTable },
 };
 
 /** They answer one question each, and print the answer; BENCH_ROWS, BENCH_ROUNDS and the like are theirs. */

@@ -2,9 +2,9 @@ import { debianPeers } from './debian.ts';
 import type { PeerCache } from './cache.ts';
 import type { Peer, PreparedPeer } from './peer.ts';
 import { psqlPeers } from './psql.ts';
-import { guidePeers, pythonPeers } from './python.ts';
+import { pandasPeers, pythonPeers } from './python.ts';
 
-export const allPeers: readonly Peer[] = [...psqlPeers, ...debianPeers, ...pythonPeers, ...guidePeers];
+export const allPeers: readonly Peer[] = [...psqlPeers, ...debianPeers, ...pythonPeers, ...pandasPeers];
 
 export interface ReadyPeers {
   readonly ready: readonly (Peer & PreparedPeer)[];

@@ -51,16 +51,16 @@ function environment({ sourceUrl, warehouseUrl, tables, directory }: Job): Recor
   };
 }
 
-const guide = (method: string, about: string): Peer =>
-  program({ name: `guide: ${method}`, about, requirements: PANDAS, file: 'guide.py', method });
+const pandas = (method: string, about: string): Peer =>
+  program({ name: `pandas: ${method}`, about, requirements: PANDAS, file: 'pandas_ways.py', method });
 
-/** The ways of a guide that is followed widely, written anew: pandas and psycopg2. */
-export const guidePeers: readonly Peer[] = [
-  guide('basic', '`read_sql` of all rows, `to_sql` with rows of many values'),
-  guide('chunked', '`read_sql` by 10,000 rows, `to_sql` of each'),
-  guide('copy', '`COPY TO` CSV, a data frame, `COPY FROM` CSV'),
-  guide('cursor', 'a cursor of the server, 10,000 rows at a time, `to_sql` of each'),
-  guide('parallel', 'four processes, each a range of keys in the chunked way'),
+/** What most scripts do, with pandas and psycopg2. */
+export const pandasPeers: readonly Peer[] = [
+  pandas('basic', '`read_sql` of all rows, `to_sql` with rows of many values'),
+  pandas('chunked', '`read_sql` by 10,000 rows, `to_sql` of each'),
+  pandas('copy', '`COPY TO` CSV, a data frame, `COPY FROM` CSV'),
+  pandas('cursor', 'a cursor of the server, 10,000 rows at a time, `to_sql` of each'),
+  pandas('parallel', 'four processes, each a range of keys in the chunked way'),
 ];
 
 const sling: Peer = {

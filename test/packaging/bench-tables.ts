@@ -14,7 +14,7 @@ const sections = [
   'shapes',
   'scaling',
   'growth',
-  'guide',
+  'pandas',
   'increments',
   'limits',
 ];

@@ -1,4 +1,4 @@
-"""Five ways to copy tables with pandas and psycopg2, as guides have them."""
+"""Five ways to copy tables with pandas and psycopg2, as scripts have them."""
 
 import io
 import os
