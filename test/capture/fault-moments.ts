@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
+import type { TemporalServer } from '../../local/temporal.ts';
 import type { WorkerProcess } from '../../local/worker-process.ts';
 import { replayLog, type CaptureLab } from '../setup/capture-lab.ts';
 import { CaptureWriter, WRITTEN_TABLE } from '../setup/capture-writer.ts';
@@ -25,6 +26,13 @@ export function crash({ lab }: CaptureLab, server: PostgresServer): Fault {
     await server.stop('immediate');
     await server.start();
     await lab.reconnect();
+  };
+}
+
+export function restart(temporal: TemporalServer): Fault {
+  return async () => {
+    await temporal.stop();
+    await temporal.start();
   };
 }
 

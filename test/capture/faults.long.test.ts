@@ -5,7 +5,7 @@ import { startWorkerProcess } from '../../local/worker-process.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { createRoles } from '../setup/roles.ts';
-import { crash, endWalsender, expectExactlyOnce, KilledWorker } from './fault-moments.ts';
+import { crash, endWalsender, expectExactlyOnce, KilledWorker, restart } from './fault-moments.ts';
 
 const MOMENTS = 20;
 
@@ -26,10 +26,7 @@ describe.concurrent('changes are written once, whatever happens while they come'
         endWalsender(captures, slot),
         crash(captures, warehouse),
         crash(captures, source),
-        async () => {
-          await temporal.stop();
-          await temporal.start();
-        },
+        restart(temporal),
       ]);
     } finally {
       await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose()]);
