@@ -1,11 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  advance,
-  endStrayStreams,
-  lockPosition,
-  readCapture,
-  type Capture,
-} from '../bronze/cdc/positions.ts';
+import { endEarlierSessions } from '../bronze/attempts.ts';
+import { advance, lockPosition, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import { readTables } from '../bronze/cdc/tables.ts';
 import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';
 import type { StreamProgress } from '../contract/capture-changes.ts';
@@ -53,7 +48,7 @@ export async function streamChanges(request: StreamRequest, context: StreamConte
   const name = applicationName(request.runId);
   await context.warehouse.transaction(
     { mode: 'READ WRITE', applicationName: APPLICATION, signal: context.signal },
-    async (session) => endStrayStreams(session, name),
+    async (session) => endEarlierSessions(session, name),
   );
   const deadline = Date.now() + request.duration;
   for (;;) {

@@ -33,6 +33,7 @@ import {
   prepareCapture,
   streamChanges,
 } from './activities.ts';
+import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
 import { CaptureProgress } from './capture-progress.ts';
 import { checked } from './checked-input.ts';
 import { copyCaptured } from './copy-captured.ts';
@@ -46,7 +47,6 @@ import { SlidingWindow } from './sliding-window.ts';
 const STREAM_FOR = 30 * 60_000;
 /** A history that is longer is left behind. */
 const MOST_EVENTS = 4_000;
-const MOST_RESTARTS = 10;
 /** Between two tries to stream, when all attempts of an activity were in vain. */
 const PAUSE = 30_000;
 /** How often the slot is looked at while no stream does, with and without a limit for it. */
@@ -192,7 +192,7 @@ class Capture {
         if (!canBeginAgain(error) || restarts === MOST_RESTARTS) throw error;
         log.warn('the first copy begins again on a new slot', { reason: messageOf(error) });
         this.#progress.warn(['The snapshot of the slot was lost: the first copy began again on a new one.']);
-        await sleep(Math.min(1000 * 2 ** restarts, 60_000));
+        await sleep(pauseAfter(restarts));
       }
     }
   }

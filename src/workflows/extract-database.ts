@@ -1,11 +1,4 @@
-import {
-  CancellationScope,
-  isCancellation,
-  log,
-  sleep,
-  workflowInfo,
-  type ApplicationFailure,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, workflowInfo } from '@temporalio/workflow';
 import type { RunIdentity, Snapshot } from '../contract/activities.ts';
 import type { Member, ResolvedTables } from '../contract/database-activities.ts';
 import {
@@ -21,14 +14,13 @@ import { closeDatabaseRun, limitIncrements, readMembers, resolveTables } from '.
 import { withBeside } from './beside.ts';
 import { checked } from './checked-input.ts';
 import { DatabaseRunState } from './database-run.ts';
+import { pauseToBeginAgain } from './begin-again.ts';
 import { asRunFailure, isSnapshotLost, messageOf, ofKind } from './failure.ts';
 import { scheduledDatabaseInput } from './scheduled-input.ts';
 import { withSnapshot } from './snapshot-relay.ts';
 import { TableList } from './table-list.ts';
 import { watchRun } from './watch-run.ts';
 
-const MOST_RESTARTS = 10;
-const LONGEST_PAUSE = 60_000;
 /** Of the lists in the result: all of it is in the manifest. */
 const MOST_RESULTS = 100;
 
@@ -84,19 +76,10 @@ async function extractWithRestarts(
       return await onOneSnapshot(state, input, resolved);
     } catch (error) {
       if (!isSnapshotLost(error)) throw error;
-      if (restarts === MOST_RESTARTS) throw gaveUp(error);
-      log.warn('the run begins again', { reason: messageOf(error) });
-      await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
+      await pauseToBeginAgain(error, restarts);
       state.beginAgain(restarts + 1);
     }
   }
-}
-
-function gaveUp(error: unknown): ApplicationFailure {
-  return ofKind(
-    'SnapshotLost',
-    `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`,
-  );
 }
 
 async function onOneSnapshot(

@@ -1,12 +1,4 @@
-import {
-  type ApplicationFailure,
-  CancellationScope,
-  isCancellation,
-  log,
-  setHandler,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
 import type {
   CommitResult,
   DatabaseRun,
@@ -31,6 +23,7 @@ import { withBeside } from './beside.ts';
 import { BorrowedSnapshot } from './borrowed-snapshot.ts';
 import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
+import { pauseToBeginAgain } from './begin-again.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { parallelismSignal, setParallelismUpdate } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
@@ -41,10 +34,6 @@ import { SlidingWindow } from './sliding-window.ts';
 import { withSnapshot } from './snapshot-relay.ts';
 import { Visibility } from './visibility.ts';
 import { watchRun } from './watch-run.ts';
-
-/** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
-const MOST_RESTARTS = 10;
-const LONGEST_PAUSE = 60_000;
 
 /** What a run of a whole database says to one of its tables. */
 export interface PartOfDatabase extends DatabaseRun {
@@ -174,20 +163,11 @@ async function extractWithRestarts(
       return await extractOnce(context, run);
     } catch (error) {
       if (!canBeginAgain(error) || (context.lender !== undefined && context.part?.sparing)) throw error;
-      if (restarts === MOST_RESTARTS) throw gaveUp(error);
-      log.warn('the run begins again', { reason: messageOf(error) });
-      await sleep(Math.min(1000 * 2 ** restarts, LONGEST_PAUSE));
+      await pauseToBeginAgain(error, restarts);
       context.lender = undefined;
       context.fanout.progress.beginAgain(restarts + 1);
     }
   }
-}
-
-function gaveUp(error: unknown): ApplicationFailure {
-  return ofKind(
-    'SnapshotLost',
-    `The run began again ${MOST_RESTARTS} times and was lost each time. ${messageOf(error)}`,
-  );
 }
 
 async function extractOnce(

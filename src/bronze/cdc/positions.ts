@@ -224,13 +224,3 @@ export async function forgetCapture(session: Session, captureId: string): Promis
   await session.query(`DELETE FROM ${BRONZE}.cdc_changes WHERE capture_id = $1`, [captureId]);
   await session.query(`DELETE FROM ${BRONZE}.cdc_positions WHERE capture_id = $1`, [captureId]);
 }
-
-/** Ends sessions of earlier attempts that hang, and would be waited for. They have the name of this one. */
-export async function endStrayStreams(session: Session, applicationName: string): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-      WHERE datname = current_database() AND usename = current_user AND application_name = $1
-        AND pid <> pg_backend_pid() AND state <> 'idle'`,
-    [applicationName],
-  );
-}
