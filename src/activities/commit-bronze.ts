@@ -16,7 +16,8 @@ export async function commitBronze(
 ): Promise<CommitResult> {
   return runActivity('committing to bronze', async ({ signal, attempt }) => {
     // before the commit forgets the plan
-    const partitions = await lastLook(warehouse, request, signal);
+    const partitions =
+      request.tellPartitions === true ? await lastLook(warehouse, request, signal) : undefined;
     const result = await commitRun(warehouse, request, { signal, attempt });
     log.info('commit', { planId: request.planId, outcome: result.outcome });
     if (result.outcome === 'incomplete') return result;

@@ -1,5 +1,6 @@
 import { DatakitError } from '../contract/failures.ts';
-import { quoteTable } from '../postgres/identifiers.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { findBronzeTable } from './bronze-table.ts';
 import { readHighWaterMark } from './high-water-mark.ts';
@@ -17,8 +18,8 @@ export async function prepareIncrement(
 ): Promise<void> {
   await lockTarget(session, plan.target);
   if (unseen !== true) await endStrayWriters(session, staging);
-  await session.query(`ANALYZE ${quoteTable(staging)}`);
-  if (incremental.keyChunks > 0) await session.query(`ANALYZE ${quoteTable(stagingKeys(staging))}`);
+  await analyze(session, staging, incremental);
+  if (incremental.keyChunks > 0) await analyze(session, stagingKeys(staging), incremental);
   await requireKeys(session, staging, incremental);
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze?.storage === undefined) {
@@ -33,6 +34,16 @@ export async function prepareIncrement(
     `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
     [planId],
   );
+}
+
+/** Of the columns that rows are found by, and no others: to sort samples of long texts takes as long as to move them. */
+async function analyze(
+  session: Session,
+  staging: TableName,
+  { key, cursor }: IncrementalPlan,
+): Promise<void> {
+  const columns = key.length > 0 ? key : [cursor.column];
+  await session.query(`ANALYZE ${quoteTable(staging)} (${columns.map(quoteName).join(', ')})`);
 }
 
 /** Keeps what the rows say of the checkpoint, so that a commit that must be tried again need not read them again. */

@@ -152,6 +152,8 @@ export interface Copied {
 export interface CommitRequest {
   readonly planId: string;
   readonly runId: string;
+  /** Whether the result is to say what was copied of each partition, which needs a look of its own. */
+  readonly tellPartitions?: boolean;
 }
 
 export type CommitResult =
@@ -159,7 +161,7 @@ export type CommitResult =
       readonly outcome: 'committed' | 'superseded' | 'unchanged';
       readonly rows: number;
       readonly bytes: number;
-      /** Where there are several. */
+      /** Where that was asked for, and there are several. */
       readonly partitions?: CopiedPartitions;
       readonly incremental?: IncrementalOutcome;
       /** All of the run: what was known before, and what was found out by copying. */

@@ -222,7 +222,7 @@ async function commit(
     fanout.progress.set({ phase: 'committing' });
     visibility.show('committing');
     const result = await commitBronze.executeWithOptions({ activityId: 'commit', summary: plan.target }, [
-      { planId: plan.planId, runId: run.runId },
+      { planId: plan.planId, runId: run.runId, ...(plan.partitions.length > 1 && { tellPartitions: true }) },
     ]);
     if (result.outcome !== 'incomplete') {
       fanout.progress.committed(result.partitions);
