@@ -1,20 +1,17 @@
-import { eventsCase, shapeCase, shapes } from './cases.ts';
 import type { Bench } from './bench.ts';
+import { eventsCase } from './cases.ts';
 import { inTurn } from './in-turn.ts';
 import type { Measured, Section } from './result.ts';
+import { copies, shapeCase, shapePeers, shapes } from './shapes.ts';
 import { ourselves, peerSubjects, type Subject } from './subjects.ts';
-
-/** Those that come near: what is slow on one shape is so on the others. */
-const QUICK_PEERS = ['psql | psql', 'pgcopydb', 'ADBC', 'DuckDB'];
 
 /** The same table by this project and by every peer. */
 export async function againstPeers(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
-  const copied = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
-  const { ready, leftOut } = await bench.peers();
-  const entries = await withSubjects(bench, ready, async (subjects) =>
-    inTurn(stack, subjects, copied, options.rounds ?? 3),
-  );
+  const { entries, leftOut } = await compare(bench, undefined, async (subjects) => {
+    const copied = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
+    return inTurn(stack, subjects, copied, { rounds: options.rounds ?? 3, countBytes: true });
+  });
   return {
     kind: 'times',
     title: 'Against peers',
@@ -27,12 +24,12 @@ export async function againstPeers(bench: Bench): Promise<Section> {
 /** Tables of different shapes, by this project and by the peers that come near. */
 export async function byShape(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
-  const { ready, leftOut } = await bench.peers(options.peers.length > 0 ? undefined : QUICK_PEERS);
-  const entries = await withSubjects(bench, ready, async (subjects) => {
+  const { entries, leftOut } = await compare(bench, shapePeers, async (subjects) => {
     const all: Measured[] = [];
     for (const shape of shapes) {
       const copied = await shapeCase(stack.sourceUrl, shape, options.rows ?? 1_000_000);
-      all.push(...(await inTurn(stack, subjects, copied, options.rounds ?? 3)));
+      const fit = subjects.filter(({ name }) => options.peers.length > 0 || copies(shape, name));
+      all.push(...(await inTurn(stack, fit, copied, { rounds: options.rounds ?? 3 })));
     }
     return all;
   });
@@ -40,7 +37,7 @@ export async function byShape(bench: Bench): Promise<Section> {
     kind: 'times',
     title: 'Shapes of tables',
     about:
-      'Tables of several shapes, each replaced in the warehouse; 500 tables by one run of `extractDatabase`.',
+      'Tables of several shapes, each replaced in the warehouse; 500 tables by one run of `extractDatabase`, by all peers that take a list of tables.',
     entries,
     leftOut,
   };
@@ -48,59 +45,59 @@ export async function byShape(bench: Bench): Promise<Section> {
 
 /** The ways of scripts with pandas, at a tenth of the rows and at all of them, to see how they grow. */
 export async function pandasTable(bench: Bench): Promise<Section> {
-  const { stack, options } = bench;
-  const { ready, leftOut } = await bench.peers(['pandas', 'psql | psql, binary']);
-  const rows = options.rows ?? 1_000_000;
-  const entries = await withSubjects(bench, ready, async (subjects) => {
-    const all: Measured[] = [];
-    for (const part of [Math.ceil(rows / 10), rows]) {
-      const copied = await eventsCase(stack.sourceUrl, part);
-      all.push(...(await inTurn(stack, subjects, copied, options.rounds ?? 1)));
-    }
-    return all;
-  });
-  return {
-    kind: 'times',
+  return bySize(bench, {
     title: 'Scripts with pandas',
     about:
       'The same table at two sizes, by the ways that scripts with pandas have, this project and a pipe of psql. Larger sizes are computed: what a row more took between the two, times the rows.',
-    sizes: true,
-    entries,
-    leftOut,
-  };
+    factors: [0.1, 1],
+    peers: ['pandas', 'psql | psql, binary'],
+    rounds: 1,
+  });
 }
 
 /** From one size to ten times as much, by this project and by what one would do by hand. */
 export async function growth(bench: Bench): Promise<Section> {
+  return bySize(bench, {
+    title: 'Growth',
+    about: 'The same table at three sizes. Linear growth has an exponent of 1.',
+    factors: [1, 3, 10],
+    peers: ['psql | psql, binary'],
+    rounds: 2,
+  });
+}
+
+interface Sizes {
+  readonly title: string;
+  readonly about: string;
+  /** Of the rows that are asked for. */
+  readonly factors: readonly number[];
+  readonly peers: readonly string[];
+  readonly rounds: number;
+}
+
+async function bySize(bench: Bench, { title, about, factors, peers, rounds }: Sizes): Promise<Section> {
   const { stack, options } = bench;
-  const { ready, leftOut } = await bench.peers(['psql | psql, binary']);
-  const rows = options.rows ?? 1_000_000;
-  const entries = await withSubjects(bench, ready, async (subjects) => {
+  const { entries, leftOut } = await compare(bench, peers, async (subjects) => {
     const all: Measured[] = [];
-    for (const factor of [1, 3, 10]) {
-      const copied = await eventsCase(stack.sourceUrl, rows * factor);
-      all.push(...(await inTurn(stack, subjects, copied, options.rounds ?? 2)));
+    for (const factor of factors) {
+      const copied = await eventsCase(stack.sourceUrl, Math.ceil((options.rows ?? 1_000_000) * factor));
+      all.push(...(await inTurn(stack, subjects, copied, { rounds: options.rounds ?? rounds })));
     }
     return all;
   });
-  return {
-    kind: 'times',
-    title: 'Growth',
-    about: 'The same table at three sizes. Linear growth has an exponent of 1.',
-    sizes: true,
-    entries,
-    leftOut,
-  };
+  return { kind: 'times', title, about, sizes: true, entries, leftOut };
 }
 
-async function withSubjects<T>(
-  { stack }: Bench,
-  ready: Parameters<typeof peerSubjects>[1],
-  use: (subjects: readonly Subject[]) => Promise<T>,
-): Promise<T> {
-  const subjects = [await ourselves(stack), ...(await peerSubjects(stack, ready))];
+/** Lets this project and some peers, all of them where none are named, do something, and closes them. */
+async function compare(
+  bench: Bench,
+  peers: readonly string[] | undefined,
+  use: (subjects: readonly Subject[]) => Promise<readonly Measured[]>,
+): Promise<{ readonly entries: readonly Measured[]; readonly leftOut: Readonly<Record<string, string>> }> {
+  const { ready, leftOut } = await bench.peers(peers);
+  const subjects = [await ourselves(bench.stack), ...(await peerSubjects(bench.stack, ready))];
   try {
-    return await use(subjects);
+    return { entries: await use(subjects), leftOut };
   } finally {
     await Promise.all(subjects.map(async (subject) => subject.close()));
   }

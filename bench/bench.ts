@@ -7,8 +7,12 @@ import type { Section } from './result.ts';
 export interface Bench {
   readonly stack: LocalStack;
   readonly options: BenchOptions;
-  /** The peers that can be had, of those that were asked for by the beginnings of their names. */
-  peers(names?: readonly string[]): Promise<ReadyPeers>;
+  /**
+   * The peers that can be had, of those that were asked for.
+   *
+   * @param proposed beginnings of the names of those to take where none were asked for; all of them where it is left out
+   */
+  peers(proposed?: readonly string[]): Promise<ReadyPeers>;
 }
 
 export type Benchmark = (bench: Bench) => Promise<Section>;

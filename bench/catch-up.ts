@@ -6,21 +6,24 @@ import { benchColumns } from './bench-table.ts';
 import type { Bench } from './bench.ts';
 import { eventsCase } from './cases.ts';
 import { startCommand } from './command.ts';
-import { execute } from './execute.ts';
+import { execute, query } from './execute.ts';
 import { Extractor } from './extractor.ts';
-import { measure, type Running } from './measure.ts';
-import type { Sample, Section } from './result.ts';
+import type { Case } from './in-turn.ts';
+import type { Section } from './result.ts';
 import { say } from './say.ts';
-import { settle } from './settle.ts';
+import { allPeers } from './peers/all-peers.ts';
+import { peerSubjects } from './subjects.ts';
+import { measuredWays, takeTurns, type Way } from './take-turns.ts';
 
-interface Way {
-  readonly name: string;
-  readonly workers: readonly number[];
-  start(): Promise<() => Running>;
+/** A way to catch up with a table, and where its rows land, as SQL. */
+interface CatchingUp extends Way {
+  readonly url: string;
+  readonly target: string;
 }
 
 /** One row of so many is changed between two runs. */
 const ONE_OF = 100;
+const KEYS = { key: 'id', cursor: 'updated_at' } as const;
 const names = benchColumns
   .split(/,\s*(?=[a-z])/)
   .map((column) => column.trim().split(' ')[0] ?? '')
@@ -33,74 +36,144 @@ psql "$SOURCE" -qXc "COPY (SELECT * FROM events WHERE updated_at > '$last') TO S
   psql "$WAREHOUSE" -1qX -v ON_ERROR_STOP=1 -c "CREATE TEMP TABLE fresh (LIKE by_hand)" -c "COPY fresh FROM STDIN (FORMAT binary)" \\
     -c "INSERT INTO by_hand SELECT * FROM fresh ON CONFLICT (id) DO UPDATE SET (${names.join(', ')}) = (${names.map((name) => `excluded.${name}`).join(', ')})"`;
 
-/** Increments: a hundredth of a large table changed, caught up with by this project and by a script of psql. */
-export async function catchUp({ stack, options }: Bench): Promise<Section> {
+/** Increments: a hundredth of a large table changed, caught up with by this project, by a script and by peers. */
+export async function catchUp(bench: Bench): Promise<Section> {
+  const { stack, options } = bench;
   const rows = options.rows ?? 1_000_000;
-  await eventsCase(stack.sourceUrl, rows);
+  const copied = await eventsCase(stack.sourceUrl, rows);
   await execute(stack.sourceUrl, 'CREATE INDEX ON events (updated_at)');
   const directory = await makeTemporaryDirectory('catch-up');
   const extractor = await Extractor.start(stack);
-  const ways = [ours(extractor, 'merge'), ours(extractor, 'append'), await hand(stack, directory)];
-  const samples = new Map<Way, Sample[]>(ways.map((way) => [way, []]));
-  for (let round = -1; round <= (options.rounds ?? 5); round += 1) {
-    // the first run copies all, the second warms up
-    if (round >= 0) await change(stack.sourceUrl);
-    for (const way of ways) {
-      await settle(stack);
-      const sample = await measure(stack, way.workers, await way.start());
-      if (round > 0) samples.get(way)?.push(sample);
-      say(`  round ${round}: ${way.name} ${sample.seconds.toFixed(2)} s`);
-    }
-  }
-  await extractor.stop();
+  const { ways: others, leftOut, close } = await peerWays(bench, copied);
+  const ways = [
+    ours(stack, extractor, 'merge'),
+    ours(stack, extractor, 'append'),
+    await hand(stack, directory),
+    ...others,
+  ];
+  const able = await firstRuns(ways, leftOut);
+  let last: Change = { since: '', rows: 0 };
+  const samples = await takeTurns(stack, able, {
+    rounds: options.rounds ?? 5,
+    before: async () => {
+      last = await changeRows(stack.sourceUrl);
+    },
+  });
+  for (const way of able) await expectAllIn(way, last);
+  await Promise.all([extractor.stop(), close()]);
   await removeTemporaryDirectory(directory);
   const changed = Math.floor(rows / ONE_OF);
   return {
     kind: 'times',
     title: 'Increments',
-    about: `Of ${rows.toLocaleString('en-US')} rows, ${changed.toLocaleString('en-US')} are updated between two runs; by hand it is a script of psql with INSERT … ON CONFLICT. Rows and bytes are those that changed.`,
-    entries: [...samples].map(([way, all]) => ({
-      subject: way.name,
+    about: `Of ${rows.toLocaleString('en-US')} rows, ${changed.toLocaleString('en-US')} are updated between two runs; by hand it is a script of psql with INSERT … ON CONFLICT, and peers do it in the incremental mode that they have. Rows and bytes are those that changed.`,
+    base: 'psql',
+    entries: measuredWays(samples, {
       case: 'a hundredth changed',
       rows: changed,
-      bytes: changed * 300,
-      samples: all,
-    })),
+      bytes: copied.bytes / ONE_OF,
+    }),
+    leftOut,
   };
 }
 
-/** In rows all over the table. */
-const change = async (url: string): Promise<void> =>
-  execute(url, `UPDATE events SET updated_at = clock_timestamp() WHERE id % ${ONE_OF} = 0`);
+/** Copies all with each of them, and gives those that could. */
+async function firstRuns(
+  ways: readonly CatchingUp[],
+  leftOut: Record<string, string>,
+): Promise<CatchingUp[]> {
+  const able: CatchingUp[] = [];
+  for (const way of ways) {
+    try {
+      await (
+        await way.prepare()
+      )().done;
+      able.push(way);
+      say(`  ${way.name} has the whole table`);
+    } catch (error) {
+      leftOut[way.name] = error instanceof Error ? error.message : String(error);
+    }
+  }
+  return able;
+}
 
-function ours(extractor: Extractor, write: 'append' | 'merge'): Way {
+/** What was changed last. */
+interface Change {
+  /** A moment before it. */
+  readonly since: string;
+  readonly rows: number;
+}
+
+/** Changes rows all over the table of the benchmarks. */
+export async function changeRows(url: string): Promise<Change> {
+  const [row] = await query<{ since: string; rows: number }>(
+    url,
+    `WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS since),
+          changed AS (UPDATE events SET updated_at = clock_timestamp() FROM moment WHERE id % ${ONE_OF} = 0 RETURNING 1)
+     SELECT since::text, (SELECT count(*)::int FROM changed) AS rows FROM moment`,
+  );
+  return row ?? { since: '', rows: 0 };
+}
+
+/** Who copies nothing is quick. */
+async function expectAllIn({ name, url, target }: CatchingUp, { since, rows }: Change): Promise<void> {
+  const [row] = await query<{ rows: number }>(
+    url,
+    `SELECT count(*)::int AS rows FROM ${target} WHERE updated_at >= '${since}'`,
+  );
+  if (row?.rows !== rows) throw new Error(`${name}: ${row?.rows} of ${rows} changes arrived`);
+}
+
+function ours(stack: LocalStack, extractor: Extractor, write: 'append' | 'merge'): CatchingUp {
   return {
     name: `datakit-postgres, ${write}`,
     workers: [extractor.worker.pid],
-    start: async () => () => ({
+    url: stack.warehouseUrl,
+    target: `bronze.br_${write}`,
+    prepare: async () => () => ({
       roots: [],
       done: extractor.table({
         table: 'events',
         target: `br_${write}`,
         write,
-        incremental: { column: 'updated_at', lookback: 0 },
+        incremental: { column: KEYS.cursor, lookback: 0 },
       }),
     }),
   };
 }
 
-async function hand(stack: LocalStack, directory: string): Promise<Way> {
+async function hand({ sourceUrl, warehouseUrl }: LocalStack, directory: string): Promise<CatchingUp> {
   await execute(
-    stack.warehouseUrl,
+    warehouseUrl,
     `CREATE TABLE by_hand (${benchColumns}, PRIMARY KEY (id)); CREATE INDEX ON by_hand (updated_at)`,
   );
   return {
     name: 'psql and INSERT … ON CONFLICT',
     workers: [],
-    async start() {
+    url: warehouseUrl,
+    target: 'by_hand',
+    async prepare() {
       const run = await mkdtemp(join(directory, 'run-'));
-      const env = { SOURCE: stack.sourceUrl, WAREHOUSE: stack.warehouseUrl };
+      const env = { SOURCE: sourceUrl, WAREHOUSE: warehouseUrl };
       return () => startCommand({ program: 'bash', args: ['-c', byHand], env }, run);
     },
   };
+}
+
+/** Those of the peers that have a mode for it. */
+async function peerWays(bench: Bench, { tables }: Case) {
+  const { ready, leftOut } = await bench.peers(
+    allPeers.filter(({ increments }) => increments === true).map(({ name }) => name),
+  );
+  const able = ready.filter(({ increments }) => increments === true);
+  const subjects = await peerSubjects(bench.stack, able, KEYS);
+  const ways = subjects.map((subject): CatchingUp => ({
+    name: subject.name,
+    workers: [],
+    url: subject.warehouseUrl,
+    target: subject.target('events'),
+    prepare: async () => subject.prepare(tables),
+  }));
+  const close = async () => Promise.all(subjects.map(async (subject) => subject.close()));
+  return { ways, leftOut, close };
 }

@@ -1,20 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { Client as TemporalClient, Connection } from '@temporalio/client';
+import { Client as TemporalClient, Connection, type WorkflowHandle } from '@temporalio/client';
 import type { LocalStack } from '../local/stack.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
+import type { CaptureChangesRequest, CaptureChangesResult } from '../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest, ExtractDatabaseResult } from '../src/contract/extract-database.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../src/contract/extract-table.ts';
-import { build } from './build.ts';
+import { build, workerEntry } from './build.ts';
 
 interface Workflows {
   extractTable: (request: ExtractTableRequest) => Promise<ExtractTableResult>;
   extractDatabase: (request: ExtractDatabaseRequest) => Promise<ExtractDatabaseResult>;
-}
-
-/** What a run gave, and how many events its history has. */
-export interface Extracted<T> {
-  readonly result: T;
-  readonly events: number;
+  captureChanges: (request: CaptureChangesRequest) => Promise<CaptureChangesResult>;
 }
 
 export interface ExtractorOptions {
@@ -26,15 +22,22 @@ export interface ExtractorOptions {
 /** This project as people use it: a worker of the build, and runs that are started through Temporal. */
 export class Extractor {
   readonly worker: WorkerProcess;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #taskQueue: string;
   readonly #connection: Connection;
   readonly #client: TemporalClient;
-  readonly taskQueue: string;
   #running = true;
 
-  private constructor(worker: WorkerProcess, connection: Connection, taskQueue: string) {
+  private constructor(
+    worker: WorkerProcess,
+    connection: Connection,
+    taskQueue: string,
+    environment: Readonly<Record<string, string>>,
+  ) {
     this.worker = worker;
-    this.taskQueue = taskQueue;
     void worker.exited.then(() => (this.#running = false));
+    this.#environment = environment;
+    this.#taskQueue = taskQueue;
     this.#connection = connection;
     this.#client = new TemporalClient({ connection });
   }
@@ -48,41 +51,43 @@ export class Extractor {
       SOURCE_DATABASE_URL: addresses.sourceUrl,
       WAREHOUSE_DATABASE_URL: addresses.warehouseUrl,
     };
-    const worker = await startWorkerProcess({
-      env: { ...stack.workerEnvironment, ...databases, DATAKIT_TASK_QUEUE: taskQueue },
-      entry: process.env['BENCH_WORKER'] ?? 'dist/worker.js',
-    });
-    return new Extractor(worker, await Connection.connect({ address: stack.temporalAddress }), taskQueue);
+    const environment = { ...stack.workerEnvironment, ...databases, DATAKIT_TASK_QUEUE: taskQueue };
+    const worker = await startWorkerProcess({ env: environment, entry: workerEntry });
+    const connection = await Connection.connect({ address: stack.temporalAddress });
+    return new Extractor(worker, connection, taskQueue, environment);
   }
 
   get running(): boolean {
     return this.#running;
   }
 
-  async table(request: ExtractTableRequest): Promise<Extracted<ExtractTableResult>> {
-    return this.#run('extractTable', request);
+  /** Begins a run, and does not wait for its end. */
+  async start<Name extends keyof Workflows>(
+    name: Name,
+    request: Parameters<Workflows[Name]>[0],
+  ): Promise<WorkflowHandle<Workflows[Name]>> {
+    return this.#client.workflow.start<(input: typeof request) => ReturnType<Workflows[Name]>>(name, {
+      taskQueue: this.#taskQueue,
+      workflowId: `bench-${randomUUID()}`,
+      args: [request],
+    }) as unknown as Promise<WorkflowHandle<Workflows[Name]>>;
   }
 
-  async database(request: ExtractDatabaseRequest): Promise<Extracted<ExtractDatabaseResult>> {
-    return this.#run('extractDatabase', request);
+  async table(request: ExtractTableRequest): Promise<ExtractTableResult> {
+    return (await this.start('extractTable', request)).result();
+  }
+
+  async database(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
+    return (await this.start('extractDatabase', request)).result();
+  }
+
+  /** A worker more beside this one's own; whoever starts it stops it. */
+  async anotherWorker(): Promise<WorkerProcess> {
+    return startWorkerProcess({ env: this.#environment, entry: workerEntry });
   }
 
   async stop(): Promise<void> {
     await this.worker.stop();
     await this.#connection.close();
-  }
-
-  async #run<Name extends keyof Workflows>(
-    name: Name,
-    request: Parameters<Workflows[Name]>[0],
-  ): Promise<Extracted<Awaited<ReturnType<Workflows[Name]>>>> {
-    const handle = await this.#client.workflow.start(name, {
-      taskQueue: this.taskQueue,
-      workflowId: `bench-${randomUUID()}`,
-      args: [request],
-    });
-    const result = (await handle.result()) as Awaited<ReturnType<Workflows[Name]>>;
-    const { historyLength } = await handle.describe();
-    return { result, events: historyLength };
   }
 }

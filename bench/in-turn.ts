@@ -6,9 +6,8 @@ import { measure } from './measure.ts';
 import type { SourceTable } from './peers/peer.ts';
 import type { Measured, Sample } from './result.ts';
 import { say } from './say.ts';
-import { settle } from './settle.ts';
-import { median } from './statistics.ts';
-import type { Subject } from './subjects.ts';
+import type { Addresses, Subject } from './subjects.ts';
+import { takeTurns, type Way } from './take-turns.ts';
 
 /** Tables that are there to be copied. */
 export interface Case {
@@ -18,73 +17,115 @@ export interface Case {
   readonly bytes: number;
 }
 
-/** What takes longer than this to warm up is not run again: that run is its measurement. */
+/** What takes longer than this to warm up is measured once. */
 const SLOW_SECONDS = 30;
 
-/**
- * Copies by each of the subjects in turn: A B C A B C …, after a round that warms up and counts what goes through the
- * network.
- */
+interface InTurnOptions {
+  readonly rounds: number;
+  /** Whether the run that warms up goes through proxies that count bytes, which are no good for its time. */
+  readonly countBytes?: boolean;
+}
+
+/** A subject with a case to copy, and its first run. */
+interface Contender extends Way {
+  readonly first?: Sample;
+  readonly wire?: Addressed<number>;
+  failed?: string;
+}
+
+interface Addressed<T> {
+  readonly source: T;
+  readonly warehouse: T;
+}
+
+/** Copies by each of the subjects in turn: A B C A B C …, after a run of each that warms up. */
 export async function inTurn(
   stack: LocalStack,
   subjects: readonly Subject[],
   copied: Case,
-  rounds: number,
+  { rounds, countBytes = false }: InTurnOptions,
 ): Promise<Measured[]> {
-  const runs = [];
-  for (const subject of subjects) runs.push({ subject, ...(await warmUp(stack, subject, copied)) });
-  const samples = new Map<Subject, Sample[]>(subjects.map((subject) => [subject, []]));
-  for (let round = 1; round <= rounds; round += 1) {
-    for (const { subject, failed, slow } of runs) {
-      if (failed !== undefined || slow !== undefined) continue;
-      await settle(stack);
-      const start = await subject.prepare(copied.tables);
-      const sample = await measure(stack, subject.workers, start);
-      samples.get(subject)?.push(sample);
-      say(`  ${copied.name}, round ${round}: ${subject.name} ${formatDuration(sample.seconds * 1000)}`);
-    }
-  }
-  return runs.map(({ subject, wire, failed, slow }) => ({
-    subject: subject.name,
-    case: copied.name,
-    rows: copied.rows,
-    bytes: copied.bytes,
-    samples: slow === undefined ? (samples.get(subject) ?? []) : [slow],
-    ...(wire !== undefined && { wire }),
-    ...(failed !== undefined && { failed }),
+  say(` ${copied.name}`);
+  const contenders: Contender[] = [];
+  for (const subject of subjects) contenders.push(await enter(stack, subject, copied, countBytes));
+  const slow = ({ first }: Contender): boolean => (first?.seconds ?? 0) > SLOW_SECONDS;
+  const able = contenders.filter(({ failed }) => failed === undefined);
+  const turns = { warmUps: 0, onFailure: (way: Contender, reason: string) => (way.failed = reason) };
+  const samples = new Map([
+    ...(await takeTurns(stack, countBytes ? able.filter(slow) : [], { ...turns, rounds: 1 })),
+    ...(await takeTurns(stack, able.filter((way) => !slow(way)), { ...turns, rounds })),
+  ]); // prettier-ignore
+  const { name, rows, bytes } = copied;
+  return contenders.map((way) => ({
+    subject: way.name,
+    case: name,
+    rows,
+    bytes,
+    samples: samples.get(way) ?? (way.first === undefined ? [] : [way.first]),
+    ...(way.wire !== undefined && { wire: way.wire }),
+    ...(way.failed !== undefined && { failed: way.failed }),
   }));
+}
+
+async function enter(
+  stack: LocalStack,
+  subject: Subject,
+  copied: Case,
+  countBytes: boolean,
+): Promise<Contender> {
+  const way: Way = {
+    name: subject.name,
+    // another process when the one before was killed
+    get workers() {
+      return subject.workers;
+    },
+    prepare: async () => subject.prepare(copied.tables),
+  };
+  try {
+    const warmedUp = countBytes
+      ? await countingRun(stack, subject, copied)
+      : await run(stack, subject, copied);
+    await expectAllRows(subject, copied);
+    say(`  warm-up: ${subject.name} ${formatDuration(warmedUp.first.seconds * 1000)}`);
+    return Object.assign(way, warmedUp);
+  } catch (error) {
+    const failed = error instanceof Error ? error.message : String(error);
+    say(`  ${subject.name} failed, ${failed}`);
+    return Object.assign(way, { failed });
+  }
+}
+
+async function run(
+  stack: LocalStack,
+  subject: Subject,
+  { tables }: Case,
+  through?: Addresses,
+): Promise<{ first: Sample }> {
+  return { first: await measure(stack, subject.workers, await subject.prepare(tables, through)) };
 }
 
 /** Whose own workers have run before. */
 const warm = new WeakSet<Subject>();
 
-async function warmUp(
+async function countingRun(
   stack: LocalStack,
   subject: Subject,
   copied: Case,
-): Promise<Pick<Measured, 'wire' | 'failed'> & { readonly slow?: Sample }> {
+): Promise<{ first: Sample; wire: Addressed<number> }> {
   const [source, warehouse] = await Promise.all([
     CountingProxy.before(stack.sourceUrl),
     CountingProxy.before(stack.warehouseUrl),
   ]);
   try {
-    const start = await subject.prepare(copied.tables, {
+    const { first } = await run(stack, subject, copied, {
       sourceUrl: source.url,
       warehouseUrl: warehouse.url,
     });
-    const sample = await measure(stack, subject.workers, start);
     const wire = { source: source.take().fromServer, warehouse: warehouse.take().toServer };
-    await expectAllRows(subject, copied);
-    say(`  ${copied.name}, warm-up: ${subject.name} ${formatDuration(sample.seconds * 1000)}`);
-    if (sample.seconds > SLOW_SECONDS) return { wire, slow: sample };
     // the processes that were warmed up through the proxies are others than those that are measured
-    if (subject.workers.length > 0 && !warm.has(subject)) await (await subject.prepare(copied.tables))().done;
+    if (subject.workers.length > 0 && !warm.has(subject)) await run(stack, subject, copied);
     warm.add(subject);
-    return { wire };
-  } catch (error) {
-    const failed = error instanceof Error ? error.message : String(error);
-    say(`  ${copied.name}: ${subject.name} failed, ${failed}`);
-    return { failed };
+    return { first, wire };
   } finally {
     source.close();
     warehouse.close();
@@ -100,7 +141,3 @@ async function expectAllRows(subject: Subject, { tables, rows }: Case): Promise<
   );
   if (Number(found?.count) !== rows) throw new Error(`${found?.count} of ${rows} rows arrived`);
 }
-
-/** The median of what samples say. */
-export const medianOf = (samples: readonly Sample[], of: (sample: Sample) => number): number =>
-  median(samples.map(of));

@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
+import { benchmarkNames, studyNames, type BenchmarkName, type StudyName } from './names.ts';
 
 /** What `npm run bench` is asked for. */
 export interface BenchOptions {
   /** Rows of the tables; each benchmark has its own number where it is left out. */
   readonly rows: number | undefined;
   readonly rounds: number | undefined;
-  readonly only: readonly string[];
+  /** All benchmarks, and no study, where it is left out. */
+  readonly only: readonly (BenchmarkName | StudyName)[];
   readonly peers: readonly string[];
   readonly json: string;
   readonly help: boolean;
@@ -15,22 +17,28 @@ export interface BenchOptions {
 export class OptionsError extends Error {}
 
 /** @throws {OptionsError} says which option and what it takes */
-export function parseOptions(args: readonly string[], benchmarks: readonly string[]): BenchOptions {
+export function parseOptions(args: readonly string[]): BenchOptions {
   const { values, positionals } = parse(args);
-  const only = [...positionals, ...list(values.only)];
-  const unknown = only.find((name) => !benchmarks.includes(name));
-  if (unknown !== undefined) {
-    throw new OptionsError(`There is no benchmark "${unknown}". There is: ${benchmarks.join(', ')}.`);
-  }
+  const only = [...positionals, ...list(values.only)].map(parseName);
   return {
     rows: values.rows === undefined ? undefined : parseCount('--rows', values.rows),
     rounds: values.rounds === undefined ? undefined : parseCount('--rounds', values.rounds),
-    only,
+    only: only.length > 0 ? only : typedKeys(benchmarkNames),
     peers: list(values.peers),
     json: values.json ?? DEFAULT_FILE,
     help: values.help ?? false,
   };
 }
+
+function parseName(name: string): BenchmarkName | StudyName {
+  const names = [...typedKeys(benchmarkNames), ...typedKeys(studyNames)];
+  const found = names.find((known) => known === name);
+  if (found !== undefined) return found;
+  throw new OptionsError(`There is no benchmark "${name}". There is: ${names.join(', ')}.`);
+}
+
+const typedKeys = <Name extends string>(names: Readonly<Record<Name, string>>): Name[] =>
+  Object.keys(names) as Name[];
 
 /** Below what git ignores. */
 const DEFAULT_FILE = '.cache/bench/results.json';
@@ -72,9 +80,14 @@ export function parseCount(option: string, text: string): number {
   return count;
 }
 
-export const helpText = (benchmarks: Readonly<Record<string, string>>): string => `npm run bench -- [options]
+const described = (names: Readonly<Record<string, string>>): string =>
+  Object.entries(names)
+    .map(([name, about]) => `  ${name.padEnd(14)}  ${about}`)
+    .join('\n');
 
-  --only a,b      these benchmarks; without it all that are marked with *
+export const helpText = `npm run bench -- [options]
+
+  --only a,b      these benchmarks or studies; without it all benchmarks
   --rows 1M       rows of the tables: 200k, 1M, 10M
   --rounds 3      rounds after the one that warms up
   --peers a,b     these peers only, by the beginnings of their names
@@ -82,7 +95,8 @@ export const helpText = (benchmarks: Readonly<Record<string, string>>): string =
   --help
 
 Benchmarks:
-${Object.entries(benchmarks)
-  .map(([name, about]) => `  ${name.padEnd(14)}  ${about}`)
-  .join('\n')}
+${described(benchmarkNames)}
+
+Studies, which print an answer and keep nothing:
+${described(studyNames)}
 `;

@@ -1,38 +1,102 @@
 import { formatBytes } from '../src/contract/quantities.ts';
-import { medianOf } from './in-turn.ts';
-import type { Circumstances, Kept, Measured, Results, Sample, Section } from './result.ts';
 
-/** A section of results as tables of Markdown. */
+import type {
+  Circumstances,
+  Kept,
+  Lag,
+  Measured,
+  Profile,
+  Results,
+  Sample,
+  Section,
+  SeenByReaders,
+  Share,
+} from './result.ts';
+import { medianOf } from './statistics.ts';
+
+const OURS = 'datakit-postgres';
+
+/** A section of results as tables of Markdown, and when it was measured. */
 export function render(section: Section, circumstances: Circumstances): string {
-  return [section.about, tables(section), leftOut(section), under(circumstances)]
+  return [section.about, tables(section), leftOut(section), measuredAt(circumstances)]
     .filter((part) => part !== '')
     .join('\n\n');
 }
 
-/** All that a file of results has, for people. */
-export const renderAll = (results: Results): string =>
-  Object.values(results)
-    .map((section) => `## ${section.title}\n\n${render(section, section.circumstances)}\n`)
-    .join('\n');
+/** The machine and the versions of all that was measured, with what was run of each peer. */
+export function renderVersions(results: Results, runs: Readonly<Record<string, string>>): string {
+  const all = Object.values(results).map(({ circumstances }) => circumstances);
+  const machines = new Set(
+    all.map(({ machine }) => `${machine.cores} × ${machine.processor}, ${formatBytes(machine.memory)}`),
+  );
+  const versions = new Map<string, Set<string>>();
+  for (const [name, version] of all.flatMap((circumstances) => Object.entries(circumstances.versions))) {
+    // which commit of this project is told of each section
+    if (name !== OURS) versions.set(name, (versions.get(name) ?? new Set()).add(version));
+  }
+  const rows = [...versions].map(([name, each]) => [name, runs[name] ?? '', [...each].join(' and ')]);
+  return `${[...machines].join('; ')}.\n\n${table(['', 'what is run', 'version'], rows, ['---', '---', '---'])}`;
+}
+
+/** What matters most of three benchmarks, a line for each that was measured by the first of them. */
+export function renderSummary({ peers, types, readers }: Results): string {
+  if (peers?.kind !== 'times') return '';
+  const ours = secondsOf(peers.entries.find(({ subject }) => subject === OURS));
+  const rows = peers.entries.map((entry) => {
+    const { subject } = entry;
+    const kept =
+      types?.kind === 'values' ? types.entries.find((each) => each.subject === subject) : undefined;
+    const seen =
+      readers?.kind === 'readers' ? readers.entries.find((each) => each.subject === subject) : undefined;
+    return [
+      subject,
+      `${secondsOf(entry).toFixed(1)} s`,
+      `${(secondsOf(entry) / ours).toFixed(1)} ×`,
+      kept === undefined ? '' : `${count(kept.types, 'exact')} of ${Object.keys(kept.types).length}`,
+      seen === undefined ? '' : badReads(seen),
+      seen === undefined ? '' : afterKill(seen),
+    ];
+  });
+  const size = peers.entries[0]?.rows.toLocaleString('en-US') ?? '';
+  const head = ['', `${size} rows`, 'against ours', 'types kept exactly', 'readers saw', 'after SIGKILL'];
+  return table(head, rows);
+}
+
+const secondsOf = (entry: Measured | undefined): number =>
+  medianOf(entry?.samples ?? [], ({ seconds }) => seconds);
+
+/** What nobody should see who reads a table while it is replaced. */
+function badReads({ missing, empty, partial, mixed }: SeenByReaders): string {
+  const bad = Object.entries({
+    'no table': missing,
+    'an empty table': empty,
+    'some rows': partial,
+    'old and new rows': mixed,
+  });
+  const seen = bad.filter(([, reads]) => reads > 0).map(([name]) => name);
+  return seen.length === 0 ? 'all rows, always' : seen.join(', ');
+}
+
+const afterKill = ({ afterKill: states }: SeenByReaders): string =>
+  Object.entries(states)
+    .map(([state, times]) => `${state} ${times}×`)
+    .join(', ');
 
 function tables(section: Section): string {
   switch (section.kind) {
-    case 'times': {
-      if (section.sizes) return sizesTable(section.entries);
-      const cases = [...new Set(section.entries.map((entry) => entry.case))];
-      const groups = cases.map((name) => section.entries.filter((entry) => entry.case === name));
-      return groups.every((group) => group.length === 1)
-        ? timesTable(section.entries, 'case')
-        : groups.map((group) => caption(group[0]) + timesTable(group, 'subject')).join('\n\n');
-    }
+    case 'times':
+      return section.sizes === true ? sizesTable(section.entries) : caseTables(section);
+    case 'changes':
+      return [caseTables(section), memoryOfRounds(section.entries), lagTable(section.lag)].join('\n\n');
+    case 'profile':
+      return section.entries.map(profileTables).join('\n\n');
     case 'values':
       return table(
         ['', 'exact', 'only as text', 'changed', 'refused', 'which are not exact'],
         section.entries.map(({ subject, types, together }) => [
           subject,
           ...(['exact', 'text', 'lost', 'refused'] as const).map((kept) => String(count(types, kept))),
-          inexact(types) +
-            (together ? '' : inexact(types) === '' ? '' : ' (a table of all of them is refused)'),
+          inexact(types) + (together ? '' : ' (a table of all of them is refused)'),
         ]),
       );
     case 'readers':
@@ -55,30 +119,62 @@ function tables(section: Section): string {
           String(seen.missing + seen.empty + seen.partial + seen.mixed + seen.whole),
           ...[seen.missing, seen.empty, seen.partial, seen.mixed].map(String),
           `${seen.blocked.toFixed(2)} s`,
-          Object.entries(seen.afterKill)
-            .map(([state, times]) => `${state} ${times}×`)
-            .join(', '),
+          afterKill(seen),
           seen.leftBehind.join(', '),
         ]),
       );
   }
 }
 
-const caption = (entry: Measured | undefined): string =>
-  entry === undefined ? '' : `**${entry.case}**: ${size(entry)}\n\n`;
-
-const size = ({ rows, bytes }: Measured): string =>
-  `${rows.toLocaleString('en-US')} rows, ${formatBytes(bytes)}`;
-
-/** The first is what the others are compared with, unless a pipe of psql is among them. */
-function timesTable(entries: readonly Measured[], by: 'case' | 'subject'): string {
-  const base = entries.find(({ subject }) => subject.startsWith('psql | psql')) ?? entries[0];
-  const baseSeconds = medianOf(base?.samples ?? [], ({ seconds }) => seconds);
-  return table(
-    ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source', 'warehouse', 'tool', 'Temporal', 'memory of the tool', 'of the warehouse', 'read', 'written', 'WAL'],
-    entries.map((entry) => [entry[by], ...cells(entry, baseSeconds)]),
-  ); // prettier-ignore
+/** Subjects below one another, a table for each case; or one of the cases where there is one subject. */
+function caseTables({ entries, base }: Extract<Section, { kind: 'times' | 'changes' }>): string {
+  const cases = [...new Set(entries.map((entry) => entry.case))];
+  const groups = cases.map((name) => entries.filter((entry) => entry.case === name));
+  if (groups.every((group) => group.length === 1)) return timesTable(entries, 'case', base);
+  return groups.map((group) => caption(group[0]) + timesTable(group, 'subject', base)).join('\n\n');
 }
+
+const caption = (entry: Measured | undefined): string =>
+  entry === undefined
+    ? ''
+    : `**${entry.case}**: ${entry.rows.toLocaleString('en-US')} rows, ${formatBytes(entry.bytes)}\n\n`;
+
+function timesTable(
+  entries: readonly Measured[],
+  by: 'case' | 'subject',
+  base = 'psql | psql, binary',
+): string {
+  const compared = entries.find((entry) => entry[by].startsWith(base)) ?? entries[0];
+  const baseSeconds = secondsOf(compared);
+  const head = ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source + warehouse + tool + Temporal', 'memory: tool, warehouse', 'read, written', 'WAL'];
+  const rows = entries.map((entry) => [entry[by], ...cells(entry, baseSeconds)]);
+  const filled = head.map((_, column) => rows.some((row) => row[column] !== '' && row[column] !== undefined));
+  return table(
+    head.filter((_, column) => column === 0 || filled[column]),
+    rows.map((row) => row.filter((_, column) => column === 0 || filled[column])),
+  );
+} // prettier-ignore
+
+/** What must not grow from one round to the next. */
+function memoryOfRounds(entries: readonly Measured[]): string {
+  const rows = entries
+    .filter(({ subject, samples }) => subject === OURS && samples.length > 2)
+    .map(({ case: name, samples }) => [name, ...samples.map(({ memory }) => formatBytes(memory.tool))]);
+  const rounds = Math.max(...rows.map((row) => row.length - 1));
+  const head = Array.from({ length: rounds }, (_, round) => `round ${round + 1}`);
+  return rows.length === 0 ? '' : table(['peak memory of the worker', ...head], rows);
+}
+
+const lagTable = ({ rate, seconds, ...lag }: Lag): string =>
+  table(
+    ['from commit to commit', 'median', '95 %', '99 %', 'most'],
+    [
+      [
+        `${rate.toLocaleString('en-US')} transactions a second for ${seconds} s`,
+        ...[lag.median, lag.p95, lag.p99, lag.most].map((value) => `${Math.round(value * 1000)} ms`),
+      ],
+    ],
+  );
 
 /** A subject a line: what it took at each size, how that grew, and what larger sizes would take. */
 function sizesTable(entries: readonly Measured[]): string {
@@ -135,6 +231,8 @@ function duration(seconds: number, failed?: string): string {
 const shortCount = (rows: number): string =>
   rows >= 1e6 ? `${rows / 1e6}M` : rows >= 1e3 ? `${rows / 1e3}k` : String(rows);
 
+const parts = ['source', 'warehouse', 'tool', 'temporal'] as const;
+
 function cells({ samples, rows, bytes, wire, failed }: Measured, base: number): string[] {
   if (failed !== undefined || samples.length === 0) return [`failed: ${oneLine(failed ?? 'no run')}`];
   const of = (value: (sample: Sample) => number): number => medianOf(samples, value);
@@ -147,16 +245,52 @@ function cells({ samples, rows, bytes, wire, failed }: Measured, base: number): 
     (seconds / base).toFixed(2),
     Math.round(rows / seconds).toLocaleString('en-US'),
     (bytes / 1e6 / seconds).toFixed(0),
-    ...(['source', 'warehouse', 'tool', 'temporal'] as const).map((part) =>
-      of((sample) => sample.cpu[part]).toFixed(2),
-    ),
-    formatBytes(of((sample) => sample.memory.tool)),
-    formatBytes(of((sample) => sample.memory.warehouse)),
-    wire === undefined ? '' : formatBytes(wire.source),
-    wire === undefined ? '' : formatBytes(wire.warehouse),
+    parts.map((part) => of((sample) => sample.cpu[part]).toFixed(2)).join(' + '),
+    `${formatBytes(of((sample) => sample.memory.tool))}, ${formatBytes(of((sample) => sample.memory.warehouse))}`,
+    wire === undefined ? '' : `${formatBytes(wire.source)}, ${formatBytes(wire.warehouse)}`,
     formatBytes(of((sample) => sample.wal.warehouse)),
   ];
 }
+
+function profileTables({ work, timeline, waits, statements, wal, worker }: Profile): string {
+  const activities = timeline.activities.map(
+    ({ activity, scheduled, started, ended }) =>
+      [
+        activity,
+        milliseconds(scheduled),
+        milliseconds(started - scheduled),
+        milliseconds(ended - started),
+      ] as const,
+  );
+  const servers = ['source', 'warehouse'] as const;
+  return [
+    `**${work}**: ${milliseconds(timeline.ended)} by its history; the warehouse wrote ${formatBytes(wal.bytes)} of its log in ${wal.records.toLocaleString('en-US')} records, with ${wal.pages} whole pages; its buffers were full ${wal.full} times.`,
+    table(['activity', 'handed out at', 'waited for a worker', 'lasted'], activities),
+    table(
+      ['what sessions were seen at', 'share'],
+      servers.flatMap((server) =>
+        waits[server].slice(0, 5).map((seen) => [`${server}: ${seen.name}`, percent(seen)]),
+      ),
+    ),
+    table(
+      ['statement', 'times', 'in all'],
+      servers.flatMap((server) =>
+        statements[server].map(({ text, calls, seconds }) => [
+          `${server}: \`${text}\``,
+          String(calls),
+          milliseconds(seconds * 1000),
+        ]),
+      ),
+    ),
+    table(
+      ['function of the worker', 'share'],
+      worker.map((seen) => [`\`${seen.name}\``, percent(seen)]),
+    ),
+  ].join('\n\n');
+}
+
+const milliseconds = (value: number): string => `${Math.round(value).toLocaleString('en-US')} ms`;
+const percent = ({ share }: Share): string => `${(share * 100).toFixed(1)} %`;
 
 const count = (types: Readonly<Record<string, Kept>>, kept: Kept): number =>
   Object.values(types).filter((result) => result === kept).length;
@@ -171,18 +305,18 @@ function leftOut({ leftOut: peers = {} }: Section): string {
   return each.length === 0 ? '' : `Left out: ${each.join('; ')}.`;
 }
 
-function under({ machine, load, versions, at }: Circumstances): string {
-  const software = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  return `Measured ${at.slice(0, 10)} on ${machine.cores} × ${machine.processor}, ${formatBytes(machine.memory)}, load ${load.map((value) => value.toFixed(1)).join(' to ')}; ${software.join('; ')}.`;
+function measuredAt({ load, versions, at }: Circumstances): string {
+  const [before, after] = load.map((value) => value.toFixed(1));
+  return `Measured ${at.slice(0, 10)}, version ${versions[OURS] ?? 'unknown'}, load of the machine ${before} before and ${after} after.`;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [
-    head,
-    head.map((_, index) => (index === 0 ? '---' : '--:')),
-    ...rows.map((row) => head.map((_, index) => (row[index] ?? '').replaceAll('|', '\\|'))),
-  ];
-  return lines.map((cells_) => `| ${cells_.join(' | ')} |`).join('\n');
+function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  align = head.map((_, index) => (index === 0 ? '---' : '--:')),
+): string {
+  const escaped = rows.map((row) => head.map((_, index) => (row[index] ?? '').replaceAll('|', '\\|')));
+  return [head, align, ...escaped].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ');

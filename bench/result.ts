@@ -1,4 +1,5 @@
 import type { Machine } from './machine.ts';
+import type { Timeline } from './timeline.ts';
 
 /** Whose CPU time and memory are told apart. `tool` is what was measured, with all that it started. */
 export type Part = 'source' | 'warehouse' | 'tool' | 'temporal';
@@ -56,6 +57,52 @@ export interface SeenByReaders {
   readonly leftBehind: readonly string[];
 }
 
+/** How much later changes were in bronze than in the source, in seconds from commit to commit. */
+export interface Lag {
+  /** Transactions a second that were committed in the source, and for how many seconds. */
+  readonly rate: number;
+  readonly seconds: number;
+  readonly median: number;
+  readonly p95: number;
+  readonly p99: number;
+  readonly most: number;
+}
+
+/** A part of what was looked at or counted, from 0 to 1. */
+export interface Share {
+  readonly name: string;
+  readonly share: number;
+}
+
+export interface Statement {
+  /** The beginning of it. */
+  readonly text: string;
+  readonly calls: number;
+  readonly seconds: number;
+}
+
+export interface WalWritten {
+  readonly bytes: number;
+  /** Whole pages, of 8 kB, of the first change after a checkpoint. */
+  readonly pages: number;
+  readonly records: number;
+  /** How often the buffers of the log were full. */
+  readonly full: number;
+}
+
+/** What was found out about one run. */
+export interface Profile {
+  readonly work: string;
+  readonly timeline: Timeline;
+  /** What the sessions of the run were seen at, on each of the servers. */
+  readonly waits: Readonly<Record<'source' | 'warehouse', readonly Share[]>>;
+  readonly statements: Readonly<Record<'source' | 'warehouse', readonly Statement[]>>;
+  /** Of the warehouse. */
+  readonly wal: WalWritten;
+  /** Functions of the worker, by the CPU time of its main thread. */
+  readonly worker: readonly Share[];
+}
+
 interface SectionOf<Kind extends string, Entry> {
   readonly kind: Kind;
   readonly title: string;
@@ -66,11 +113,25 @@ interface SectionOf<Kind extends string, Entry> {
   readonly leftOut?: Readonly<Record<string, string>>;
 }
 
-export type Section = Times | SectionOf<'values', ValuesKept> | SectionOf<'readers', SeenByReaders>;
+export type Section =
+  | Times
+  | Changes
+  | SectionOf<'values', ValuesKept>
+  | SectionOf<'readers', SeenByReaders>
+  | SectionOf<'profile', Profile>;
 
-interface Times extends SectionOf<'times', Measured> {
+interface Compared {
+  /** What the beginning of the name of a subject or case is that the others are compared with; else it is the first. */
+  readonly base?: string;
+}
+
+interface Times extends SectionOf<'times', Measured>, Compared {
   /** Whether the cases are the same table at several sizes, whose growth is told. */
   readonly sizes?: true;
+}
+
+interface Changes extends SectionOf<'changes', Measured>, Compared {
+  readonly lag: Lag;
 }
 
 /** When and where a section was measured. */

@@ -1,62 +1,34 @@
-import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
-import { formatDuration } from '../src/contract/quantities.ts';
+import type { WorkerProcess } from '../local/worker-process.ts';
 import type { Bench } from './bench.ts';
 import { eventsCase } from './cases.ts';
 import { Extractor } from './extractor.ts';
-import { measure } from './measure.ts';
-import type { Measured, Sample, Section } from './result.ts';
-import { say } from './say.ts';
-import { settle } from './settle.ts';
+import type { Measured, Section } from './result.ts';
+import { takeTurns, type Way } from './take-turns.ts';
 
-/** How many copies at once, and how many workers share them. */
-const variants = [
-  { parallelism: 1, workers: 1 },
-  { parallelism: 2, workers: 1 },
-  { parallelism: 4, workers: 1 },
-  { parallelism: 8, workers: 1 },
-  { parallelism: 4, workers: 2 },
-  { parallelism: 4, workers: 4 },
+/** How many copies at once, by how many workers share them: to start a worker takes longer than a copy. */
+const variants: readonly { readonly workers: number; readonly parallelism: readonly number[] }[] = [
+  { workers: 1, parallelism: [1, 2, 4, 8] },
+  { workers: 2, parallelism: [4] },
+  { workers: 3, parallelism: [4] },
+  { workers: 4, parallelism: [4] },
 ];
 
 /** The same table with more copies at once, and with more workers. */
 export async function scaling({ stack, options }: Bench): Promise<Section> {
-  const copied = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
+  const { rows, bytes } = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
   const extractor = await Extractor.start(stack);
   const others: WorkerProcess[] = [];
-  const samples = new Map<(typeof variants)[number], Sample[]>(variants.map((variant) => [variant, []]));
-  const rounds = options.rounds ?? 3;
-  // grouped by workers: to start one takes longer than a copy
-  for (const workers of new Set(variants.map((variant) => variant.workers))) {
-    while (others.length < workers - 1) {
-      others.push(
-        await startWorkerProcess({
-          env: { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: extractor.taskQueue },
-          entry: 'dist/worker.js',
-        }),
-      );
-    }
+  const entries: Measured[] = [];
+  for (const { workers, parallelism } of variants) {
+    while (others.length < workers - 1) others.push(await extractor.anotherWorker());
     const pids = [extractor.worker, ...others].map(({ pid }) => pid);
-    for (let round = 0; round <= rounds; round += 1) {
-      for (const variant of variants.filter((candidate) => candidate.workers === workers)) {
-        await settle(stack);
-        const { parallelism } = variant;
-        const sample = await measure(stack, pids, () => ({
-          roots: [],
-          done: extractor.table({ table: 'events', parallelism }),
-        }));
-        if (round > 0) samples.get(variant)?.push(sample);
-        say(`  ${name(variant)}, round ${round}: ${formatDuration(sample.seconds * 1000)}`);
-      }
+    const ways = parallelism.map((copies) => copying(extractor, pids, copies));
+    const samples = await takeTurns(stack, ways, { rounds: options.rounds ?? 3 });
+    for (const [{ name }, taken] of samples) {
+      entries.push({ subject: 'datakit-postgres', case: name, rows, bytes, samples: taken });
     }
   }
   await Promise.all([extractor.stop(), ...others.map(async (worker) => worker.stop())]);
-  const entries = variants.map((variant): Measured => ({
-    subject: 'datakit-postgres',
-    case: name(variant),
-    rows: copied.rows,
-    bytes: copied.bytes,
-    samples: samples.get(variant) ?? [],
-  }));
   return {
     kind: 'times',
     title: 'More copies at once, more workers',
@@ -65,5 +37,8 @@ export async function scaling({ stack, options }: Bench): Promise<Section> {
   };
 }
 
-const name = ({ parallelism, workers }: (typeof variants)[number]): string =>
-  `parallelism ${parallelism}, ${workers === 1 ? 'one worker' : `${workers} workers`}`;
+const copying = (extractor: Extractor, workers: readonly number[], parallelism: number): Way => ({
+  name: `parallelism ${parallelism}, ${workers.length === 1 ? 'one worker' : `${workers.length} workers`}`,
+  workers,
+  prepare: async () => () => ({ roots: [], done: extractor.table({ table: 'events', parallelism }) }),
+});

@@ -4,3 +4,7 @@ export function median(numbers: readonly number[]): number {
   const [low, high] = [Math.floor((sorted.length - 1) / 2), Math.floor(sorted.length / 2)];
   return ((sorted[low] ?? Number.NaN) + (sorted[high] ?? Number.NaN)) / 2;
 }
+
+/** The median of what samples say. */
+export const medianOf = <T>(samples: readonly T[], of: (sample: T) => number): number =>
+  median(samples.map(of));

@@ -70,8 +70,12 @@ export async function ourselves(
   };
 }
 
-/** Each of the peers, with a database of its own. */
-export async function peerSubjects(stack: LocalStack, peers: ReadyPeers['ready']): Promise<Subject[]> {
+/** Each of the peers, with a database of its own; with an increment those that can do it only bring what changed. */
+export async function peerSubjects(
+  stack: LocalStack,
+  peers: ReadyPeers['ready'],
+  increment?: Job['increment'],
+): Promise<Subject[]> {
   const subjects: Subject[] = [];
   for (const [number, peer] of peers.entries()) {
     const database = `peer_${number + 1}`;
@@ -91,6 +95,7 @@ export async function peerSubjects(stack: LocalStack, peers: ReadyPeers['ready']
           warehouseUrl: through === undefined ? warehouseUrl : inDatabase(through.warehouseUrl, database),
           tables,
           directory: run,
+          ...(increment !== undefined && { increment }),
         };
         const command = await peer.command(job);
         return () => startCommand(command, run);

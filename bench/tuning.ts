@@ -1,10 +1,8 @@
 import { Client } from 'pg';
 import { startPostgres } from '../local/postgres.ts';
 import { tuningProfiles } from '../src/contract/session-settings.ts';
+import type { BenchOptions } from './options.ts';
 import { say } from './say.ts';
-
-const ROWS = Number(process.env['BENCH_ROWS'] ?? 500_000);
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 
 /** What the source is asked by runs of different kinds: the statement of a chunk, or of a whole view. */
 const statements: Readonly<Record<string, string>> = {
@@ -27,18 +25,18 @@ const variants: Readonly<Record<string, Readonly<Record<string, string | number>
  * Which settings of a session make the source quicker: the time of the server alone, the best of some rounds,
  * what it wrote to temporary files, and the plan that it chose.
  */
-export async function benchTuning(): Promise<void> {
+export async function benchTuning({ rows = 500_000, rounds = 5 }: BenchOptions): Promise<void> {
   const server = await startPostgres({ databases: ['source'] });
   const client = new Client(server.url('source'));
   await client.connect();
   try {
-    await prepare(client);
+    await prepare(client, rows);
     const names = Object.keys(statements);
-    say(`${ROWS.toLocaleString('en-US')} rows; milliseconds, best of ${ROUNDS}: ${names.join(' | ')}`);
+    say(`${rows.toLocaleString('en-US')} rows; milliseconds, best of ${rounds}: ${names.join(' | ')}`);
     for (const [variant, settings] of Object.entries(variants)) {
       const times: string[] = [];
       for (const statement of Object.values(statements)) {
-        times.push((await best(client, settings, statement)).padEnd(40));
+        times.push((await best(client, { settings, statement, rounds })).padEnd(40));
       }
       say(`  ${variant.padEnd(34)} ${times.join(' ')}`);
     }
@@ -48,10 +46,10 @@ export async function benchTuning(): Promise<void> {
   }
 }
 
-async function prepare(client: Client): Promise<void> {
+async function prepare(client: Client, rows: number): Promise<void> {
   await client.query(`CREATE TABLE customers AS SELECT i AS id, 'customer ' || i AS name FROM generate_series(1, 20000) i;
     CREATE TABLE events AS SELECT i AS id, (hashint4(i) & 2147483647) % 20000 AS customer, md5(i::text) AS token,
-           i % 1000 / 100.0 AS amount, repeat('x', 80) AS note FROM generate_series(1, ${ROWS}) i;
+           i % 1000 / 100.0 AS amount, repeat('x', 80) AS note FROM generate_series(1, ${rows}) i;
     CREATE INDEX ON events (customer)`);
   await client.query('VACUUM (ANALYZE) events');
   await client.query('VACUUM (ANALYZE) customers');
@@ -59,12 +57,19 @@ async function prepare(client: Client): Promise<void> {
 
 async function best(
   client: Client,
-  settings: Readonly<Record<string, string | number>>,
-  statement: string,
+  {
+    settings,
+    statement,
+    rounds,
+  }: {
+    readonly settings: Readonly<Record<string, string | number>>;
+    readonly statement: string;
+    readonly rounds: number;
+  },
 ): Promise<string> {
   const times: number[] = [];
   let shape = '';
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     await client.query('BEGIN READ ONLY');
     for (const [name, value] of Object.entries(settings))
       await client.query(`SET LOCAL ${name} = '${value}'`);

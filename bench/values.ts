@@ -4,10 +4,8 @@ import { formatBytes } from '../src/contract/quantities.ts';
 import { makeBenchTable } from './bench-table.ts';
 import { compareRequests } from './compare-requests.ts';
 import { execute } from './execute.ts';
+import type { BenchOptions } from './options.ts';
 import { say } from './say.ts';
-
-const ROWS = Number(process.env['BENCH_ROWS'] ?? 1_000_000);
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 3);
 
 /** `events_text` has one column more, which is NULL, of a type that crosses as text only, and so makes all of them. */
 const variants: Readonly<Record<string, ExtractTableRequest>> = {
@@ -18,13 +16,13 @@ const variants: Readonly<Record<string, ExtractTableRequest>> = {
 };
 
 /** What it costs to verify by checksum, and to cross as text: the same rows in each way, in turn. */
-export async function benchValues(): Promise<void> {
+export async function benchValues({ rows = 1_000_000, rounds = 3 }: BenchOptions): Promise<void> {
   const stack = await startStack({ ui: false });
   try {
-    const size = await makeBenchTable(stack.sourceUrl, ROWS);
+    const size = await makeBenchTable(stack.sourceUrl, rows);
     await makeTextTable(stack.sourceUrl);
-    say(`events: ${ROWS.toLocaleString('en-US')} rows, ${formatBytes(size)}; median of ${ROUNDS} rounds`);
-    await compareRequests(stack, variants, ROUNDS);
+    say(`events: ${rows.toLocaleString('en-US')} rows, ${formatBytes(size)}; median of ${rounds} rounds`);
+    await compareRequests(stack, variants, rounds);
   } finally {
     await stack.close();
   }

@@ -7,6 +7,8 @@ export interface Job {
   readonly tables: readonly SourceTable[];
   /** An empty directory, for files that the peer wants. */
   readonly directory: string;
+  /** Where only what is new since the last run is to be brought: the key of a row, and the column that tells. */
+  readonly increment?: { readonly key: string; readonly cursor: string };
 }
 
 /** A table of the schema `public`. */
@@ -26,6 +28,8 @@ export interface Peer {
   readonly name: string;
   /** What is run, in a few words. */
   readonly about: string;
+  /** Whether it has a mode of its own that merges what is new. */
+  readonly increments?: boolean;
   /**
    * Makes it ready to run.
    *

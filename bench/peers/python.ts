@@ -14,13 +14,16 @@ interface Program {
   readonly file: string;
   readonly method?: string;
   readonly schema?: string;
+  readonly increments?: boolean;
 }
 
 /** A program of ours that uses packages of PyPI as their documents say. */
-function program({ name, about, requirements, file, method = '', schema = 'public' }: Program): Peer {
+function program(described: Program): Peer {
+  const { name, about, requirements, file, method = '', schema = 'public', increments = false } = described;
   return {
     name,
     about,
+    increments,
     prepare: async (cache) => {
       const programs = await cache.python(file.replace('.py', ''), requirements);
       const path = join(import.meta.dirname, 'programs', file);
@@ -37,11 +40,13 @@ function program({ name, about, requirements, file, method = '', schema = 'publi
   };
 }
 
-function environment({ sourceUrl, warehouseUrl, tables, directory }: Job): Record<string, string> {
+function environment({ sourceUrl, warehouseUrl, tables, directory, increment }: Job): Record<string, string> {
   return {
     SOURCE: sourceUrl,
     WAREHOUSE: warehouseUrl,
     TABLES: tables.map(({ name }) => name).join(','),
+    KEY: increment?.key ?? '',
+    CURSOR: increment?.cursor ?? '',
     WORK: directory,
     // some ask at every start who uses them
     RUNTIME__DLTHUB_TELEMETRY: 'false',
@@ -65,7 +70,8 @@ export const pandasPeers: readonly Peer[] = [
 
 const sling: Peer = {
   name: 'sling',
-  about: '`sling run`, mode `full-refresh`',
+  about: '`sling run`, mode `full-refresh`; `incremental` for increments',
+  increments: true,
   prepare: async (cache) => {
     // later packages of PyPI download their program from elsewhere
     const programs = await cache.python('sling', ['sling-linux-amd64==1.4.11']);
@@ -81,9 +87,13 @@ const sling: Peer = {
       command: async (job) => {
         const file = join(job.directory, 'replication.yaml');
         const streams = job.tables.map(({ name }) => `  public.${name}:\n`).join('');
+        const mode =
+          job.increment === undefined
+            ? 'mode: full-refresh'
+            : `mode: incremental\n  primary_key: [${job.increment.key}]\n  update_key: ${job.increment.cursor}`;
         await writeFile(
           file,
-          `source: SOURCE\ntarget: WAREHOUSE\ndefaults:\n  mode: full-refresh\n  object: public.{stream_table}\nstreams:\n${streams}`,
+          `source: SOURCE\ntarget: WAREHOUSE\ndefaults:\n  ${mode}\n  object: public.{stream_table}\nstreams:\n${streams}`,
         );
         const env = {
           ...environment(job),
@@ -99,13 +109,14 @@ const sling: Peer = {
 
 const ingestr: Peer = {
   name: 'ingestr',
-  about: '`ingestr ingest --sql-backend pyarrow`',
+  about: '`ingestr ingest --sql-backend pyarrow`; `--incremental-strategy merge` for increments',
+  increments: true,
   prepare: async (cache) => {
     // later packages of PyPI download their program from elsewhere
     const programs = await cache.python('ingestr', ['ingestr==0.14.155']);
     const script = `for table in $(echo "$TABLES" | tr , ' '); do
       "$PROGRAM" ingest --source-uri "$SOURCE" --source-table "public.$table" --dest-uri "$WAREHOUSE" --dest-table "ingestr.$table" \\
-        --sql-backend pyarrow --progress log --yes --pipelines-dir "$WORK/pipelines" || exit
+        $INCREMENT --sql-backend pyarrow --progress log --yes --pipelines-dir "$WORK/pipelines" || exit
     done`;
     return {
       version: '0.14.155',
@@ -113,7 +124,14 @@ const ingestr: Peer = {
       command: (job): Command => ({
         program: 'sh',
         args: ['-c', script],
-        env: { ...environment(job), PROGRAM: join(programs, 'ingestr') },
+        env: {
+          ...environment(job),
+          PROGRAM: join(programs, 'ingestr'),
+          INCREMENT:
+            job.increment === undefined
+              ? ''
+              : `--incremental-strategy merge --primary-key ${job.increment.key} --incremental-key ${job.increment.cursor}`,
+        },
       }),
     };
   },
@@ -147,7 +165,8 @@ export const pythonPeers: readonly Peer[] = [
   ingestr,
   program({
     name: 'dlt',
-    about: '`sql_database` with its ConnectorX backend, files of CSV, `replace`',
+    about: '`sql_database` with its ConnectorX backend, files of CSV, `replace`; `merge` for increments',
+    increments: true,
     requirements: ['dlt[postgres]==1.31.0', 'connectorx==0.4.6', 'pyarrow==26.0.1', 'sqlalchemy==2.1.9'],
     file: 'dlt_copy.py',
     schema: 'dlt',

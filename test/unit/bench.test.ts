@@ -1,6 +1,7 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { parseCount, parseOptions } from '../../bench/options.ts';
-import { growthOf, render } from '../../bench/render.ts';
+import { growthOf, render, renderVersions } from '../../bench/render.ts';
 import type { Circumstances, Sample } from '../../bench/result.ts';
 import { median } from '../../bench/statistics.ts';
 
@@ -18,14 +19,20 @@ test.each(['', 'M', '0', '1.5', '-1', '1G', 'many'])('"%s" is not a number of ro
 });
 
 test('options that are not known and benchmarks that are not there are refused', () => {
-  expect(() => parseOptions(['--row', '1M'], ['peers'])).toThrow("Unknown option '--row'");
-  expect(() => parseOptions(['--only', 'peers,shape'], ['peers', 'shapes'])).toThrow(
-    'There is no benchmark "shape". There is: peers, shapes.',
+  expect(() => parseOptions(['--row', '1M'])).toThrow("Unknown option '--row'");
+  expect(() => parseOptions(['--only', 'peers,shape'])).toThrow(
+    'There is no benchmark "shape". There is: peers, ',
   );
-  expect(parseOptions(['--only', 'peers, shapes', '--rows=1M'], ['peers', 'shapes'])).toMatchObject({
+  expect(parseOptions(['--only', 'peers, shapes', '--rows=1M'])).toMatchObject({
     only: ['peers', 'shapes'],
     rows: 1_000_000,
   });
+});
+
+test('without names all benchmarks are run, and no study', () => {
+  const { only } = parseOptions([]);
+  expect(only).toContain('peers');
+  expect(only).not.toContain('tuning');
 });
 
 test('the median is the middle', () => {
@@ -54,7 +61,7 @@ const circumstances: Circumstances = {
   at: '2000-01-02T03:04:05.000Z',
   machine: { processor: 'a processor', cores: 2, memory: 8 * 1024 ** 3, system: 'linux' },
   load: [0.1, 2],
-  versions: { node: 'v1' },
+  versions: { 'datakit-postgres': '1.2.3 (abc)', node: 'v1', gone: '2.0' },
 };
 
 test('times are shown with their spread and their ratio to the pipe of psql', () => {
@@ -74,9 +81,61 @@ test('times are shown with their spread and their ratio to the pipe of psql', ()
     circumstances,
   );
   expect(text).toContain(
-    '| ours | **3.00** (2.00–4.00) | 0.50 | 333,333 | 100 | 1.00 | 2.00 | 0.50 | 0.10 |',
+    '| ours | **3.00** (2.00–4.00) | 0.50 | 333,333 | 100 | 1.00 + 2.00 + 0.50 + 0.10 | 100 MB, 50 MB | 10 MB |',
   );
   expect(text).toContain(String.raw`| broken | failed: status 1: no \| way |`);
   expect(text).toContain('Left out: gone (cannot be installed).');
-  expect(text).toContain('on 2 × a processor');
+  expect(text).toContain(
+    'Measured 2000-01-02, version 1.2.3 (abc), load of the machine 0.1 before and 2.0 after.',
+  );
+});
+
+test('changes are shown with the memory of each round and their lag', () => {
+  const entry = { case: 'small', rows: 1000, bytes: 1e6 };
+  const text = render(
+    {
+      kind: 'changes',
+      title: 'Changes',
+      about: 'A log.',
+      base: 'pg_recvlogical',
+      entries: [
+        { ...entry, subject: 'datakit-postgres', samples: [sample(1), sample(3), sample(2)] },
+        { ...entry, subject: 'pg_recvlogical', samples: [sample(4)] },
+      ],
+      lag: { rate: 1000, seconds: 30, median: 0.1, p95: 0.2, p99: 0.3, most: 0.45 },
+    },
+    circumstances,
+  );
+  expect(text).toContain('| datakit-postgres | **2.00** (1.00–3.00) | 0.50 |');
+  expect(text).toContain('| peak memory of the worker | round 1 | round 2 | round 3 |');
+  expect(text).toContain('| small | 100 MB | 100 MB | 100 MB |');
+  expect(text).toContain('| 1,000 transactions a second for 30 s | 100 ms | 200 ms | 300 ms | 450 ms |');
+});
+
+test('versions are listed once, with what is run', () => {
+  const section = { kind: 'times', title: '', about: '', entries: [] } as const;
+  const results = {
+    peers: { ...section, circumstances },
+    shapes: { ...section, circumstances: { ...circumstances, versions: { node: 'v2' } } },
+  };
+  const text = renderVersions(results, { gone: '`gone copy`' });
+  expect(text).toContain('2 × a processor, 8 GB.');
+  expect(text).toContain('| node |  | v1 and v2 |');
+  expect(text).toContain('| gone | `gone copy` | 2.0 |');
+});
+
+test('every benchmark that a document names is there', async () => {
+  const documents = [
+    'README.md',
+    ...(await readdir('docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+  ];
+  let commands = 0;
+  for (const document of documents) {
+    const text = await readFile(document, 'utf8');
+    for (const [, options = ''] of text.matchAll(/npm run bench -- ([^`#\n]*?)(?= *(?:[`#\n]|&&))/g)) {
+      expect(() => parseOptions(options.trim().split(/ +/)), `${document}: ${options}`).not.toThrow();
+      commands += 1;
+    }
+  }
+  expect(commands).toBeGreaterThan(5);
 });

@@ -14,4 +14,9 @@ pipeline = dlt.pipeline(
 )
 source_url = os.environ["SOURCE"].replace("postgresql://", "postgresql+psycopg2://", 1)
 source = sql_database(source_url, table_names=tables, backend="connectorx")
-pipeline.run(source, write_disposition="replace", loader_file_format="csv")
+disposition = "replace"
+if key := os.environ["KEY"]:
+    disposition = {"disposition": "merge", "strategy": "upsert"}
+    for table in source.resources.values():
+        table.apply_hints(primary_key=key, incremental=dlt.sources.incremental(os.environ["CURSOR"]))
+pipeline.run(source, write_disposition=disposition, loader_file_format="csv")

@@ -1,0 +1,9 @@
+import type { Share } from './result.ts';
+
+/** Counts as shares of all of them, the largest first. */
+export function sharesOf(counts: ReadonlyMap<string, number>): Share[] {
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  return [...counts]
+    .map(([name, count]) => ({ name, share: count / total }))
+    .toSorted((a, b) => b.share - a.share);
+}

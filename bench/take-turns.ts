@@ -1,0 +1,64 @@
+import type { LocalStack } from '../local/stack.ts';
+import { formatDuration } from '../src/contract/quantities.ts';
+import { measure, type Running } from './measure.ts';
+import type { Measured, Sample } from './result.ts';
+import { say } from './say.ts';
+import { settle } from './settle.ts';
+
+/** One of the things that are compared. */
+export interface Way {
+  readonly name: string;
+  /** Processes that work for it and were there before a run. */
+  readonly workers: readonly number[];
+  /** Does what goes before a run and is not measured; what it gives begins the run. */
+  prepare(): Promise<() => Running>;
+}
+
+interface Turns<W> {
+  readonly rounds: number;
+  /** Rounds before them that are not counted; one where it is left out. */
+  readonly warmUps?: number;
+  /** What is done before each round, to make what all ways work on. */
+  readonly before?: (round: number) => Promise<void>;
+  /** Told of a way that failed, which has no more turns then; without it the failure is thrown. */
+  readonly onFailure?: (way: W, reason: string) => void;
+}
+
+/** Measures each of the ways in turn, A B C A B C …, each after a checkpoint on both servers. */
+export async function takeTurns<W extends Way>(
+  stack: LocalStack,
+  ways: readonly W[],
+  { rounds, warmUps = 1, before, onFailure }: Turns<W>,
+): Promise<Map<W, Sample[]>> {
+  const samples = new Map<W, Sample[]>(ways.map((way) => [way, []]));
+  const able = new Set(ways);
+  for (let round = 1 - warmUps; round <= rounds; round += 1) {
+    await before?.(round);
+    for (const way of able) {
+      try {
+        const sample = await takeTurn(stack, way);
+        if (round > 0) samples.get(way)?.push(sample);
+        const label = round > 0 ? `round ${round}` : 'warm-up';
+        say(`  ${label}: ${way.name} ${formatDuration(sample.seconds * 1000)}`);
+      } catch (error) {
+        if (onFailure === undefined) throw error;
+        able.delete(way);
+        onFailure(way, error instanceof Error ? error.message : String(error));
+        say(`  ${way.name} failed, ${String(error)}`);
+      }
+    }
+  }
+  return samples;
+}
+
+async function takeTurn(stack: LocalStack, way: Way): Promise<Sample> {
+  const start = await way.prepare();
+  await settle(stack);
+  return measure(stack, way.workers, start);
+}
+
+/** What ways took for the same case. */
+export const measuredWays = (
+  samples: ReadonlyMap<Way, readonly Sample[]>,
+  of: Pick<Measured, 'case' | 'rows' | 'bytes'>,
+): Measured[] => [...samples].map(([way, taken]) => ({ ...of, subject: way.name, samples: taken }));
