@@ -63,10 +63,10 @@ export const loads = (total: number, rounds: number): Load[] => [
   {
     // three updates and an insert each, of eight sessions
     name: 'transactions of pgbench',
-    changes: Math.ceil(total / 32 / 4) * 32,
+    changes: Math.ceil(total / 128) * 32,
     rounds: Math.min(rounds, 3),
     warmUps: 0,
-    write: async (url) => pgbench(url, ['--client=8', `--transactions=${Math.ceil(total / 32 / 4)}`]),
+    write: async (url) => pgbench(url, ['--client=8', `--transactions=${Math.ceil(total / 128)}`]),
   },
 ];
 

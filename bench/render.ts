@@ -179,7 +179,7 @@ const lagTable = ({ rate, seconds, ...lag }: Lag): string =>
 /** A subject a line: what it took at each size, how that grew, and what larger sizes would take. */
 function sizesTable(entries: readonly Measured[]): string {
   const sizes = [...new Set(entries.map(({ rows }) => rows))].toSorted((a, b) => a - b);
-  const larger = [1e7, 1e8].filter((rows) => rows > Math.max(...sizes));
+  const larger = [1e6, 1e7, 1e8].filter((rows) => rows > Math.max(...sizes));
   const subjects = [...new Set(entries.map(({ subject }) => subject))];
   return table(
     [
