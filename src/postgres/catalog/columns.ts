@@ -42,7 +42,11 @@ export async function readColumns(session: Session, table: Table): Promise<Colum
   );
 }
 
-/** The types of a table's columns and every type that those are made of. */
+/**
+ * The types of a table's columns and every type that those are made of.
+ *
+ * Looked up by a list: a join with what was found recursively, whose size nobody knows, would read all types for each table.
+ */
 export async function readTypes(session: Session, table: Table): Promise<ReadonlyMap<number, SourceType>> {
   const types = await session.query<SourceType & Record<string, unknown>>(
     `WITH RECURSIVE involved AS (
@@ -64,8 +68,8 @@ export async function readTypes(session: Session, table: Table): Promise<Readonl
                 AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e') AS extension,
             t.oid < 16384 AND n.nspname = 'pg_catalog' AS "builtIn",
             t.typsend <> 0 AND t.typreceive <> 0 AS "hasBinaryFormat"
-       FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
-       JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace`,
+       FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      WHERE t.oid = ANY (ARRAY(SELECT oid FROM involved))`,
     [table.oid],
   );
   return new Map(types.map((type) => [type.oid, type]));
