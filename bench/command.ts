@@ -11,7 +11,7 @@ export interface Started extends Running {
 }
 
 /** A run that takes longer is given up. */
-const LIMIT_MS = 20 * 60_000;
+const LIMIT_MS = 8 * 60_000;
 
 /** Starts a program; the directory is its own, and is deleted when it has succeeded. */
 export function startCommand({ program, args, env }: Command, directory: string): Started {
