@@ -26,6 +26,7 @@ export class Extractor {
   readonly #taskQueue: string;
   readonly #connection: Connection;
   readonly #client: TemporalClient;
+  readonly #runs: WorkflowHandle[] = [];
   #running = true;
 
   private constructor(
@@ -66,11 +67,16 @@ export class Extractor {
     name: Name,
     request: Parameters<Workflows[Name]>[0],
   ): Promise<WorkflowHandle<Workflows[Name]>> {
-    return this.#client.workflow.start<(input: typeof request) => ReturnType<Workflows[Name]>>(name, {
-      taskQueue: this.#taskQueue,
-      workflowId: `bench-${randomUUID()}`,
-      args: [request],
-    }) as unknown as Promise<WorkflowHandle<Workflows[Name]>>;
+    const run = await this.#client.workflow.start<(input: typeof request) => ReturnType<Workflows[Name]>>(
+      name,
+      {
+        taskQueue: this.#taskQueue,
+        workflowId: `bench-${randomUUID()}`,
+        args: [request],
+      },
+    );
+    this.#runs.push(run);
+    return run as unknown as WorkflowHandle<Workflows[Name]>;
   }
 
   async table(request: ExtractTableRequest): Promise<ExtractTableResult> {
@@ -86,8 +92,11 @@ export class Extractor {
     return startWorkerProcess({ env: this.#environment, entry: workerEntry });
   }
 
+  /** Stops the worker, and ends what it left unfinished: a client that waits would ask for the result for ever. */
   async stop(): Promise<void> {
     await this.worker.stop();
+    // most have ended, which is an error here
+    await Promise.allSettled(this.#runs.map(async (run) => run.terminate()));
     await this.#connection.close();
   }
 }

@@ -36,6 +36,7 @@ export async function ourselves(
   options: Omit<ExtractTableRequest, 'table'> = { parallelism: 4 },
 ): Promise<Subject> {
   let extractor = await Extractor.start(stack);
+  const killed: Extractor[] = [];
   return {
     name: 'datakit-postgres',
     version: 'this one',
@@ -46,7 +47,10 @@ export async function ourselves(
     target: (table) => `bronze."br_${table}"`,
     async prepare(tables, through) {
       // a worker that was killed is started again, as whatever supervises it would
-      if (!extractor.running) extractor = await Extractor.start(stack);
+      if (!extractor.running) {
+        killed.push(extractor);
+        extractor = await Extractor.start(stack);
+      }
       const own = through === undefined;
       const by = own ? extractor : await Extractor.start(stack, { addresses: through, taskQueue: 'counted' });
       const run = async (): Promise<void> => {
@@ -66,7 +70,9 @@ export async function ourselves(
         },
       });
     },
-    close: async () => extractor.stop(),
+    async close() {
+      await Promise.all([extractor, ...killed].map(async (one) => one.stop()));
+    },
   };
 }
 
