@@ -161,7 +161,9 @@ export class Matrix {
     );
     let moments: [Subject, Moment | undefined][] = [];
     const isMet = async () => {
-      moments = await Promise.all(inOrder.map(async (subject) => [subject, await subject.look()] as const));
+      const found: typeof moments = [];
+      for (const subject of inOrder) found.push([subject, await subject.look()]);
+      moments = found;
       return moments.at(-1)?.[1] === moment;
     };
     const isOver = () => order[moments.at(-1)?.[1] ?? moment] > order[moment];
