@@ -96,6 +96,23 @@ describe('of two attempts at the same work only the later writes', () => {
     await run.discard();
   });
 
+  test('a copy: the earlier is between two chunks when the later is given the work, and reads no other', async () => {
+    await using run = new Steps(lab);
+    const where = 'CASE WHEN id < 3000 THEN true ELSE 1 / (id - id) = 0 END';
+    const plan = await run.plan({ table, chunkSize: '128kB', where });
+    // as a later attempt does, when the earlier has marked its first chunk
+    await lab.warehouse.query(`CREATE FUNCTION overtake() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        UPDATE bronze.extraction_attempts SET attempt = 2 WHERE plan_id = NEW.plan_id;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER overtake AFTER INSERT ON bronze.extraction_chunks FOR EACH ROW EXECUTE FUNCTION overtake()`);
+    await expect(run.copy(plan, 0, plan.chunks)).rejects.toMatchObject(OVERTAKEN);
+    await lab.warehouse.query('DROP TRIGGER overtake ON bronze.extraction_chunks');
+    expect(await attemptsOf(plan.planId)).toEqual([{ chunk: 0, attempt: 1 }]);
+    await run.discard();
+  });
+
   test('a copy: the earlier has copied its rows when the later is given the work', async () => {
     await using run = new Steps(lab);
     const plan = await run.plan({ table, chunkSize: '128kB' });

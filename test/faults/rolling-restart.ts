@@ -23,11 +23,11 @@ export async function makeTable({ lab }: FaultStack, rows: number): Promise<void
     INSERT INTO large SELECT i, repeat(md5(i::text), 3) FROM generate_series(1, ${rows}) i`);
 }
 
-/** A run of that table, slow enough to last for half a minute, in some hundred chunks. */
+/** A run of that table, slow enough to last for most of a minute, in some hundred chunks. */
 export const requestFor = (rows: number): ExtractTableRequest => ({
   table: 'large',
-  chunkSize: `${Math.ceil(rows / 500)}kB`,
-  maxBytesPerSecond: `${Math.ceil(rows / 250)}kB`,
+  chunkSize: `${Math.ceil(rows / 1000)}kB`,
+  maxBytesPerSecond: `${Math.ceil(rows / 350)}kB`,
   parallelism: 4,
 });
 
@@ -52,14 +52,14 @@ export async function chunksDone({ lab }: FaultStack): Promise<number> {
 /**
  * Replaces each worker in turn, the next one as soon as the one before is there again, while a run copies.
  *
- * @returns how many chunks were done when each was there again
+ * @returns how many chunks were done when each was asked to stop
  */
 export async function restartAll(stack: FaultStack, from: number): Promise<number[]> {
   await waitUntil(async () => (await chunksDone(stack)) >= from, 300_000);
   const done: number[] = [];
   for (const seat of stack.seats) {
-    await seat.replace('SIGTERM', stack.version);
     done.push(await chunksDone(stack));
+    await seat.replace('SIGTERM', stack.version);
     await sleep(1_000);
   }
   return done;
