@@ -1,23 +1,16 @@
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome, SchemaChange } from '../contract/incremental.ts';
 import type { Session } from '../postgres/session.ts';
-import {
-  findBronzeTable,
-  readColumnDefinitions,
-  type BronzeTable,
-  type ColumnDefinition,
-} from './bronze-table.ts';
+import { findBronzeTable, readColumnDefinitions, type BronzeTable } from './bronze-table.ts';
 import { recordCheckpoint } from './checkpoints.ts';
 import { ensureCurrentView } from './current-view.ts';
 import { DELETED_AT, markDeleted } from './deleted-keys.ts';
 import { protectionOf, type IncrementalPlan } from './incremental-plan.ts';
+import { followSchema } from './follow-schema.ts';
 import { orKeyConflict } from './key-index.ts';
-import { BRONZE, metadataColumns, type MetadataColumn } from './layout.ts';
-import { findColumnsOfLastRun } from './manifest.ts';
+import { BRONZE, metadataColumns } from './layout.ts';
 import { moveStatement } from './move-rows.ts';
 import { stagingKeys, type StagedFacts, type StoredPlan } from './plans.ts';
-import { findDrift } from './schema-drift.ts';
-import { settleSchema } from './settle-schema.ts';
 import { nextLoadedAt } from './targets.ts';
 
 /** A plan whose staging table is loaded and prepared. */
@@ -38,7 +31,10 @@ export async function commitIncrement(
   const { sourceUri, table, partitioned } = plan;
   const { runId } = stored;
   const metadata = metadataColumns({ loadedAt, sourceUri, table, runId, incremental, partitioned });
-  const { changes, present } = await followSchema(session, bronze, stored, metadata);
+  const { changes, present } = await followSchema(session, bronze, stored, {
+    policy: incremental.schemaChanges,
+    metadata: [...metadata, ...(incremental.keyChunks > 0 ? [DELETED_AT] : [])],
+  });
   const planned = new Set(plan.columns.map(({ name }) => name));
   const written = new Set<string>([...planned, ...metadata.map(({ name }) => name)]);
   const statement = moveStatement(
@@ -115,23 +111,4 @@ async function requireBronze(
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
   throw new DatakitError('PlanOutdated', `${BRONZE}.${target} was dropped after the run was planned`);
-}
-
-async function followSchema(
-  session: Session,
-  bronze: BronzeTable,
-  { plan, incremental }: PreparedIncrement,
-  metadata: readonly MetadataColumn[],
-): Promise<{ changes: SchemaChange[]; present: ColumnDefinition[] }> {
-  const before = await readColumnDefinitions(session, bronze);
-  const changes = findDrift({
-    target: `${BRONZE}.${plan.target}`,
-    planned: plan.columns,
-    bronze: before,
-    previous: await findColumnsOfLastRun(session, plan.target),
-    policy: incremental.schemaChanges,
-  });
-  const wanted = [...plan.columns, ...metadata, ...(incremental.keyChunks > 0 ? [DELETED_AT] : [])];
-  await settleSchema(session, bronze, wanted, before, changes);
-  return { changes, present: await readColumnDefinitions(session, bronze) };
 }

@@ -2,17 +2,15 @@ import { DatakitError } from '../contract/failures.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { TableName } from '../contract/table-name.ts';
-import { findBronzeTable, readColumnDefinitions, type BronzeTable } from './bronze-table.ts';
+import { findBronzeTable, type BronzeTable } from './bronze-table.ts';
+import { followSchema } from './follow-schema.ts';
 import { partitionIndexName } from './indexes.ts';
 import { BRONZE, metadataColumns, PARTITION } from './layout.ts';
-import { findColumnsOfLastRun } from './manifest.ts';
 import { addStatement } from './move-rows.ts';
 import { findPartitionRecords, recordPartitions } from './partition-records.ts';
 import { partitionLabel } from './plan.ts';
 import { dropStaging, endStrayWriters, type StoredPlan } from './plans.ts';
-import { findDrift } from './schema-drift.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
-import { settleSchema } from './settle-schema.ts';
 import { lockTarget, nextLoadedAt } from './targets.ts';
 
 type Storage = NonNullable<BronzeTable['storage']>;
@@ -66,7 +64,9 @@ export async function replacePartitions(session: Session, stored: StoredPlan): P
   const newer = labels.filter(isNewer);
   if (newer.length === labels.length) return newer.length;
   const metadata = await metadataOf(session, stored);
-  const columns = await followSchema(session, bronze, stored, metadata);
+  const { present } = await followSchema(session, bronze, stored, { policy: 'evolve', metadata });
+  const planned = new Set(plan.columns.map(({ name }) => name));
+  const columns = present.filter(({ name }) => planned.has(name));
   await session.query(`DELETE FROM ${quoteTable(bronze.storage)} WHERE ${PARTITION} = ANY ($1::text[])`, [
     labels.filter((label) => !isNewer(label)),
   ]);
@@ -82,26 +82,6 @@ export async function replacePartitions(session: Session, stored: StoredPlan): P
 async function metadataOf(session: Session, { runId, plan }: StoredPlan) {
   const loadedAt = await nextLoadedAt(session, plan.target);
   return metadataColumns({ ...plan, loadedAt, runId, incremental: undefined });
-}
-
-/** Columns that came since are added, and wider types taken over: the rows of other partitions stay, and are NULL there. */
-async function followSchema(
-  session: Session,
-  bronze: BronzeTable,
-  { plan }: StoredPlan,
-  metadata: ReturnType<typeof metadataColumns>,
-) {
-  const before = await readColumnDefinitions(session, bronze);
-  const changes = findDrift({
-    target: `${BRONZE}.${plan.target}`,
-    planned: plan.columns,
-    bronze: before,
-    previous: await findColumnsOfLastRun(session, plan.target),
-    policy: 'evolve',
-  });
-  await settleSchema(session, bronze, [...plan.columns, ...metadata], before, changes);
-  const planned = new Set(plan.columns.map(({ name }) => name));
-  return (await readColumnDefinitions(session, bronze)).filter(({ name }) => planned.has(name));
 }
 
 async function requireBronze(session: Session, target: string): Promise<BronzeTable & { storage: Storage }> {

@@ -1,5 +1,5 @@
 import type { RunIdentity, Snapshot } from './activities.ts';
-import type { ExtractDatabaseRequest, TableOutcome } from './extract-database.ts';
+import type { ExtractDatabaseRequest, TableOutcome, TableTotals } from './extract-database.ts';
 
 /** A table of a run of `extractDatabase`. Its number is its place in the order of size, the largest first. */
 export interface Member {
@@ -66,15 +66,9 @@ export interface SteerTablesRequest {
   readonly skipped: readonly number[];
 }
 
-export interface CloseDatabaseRunRequest {
+export interface CloseDatabaseRunRequest extends TableTotals {
   readonly runId: string;
   readonly status: 'complete' | 'partial' | 'failed' | 'cancelled';
-  readonly committed: number;
-  readonly superseded: number;
-  readonly failed: number;
-  readonly skipped: number;
-  readonly rows: number;
-  readonly bytes: number;
   readonly restarts: number;
   readonly snapshot?: Snapshot;
   readonly message?: string;

@@ -185,18 +185,22 @@ export interface TableResult {
   readonly message?: string;
 }
 
-/** What the workflow `extractDatabase` returns. `bronze.extraction_runs` has every table, by `database_run_id`. */
-export interface ExtractDatabaseResult {
-  readonly runId: string;
-  /** `partial`: some tables failed or were skipped. */
-  readonly outcome: 'complete' | 'partial';
-  readonly tables: number;
+/** How many tables of a run ended how, and what was copied of them. */
+export interface TableTotals {
   readonly committed: number;
   readonly superseded: number;
   readonly failed: number;
   readonly skipped: number;
   readonly rows: number;
   readonly bytes: number;
+}
+
+/** What the workflow `extractDatabase` returns. `bronze.extraction_runs` has every table, by `database_run_id`. */
+export interface ExtractDatabaseResult extends TableTotals {
+  readonly runId: string;
+  /** `partial`: some tables failed or were skipped. */
+  readonly outcome: 'complete' | 'partial';
+  readonly tables: number;
   readonly duration: string;
   /** The moment that all tables are of; absent where each has its own. */
   readonly snapshotTakenAt?: string;

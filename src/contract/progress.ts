@@ -1,4 +1,4 @@
-import type { TableOutcome } from './extract-database.ts';
+import type { TableOutcome, TableTotals } from './extract-database.ts';
 
 /** What a run is doing, in the order in which it does it. */
 export type Phase =
@@ -50,7 +50,7 @@ export interface TableProgress {
 }
 
 /** The answer to the query `progress` of `extractDatabase`. Of tables under way, what the ledger said last. */
-export interface DatabaseProgress {
+export interface DatabaseProgress extends TableTotals {
   readonly phase: Phase;
   readonly tables: number;
   readonly waiting: number;
@@ -58,12 +58,6 @@ export interface DatabaseProgress {
   readonly running: readonly TableProgress[];
   /** The 20 largest of those that have ended. */
   readonly ended: readonly TableProgress[];
-  readonly committed: number;
-  readonly superseded: number;
-  readonly failed: number;
-  readonly skipped: number;
-  readonly rows: number;
-  readonly bytes: number;
   readonly parallelism: number;
   /** How much of all tables is done, by their size on disk: 0 to 1. */
   readonly done: number;
