@@ -6,7 +6,7 @@ import { FaultStack } from './fault-stack.ts';
 import { cellsOf, Matrix, type Aim } from './matrix.ts';
 import {
   count,
-  countOf,
+  countIn,
   measuredAnew,
   readMeasured,
   totalOf,
@@ -43,10 +43,12 @@ test('each fault at each moment: exact, nothing copied twice, nothing left', asy
   const cells = cellsOf(possible);
   const until = Date.now() + Number(FAULT_MINUTES) * 60_000;
   while (Date.now() < until) {
-    const runs = ({ fault, moment, mode }: Aim) => countOf(measured, fault.name, moment, mode);
+    const runs = ({ fault, moment, mode }: Aim) => countIn(measured.exact, fault.name, moment, mode);
     const empty = cells.filter((cell) => runs(cell) === 0 && (tries.get(cell) ?? 0) < MOST_TRIES);
     if (empty.length === 0 && totalOf(measured) >= Number(FAULT_RUNS)) break;
-    const candidates = empty.length > 0 ? empty : cells;
+    const { earlier } = measured;
+    const never = empty.filter((cell) => countIn(earlier, cell.fault.name, cell.moment, cell.mode) === 0);
+    const candidates = [never, empty, cells].find(({ length }) => length > 0) ?? [];
     const aim = candidates[Math.floor(random() * candidates.length)];
     if (aim === undefined) break;
     tries.set(aim, (tries.get(aim) ?? 0) + 1);

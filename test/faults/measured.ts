@@ -45,8 +45,8 @@ export function count(measured: Measured, hit: Hit): void {
   cell[hit.mode] = (cell[hit.mode] ?? 0) + 1;
 }
 
-export const countOf = ({ exact }: Measured, fault: string, moment: Moment, mode: Mode): number =>
-  exact[fault]?.[moment]?.[mode] ?? 0;
+export const countIn = (counts: Counts, fault: string, moment: Moment, mode: Mode): number =>
+  counts[fault]?.[moment]?.[mode] ?? 0;
 
 export function totalOf({ exact }: Measured): number {
   const cells = Object.values(exact).flatMap((row) => Object.values(row));
@@ -67,7 +67,7 @@ const isOfCapture = (moment: Moment): boolean => captureMoments.some((one) => on
 export function cellsMet({ exact, earlier }: Measured): { all: number; met: number; earlier: number } {
   const cells = faults.flatMap(({ name }) =>
     moments.flatMap((moment) =>
-      modesOf(moment).map((mode) => [exact, earlier].map((counts) => counts[name]?.[moment]?.[mode] ?? 0)),
+      modesOf(moment).map((mode) => [exact, earlier].map((counts) => countIn(counts, name, moment, mode))),
     ),
   );
   const met = cells.filter(([now = 0]) => now > 0).length;
@@ -81,7 +81,7 @@ function cellOf({ exact, earlier, wrong }: Measured, fault: string, moment: Mome
   const failed = wrong.filter((hit) => hit.fault === fault && hit.moment === moment).length;
   if (failed > 0) return `${failed} wrong`;
   const runs = modesOf(moment).map((mode) => {
-    const [now, once] = [exact, earlier].map((counts) => counts[fault]?.[moment]?.[mode] ?? 0);
+    const [now, once] = [exact, earlier].map((counts) => countIn(counts, fault, moment, mode));
     return now === 0 && once !== undefined && once > 0 ? `(${once})` : `${now}`;
   });
   return runs.every((run) => run === '0') ? '' : `exact ${runs.join('/')}`;
