@@ -85,11 +85,11 @@ test('a holder whose worker was asked to stop is replaced at once, and then let 
 
 test('holders whose workers are asked to stop one right after the other hand the snapshot on within their grace', async () => {
   const { activities } = new Stage();
-  let held = 0;
+  const held: string[] = [];
   const holdSnapshot = async ({ holder }: HoldSnapshotRequest) => {
-    held += 1;
-    const id = `snapshot ${held}`;
-    const stays = held > 2;
+    held.push(holder);
+    const id = `snapshot ${held.length}`;
+    const stays = held.length > 2;
     await signalSnapshot(holder, id);
     if (stays) return untilCancelled();
     await signalSnapshot(holder, id, { leaving: true });
@@ -100,7 +100,7 @@ test('holders whose workers are asked to stop one right after the other hand the
     return Promise.race([untilCancelled(), lost]);
   };
   const copyChunks = async ({ count }: CopyChunksRequest) => {
-    while (held < 3) {
+    while (held.length < 3) {
       Context.current().heartbeat();
       await Context.current().sleep(50);
     }
