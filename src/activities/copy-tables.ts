@@ -20,7 +20,7 @@ const LONGEST_MESSAGE = 500;
 
 /**
  * Extracts small tables, one after the other. The manifest is what a retry goes by: tables that are committed
- * are told again and not extracted again.
+ * are told again and not extracted again. A worker that was asked to stop leaves those that it has not begun.
  */
 export async function copyTables(
   dependencies: Dependencies,
@@ -30,7 +30,7 @@ export async function copyTables(
   return runActivity(
     'extracting small tables',
     async (tools) => {
-      const { warehouse } = dependencies;
+      const { warehouse, isStopping } = dependencies;
       const limits = {
         applicationName: applicationName(request.runId),
         mode: 'READ WRITE',
@@ -56,6 +56,7 @@ export async function copyTables(
           tables.push({ member, outcome: status === 'superseded' ? status : 'committed', rows, bytes });
           continue;
         }
+        if (isStopping()) break;
         const copied = await copyTable(dependencies, request, stored, tools, tables.length);
         if (copied === 'paused') break;
         tables.push(copied);

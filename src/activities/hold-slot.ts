@@ -1,16 +1,13 @@
-import { Context, log } from '@temporalio/activity';
+import { log } from '@temporalio/activity';
 import type { HoldSlotRequest } from '../contract/capture-activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { holdSlot as hold } from '../capture/hold-slot.ts';
 import type { Dependencies } from './dependencies.ts';
-import { signalWorkflow } from './hold-snapshot.ts';
+import { keepSnapshot } from './keep-snapshot.ts';
 import { runActivity } from './run-activity.ts';
 
-/** How often the holder looks whether its session still lives. */
-const CHECK_INTERVAL = 500;
-
 export async function holdSlot(
-  { warehouse, holdingSourceNamed, worker }: Dependencies,
+  { warehouse, holdingSourceNamed, worker, isStopping }: Dependencies,
   request: HoldSlotRequest,
 ): Promise<void> {
   const { source: name, holder, captureId } = request;
@@ -23,9 +20,14 @@ export async function holdSlot(
     await using held = await hold(request, { warehouse, source, signal }, onWaiting);
     const { snapshot } = held;
     report(snapshot);
-    await signalWorkflow({ holder, worker, snapshot });
     log.info('holding the snapshot of a slot', { captureId, holder, ...snapshot });
-    while (held.lost() === undefined) await Context.current().sleep(CHECK_INTERVAL);
-    throw new DatakitError('SnapshotLost', 'The session that made the slot ended, and its snapshot with it');
+    const requireLife = async () => {
+      if (held.lost() === undefined) return;
+      throw new DatakitError(
+        'SnapshotLost',
+        'The session that made the slot ended, and its snapshot with it',
+      );
+    };
+    await keepSnapshot({ holder, worker, snapshot }, { source: name, isStopping, requireLife });
   });
 }

@@ -1,21 +1,14 @@
 import { ApplicationFailure, Context, log } from '@temporalio/activity';
-import {
-  SNAPSHOT_EXPORTED_SIGNAL,
-  type HeldSnapshot,
-  type HoldSnapshotRequest,
-  type Snapshot,
-} from '../contract/activities.ts';
+import type { HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropWhenTerminated } from './other-runs.ts';
-import { countRetry, measureSnapshot } from './metrics.ts';
+import { keepSnapshot } from './keep-snapshot.ts';
+import { countRetry } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
-
-/** How often the holder asks its session whether it still lives. */
-const CHECK_INTERVAL = 1_000;
 
 /** After so many attempts there is no other worker, and a second session on the same one is better than none. */
 const ATTEMPTS_ELSEWHERE = 5;
@@ -46,14 +39,11 @@ export async function holdSnapshot(
             const snapshot = await takeSnapshot(session, from?.snapshot);
             exported = true;
             report(snapshot);
-            const held: HeldSnapshot = { holder, worker, snapshot };
-            await signalWorkflow(held);
             log.info('holding a snapshot', { source, holder, ...snapshot });
-            await keepOpen(session, {
-              measure: (ended) => measureSnapshot(holder, source, ended ? undefined : snapshot.takenAt),
-              isStopping,
-              leave: async () => signalWorkflow({ ...held, leaving: true }),
-            });
+            await keepSnapshot(
+              { holder, worker, snapshot },
+              { source, isStopping, requireLife: async () => requireLife(session) },
+            );
           },
         );
       await untilItHolds(hold, () => exported);
@@ -96,42 +86,6 @@ function stepBack(): ApplicationFailure {
     'This worker holds the snapshot already; another is waited for',
     'SameWorker',
   );
-}
-
-export async function signalWorkflow(held: HeldSnapshot): Promise<void> {
-  const { client, info } = Context.current();
-  if (info.workflowExecution === undefined) throw new Error('a snapshot is held for a workflow only');
-  const { workflowId, runId } = info.workflowExecution;
-  await client.workflow.getHandle(workflowId, runId).signal(SNAPSHOT_EXPORTED_SIGNAL, held);
-}
-
-interface Keeping {
-  readonly measure: (ended: boolean) => void;
-  readonly isStopping: () => boolean;
-  /** Asks for somebody else to hold the snapshot. */
-  readonly leave: () => Promise<void>;
-}
-
-/** Ends by cancellation, or by the loss of the session; a worker that was asked to stop keeps it open for its grace. */
-async function keepOpen(session: Session, { measure, isStopping, leave }: Keeping): Promise<never> {
-  const context = Context.current();
-  let leaving = false;
-  try {
-    for (;;) {
-      measure(false);
-      if (isStopping() && !leaving) {
-        // where Temporal is not to be reached now it is tried again
-        leaving = await leave().then(
-          () => true,
-          () => false,
-        );
-      }
-      await context.sleep(CHECK_INTERVAL);
-      await requireLife(session);
-    }
-  } finally {
-    measure(true);
-  }
 }
 
 async function requireLife(session: Session): Promise<void> {

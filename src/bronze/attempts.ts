@@ -11,7 +11,7 @@ export interface Claim {
   readonly attempt: Attempt;
 }
 
-/** What every transaction that writes chunks of a span holds, so that a later attempt finds who does. */
+/** What every transaction that claims a span or writes chunks of it holds, so that a later attempt finds who does. */
 const LOCK = `hashtextextended('datakit-postgres ' || $1 || '/' || $2, 0)`;
 
 /**
@@ -20,13 +20,17 @@ const LOCK = `hashtextextended('datakit-postgres ' || $1 || '/' || $2, 0)`;
  * An earlier one may be on a worker that hangs, in the middle of a transaction: nobody else would end that,
  * and its mark in the ledger would be waited for.
  *
- * @throws {DatakitError} SerializationFailure where a later attempt has the span
+ * @throws {DatakitError} SerializationFailure where a later attempt has the span, or nobody needs it any more
  */
 export async function claimSpan(session: Session, { planId, firstChunk, attempt }: Claim): Promise<void> {
   if (attempt.number > 1) await endEarlierWriters(session, planId, firstChunk);
+  // the plan is kept from being dropped meanwhile, or the claim would be left behind
   const claimed = await session.query(
     `INSERT INTO ${BRONZE}.extraction_attempts AS a (plan_id, first_chunk, scheduled_at, attempt)
-     VALUES ($1, $2, $3, $4) ON CONFLICT (plan_id, first_chunk) DO UPDATE
+     SELECT p.plan_id, $2::int, $3::bigint, $4::int
+       FROM ${BRONZE}.extraction_plans p CROSS JOIN (SELECT pg_advisory_xact_lock_shared(${LOCK})) AS found_by_later
+      WHERE p.plan_id = $1::bigint FOR KEY SHARE OF p
+         ON CONFLICT (plan_id, first_chunk) DO UPDATE
         SET scheduled_at = excluded.scheduled_at, attempt = excluded.attempt
       WHERE (a.scheduled_at, a.attempt) <= (excluded.scheduled_at, excluded.attempt)
      RETURNING attempt`,

@@ -132,8 +132,9 @@ export async function dropStaging(session: Session, { staging }: Pick<StoredPlan
 
 /** The rows of the staging table have become part of bronze; its ledger stays. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {
-  await session.query(`DELETE FROM ${BRONZE}.extraction_attempts WHERE plan_id = $1`, [planId]);
+  // in this order: what claims a part of the plan meanwhile is waited for, or finds it gone
   await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
+  await session.query(`DELETE FROM ${BRONZE}.extraction_attempts WHERE plan_id = $1`, [planId]);
 }
 
 /**

@@ -50,7 +50,7 @@ export interface CopiedTables {
   readonly tables: readonly CopiedTable[];
 }
 
-/** A table that was not reached, because the run was paused, is not among them. */
+/** A table that was not reached, because the run was paused or the worker asked to stop, is not among them. */
 export interface CopiedTable {
   readonly member: number;
   /** `alone`: something was in its way that a run of its own may find a way round. */

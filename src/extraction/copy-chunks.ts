@@ -62,12 +62,16 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
 export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal, attempt } = context;
   const claim = { planId: request.planId, firstChunk: request.from, attempt };
-  const { stored, done } = await warehouse.transaction(
-    { applicationName: APPLICATION, mode: 'READ WRITE', signal },
+  const limits = { mode: 'READ WRITE', signal } as const;
+  const stored = await warehouse.transaction({ ...limits, applicationName: APPLICATION }, async (session) =>
+    readPlan(session, request.planId),
+  );
+  const applicationOfRun = applicationName(stored.runId); // what earlier attempts are found by
+  const done = await warehouse.transaction(
+    { ...limits, applicationName: applicationOfRun },
     async (session) => {
-      const plan = await readPlan(session, request.planId);
       await claimSpan(session, claim);
-      return { stored: plan, done: await findChunks(session, request.planId, request) };
+      return findChunks(session, request.planId, request);
     },
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);

@@ -156,7 +156,8 @@ export class SnapshotRelay implements SnapshotLender {
     for (;;) {
       await condition(() => this.#staying < 2 && this.#held !== undefined);
       this.#start(this.#held);
-      await sleep(PAUSE);
+      // the grace of workers that all were asked to stop is short
+      await condition(() => this.#staying === 0, PAUSE);
     }
   }
 }

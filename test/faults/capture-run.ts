@@ -44,7 +44,8 @@ export class CaptureRun implements Subject {
     return this.#handle.firstExecutionRunId;
   }
 
-  async moment(): Promise<Moment | undefined> {
+  /** What is written stays, or the copy would not be the table in the end: there is nothing to keep. */
+  async look(): Promise<Moment | undefined> {
     const { rows } = await this.#stack.lab.warehouse.query<{ status: string }>(
       'SELECT status FROM bronze.cdc_positions WHERE slot = $1',
       [this.#slot],
@@ -52,10 +53,6 @@ export class CaptureRun implements Subject {
     const status = rows[0]?.status;
     if (status === 'copying') return 'first copy';
     return status === 'streaming' ? 'streaming' : undefined;
-  }
-
-  async remember(): Promise<void> {
-    // what is written stays, or the copy would not be the table in the end
   }
 
   async endedBefore(): Promise<boolean> {

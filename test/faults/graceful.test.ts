@@ -1,10 +1,33 @@
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { WorkflowHandle } from '@temporalio/client';
+import { CaptureLab } from '../setup/capture-lab.ts';
 import { Gate } from '../setup/gate.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open({ workers: 'none' });
+});
+afterAll(async () => lab.close());
+
+/** The activities of a kind in the order in which they ended, each with the attempt that did and what it gave. */
+async function endedOf(handle: WorkflowHandle, kind: string) {
+  const { events = [] } = await handle.fetchHistory();
+  const of = new Map((events ?? []).map((event) => [String(event.eventId), event]));
+  return (events ?? []).flatMap(({ activityTaskCompletedEventAttributes: completed }) => {
+    const scheduled = of.get(String(completed?.scheduledEventId))?.activityTaskScheduledEventAttributes;
+    if (scheduled?.activityType?.name !== kind) return [];
+    const started = of.get(String(completed?.startedEventId))?.activityTaskStartedEventAttributes;
+    const [result] = completed?.result?.payloads ?? [];
+    const gave: unknown = JSON.parse(Buffer.from(result?.data ?? []).toString());
+    return [{ id: scheduled.activityId, attempt: started?.attempt, gave }];
+  });
+}
 
 test('a worker that is asked to stop ends the chunk that it is at, and leaves the others and the snapshot to another', async () => {
-  await using lab = await Lab.open({ workers: 'none' });
   await lab.source.query(`CREATE TABLE orders (id int, v text);
     INSERT INTO orders SELECT i, repeat('v', 100) FROM generate_series(1, 10000) i`);
   const stop = await lab.startWorkers();
@@ -12,27 +35,93 @@ test('a worker that is asked to stop ends the chunk that it is at, and leaves th
   const where = 'gate(id = 1)';
   const handle = await lab.start({ table: 'orders', chunkSize: '128kB', parallelism: 1, where });
   await gate.reached();
-  await lab.startWorkers();
+  const stopOther = await lab.startWorkers();
   const stopped = stop();
   await gate.open();
   await expect(handle.result()).resolves.toMatchObject({ rows: 10_000, restarts: 0 });
   await stopped;
-  const { events } = await handle.fetchHistory();
-  const copies = new Map(
-    (events ?? []).flatMap(({ eventId, activityTaskScheduledEventAttributes: scheduled }) =>
-      scheduled?.activityId?.startsWith('copy-') === true ? [[String(eventId), scheduled.activityId]] : [],
-    ),
-  );
-  const attempts = (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) => {
-    const name = copies.get(String(started?.scheduledEventId));
-    return name === undefined ? [] : [[name, started?.attempt]];
-  });
+  const copies = await endedOf(handle, 'copyChunks');
   // the first ended before its span did, and no attempt failed
-  expect(attempts.slice(0, 2)).toEqual([
-    ['copy-0', 1],
-    ['copy-1', 1],
-  ]);
-  expect(attempts.every(([, attempt]) => attempt === 1)).toBe(true);
+  expect(copies.slice(0, 2)).toMatchObject([{ id: 'copy-0' }, { id: 'copy-1' }]);
+  expect(copies.every(({ attempt }) => attempt === 1)).toBe(true);
   await expectSameRows(lab, 'orders', 'bronze.br_orders');
   expect(await lab.leftoversAtLast()).toEqual([]);
+  await stopOther();
 });
+
+test('one that extracts small tables ends the table that it is at, and leaves the others and the snapshot of all to another', async () => {
+  const tables = [1, 2, 3, 4, 5, 6].map((number) => `packed.t${number}`);
+  await lab.source.query('CREATE SCHEMA packed');
+  for (const [index, table] of tables.entries())
+    await lab.source.query(`CREATE TABLE ${table} AS
+      SELECT i AS id, md5(i::text) AS token FROM generate_series(1, ${7000 - 1000 * index}) i`);
+  const stop = await lab.startWorkers();
+  const gate = await Gate.closed(lab);
+  const handle = await lab.startDatabase({
+    tables: ['packed.*', { table: 'packed.t2', where: 'gate(id = 2000)' }],
+    parallelism: 1,
+  });
+  await gate.reached();
+  const committedBefore = await committed();
+  const stopOther = await lab.startWorkers();
+  const stopped = stop();
+  await gate.open();
+  expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
+  await stopped;
+  const packs = await endedOf(handle, 'copyTables');
+  // the first was given three, of which it left one, and no attempt failed
+  expect(packs[0]).toMatchObject({ gave: { tables: [{ member: 0 }, { member: 1 }] } });
+  expect(packs.every(({ attempt }) => attempt === 1)).toBe(true);
+  // what was committed is what it was
+  expect(committedBefore).toHaveLength(1);
+  expect(await committed()).toEqual(expect.arrayContaining(committedBefore));
+  expect(await committed()).toHaveLength(tables.length);
+  for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table.replace('.', '__')}`);
+  expect(await lab.leftoversAtLast()).toEqual([]);
+  await stopOther();
+});
+
+async function committed(): Promise<{ name: string; plan: string }[]> {
+  const { rows } = await lab.warehouse.query<{ name: string; plan: string }>(
+    `SELECT source_table AS name, plan_id AS plan FROM bronze.extraction_runs WHERE source_schema = 'packed'`,
+  );
+  return rows;
+}
+
+test('one that holds the snapshot of a slot hands it on, and the first copy of a capture goes on', async () => {
+  const captures = await CaptureLab.open(lab);
+  const slot = captures.slotName();
+  for (const table of ['first', 'second'])
+    await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text);
+      INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 1000) i`);
+  const stop = await lab.startWorkers();
+  const held = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await captures.start({ tables: ['first', 'second'], slot, mirror: true });
+  await held.reached();
+  // neither copy may have it, and both get it from the log
+  await lab.source.query(`UPDATE first SET v = 'later'; UPDATE second SET v = 'later'`);
+  const stopOther = await lab.startWorkers();
+  const stopped = stop();
+  // in the middle of a copy, which is cancelled at the end of the grace
+  await waitUntil(async () => !(await isSlotHeld()));
+  await held.release();
+  const heldAgain = await HeldCopies.hold(lab, 'before each mark');
+  await heldAgain.reached();
+  await stopped;
+  await heldAgain.release();
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  for (const table of ['first', 'second']) await expectSameRows(lab, table, `bronze.br_${table}`);
+  expect(await captures.status(handle)).toMatchObject({ copiedRows: 2000, warnings: [] });
+  const copies = await endedOf(handle, 'copyChunks');
+  expect(copies.map(({ attempt }) => attempt)).toEqual([1, 1]);
+  await captures.end(handle, slot);
+  await stopOther();
+});
+
+async function isSlotHeld(): Promise<boolean> {
+  const { rowCount } = await lab.source.query(
+    `SELECT FROM pg_stat_activity WHERE backend_type = 'walsender' AND datname = current_database()`,
+  );
+  return rowCount !== 0;
+}

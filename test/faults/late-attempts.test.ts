@@ -36,6 +36,39 @@ async function attemptsOf(planId: string): Promise<{ chunk: number; attempt: num
   return rows;
 }
 
+/** Holds attempts that are the first, when they have read the plan and claim their chunks. */
+async function heldClaims() {
+  const lock = 4243;
+  const keeper = await lab.connect('warehouse');
+  await keeper.query(`CREATE OR REPLACE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      PERFORM pg_advisory_xact_lock_shared(${lock});
+      RETURN NEW;
+    END $$;
+    CREATE TRIGGER wait_here BEFORE INSERT ON bronze.extraction_attempts FOR EACH ROW
+      WHEN (NEW.attempt = 1) EXECUTE FUNCTION wait_here();
+    SELECT pg_advisory_lock(${lock})`);
+  return {
+    reached: async () =>
+      waitUntil(async () => {
+        const waiting = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = ${lock} AND NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+        return (await lab.warehouse.query(waiting)).rowCount === 1;
+      }),
+    release: async () => {
+      await keeper.query('SELECT pg_advisory_unlock_all()');
+      await keeper.query('DROP TRIGGER wait_here ON bronze.extraction_attempts');
+    },
+  };
+}
+
+async function isWaitingForClaim(): Promise<boolean> {
+  const { rowCount } = await lab.warehouse.query(
+    `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'`,
+  );
+  return rowCount !== 0;
+}
+
 describe('of two attempts at the same work only the later writes', () => {
   test('a copy: the earlier, in the middle of a chunk on a worker that hangs, is ended and not waited for', async () => {
     await using run = new Steps(lab);
@@ -63,6 +96,23 @@ describe('of two attempts at the same work only the later writes', () => {
     await run.discard();
   });
 
+  test('a copy: the earlier is between two chunks when the later is given the work, and reads no other', async () => {
+    await using run = new Steps(lab);
+    const where = 'CASE WHEN id < 1000 THEN true ELSE 1 / (id - id) = 0 END';
+    const plan = await run.plan({ table, chunkSize: '128kB', where });
+    // as a later attempt does, when the earlier has marked its first chunk
+    await lab.warehouse.query(`CREATE FUNCTION overtake() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        UPDATE bronze.extraction_attempts SET attempt = 2 WHERE plan_id = NEW.plan_id;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER overtake AFTER INSERT ON bronze.extraction_chunks FOR EACH ROW EXECUTE FUNCTION overtake()`);
+    await expect(run.copy(plan, 0, plan.chunks)).rejects.toMatchObject(OVERTAKEN);
+    await lab.warehouse.query('DROP TRIGGER overtake ON bronze.extraction_chunks');
+    expect(await attemptsOf(plan.planId)).toEqual([{ chunk: 0, attempt: 1 }]);
+    await run.discard();
+  });
+
   test('a copy: the earlier has copied its rows when the later is given the work', async () => {
     await using run = new Steps(lab);
     const plan = await run.plan({ table, chunkSize: '128kB' });
@@ -77,6 +127,33 @@ describe('of two attempts at the same work only the later writes', () => {
     expect(await earlier).toMatchObject(OVERTAKEN);
     expect(await attemptsOf(plan.planId)).toEqual([]);
     await run.discard();
+  });
+
+  test('a copy: the earlier hangs when it has claimed its chunks', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '128kB' });
+    const claims = await heldClaims();
+    const earlier = ended(run.copy(plan, 0, 3, 1));
+    await claims.reached();
+    await run.copy(plan, 0, 3, 2);
+    expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
+    expect(await attemptsOf(plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
+    await claims.release();
+    await run.discard();
+  });
+
+  test('a copy: the earlier claims its chunks when the run is over', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.load({ table, chunkSize: '128kB' });
+    const claims = await heldClaims();
+    const earlier = ended(run.copy(plan, 0, 1, 1));
+    await claims.reached();
+    const committing = run.commit(plan);
+    await Promise.race([committing, waitUntil(isWaitingForClaim)]);
+    await claims.release();
+    await Promise.all([earlier, committing]);
+    await expectSameRows(lab, table, bronze);
+    expect(await lab.leftovers()).toEqual([]);
   });
 
   test('a plan: the earlier wakes up when the run copies, and when it is over', async () => {

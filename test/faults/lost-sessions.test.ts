@@ -114,6 +114,19 @@ test('a run whose snapshot becomes too old gives it back, drops what it staged a
   await expectSameRows(lab, `before_${table}`, bronze);
 });
 
+test('a run of a database whose snapshot becomes too old gives it back, drops what it staged and fails', async () => {
+  const gate = await Gate.closed(lab);
+  const where = 'gate(id = 50)';
+  const handle = await lab.startDatabase({
+    tables: [{ table, where }],
+    defaults: { maxSnapshotAge: '1 second' },
+  });
+  await gate.reached();
+  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'SnapshotTooOld' } });
+  expect(await lab.leftoversAtLast()).toEqual([]);
+  await gate.open();
+});
+
 test('a commit whose session ends is made again', async () => {
   await lab.extract({ table });
   const holder = await lab.connect('warehouse');

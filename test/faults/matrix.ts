@@ -19,8 +19,32 @@ const modes = ['replace', 'append', 'merge'] as const satisfies readonly TableMo
 const ENDS_WITHIN = 150_000;
 /** Rounds after which tables are made anew, since some grow. */
 const ROUNDS_OF_A_TABLE = 6;
-const LOOK_EVERY = 2;
+const LOOK_EVERY = 1;
 const AIMED_WITHIN = 20_000;
+/** Of each connection, where a copy is aimed at: fast enough, and a chunk takes long enough to be seen. */
+const BYTES_PER_SECOND = 2_000_000;
+
+/** How long after it was first seen in a moment a run is hit at most, in milliseconds. What passes fast is hit at once. */
+const LATEST: Readonly<Record<Moment, number>> = {
+  plan: 30,
+  copying: 300,
+  'between chunks': 300,
+  commit: 20,
+  'after commit': 0,
+  'first copy': 300,
+  streaming: 50,
+};
+
+/** What comes after what. */
+const order: Readonly<Record<Moment, number>> = {
+  plan: 0,
+  copying: 1,
+  'between chunks': 1,
+  commit: 2,
+  'after commit': 3,
+  'first copy': 0,
+  streaming: 1,
+};
 
 /** What a fault is aimed at. */
 export interface Aim {
@@ -89,34 +113,29 @@ export class Matrix {
   }
 
   async #startAll(aim: Aim, beside: boolean): Promise<Subject[]> {
-    const captures = beside || aim.mode === 'capture' ? [await CaptureRun.start(this.#stack)] : [];
-    if (aim.mode !== 'capture') {
-      for (const capture of captures) await seen(async () => (await capture.moment()) === 'streaming');
-    }
+    const capture = beside && aim.mode !== 'capture' ? await this.#startCapture() : undefined;
     // between chunks there is time only where one is copied after the other
     const width = aim.moment === 'between chunks' ? 1 : 2;
     const runs = await Promise.all(
       modes.map(async (mode) => TableRun.start(mode, this.#stack, this.#generations, width)),
     );
-    return [...runs, ...captures];
+    if (capture !== undefined) return [...runs, capture];
+    // its first copy is short, so nothing else is waited for before it is looked at
+    return aim.mode === 'capture' ? [...runs, await CaptureRun.start(this.#stack)] : runs;
   }
 
-  async #strike({ fault, moment, mode }: Aim, subjects: readonly Subject[]): Promise<Map<Subject, Moment>> {
-    const aimed = subjects.find((subject) => subject.mode === mode);
-    let passing = Math.floor(this.#random() * 4);
-    await seen(async () => {
-      if ((await aimed?.moment()) !== moment) return false;
-      // not always the first chunk
-      return moment === 'copying' || moment === 'between chunks' ? passing-- <= 0 : true;
-    });
-    if (moment === 'streaming' || moment === 'commit') await sleep(this.#random() * 20);
-    const moments = await Promise.all(
-      subjects.map(async (subject) => {
-        await subject.remember();
-        return [subject, await subject.moment()] as const;
-      }),
-    );
+  async #startCapture(): Promise<CaptureRun> {
+    const capture = await CaptureRun.start(this.#stack);
+    await seen(async () => (await capture.look()) === 'streaming');
+    return capture;
+  }
+
+  async #strike(aim: Aim, subjects: readonly Subject[]): Promise<Map<Subject, Moment>> {
+    const { fault } = aim;
+    if (aim.moment === 'copying') this.#throttle(BYTES_PER_SECOND);
+    const moments = await this.#untilMet(aim, subjects);
     const struck = Date.now();
+    this.#throttle(Infinity);
     const settled = async () =>
       soon(Promise.all(subjects.map(async (subject) => subject.settled())).then(() => undefined));
     await fault.strike({ stack: this.#stack, subjects, random: this.#random, settled });
@@ -126,6 +145,39 @@ export class Matrix {
       if (at !== undefined && !(await subject.endedBefore(struck))) hit.set(subject, at);
     }
     return hit;
+  }
+
+  /**
+   * Waits until the run that is aimed at is in its moment, at a time that is drawn. What the others do is what they
+   * were seen to do in the same look, and nothing is asked between that look and the fault.
+   */
+  async #untilMet(
+    { mode, moment }: Aim,
+    subjects: readonly Subject[],
+  ): Promise<[Subject, Moment | undefined][]> {
+    // what is aimed at is looked at last
+    const inOrder = subjects.toSorted(
+      (one, other) => Number(one.mode === mode) - Number(other.mode === mode),
+    );
+    let moments: [Subject, Moment | undefined][] = [];
+    const isMet = async () => {
+      const found: typeof moments = [];
+      for (const subject of inOrder) found.push([subject, await subject.look()]);
+      moments = found;
+      return moments.at(-1)?.[1] === moment;
+    };
+    const isOver = () => order[moments.at(-1)?.[1] ?? moment] > order[moment];
+    await seen(async () => (await isMet()) || isOver());
+    const later = this.#random() * LATEST[moment];
+    if (later > 0) {
+      await sleep(later);
+      await seen(isMet, later);
+    }
+    return moments;
+  }
+
+  #throttle(bytesPerSecond: number): void {
+    for (const { network } of this.#stack.seats) network.source.throttle(bytesPerSecond);
   }
 
   async #judge(
@@ -147,10 +199,10 @@ export class Matrix {
   }
 }
 
-/** Looks until it is so; what is over before it was seen is not waited for long. */
-async function seen(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + AIMED_WITHIN;
-  while (Date.now() < deadline && !(await condition())) await sleep(LOOK_EVERY);
+/** Looks until it is so, for a while. */
+async function seen(condition: () => Promise<boolean>, within = AIMED_WITHIN): Promise<void> {
+  const deadline = Date.now() + within;
+  while (!(await condition()) && Date.now() < deadline) await sleep(LOOK_EVERY);
 }
 
 async function soon(work: Promise<void>): Promise<void> {

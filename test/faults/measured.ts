@@ -14,11 +14,23 @@ export type Counts = Record<string, Partial<Record<Moment, Partial<Record<Mode, 
 /** What the long form found when it ran last. */
 export interface Measured {
   exact: Counts;
+  /** Of code before a change, for what has not been hit again since. */
+  earlier: Counts;
   /** Each with what was wrong. */
   wrong: Hit[];
 }
 
 export const readMeasured = (): Measured => JSON.parse(readFileSync(FILE, 'utf8')) as Measured;
+
+/** Begins anew; what was exact before is what is shown until it is hit again. */
+export function measuredAnew({ exact, earlier }: Measured): Measured {
+  const before: Counts = {};
+  for (const { name } of faults) {
+    const row: Counts[string] = (before[name] = {});
+    for (const moment of moments) row[moment] = { ...earlier[name]?.[moment], ...exact[name]?.[moment] };
+  }
+  return { exact: {}, earlier: before, wrong: [] };
+}
 
 export function writeMeasured(measured: Measured): void {
   writeFileSync(FILE, `${JSON.stringify(measured, null, 2)}\n`);
@@ -33,8 +45,8 @@ export function count(measured: Measured, hit: Hit): void {
   cell[hit.mode] = (cell[hit.mode] ?? 0) + 1;
 }
 
-export const countOf = ({ exact }: Measured, fault: string, moment: Moment, mode: Mode): number =>
-  exact[fault]?.[moment]?.[mode] ?? 0;
+export const countIn = (counts: Counts, fault: string, moment: Moment, mode: Mode): number =>
+  counts[fault]?.[moment]?.[mode] ?? 0;
 
 export function totalOf({ exact }: Measured): number {
   const cells = Object.values(exact).flatMap((row) => Object.values(row));
@@ -48,13 +60,29 @@ export function measuredLines(measured: Measured): { readonly head: string[]; re
   return { head, rows };
 }
 
+const tableModes = ['replace', 'append', 'merge'] as const;
 const isOfCapture = (moment: Moment): boolean => captureMoments.some((one) => one === moment);
 
-function cellOf({ exact, wrong }: Measured, fault: string, moment: Moment): string {
-  const cell = exact[fault]?.[moment] ?? {};
+/** How many cells there are, in how many runs were hit, and in how many only with earlier code. */
+export function cellsMet({ exact, earlier }: Measured): { all: number; met: number; earlier: number } {
+  const cells = faults.flatMap(({ name }) =>
+    moments.flatMap((moment) =>
+      modesOf(moment).map((mode) => [exact, earlier].map((counts) => countIn(counts, name, moment, mode))),
+    ),
+  );
+  const met = cells.filter(([now = 0]) => now > 0).length;
+  const before = cells.filter(([now = 0, once = 0]) => now === 0 && once > 0).length;
+  return { all: cells.length, met, earlier: before };
+}
+
+const modesOf = (moment: Moment): readonly Mode[] => (isOfCapture(moment) ? ['capture'] : tableModes);
+
+function cellOf({ exact, earlier, wrong }: Measured, fault: string, moment: Moment): string {
   const failed = wrong.filter((hit) => hit.fault === fault && hit.moment === moment).length;
-  const { replace = 0, append = 0, merge = 0, capture = 0 } = cell;
-  const runs = isOfCapture(moment) ? `${capture}` : `${replace}/${append}/${merge}`;
   if (failed > 0) return `${failed} wrong`;
-  return replace + append + merge + capture === 0 ? '' : `exact ${runs}`;
+  const runs = modesOf(moment).map((mode) => {
+    const [now, once] = [exact, earlier].map((counts) => countIn(counts, fault, moment, mode));
+    return now === 0 && once !== undefined && once > 0 ? `(${once})` : `${now}`;
+  });
+  return runs.every((run) => run === '0') ? '' : `exact ${runs.join('/')}`;
 }

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../../src/contract/activities.ts';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import type { ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -7,6 +9,7 @@ import type { FaultStack } from './fault-stack.ts';
 export interface Restarted {
   /** Of activities that copy, by what the history says. */
   readonly failedAttempts: number;
+  readonly chunks: number;
   /** Chunks whose mark is of another attempt than the first. */
   readonly chunksOfLaterAttempts: number;
   readonly restarts: number;
@@ -20,6 +23,24 @@ export async function makeTable({ lab }: FaultStack, rows: number): Promise<void
     INSERT INTO large SELECT i, repeat(md5(i::text), 3) FROM generate_series(1, ${rows}) i`);
 }
 
+/** A run of that table, slow enough to last for most of a minute, in some hundred chunks. */
+export const requestFor = (rows: number): ExtractTableRequest => ({
+  table: 'large',
+  chunkSize: `${Math.ceil(rows / 1000)}kB`,
+  maxBytesPerSecond: `${Math.ceil(rows / 350)}kB`,
+  parallelism: 4,
+});
+
+/** The workers that hold the snapshot of a run, in the order in which they said so. */
+export async function holdersOf(handle: ExtractHandle): Promise<string[]> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).flatMap(({ workflowExecutionSignaledEventAttributes: signal }) => {
+    if (signal?.signalName !== SNAPSHOT_EXPORTED_SIGNAL) return [];
+    const [payload] = signal.input?.payloads ?? [];
+    return [(JSON.parse(Buffer.from(payload?.data ?? []).toString()) as HeldSnapshot).worker];
+  });
+}
+
 /** How many chunks of the run of a table are done. */
 export async function chunksDone({ lab }: FaultStack): Promise<number> {
   const { rows } = await lab.warehouse.query<{ done: number }>(
@@ -28,13 +49,20 @@ export async function chunksDone({ lab }: FaultStack): Promise<number> {
   return rows[0]?.done ?? 0;
 }
 
-/** Replaces each worker in turn, the next one as soon as the one before is there again, while a run copies. */
-export async function restartAll(stack: FaultStack, from: number): Promise<void> {
+/**
+ * Replaces each worker in turn, the next one as soon as the one before is there again, while a run copies.
+ *
+ * @returns how many chunks were done when each was asked to stop
+ */
+export async function restartAll(stack: FaultStack, from: number): Promise<number[]> {
   await waitUntil(async () => (await chunksDone(stack)) >= from, 300_000);
+  const done: number[] = [];
   for (const seat of stack.seats) {
+    done.push(await chunksDone(stack));
     await seat.replace('SIGTERM', stack.version);
     await sleep(1_000);
   }
+  return done;
 }
 
 /** What a run came to; all of its rows are compared. */
@@ -52,12 +80,13 @@ export async function outcomeOf({ lab }: FaultStack, handle: ExtractHandle): Pro
   const attempts = (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) =>
     copies.has(String(started?.scheduledEventId)) ? (started?.attempt ?? []) : [],
   );
-  const { rows } = await lab.warehouse.query<{ later: number }>(
-    'SELECT count(*)::int AS later FROM bronze.extraction_chunks WHERE attempt > 1',
+  const { rows } = await lab.warehouse.query<{ later: number; chunks: number }>(
+    'SELECT count(*) FILTER (WHERE attempt > 1)::int AS later, count(*)::int AS chunks FROM bronze.extraction_chunks',
   );
   await expectSameRows(lab, 'large', 'bronze.br_large');
   return {
     failedAttempts: attempts.reduce((sum, attempt) => sum + attempt - 1, 0),
+    chunks: rows[0]?.chunks ?? 0,
     chunksOfLaterAttempts: rows[0]?.later ?? 0,
     restarts,
     took: (closeTime?.getTime() ?? 0) - startTime.getTime(),

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { TcpProxy } from './tcp-proxy.ts';
 
 const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
   work.then(
@@ -71,5 +72,26 @@ test('a copy that goes on slowly is left alone', async () => {
   const where = 'pg_sleep(0.4) IS NOT NULL';
   const plan = await steps.plan({ table: 'slowly', where, stallTimeout: '1 second' });
   expect(await steps.copy(plan, 0)).toMatchObject({ rows: 8 });
+  await steps.discard();
+});
+
+test('a copy over connections that are slow for longer than the timeout, in which bytes still move, is left alone', async () => {
+  await lab.source.query(
+    `CREATE TABLE far AS SELECT i AS id, repeat('x', 1000) AS note FROM generate_series(1, 300) AS i`,
+  );
+  const near = async (url: string) => TcpProxy.start({ host: '127.0.0.1', port: Number(new URL(url).port) });
+  await using source = await near(lab.sourceUrl);
+  await using warehouse = await near(lab.warehouseUrl);
+  await using steps = new Steps(lab, {
+    source: source.through(lab.sourceUrl),
+    warehouse: warehouse.through(lab.warehouseUrl),
+  });
+  const plan = await steps.plan({ table: 'far', stallTimeout: '1 second' });
+  for (const network of [source, warehouse]) network.throttle(150_000);
+  const began = performance.now();
+  expect(await steps.copy(plan, 0)).toMatchObject({ rows: 300 });
+  // else it would not have been slow for long enough to tell
+  expect(performance.now() - began).toBeGreaterThan(1_500);
+  for (const network of [source, warehouse]) network.throttle(Infinity);
   await steps.discard();
 });

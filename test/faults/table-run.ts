@@ -12,10 +12,11 @@ export type Mode = TableMode | 'capture';
 export interface Subject {
   readonly mode: Mode;
   readonly runId: string;
-  /** What it is doing now; nothing where it is doing none of what is looked for. */
-  moment(): Promise<Moment | undefined>;
-  /** Keeps what is finished, to be compared at the end. */
-  remember(): Promise<void>;
+  /**
+   * What it is doing now; nothing where it is doing none of what is looked for. Keeps what is finished, to be
+   * compared at the end.
+   */
+  look(): Promise<Moment | undefined>;
   /** Whether it was over, by Temporal's clock, before a moment in milliseconds. */
   endedBefore(time: number): Promise<boolean>;
   /** Waits until it has ended, or goes on as if nothing had been. */
@@ -27,6 +28,14 @@ export interface Subject {
 interface Mark {
   readonly chunk: number;
   readonly at: string;
+}
+
+interface Seen {
+  readonly status: string;
+  readonly planned: number;
+  readonly plan: string;
+  readonly marks: readonly Mark[];
+  readonly copying: boolean;
 }
 
 const requests: Readonly<Record<TableMode, Partial<ExtractTableRequest>>> = {
@@ -86,15 +95,11 @@ export class TableRun implements Subject {
     return this.#handle.firstExecutionRunId;
   }
 
-  async moment(): Promise<Moment | undefined> {
-    const { rows } = await this.#stack.lab.warehouse.query<{
-      status: string;
-      planned: number;
-      done: number;
-      copying: boolean;
-    }>(
-      `SELECT r.status, r.chunks AS planned,
-              (SELECT count(*)::int FROM bronze.extraction_chunks c WHERE c.plan_id = r.plan_id) AS done,
+  async look(): Promise<Moment | undefined> {
+    const { rows } = await this.#stack.lab.warehouse.query<Seen>(
+      `SELECT r.status, r.chunks AS planned, r.plan_id AS plan,
+              (SELECT coalesce(json_agg(json_build_object('chunk', chunk, 'at', loaded_at::text)), '[]')
+                 FROM bronze.extraction_chunks c WHERE c.plan_id = r.plan_id) AS marks,
               EXISTS (SELECT FROM pg_stat_progress_copy c JOIN pg_stat_activity a USING (pid)
                        WHERE a.application_name = $2) AS copying
          FROM bronze.extraction_runs r WHERE r.run_id = $1`,
@@ -102,20 +107,12 @@ export class TableRun implements Subject {
     );
     const [row] = rows;
     if (row === undefined) return (await this.#isPlanning()) ? 'plan' : undefined;
+    this.#planId = row.plan;
+    this.#marks = row.marks;
     if (row.status === 'committed') return 'after commit';
-    if (row.done === row.planned) return 'commit';
+    if (row.marks.length === row.planned) return 'commit';
     if (row.copying) return 'copying';
-    return row.done > 0 ? 'between chunks' : undefined;
-  }
-
-  async remember(): Promise<void> {
-    const { rows } = await this.#stack.lab.warehouse.query<{ plan: string; marks: Mark[] }>(
-      `SELECT plan_id AS plan, json_agg(json_build_object('chunk', chunk, 'at', loaded_at::text) ORDER BY chunk) AS marks
-         FROM bronze.extraction_chunks JOIN bronze.extraction_runs USING (plan_id) WHERE run_id = $1 GROUP BY plan_id`,
-      [this.runId],
-    );
-    this.#planId = rows[0]?.plan;
-    this.#marks = rows[0]?.marks ?? [];
+    return row.marks.length > 0 ? 'between chunks' : undefined;
   }
 
   async endedBefore(time: number): Promise<boolean> {

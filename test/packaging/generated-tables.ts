@@ -8,7 +8,7 @@ import { captureChangesInput, type CaptureChangesRequest } from '../../src/contr
 import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { sessionSettings } from '../../src/contract/session-settings.ts';
-import { measuredLines, readMeasured, totalOf } from '../faults/measured.ts';
+import { cellsMet, measuredLines, readMeasured, totalOf } from '../faults/measured.ts';
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 import { benchTables } from './bench-tables.ts';
 
@@ -267,7 +267,12 @@ export function faultsTable(measured = readMeasured()): string {
   const exact = totalOf(measured);
   const wrong = measured.wrong.length;
   const { head, rows } = measuredLines(measured);
-  const summary = `${exact + wrong} runs were hit: ${exact} were exact and left nothing, ${wrong} were not.`;
+  const { all, met, earlier } = cellsMet(measured);
+  const before =
+    earlier === 0
+      ? ''
+      : ` ${earlier} more, in parentheses, were hit with the code before its last changes only.`;
+  const summary = `${exact + wrong} runs were hit: ${exact} were exact and left nothing, ${wrong} were not. There are ${all} combinations of a fault, a moment and a way to write, of which ${met} were hit.${before}`;
   return `${summary}\n\n${markdownTable(head, rows)}`;
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { expect, test } from 'vitest';
 import type { CopyChunksRequest, HoldSnapshotRequest } from '../../src/contract/activities.ts';
@@ -79,6 +80,35 @@ test('a holder whose worker was asked to stop is replaced at once, and then let 
     expect(await handle.result()).toMatchObject({ restarts: 0 });
     expect(left[0]).toBe('snapshot 1');
     expect(copiedOn.at(-1)).toBe('snapshot 2');
+  });
+});
+
+test('holders whose workers are asked to stop one right after the other hand the snapshot on within their grace', async () => {
+  const { activities } = new Stage();
+  const held: string[] = [];
+  const holdSnapshot = async ({ holder }: HoldSnapshotRequest) => {
+    held.push(holder);
+    const id = `snapshot ${held.length}`;
+    const stays = held.length > 2;
+    await signalSnapshot(holder, id);
+    if (stays) return untilCancelled();
+    await signalSnapshot(holder, id, { leaving: true });
+    // as at the end of the grace
+    const lost = sleep(3_000).then(() => {
+      throw ApplicationFailure.nonRetryable('the worker is gone', 'SnapshotLost');
+    });
+    return Promise.race([untilCancelled(), lost]);
+  };
+  const copyChunks = async ({ count }: CopyChunksRequest) => {
+    while (held.length < 3) {
+      Context.current().heartbeat();
+      await Context.current().sleep(50);
+    }
+    return { rows: count, bytes: count };
+  };
+  const fakes = { ...activities, holdSnapshot, copyChunks };
+  await withFakes(fakes, { table: 'orders', parallelism: 1 }, async (handle) => {
+    expect(await handle.result()).toMatchObject({ restarts: 0 });
   });
 });
 

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import type { ExtractHandle } from '../setup/lab.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+import { FaultStack } from './fault-stack.ts';
+import { chunksDone, holdersOf, makeTable, outcomeOf, requestFor } from './rolling-restart.ts';
+
+/** `FAULT_ROWS=5000000` is what the documentation tells of. */
+const rows = Number(process.env['FAULT_ROWS'] ?? 150_000);
+const ROUNDS = 3;
+
+test('the loss of one of two workers: what it costs, beside runs that nobody disturbs', async () => {
+  await using stack = await FaultStack.open({ workers: 2 });
+  await makeTable(stack, rows);
+  const run = async (meanwhile: (handle: ExtractHandle) => Promise<void>) => {
+    const handle = await stack.lab.start(requestFor(rows));
+    await meanwhile(handle);
+    const outcome = await outcomeOf(stack, handle);
+    expect(outcome.restarts).toBe(0);
+    return outcome;
+  };
+  const pairs: { readonly undisturbed: number; readonly lost: number }[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const undisturbed = await run(async () => undefined);
+    const seat = stack.seats[round % 2];
+    const lost = await run(async (handle) => {
+      // each worker holds the snapshot by then, be it the first or the second to do so
+      await waitUntil(async () => (await holdersOf(handle)).length > 1, 60_000);
+      expect(new Set(await holdersOf(handle)).size).toBe(2);
+      await waitUntil(async () => (await chunksDone(stack)) > undisturbed.chunks / 2, 60_000);
+      seat?.signal('SIGKILL');
+    });
+    await seat?.replace('SIGKILL', stack.version);
+    pairs.push({ undisturbed: undisturbed.took, lost: lost.took });
+    process.stdout.write(
+      `${rows} rows: ${seconds(undisturbed.took)} undisturbed, ${seconds(lost.took)} with the loss of a worker; ${lost.failedAttempts} attempts failed\n`,
+    );
+  }
+  const undisturbed = median(pairs.map((pair) => pair.undisturbed));
+  const lost = median(pairs.map((pair) => pair.lost));
+  process.stdout.write(
+    `medians: ${seconds(undisturbed)} and ${seconds(lost)}: ${((lost - HEARTBEAT_TIMEOUT) / undisturbed).toFixed(2)} times, and the heartbeat timeout\n`,
+  );
+});
+
+/** As in `src/workflows/activities.ts`, in milliseconds. */
+const HEARTBEAT_TIMEOUT = 10_000;
+
+const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return (
+    ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.floor(sorted.length / 2)] ?? 0)) / 2
+  );
+}
