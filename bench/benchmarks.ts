@@ -4,6 +4,7 @@ import { catchUp } from './catch-up.ts';
 import { changes } from './changes.ts';
 import { benchIdle } from './idle.ts';
 import { limits } from './limits.ts';
+import { copy } from './copy.ts';
 import type { BenchmarkName, StudyName } from './names.ts';
 import type { BenchOptions } from './options.ts';
 import { profile } from './profile.ts';
@@ -14,6 +15,7 @@ import { valuesKept } from './values-kept.ts';
 import { benchValues } from './values.ts';
 
 export const benchmarks: Readonly<Record<BenchmarkName, Benchmark>> = {
+  copy,
   peers: againstPeers,
   types: valuesKept,
   readers,

@@ -1,5 +1,6 @@
 /** Benchmarks by name: what they are about. Their results are tables, and kept. */
 export const benchmarkNames = {
+  copy: 'one table of 5,000,000 rows, and a small one, against psql | psql',
   peers: 'one table, by this project and by every peer',
   types: 'values of difficult types: what each of them keeps',
   readers: 'what readers see during a replace and after a SIGKILL',

@@ -21,7 +21,7 @@ test.each(['', 'M', '0', '1.5', '-1', '1G', 'many'])('"%s" is not a number of ro
 test('options that are not known and benchmarks that are not there are refused', () => {
   expect(() => parseOptions(['--row', '1M'])).toThrow("Unknown option '--row'");
   expect(() => parseOptions(['--only', 'peers,shape'])).toThrow(
-    'There is no benchmark "shape". There is: peers, ',
+    'There is no benchmark "shape". There is: copy, peers, ',
   );
   expect(parseOptions(['--only', 'peers, shapes', '--rows=1M'])).toMatchObject({
     only: ['peers', 'shapes'],

@@ -1,0 +1,40 @@
+import type { Bench } from './bench.ts';
+import { describeCase, eventsCase } from './cases.ts';
+import { execute } from './execute.ts';
+import { Extractor } from './extractor.ts';
+import { inTurn } from './in-turn.ts';
+import type { Measured, Section } from './result.ts';
+import { ourselves, peerSubjects } from './subjects.ts';
+
+const SMALL_ROWS = 10_000;
+
+/** A large table and a small one, by this project and by what one would do by hand, and the history of a run. */
+export async function copy(bench: Bench): Promise<Section> {
+  const { stack, options } = bench;
+  const { ready, leftOut } = await bench.peers(['psql | psql, binary']);
+  const subjects = [await ourselves(stack), ...(await peerSubjects(stack, ready))];
+  const rounds = options.rounds ?? 5;
+  const large = await eventsCase(stack.sourceUrl, options.rows ?? 5_000_000);
+  const entries: Measured[] = await inTurn(stack, subjects, large, { rounds });
+  await execute(stack.sourceUrl, `CREATE TABLE small AS SELECT * FROM events LIMIT ${SMALL_ROWS}`);
+  const small = await describeCase(stack.sourceUrl, `${SMALL_ROWS.toLocaleString('en-US')} rows`, ['small']);
+  entries.push(...(await inTurn(stack, subjects, small, { rounds: Math.max(rounds, 10) })));
+  await Promise.all(subjects.map(async (subject) => subject.close()));
+  return {
+    kind: 'times',
+    title: 'Against psql',
+    about: `A large table and a small one. ${await historyOf(stack)}`,
+    entries,
+    leftOut,
+  };
+}
+
+/** How long the history of a run is. */
+async function historyOf(stack: Bench['stack']): Promise<string> {
+  const extractor = await Extractor.start(stack);
+  const run = await extractor.start('extractTable', { table: 'events', parallelism: 4 });
+  const { chunks } = await run.result();
+  const { historyLength } = await run.describe();
+  await extractor.stop();
+  return `The history of a run of the large one had ${historyLength} events for ${chunks} chunks, ${(historyLength / chunks).toFixed(1)} each.`;
+}
