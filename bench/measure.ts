@@ -1,7 +1,7 @@
 import type { LocalStack } from '../local/stack.ts';
 import { query } from './execute.ts';
 import { cpuSeconds, ownChildrenCpuSeconds } from './process-times.ts';
-import { forgetPeak, memoryOf, processTree } from './process-tree.ts';
+import { forgetPeak, memoryOf, processTrees } from './process-tree.ts';
 import type { Sample } from './result.ts';
 
 /** Work that is under way. */
@@ -12,7 +12,7 @@ export interface Running {
 }
 
 /** Often enough for a peak, seldom enough to cost the machine nothing that shows. */
-const LOOK_EVERY_MS = 250;
+const LOOK_EVERY_MS = 500;
 
 /**
  * Runs work and tells what it took: time, and CPU, memory and write-ahead log by whose they are.
@@ -29,12 +29,13 @@ export async function measure(
   const began = performance.now();
   const { roots, done } = start();
   const memory = watchMemory(stack, [...workers, ...roots]);
+  let seconds = Number.NaN;
   try {
     await done;
+    seconds = (performance.now() - began) / 1000;
   } finally {
     await memory.stop();
   }
-  const seconds = (performance.now() - began) / 1000;
   const [walAfter, cpuAfter] = [await readWal(stack), await readCpu(stack, workers)];
   return {
     seconds,
@@ -78,14 +79,16 @@ async function walPosition(url: string): Promise<number> {
 function watchMemory(stack: LocalStack, tools: readonly number[]) {
   const peaks = { tool: 0, source: 0, warehouse: 0 };
   const look = async (): Promise<void> => {
-    const tool = await Promise.all((await processTree(tools)).map(memoryOf));
+    const servers = [stack.source, stack.warehouse].map((server) =>
+      server === undefined ? [] : [server.pid],
+    );
+    const trees = await processTrees([tools, ...servers]);
+    const [tool = [], source = [], warehouse = []] = await Promise.all(
+      trees.map(async (pids) => Promise.all(pids.map(memoryOf))),
+    );
     peaks.tool = Math.max(peaks.tool, sum(tool.map(({ peak }) => peak)));
-    for (const name of ['source', 'warehouse'] as const) {
-      const pid = stack[name]?.pid;
-      if (pid === undefined) continue;
-      const server = await Promise.all((await processTree([pid])).map(memoryOf));
-      peaks[name] = Math.max(peaks[name], sum(server.map(({ own }) => own)));
-    }
+    peaks.source = Math.max(peaks.source, sum(source.map(({ own }) => own)));
+    peaks.warehouse = Math.max(peaks.warehouse, sum(warehouse.map(({ own }) => own)));
   };
   const looking = { now: look(), over: false };
   const timer = setInterval(() => {

@@ -1,8 +1,16 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 
-/** The processes that descend from the roots, and the roots themselves. Linux only; none elsewhere. */
-export async function processTree(roots: readonly number[]): Promise<number[]> {
+/**
+ * Of each group of roots: the processes that descend from them, and the roots themselves. Linux only; none elsewhere.
+ *
+ * For all groups at once, since it reads a file of every process there is.
+ */
+export async function processTrees(groups: readonly (readonly number[])[]): Promise<number[][]> {
   const parents = await readParents();
+  return groups.map((roots) => descendants(roots, parents));
+}
+
+function descendants(roots: readonly number[], parents: readonly [number, number][]): number[] {
   const tree = new Set(roots);
   // children have higher numbers than their parents but for when numbers begin again
   for (let found = -1; found !== tree.size;) {
