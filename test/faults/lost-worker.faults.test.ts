@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import type { ExtractHandle } from '../setup/lab.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { FaultStack } from './fault-stack.ts';
-import { chunksDone, holdersOf, makeTable, outcomeOf, requestFor } from './rolling-restart.ts';
+import { busiestSeat, chunksDone, holdersOf, makeTable, outcomeOf, requestFor } from './rolling-restart.ts';
+import type { Seat } from './seat.ts';
 
 /** `FAULT_ROWS=5000000` is what the documentation tells of. */
 const rows = Number(process.env['FAULT_ROWS'] ?? 150_000);
@@ -21,14 +22,16 @@ test('the loss of one of two workers: what it costs, beside runs that nobody dis
   const pairs: { readonly undisturbed: number; readonly lost: number }[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const undisturbed = await run(async () => undefined);
-    const seat = stack.seats[round % 2];
+    let seat: Seat | undefined;
     const lost = await run(async (handle) => {
       // each worker holds the snapshot by then, be it the first or the second to do so
       await waitUntil(async () => (await holdersOf(handle)).length > 1, 60_000);
       expect(new Set(await holdersOf(handle)).size).toBe(2);
       await waitUntil(async () => (await chunksDone(stack)) > undisturbed.chunks / 2, 60_000);
+      seat = await busiestSeat(stack, handle);
       seat?.signal('SIGKILL');
     });
+    expect(lost.failedAttempts).toBeGreaterThan(0);
     await seat?.replace('SIGKILL', stack.version);
     pairs.push({ undisturbed: undisturbed.took, lost: lost.took });
     process.stdout.write(

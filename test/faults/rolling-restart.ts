@@ -5,6 +5,7 @@ import type { ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import type { FaultStack } from './fault-stack.ts';
+import type { Seat } from './seat.ts';
 
 export interface Restarted {
   /** Of activities that copy, by what the history says. */
@@ -39,6 +40,15 @@ export async function holdersOf(handle: ExtractHandle): Promise<string[]> {
     const [payload] = signal.input?.payloads ?? [];
     return [(JSON.parse(Buffer.from(payload?.data ?? []).toString()) as HeldSnapshot).worker];
   });
+}
+
+/** The worker that has most of the copies that are under way. */
+export async function busiestSeat({ seats }: FaultStack, handle: ExtractHandle): Promise<Seat | undefined> {
+  const { pendingActivities } = (await handle.describe()).raw;
+  const copies = (pendingActivities ?? []).filter(({ activityType }) => activityType?.name === 'copyChunks');
+  const copiesOf = ({ pid }: Seat): number =>
+    copies.filter(({ lastWorkerIdentity }) => lastWorkerIdentity?.startsWith(`${pid}@`)).length;
+  return seats.toSorted((one, other) => copiesOf(other) - copiesOf(one))[0];
 }
 
 /** How many chunks of the run of a table are done. */

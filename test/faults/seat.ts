@@ -56,6 +56,10 @@ export class Seat implements AsyncDisposable {
     return [this.network.source, this.network.warehouse, this.network.temporal];
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#process.kill(signal);
   }
