@@ -89,7 +89,7 @@ async function bySize(bench: Bench, { title, about, factors, peers, rounds }: Si
 }
 
 /** Lets this project and some peers, all of them where none are named, do something, and closes them. */
-async function compare(
+export async function compare(
   bench: Bench,
   peers: readonly string[] | undefined,
   use: (subjects: readonly Subject[]) => Promise<readonly Measured[]>,

@@ -1,25 +1,24 @@
+import { compare } from './against-peers.ts';
 import type { Bench } from './bench.ts';
 import { describeCase, eventsCase } from './cases.ts';
 import { execute } from './execute.ts';
 import { Extractor } from './extractor.ts';
 import { inTurn } from './in-turn.ts';
-import type { Measured, Section } from './result.ts';
-import { ourselves, peerSubjects } from './subjects.ts';
+import type { Section } from './result.ts';
 
 const SMALL_ROWS = 10_000;
 
 /** A large table and a small one, by this project and by what one would do by hand, and the history of a run. */
 export async function copy(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
-  const { ready, leftOut } = await bench.peers(['psql | psql, binary']);
-  const subjects = [await ourselves(stack), ...(await peerSubjects(stack, ready))];
   const rounds = options.rounds ?? 5;
   const large = await eventsCase(stack.sourceUrl, options.rows ?? 5_000_000);
-  const entries: Measured[] = await inTurn(stack, subjects, large, { rounds });
   await execute(stack.sourceUrl, `CREATE TABLE small AS SELECT * FROM events LIMIT ${SMALL_ROWS}`);
   const small = await describeCase(stack.sourceUrl, `${SMALL_ROWS.toLocaleString('en-US')} rows`, ['small']);
-  entries.push(...(await inTurn(stack, subjects, small, { rounds: Math.max(rounds, 10) })));
-  await Promise.all(subjects.map(async (subject) => subject.close()));
+  const { entries, leftOut } = await compare(bench, ['psql | psql, binary'], async (subjects) => [
+    ...(await inTurn(stack, subjects, large, { rounds })),
+    ...(await inTurn(stack, subjects, small, { rounds: Math.max(rounds, 10) })),
+  ]);
   return {
     kind: 'times',
     title: 'Against psql',

@@ -141,7 +141,7 @@ export async function shapeCase(url: string, { name, make }: Shape, rows: number
 
 /** All peers of any shape. */
 export const shapePeers: readonly string[] = [
-  ...new Set([QUICK, ...shapes.flatMap(({ peers }) => [peers ?? []])].flat()),
+  ...new Set([...QUICK, ...shapes.flatMap(({ peers }) => peers ?? [])]),
 ];
 
 /** Whether a peer, or this project, is to copy a shape. */

@@ -62,16 +62,14 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
 export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal, attempt } = context;
   const claim = { planId: request.planId, firstChunk: request.from, attempt };
-  const limits = { mode: 'READ WRITE', signal } as const;
-  const stored = await warehouse.transaction({ ...limits, applicationName: APPLICATION }, async (session) =>
-    readPlan(session, request.planId),
-  );
-  const applicationOfRun = applicationName(stored.runId); // what earlier attempts are found by
-  const done = await warehouse.transaction(
-    { ...limits, applicationName: applicationOfRun },
+  const { stored, done } = await warehouse.transaction(
+    { applicationName: APPLICATION, mode: 'READ WRITE', signal },
     async (session) => {
+      const plan = await readPlan(session, request.planId);
+      // what the sessions of a run are found by; whose this one is only the plan tells
+      await session.query(`SELECT set_config('application_name', $1, true)`, [applicationName(plan.runId)]);
       await claimSpan(session, claim);
-      return findChunks(session, request.planId, request);
+      return { stored: plan, done: await findChunks(session, request.planId, request) };
     },
   );
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { median } from '../../bench/statistics.ts';
 import type { ExtractHandle } from '../setup/lab.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { FaultStack } from './fault-stack.ts';
@@ -49,10 +50,3 @@ test('the loss of one of two workers: what it costs, beside runs that nobody dis
 const HEARTBEAT_TIMEOUT = 10_000;
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  return (
-    ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.floor(sorted.length / 2)] ?? 0)) / 2
-  );
-}

@@ -2,19 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureRun } from './capture-run.ts';
 import type { Fault } from './faults.ts';
 import type { FaultStack } from './fault-stack.ts';
-import { Generations, written, type TableMode } from './generations.ts';
+import { Generations, written } from './generations.ts';
 import { leftoversOf } from './leftovers.ts';
 import {
-  captureMoments,
+  modesOf,
+  moments,
   requestOf,
-  tableMoments,
+  tableModes,
   TableRun,
   type Mode,
   type Moment,
   type Subject,
 } from './table-run.ts';
 
-const modes = ['replace', 'append', 'merge'] as const satisfies readonly TableMode[];
 /** How long a run that was hit may take to its end. */
 const ENDS_WITHIN = 150_000;
 /** Rounds after which tables are made anew, since some grow. */
@@ -64,10 +64,9 @@ export interface Hit {
 
 /** All that faults can be aimed at. */
 export const cellsOf = (faults: readonly Fault[]): Aim[] =>
-  faults.flatMap((fault) => [
-    ...tableMoments.flatMap((moment) => modes.map((mode) => ({ fault, moment, mode }))),
-    ...captureMoments.map((moment) => ({ fault, moment, mode: 'capture' as const })),
-  ]);
+  faults.flatMap((fault) =>
+    moments.flatMap((moment) => modesOf(moment).map((mode) => ({ fault, moment, mode }))),
+  );
 
 /**
  * Lets faults happen to runs, a round each: three runs and a capture at once, one of which is aimed at.
@@ -106,10 +105,10 @@ export class Matrix {
     const { lab } = this.#stack;
     await this.#generations.makeTables();
     await lab.warehouse.query('TRUNCATE bronze.cdc_changes'); // it is kept, and the disk is small
-    for (const mode of modes) {
+    for (const mode of tableModes) {
       await lab.warehouse.query(`DROP TABLE IF EXISTS bronze.br_${written[mode].table}`);
     }
-    await Promise.all(modes.map(async (mode) => lab.extract(requestOf(mode))));
+    await Promise.all(tableModes.map(async (mode) => lab.extract(requestOf(mode))));
   }
 
   async #startAll(aim: Aim, beside: boolean): Promise<Subject[]> {
@@ -117,7 +116,7 @@ export class Matrix {
     // between chunks there is time only where one is copied after the other
     const width = aim.moment === 'between chunks' ? 1 : 2;
     const runs = await Promise.all(
-      modes.map(async (mode) => TableRun.start(mode, this.#stack, this.#generations, width)),
+      tableModes.map(async (mode) => TableRun.start(mode, this.#stack, this.#generations, width)),
     );
     if (capture !== undefined) return [...runs, capture];
     // its first copy is short, so nothing else is waited for before it is looked at
@@ -133,7 +132,7 @@ export class Matrix {
   async #strike(aim: Aim, subjects: readonly Subject[]): Promise<Map<Subject, Moment>> {
     const { fault } = aim;
     if (aim.moment === 'copying') this.#throttle(BYTES_PER_SECOND);
-    const moments = await this.#untilMet(aim, subjects);
+    const lastSeen = await this.#untilMet(aim, subjects);
     const struck = Date.now();
     this.#throttle(Infinity);
     const settled = async () =>
@@ -141,7 +140,7 @@ export class Matrix {
     await fault.strike({ stack: this.#stack, subjects, random: this.#random, settled });
     await settled();
     const hit = new Map<Subject, Moment>();
-    for (const [subject, at] of moments) {
+    for (const [subject, at] of lastSeen) {
       if (at !== undefined && !(await subject.endedBefore(struck))) hit.set(subject, at);
     }
     return hit;
@@ -159,21 +158,21 @@ export class Matrix {
     const inOrder = subjects.toSorted(
       (one, other) => Number(one.mode === mode) - Number(other.mode === mode),
     );
-    let moments: [Subject, Moment | undefined][] = [];
+    let lastSeen: [Subject, Moment | undefined][] = [];
     const isMet = async () => {
-      const found: typeof moments = [];
+      const found: typeof lastSeen = [];
       for (const subject of inOrder) found.push([subject, await subject.look()]);
-      moments = found;
-      return moments.at(-1)?.[1] === moment;
+      lastSeen = found;
+      return lastSeen.at(-1)?.[1] === moment;
     };
-    const isOver = () => order[moments.at(-1)?.[1] ?? moment] > order[moment];
+    const isOver = () => order[lastSeen.at(-1)?.[1] ?? moment] > order[moment];
     await seen(async () => (await isMet()) || isOver());
     const later = this.#random() * LATEST[moment];
     if (later > 0) {
       await sleep(later);
       await seen(isMet, later);
     }
-    return moments;
+    return lastSeen;
   }
 
   #throttle(bytesPerSecond: number): void {

@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { faults } from './faults.ts';
 import type { Hit } from './matrix.ts';
-import { captureMoments, tableMoments, type Mode, type Moment } from './table-run.ts';
+import { isOfCapture, modesOf, moments, type Mode, type Moment } from './table-run.ts';
 
 const FILE = join(PROJECT_ROOT, 'test/faults/measured.json');
-const moments = [...tableMoments, ...captureMoments];
 
 /** Runs by the fault that hit them, what they were doing, and how they write. */
 export type Counts = Record<string, Partial<Record<Moment, Partial<Record<Mode, number>>>>>;
@@ -60,9 +59,6 @@ export function measuredLines(measured: Measured): { readonly head: string[]; re
   return { head, rows };
 }
 
-const tableModes = ['replace', 'append', 'merge'] as const;
-const isOfCapture = (moment: Moment): boolean => captureMoments.some((one) => one === moment);
-
 /** How many cells there are, in how many runs were hit, and in how many only with earlier code. */
 export function cellsMet({ exact, earlier }: Measured): { all: number; met: number; earlier: number } {
   const cells = faults.flatMap(({ name }) =>
@@ -74,8 +70,6 @@ export function cellsMet({ exact, earlier }: Measured): { all: number; met: numb
   const before = cells.filter(([now = 0, once = 0]) => now === 0 && once > 0).length;
   return { all: cells.length, met, earlier: before };
 }
-
-const modesOf = (moment: Moment): readonly Mode[] => (isOfCapture(moment) ? ['capture'] : tableModes);
 
 function cellOf({ exact, earlier, wrong }: Measured, fault: string, moment: Moment): string {
   const failed = wrong.filter((hit) => hit.fault === fault && hit.moment === moment).length;

@@ -3,10 +3,18 @@ import type { ExtractHandle } from '../setup/lab.ts';
 import type { FaultStack } from './fault-stack.ts';
 import { digestOf, written, type Generations, type TableMode } from './generations.ts';
 
-export const tableMoments = ['plan', 'copying', 'between chunks', 'commit', 'after commit'] as const;
-export const captureMoments = ['first copy', 'streaming'] as const;
-export type Moment = (typeof tableMoments)[number] | (typeof captureMoments)[number];
+const tableMoments = ['plan', 'copying', 'between chunks', 'commit', 'after commit'] as const;
+const captureMoments = ['first copy', 'streaming'] as const;
+export const moments = [...tableMoments, ...captureMoments];
+export type Moment = (typeof moments)[number];
+
+export const tableModes = ['replace', 'append', 'merge'] as const satisfies readonly TableMode[];
 export type Mode = TableMode | 'capture';
+
+export const isOfCapture = (moment: Moment): boolean => captureMoments.some((one) => one === moment);
+
+/** The ways to write of what can be in a moment. */
+export const modesOf = (moment: Moment): readonly Mode[] => (isOfCapture(moment) ? ['capture'] : tableModes);
 
 /** Something that a fault happens to. */
 export interface Subject {
