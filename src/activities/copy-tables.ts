@@ -7,7 +7,8 @@ import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, failurePolicies, isOfServer, withAdvice } from '../contract/failures.ts';
 import { partOf } from '../contract/run-parts.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { extractSmallTable } from '../extraction/extract-small-table.ts';
+import { extractSmallTable, type SmallTable, type Finished } from '../extraction/extract-small-table.ts';
+import { isPlain, readAlike, extractPlainTables } from '../extraction/extract-plain-tables.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -38,26 +39,22 @@ export async function copyTables(
       } as const;
       const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.transaction(limits, work);
       const { members, done } = await ask(async (session) => {
-        const found = await readMembers(session, request.runId, request.members);
-        return {
-          members: found,
-          done: await findOutcomes(
-            session,
-            found.map((one) => runIdOf(request, one)),
-          ),
-        };
+        const found = (await readMembers(session, request.runId, request.members)).map((one) =>
+          memberOf(request, one),
+        );
+        const runIds = found.map(({ table }) => table.run.runId);
+        return { members: found, done: await findOutcomes(session, runIds) };
       });
-      const tables: CopiedTable[] = [];
-      for (const stored of members) {
-        const { member } = stored;
-        const earlier = done.get(runIdOf(request, stored));
-        if (earlier !== undefined) {
-          const { status, rows, bytes } = earlier;
-          tables.push({ member, outcome: status === 'superseded' ? status : 'committed', rows, bytes });
-          continue;
-        }
+      const tables: CopiedTable[] = members.flatMap(({ member, table }) => {
+        const earlier = done.get(table.run.runId);
+        return earlier === undefined ? [] : [asCopied(member, { ...earlier, outcome: earlier.status })];
+      });
+      const left = members.filter(({ table }) => !done.has(table.run.runId));
+      const plain = await copyPlainMembers(dependencies, request, left, tools, tables);
+      for (const one of left) {
+        if (plain.has(one)) continue;
         if (isStopping()) break;
-        const copied = await copyTable(dependencies, request, stored, tools, tables.length);
+        const copied = await copyTable(dependencies, request, one, tools, tables.length);
         if (copied === 'paused') break;
         tables.push(copied);
       }
@@ -67,57 +64,108 @@ export async function copyTables(
   );
 }
 
-/** Names the run of one table in the manifest, and in its rows. */
-const runIdOf = ({ runId, restarts }: CopyTablesRequest, { request }: StoredMember): string =>
-  partOf(
-    runId,
-    `${restarts === 0 ? '' : `${restarts}/`}${formatTableName(extractTableInput.parse(request).table)}`,
+/** A table of the pack, as its extraction needs to know it. */
+interface Member {
+  readonly member: number;
+  readonly name: string;
+  readonly table: SmallTable;
+}
+
+function memberOf(request: CopyTablesRequest, { member, request: own, before }: StoredMember): Member {
+  const input = extractTableInput.parse(own);
+  const name = formatTableName(input.table);
+  const { runId: databaseRunId, workflowId, restarts, snapshot } = request;
+  // names the run of the table in the manifest, and in its rows
+  const runId = partOf(databaseRunId, `${restarts === 0 ? '' : `${restarts}/`}${name}`);
+  const run = { runId, workflowId, databaseRunId, namespace: workflowNamespace() };
+  const begin = async (session: Session) => {
+    await requireNoOtherRun(session, feedOf(input).target, runId);
+    return mayBegin(session, databaseRunId, member);
+  };
+  return { member, name, table: { run, input, snapshot, before, mayBegin: begin } };
+}
+
+/** Those that can be, in one look at the source; what stands in the way of one is found when it is copied by itself. */
+async function copyPlainMembers(
+  { warehouse, sourceNamed, isStopping }: Dependencies,
+  request: CopyTablesRequest,
+  members: readonly Member[],
+  { signal, attempt, report }: ActivityTools,
+  tables: CopiedTable[],
+): Promise<ReadonlySet<Member>> {
+  const plain = members.filter(({ table }) => isPlain(table.input));
+  const [first] = plain;
+  const alike = plain.filter(({ table }) => first !== undefined && readAlike(first.table.input, table.input));
+  const byRun = new Map(alike.map((one) => [one.table.run.runId, one]));
+  const copied = new Set<Member>();
+  const stopped = await extractPlainTables(
+    alike.map(({ table }) => table),
+    {
+      warehouse,
+      sourceNamed,
+      attempt,
+      signal,
+      isStopping,
+      onBegin: ({ input }) =>
+        report({ table: formatTableName(input.table), finished: tables.length, of: request.members.length }),
+      onDone: ({ run }, result) => {
+        const one = byRun.get(run.runId);
+        if (one === undefined) return;
+        copied.add(one);
+        tables.push(told(request, one, result));
+      },
+    },
   );
+  if (stopped !== undefined) log.info('left to transactions of their own', { reason: stopped.message });
+  return copied;
+}
+
+/** Counts and logs what became of a table. */
+function told(
+  { runId }: CopyTablesRequest,
+  { member, name, table: { input } }: Member,
+  result: Finished,
+): CopiedTable {
+  if (!('rows' in result)) return { member, outcome: 'skipped', rows: 0, bytes: 0 };
+  const { outcome, rows, bytes } = result;
+  countCopied(input.source, result, 1);
+  measureCommit(result);
+  log.info('extracted', { runId, source: input.source, table: name, rows, bytes, outcome });
+  return asCopied(member, result);
+}
+
+const asCopied = (
+  member: number,
+  { outcome, rows, bytes }: { readonly outcome: string; readonly rows: number; readonly bytes: number },
+): CopiedTable => ({ member, outcome: outcome === 'superseded' ? outcome : 'committed', rows, bytes });
 
 async function copyTable(
   { warehouse, sourceNamed }: Dependencies,
   request: CopyTablesRequest,
-  stored: StoredMember,
+  one: Member,
   { signal, attempt, report }: ActivityTools,
   finished: number,
 ): Promise<CopiedTable | 'paused'> {
-  const { member } = stored;
-  const input = extractTableInput.parse(stored.request);
-  const table = formatTableName(input.table);
-  const { workflowId, runId: databaseRunId } = request;
-  const run = { runId: runIdOf(request, stored), workflowId, databaseRunId, namespace: workflowNamespace() };
-  const onProgress = () => report({ table, finished, of: request.members.length });
+  const { member, name, table } = one;
+  const { input, run } = table;
+  const onProgress = () => report({ table: name, finished, of: request.members.length });
   onProgress();
   try {
-    const begin = async (session: Session) => {
-      await requireNoOtherRun(session, feedOf(input).target, run.runId);
-      return mayBegin(session, databaseRunId, member);
-    };
-    const result = await extractSmallTable(
-      { run, input, snapshot: request.snapshot, before: stored.before, mayBegin: begin },
-      { warehouse, sourceNamed, attempt, signal, onProgress },
-    );
-    if (!('rows' in result)) {
-      return result.outcome === 'paused' ? 'paused' : { member, outcome: 'skipped', rows: 0, bytes: 0 };
-    }
-    const { outcome, rows, bytes } = result;
-    countCopied(input.source, result, 1);
-    measureCommit(result);
-    log.info('extracted', { runId: databaseRunId, source: input.source, table, rows, bytes, outcome });
-    return { member, outcome: outcome === 'superseded' ? outcome : 'committed', rows, bytes };
+    const result = await extractSmallTable(table, { warehouse, sourceNamed, attempt, signal, onProgress });
+    return result.outcome === 'paused' ? 'paused' : told(request, one, result);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof DatakitError) || isOfServer(error.kind)) throw error;
-    const message = withAdvice(error.kind, `While extracting ${table}: ${error.message}`);
+    const message = withAdvice(error.kind, `While extracting ${name}: ${error.message}`);
     const left = { member, rows: 0, bytes: 0, message: message.slice(0, LONGEST_MESSAGE) };
     // a workflow of its own waits, tries again, or plans anew: what it cannot mend, it tells
     if (failurePolicies[error.kind].retry !== 'never' || beginAnew.has(error.kind)) {
       countRetry(error.kind);
-      log.info('left to a workflow of its own', { table, reason: error.message });
+      log.info('left to a workflow of its own', { table: name, reason: error.message });
       return { ...left, outcome: 'alone' };
     }
     await warehouse.transaction(
-      { applicationName: applicationName(databaseRunId), mode: 'READ WRITE', signal },
+      { applicationName: applicationName(request.runId), mode: 'READ WRITE', signal },
       async (session) => recordUnplanned(session, { ...run, ...feedOf(input), status: 'failed', message }),
     );
     return { ...left, outcome: 'failed' };

@@ -23,7 +23,14 @@ import { prepareIncrement } from './prepare-increment.ts';
 import { prepareStaging } from './prepare-staging.ts';
 import { preparePartitions, replacePartitions } from './replace-partitions.ts';
 import { describeReaders, requireNoOldSnapshot } from './readers.ts';
-import { findLoadedPlan, isSuperseded, lockTarget, recordLoad, requireTarget } from './targets.ts';
+import {
+  findLoadedPlan,
+  forgetEarlierLedger,
+  isSuperseded,
+  lockTarget,
+  recordLoad,
+  requireTarget,
+} from './targets.ts';
 
 /** How long readers may have to queue behind a commit that itself waits for a reader. Then it steps back and tries again. */
 const LOCK_TIMEOUT = 2_000;
@@ -113,7 +120,7 @@ async function commit(
   const totals = await sumLedger(session, planId, rowChunkCount(plan));
   const { status, incremental } = await settle(session, stored, totals.rows);
   if (status === 'committed') {
-    await forgetEarlierLedgers(session, stored);
+    await forgetEarlierLedger(session, plan.target, planId);
     for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
     await forgetPlan(session, planId);
   } else {
@@ -206,19 +213,10 @@ async function makeVisible(
 
 async function replace(session: Session, stored: StoredPlan): Promise<void> {
   for (const load of loadsOf(stored)) {
-    await requireNoOldSnapshot(session, stored.planId, { schema: BRONZE, name: load.plan.target });
+    await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, stored.planId);
     await exchangeRows(session, load);
   }
   await supersedeCheckpoints(session, stored.plan.target);
-}
-
-/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. */
-async function forgetEarlierLedgers(session: Session, { planId, plan }: StoredPlan): Promise<void> {
-  await session.query(
-    `DELETE FROM ${BRONZE}.extraction_chunks
-      WHERE plan_id = (SELECT loaded_by_plan FROM ${BRONZE}.extraction_targets WHERE target = $1) AND plan_id <> $2`,
-    [plan.target, planId],
-  );
 }
 
 function outcomeOf({

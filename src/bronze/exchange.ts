@@ -1,6 +1,7 @@
 import { DatakitError } from '../contract/failures.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import {
   addColumns,
@@ -37,17 +38,19 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   if (bronze === undefined)
     throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
-  await dropStorage(session, bronze);
+  if (bronze.storage !== undefined) await dropStorage(session, bronze.storage);
   if (found !== undefined) await settleColumns(session, bronze, staging);
   await attach(session, bronze, staging, storageName(plan.target, planId));
   await restoreIndexNames(session, ownIndexes, staging, STORAGE);
 }
 
-async function dropStorage(session: Session, bronze: BronzeTable): Promise<void> {
-  if (bronze.storage === undefined) return;
-  const storage = quoteTable(bronze.storage);
-  await session.query(`ALTER TABLE ${quoteTable(bronze)} DETACH PARTITION ${storage}`);
-  await session.query(`DROP TABLE ${storage}`);
+/** To drop it is to detach it, too. */
+export async function dropStorage(writer: Writer, storage: TableName): Promise<void> {
+  await writer.query(`DROP TABLE ${quoteTable(storage)}`);
+}
+
+export async function attachStorage(writer: Writer, bronze: TableName, storage: TableName): Promise<void> {
+  await writer.query(`ALTER TABLE ${quoteTable(bronze)} ATTACH PARTITION ${quoteTable(storage)} DEFAULT`);
 }
 
 /**
@@ -93,8 +96,7 @@ async function attach(
   await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
   const renamed = quoteTable({ schema: staging.schema, name });
   await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
-  const storage = quoteTable({ schema: STORAGE, name });
   await orSchemaConflict(`The new rows do not fit what ${bronze.schema}.${bronze.name} asks for`, async () =>
-    session.query(`ALTER TABLE ${quoteTable(bronze)} ATTACH PARTITION ${storage} DEFAULT`),
+    attachStorage(session, bronze, { schema: STORAGE, name }),
   );
 }

@@ -1,6 +1,7 @@
 import type { Copied, Span } from '../contract/activities.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError } from '../contract/failures.ts';
+import type { Statement } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import { isLatest, parametersOf, type Claim } from './attempts.ts';
 import { BRONZE } from './layout.ts';
@@ -44,8 +45,17 @@ export async function findChunks(
  * @throws {DatakitError} SerializationFailure when another one does or did; the next attempt finds its mark
  */
 export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
-  const { claim } = entry;
-  const marked = await session.query(
+  const marked = await session.query(...markOf(entry));
+  if (marked.length > 0) return;
+  throw new DatakitError(
+    'SerializationFailure',
+    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
+  );
+}
+
+/** The statement that marks a chunk, and answers with nothing where it may not. */
+export function markOf({ claim, ...entry }: LedgerEntry): Statement {
+  return [
     `INSERT INTO ${BRONZE}.extraction_chunks
        (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 ${claim === undefined ? '' : `WHERE ${isLatest(10)}`}
@@ -62,12 +72,7 @@ export async function markChunk(session: Session, entry: LedgerEntry): Promise<v
       entry.moment.lsn ?? null,
       ...(claim === undefined ? [] : parametersOf(claim)),
     ],
-  );
-  if (marked.length > 0) return;
-  throw new DatakitError(
-    'SerializationFailure',
-    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
-  );
+  ];
 }
 
 export interface LedgerTotals {

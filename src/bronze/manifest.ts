@@ -4,6 +4,7 @@ import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import { VERSION } from '../contract/version.ts';
 import type { TableName } from '../contract/table-name.ts';
+import type { Statement, Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import type { ColumnDefinition } from './bronze-table.ts';
 import { BRONZE } from './layout.ts';
@@ -33,6 +34,13 @@ export async function openManifest(
   planId: string,
   plan: ExtractionPlan,
 ): Promise<void> {
+  const opened = await session.query(...openingOf(run, planId, plan));
+  if (opened.length === 0)
+    throw new DatakitError('SerializationFailure', 'A later attempt has planned the run');
+}
+
+/** The statement that opens a manifest, and answers with nothing where it may not. */
+export function openingOf(run: ManifestOf, planId: string, plan: ExtractionPlan): Statement {
   const data = plan.columns.filter(({ namesPartition }) => namesPartition === undefined);
   const columns = data.map(({ name, type, sourceType, decision }) => ({
     name,
@@ -40,7 +48,7 @@ export async function openManifest(
     sourceType,
     decision,
   }));
-  const opened = await session.query(
+  return [
     `INSERT INTO ${BRONZE}.extraction_runs AS r
        (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
         plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions,
@@ -78,9 +86,7 @@ export async function openManifest(
       run.attempt?.scheduledAt ?? null,
       run.attempt?.number ?? null,
     ],
-  );
-  if (opened.length === 0)
-    throw new DatakitError('SerializationFailure', 'A later attempt has planned the run');
+  ];
 }
 
 export interface Outcome {
@@ -172,12 +178,12 @@ export async function findColumnsOfLastRun(
 
 /** Closes the manifest of a run whose rows arrived. */
 export async function closeManifest(
-  session: Session,
+  writer: Writer,
   runId: string,
   totals: LedgerTotals,
   { status, incremental, warnings }: Pick<Outcome, 'status' | 'incremental' | 'warnings'>,
 ): Promise<void> {
-  await session.query(
+  await writer.query(
     `UPDATE ${BRONZE}.extraction_runs
         SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, finished_at = clock_timestamp(),
             snapshot_lsn = $8, incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'),

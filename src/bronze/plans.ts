@@ -38,18 +38,19 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
      OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)`,
     [planId, runId, staging.name, JSON.stringify(plan)],
   );
-  const columns = plan.columns.map(definition).join(', ');
+  const columns = plan.columns.map(definitionOf).join(', ');
   await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
   if (plan.largeObjects !== undefined) await createCompanion(session, staging);
   if ((plan.incremental?.keyChunks ?? 0) > 0) await createKeys(session, staging, plan);
   return { planId, runId, staging, plan, prepared: false, staged: undefined, unseen: true };
 }
 
+/** SQL for {@link takeOrder}. */
+export const NEXT_ORDER = `nextval(pg_get_serial_sequence('${BRONZE}.extraction_plans', 'plan_id'))`;
+
 /** A number among those of plans: of a plan, or for what reads a snapshot that is taken next. A bigint, as text. */
 export async function takeOrder(session: Session): Promise<string> {
-  const { number } = await session.one<{ number: string }>(
-    `SELECT nextval(pg_get_serial_sequence('${BRONZE}.extraction_plans', 'plan_id')) AS number`,
-  );
+  const { number } = await session.one<{ number: string }>(`SELECT ${NEXT_ORDER} AS number`);
   return number;
 }
 
@@ -58,13 +59,14 @@ async function createKeys(
   staging: TableName,
   { columns, incremental }: ExtractionPlan,
 ): Promise<void> {
-  const keys = columns.filter(({ name }) => incremental?.key.includes(name)).map(definition);
+  const keys = columns.filter(({ name }) => incremental?.key.includes(name)).map(definitionOf);
   await session.query(
     `CREATE TABLE ${quoteTable(stagingKeys(staging))} (${keys.join(', ')}) WITH (autovacuum_enabled = false)`,
   );
 }
 
-function definition({ name, type, generated, namesPartition }: PlannedColumn): string {
+/** A column of a table that is loaded. */
+export function definitionOf({ name, type, generated, namesPartition }: PlannedColumn): string {
   const column = `${quoteName(name)} ${type}`;
   if (namesPartition === true) return `${column} DEFAULT current_setting('${PARTITION_SETTING}')`;
   return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;

@@ -1,5 +1,6 @@
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
+import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import { addColumns, findBronzeTable, missingColumns, readColumnDefinitions } from './bronze-table.ts';
 import { addConstraints } from './constraints.ts';
@@ -55,8 +56,8 @@ async function keepFilled(session: Session, staging: TableName, { columns }: Ext
 }
 
 /** A column added with a constant default is kept once, in the catalog: no row is written. */
-async function addConstants(
-  session: Session,
+export async function addConstants(
+  writer: Writer,
   table: TableName,
   columns: readonly MetadataColumn[],
 ): Promise<void> {
@@ -65,8 +66,8 @@ async function addConstants(
       `ADD COLUMN ${name} ${type} DEFAULT ${value === null ? 'NULL' : quoteText(value)}`,
   );
   const forget = columns.map(({ name }) => `ALTER COLUMN ${name} DROP DEFAULT`);
-  await session.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);
-  await session.query(`ALTER TABLE ${quoteTable(table)} ${forget.join(', ')}`);
+  await writer.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);
+  await writer.query(`ALTER TABLE ${quoteTable(table)} ${forget.join(', ')}`);
 }
 
 /** Columns that bronze has and the source no more: they stay, and are NULL from now on. */

@@ -1,5 +1,6 @@
 import { DatakitError } from '../contract/failures.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
+import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { isApplication } from '../postgres/application-name.ts';
@@ -18,18 +19,21 @@ interface Reader {
  * read it for the first time afterwards: https://www.postgresql.org/docs/current/mvcc-caveats.html.
  * Between its statements it is known by its backend_xmin. Sessions of other roles are seen with
  * the privilege of pg_read_all_stats.
+ *
+ * @param planId whose rows were there before, ready; null where they are of this transaction
  */
 export async function requireNoOldSnapshot(
   session: Session,
-  planId: string,
   table: TableName,
+  planId: string | null = null,
 ): Promise<void> {
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_stat_activity a
       WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
         AND a.state LIKE 'idle in transaction%' AND a.backend_xmin IS NOT NULL
-        AND a.xact_start < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1)
+        AND ($1::bigint IS NULL
+          OR a.xact_start < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1))
         AND NOT ${isApplication('a')}
       LIMIT 5`,
     [planId],
@@ -38,8 +42,8 @@ export async function requireNoOldSnapshot(
 }
 
 /** Takes a table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
-export async function lockExclusively(session: Session, table: TableName): Promise<void> {
-  await session.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
+export async function lockExclusively(writer: Writer, table: TableName): Promise<void> {
+  await writer.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
 }
 
 /** Who has the table in use, or its staging table, to name them when the lock was not had. */

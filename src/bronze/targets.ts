@@ -1,7 +1,8 @@
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
+import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
-import { findMirror } from './cdc/tables.ts';
+import { mirrorOf } from './cdc/tables.ts';
 import { BRONZE } from './layout.ts';
 
 export interface Feed {
@@ -16,44 +17,45 @@ export interface Feed {
  * @throws {DatakitError} TargetConflict when another table feeds it, or when it is not this project's
  */
 export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
-  const kind = await kindOfRelation(session, target);
-  if (kind === undefined) return;
-  const [owner] = await session.query<{ source: string; source_schema: string; source_table: string }>(
-    `SELECT source, source_schema, source_table FROM ${BRONZE}.extraction_targets WHERE target = $1`,
-    [target],
+  const [found] = await session.query<Standing & Record<string, unknown>>(
+    `SELECT c.relkind AS kind, t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN ${BRONZE}.extraction_targets t ON t.target = c.relname
+      WHERE n.nspname = $1 AND c.relname = $2`,
+    [BRONZE, target],
   );
-  if (owner === undefined || kind !== 'p') {
+  if (found === undefined) return;
+  const { kind, slot, ...owner } = found;
+  if (owner.source === null || kind !== 'p') {
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} exists and was not made by datakit-postgres`,
     );
   }
-  const slot = await findMirror(session, target);
-  if (slot !== undefined) {
+  if (slot !== null) {
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
     );
   }
   const { source, table } = feed;
-  if (owner.source === source && owner.source_schema === table.schema && owner.source_table === table.name)
-    return;
-  const other = formatTableName({ schema: owner.source_schema, name: owner.source_table });
+  if (owner.source === source && owner.schema === table.schema && owner.name === table.name) return;
+  const other = formatTableName(owner);
   throw new DatakitError(
     'TargetConflict',
     `${BRONZE}.${target} is fed by ${other} of source "${owner.source}", not by ${formatTableName(table)} of source "${source}"`,
   );
 }
 
-/** What the schema bronze has of this name, as `pg_class.relkind` says it; `p` where we made it. */
-async function kindOfRelation(session: Session, name: string): Promise<string | undefined> {
-  const [found] = await session.query<{ kind: string }>(
-    `SELECT c.relkind AS kind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = $1 AND c.relname = $2`,
-    [BRONZE, name],
-  );
-  return found?.kind;
-}
+/** What the schema bronze has of a name, and who feeds it. */
+type Standing = TableName & {
+  /** As `pg_class.relkind` says it; `p` where we made it. */
+  readonly kind: string;
+  /** Null where it was not made by this project; then so are schema and name of the table. */
+  readonly source: string | null;
+  /** Of the capture that keeps it up to date. */
+  readonly slot: string | null;
+};
 
 /** Makes runs that write the same bronze table commit one after the other. Held to the end of the transaction. */
 export async function lockTarget(session: Session, target: string): Promise<void> {
@@ -92,6 +94,15 @@ export async function nextLoadedAt(session: Session, target: string): Promise<st
   return at;
 }
 
+/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. Comes before {@link recordLoad}. */
+export async function forgetEarlierLedger(writer: Writer, target: string, planId: string): Promise<void> {
+  await writer.query(
+    `DELETE FROM ${BRONZE}.extraction_chunks
+      WHERE plan_id = (SELECT loaded_by_plan FROM ${BRONZE}.extraction_targets WHERE target = $1) AND plan_id <> $2`,
+    [target, planId],
+  );
+}
+
 export interface Load extends Feed {
   readonly target: string;
   readonly planId: string;
@@ -101,10 +112,10 @@ export interface Load extends Feed {
 
 /** Records whose rows the table shows now. */
 export async function recordLoad(
-  session: Session,
+  writer: Writer,
   { target, source, table, planId, order, runId }: Load,
 ): Promise<void> {
-  await session.query(
+  await writer.query(
     `INSERT INTO ${BRONZE}.extraction_targets
        (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at, loaded_order)
      VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)

@@ -3,8 +3,9 @@ import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../bronze/
 import type { SourceTypes } from '../bronze/type-mapping.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { formatWithin } from '../contract/table-name.ts';
+import type { Catalog } from '../postgres/catalog/catalog.ts';
 import { hasPartitions, type PartitionTree } from '../postgres/catalog/partition-tree.ts';
-import { readPartitions, type Partition } from '../postgres/catalog/partitions.ts';
+import type { Partition } from '../postgres/catalog/partitions.ts';
 import type { Session } from '../postgres/session.ts';
 import { choosePartitions, type ChosenPartition } from './choose-partitions.ts';
 import { digestTree } from './plan-checks.ts';
@@ -23,7 +24,7 @@ export const partitionColumn: PlannedColumn = {
 };
 
 export interface Choosing {
-  readonly source: Session;
+  readonly catalog: Catalog;
   readonly warehouse: Session;
   readonly input: ExtractTableInput;
   readonly target: string;
@@ -45,9 +46,10 @@ export interface ReadPartitions {
 
 /** Decides which partitions a run reads, and what becomes of those that bronze has of others. */
 export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions> {
-  const { source, input, tree, planned, types, doubt } = choosing;
+  const { catalog, input, tree, planned, types, doubt } = choosing;
+  const source = catalog.session;
   const chosen = await choosePartitions(source, tree, input.partitions);
-  const { now: seenAt } = await source.one<{ now: string }>('SELECT now()::text AS now');
+  const seenAt = await catalog.now();
   const reading = await digestReading(source, planned, types, input.where);
   const oids = chosen.map(({ table }) => table.oid);
   const evidence = hasPartitions(tree)
@@ -65,7 +67,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
   const replacement =
     replaces && replaced && (await planReplacement(replaces, replaced, new Set(read.map(label))));
   const filters = new Map(read.map(({ table, filter }) => [table.oid, filter]));
-  const partitions = await readPartitions(source, [...filters.keys()]);
+  const partitions = await catalog.partitions([...filters.keys()]);
   return {
     partitions: partitions.map((partition) => {
       const [filter, proof] = [filters.get(partition.oid), evidence.get(partition.oid)];

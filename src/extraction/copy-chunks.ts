@@ -253,7 +253,11 @@ async function namePartition(target: Session, label: string): Promise<void> {
 const GONE = new Set(['42P01', '42703']);
 
 /** Gives failures that are about the partition its name. */
-async function naming<T>({ partition }: ChunkRange, label: string, copy: () => Promise<T>): Promise<T> {
+export async function naming<T>(
+  { partition }: ChunkRange,
+  label: string,
+  copy: () => Promise<T>,
+): Promise<T> {
   try {
     return await copy();
   } catch (error) {

@@ -6,6 +6,7 @@ import { storePlan, takeOrder } from '../bronze/plans.ts';
 import type { CommitResult, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { applicationName } from '../postgres/application-name.ts';
+import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { copyChunkInto, type CopyContext } from './copy-chunks.ts';
@@ -14,7 +15,7 @@ import { planRun, readingLimits } from './plan-run.ts';
 import { StallWatch } from './stall-watch.ts';
 
 /** A table that somebody has locked, on either side, is left to a run of its own. */
-const LOCK_TIMEOUT = 2_000;
+export const LOCK_TIMEOUT = 2_000;
 
 export interface SmallTable {
   readonly run: ManifestOf & { readonly databaseRunId: string };
@@ -27,6 +28,11 @@ export interface SmallTable {
   readonly mayBegin: (session: Session) => Promise<'yes' | 'paused' | 'skipped'>;
 }
 
+/** What became of a table that was begun, or was not to be. */
+export type Finished = Extract<CommitResult, { rows: number }> | { readonly outcome: 'skipped' };
+
+export type SmallTableResult = Finished | { readonly outcome: 'paused' };
+
 /**
  * Extracts a table that is worth neither chunks nor a workflow: the same steps as those of a large one, in
  * one transaction of the source and one of the warehouse. Until the second is committed nothing of it is there.
@@ -34,7 +40,7 @@ export interface SmallTable {
 export async function extractSmallTable(
   table: SmallTable,
   context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
-): Promise<Extract<CommitResult, { rows: number }> | { readonly outcome: 'paused' | 'skipped' }> {
+): Promise<SmallTableResult> {
   const { input, run } = table;
   const watch = new StallWatch(input.stallTimeout);
   const signal = AbortSignal.any([context.signal, watch.signal]);
@@ -48,12 +54,13 @@ export async function extractSmallTable(
   try {
     return await context.warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
       const outcome = await table.mayBegin(target);
-      if (outcome !== 'yes') return { outcome };
+      if (outcome === 'paused') return { outcome };
+      if (outcome === 'skipped') return { outcome };
       const before = table.before ?? (await knownNow(table, { ...context, signal }, target));
       return source.transaction(reading, async (session) => {
         const moment = await enterSnapshot(session, table.snapshot);
         if (input.requireAllRows) await session.query('SET LOCAL row_security = off');
-        const plan = await planAsOf(session, target, { source, input, before });
+        const plan = await planAsOf(new Catalog(session, source.host), target, { input, before });
         const stored = await storePlan(target, run.runId, plan);
         await openManifest(target, run, stored.planId, plan);
         for (let chunk = 0; chunk < chunkCount(plan); chunk += 1) {

@@ -4,6 +4,7 @@ import type { Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
+import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
@@ -27,7 +28,7 @@ export async function planInSnapshot(
   const mode = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
   return source.transaction({ ...limits, mode }, async (session) => {
     await enterSnapshot(session, snapshot);
-    return planAsOf(session, target, { source, input, before });
+    return planAsOf(new Catalog(session, source.host), target, { input, before });
   });
 }
 
@@ -38,16 +39,16 @@ export async function planInSnapshot(
  *   may be newer, or how far the checkpoint may move was not found before
  */
 export async function planAsOf(
-  session: Session,
+  catalog: Catalog,
   target: Session,
-  { source, input, before }: Pick<Planning, 'source' | 'input'> & { before: BeforeSnapshot | undefined },
+  { input, before }: Pick<Planning, 'input'> & { before: BeforeSnapshot | undefined },
 ): Promise<ExtractionPlan> {
   const known = before?.increment;
   const table = formatTableName(input.table);
   if (input.incremental !== undefined && known === undefined) {
     throw new DatakitError('PlanOutdated', `The checkpoint of ${table} was not bounded before the snapshot`);
   }
-  const plan = await planTable(session, target, input, { host: source.host, limit: known?.limit });
+  const plan = await planTable(catalog, target, input, { limit: known?.limit });
   if (plan.incremental !== undefined && plan.incremental.base !== known?.base) {
     throw new DatakitError(
       'PlanOutdated',

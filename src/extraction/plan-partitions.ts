@@ -3,7 +3,7 @@ import type { SourceTypes } from '../bronze/type-mapping.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { readColumns } from '../postgres/catalog/columns.ts';
+import type { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
 import { hasTidRangeScan, type ServerFacts } from '../postgres/catalog/server.ts';
 import type { Table } from '../postgres/catalog/table.ts';
@@ -31,12 +31,12 @@ export interface PlannedChunks {
  * Decides how each partition is cut: by its blocks where it has some, else by the key that the input
  * names, else not at all. Small ones that follow one another are read in one chunk.
  */
-export async function planPartitions(source: Session, chunking: Chunking): Promise<PlannedChunks> {
+export async function planPartitions(catalog: Catalog, chunking: Chunking): Promise<PlannedChunks> {
   const { table, partitions, types, server, input } = chunking;
   const key =
     input.chunkBy === undefined
       ? undefined
-      : findKeyColumn(input.chunkBy, await readColumns(source, table), types, table);
+      : findKeyColumn(input.chunkBy, await catalog.columns(table), types, table);
   const perChunk = blocksOfChunk(chunking);
   const planned: PlannedPartition[] = [];
   for (const { filter, evidence, ...partition } of partitions) {
@@ -45,7 +45,7 @@ export async function planPartitions(source: Session, chunking: Chunking): Promi
     const cut =
       byBlocks || key === undefined
         ? inBlocks(partition, byBlocks ? chunksOf(partition.blocks, perChunk) : 1)
-        : await inRanges(source, partition, key, input);
+        : await inRanges(catalog.session, partition, key, input);
     planned.push({ ...cut, ...known });
   }
   requireFewChunks(planned);

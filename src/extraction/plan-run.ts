@@ -2,6 +2,7 @@ import { findPartitionRecords } from '../bronze/partition-records.ts';
 import type { ExtractionPlan } from '../bronze/plan.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { chosenSettings } from '../contract/session-settings.ts';
+import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
 import type { SessionLimits } from '../postgres/session-settings.ts';
 import type { Session } from '../postgres/session.ts';
@@ -43,7 +44,7 @@ export async function planRun(
     source.transaction({ ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, work);
   const doubt = await doubtOfStatistics(ask, warehouse, input);
   const plan = await namingLocked(ask, input.table, async () =>
-    ask(async (session) => planTable(session, warehouse, input, { host: source.host, doubt })),
+    ask(async (session) => planTable(new Catalog(session, source.host), warehouse, input, { doubt })),
   );
   return settleLimit(plan, ask);
 }

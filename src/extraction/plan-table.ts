@@ -2,7 +2,7 @@ import type { CheckpointLimit } from '../bronze/incremental-plan.ts';
 import { chooseHash } from '../bronze/digests.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../bronze/layout.ts';
-import { mapColumn, type SourceTypes } from '../bronze/type-mapping.ts';
+import { mapColumn, type SourceTypes, type WarehouseTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import { requireTarget } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
@@ -10,12 +10,12 @@ import { chosenSettings } from '../contract/session-settings.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { chooseColumns, readColumns, readTypes, type Column } from '../postgres/catalog/columns.ts';
-import { hasPartitions, readTree } from '../postgres/catalog/partition-tree.ts';
+import type { Catalog } from '../postgres/catalog/catalog.ts';
+import { chooseColumns, type Column } from '../postgres/catalog/columns.ts';
+import { hasPartitions } from '../postgres/catalog/partition-tree.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
-import { readServer, type ServerFacts } from '../postgres/catalog/server.ts';
-import { checkWhere, findTable, type Table } from '../postgres/catalog/table.ts';
-import type { Database } from '../postgres/database.ts';
+import type { ServerFacts } from '../postgres/catalog/server.ts';
+import { checkWhere, type Table } from '../postgres/catalog/table.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
@@ -32,39 +32,48 @@ import { requireAllRows, requireRoom } from './row-checks.ts';
  * Decides all that a run needs to know before it copies: one read-only transaction on the source,
  * and nothing written anywhere.
  *
+ * @param catalog of the source, as the transaction that reads sees it
  * @param doubt why the statistics of the source are not sure, where they are not
+ * @param known what somebody has asked the warehouse already, who then knows that the target may be written, too
  * @param limit what the checkpoint of an incremental run must not pass, where it was found before the snapshot
  * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
  */
 export async function planTable(
-  source: Session,
+  catalog: Catalog,
   warehouse: Session,
   input: ExtractTableInput,
   {
-    host,
     doubt,
     limit,
-  }: Pick<Database, 'host'> & {
+    known,
+  }: {
     readonly doubt?: string | undefined;
     readonly limit?: CheckpointLimit | undefined;
+    readonly known?: { readonly types: WarehouseTypes };
   },
 ): Promise<ExtractionPlan> {
+  const source = catalog.session;
   if (input.where !== undefined) await assertExpression(input.where, 'where');
   await requireFreshReplica(source, input.maxReplicaLag);
-  const server = await readServer(source, host);
-  const table = await findTable(source, input.table);
-  const columns = await chosenColumns(source, table, input);
+  const server = await catalog.server();
+  const table = await catalog.table(input.table);
+  const columns = await chosenColumns(catalog, table, input);
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
-  await requireTarget(warehouse, target, { source: input.source, table: input.table });
+  if (known === undefined)
+    await requireTarget(warehouse, target, { source: input.source, table: input.table });
   const largeObjects = planLargeObjects(target, input);
   if (largeObjects !== undefined) {
     await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
   }
-  const types = await readTypes(source, table);
-  const tree = await readTree(source, table);
+  const types = await catalog.types(table);
+  const tree = await catalog.tree(table);
   const data = [
-    ...(await planColumns(warehouse, columns, types, server)),
+    ...planColumns(
+      columns,
+      types,
+      known?.types ?? (await readWarehouseTypes(warehouse, types, server.version)),
+    ),
     ...deriveColumns(columns, types, input),
   ];
   const planned = hasPartitions(tree) ? [...data, partitionColumn] : data;
@@ -72,11 +81,11 @@ export async function planTable(
     incremental: input.incremental !== undefined,
     partitioned: hasPartitions(tree),
   });
-  const chosen = await chooseAndRead({ source, warehouse, input, target, tree, planned, types, doubt });
+  const chosen = await chooseAndRead({ catalog, warehouse, input, target, tree, planned, types, doubt });
   const { partitions } = chosen;
   if (input.requireAllRows) requireAllRows(partitions, server);
   const session = chosenSettings(input.tuning, input.session);
-  const chunks = await planPartitions(source, { table, partitions, types, server, input });
+  const chunks = await planPartitions(catalog, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
     source: input.source,
     sourceUri: `postgresql://${server.host}/${server.database}`,
@@ -123,8 +132,8 @@ async function withIncrement(plan: ExtractionPlan, context: IncrementalContext):
   return { ...whole, partitions: await chunkIncrement(context.source, whole, context.input.chunkSize) };
 }
 
-async function chosenColumns(source: Session, table: Table, input: ExtractTableInput): Promise<Column[]> {
-  const columns = chooseColumns(await readColumns(source, table), table, input);
+async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTableInput): Promise<Column[]> {
+  const columns = chooseColumns(await catalog.columns(table), table, input);
   const reserved: readonly string[] = metadataColumnNames;
   const clash = columns.find(({ name }) => reserved.includes(name));
   if (clash === undefined) return columns;
@@ -161,19 +170,16 @@ export function chosenTarget({ target, table }: Pick<ExtractTableInput, 'target'
   );
 }
 
-async function planColumns(
-  warehouse: Session,
+const planColumns = (
   columns: readonly Column[],
   types: SourceTypes,
-  { version }: ServerFacts,
-): Promise<PlannedColumn[]> {
-  const available = await readWarehouseTypes(warehouse, types, version);
-  return columns.map((column) => ({
+  available: WarehouseTypes,
+): PlannedColumn[] =>
+  columns.map((column) => ({
     name: column.name,
     sourceType: column.type,
     ...mapColumn(column, types, available),
   }));
-}
 
 /** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */
 function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {

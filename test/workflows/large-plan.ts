@@ -4,6 +4,7 @@ import { chunkCount } from '../../src/bronze/plan.ts';
 import type { PlanSummary, Span } from '../../src/contract/activities.ts';
 import { planPartitions } from '../../src/extraction/plan-partitions.ts';
 import { summarize } from '../../src/extraction/plan-summary.ts';
+import { Catalog } from '../../src/postgres/catalog/catalog.ts';
 import type { Session } from '../../src/postgres/session.ts';
 
 export interface LargePlan {
@@ -29,7 +30,7 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
   }));
   const { chunkSize, parallelism } = large;
   const server = { version: 18_00_00, host: 'host', database: 'shop', role: 'extractor', blockSize: 8192 };
-  const planned = await planPartitions(undefined as unknown as Session, {
+  const planned = await planPartitions(new Catalog(undefined as unknown as Session, 'host'), {
     table: { ...table, oid: 1, kind: 'partitioned table', rowSecurityActive: false },
     types: new Map(),
     partitions,

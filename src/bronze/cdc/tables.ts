@@ -109,12 +109,7 @@ export async function recordColumns(
   );
 }
 
-/** The slot whose changes are applied to a bronze table; undefined where there is none. */
-export async function findMirror(session: Session, target: string): Promise<string | undefined> {
-  const [row] = await session.query<{ slot: string }>(
-    `SELECT p.slot FROM ${BRONZE}.cdc_tables t JOIN ${BRONZE}.cdc_positions p USING (capture_id)
-      WHERE t.target = $1 AND t.mirrored AND t.status = 'live' AND p.status <> 'dropped'`,
-    [target],
-  );
-  return row?.slot;
-}
+/** SQL that gives the slot whose changes are applied to a bronze table, NULL where there is none; `target` is SQL too. */
+export const mirrorOf = (target: string): string =>
+  `(SELECT p.slot FROM ${BRONZE}.cdc_tables t JOIN ${BRONZE}.cdc_positions p USING (capture_id)
+     WHERE t.target = ${target} AND t.mirrored AND t.status = 'live' AND p.status <> 'dropped' LIMIT 1)`;

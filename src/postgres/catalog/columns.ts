@@ -31,15 +31,38 @@ export interface SourceType {
   readonly hasBinaryFormat: boolean;
 }
 
-export async function readColumns(session: Session, table: Table): Promise<Column[]> {
-  return session.query<Column & Record<string, unknown>>(
-    `SELECT a.attname AS name, a.atttypid AS "typeOid", format_type(a.atttypid, a.atttypmod) AS type,
+export async function readColumns(session: Session, table: Pick<Table, 'oid'>): Promise<Column[]> {
+  return (await readColumnsOf(session, [table.oid])).get(table.oid) ?? [];
+}
+
+/** By the OIDs of the tables; a table without columns is left out. */
+export async function readColumnsOf(
+  session: Session,
+  tables: readonly number[],
+): Promise<ReadonlyMap<number, Column[]>> {
+  const columns = await session.query<Column & { table: number } & Record<string, unknown>>(
+    `SELECT a.attrelid AS table, a.attname AS name, a.atttypid AS "typeOid", format_type(a.atttypid, a.atttypmod) AS type,
             NOT a.attnotnull AS nullable, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
        FROM pg_catalog.pg_attribute a
-      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-      ORDER BY a.attnum`,
-    [table.oid],
+      WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+      ORDER BY a.attrelid, a.attnum`,
+    [tables],
   );
+  return groupedBy(columns, ({ table, ...column }) => [table, column]);
+}
+
+/** Rows by what they are of, in the order in which they came. */
+function groupedBy<Row, Value>(
+  rows: readonly Row[],
+  split: (row: Row) => readonly [number, Value],
+): Map<number, Value[]> {
+  const groups = new Map<number, Value[]>();
+  for (const [key, value] of rows.map(split)) {
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [value]);
+    else group.push(value);
+  }
+  return groups;
 }
 
 /**
@@ -47,17 +70,29 @@ export async function readColumns(session: Session, table: Table): Promise<Colum
  *
  * Looked up by a list: a join with what was found recursively, whose size nobody knows, would read all types for each table.
  */
-export async function readTypes(session: Session, table: Table): Promise<ReadonlyMap<number, SourceType>> {
-  const types = await session.query<SourceType & Record<string, unknown>>(
+export async function readTypes(
+  session: Session,
+  table: Pick<Table, 'oid'>,
+): Promise<ReadonlyMap<number, SourceType>> {
+  return (await readTypesOf(session, [table.oid])).get(table.oid) ?? new Map();
+}
+
+/** By the OIDs of the tables, and those of the types. */
+export async function readTypesOf(
+  session: Session,
+  tables: readonly number[],
+): Promise<ReadonlyMap<number, ReadonlyMap<number, SourceType>>> {
+  const types = await session.query<SourceType & { tables: number[] } & Record<string, unknown>>(
     `WITH RECURSIVE involved AS (
-       SELECT a.atttypid AS oid FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+       SELECT a.attrelid AS table, a.atttypid AS oid FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
        UNION
-       SELECT made_of.oid FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
+       SELECT i.table, made_of.oid FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
          CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) AS made_of(oid)
         WHERE made_of.oid <> 0
      )
-     SELECT t.oid, n.nspname AS schema, t.typname AS name,
+     SELECT ARRAY(SELECT i.table FROM involved i WHERE i.oid = t.oid) AS tables,
+            t.oid, n.nspname AS schema, t.typname AS name,
             CASE t.typtype WHEN 'b' THEN 'base' WHEN 'c' THEN 'composite' WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum'
                            WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange' ELSE 'pseudo' END AS kind,
             CASE WHEN t.typinput = 'pg_catalog.array_in'::regproc THEN t.typelem ELSE 0 END AS "elementOid",
@@ -70,9 +105,11 @@ export async function readTypes(session: Session, table: Table): Promise<Readonl
             t.typsend <> 0 AND t.typreceive <> 0 AS "hasBinaryFormat"
        FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
       WHERE t.oid = ANY (ARRAY(SELECT oid FROM involved))`,
-    [table.oid],
+    [tables],
   );
-  return new Map(types.map((type) => [type.oid, type]));
+  const uses = types.flatMap(({ tables: users, ...type }) => users.map((table) => [table, type] as const));
+  const byTable = groupedBy(uses, (use) => use);
+  return new Map([...byTable].map(([table, used]) => [table, new Map(used.map((type) => [type.oid, type]))]));
 }
 
 /** The labels of enums in their order, as one text. */

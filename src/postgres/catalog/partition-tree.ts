@@ -28,27 +28,43 @@ export interface TreeTable extends TableName {
  * What is being detached concurrently is no part any more, as for every new query of the server.
  */
 export async function readTree(session: Session, table: Pick<Table, 'oid'>): Promise<PartitionTree> {
-  const tables = await session.query<TreeTable & Record<string, unknown>>(
+  const tree = (await readTrees(session, [table.oid])).get(table.oid);
+  if (tree === undefined) throw new Error('the table of the tree is gone');
+  return tree;
+}
+
+/** By the OIDs of the tables. */
+export async function readTrees(
+  session: Session,
+  roots: readonly number[],
+): Promise<ReadonlyMap<number, PartitionTree>> {
+  const rows = await session.query<TreeTable & { of: number } & Record<string, unknown>>(
     `WITH RECURSIVE tree AS (
-       SELECT $1::oid AS oid
+       SELECT root.oid AS of, root.oid FROM unnest($1::oid[]) AS root(oid)
        UNION
-       SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+       SELECT t.of, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
         -- a column since PostgreSQL 14
         WHERE (to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true'
      )
-     SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
+     SELECT t.of, c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
             -- with the table's own OID it would lock the table
             pg_get_expr(c.relpartbound, 0) AS bound,
             ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS parents
        FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       ORDER BY n.nspname, c.relname`,
-    [table.oid],
+    [roots],
   );
+  const trees = new Map<number, TreeTable[]>(roots.map((root) => [root, []]));
+  for (const { of, ...table } of rows) trees.get(of)?.push(table);
+  return new Map([...trees].flatMap(([oid, tables]) => treeOf(oid, tables)));
+}
+
+function treeOf(oid: number, tables: readonly TreeTable[]): [number, PartitionTree][] {
   const byOid = new Map(tables.map((one) => [one.oid, one]));
-  const root = byOid.get(table.oid);
-  if (root === undefined) throw new Error('the table of the tree is gone');
-  return { root, tables: byOid, leaves: tables.filter(({ holdsRows }) => holdsRows) };
+  const root = byOid.get(oid);
+  if (root === undefined) return [];
+  return [[oid, { root, tables: byOid, leaves: tables.filter(({ holdsRows }) => holdsRows) }]];
 }
 
 /** Whether a table has partitions or children, or could have: an ordinary table is its own only partition. */

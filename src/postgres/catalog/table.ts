@@ -35,17 +35,29 @@ export interface Table extends TableName {
  * @throws {DatakitError} UndefinedObject, naming a similar table; InsufficientPrivilege; UnsupportedTable
  */
 export async function findTable(session: Session, name: TableName): Promise<Table> {
-  const [row] = await session.query<Found>(
-    `SELECT c.oid, c.relkind, row_security_active(c.oid) AS row_security,
+  const [row] = await findRelations(session, [name]);
+  if (row === undefined) throw await notFound(session, name);
+  return asTable(row);
+}
+
+/** Relations by their exact names, of any kind; those that are not there are left out. */
+export async function findRelations(session: Session, names: readonly TableName[]): Promise<Relation[]> {
+  return session.query<Relation & Record<string, unknown>>(
+    `SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relkind, row_security_active(c.oid) AS row_security,
             has_schema_privilege(n.oid, 'USAGE') AS usable, c.relpersistence AS persistence,
             c.relispopulated AS populated, pg_is_in_recovery() AS standby
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = $1 AND c.relname = $2`,
-    [name.schema, name.name],
+       FROM unnest($1::text[], $2::text[]) AS wanted(schema, name)
+       JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema
+       JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name`,
+    [names.map(({ schema }) => schema), names.map(({ name }) => name)],
   );
-  if (row === undefined) throw await notFound(session, name);
+}
+
+/** @throws {DatakitError} InsufficientPrivilege; UnsupportedTable */
+export function asTable(row: Relation): Table {
+  const { schema, name } = row;
   const kind = kinds[row.relkind];
-  const shown = formatTableName(name);
+  const shown = formatTableName(row);
   if (kind === undefined)
     throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
   if (!row.usable) {
@@ -55,10 +67,11 @@ export async function findTable(session: Session, name: TableName): Promise<Tabl
     );
   }
   requireContents(row, shown);
-  return { ...name, oid: row.oid, kind, rowSecurityActive: row.row_security };
+  return { schema, name, oid: row.oid, kind, rowSecurityActive: row.row_security };
 }
 
-interface Found {
+/** What the catalog says of a relation. */
+export interface Relation extends TableName {
   readonly oid: number;
   readonly relkind: string;
   readonly row_security: boolean;
@@ -70,7 +83,7 @@ interface Found {
 }
 
 /** Tables whose rows no other session, or not this server, can read. */
-function requireContents({ persistence, populated, standby }: Found, shown: string): void {
+function requireContents({ persistence, populated, standby }: Relation, shown: string): void {
   if (persistence === 't') {
     throw new DatakitError(
       'UnsupportedTable',

@@ -1,0 +1,74 @@
+import type { TableName } from '../contract/table-name.ts';
+import type { Session } from '../postgres/session.ts';
+import type { ColumnDefinition } from './bronze-table.ts';
+import { mirrorOf } from './cdc/tables.ts';
+import { BRONZE, metadataColumns } from './layout.ts';
+import type { ExtractionPlan } from './plan.ts';
+import type { Feed } from './targets.ts';
+
+/** A bronze table whose rows can be exchanged with few statements: nothing has to be made anew for those that come. */
+export interface PlainTable extends Feed {
+  readonly target: string;
+  /** The partition that has the rows. */
+  readonly storage: TableName & { readonly oid: number };
+  readonly columns: readonly ColumnDefinition[];
+  /** Of the rows that it shows. A bigint, as text. */
+  readonly loadedBy: string;
+  /** Where they stand among the numbers of plans. A bigint, as text. */
+  readonly loadedOrder: string;
+}
+
+/**
+ * Those of the bronze tables whose rows nothing is made for, no index, no constraint and no NOT NULL, and that
+ * no capture keeps up to date. By target.
+ */
+export async function findPlainTables(
+  session: Session,
+  targets: readonly string[],
+): Promise<ReadonlyMap<string, PlainTable>> {
+  const rows = await session.query<{
+    target: string;
+    source: string;
+    table: TableName;
+    storage: TableName & { oid: number };
+    columns: ColumnDefinition[];
+    loadedBy: string;
+    loadedOrder: string;
+  }>(
+    `SELECT t.target, t.source, t.loaded_by_plan::text AS "loadedBy",
+            coalesce(t.loaded_order, t.loaded_by_plan)::text AS "loadedOrder",
+            jsonb_build_object('schema', t.source_schema, 'name', t.source_table) AS table,
+            jsonb_build_object('schema', sn.nspname, 'name', s.relname, 'oid', s.oid::bigint) AS storage,
+            (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)))
+               FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+       FROM ${BRONZE}.extraction_targets t
+       JOIN pg_catalog.pg_class c ON c.relname = t.target AND c.relkind = 'p' AND c.relnamespace = $2::regnamespace
+       JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
+       JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
+       JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+      WHERE t.target = ANY ($1) AND ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                         WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0 AND a.attnotnull)`,
+    [targets, BRONZE],
+  );
+  return new Map(rows.map((row) => [row.target, row]));
+}
+
+/** Whether a run that was planned so only exchanges rows: no column comes, goes or changes. */
+export function isPlainExchange(plan: ExtractionPlan, { source, table, columns }: PlainTable): boolean {
+  const { incremental, partitioned, replacement, largeObjects, hash } = plan;
+  const special = [incremental, partitioned, replacement, largeObjects, hash];
+  if (special.some((one) => one !== undefined)) return false;
+  if (source !== plan.source || table.schema !== plan.table.schema || table.name !== plan.table.name)
+    return false;
+  const metadata = metadataColumns({ loadedAt: '', sourceUri: '', table, runId: '' });
+  const present = new Map(columns.map(({ name, type }) => [name, type]));
+  const wanted = [...plan.columns, ...metadata];
+  return (
+    plan.columns.every(({ generated }) => generated === undefined) &&
+    wanted.length === present.size &&
+    wanted.every(({ name, type }) => present.get(name) === type)
+  );
+}

@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createStorage } from '../../src/bronze/exchange-plain.ts';
+import { findPlainTables, type PlainTable } from '../../src/bronze/plain-table.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
+import { Gate } from '../setup/gate.ts';
+import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await Lab.open();
+  await lab.source.query('CREATE TABLE first_of_all AS SELECT 1 AS id');
+  await lab.extract({ table: 'first_of_all' });
+  // what is created in the schema of staging tables is the ordinary way of a small table
+  await lab.warehouse.query(`CREATE TABLE public.staged (name text);
+    CREATE FUNCTION public.note_staged() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+      INSERT INTO public.staged SELECT object_identity FROM pg_event_trigger_ddl_commands()
+       WHERE command_tag = 'CREATE TABLE' AND schema_name = 'bronze_staging';
+    END $$;
+    CREATE EVENT TRIGGER note_staged ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION public.note_staged()`);
+});
+afterAll(async () => lab.close());
+
+const tables = ['t1', 't2', 't3', 't4'];
+const shop = async (): Promise<void> => {
+  await lab.source.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
+  for (const [index, table] of tables.entries())
+    await lab.source.query(`CREATE TABLE shop.${table} AS
+      SELECT i AS id, md5(i::text) AS token, now() AS at FROM generate_series(1, ${4000 - 500 * index}) i`);
+  await lab.warehouse.query(
+    tables.map((table) => `DROP TABLE IF EXISTS bronze.br_shop__${table} CASCADE`).join('; '),
+  );
+  await lab.warehouse.query(`DELETE FROM bronze.extraction_targets WHERE source_schema = 'shop'`);
+  await extractShop();
+  await lab.warehouse.query('TRUNCATE public.staged');
+};
+const extractShop = async () => lab.extractDatabase({ tables: ['shop.*'], parallelism: 1 });
+const changeAll = async (): Promise<void> => {
+  for (const table of tables)
+    await lab.source.query(`DELETE FROM shop.${table} WHERE id % 7 = 0;
+      UPDATE shop.${table} SET token = 'changed' WHERE id % 5 = 0; INSERT INTO shop.${table} VALUES (0, NULL, now())`);
+};
+const expectShop = async (): Promise<void> => {
+  for (const table of tables) await expectSameRows(lab, `shop.${table}`, `bronze.br_shop__${table}`);
+};
+const staged = async (): Promise<number> => {
+  const { rows } = await lab.warehouse.query<{ n: number }>('SELECT count(*)::int AS n FROM public.staged');
+  return rows[0]?.n ?? Number.NaN;
+};
+const plansOf = async (): Promise<Map<string, string>> => {
+  const { rows } = await lab.warehouse.query<{ name: string; plan: string }>(
+    `SELECT source_table AS name, loaded_by_plan AS plan FROM bronze.extraction_targets WHERE source_schema = 'shop'`,
+  );
+  return new Map(rows.map(({ name, plan }) => [name, plan]));
+};
+
+describe('small tables that bronze has already', () => {
+  beforeEach(shop);
+
+  test('are exchanged without a staging table, and what hangs on them stays', async () => {
+    await lab.warehouse.query(`CREATE ROLE shop_reader; GRANT SELECT ON bronze.br_shop__t1 TO shop_reader;
+      COMMENT ON TABLE bronze.br_shop__t1 IS 'of the shop';
+      CREATE VIEW public.shop_view AS SELECT count(*)::int AS n FROM bronze.br_shop__t1 WHERE token = 'changed'`);
+    await changeAll();
+    const handle = await lab.startDatabase({ tables: ['shop.*'], parallelism: 1 });
+    const result = await handle.result();
+    expect(await staged()).toBe(0);
+    await expectShop();
+    const { rows } = await lab.warehouse.query(
+      `SELECT n, obj_description('bronze.br_shop__t1'::regclass) AS comment,
+              has_table_privilege('shop_reader', 'bronze.br_shop__t1', 'SELECT') AS granted FROM public.shop_view`,
+    );
+    expect(rows).toEqual([{ n: 686, comment: 'of the shop', granted: true }]);
+    // metadata is of this run, the same for all rows, and the books agree with them
+    for (const table of tables) {
+      const { rows: metadata } = await lab.warehouse.query(
+        `SELECT b._bronze_schema AS schema, b._bronze_table AS name, b._bronze_extraction_type AS type,
+                b._bronze_run_id = t.run_id AND b._bronze_source = r.source_uri AND r.status = 'committed'
+                  AND b._bronze_loaded_at BETWEEN r.started_at AND r.finished_at AS agree,
+                count(*)::int = r.rows AND r.rows = c.rows AND r.bytes = c.bytes AS counted,
+                (SELECT count(*)::int FROM bronze.extraction_chunks o JOIN bronze.extraction_runs USING (plan_id)
+                  WHERE target = t.target) AS ledgers
+           FROM bronze.br_shop__${table} b, bronze.extraction_targets t
+           JOIN bronze.extraction_runs r ON r.run_id = t.run_id AND r.plan_id = t.loaded_by_plan
+           JOIN bronze.extraction_chunks c ON c.plan_id = r.plan_id
+          WHERE t.target = 'br_shop__${table}' AND r.database_run_id = $1
+          GROUP BY 1, 2, 3, 4, r.rows, r.bytes, c.rows, c.bytes, t.target`,
+        [handle.firstExecutionRunId],
+      );
+      const agreed = { agree: true, counted: true, ledgers: 1 };
+      expect(metadata).toEqual([{ schema: 'shop', name: table, type: 'full', ...agreed }]);
+    }
+    expect(result).toMatchObject({ outcome: 'complete', committed: 4, failed: 0 });
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('go the ordinary way where something is to be made anew for their rows, which stays', async () => {
+    await lab.warehouse.query(`CREATE INDEX shop_token ON bronze.br_shop__t1 (token);
+      ALTER TABLE bronze.br_shop__t2 ALTER id SET NOT NULL;
+      ALTER TABLE bronze.br_shop__t3 ADD CONSTRAINT positive CHECK (id >= 0)`);
+    await lab.source.query('ALTER TABLE shop.t4 ADD COLUMN added int DEFAULT 4');
+    await changeAll();
+    await extractShop();
+    expect(await staged()).toBe(4);
+    await expectShop();
+    const { rows } = await lab.warehouse.query(
+      `SELECT (SELECT count(*)::int FROM pg_index WHERE indrelid = 'bronze.br_shop__t1'::regclass AND indisvalid) AS indexes,
+              (SELECT attnotnull FROM pg_attribute WHERE attrelid = 'bronze.br_shop__t2'::regclass AND attname = 'id') AS required,
+              (SELECT count(*)::int FROM pg_constraint WHERE conname = 'positive') AS checks`,
+    );
+    expect(rows).toEqual([{ indexes: 1, required: true, checks: 2 }]);
+  });
+
+  test('do not replace rows of a run that began later', async () => {
+    await changeAll();
+    const gate = await Gate.closed(lab);
+    const handle = await lab.startDatabase({
+      tables: ['shop.*', { table: 'shop.t1', where: 'gate(id = 2000)' }],
+      parallelism: 1,
+    });
+    await gate.reached();
+    await lab.source.query(`UPDATE shop.t2 SET token = 'later'`);
+    await lab.extract({ table: 'shop.t2' });
+    const before = await plansOf();
+    await gate.open();
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 3, superseded: 1 });
+    await expectShop();
+    expect((await plansOf()).get('t2')).toBe(before.get('t2'));
+  });
+
+  test('are read anew where one was rewritten between the snapshot and its turn', async () => {
+    await changeAll();
+    const gate = await Gate.closed(lab);
+    const handle = await lab.startDatabase({
+      tables: ['shop.*', { table: 'shop.t1', where: 'gate(id = 2000)' }],
+      parallelism: 1,
+    });
+    await gate.reached();
+    await lab.source.query(`CREATE TABLE shop.other AS SELECT id, token, at FROM shop.t3 WHERE id < 100;
+      TRUNCATE shop.t3; INSERT INTO shop.t3 SELECT * FROM shop.other; DROP TABLE shop.other`);
+    await gate.open();
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', failed: 0 });
+    await expectShop();
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('wait for a reader whose snapshot is older, and show it no empty table', async () => {
+    const reader = await lab.connect('warehouse');
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+    await changeAll();
+    const running = extractShop();
+    await expect
+      .poll(async () => (await lab.warehouse.query(`SELECT FROM public.staged`)).rowCount, {
+        timeout: 20_000,
+      })
+      .toBeGreaterThan(0);
+    const { rows } = await reader.query<{ n: number }>('SELECT count(*)::int AS n FROM bronze.br_shop__t1');
+    expect(rows).toEqual([{ n: 4000 }]);
+    await reader.query('COMMIT');
+    expect(await running).toMatchObject({ outcome: 'complete', committed: 4 });
+    await expectShop();
+  });
+
+  test('are left alone by whoever finds that they are not as they were', async () => {
+    const warehouse = new Database({ label: 'warehouse', settings: connectionTo(lab.warehouseUrl) });
+    const limits = { applicationName: 'test', mode: 'READ WRITE' } as const;
+    const target = 'br_shop__t1';
+    const find = async () =>
+      warehouse.transaction(limits, async (session) => findPlainTables(session, [target]));
+    const make = async (found: PlainTable | undefined) =>
+      warehouse.transaction(limits, async (session) => {
+        if (found === undefined) throw new Error('the table is not plain');
+        const made = await createStorage(session, { target, columns: [] } as never, found);
+        if (made !== undefined) await session.query(`DROP TABLE bronze_data."${made.storage.name}"`);
+        return made !== undefined;
+      });
+    const first = (await find()).get(target);
+    expect(await make(first)).toBe(true);
+    const storage = `bronze_data."${first?.storage.name ?? ''}"`;
+    await lab.warehouse.query(`CREATE INDEX own ON ${storage} (id)`);
+    expect(await make(first)).toBe(false);
+    expect((await find()).size).toBe(0);
+    await lab.warehouse.query('DROP INDEX bronze_data.own');
+    // until then the catalog says that there may be one
+    await lab.warehouse.query(`VACUUM ${storage}`);
+    expect(await make(first)).toBe(true);
+    await lab.warehouse.query(
+      `UPDATE bronze.extraction_targets SET loaded_by_plan = loaded_by_plan + 1 WHERE target = '${target}'`,
+    );
+    expect(await make(first)).toBe(false);
+    expect(await make((await find()).get(target))).toBe(true);
+    await lab.extract({ table: 'shop.t1' });
+    expect(await make(first)).toBe(false);
+    await warehouse.close();
+  });
+});
