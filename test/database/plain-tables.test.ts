@@ -6,6 +6,7 @@ import { connectionTo } from '../setup/connection-to.ts';
 import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -144,6 +145,30 @@ describe('small tables that bronze has already', () => {
     expect(await handle.result()).toMatchObject({ outcome: 'complete', failed: 0 });
     await expectShop();
     expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('end with the one that they are at while their run is paused', async () => {
+    await changeAll();
+    const gate = await Gate.closed(lab);
+    const handle = await lab.startDatabase({
+      tables: ['shop.*', { table: 'shop.t2', where: 'gate(id = 2000)' }],
+      parallelism: 1,
+    });
+    await gate.reached();
+    await handle.signal('pause');
+    await waitUntil(async () => {
+      const { rowCount } = await lab.warehouse.query(
+        `SELECT FROM bronze.extraction_database_runs WHERE paused`,
+      );
+      return rowCount === 1;
+    });
+    await gate.open();
+    await waitUntil(async () => (await handle.query<{ committed: number }>('progress')).committed >= 1);
+    expect(await handle.query('progress')).toMatchObject({ phase: 'paused', committed: 2, running: [] });
+    await handle.signal('resume');
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 4 });
+    expect(await staged()).toBe(0);
+    await expectShop();
   });
 
   test('wait for a reader whose snapshot is older, and show it no empty table', async () => {

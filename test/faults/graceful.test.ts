@@ -49,41 +49,51 @@ test('a worker that is asked to stop ends the chunk that it is at, and leaves th
   await stopOther();
 });
 
-test('one that extracts small tables ends the table that it is at, and leaves the others and the snapshot of all to another', async () => {
-  const tables = [1, 2, 3, 4, 5, 6].map((number) => `packed.t${number}`);
-  await lab.source.query('CREATE SCHEMA packed');
-  for (const [index, table] of tables.entries())
-    await lab.source.query(`CREATE TABLE ${table} AS
+// what is there already is exchanged in another way than what is new
+test.for([
+  ['new', false],
+  ['known', true],
+] as const)(
+  'one that extracts %s small tables ends the table that it is at, and leaves the others and the snapshot of all to another',
+  async ([, known]) => {
+    const tables = [1, 2, 3, 4, 5, 6].map((number) => `packed.t${number}`);
+    await lab.source.query('DROP SCHEMA IF EXISTS packed CASCADE; CREATE SCHEMA packed');
+    for (const [index, table] of tables.entries())
+      await lab.source.query(`CREATE TABLE ${table} AS
       SELECT i AS id, md5(i::text) AS token FROM generate_series(1, ${7000 - 1000 * index}) i`);
-  const stop = await lab.startWorkers();
-  const gate = await Gate.closed(lab);
-  const handle = await lab.startDatabase({
-    tables: ['packed.*', { table: 'packed.t2', where: 'gate(id = 2000)' }],
-    parallelism: 1,
-  });
-  await gate.reached();
-  const committedBefore = await committed();
-  const stopOther = await lab.startWorkers();
-  const stopped = stop();
-  await gate.open();
-  expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
-  await stopped;
-  const packs = await endedOf(handle, 'copyTables');
-  // the first was given three, of which it left one, and no attempt failed
-  expect(packs[0]).toMatchObject({ gave: { tables: [{ member: 0 }, { member: 1 }] } });
-  expect(packs.every(({ attempt }) => attempt === 1)).toBe(true);
-  // what was committed is what it was
-  expect(committedBefore).toHaveLength(1);
-  expect(await committed()).toEqual(expect.arrayContaining(committedBefore));
-  expect(await committed()).toHaveLength(tables.length);
-  for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table.replace('.', '__')}`);
-  expect(await lab.leftoversAtLast()).toEqual([]);
-  await stopOther();
-});
+    const stop = await lab.startWorkers();
+    if (known) await lab.extractDatabase({ tables: ['packed.*'] });
+    for (const table of tables) await lab.source.query(`UPDATE ${table} SET token = 'now' WHERE id % 3 = 0`);
+    const gate = await Gate.closed(lab);
+    const handle = await lab.startDatabase({
+      tables: ['packed.*', { table: 'packed.t2', where: 'gate(id = 2000)' }],
+      parallelism: 1,
+    });
+    await gate.reached();
+    const committedBefore = await committed(handle.firstExecutionRunId);
+    const stopOther = await lab.startWorkers();
+    const stopped = stop();
+    await gate.open();
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
+    await stopped;
+    const packs = await endedOf(handle, 'copyTables');
+    // the first was given three, of which it left one, and no attempt failed
+    expect(packs[0]).toMatchObject({ gave: { tables: [{ member: 0 }, { member: 1 }] } });
+    expect(packs.every(({ attempt }) => attempt === 1)).toBe(true);
+    // what was committed is what it was
+    expect(committedBefore).toHaveLength(1);
+    expect(await committed(handle.firstExecutionRunId)).toEqual(expect.arrayContaining(committedBefore));
+    expect(await committed(handle.firstExecutionRunId)).toHaveLength(tables.length);
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table.replace('.', '__')}`);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+    await stopOther();
+  },
+);
 
-async function committed(): Promise<{ name: string; plan: string }[]> {
+async function committed(runId: string): Promise<{ name: string; plan: string }[]> {
   const { rows } = await lab.warehouse.query<{ name: string; plan: string }>(
-    `SELECT source_table AS name, plan_id AS plan FROM bronze.extraction_runs WHERE source_schema = 'packed'`,
+    `SELECT source_table AS name, plan_id AS plan FROM bronze.extraction_runs WHERE database_run_id = $1`,
+    [runId],
   );
   return rows;
 }
