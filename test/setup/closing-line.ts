@@ -1,4 +1,5 @@
 import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import type { ProvidedContext } from 'vitest';
 import { searchForSecrets } from './secrets-search.ts';
 
 /**
@@ -19,21 +20,22 @@ export default class ClosingLine implements Reporter {
     const brokenFiles = modules.filter(
       (module) => module.state() === 'failed' && module.errors().length > 0,
     ).length;
-    const failed = count('failed') + brokenFiles + errors.length + (leaks.length > 0 ? 1 : 0);
-    const passed = count('passed') + (leaks.length > 0 ? 0 : 1);
+    const failed = count('failed') + brokenFiles + errors.length + (leaks?.length ? 1 : 0);
+    const passed = count('passed') + (leaks?.length === 0 ? 1 : 0);
     // Vitest sets a code of its own before it exits, which knows of no leak, and is 0 where something resets it meanwhile
     if (failed > 0) process.once('exit', () => (process.exitCode = 1));
     // after the summary, which is printed in the same turn
     setImmediate(() => {
-      for (const leak of leaks) process.stdout.write(`\nA secret was found: ${leak}\n`);
+      for (const leak of leaks ?? []) process.stdout.write(`\nA secret was found: ${leak}\n`);
       process.stdout.write(`\n${passed} passed, ${failed} failed, ${count('skipped')} skipped\n`);
     });
   }
 
-  async #search(): Promise<string[]> {
-    const context = this.#vitest?.getRootProject().getProvidedContext();
-    if (context === undefined) throw new Error('the servers of the tests are not known');
-    const { temporalAddress, told, sourceAdmin, warehouseAdmin } = context;
+  /** Nothing is given where the servers did not start, which is an error of its own. */
+  async #search(): Promise<string[] | undefined> {
+    const context: Partial<ProvidedContext> | undefined = this.#vitest?.getRootProject().getProvidedContext();
+    const { temporalAddress, told, sourceAdmin, warehouseAdmin } = context ?? {};
+    if (!temporalAddress || !told || !sourceAdmin || !warehouseAdmin) return undefined;
     return searchForSecrets({ temporalAddress, told, urls: [sourceAdmin, warehouseAdmin] });
   }
 }
