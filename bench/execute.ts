@@ -15,3 +15,10 @@ export async function query<Row extends QueryResultRow>(url: string, statement: 
     await client.end();
   }
 }
+
+/** The URL of another database of the same server. */
+export function inDatabase(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${database}`;
+  return changed.href;
+}

@@ -34,7 +34,7 @@ export async function measure(
     await done;
     seconds = (performance.now() - began) / 1000;
   } finally {
-    await memory.stop();
+    memory.stop();
   }
   const [walAfter, cpuAfter] = [await readWal(stack), await readCpu(stack, workers)];
   return {
@@ -78,28 +78,23 @@ async function walPosition(url: string): Promise<number> {
 /** Looks again and again what the processes have; what ends between two looks is not seen. */
 function watchMemory(stack: LocalStack, tools: readonly number[]) {
   const peaks = { tool: 0, source: 0, warehouse: 0 };
-  const look = async (): Promise<void> => {
+  const look = (): void => {
     const servers = [stack.source, stack.warehouse].map((server) =>
       server === undefined ? [] : [server.pid],
     );
-    const trees = await processTrees([tools, ...servers]);
-    const [tool = [], source = [], warehouse = []] = await Promise.all(
-      trees.map(async (pids) => Promise.all(pids.map(memoryOf))),
-    );
+    const trees = processTrees([tools, ...servers]);
+    const [tool = [], source = [], warehouse = []] = trees.map((pids) => pids.map(memoryOf));
     peaks.tool = Math.max(peaks.tool, sum(tool.map(({ peak }) => peak)));
     peaks.source = Math.max(peaks.source, sum(source.map(({ own }) => own)));
     peaks.warehouse = Math.max(peaks.warehouse, sum(warehouse.map(({ own }) => own)));
   };
-  const looking = { now: look(), over: false };
-  const timer = setInterval(() => {
-    looking.now = looking.now.then(async () => (looking.over ? undefined : look()));
-  }, LOOK_EVERY_MS);
+  look();
+  const timer = setInterval(look, LOOK_EVERY_MS);
   return {
     peaks,
-    async stop(): Promise<void> {
+    stop(): void {
       clearInterval(timer);
-      looking.over = true;
-      await looking.now;
+      look();
     },
   };
 }

@@ -1,12 +1,14 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 
 /**
  * Of each group of roots: the processes that descend from them, and the roots themselves. Linux only; none elsewhere.
  *
- * For all groups at once, since it reads a file of every process there is.
+ * For all groups at once, since it reads a file of every process there is. Files of the kernel are read at once, and not
+ * by threads, which take more of the machine that is measured than the reading does.
  */
-export async function processTrees(groups: readonly (readonly number[])[]): Promise<number[][]> {
-  const parents = await readParents();
+export function processTrees(groups: readonly (readonly number[])[]): number[][] {
+  const parents = readParents();
   return groups.map((roots) => descendants(roots, parents));
 }
 
@@ -20,14 +22,21 @@ function descendants(roots: readonly number[], parents: readonly [number, number
   return [...tree];
 }
 
-async function readParents(): Promise<[number, number][]> {
-  const names = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
-  return Promise.all(
-    names.map(async (name): Promise<[number, number]> => {
-      const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-      return [Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? Number.NaN)];
-    }),
-  );
+function readParents(): [number, number][] {
+  const names = existing(() => readdirSync('/proc'), []).filter((name) => /^\d+$/.test(name));
+  return names.map((name) => {
+    const stat = existing(() => readFileSync(`/proc/${name}/stat`, 'utf8'), '');
+    return [Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? Number.NaN)];
+  });
+}
+
+/** A process may be gone by now, and other systems have no such files. */
+function existing<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
 }
 
 /** Bytes that a process has resident, those it has of its own, and the most it had resident; 0 when it is gone. */
@@ -37,8 +46,8 @@ export interface Memory {
   readonly peak: number;
 }
 
-export async function memoryOf(pid: number): Promise<Memory> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+export function memoryOf(pid: number): Memory {
+  const status = existing(() => readFileSync(`/proc/${pid}/status`, 'utf8'), '');
   const bytes = (name: string): number =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
   return { resident: bytes('VmRSS'), own: bytes('RssAnon'), peak: bytes('VmHWM') };

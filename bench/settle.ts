@@ -1,10 +1,37 @@
 import type { LocalStack } from '../local/stack.ts';
-import { execute } from './execute.ts';
+import { execute, inDatabase, query } from './execute.ts';
 
-/** What the last copy left to be written must not burden the next. */
-export async function settle({
-  sourceUrl,
-  warehouseUrl,
-}: Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>): Promise<void> {
-  for (const url of [sourceUrl, warehouseUrl]) await execute(url, 'CHECKPOINT');
+/** Those that grow when tables are made and dropped. */
+const CATALOGS = [
+  'pg_class',
+  'pg_attribute',
+  'pg_attrdef',
+  'pg_type',
+  'pg_depend',
+  'pg_shdepend',
+  'pg_constraint',
+  'pg_index',
+  'pg_inherits',
+];
+
+type Servers = Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>;
+
+/** Keeps autovacuum, which comes when it likes, from working in one run for what another has written. */
+export async function withoutAutovacuum({ sourceUrl, warehouseUrl }: Servers): Promise<void> {
+  for (const url of [sourceUrl, warehouseUrl]) {
+    await execute(url, 'ALTER SYSTEM SET autovacuum = off');
+    await execute(url, 'SELECT pg_reload_conf()');
+  }
+}
+
+/** What the last copy left to be written, or to be cleaned up, must not burden the next. */
+export async function settle({ sourceUrl, warehouseUrl }: Servers): Promise<void> {
+  for (const url of [sourceUrl, warehouseUrl]) {
+    const databases = await query<{ name: string }>(
+      url,
+      'SELECT datname AS name FROM pg_database WHERE datallowconn AND NOT datistemplate',
+    );
+    for (const { name } of databases) await execute(inDatabase(url, name), `VACUUM ${CATALOGS.join(', ')}`);
+    await execute(url, 'CHECKPOINT');
+  }
 }

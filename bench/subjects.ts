@@ -4,7 +4,7 @@ import type { LocalStack } from '../local/stack.ts';
 import { makeTemporaryDirectory, removeTemporaryDirectory } from '../local/temporary-directory.ts';
 import type { ExtractTableRequest } from '../src/contract/extract-table.ts';
 import { startCommand, type Started } from './command.ts';
-import { execute } from './execute.ts';
+import { execute, inDatabase } from './execute.ts';
 import { Extractor } from './extractor.ts';
 import type { ReadyPeers } from './peers/all-peers.ts';
 import { columnList, inPublic, type Job, type SourceTable } from './peers/peer.ts';
@@ -110,12 +110,6 @@ export async function peerSubjects(
     });
   }
   return subjects;
-}
-
-function inDatabase(url: string, database: string): string {
-  const changed = new URL(url);
-  changed.pathname = `/${database}`;
-  return changed.href;
 }
 
 async function makeTables(url: string, tables: readonly SourceTable[]): Promise<void> {

@@ -3,7 +3,7 @@ import { formatDuration } from '../src/contract/quantities.ts';
 import { measure, type Running } from './measure.ts';
 import type { Measured, Sample } from './result.ts';
 import { say } from './say.ts';
-import { settle } from './settle.ts';
+import { settle, withoutAutovacuum } from './settle.ts';
 
 /** One of the things that are compared. */
 export interface Way {
@@ -30,6 +30,7 @@ export async function takeTurns<W extends Way>(
   ways: readonly W[],
   { rounds, warmUps = 1, before, onFailure }: Turns<W>,
 ): Promise<Map<W, Sample[]>> {
+  await withoutAutovacuum(stack);
   const samples = new Map<W, Sample[]>(ways.map((way) => [way, []]));
   const able = new Set(ways);
   for (let round = 1 - warmUps; round <= rounds; round += 1) {
