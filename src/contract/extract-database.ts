@@ -8,7 +8,6 @@ import {
 } from './extract-table.ts';
 import { parseInput } from './parse-input.ts';
 import { shareConnections, type ShareOfConnections } from './source-inputs.ts';
-import { formatTableName, type TableName } from './table-name.ts';
 import { parseTablePattern } from './table-pattern.ts';
 
 const expectedPattern =
@@ -123,48 +122,12 @@ const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }
   for (const [index, one] of tables.entries()) if (typeof one !== 'string') check(one, ['tables', index]);
 });
 
-/** Whether a table of the source is wanted: of the entries that match it the last decides. */
-export function isWanted({ tables }: Pick<ExtractDatabaseRequest, 'tables'>, table: TableName): boolean {
-  const deciding = entriesOf(tables).findLast(({ pattern: { matches } }) => matches(table));
-  return deciding !== undefined && !deciding.pattern.excludes;
-}
-
-/** The tables that are named without a star: they are wanted even where the source has none of the name. */
-export function namedTables({ tables }: Pick<ExtractDatabaseRequest, 'tables'>): TableName[] {
-  const named = entriesOf(tables).flatMap(({ pattern: { exact, excludes } }) =>
-    exact === undefined || excludes ? [] : [exact],
-  );
-  const unique = new Map(named.map((table) => [formatTableName(table), table]));
-  return [...unique.values()].filter((table) => isWanted({ tables }, table));
-}
-
-/** What `extractTable` would be told to do with this table alone, but for its share of the copies. */
-export function requestFor(input: ExtractDatabaseRequest, table: TableName): ExtractTableRequest {
-  const matching = entriesOf(input.tables).filter(({ pattern: { matches } }) => matches(table));
-  return {
-    ...input.defaults,
-    ...Object.assign({}, ...matching.map(({ settings: own }) => own)),
-    table: { schema: table.schema, table: table.name },
-    source: input.source ?? 'default',
-    consistency: input.consistency === 'none' ? 'none' : 'snapshot',
-  };
-}
-
 /**
  * Whether what a table reads hangs on what bronze has of its partitions, which may be newer than a snapshot
  * that was taken before: it is read as of a moment of its own.
  */
 export const readsItsOwnMoment = ({ write, onlyChanged }: ExtractTableRequest): boolean =>
   write === 'replace-partitions' || onlyChanged === true;
-
-function entriesOf(tables: ExtractDatabaseRequest['tables']) {
-  return tables.map((one) => {
-    const { table, ...own } = typeof one === 'string' ? { table: one } : one;
-    const parsed = parseTablePattern(table);
-    if (parsed === undefined) throw new Error(`not a pattern: ${table}`);
-    return { pattern: parsed, settings: own };
-  });
-}
 
 /** What a run with a limit may use for its tables, which can each take a session more than copies for a snapshot. */
 export const connectionsOf = ({

@@ -1,14 +1,9 @@
 import type { NewMember } from '../bronze/database-runs.ts';
-import {
-  isWanted,
-  namedTables,
-  readsItsOwnMoment,
-  requestFor,
-  type ExtractDatabaseRequest,
-} from '../contract/extract-database.ts';
+import { readsItsOwnMoment, type ExtractDatabaseRequest } from '../contract/extract-database.ts';
 import type { ExtractTableRequest } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { TableSelection } from '../contract/table-selection.ts';
 import { listTables } from '../postgres/catalog/tables.ts';
 import type { Session } from '../postgres/session.ts';
 
@@ -35,33 +30,35 @@ export async function resolveTables(
   request: ExtractDatabaseRequest,
   feeds: readonly TableName[],
 ): Promise<Resolved> {
+  const selection = new TableSelection(request);
+  const named = selection.named();
   const listed = await listTables(source);
   const there = new Set(listed.map(formatTableName));
   const members = listed
-    .filter((table) => isWanted(request, table))
-    .map(({ schema, name, bytes }) => memberOf(request, { schema, name }, bytes));
+    .filter((table) => selection.has(table))
+    .map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
   // views and the like are extracted where they are named; what is not there at all fails by itself
-  for (const table of namedTables(request)) {
-    if (!there.has(formatTableName(table))) members.push(memberOf(request, table, undefined));
+  for (const table of named) {
+    if (!there.has(formatTableName(table))) members.push(memberOf(selection, table, undefined));
   }
   if (members.length === 0) {
     throw new DatakitError('UndefinedObject', 'No table of the source is meant by any entry of "tables"');
   }
   const known = new Set(feeds.map(formatTableName));
-  const named = new Set(namedTables(request).map(formatTableName));
+  const called = new Set(named.map(formatTableName));
   return {
     members: members.toSorted(bySize),
     added: members.map(formatTableName).filter((name) => !known.has(name)),
     vanished: feeds
-      .filter((table) => isWanted(request, table))
+      .filter((table) => selection.has(table))
       .map(formatTableName)
-      .filter((name) => !there.has(name) && !named.has(name)),
+      .filter((name) => !there.has(name) && !called.has(name)),
   };
 }
 
 /** @param bytes unknown of what is no table, which may be of any size */
-function memberOf(request: ExtractDatabaseRequest, table: TableName, bytes: number | undefined): NewMember {
-  const own = requestFor(request, table);
+function memberOf(selection: TableSelection, table: TableName, bytes: number | undefined): NewMember {
+  const own = selection.requestFor(table);
   const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || needsItsOwnWorkflow(own);
   return { ...table, bytes: bytes ?? 0, large, request: own };
 }

@@ -13,7 +13,6 @@ import type { Observed, ObservedTable, RunIdentity, Snapshot } from '../contract
 import {
   connectionsOf,
   readsItsOwnMoment,
-  requestFor,
   type ExtractDatabaseInput,
   type ExtractDatabaseRequest,
 } from '../contract/extract-database.ts';
@@ -22,6 +21,7 @@ import { InputError, parseInput } from '../contract/parse-input.ts';
 import type { DatabaseProgress, Phase } from '../contract/progress.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { parseTableName } from '../contract/table-name.ts';
+import { TableSelection } from '../contract/table-selection.ts';
 import { copyTables, steerTables } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { databaseDetails } from './database-details.ts';
@@ -66,7 +66,7 @@ export class DatabaseRunState {
   list = new TableList([]);
   snapshot: Snapshot | undefined;
   restarts = 0;
-  readonly #request: ExtractDatabaseRequest;
+  readonly #selection: TableSelection;
   readonly #input: ExtractDatabaseInput;
   readonly #gate: PauseGate;
   readonly #visibility: Visibility;
@@ -81,7 +81,7 @@ export class DatabaseRunState {
   constructor(identity: RunIdentity, input: ExtractDatabaseInput, request: ExtractDatabaseRequest) {
     this.identity = identity;
     this.#input = input;
-    this.#request = request;
+    this.#selection = new TableSelection(request);
     this.#parallelism = input.parallelism;
     this.#visibility = new Visibility({ source: input.source, mode: 'database' });
     this.#gate = new PauseGate(() => this.#show());
@@ -205,7 +205,7 @@ export class DatabaseRunState {
   }
 
   #requestFor({ table }: ListedTable): ExtractTableRequest {
-    return requestFor(this.#request, parseTableName(table) ?? { schema: 'public', name: table });
+    return this.#selection.requestFor(parseTableName(table) ?? { schema: 'public', name: table });
   }
 
   /** Takes the next work from the list before it waits for anything. */

@@ -1,12 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import {
-  isWanted,
-  namedTables,
   parseDatabaseInput,
-  requestFor,
   type ExtractDatabaseRequest,
 } from '../../src/contract/extract-database.ts';
 import { atScheduledTime, scheduledMoment } from '../../src/contract/scheduled-time.ts';
+import { TableSelection } from '../../src/contract/table-selection.ts';
 import { parseTablePattern } from '../../src/contract/table-pattern.ts';
 
 const table = (schema: string, name: string) => ({ schema, name });
@@ -47,17 +45,18 @@ describe('of the entries that match', () => {
     ],
     defaults: { verify: 'rows', stallTimeout: '1 hour' },
   };
+  const selection = new TableSelection(request);
 
   test('the last decides whether a table is wanted', () => {
     const wanted = ['a', 'tmp_x', 'tmp_rates', 'events_old', 'events_big'].filter((name) =>
-      isWanted(request, table('public', name)),
+      selection.has(table('public', name)),
     );
     expect(wanted).toEqual(['a', 'tmp_rates', 'events_big']);
-    expect(namedTables(request).map(({ name }) => name)).toEqual(['tmp_rates', 'events_big']);
+    expect(selection.named().map(({ name }) => name)).toEqual(['tmp_rates', 'events_big']);
   });
 
   test('settings are taken from all, the later over the earlier and all over the defaults', () => {
-    expect(requestFor(request, table('public', 'events_big'))).toEqual({
+    expect(selection.requestFor(table('public', 'events_big'))).toEqual({
       table: { schema: 'public', table: 'events_big' },
       source: 'default',
       consistency: 'snapshot',
