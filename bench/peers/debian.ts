@@ -42,7 +42,8 @@ const pgcopydb: Peer = {
 
 const pgloader: Peer = {
   name: 'pgloader',
-  about: '`LOAD DATABASE … WITH include drop, create tables, create no indexes`',
+  // with the 100,000 rows that it reads ahead by itself it runs out of memory every other time
+  about: '`LOAD DATABASE … WITH include drop, create tables, create no indexes, prefetch rows = 10000`',
   prepare: async (cache) => {
     const programs = await cache.debian('pgloader', PGLOADER);
     return {
@@ -54,7 +55,7 @@ const pgloader: Peer = {
         await writeFile(
           file,
           `LOAD DATABASE FROM ${sourceUrl} INTO ${warehouseUrl}
-             WITH include drop, create tables, create no indexes, reset no sequences
+             WITH include drop, create tables, create no indexes, reset no sequences, prefetch rows = 10000
              INCLUDING ONLY TABLE NAMES MATCHING ${names} IN SCHEMA 'public';`,
         );
         return { program: join(programs, 'pgloader'), args: ['--on-error-stop', file] };
