@@ -1,8 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  parseDatabaseInput,
-  type ExtractDatabaseRequest,
-} from '../../src/contract/extract-database.ts';
+import { parseDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { atScheduledTime, scheduledMoment } from '../../src/contract/scheduled-time.ts';
 import { TableSelection } from '../../src/contract/table-selection.ts';
 import { parseTablePattern } from '../../src/contract/table-pattern.ts';
