@@ -1,8 +1,9 @@
 import type { Connection, Submittable } from 'pg';
 import { copiedRows } from './copied-rows.ts';
+import { withRoom } from './lending-socket.ts';
 import { Settleable } from './settleable.ts';
+import { COPY_DATA, HEADER } from './squeeze-rows.ts';
 
-const COPY_DATA = 0x64; // 'd'
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
 
 /**
@@ -44,9 +45,14 @@ export class CopyIn implements Submittable {
       done();
       return;
     }
-    const header = Buffer.allocUnsafe(5);
+    const message = withRoom(data, HEADER);
+    const header = message ?? Buffer.allocUnsafe(HEADER);
     header.writeUInt8(COPY_DATA, 0);
     header.writeUInt32BE(data.length + 4, 1);
+    if (message !== undefined) {
+      stream.write(message, done);
+      return;
+    }
     stream.cork();
     stream.write(header);
     stream.write(data, done);

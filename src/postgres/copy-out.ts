@@ -3,17 +3,14 @@ import { BorrowedSocket } from './borrowed-socket.ts';
 import { copiedRows } from './copied-rows.ts';
 import type { Borrower } from './lending-socket.ts';
 import { Settleable } from './settleable.ts';
+import { COPY_DATA, HEADER, squeezeRows, type Places } from './squeeze-rows.ts';
 
-/** The messages of the protocol that a COPY TO STDOUT can meet, by their first byte. */
-const COPY_DATA = 0x64; // 'd'
+/** The messages of the protocol that a COPY TO STDOUT can meet besides rows, by their first byte. */
 const COPY_DONE = 0x63; // 'c'
 const COPY_OUT_RESPONSE = 0x48; // 'H'
 const NOTICE = 0x4e; // 'N'
 const PARAMETER_STATUS = 0x53; // 'S'
 const NOTIFICATION = 0x41; // 'A'
-/** Type and length. */
-const HEADER = 5;
-
 /** So many buffers are on their way at once: one is written while another is read. */
 const ON_THEIR_WAY = 2;
 
@@ -99,29 +96,28 @@ export class CopyOut implements Submittable {
 
   /** Moves the data of a buffer to its beginning. What is left over belongs to the driver. */
   #squeeze(chunk: Buffer): { data: number; rest?: Buffer } {
-    let write = 0;
-    let read = 0;
-    while (read < chunk.length) {
-      if (this.#data > 0) {
-        const length = Math.min(this.#data, chunk.length - read);
-        if (write !== read) chunk.copyWithin(write, read, read + length);
-        write += length;
-        read += length;
-        this.#data -= length;
-      } else if (this.#skip > 0) {
-        const length = Math.min(this.#skip, chunk.length - read);
-        read += length;
-        this.#skip -= length;
-      } else if (chunk.length - read < HEADER) {
-        this.#split = Buffer.from(chunk.subarray(read));
-        break;
-      } else if (this.#enter(chunk.readUInt8(read), chunk.readUInt32BE(read + 1) - 4)) {
-        read += HEADER;
-      } else {
+    let { write, read } = this.#finishMessage(chunk);
+    for (;;) {
+      ({ write, read } = squeezeRows(chunk, { write, read }));
+      if (chunk.length - read < HEADER) {
+        if (read < chunk.length) this.#split = Buffer.from(chunk.subarray(read));
+        return { data: write };
+      }
+      if (!this.#enter(chunk.readUInt8(read), chunk.readUInt32BE(read + 1) - 4)) {
         return { data: write, rest: chunk.subarray(read) };
       }
+      ({ write, read } = this.#finishMessage(chunk, { write, read: read + HEADER }));
     }
-    return { data: write };
+  }
+
+  /** Passes over, or moves, what a buffer has of the message that was begun. */
+  #finishMessage(chunk: Buffer, { write, read }: Places = { write: 0, read: 0 }): Places {
+    const data = Math.min(this.#data, chunk.length - read);
+    if (data > 0 && write !== read) chunk.copyWithin(write, read, read + data);
+    const skipped = Math.min(this.#skip, chunk.length - read - data);
+    this.#data -= data;
+    this.#skip -= skipped;
+    return { write: write + data, read: read + data + skipped };
   }
 
   /** Begins a message; false where it ends the COPY. */

@@ -25,20 +25,25 @@ export interface CopyEnds {
  */
 export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promise<Copied> {
   let bytes = 0;
-  // data that has to wait must not be overtaken by what comes after it
-  let written = Promise.resolve();
+  // data that has to wait must not be overtaken by what comes after it; where none has to, no promise is made
+  let waiting: Promise<void> | undefined;
   return target.session.copy(new CopyIn(target.statement), async (writing) => {
     await labelled(target, writing.ready);
     const out = new CopyOut(source.statement, (data, giveBack) => {
       bytes += data.length;
       const pause = onProgress?.(bytes);
-      written = written.then(async () => pause).then(() => writing.write(data, giveBack));
-      written.catch(giveBack);
+      if (pause === undefined && waiting === undefined) {
+        writing.write(data, giveBack);
+        return;
+      }
+      const before = waiting;
+      waiting = Promise.all([before, pause]).then(() => writing.write(data, giveBack));
+      waiting.catch(giveBack);
     });
     return source.session.copy(out, async (reading) => {
       try {
         const read = await firstToFail(labelled(source, reading.rows), labelled(target, writing.rows));
-        await written;
+        await waiting;
         writing.end();
         requireSameCount(read, await labelled(target, writing.rows));
         return { rows: read, bytes };

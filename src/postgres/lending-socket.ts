@@ -9,6 +9,16 @@ const SMALL = 16 * 1024;
 const LARGE = 256 * 1024;
 /** More than this are never on their way in one COPY, so more are not kept. */
 const KEPT = 3;
+/** Bytes before what is lent that nobody uses: whoever passes it on can put the header of a message there. */
+const ROOM = 8;
+/** All memory that is lent with room before it. */
+const roomy = new WeakSet<ArrayBufferLike>();
+
+/** What is lent, with so many bytes before it that may be written; nothing where there is no such room. */
+export function withRoom(data: Buffer, bytes: number): Buffer | undefined {
+  if (!roomy.has(data.buffer) || data.byteOffset < bytes) return undefined;
+  return Buffer.from(data.buffer, data.byteOffset - bytes, bytes + data.length);
+}
 
 /**
  * A socket that receives into the same memory again and again.
@@ -27,7 +37,7 @@ export class LendingSocket extends Socket {
       onread: {
         buffer: () => memory.next(),
         callback: (length, buffer) => {
-          memory.received(Buffer.from(buffer.buffer, buffer.byteOffset, length));
+          memory.received(buffer, length);
           return !this.isPaused();
         },
       },
@@ -46,27 +56,35 @@ export class LendingSocket extends Socket {
 class Memory {
   borrower: Borrower | undefined;
   unborrowed: (data: Buffer) => void = () => undefined;
-  readonly #free: Buffer[] = [];
+  readonly #free: Uint8Array[] = [];
   readonly #small = Buffer.allocUnsafeSlow(SMALL);
 
-  next(): Buffer {
+  next(): Uint8Array {
     if (this.borrower === undefined) return this.#small;
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(LARGE);
+    return this.#free.pop() ?? allocateRoomy(LARGE);
   }
 
-  received(data: Buffer): void {
-    const isSmall = data.buffer === this.#small.buffer;
+  /** @param memory as it was given by {@link next} */
+  received(memory: Uint8Array, length: number): void {
+    const data = Buffer.from(memory.buffer, memory.byteOffset, length);
+    const isSmall = memory === this.#small;
     if (this.borrower === undefined) {
       this.unborrowed(Buffer.from(data));
-      if (!isSmall) this.#keep(data.buffer);
+      if (!isSmall) this.#keep(memory);
     } else if (isSmall) {
       this.borrower(Buffer.from(data), () => undefined);
     } else {
-      this.borrower(data, () => this.#keep(data.buffer));
+      this.borrower(data, () => this.#keep(memory));
     }
   }
 
-  #keep(memory: ArrayBufferLike): void {
-    if (this.#free.length < KEPT) this.#free.push(Buffer.from(memory));
+  #keep(memory: Uint8Array): void {
+    if (this.#free.length < KEPT) this.#free.push(memory);
   }
+}
+
+function allocateRoomy(length: number): Uint8Array {
+  const memory = Buffer.allocUnsafeSlow(ROOM + length);
+  roomy.add(memory.buffer);
+  return memory.subarray(ROOM);
 }
