@@ -1,4 +1,4 @@
-import { againstPeers, byShape, growth, pandasTable } from './against-peers.ts';
+import { againstPeers, byShape } from './against-peers.ts';
 import type { Benchmark } from './bench.ts';
 import { catchUp } from './catch-up.ts';
 import { changes } from './changes.ts';
@@ -10,6 +10,7 @@ import type { BenchOptions } from './options.ts';
 import { profile } from './profile.ts';
 import { readers } from './readers.ts';
 import { scaling } from './scaling.ts';
+import { growth, pandasTable } from './sizes.ts';
 import { benchTuning } from './tuning.ts';
 import { valuesKept } from './values-kept.ts';
 import { benchValues } from './values.ts';
