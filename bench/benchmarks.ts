@@ -6,6 +6,7 @@ import { benchIdle } from './idle.ts';
 import { limits } from './limits.ts';
 import { copy } from './copy.ts';
 import type { BenchmarkName, StudyName } from './names.ts';
+import { onePartition } from './one-partition.ts';
 import type { BenchOptions } from './options.ts';
 import { profile } from './profile.ts';
 import { readers } from './readers.ts';
@@ -21,6 +22,7 @@ export const benchmarks: Readonly<Record<BenchmarkName, Benchmark>> = {
   types: valuesKept,
   readers,
   shapes: byShape,
+  partition: onePartition,
   scaling,
   growth,
   increments: catchUp,
