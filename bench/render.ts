@@ -50,8 +50,9 @@ export function renderSummary({ peers, types, readers }: Results): string {
       readers?.kind === 'readers' ? readers.entries.find((each) => each.subject === subject) : undefined;
     return [
       subject,
-      `${secondsOf(entry).toFixed(1)} s`,
-      `${(secondsOf(entry) / ours).toFixed(1)} ×`,
+      ...(entry.failed === undefined
+        ? [`${secondsOf(entry).toFixed(1)} s`, `${(secondsOf(entry) / ours).toFixed(1)} ×`]
+        : ['failed', '–']),
       kept === undefined ? '' : `${countsOf(kept).exact} of ${Object.keys(kept.types).length}`,
       seen === undefined ? '' : badReads(seen),
       seen === undefined ? '' : afterKill(seen),
@@ -74,10 +75,10 @@ function badReads({ missing, empty, partial, mixed }: SeenByReaders): string {
   return seen.length === 0 ? 'all rows, always' : seen.join(', ');
 }
 
-const afterKill = ({ afterKill: states }: SeenByReaders): string =>
-  Object.entries(states)
-    .map(([state, times]) => `${state} ${times}×`)
-    .join(', ');
+function afterKill({ afterKill: states }: SeenByReaders): string {
+  const all = Object.entries(states).map(([state, times]) => `${state} ${times}×`);
+  return all.length === 0 ? 'had ended each time' : all.join(', ');
+}
 
 function tables(section: Section): string {
   switch (section.kind) {
