@@ -14,7 +14,7 @@ import { timed } from './timed.ts';
 const KILLED_AT = [0.4, 0.6, 0.8];
 const BETWEEN_READS_MS = 5;
 
-/** All but two ways of pandas, which write as the chunked way does. */
+/** All but two ways of pandas, which show parts of the rows as the chunked way does. */
 const watched = allPeers
   .map(({ name }) => name)
   .filter((name) => name !== 'pandas: cursor' && name !== 'pandas: parallel');

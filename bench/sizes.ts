@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { compare } from './against-peers.ts';
 import type { Bench } from './bench.ts';
 import { eventsCase } from './cases.ts';
+import { growthOf } from './growth.ts';
 import { inTurn } from './in-turn.ts';
 import type { Measured, Section } from './result.ts';
 import { medianOf, secondsOf } from './statistics.ts';
@@ -63,17 +64,17 @@ const of = (entries: readonly Measured[], name: string): Measured[] =>
 /** A run of one size is not begun that would take longer, by what the sizes before took. */
 const LONGEST_SECONDS = 90;
 
-/** Whether a size is in reach of who has been measured at smaller ones: of time and of memory. */
+/**
+ * Whether a size is in reach of who has been measured at smaller ones: of time and of memory. Two are always measured, since
+ * from one alone nothing can be computed.
+ */
 export function inReach(measured: readonly Measured[], rows: number, memory = totalmem()): boolean {
-  const last = measured.at(-1);
-  if (last === undefined) return true;
-  const times = rows / last.rows;
-  const needed = medianOf(last.samples, (sample) => sample.memory.tool) * times;
-  return secondsOf(last) * times <= LONGEST_SECONDS && (needed <= memory / 2 || !growsInMemory(measured));
+  const [first, last] = measured.slice(-2);
+  if (first === undefined || last === undefined) return first?.failed === undefined;
+  if (last.failed !== undefined) return false;
+  const at = (of: (entry: Measured) => number): number =>
+    growthOf([first.rows, last.rows], [of(first), of(last)]).at(rows);
+  return at(secondsOf) <= LONGEST_SECONDS && at(memoryOf) <= memory / 2;
 }
 
-/** A tool whose memory is the same at each size needs no more of it at the next. */
-function growsInMemory(measured: readonly Measured[]): boolean {
-  const peaks = measured.map(({ samples }) => medianOf(samples, (sample) => sample.memory.tool));
-  return (peaks.at(-1) ?? 0) > 1.5 * (peaks.at(-2) ?? 0);
-}
+const memoryOf = ({ samples }: Measured): number => medianOf(samples, ({ memory }) => memory.tool);

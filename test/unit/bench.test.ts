@@ -101,15 +101,20 @@ test('computed times are marked, and sizes that were not measured have no memory
 });
 
 test('a size is out of reach that takes too long, or more memory than there is', () => {
+  const using = (memory: number, entry: Measured): Measured => ({
+    ...entry,
+    samples: entry.samples.map((one) => ({ ...one, memory: { ...one.memory, tool: memory } })),
+  });
   const memory = 8 * 1024 ** 3;
-  expect(inReach([], 1e6, memory)).toBe(true);
-  expect(inReach([atSize('quick', 1e5, 1)], 1e6, memory)).toBe(true);
-  expect(inReach([atSize('slow', 1e5, 30)], 1e6, memory)).toBe(false);
-  expect(inReach([{ ...atSize('failed', 1e5), failed: 'no' }], 1e6, memory)).toBe(false);
-  // 100 MB at a hundredth of the rows would be all of it
-  expect(inReach([atSize('large', 1e4, 0.1)], 1e6, memory)).toBe(false);
-  const steady = [atSize('steady', 1e3, 0.1), atSize('steady', 1e4, 0.1)];
+  expect(inReach([], 1e4, memory)).toBe(true);
+  expect(inReach([atSize('slow', 1e4, 30)], 1e5, memory)).toBe(true);
+  expect(inReach([{ ...atSize('failed', 1e4), failed: 'no' }], 1e5, memory)).toBe(false);
+  expect(inReach([atSize('slow', 1e4, 3), atSize('slow', 1e5, 30)], 1e6, memory)).toBe(false);
+  // what is needed once is not multiplied
+  const steady = [atSize('steady', 1e4, 20), atSize('steady', 1e5, 25)];
   expect(inReach(steady, 1e6, memory)).toBe(true);
+  const growing = [using(1e8, atSize('growing', 1e4, 1)), using(1e9, atSize('growing', 1e5, 2))];
+  expect(inReach(growing, 1e6, memory)).toBe(false);
 });
 
 test('the file of results has all that tables show', () => {
