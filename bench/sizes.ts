@@ -72,9 +72,9 @@ export function inReach(measured: readonly Measured[], rows: number, memory = to
   const [first, last] = measured.slice(-2);
   if (first === undefined || last === undefined) return first?.failed === undefined;
   if (last.failed !== undefined) return false;
-  const at = (of: (entry: Measured) => number): number =>
-    growthOf([first.rows, last.rows], [of(first), of(last)]).at(rows);
-  return at(secondsOf) <= LONGEST_SECONDS && at(memoryOf) <= memory / 2;
+  const expected = (what: (entry: Measured) => number): number =>
+    growthOf([first.rows, last.rows], [what(first), what(last)]).at(rows);
+  return expected(secondsOf) <= LONGEST_SECONDS && expected(memoryOf) <= memory / 2;
 }
 
 const memoryOf = ({ samples }: Measured): number => medianOf(samples, ({ memory }) => memory.tool);
