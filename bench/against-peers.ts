@@ -3,7 +3,7 @@ import { eventsCase } from './cases.ts';
 import { inTurn } from './in-turn.ts';
 import { allPeers } from './peers/all-peers.ts';
 import type { Measured, Section } from './result.ts';
-import { copies, shapeCase, shapePeers, shapes } from './shapes.ts';
+import { copies, dropCase, shapeCase, shapePeers, shapes } from './shapes.ts';
 import { ourselves, peerSubjects, type Subject } from './subjects.ts';
 
 /** The same table by this project and by every peer; of the ways of pandas, which have a table of their own, by the quickest. */
@@ -33,6 +33,7 @@ export async function byShape(bench: Bench): Promise<Section> {
       const copied = await shapeCase(stack.sourceUrl, shape, options.rows ?? 1_000_000);
       const fit = subjects.filter(({ name }) => options.peers.length > 0 || copies(shape, name));
       all.push(...(await inTurn(stack, fit, copied, { rounds: options.rounds ?? 3 })));
+      await dropCase(stack.sourceUrl, copied, fit);
     }
     return all;
   });
@@ -44,51 +45,6 @@ export async function byShape(bench: Bench): Promise<Section> {
     entries,
     leftOut,
   };
-}
-
-/** The ways of scripts with pandas, at a tenth of the rows and at all of them, to see how they grow. */
-export async function pandasTable(bench: Bench): Promise<Section> {
-  return bySize(bench, {
-    title: 'Scripts with pandas',
-    about:
-      'The same table at two sizes, by the ways that scripts with pandas have, this project and a pipe of psql. Larger sizes are computed: what a row more took between the two, times the rows.',
-    factors: [0.1, 1],
-    peers: ['pandas', 'psql | psql, binary'],
-    rounds: 1,
-  });
-}
-
-/** From one size to ten times as much, by this project and by what one would do by hand. */
-export async function growth(bench: Bench): Promise<Section> {
-  return bySize(bench, {
-    title: 'Growth',
-    about: 'The same table at three sizes. Linear growth has an exponent of 1.',
-    factors: [1, 3, 10],
-    peers: ['psql | psql, binary'],
-    rounds: 2,
-  });
-}
-
-interface Sizes {
-  readonly title: string;
-  readonly about: string;
-  /** Of the rows that are asked for. */
-  readonly factors: readonly number[];
-  readonly peers: readonly string[];
-  readonly rounds: number;
-}
-
-async function bySize(bench: Bench, { title, about, factors, peers, rounds }: Sizes): Promise<Section> {
-  const { stack, options } = bench;
-  const { entries, leftOut } = await compare(bench, peers, async (subjects) => {
-    const all: Measured[] = [];
-    for (const factor of factors) {
-      const copied = await eventsCase(stack.sourceUrl, Math.ceil((options.rows ?? 1_000_000) * factor));
-      all.push(...(await inTurn(stack, subjects, copied, { rounds: options.rounds ?? rounds })));
-    }
-    return all;
-  });
-  return { kind: 'times', title, about, sizes: true, entries, leftOut };
 }
 
 /** Lets this project and some peers, all of them where none are named, do something, and closes them. */

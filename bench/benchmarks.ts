@@ -1,4 +1,4 @@
-import { againstPeers, byShape, growth, pandasTable } from './against-peers.ts';
+import { againstPeers, byShape } from './against-peers.ts';
 import type { Benchmark } from './bench.ts';
 import { catchUp } from './catch-up.ts';
 import { changes } from './changes.ts';
@@ -6,10 +6,12 @@ import { benchIdle } from './idle.ts';
 import { limits } from './limits.ts';
 import { copy } from './copy.ts';
 import type { BenchmarkName, StudyName } from './names.ts';
+import { onePartition } from './one-partition.ts';
 import type { BenchOptions } from './options.ts';
 import { profile } from './profile.ts';
 import { readers } from './readers.ts';
 import { scaling } from './scaling.ts';
+import { growth, pandasTable } from './sizes.ts';
 import { benchTuning } from './tuning.ts';
 import { valuesKept } from './values-kept.ts';
 import { benchValues } from './values.ts';
@@ -20,6 +22,7 @@ export const benchmarks: Readonly<Record<BenchmarkName, Benchmark>> = {
   types: valuesKept,
   readers,
   shapes: byShape,
+  partition: onePartition,
   scaling,
   growth,
   increments: catchUp,

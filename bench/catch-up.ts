@@ -8,6 +8,7 @@ import { eventsCase } from './cases.ts';
 import { startCommand } from './command.ts';
 import { execute, query } from './execute.ts';
 import { Extractor } from './extractor.ts';
+import { otherTypes, withTypes, type Landed } from './landed-types.ts';
 import type { Case } from './in-turn.ts';
 import type { Section } from './result.ts';
 import { say } from './say.ts';
@@ -15,11 +16,8 @@ import { allPeers } from './peers/all-peers.ts';
 import { peerSubjects } from './subjects.ts';
 import { measuredWays, takeTurns, type Way } from './take-turns.ts';
 
-/** A way to catch up with a table, and where its rows land, as SQL. */
-interface CatchingUp extends Way {
-  readonly url: string;
-  readonly target: string;
-}
+/** A way to catch up with a table, and where its rows land. */
+type CatchingUp = Way & Landed;
 
 /** One row of so many is changed between two runs. */
 const ONE_OF = 100;
@@ -58,8 +56,13 @@ export async function catchUp(bench: Bench): Promise<Section> {
     before: async () => {
       last = await changeRows(stack.sourceUrl);
     },
+    onFailure: ({ name }, reason) => (leftOut[name] = reason),
   });
-  for (const way of able) await expectAllIn(way, last);
+  const types = new Map<string, string[]>();
+  for (const way of able.filter(({ name }) => !(name in leftOut))) {
+    await expectAllIn(way, last);
+    types.set(way.name, await otherTypes(way, copied.tables));
+  }
   await Promise.all([extractor.stop(), close()]);
   await removeTemporaryDirectory(directory);
   const changed = Math.floor(rows / ONE_OF);
@@ -68,11 +71,10 @@ export async function catchUp(bench: Bench): Promise<Section> {
     title: 'Increments',
     about: `Of ${rows.toLocaleString('en-US')} rows, ${changed.toLocaleString('en-US')} are updated between two runs; by hand it is a script of psql with INSERT … ON CONFLICT, and peers do it in the incremental mode that they have. Rows and bytes are those that changed.`,
     base: 'psql',
-    entries: measuredWays(samples, {
-      case: 'a hundredth changed',
-      rows: changed,
-      bytes: copied.bytes / ONE_OF,
-    }),
+    entries: withTypes(
+      measuredWays(samples, { case: 'a hundredth changed', rows: changed, bytes: copied.bytes / ONE_OF }),
+      types,
+    ),
     leftOut,
   };
 }
@@ -116,20 +118,20 @@ export async function changeRows(url: string): Promise<Change> {
 }
 
 /** Who copies nothing is quick. */
-async function expectAllIn({ name, url, target }: CatchingUp, { since, rows }: Change): Promise<void> {
+async function expectAllIn(way: CatchingUp, { since, rows }: Change): Promise<void> {
   const [row] = await query<{ rows: number }>(
-    url,
-    `SELECT count(*)::int AS rows FROM ${target} WHERE updated_at >= '${since}'`,
+    way.warehouseUrl,
+    `SELECT count(*)::int AS rows FROM ${way.target('events')} WHERE updated_at >= '${since}'`,
   );
-  if (row?.rows !== rows) throw new Error(`${name}: ${row?.rows} of ${rows} changes arrived`);
+  if (row?.rows !== rows) throw new Error(`${way.name}: ${row?.rows} of ${rows} changes arrived`);
 }
 
 function ours(stack: LocalStack, extractor: Extractor, write: 'append' | 'merge'): CatchingUp {
   return {
     name: `datakit-postgres, ${write}`,
     workers: [extractor.worker.pid],
-    url: stack.warehouseUrl,
-    target: `bronze.br_${write}`,
+    warehouseUrl: stack.warehouseUrl,
+    target: () => `bronze.br_${write}`,
     prepare: async () => () => ({
       roots: [],
       done: extractor.table({
@@ -150,8 +152,8 @@ async function hand({ sourceUrl, warehouseUrl }: LocalStack, directory: string):
   return {
     name: 'psql and INSERT … ON CONFLICT',
     workers: [],
-    url: warehouseUrl,
-    target: 'by_hand',
+    warehouseUrl,
+    target: () => 'by_hand',
     async prepare() {
       const run = await mkdtemp(join(directory, 'run-'));
       const env = { SOURCE: sourceUrl, WAREHOUSE: warehouseUrl };
@@ -166,12 +168,12 @@ async function peerWays(bench: Bench, { tables }: Case) {
     allPeers.filter(({ increments }) => increments === true).map(({ name }) => name),
   );
   const able = ready.filter(({ increments }) => increments === true);
-  const subjects = await peerSubjects(bench.stack, able, KEYS);
+  const subjects = await peerSubjects(bench.stack, able, () => ({ increment: KEYS }));
   const ways = subjects.map((subject): CatchingUp => ({
     name: subject.name,
     workers: [],
-    url: subject.warehouseUrl,
-    target: subject.target('events'),
+    warehouseUrl: subject.warehouseUrl,
+    target: (table) => subject.target(table),
     prepare: async () => subject.prepare(tables),
   }));
   const close = async () => Promise.all(subjects.map(async (subject) => subject.close()));

@@ -2,6 +2,7 @@ import type { LocalStack } from '../local/stack.ts';
 import { formatDuration } from '../src/contract/quantities.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { query } from './execute.ts';
+import { otherTypes } from './landed-types.ts';
 import { measure } from './measure.ts';
 import type { SourceTable } from './peers/peer.ts';
 import type { Measured, Sample } from './result.ts';
@@ -30,6 +31,7 @@ interface InTurnOptions {
 interface Contender extends Way {
   readonly first?: Sample;
   readonly wire?: Addressed<number>;
+  readonly otherTypes?: readonly string[];
   failed?: string;
 }
 
@@ -63,6 +65,7 @@ export async function inTurn(
     bytes,
     samples: samples.get(way) ?? (way.first === undefined ? [] : [way.first]),
     ...(way.wire !== undefined && { wire: way.wire }),
+    ...(way.otherTypes !== undefined && { otherTypes: way.otherTypes }),
     ...(way.failed !== undefined && { failed: way.failed }),
   }));
 }
@@ -87,7 +90,7 @@ async function enter(
       : await run(stack, subject, copied);
     await expectAllRows(subject, copied);
     say(`  warm-up: ${subject.name} ${formatDuration(warmedUp.first.seconds * 1000)}`);
-    return Object.assign(way, warmedUp);
+    return Object.assign(way, warmedUp, { otherTypes: await otherTypes(subject, copied.tables) });
   } catch (error) {
     const failed = error instanceof Error ? error.message : String(error);
     say(`  ${subject.name} failed, ${failed}`);

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { startStack } from '../local/stack.ts';
 import type { Bench } from './bench.ts';
 import { benchmarks, studies } from './benchmarks.ts';
+import { withFigures } from './figures.ts';
 import { describeMachine, describeVersions } from './machine.ts';
 import { benchmarkNames, studyNames, type BenchmarkName, type StudyName } from './names.ts';
 import { helpText, OptionsError, parseOptions, type BenchOptions } from './options.ts';
@@ -67,7 +68,7 @@ async function runBenchmark(name: BenchmarkName, options: BenchOptions): Promise
       load: [before, loadavg()[0] ?? 0] as const,
       versions,
     };
-    await addTo(options.json, { [name]: { ...section, circumstances } });
+    await addTo(options.json, { [name]: { ...withFigures(section), circumstances } });
     say(`\n${render(section, circumstances)}\n\nWritten to ${options.json}`);
   } finally {
     await stack.close();

@@ -5,13 +5,14 @@ export const benchmarkNames = {
   types: 'values of difficult types: what each of them keeps',
   readers: 'what readers see during a replace and after a SIGKILL',
   shapes: 'tables of several shapes, by the quicker peers',
+  partition: 'one of a hundred partitions replaced',
   scaling: 'more copies at once, more workers',
   growth: 'once, three times and ten times the rows',
   increments: 'a hundredth of a table changed, caught up with',
   cdc: 'changes: against pg_recvlogical, and their lag',
   limits: 'reading alone, writing alone, and both',
   profile: 'what a run waits for, and where the worker spends its time',
-  pandas: 'scripts with pandas, at a tenth of the rows and at all',
+  pandas: 'scripts with pandas, from a hundredth of the rows to ten times as many',
 };
 
 /** Studies by name: they answer one question each, and print the answer. */

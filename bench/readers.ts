@@ -3,6 +3,7 @@ import { Client } from 'pg';
 import type { Bench } from './bench.ts';
 import { describeCase } from './cases.ts';
 import { execute, query } from './execute.ts';
+import { allPeers } from './peers/all-peers.ts';
 import type { SourceTable } from './peers/peer.ts';
 import type { Section, SeenByReaders } from './result.ts';
 import { say } from './say.ts';
@@ -13,6 +14,11 @@ import { timed } from './timed.ts';
 const KILLED_AT = [0.4, 0.6, 0.8];
 const BETWEEN_READS_MS = 5;
 
+/** All but two ways of pandas, which show parts of the rows as the chunked way does. */
+const watched = allPeers
+  .map(({ name }) => name)
+  .filter((name) => name !== 'pandas: cursor' && name !== 'pandas: parallel');
+
 /** What readers of the target see while it is replaced, and after a SIGKILL in the middle of that. */
 export async function readers(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
@@ -22,7 +28,7 @@ export async function readers(bench: Bench): Promise<Section> {
     `CREATE TABLE readings AS SELECT i AS id, 1 AS generation, md5(i::text) || md5((-i)::text) AS note FROM generate_series(1, ${rows}) i`,
   );
   const { tables } = await describeCase(stack.sourceUrl, 'readings', ['readings']);
-  const { ready, leftOut } = await bench.peers();
+  const { ready, leftOut } = await bench.peers(watched);
   const subjects = [await ourselves(stack), ...(await peerSubjects(stack, ready))];
   const entries: SeenByReaders[] = [];
   const generations = new Generations(stack.sourceUrl);

@@ -1,5 +1,6 @@
 import { formatBytes } from '../src/contract/quantities.ts';
-
+import { countsOf, figuresOf, tablesOf, type Figures, type LinesBy } from './figures.ts';
+import { growthsOf, type SizeShown } from './growth.ts';
 import type {
   Circumstances,
   Kept,
@@ -7,12 +8,11 @@ import type {
   Measured,
   Profile,
   Results,
-  Sample,
   Section,
   SeenByReaders,
   Share,
 } from './result.ts';
-import { medianOf } from './statistics.ts';
+import { secondsOf } from './statistics.ts';
 
 const OURS = 'datakit-postgres';
 
@@ -50,9 +50,10 @@ export function renderSummary({ peers, types, readers }: Results): string {
       readers?.kind === 'readers' ? readers.entries.find((each) => each.subject === subject) : undefined;
     return [
       subject,
-      `${secondsOf(entry).toFixed(1)} s`,
-      `${(secondsOf(entry) / ours).toFixed(1)} ×`,
-      kept === undefined ? '' : `${count(kept.types, 'exact')} of ${Object.keys(kept.types).length}`,
+      ...(entry.failed === undefined
+        ? [`${secondsOf(entry).toFixed(1)} s`, `${(secondsOf(entry) / ours).toFixed(1)} ×`]
+        : ['failed', '–']),
+      kept === undefined ? '' : `${countsOf(kept).exact} of ${Object.keys(kept.types).length}`,
       seen === undefined ? '' : badReads(seen),
       seen === undefined ? '' : afterKill(seen),
     ];
@@ -61,9 +62,6 @@ export function renderSummary({ peers, types, readers }: Results): string {
   const head = ['', `${size} rows`, 'against ours', 'types kept exactly', 'readers saw', 'after SIGKILL'];
   return table(head, rows);
 }
-
-const secondsOf = (entry: Measured | undefined): number =>
-  medianOf(entry?.samples ?? [], ({ seconds }) => seconds);
 
 /** What nobody should see who reads a table while it is replaced. */
 function badReads({ missing, empty, partial, mixed }: SeenByReaders): string {
@@ -77,10 +75,10 @@ function badReads({ missing, empty, partial, mixed }: SeenByReaders): string {
   return seen.length === 0 ? 'all rows, always' : seen.join(', ');
 }
 
-const afterKill = ({ afterKill: states }: SeenByReaders): string =>
-  Object.entries(states)
-    .map(([state, times]) => `${state} ${times}×`)
-    .join(', ');
+function afterKill({ afterKill: states }: SeenByReaders): string {
+  const all = Object.entries(states).map(([state, times]) => `${state} ${times}×`);
+  return all.length === 0 ? 'had ended each time' : all.join(', ');
+}
 
 function tables(section: Section): string {
   switch (section.kind) {
@@ -93,10 +91,10 @@ function tables(section: Section): string {
     case 'values':
       return table(
         ['', 'exact', 'only as text', 'changed', 'refused', 'which are not exact'],
-        section.entries.map(({ subject, types, together }) => [
-          subject,
-          ...(['exact', 'text', 'lost', 'refused'] as const).map((kept) => String(count(types, kept))),
-          inexact(types) + (together ? '' : ' (a table of all of them is refused)'),
+        section.entries.map((entry) => [
+          entry.subject,
+          ...(['exact', 'text', 'lost', 'refused'] as const).map((kept) => String(countsOf(entry)[kept])),
+          inexact(entry.types) + (entry.together ? '' : ' (a table of all of them is refused)'),
         ]),
       );
     case 'readers':
@@ -128,10 +126,10 @@ function tables(section: Section): string {
 
 /** Subjects below one another, a table for each case; or one of the cases where there is one subject. */
 function caseTables({ entries, base }: Extract<Section, { kind: 'times' | 'changes' }>): string {
-  const cases = [...new Set(entries.map((entry) => entry.case))];
-  const groups = cases.map((name) => entries.filter((entry) => entry.case === name));
-  if (groups.every((group) => group.length === 1)) return timesTable(entries, 'case', base);
-  return groups.map((group) => caption(group[0]) + timesTable(group, 'subject', base)).join('\n\n');
+  const { by, groups } = tablesOf(entries);
+  return groups
+    .map((group) => (by === 'subject' ? caption(group[0]) : '') + timesTable(group, by, base))
+    .join('\n\n');
 }
 
 const caption = (entry: Measured | undefined): string =>
@@ -139,15 +137,10 @@ const caption = (entry: Measured | undefined): string =>
     ? ''
     : `**${entry.case}**: ${entry.rows.toLocaleString('en-US')} rows, ${formatBytes(entry.bytes)}\n\n`;
 
-function timesTable(
-  entries: readonly Measured[],
-  by: 'case' | 'subject',
-  base = 'psql | psql, binary',
-): string {
-  const compared = entries.find((entry) => entry[by].startsWith(base)) ?? entries[0];
-  const baseSeconds = secondsOf(compared);
-  const head = ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source + warehouse + tool + Temporal', 'memory: tool, warehouse', 'read, written', 'WAL'];
-  const rows = entries.map((entry) => [entry[by], ...cells(entry, baseSeconds)]);
+function timesTable(entries: readonly Measured[], by: LinesBy, base: string | undefined): string {
+  const head = ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source + warehouse + tool + Temporal', 'memory: tool, warehouse', 'read, written', 'WAL', 'types in the target'];
+  const figures = figuresOf(entries, by, base);
+  const rows = entries.map((entry, index) => [entry[by], ...cells(entry, figures[index])]);
   const filled = head.map((_, column) => rows.some((row) => row[column] !== '' && row[column] !== undefined));
   return table(
     head.filter((_, column) => column === 0 || filled[column]),
@@ -178,77 +171,56 @@ const lagTable = ({ rate, seconds, ...lag }: Lag): string =>
 
 /** A subject a line: what it took at each size, how that grew, and what larger sizes would take. */
 function sizesTable(entries: readonly Measured[]): string {
-  const sizes = [...new Set(entries.map(({ rows }) => rows))].toSorted((a, b) => a - b);
-  const larger = [1e6, 1e7, 1e8].filter((rows) => rows > Math.max(...sizes));
-  const subjects = [...new Set(entries.map(({ subject }) => subject))];
+  const growths = growthsOf(entries);
+  const sizes = growths[0]?.sizes.map(({ rows }) => rows) ?? [];
+  const measured = sizes.filter((rows) => entries.some((entry) => entry.rows === rows));
   return table(
     [
       '',
       ...sizes.map((rows) => `${shortCount(rows)} rows`),
       'exponent',
-      ...larger.map((rows) => `${shortCount(rows)} computed`),
-      ...sizes.map((rows) => `memory at ${shortCount(rows)}`),
+      ...measured.map((rows) => `memory at ${shortCount(rows)}`),
     ],
-    subjects.map((subject) => {
-      const bySize = sizes.map((rows) =>
-        entries.find((entry) => entry.subject === subject && entry.rows === rows),
-      );
-      const seconds = bySize.map((entry) => medianOf(entry?.samples ?? [], (sample) => sample.seconds));
-      const memory = bySize.map((entry) => medianOf(entry?.samples ?? [], (sample) => sample.memory.tool));
-      const { exponent, at } = growthOf(sizes, seconds);
-      return [
-        subject,
-        ...seconds.map((value, index) => duration(value, bySize[index]?.failed)),
-        Number.isFinite(exponent) ? exponent.toFixed(2) : '',
-        ...larger.map((rows) => duration(at(rows))),
-        ...memory.map((value) => (Number.isFinite(value) ? formatBytes(value) : '')),
-      ];
-    }),
+    growths.map(({ subject, exponent, from, to, sizes: shown }) => [
+      subject,
+      ...shown.map(sizeCell),
+      Number.isFinite(exponent) ? `${exponent.toFixed(2)} (${shortCount(from)}–${shortCount(to)})` : '',
+      ...measured.map((rows) => memoryCell(shown.find((size) => size.rows === rows))),
+    ]),
   );
 }
 
-/** How time grew from the first to the last size, and what it is at another if rows go on to take as much each. */
-export function growthOf(
-  sizes: readonly number[],
-  seconds: readonly number[],
-): { exponent: number; at: (rows: number) => number } {
-  const [first, last] = [0, sizes.length - 1];
-  const [fewRows = 0, manyRows = 0] = [sizes[first], sizes[last]];
-  const [few = 0, many = 0] = [seconds[first], seconds[last]];
-  const each = (many - few) / (manyRows - fewRows);
-  return {
-    exponent: Math.log(many / few) / Math.log(manyRows / fewRows),
-    at: (rows) => many + each * (rows - manyRows),
-  };
-}
-
-function duration(seconds: number, failed?: string): string {
+function sizeCell({ seconds, computed, failed }: SizeShown): string {
   if (failed !== undefined) return `failed: ${oneLine(failed)}`;
   if (!Number.isFinite(seconds)) return '';
-  return seconds < 100 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`;
+  return computed ? `≈ ${duration(seconds)}` : duration(seconds);
 }
+
+const memoryCell = (size: SizeShown | undefined): string =>
+  size?.memory === undefined ? '–' : formatBytes(size.memory);
+
+const duration = (seconds: number): string =>
+  seconds < 100 ? `${seconds.toFixed(1)} s` : `${(seconds / 60).toFixed(1)} min`;
 
 const shortCount = (rows: number): string =>
   rows >= 1e6 ? `${rows / 1e6}M` : rows >= 1e3 ? `${rows / 1e3}k` : String(rows);
 
 const parts = ['source', 'warehouse', 'tool', 'temporal'] as const;
 
-function cells({ samples, rows, bytes, wire, failed }: Measured, base: number): string[] {
-  if (failed !== undefined || samples.length === 0) return [`failed: ${oneLine(failed ?? 'no run')}`];
-  const of = (value: (sample: Sample) => number): number => medianOf(samples, value);
-  const seconds = of((sample) => sample.seconds);
-  const all = samples.map((sample) => sample.seconds);
-  const spread =
-    samples.length === 1 ? 'once' : `${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)}`;
+function cells({ samples, wire, failed, otherTypes }: Measured, figures: Figures | undefined): string[] {
+  if (failed !== undefined || figures === undefined) return [`failed: ${oneLine(failed ?? 'no run')}`];
+  const { seconds, ratio, rowsPerSecond, bytesPerSecond, cpu, memory, wal } = figures;
+  const spread = samples.length === 1 ? 'once' : `${seconds.least.toFixed(2)}–${seconds.most.toFixed(2)}`;
   return [
-    `**${seconds.toFixed(2)}** (${spread})`,
-    (seconds / base).toFixed(2),
-    Math.round(rows / seconds).toLocaleString('en-US'),
-    (bytes / 1e6 / seconds).toFixed(0),
-    parts.map((part) => of((sample) => sample.cpu[part]).toFixed(2)).join(' + '),
-    `${formatBytes(of((sample) => sample.memory.tool))}, ${formatBytes(of((sample) => sample.memory.warehouse))}`,
+    `**${seconds.median.toFixed(2)}** (${spread})`,
+    ratio.toFixed(2),
+    Math.round(rowsPerSecond).toLocaleString('en-US'),
+    (bytesPerSecond / 1e6).toFixed(0),
+    parts.map((part) => cpu[part].toFixed(2)).join(' + '),
+    `${formatBytes(memory.tool)}, ${formatBytes(memory.warehouse)}`,
     wire === undefined ? '' : `${formatBytes(wire.source)}, ${formatBytes(wire.warehouse)}`,
-    formatBytes(of((sample) => sample.wal.warehouse)),
+    formatBytes(wal.warehouse),
+    otherTypes === undefined ? '' : otherTypes.join(', ') || 'the same',
   ];
 }
 
@@ -291,9 +263,6 @@ function profileTables({ work, timeline, waits, statements, wal, worker }: Profi
 
 const milliseconds = (value: number): string => `${Math.round(value).toLocaleString('en-US')} ms`;
 const percent = ({ share }: Share): string => `${(share * 100).toFixed(1)} %`;
-
-const count = (types: Readonly<Record<string, Kept>>, kept: Kept): number =>
-  Object.values(types).filter((result) => result === kept).length;
 
 const inexact = (types: Readonly<Record<string, Kept>>): string =>
   Object.keys(types)

@@ -1,3 +1,5 @@
+import type { Figures } from './figures.ts';
+import type { Growth } from './growth.ts';
 import type { Machine } from './machine.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -25,8 +27,12 @@ export interface Measured {
   readonly samples: readonly Sample[];
   /** Bytes that came from the source and that went to the warehouse, in a run of its own through a counting proxy. */
   readonly wire?: { readonly source: number; readonly warehouse: number };
+  /** What landed in a column of another type, as `jsonb as text`; none where all types are the same. */
+  readonly otherTypes?: readonly string[];
   /** Why there are no samples. */
   readonly failed?: string;
+  /** What tables show of the samples. */
+  readonly figures?: Figures;
 }
 
 /** What became of the values of one type: the same in a column of the same type, only the same as text, or something else. */
@@ -37,6 +43,8 @@ export interface ValuesKept {
   readonly types: Readonly<Record<string, Kept>>;
   /** Whether a table of all types at once was taken. */
   readonly together: boolean;
+  /** What tables show of the types. */
+  readonly counts?: Readonly<Record<Kept, number>>;
 }
 
 /** What somebody saw who read the target again and again. */
@@ -128,6 +136,8 @@ interface Compared {
 interface Times extends SectionOf<'times', Measured>, Compared {
   /** Whether the cases are the same table at several sizes, whose growth is told. */
   readonly sizes?: true;
+  /** What tables show of the samples of several sizes. */
+  readonly growth?: readonly Growth[];
 }
 
 interface Changes extends SectionOf<'changes', Measured>, Compared {

@@ -1,37 +1,61 @@
 import { describeCase } from './cases.ts';
 import { execute } from './execute.ts';
 import type { Case } from './in-turn.ts';
+import type { Landed } from './landed-types.ts';
+import { inPublic } from './peers/peer.ts';
+import { partitioned, PARTITIONS } from './partitioned-table.ts';
 
 /** Those that come near: what is slow on one shape is so on the others. */
 const QUICK = ['psql | psql, binary', 'pgcopydb', 'ADBC', 'DuckDB'];
+
+const TABLES = 500;
 
 interface Shape {
   readonly name: string;
   /** Who copies it beside this project, by the beginnings of their names; those that are quick where it is left out. */
   readonly peers?: readonly string[];
-  /** Its tables, made of about as many bytes as the table of the benchmarks has with so many rows, or less. */
+  /** How many rows it has in all, where so many are asked for. */
+  readonly rows: (asked: number) => number;
+  /** Its tables, made of so many rows. */
   readonly make: (rows: number) => {
     readonly statements: readonly string[];
     readonly tables: readonly string[];
   };
 }
 
-const series = (rows: number): string => `generate_series(1, ${Math.max(1, Math.round(rows))}) i`;
+/**
+ * What a shape has in the source for each million rows that are asked for. With less, what a run costs beside its rows
+ * would weigh as much as the copy.
+ */
+const BYTES_OF_A_MILLION = 512 * 1024 ** 2;
+
+/** So many rows that a shape has its bytes; how large a row is was measured. */
+const ofRows =
+  (bytesOfRow: number) =>
+  (asked: number): number =>
+    Math.max(1, Math.round(((asked / 1e6) * BYTES_OF_A_MILLION) / bytesOfRow));
+
+/** Of the table of partitions. */
+export const ofPartitioned = ofRows(136);
+
+const series = (rows: number): string => `generate_series(1, ${rows}) i`;
 const repeat = (count: number, make: (index: number) => string): string[] =>
   Array.from({ length: count }, (_, index) => make(index + 1));
 
 export const shapes: readonly Shape[] = [
   {
     name: 'narrow: 4 integers',
+    rows: ofRows(44.3),
     make: (rows) => ({
       tables: ['narrow'],
       statements: [
-        `CREATE TABLE narrow AS SELECT i AS id, i % 1000 AS customer, i % 7 AS kind, i % 12345 AS amount FROM ${series(rows * 2)}`,
+        `CREATE TABLE narrow AS SELECT i AS id, i % 1000 AS customer, i % 7 AS kind, i % 12345 AS amount FROM ${series(rows)}`,
       ],
     }),
   },
   {
     name: 'wide: 100 columns',
+    rows: ofRows(911),
     make: (rows) => {
       const columns = repeat(25, (n) =>
         [
@@ -43,84 +67,73 @@ export const shapes: readonly Shape[] = [
       );
       return {
         tables: ['wide'],
-        statements: [`CREATE TABLE wide AS SELECT ${columns.join(', ')} FROM ${series(rows / 8)}`],
+        statements: [`CREATE TABLE wide AS SELECT ${columns.join(', ')} FROM ${series(rows)}`],
       };
     },
   },
   {
     name: 'wide text',
+    rows: ofRows(2052),
     make: (rows) => {
       const columns = repeat(10, (n) => `repeat(md5((i + ${n})::text), 5) AS text_${n}`);
       return {
         tables: ['wide_text'],
-        statements: [
-          `CREATE TABLE wide_text AS SELECT i AS id, ${columns.join(', ')} FROM ${series(rows / 8)}`,
-        ],
+        statements: [`CREATE TABLE wide_text AS SELECT i AS id, ${columns.join(', ')} FROM ${series(rows)}`],
       };
     },
   },
   {
     name: 'mostly jsonb',
+    rows: ofRows(820),
     make: (rows) => ({
       tables: ['documents'],
       statements: [
         `CREATE TABLE documents AS SELECT i AS id, jsonb_build_object('id', i, 'tags', jsonb_build_array('a', i % 9, NULL),
            'customer', jsonb_build_object('name', 'customer ' || i % 1000, 'address', md5(i::text), 'scores', jsonb_build_array(i, i * 1.5, -i)),
            'lines', (SELECT jsonb_agg(jsonb_build_object('n', n, 'sku', md5((i + n)::text), 'price', n * 1.25)) FROM generate_series(1, 5) n)) AS document
-         FROM ${series(rows / 4)}`,
+         FROM ${series(rows)}`,
       ],
     }),
   },
   {
     name: 'large values (TOAST)',
+    rows: ofRows(50_038),
     make: (rows) => ({
       tables: ['large_values'],
       statements: [
         `CREATE TABLE large_values (id int, body text, bytes bytea)`,
         `INSERT INTO large_values SELECT i, (SELECT string_agg(md5((i * 1000 + n)::text), '') FROM generate_series(1, 1000) n),
-           decode((SELECT string_agg(md5((i * 7000 + n)::text), '') FROM generate_series(1, 1000) n), 'hex') FROM ${series(rows / 200)}`,
+           decode((SELECT string_agg(md5((i * 7000 + n)::text), '') FROM generate_series(1, 1000) n), 'hex') FROM ${series(rows)}`,
       ],
     }),
   },
   {
     name: 'one small table: 10,000 rows',
+    rows: (asked) => Math.min(asked, 10_000),
     make: (rows) => ({
       tables: ['small'],
       statements: [
-        `CREATE TABLE small AS SELECT i AS id, md5(i::text) AS name, i * 1.25 AS amount FROM ${series(Math.min(rows, 10_000))}`,
+        `CREATE TABLE small AS SELECT i AS id, md5(i::text) AS name, i * 1.25 AS amount FROM ${series(rows)}`,
       ],
     }),
   },
   {
-    name: '100 partitions',
+    name: `${PARTITIONS} partitions`,
     // pgcopydb copies partitions to partitions, which are not in the target
     peers: QUICK.filter((name) => name !== 'pgcopydb'),
-    make: (rows) => {
-      const part = Math.ceil(rows / 100);
-      return {
-        tables: ['parted'],
-        statements: [
-          'CREATE TABLE parted (id bigint NOT NULL, at timestamptz, note text, amount numeric(12, 2)) PARTITION BY RANGE (id)',
-          ...repeat(
-            100,
-            (n) =>
-              `CREATE TABLE parted_${n} PARTITION OF parted FOR VALUES FROM (${(n - 1) * part}) TO (${n * part})`,
-          ),
-          `INSERT INTO parted SELECT i - 1, timestamptz '2024-01-01' + i * interval '1 second', md5(i::text) || md5((-i)::text), i * 1.25
-             FROM ${series(rows)}`,
-        ],
-      };
-    },
+    rows: ofPartitioned,
+    make: (rows) => ({ tables: ['parted'], statements: partitioned('parted', rows) }),
   },
   {
-    name: '500 small tables',
+    name: `${TABLES} small tables`,
     peers: [...QUICK, 'pgloader', 'sling', 'dlt'],
+    rows: (asked) => TABLES * Math.max(1, Math.round(asked / 1000)),
     make: (rows) => {
-      const each = Math.max(1, Math.round(rows / 1000));
+      const each = rows / TABLES;
       return {
-        tables: repeat(500, (n) => `small_${n}`),
+        tables: repeat(TABLES, (n) => `small_${n}`),
         statements: repeat(
-          500,
+          TABLES,
           (
             n,
           ) => `CREATE TABLE small_${n} AS SELECT i AS id, md5(i::text) AS name, i * 1.25 AS amount, now() AS at, '{"a": 1}'::jsonb AS note
@@ -132,11 +145,22 @@ export const shapes: readonly Shape[] = [
 ];
 
 /** Makes the tables of a shape in the schema `public`. */
-export async function shapeCase(url: string, { name, make }: Shape, rows: number): Promise<Case> {
-  const { statements, tables } = make(rows);
+export async function shapeCase(url: string, shape: Shape, asked: number): Promise<Case> {
+  const { name, rows, make } = shape;
+  const { statements, tables } = make(rows(asked));
   for (const statement of statements) await execute(url, statement);
   await execute(url, 'VACUUM (ANALYZE)');
   return describeCase(url, name, tables);
+}
+
+/** Takes its tables away again, from the source and from where they landed: the disk need not hold all shapes at once. */
+export async function dropCase(url: string, { tables }: Case, landed: readonly Landed[]): Promise<void> {
+  for (const { name } of tables) {
+    await execute(url, `DROP TABLE ${inPublic(name)}`);
+    for (const each of landed) {
+      await execute(each.warehouseUrl, `DROP TABLE IF EXISTS ${each.target(name)} CASCADE`);
+    }
+  }
 }
 
 /** All peers of any shape. */

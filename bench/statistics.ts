@@ -8,3 +8,8 @@ export function median(numbers: readonly number[]): number {
 /** The median of what samples say. */
 export const medianOf = <T>(samples: readonly T[], of: (sample: T) => number): number =>
   median(samples.map(of));
+
+/** The median of the seconds that runs took. */
+export const secondsOf = (
+  measured: { readonly samples: readonly { readonly seconds: number }[] } | undefined,
+): number => medianOf(measured?.samples ?? [], ({ seconds }) => seconds);

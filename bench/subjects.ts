@@ -76,11 +76,11 @@ export async function ourselves(
   };
 }
 
-/** Each of the peers, with a database of its own; with an increment those that can do it only bring what changed. */
+/** Each of the peers, with a database of its own; `only` tells before each run what is to be brought, if not all. */
 export async function peerSubjects(
   stack: LocalStack,
   peers: ReadyPeers['ready'],
-  increment?: Job['increment'],
+  only: () => Pick<Job, 'increment' | 'part'> = () => ({}),
 ): Promise<Subject[]> {
   const subjects: Subject[] = [];
   for (const [number, peer] of peers.entries()) {
@@ -101,7 +101,7 @@ export async function peerSubjects(
           warehouseUrl: through === undefined ? warehouseUrl : inDatabase(through.warehouseUrl, database),
           tables,
           directory: run,
-          ...(increment !== undefined && { increment }),
+          ...only(),
         };
         const command = await peer.command(job);
         return () => startCommand(command, run);

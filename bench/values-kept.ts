@@ -2,6 +2,7 @@ import { difficultValues } from '../test/bronze/difficult-values.ts';
 import type { Bench } from './bench.ts';
 import { describeCase } from './cases.ts';
 import { execute, query } from './execute.ts';
+import { allPeers } from './peers/all-peers.ts';
 import type { SourceTable } from './peers/peer.ts';
 import type { Kept, Section, ValuesKept } from './result.ts';
 import { say } from './say.ts';
@@ -15,12 +16,17 @@ const types = [
   'inet', 'cidr', 'macaddr', 'json', 'jsonb', 'xml', 'point', 'int4range', 'tstzrange', 'integer[]', 'text[]',
 ]; // prettier-ignore
 
+/** All but two ways of pandas, whose values are those of the basic way, by pieces. */
+const tried = allPeers
+  .map(({ name }) => name)
+  .filter((name) => name !== 'pandas: chunked' && name !== 'pandas: parallel');
+
 /** Whether values of difficult types are the same in the warehouse: by this project and by each of the peers. */
 export async function valuesKept(bench: Bench): Promise<Section> {
   const { stack } = bench;
   const tables = new Tables(stack.sourceUrl);
   await tables.of(types);
-  const { ready, leftOut } = await bench.peers();
+  const { ready, leftOut } = await bench.peers(tried);
   const entries: ValuesKept[] = [];
   const subjects = [await ourselves(stack), ...(await peerSubjects(stack, ready))];
   for (const subject of subjects) {
@@ -85,21 +91,21 @@ async function tryTypes(
   sourceUrl: string,
   subject: Subject,
   tables: Tables,
-  tried: readonly string[],
+  of: readonly string[],
 ): Promise<Record<string, Kept>> {
-  const table = await tables.of(tried);
+  const table = await tables.of(of);
   if (await succeeds(subject, table)) {
-    const results = tried.map(
+    const results = of.map(
       async (type) => [type, await compare(sourceUrl, subject, table.name, columnOf(type))] as const,
     );
     return Object.fromEntries(await Promise.all(results));
   }
-  const [first = ''] = tried;
-  if (tried.length === 1) return { [first]: 'refused' };
-  const middle = Math.ceil(tried.length / 2);
+  const [first = ''] = of;
+  if (of.length === 1) return { [first]: 'refused' };
+  const middle = Math.ceil(of.length / 2);
   return {
-    ...(await tryTypes(sourceUrl, subject, tables, tried.slice(0, middle))),
-    ...(await tryTypes(sourceUrl, subject, tables, tried.slice(middle))),
+    ...(await tryTypes(sourceUrl, subject, tables, of.slice(0, middle))),
+    ...(await tryTypes(sourceUrl, subject, tables, of.slice(middle))),
   };
 }
 

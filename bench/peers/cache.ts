@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 /** Registries are not waited for longer. */
-const WITHIN_MS = 600_000;
+const WITHIN_MS = 1_800_000;
 
 /** Where peers are installed: in a directory of the benchmarks, and nowhere else. */
 export class PeerCache {

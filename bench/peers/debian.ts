@@ -42,8 +42,9 @@ const pgcopydb: Peer = {
 
 const pgloader: Peer = {
   name: 'pgloader',
-  // with the 100,000 rows that it reads ahead by itself it runs out of memory every other time
-  about: '`LOAD DATABASE … WITH include drop, create tables, create no indexes, prefetch rows = 10000`',
+  // with the heap of 1 GB that it has by itself it runs out of it: with many tables, and with all that it reads ahead
+  about:
+    '`LOAD DATABASE … WITH include drop, create tables, create no indexes, prefetch rows = 10000`, `--dynamic-space-size 4096`',
   prepare: async (cache) => {
     const programs = await cache.debian('pgloader', PGLOADER);
     return {
@@ -58,7 +59,10 @@ const pgloader: Peer = {
              WITH include drop, create tables, create no indexes, reset no sequences, prefetch rows = 10000
              INCLUDING ONLY TABLE NAMES MATCHING ${names} IN SCHEMA 'public';`,
         );
-        return { program: join(programs, 'pgloader'), args: ['--on-error-stop', file] };
+        return {
+          program: join(programs, 'pgloader'),
+          args: ['--dynamic-space-size', '4096', '--on-error-stop', file],
+        };
       },
     };
   },

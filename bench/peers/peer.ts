@@ -9,6 +9,15 @@ export interface Job {
   readonly directory: string;
   /** Where only what is new since the last run is to be brought: the key of a row, and the column that tells. */
   readonly increment?: { readonly key: string; readonly cursor: string };
+  /** Where only the rows of a range are to be brought, in place of those that the target has of it. */
+  readonly part?: Part;
+}
+
+/** The rows whose column is not before `from`, and before `to`. */
+export interface Part {
+  readonly column: string;
+  readonly from: string;
+  readonly to: string;
 }
 
 /** A table of the schema `public`. */
@@ -30,6 +39,8 @@ export interface Peer {
   readonly about: string;
   /** Whether it has a mode of its own that merges what is new. */
   readonly increments?: boolean;
+  /** Whether it has one that puts the rows of a range in the place of those that are there. */
+  readonly parts?: boolean;
   /**
    * Makes it ready to run.
    *

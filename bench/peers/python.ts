@@ -3,8 +3,13 @@ import { join } from 'node:path';
 import { inPublic, type Command, type Job, type Peer } from './peer.ts';
 
 /** Versions that were the newest to be had when they were tried. */
-const ADBC = ['adbc-driver-postgresql==1.13.0', 'adbc-driver-manager==1.13.0', 'pyarrow==26.0.1'];
-const PANDAS = ['pandas==3.1.1', 'psycopg2-binary==2.9.13', 'sqlalchemy==2.1.9'];
+const PYARROW = 'pyarrow==26.0.1';
+const CONNECTORX = 'connectorx==0.4.6';
+const SQLALCHEMY = 'sqlalchemy==2.1.9';
+const PSYCOPG = 'psycopg2-binary==2.9.13';
+const ADBC_DRIVER = ['adbc-driver-postgresql==1.13.0', 'adbc-driver-manager==1.13.0'];
+const ADBC = [...ADBC_DRIVER, PYARROW];
+const PANDAS = ['pandas==3.1.1', PSYCOPG, SQLALCHEMY];
 
 interface Program {
   readonly name: string;
@@ -15,15 +20,16 @@ interface Program {
   readonly method?: string;
   readonly schema?: string;
   readonly increments?: boolean;
+  readonly parts?: boolean;
 }
 
 /** A program of ours that uses packages of PyPI as their documents say. */
 function program(described: Program): Peer {
-  const { name, about, requirements, file, method = '', schema = 'public', increments = false } = described;
+  const { name, about, requirements, file, method = '', schema = 'public', ...modes } = described;
   return {
     name,
     about,
-    increments,
+    ...modes,
     prepare: async (cache) => {
       const programs = await cache.python(file.replace('.py', ''), requirements);
       const path = join(import.meta.dirname, 'programs', file);
@@ -40,19 +46,31 @@ function program(described: Program): Peer {
   };
 }
 
-function environment({ sourceUrl, warehouseUrl, tables, directory, increment }: Job): Record<string, string> {
+function environment({
+  sourceUrl,
+  warehouseUrl,
+  tables,
+  directory,
+  increment,
+  part,
+}: Job): Record<string, string> {
   return {
     SOURCE: sourceUrl,
     WAREHOUSE: warehouseUrl,
     TABLES: tables.map(({ name }) => name).join(','),
     KEY: increment?.key ?? '',
     CURSOR: increment?.cursor ?? '',
+    PART: part?.column ?? '',
+    FROM: part?.from ?? '',
+    TO: part?.to ?? '',
     WORK: directory,
     // some ask at every start who uses them
     RUNTIME__DLTHUB_TELEMETRY: 'false',
     INGESTR_DISABLE_TELEMETRY: 'true',
     DISABLE_TELEMETRY: 'true',
     SLING_DISABLE_TELEMETRY: 'true',
+    // what dlt keeps between its steps, which is also within ingestr: to compress it takes half of its time
+    DATA_WRITER__DISABLE_COMPRESSION: 'true',
   };
 }
 
@@ -109,33 +127,50 @@ const sling: Peer = {
 
 const ingestr: Peer = {
   name: 'ingestr',
-  about: '`ingestr ingest --sql-backend pyarrow`; `--incremental-strategy merge` for increments',
+  about:
+    '`ingestr ingest --sql-backend connectorx --loader-file-format csv`, files not compressed; `--incremental-strategy merge` for increments, `--sql-backend pyarrow --incremental-strategy delete+insert` for a partition',
   increments: true,
+  parts: true,
   prepare: async (cache) => {
     // later packages of PyPI download their program from elsewhere
-    const programs = await cache.python('ingestr', ['ingestr==0.14.155']);
+    const programs = await cache.python('ingestr', ['ingestr==0.14.155', CONNECTORX]);
     const script = `for table in $(echo "$TABLES" | tr , ' '); do
       "$PROGRAM" ingest --source-uri "$SOURCE" --source-table "public.$table" --dest-uri "$WAREHOUSE" --dest-table "ingestr.$table" \\
-        $INCREMENT --sql-backend pyarrow --progress log --yes --pipelines-dir "$WORK/pipelines" || exit
+        $MODE --loader-file-format csv --progress log --yes --pipelines-dir "$WORK/pipelines" || exit
     done`;
     return {
-      version: '0.14.155',
+      version: `0.14.155, ${CONNECTORX.replace('==', ' ')}`,
       target: (table) => `ingestr."${table}"`,
       command: (job): Command => ({
         program: 'sh',
         args: ['-c', script],
-        env: {
-          ...environment(job),
-          PROGRAM: join(programs, 'ingestr'),
-          INCREMENT:
-            job.increment === undefined
-              ? ''
-              : `--incremental-strategy merge --primary-key ${job.increment.key} --incremental-key ${job.increment.cursor}`,
-        },
+        env: { ...environment(job), PROGRAM: join(programs, 'ingestr'), MODE: modeOfIngestr(job) },
       }),
     };
   },
 };
+
+function modeOfIngestr({ increment, part }: Job): string {
+  if (increment !== undefined) {
+    return `--sql-backend connectorx --incremental-strategy merge --primary-key ${increment.key} --incremental-key ${increment.cursor}`;
+  }
+  if (part === undefined) return '--sql-backend connectorx';
+  // ConnectorX gets no query with a day in it, and the end of the interval is part of it
+  return `--sql-backend pyarrow --incremental-strategy delete+insert --incremental-key ${part.column} --interval-start ${part.from} --interval-end ${part.from}`;
+}
+
+/** With the backend that reads quickest. */
+const dlt = (name: string, method: string, files: string, requirements: readonly string[]): Peer =>
+  program({
+    name,
+    about: `\`sql_database\` with its ConnectorX backend, ${files}, not compressed, \`replace\`; \`merge\` for increments and for a partition`,
+    increments: true,
+    parts: true,
+    requirements: ['dlt[postgres]==1.31.0', CONNECTORX, PYARROW, SQLALCHEMY, PSYCOPG, ...requirements],
+    file: 'dlt_copy.py',
+    method,
+    schema: 'dlt',
+  });
 
 async function pythonFolder(programs: string): Promise<string> {
   const { readdir } = await import('node:fs/promises');
@@ -158,17 +193,11 @@ export const pythonPeers: readonly Peer[] = [
   program({
     name: 'ConnectorX → ADBC',
     about: '`read_sql` into Arrow, in four parts where there is a key; `adbc_ingest`',
-    requirements: ['connectorx==0.4.6', ...ADBC],
+    requirements: [CONNECTORX, ...ADBC],
     file: 'connectorx_adbc.py',
   }),
   sling,
   ingestr,
-  program({
-    name: 'dlt',
-    about: '`sql_database` with its ConnectorX backend, files of CSV, `replace`; `merge` for increments',
-    increments: true,
-    requirements: ['dlt[postgres]==1.31.0', 'connectorx==0.4.6', 'pyarrow==26.0.1', 'sqlalchemy==2.1.9'],
-    file: 'dlt_copy.py',
-    schema: 'dlt',
-  }),
+  dlt('dlt', 'csv', 'files of CSV', []),
+  dlt('dlt, parquet', 'parquet', 'files of Parquet that ADBC loads', ADBC_DRIVER),
 ];

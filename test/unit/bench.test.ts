@@ -1,8 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { parseCount, parseOptions } from '../../bench/options.ts';
-import { growthOf, render, renderVersions } from '../../bench/render.ts';
-import type { Circumstances, Sample } from '../../bench/result.ts';
+import { withFigures } from '../../bench/figures.ts';
+import { growthOf, growthsOf } from '../../bench/growth.ts';
+import { render, renderVersions } from '../../bench/render.ts';
+import type { Circumstances, Measured, Sample } from '../../bench/result.ts';
+import { inReach } from '../../bench/sizes.ts';
 import { median } from '../../bench/statistics.ts';
 
 test.each([
@@ -64,6 +67,82 @@ const circumstances: Circumstances = {
   versions: { 'datakit-postgres': '1.2.3 (abc)', node: 'v1', gone: '2.0' },
 };
 
+const atSize = (subject: string, rows: number, ...seconds: number[]): Measured => ({
+  subject,
+  case: `${rows} rows`,
+  rows,
+  bytes: rows * 300,
+  samples: seconds.map(sample),
+});
+
+test('growth is of the last factor of ten that was measured, and what was not measured is computed', () => {
+  const [quick, slow] = growthsOf([
+    atSize('quick', 1e5, 1),
+    atSize('slow', 1e5, 10),
+    atSize('quick', 1e6, 4),
+    atSize('slow', 1e6, 100),
+    atSize('quick', 1e7, 40),
+  ]);
+  expect(quick).toMatchObject({ exponent: 1, from: 1e6, to: 1e7 });
+  expect(slow).toMatchObject({ exponent: 1, from: 1e5, to: 1e6 });
+  expect(quick?.sizes.map(({ computed }) => computed)).toEqual([false, false, false, true]);
+  expect(slow?.sizes.map(({ computed }) => computed)).toEqual([false, false, true, true]);
+  expect(slow?.sizes.at(-1)?.seconds).toBeCloseTo(10_000);
+});
+
+test('computed times are marked, and sizes that were not measured have no memory', () => {
+  const entries = [atSize('ours', 1e5, 1), atSize('ours', 1e6, 10), atSize('slow', 1e5, 50)];
+  const text = render({ kind: 'times', title: '', about: 'Sizes.', sizes: true, entries }, circumstances);
+  expect(text).toContain(
+    '| ours | 1.0 s | 10.0 s | ≈ 1.7 min | ≈ 16.7 min | 1.00 (100k–1M) | 100 MB | 100 MB |',
+  );
+  expect(text).toContain('| slow | 50.0 s |');
+  expect(text).toContain('| 100 MB | – |');
+});
+
+test('a size is out of reach that takes too long, or more memory than there is', () => {
+  const using = (memory: number, entry: Measured): Measured => ({
+    ...entry,
+    samples: entry.samples.map((one) => ({ ...one, memory: { ...one.memory, tool: memory } })),
+  });
+  const memory = 8 * 1024 ** 3;
+  expect(inReach([], 1e4, memory)).toBe(true);
+  expect(inReach([atSize('slow', 1e4, 30)], 1e5, memory)).toBe(true);
+  expect(inReach([{ ...atSize('failed', 1e4), failed: 'no' }], 1e5, memory)).toBe(false);
+  expect(inReach([atSize('slow', 1e4, 3), atSize('slow', 1e5, 30)], 1e6, memory)).toBe(false);
+  // what is needed once is not multiplied
+  const steady = [atSize('steady', 1e4, 20), atSize('steady', 1e5, 25)];
+  expect(inReach(steady, 1e6, memory)).toBe(true);
+  const growing = [using(1e8, atSize('growing', 1e4, 1)), using(1e9, atSize('growing', 1e5, 2))];
+  expect(inReach(growing, 1e6, memory)).toBe(false);
+});
+
+test('the file of results has all that tables show', () => {
+  const base = atSize('psql | psql, binary', 1000, 2);
+  const section = {
+    kind: 'times',
+    title: '',
+    about: '',
+    entries: [atSize('ours', 1000, 5, 3, 4), base],
+  } as const;
+  expect(withFigures(section)).toMatchObject({
+    entries: [
+      { figures: { seconds: { median: 4, least: 3, most: 5 }, ratio: 2, rowsPerSecond: 250 } },
+      { figures: { ratio: 1 } },
+    ],
+  });
+  const types = { integer: 'exact', jsonb: 'text' } as const;
+  const values = {
+    kind: 'values',
+    title: '',
+    about: '',
+    entries: [{ subject: 'ours', types, together: true }],
+  } as const;
+  expect(withFigures(values)).toMatchObject({
+    entries: [{ counts: { exact: 1, text: 1, lost: 0, refused: 0 } }],
+  });
+});
+
 test('times are shown with their spread and their ratio to the pipe of psql', () => {
   const entry = { case: 'rows', rows: 1_000_000, bytes: 300e6 };
   const text = render(
@@ -72,8 +151,8 @@ test('times are shown with their spread and their ratio to the pipe of psql', ()
       title: 'Peers',
       about: 'A table.',
       entries: [
-        { ...entry, subject: 'ours', samples: [sample(4), sample(2), sample(3)] },
-        { ...entry, subject: 'psql | psql, binary', samples: [sample(6)] },
+        { ...entry, subject: 'ours', samples: [sample(4), sample(2), sample(3)], otherTypes: [] },
+        { ...entry, subject: 'psql | psql, binary', samples: [sample(6)], otherTypes: ['jsonb as text'] },
         { ...entry, subject: 'broken', samples: [], failed: 'status 1: no | way' },
       ],
       leftOut: { gone: 'cannot be installed' },
@@ -81,8 +160,9 @@ test('times are shown with their spread and their ratio to the pipe of psql', ()
     circumstances,
   );
   expect(text).toContain(
-    '| ours | **3.00** (2.00–4.00) | 0.50 | 333,333 | 100 | 1.00 + 2.00 + 0.50 + 0.10 | 100 MB, 50 MB | 10 MB |',
+    '| ours | **3.00** (2.00–4.00) | 0.50 | 333,333 | 100 | 1.00 + 2.00 + 0.50 + 0.10 | 100 MB, 50 MB | 10 MB | the same |',
   );
+  expect(text).toContain('| 10 MB | jsonb as text |');
   expect(text).toContain(String.raw`| broken | failed: status 1: no \| way |`);
   expect(text).toContain('Left out: gone (cannot be installed).');
   expect(text).toContain(

@@ -1,6 +1,7 @@
-"""dlt, with the backend that reads quickest and the files that load quickest."""
+"""dlt, with the backend that reads quickest; METHOD is the format of the files that it loads."""
 
 import os
+from datetime import date
 
 import dlt
 from dlt.sources.sql_database import sql_database
@@ -19,4 +20,9 @@ if key := os.environ["KEY"]:
     disposition = {"disposition": "merge", "strategy": "upsert"}
     for table in source.resources.values():
         table.apply_hints(primary_key=key, incremental=dlt.sources.incremental(os.environ["CURSOR"]))
-pipeline.run(source, write_disposition=disposition, loader_file_format="csv")
+if column := os.environ["PART"]:
+    disposition = {"disposition": "merge", "strategy": "delete-insert"}
+    low, high = (date.fromisoformat(os.environ[name]) for name in ("FROM", "TO"))
+    for table in source.resources.values():
+        table.apply_hints(merge_key=column, incremental=dlt.sources.incremental(column, low, end_value=high))
+pipeline.run(source, write_disposition=disposition, loader_file_format=os.environ["METHOD"])

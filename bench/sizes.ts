@@ -1,0 +1,80 @@
+import { totalmem } from 'node:os';
+import { compare } from './against-peers.ts';
+import type { Bench } from './bench.ts';
+import { eventsCase } from './cases.ts';
+import { growthOf } from './growth.ts';
+import { inTurn } from './in-turn.ts';
+import type { Measured, Section } from './result.ts';
+import { medianOf, secondsOf } from './statistics.ts';
+
+/** The ways of scripts with pandas, at each size that they can be waited for, to see how they grow. */
+export async function pandasTable(bench: Bench): Promise<Section> {
+  return bySize(bench, {
+    title: 'Scripts with pandas',
+    about: `The same table at several sizes, by the ways that scripts with pandas have, this project and a pipe of psql. A size at which one would take more than ${LONGEST_SECONDS} s, or half of the memory of the machine, is not measured. ≈ is computed: what a row more took between the two sizes that the exponent is of, times the rows.`,
+    factors: [0.01, 0.1, 1, 10],
+    peers: ['pandas', 'psql | psql, binary'],
+    rounds: 1,
+    inReach,
+  });
+}
+
+/** From one size to ten times as much, by this project and by what one would do by hand. */
+export async function growth(bench: Bench): Promise<Section> {
+  return bySize(bench, {
+    title: 'Growth',
+    about: 'The same table at three sizes. Linear growth has an exponent of 1. ≈ is computed.',
+    factors: [1, 3, 10],
+    peers: ['psql | psql, binary'],
+    rounds: 2,
+  });
+}
+
+interface Sizes {
+  readonly title: string;
+  readonly about: string;
+  /** Of the rows that are asked for. */
+  readonly factors: readonly number[];
+  readonly peers: readonly string[];
+  readonly rounds: number;
+  /** Whether a size is to be measured of who was measured at those before; all are where it is left out. */
+  readonly inReach?: (measured: readonly Measured[], rows: number) => boolean;
+}
+
+async function bySize(bench: Bench, sizes: Sizes): Promise<Section> {
+  const { title, about, factors, peers, rounds, inReach: reached = () => true } = sizes;
+  const { stack, options } = bench;
+  const { entries, leftOut } = await compare(bench, peers, async (subjects) => {
+    const all: Measured[] = [];
+    for (const factor of factors) {
+      const rows = Math.ceil((options.rows ?? 1_000_000) * factor);
+      const able = subjects.filter(({ name }) => reached(of(all, name), rows));
+      if (able.length === 0) break;
+      const copied = await eventsCase(stack.sourceUrl, rows);
+      all.push(...(await inTurn(stack, able, copied, { rounds: options.rounds ?? rounds })));
+    }
+    return all;
+  });
+  return { kind: 'times', title, about, sizes: true, entries, leftOut };
+}
+
+const of = (entries: readonly Measured[], name: string): Measured[] =>
+  entries.filter(({ subject }) => subject === name);
+
+/** A run of one size is not begun that would take longer, by what the sizes before took. */
+const LONGEST_SECONDS = 90;
+
+/**
+ * Whether a size is in reach of who has been measured at smaller ones: of time and of memory. Two are always measured, since
+ * from one alone nothing can be computed.
+ */
+export function inReach(measured: readonly Measured[], rows: number, memory = totalmem()): boolean {
+  const [first, last] = measured.slice(-2);
+  if (first === undefined || last === undefined) return first?.failed === undefined;
+  if (last.failed !== undefined) return false;
+  const expected = (what: (entry: Measured) => number): number =>
+    growthOf([first.rows, last.rows], [what(first), what(last)]).at(rows);
+  return expected(secondsOf) <= LONGEST_SECONDS && expected(memoryOf) <= memory / 2;
+}
+
+const memoryOf = ({ samples }: Measured): number => medianOf(samples, ({ memory }) => memory.tool);
