@@ -30,6 +30,8 @@ const onePartition = {
 
 /** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // the garbage of thousands of runs is collected less often
+  process.env['GOGC'] ??= '400';
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-told-'));
   const [source, warehouse, temporal, built] = await Promise.all([
     startPostgres({ settings: { fsync: 'off' } }),
