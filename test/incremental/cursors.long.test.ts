@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { cursors, endless, expectNoCheckpoint, expectOrderedByValue } from './cursor-types.ts';
 
@@ -8,10 +8,16 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-test.each(cursors.map((cursor, index) => ({ ...cursor, table: `c${index}` })))(
-  'a cursor of type $type is ordered by value and kept in full, without an index',
-  async ({ table, ...cursor }) => {
-    await expectOrderedByValue(lab, table, cursor, 'without');
+describe.each(cursors.map((cursor, index) => ({ ...cursor, table: `c${index}` })))(
+  'a cursor of type $type is ordered by value and kept in full,',
+  ({ table, ...cursor }) => {
+    test('with an index', async () => {
+      await expectOrderedByValue(lab, `${table}_indexed`, cursor, 'with an index');
+    });
+
+    test('without', async () => {
+      await expectOrderedByValue(lab, table, cursor, 'without');
+    });
   },
 );
 
