@@ -53,7 +53,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('workflowBundle', built.bundle);
   project.provide('encryptedBundle', built.encryptedBundle);
   return async () => {
-    await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose(), built.remove()]);
+    await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose()]);
     await rm(directory, { recursive: true });
   };
 }
