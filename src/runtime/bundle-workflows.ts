@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { encryptedBundlePath, workflowBundlePath, workflowsPath } from './create-workers.ts';
+import { bundlerOptions, encryptedBundlePath, workflowBundlePath, workflowsPath } from './create-workers.ts';
 import { failureConverterPath } from './encryption-codec.ts';
 
 /** The last step of a build: workers that find the bundle start without making it. */
@@ -9,6 +9,6 @@ for (const [path, options] of [
   [workflowBundlePath, {}],
   [encryptedBundlePath, { failureConverterPath }],
 ] as const) {
-  const { code } = await bundleWorkflowCode({ workflowsPath, ...options });
+  const { code } = await bundleWorkflowCode({ workflowsPath, ...bundlerOptions, ...options });
   await writeFile(fileURLToPath(path), code);
 }

@@ -54,16 +54,8 @@ describe('columns', () => {
 });
 
 describe('names', () => {
-  const names = [
-    'Odd "quoted" name',
-    'a.b',
-    'select',
-    'ΔÅ 日本',
-    '%s ? $1 \\',
-    "it's",
-    'x'.repeat(60),
-    '日'.repeat(20),
-  ];
+  // more of them are in test/inputs/odd-names.test.ts
+  const names = ['Odd "quoted".name', 'x'.repeat(60), '日'.repeat(20)];
   test.each(names)('%s, of schema, table and column', async (name) => {
     const quoted = lab.source.escapeIdentifier(name);
     await lab.source

@@ -166,7 +166,7 @@ describe('small tables that bronze has already', () => {
       return rowCount === 1;
     });
     await gate.open();
-    await waitUntil(async () => (await handle.query<{ committed: number }>('progress')).committed >= 1);
+    await waitUntil(async () => (await handle.query<{ committed: number }>('progress')).committed >= 2);
     expect(await handle.query('progress')).toMatchObject({ phase: 'paused', committed: 2, running: [] });
     await handle.signal('resume');
     expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 4 });

@@ -93,7 +93,6 @@ describe.each(['append', 'merge'] as const)('with write: %s', (write) => {
     for (const [id, micros] of [
       [601, '000001'],
       [602, '000002'],
-      [603, '000003'],
     ] as const) {
       // prettier-ignore
       await lab.source.query(`INSERT INTO ${table} VALUES (${id}, 'close', '2024-01-01 09:00:00.${micros}+00')`);

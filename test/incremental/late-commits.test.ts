@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { withDatabase } from '../setup/lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { extractIncrement } from '../setup/incremental.ts';
+import { type Clock, expectLateRows } from './late-rows.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
@@ -11,48 +12,19 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-interface Case {
-  readonly type: string;
-  /** What a writer sets, at the beginning of its transaction. */
-  readonly value: string;
-}
-
-const clocks: readonly Case[] = [
+/** Such as are behind and ahead of the clock of the server; the one that is neither is in the long suite. */
+const clocks: readonly Clock[] = [
   { type: 'timestamptz', value: 'now()' },
   { type: 'timestamp', value: `now() AT TIME ZONE 'America/Los_Angeles'` },
   { type: 'timestamp', value: `now() AT TIME ZONE 'Pacific/Auckland'` },
-  { type: 'timestamp', value: `now() AT TIME ZONE 'UTC'` },
 ];
 
-describe.each(clocks)('a row of $type that is set by $value', ({ type, value }) => {
-  const name = `late_${clocks.findIndex((one) => one.value === value)}`;
-  const request: ExtractTableRequest = { table: name, incremental: { column: 'at', lookback: 0 } };
-
-  test('and committed after the run that began later is in bronze after the next, without any lookback', async () => {
-    await lab.source
-      .query(`CREATE TABLE ${name} (id int PRIMARY KEY, at ${type} NOT NULL); CREATE INDEX ON ${name} (at);
-      INSERT INTO ${name} SELECT i, ${value} - i * interval '1 hour' FROM generate_series(1, 50) i`);
-    const [idle, late] = [await lab.connect('source'), await lab.connect('source')];
-    await idle.query('BEGIN; SELECT 1');
-    await late.query(`BEGIN; INSERT INTO ${name} VALUES (1001, ${value})`);
-    await lab.source.query(`SELECT pg_sleep(1.2)`);
-    await lab.source.query(`INSERT INTO ${name} VALUES (1002, ${value})`);
-    const first = await extractIncrement(lab, request);
-    expect(first).toMatchObject({ rows: 51, incremental: { protection: 'oldest transaction' } });
-    expect(first.warnings).toEqual([]);
-
-    await late.query('COMMIT');
-    expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
-    await expectSameRows(lab, name, `bronze.br_${name}`);
-
-    // it had written nothing yet, and is the oldest all the same
-    await idle.query(`INSERT INTO ${name} VALUES (1003, ${value}); COMMIT`);
-    expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
-    await lab.source.query(`INSERT INTO ${name} VALUES (1004, ${value})`);
-    await extractIncrement(lab, request);
-    await expectSameRows(lab, name, `bronze.br_${name}`);
-  });
-});
+test.each(clocks.map((clock, index) => ({ ...clock, name: `late_${index}` })))(
+  'a row of $type that is set by $value and committed after the run that began later is in bronze after the next',
+  async ({ name, ...clock }) => {
+    await expectLateRows(lab, name, clock);
+  },
+);
 
 test('a date that is committed after midnight is in bronze after the next run', async () => {
   const request: ExtractTableRequest = { table: 'days', incremental: { column: 'day', lookback: 0 } };

@@ -1,49 +1,12 @@
-import { escapeIdentifier } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Lab } from '../setup/lab.ts';
+import { oddNamesSuite } from './odd-names-suite.ts';
 
-let lab: Lab;
-beforeAll(async () => {
-  lab = await Lab.open();
-});
-afterAll(async () => lab.close());
-
-test.each([
-  ['quotes', 'say "hi" it\'s'],
-  ['dots', 'a.b..c'],
-  ['spaces', ' order  lines '],
-  ['upper case', 'OrderLines'],
-  ['63 bytes', 'x'.repeat(63)],
+/** Several kinds in one where they can be; each by itself is in the long suite. */
+oddNamesSuite([
+  ['quotes, dots, spaces and upper case', ' Say "hi" it\'s a.b..c '],
   ['63 bytes of Unicode', '表'.repeat(21)],
-  ['Unicode', 'größe_表_🙂'],
+  ['Unicode and characters of Markdown', 'größe_表_🙂 **a** | `b` <b>'],
   ['a reserved word', 'select'],
-  ['a percent sign', '100%s %I %'],
-  ['a parameter', '$1'],
-  ['a question mark', 'what?'],
+  ['percent signs, a parameter, a question mark, a dollar quote', '100%s %I % $1 what? $$'],
   ['an end of everything', '"; DROP TABLE x; --'],
-  ['a backslash', 'a\\b\\'],
-  ['a dollar quote', '$$'],
-  ['a line break', 'a\nb\tc'],
-  ['characters of Markdown', '**a** | `b` <b>'],
-])('schema, table, column and target with %s', async (_name, name) => {
-  const quoted = escapeIdentifier(name);
-  await lab.source.query(`CREATE SCHEMA ${quoted}; CREATE TABLE ${quoted}.${quoted} (id int, ${quoted} text);
-    INSERT INTO ${quoted}.${quoted} SELECT i, repeat('x', 100) || i FROM generate_series(1, 200) i`);
-  const table = { schema: name, table: name };
-  const where = `${quoted} <> 'y' AND id > 10`;
-  const [byDefault, byTarget] = await Promise.all([
-    lab.extract({ table, where, chunkSize: '8kB' }),
-    lab.extract({ table, target: name }),
-  ]);
-  expect(byDefault).toMatchObject({ rows: 190, outcome: 'committed' });
-  expect(byDefault.chunks).toBeGreaterThan(1);
-  expect(byTarget).toMatchObject({ rows: 200, target: `bronze.${name}` });
-  const { rows } = await lab.warehouse.query<Record<string, unknown>>(
-    `SELECT ${quoted} AS value, _bronze_schema, _bronze_table FROM bronze.${quoted} WHERE id = 7`,
-  );
-  expect(rows).toEqual([{ value: `${'x'.repeat(100)}7`, _bronze_schema: name, _bronze_table: name }]);
-});
-
-test('leave nothing behind', async () => {
-  expect(await lab.leftoversAtLast()).toEqual([]);
-});
+  ['a backslash and a line break', 'a\\b\\\nb\tc'],
+]);

@@ -1,38 +1,79 @@
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { makeTemporaryDirectory, removeTemporaryDirectory } from '../../local/temporary-directory.ts';
 
-/** What `npm run build` makes, in a directory of its own. */
+/** What `npm run build` makes. */
 export interface Built {
   readonly worker: string;
   /** The workflows in one file. */
   readonly bundle: string;
   /** The same with a failure converter that encrypts. */
   readonly encryptedBundle: string;
-  remove(): Promise<void>;
 }
+
+// below node_modules, where packages are found
+const CACHE = join(PROJECT_ROOT, 'node_modules', '.cache', 'datakit-postgres-builds');
+const MADE_OF = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+const KEPT_MS = 86_400_000;
 
 /**
  * Workers in processes of their own run what production runs, and start in a quarter of the CPU
- * that the sources take.
+ * that the sources take. What was built of the same files before is used again.
  */
 export async function build(): Promise<Built> {
-  // below node_modules, where packages are found
-  const cache = join(PROJECT_ROOT, 'node_modules', '.cache');
-  await mkdir(cache, { recursive: true });
-  const directory = await makeTemporaryDirectory('build', cache);
-  const out = join(directory, 'dist');
-  await promisify(execFile)('npm', ['run', 'build'], {
-    cwd: PROJECT_ROOT,
-    env: { ...process.env, OUT_DIR: out },
-  });
+  const files = await fingerprint();
+  const out = join(CACHE, files);
+  if (!existsSync(out)) await buildInto(out);
+  // of files that were changed meanwhile nobody knows which it was made of
+  if ((await fingerprint()) !== files) {
+    await rm(out, { recursive: true, force: true });
+    return build();
+  }
   return {
     worker: join(out, 'worker.js'),
     bundle: join(out, 'workflow-bundle.js'),
     encryptedBundle: join(out, 'workflow-bundle-encrypted.js'),
-    remove: async () => removeTemporaryDirectory(directory),
   };
+}
+
+async function fingerprint(): Promise<string> {
+  const names = await readdir(join(PROJECT_ROOT, 'src'), { recursive: true });
+  const sources = names.filter((name) => extname(name) !== '').map((name) => join('src', name));
+  const hash = createHash('sha256');
+  for (const file of [...MADE_OF, ...sources.toSorted()]) {
+    const content = await readFile(join(PROJECT_ROOT, file));
+    hash.update(`${file} ${content.length}\n`).update(content);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Under another name first: what is there under its own is complete. */
+async function buildInto(out: string): Promise<void> {
+  await mkdir(CACHE, { recursive: true });
+  await removeOldBuilds();
+  const directory = await makeTemporaryDirectory('build', CACHE);
+  const made = join(directory, 'dist');
+  await promisify(execFile)('npm', ['run', 'build'], {
+    cwd: PROJECT_ROOT,
+    env: { ...process.env, OUT_DIR: made },
+  });
+  // another run of the tests may have made it meanwhile
+  await rename(made, out).catch((error: unknown) => {
+    if (!existsSync(out)) throw error;
+  });
+  await removeTemporaryDirectory(directory);
+}
+
+async function removeOldBuilds(): Promise<void> {
+  for (const name of await readdir(CACHE)) {
+    // another run of the tests may have removed it
+    const found = await stat(join(CACHE, name)).catch(() => undefined);
+    if (Date.now() - (found?.mtimeMs ?? Date.now()) > KEPT_MS)
+      await rm(join(CACHE, name), { recursive: true, force: true });
+  }
 }

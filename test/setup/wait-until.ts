@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks again and again until the answer is yes. */
+const SHORTEST_PAUSE = 10;
+const LONGEST_PAUSE = 100;
+
+/** Asks again and again until the answer is yes; the longer it takes the less often, since to ask is work for the servers. */
 export async function waitUntil(condition: () => Promise<boolean>, within = 60_000): Promise<void> {
   const deadline = Date.now() + within;
-  while (!(await condition())) {
+  for (let pause = SHORTEST_PAUSE; !(await condition()); pause = Math.min(pause * 1.2, LONGEST_PAUSE)) {
     if (Date.now() > deadline) throw new Error(`waited ${within} ms in vain for: ${condition.toString()}`);
-    await sleep(25);
+    await sleep(pause);
   }
 }

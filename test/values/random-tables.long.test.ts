@@ -1,0 +1,3 @@
+import { randomTablesSuite } from './random-tables-suite.ts';
+
+randomTablesSuite(50);

@@ -1,0 +1,53 @@
+import { expect } from 'vitest';
+import type { Activities, PlanExtractionRequest } from '../../src/contract/activities.ts';
+import type { CopyTablesRequest, Member } from '../../src/contract/database-activities.ts';
+import { formatTableName } from '../../src/contract/table-name.ts';
+import { planOf, withFakeDatabase } from '../setup/fake-run.ts';
+
+/** Activities of a source with these tables. */
+export function sourceWith(members: readonly Member[]): Partial<Activities> {
+  return {
+    resolveTables: async () => ({
+      count: members.length,
+      incremental: 0,
+      newTables: { count: 0, names: [] },
+      vanishedTables: { count: 0, names: [] },
+      warnings: [],
+    }),
+    readMembers: async ({ from }) => members.slice(from, from + 1_500),
+    planExtraction: async ({ input }: PlanExtractionRequest) => ({
+      ...planOf(20, formatTableName(input.table)),
+      partitions: [],
+    }),
+  };
+}
+
+export const small = (count: number): Member[] =>
+  Array.from({ length: count }, (_, index) => ({
+    table: `public.a_rather_long_name_of_a_table_as_some_programs_make_them_${index}`,
+    bytes: 8192,
+    large: false,
+    incremental: false,
+  }));
+
+/** A run of so many small tables stays within so many events, and its largest payload within what is allowed. */
+export async function expectWithinLimits(count: number, mostEvents: number): Promise<void> {
+  const copied: number[] = [];
+  const fakes: Partial<Activities> = {
+    ...sourceWith(small(count)),
+    copyTables: async ({ members }: CopyTablesRequest) => {
+      copied.push(...members);
+      return { tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })) };
+    },
+  };
+  await withFakeDatabase(fakes, { tables: ['public.*'], parallelism: 8 }, async (handle) => {
+    const result = await handle.result();
+    expect(result).toMatchObject({ outcome: 'complete', tables: count, committed: count, rows: count });
+    expect(copied.toSorted((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, index) => index));
+    const { events } = await handle.fetchHistory();
+    expect(events?.length).toBeLessThan(mostEvents);
+    const sizes = (events ?? []).map((event) => JSON.stringify(event).length);
+    expect(Math.max(...sizes)).toBeLessThan(256 * 1024);
+    expect(JSON.stringify(await handle.query('progress')).length).toBeLessThan(256 * 1024);
+  });
+}
