@@ -56,6 +56,25 @@ export async function findPlainTables(
   return new Map(rows.map((row) => [row.target, row]));
 }
 
+/** The targets of those that are still as they were found: to be asked under locks that keep them so. */
+export async function findUnchanged(
+  session: Session,
+  tables: readonly PlainTable[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT t.target
+       FROM unnest($1::text[], $2::bigint[], $3::oid[]) AS found(target, loaded_by, storage)
+       JOIN ${BRONZE}.extraction_targets t ON t.target = found.target AND t.loaded_by_plan = found.loaded_by
+       JOIN pg_catalog.pg_class s ON s.oid = found.storage AND NOT s.relhasindex`,
+    [
+      tables.map(({ target }) => target),
+      tables.map(({ loadedBy }) => loadedBy),
+      tables.map(({ storage }) => storage.oid),
+    ],
+  );
+  return new Set(rows.map(({ target }) => target));
+}
+
 /** Whether a run that was planned so only exchanges rows: no column comes, goes or changes. */
 export function isPlainExchange(plan: ExtractionPlan, { source, table, columns }: PlainTable): boolean {
   const { incremental, partitioned, replacement, largeObjects, hash } = plan;
