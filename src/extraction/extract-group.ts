@@ -25,7 +25,7 @@ import { requireSameFiles } from './plan-checks.ts';
 import { planTable } from './plan-table.ts';
 
 /** What is exchanged at once is kept from its readers for as long as all of it takes: some milliseconds. */
-const MOST_TABLES = 16;
+const MOST_TABLES = 25;
 /** A group that has come so far is made visible: it holds locks on the source, and is lost as a whole. */
 const ENOUGH_BYTES = 16 * 1024 * 1024;
 const ENOUGH_MS = 250;
