@@ -31,6 +31,8 @@ const onePartition = {
 /** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-told-'));
+  // at once: others remove what has been empty for a minute, which servers may take on a busy machine
+  await writeFile(join(directory, 'told.log'), '');
   const [source, warehouse, temporal, built] = await Promise.all([
     startPostgres({ settings: { fsync: 'off' } }),
     startPostgres({ settings: { fsync: 'off' } }),
@@ -42,7 +44,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('warehouseAdmin', warehouse.url('postgres'));
   project.provide('temporalAddress', temporal.address);
   project.provide('temporalCli', temporal.cli);
-  await writeFile(join(directory, 'told.log'), '');
   project.provide('told', join(directory, 'told.log'));
   project.provide('worker', built.worker);
   project.provide('workflowBundle', built.bundle);
