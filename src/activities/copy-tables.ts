@@ -1,5 +1,6 @@
 import { log } from '@temporalio/activity';
-import { mayBegin, readMembers, type StoredMember } from '../bronze/database-runs.ts';
+import { findTargetsUnderWay } from '../bronze/abandoned-runs.ts';
+import { mayBegin, readMembers, type MayBegin, type StoredMember } from '../bronze/database-runs.ts';
 import { feedOf } from '../bronze/layout.ts';
 import { findOutcomes, recordUnplanned } from '../bronze/manifest.ts';
 import type { CopiedTable, CopiedTables, CopyTablesRequest } from '../contract/database-activities.ts';
@@ -80,7 +81,7 @@ function memberOf(request: CopyTablesRequest, { member, request: own, before }: 
   const run = { runId, workflowId, databaseRunId, namespace: workflowNamespace() };
   const begin = async (session: Session) => {
     await requireNoOtherRun(session, feedOf(input).target, runId);
-    return mayBegin(session, databaseRunId, member);
+    return (await mayBegin(session, databaseRunId, [member])).get(member) ?? 'skipped';
   };
   return { member, name, table: { run, input, snapshot, before, mayBegin: begin } };
 }
@@ -106,6 +107,7 @@ async function copyPlainMembers(
       attempt,
       signal,
       isStopping,
+      mayBegin: async (session, next) => whichMayBegin(session, request, byRun, next),
       onBegin: ({ input }) =>
         report({ table: formatTableName(input.table), finished: tables.length, of: request.members.length }),
       onDone: ({ run }, result) => {
@@ -118,6 +120,28 @@ async function copyPlainMembers(
   );
   if (stopped !== undefined) log.info('left to transactions of their own', { reason: stopped.message });
   return copied;
+}
+
+/** What somebody else writes has to be looked into by itself. */
+async function whichMayBegin(
+  session: Session,
+  { runId }: CopyTablesRequest,
+  byRun: ReadonlyMap<string, Member>,
+  tables: readonly SmallTable[],
+): Promise<ReadonlyMap<SmallTable, MayBegin | 'elsewhere'>> {
+  const members = tables.flatMap(({ run }) => byRun.get(run.runId) ?? []);
+  const answers = await mayBegin(session, runId, members.map(({ member }) => member)); // prettier-ignore
+  const underWay = await findTargetsUnderWay(session, {
+    namespace: workflowNamespace(),
+    targets: tables.map(({ input }) => feedOf(input).target),
+    runIds: tables.map(({ run }) => run.runId),
+  });
+  return new Map(
+    members.map(({ member, table }) => [
+      table,
+      underWay.has(feedOf(table.input).target) ? 'elsewhere' : (answers.get(member) ?? 'skipped'),
+    ]),
+  );
 }
 
 /** Counts and logs what became of a table. */

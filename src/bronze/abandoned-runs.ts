@@ -38,6 +38,23 @@ export async function findUnderWay(
   );
 }
 
+/** Those of the targets that other runs than these are writing, or were when they were given up. */
+export async function findTargetsUnderWay(
+  session: Session,
+  {
+    namespace,
+    targets,
+    runIds,
+  }: Record<'targets' | 'runIds', readonly string[]> & { readonly namespace: string },
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT target FROM ${BRONZE}.extraction_runs
+      WHERE status = 'running' AND target = ANY ($1) AND namespace = $2 AND run_id <> ALL ($3)`,
+    [targets, namespace, runIds],
+  );
+  return new Set(rows.map(({ target }) => target));
+}
+
 export async function stagingTablesOf(session: Session, runId: string): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
     `SELECT staging_table AS name FROM ${BRONZE}.extraction_plans WHERE run_id = $1`,

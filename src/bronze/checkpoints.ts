@@ -1,6 +1,5 @@
 import { DatakitError } from '../contract/failures.ts';
 import type { Protection } from '../contract/incremental.ts';
-import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
 import type { Feed } from './targets.ts';
@@ -75,9 +74,9 @@ export async function recordCheckpoint(session: Session, checkpoint: NewCheckpoi
 }
 
 /** A checkpoint belongs to the rows that it was recorded with: when they are replaced it says nothing any more. */
-export async function supersedeCheckpoints(writer: Writer, target: string): Promise<void> {
-  await writer.query(
-    `UPDATE ${BRONZE}.extraction_checkpoints SET status = 'superseded' WHERE target = $1 AND status = 'success'`,
-    [target],
+export async function supersedeCheckpoints(session: Session, targets: readonly string[]): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_checkpoints SET status = 'superseded' WHERE target = ANY ($1) AND status = 'success'`,
+    [targets],
   );
 }

@@ -28,7 +28,7 @@ import {
   forgetEarlierLedger,
   isSuperseded,
   lockTarget,
-  recordLoad,
+  recordLoads,
   requireTarget,
 } from './targets.ts';
 
@@ -120,8 +120,11 @@ async function commit(
   const totals = await sumLedger(session, planId, rowChunkCount(plan));
   const { status, incremental } = await settle(session, stored, totals.rows);
   if (status === 'committed') {
-    await forgetEarlierLedger(session, plan.target, planId);
-    for (const load of loads) await recordLoad(session, { ...load.plan, planId, runId });
+    await forgetEarlierLedger(session, [{ target: plan.target, planId }]);
+    await recordLoads(
+      session,
+      loads.map((load) => ({ ...load.plan, planId, runId })),
+    );
     await forgetPlan(session, planId);
   } else {
     await dropPlan(session, stored);
@@ -152,19 +155,19 @@ async function settle(session: Session, stored: StoredPlan, rows: number): Promi
   const increment = preparedIncrement(stored);
   if (increment !== undefined) {
     const incremental = await makeVisible(session, increment, rows);
-    await forgetPartitions(session, target);
+    await forgetPartitions(session, [target]);
     return { status: 'committed', incremental };
   }
   if (replacement?.whole === false) {
     const newer = await replacePartitions(session, stored);
-    await supersedeCheckpoints(session, target);
+    await supersedeCheckpoints(session, [target]);
     return { status: newer === plan.partitions.length ? 'superseded' : 'committed', incremental: null };
   }
   if (replacement !== undefined) await requireBase(session, target, replacement.base);
   if (await isSuperseded(session, target, plan.order ?? planId))
     return { status: 'superseded', incremental: null };
   await replace(session, stored);
-  await forgetPartitions(session, target);
+  await forgetPartitions(session, [target]);
   await recordPartitions(session, stored);
   return { status: 'committed', incremental: null };
 }
@@ -216,7 +219,7 @@ async function replace(session: Session, stored: StoredPlan): Promise<void> {
     await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, stored.planId);
     await exchangeRows(session, load);
   }
-  await supersedeCheckpoints(session, stored.plan.target);
+  await supersedeCheckpoints(session, [stored.plan.target]);
 }
 
 function outcomeOf({

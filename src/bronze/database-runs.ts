@@ -154,17 +154,25 @@ export async function recordBeforeSnapshot(
   );
 }
 
-/** Whether a small table may be begun: the run may have been paused meanwhile, or the table skipped. */
+export type MayBegin = 'yes' | 'paused' | 'skipped';
+
+/** Which small tables may be begun: the run may have been paused meanwhile, or a table skipped. */
 export async function mayBegin(
   session: Session,
   runId: string,
-  member: number,
-): Promise<'yes' | 'paused' | 'skipped'> {
-  const [row] = await session.query<{ paused: boolean; skipped: boolean }>(
-    `SELECT r.paused, m.skipped FROM ${BRONZE}.extraction_database_runs r
-       JOIN ${BRONZE}.extraction_members m USING (run_id) WHERE r.run_id = $1 AND m.member = $2`,
-    [runId, member],
+  members: readonly number[],
+): Promise<ReadonlyMap<number, MayBegin>> {
+  const rows = await session.query<{ member: number; paused: boolean; skipped: boolean }>(
+    `SELECT m.member, r.paused, m.skipped FROM ${BRONZE}.extraction_database_runs r
+       JOIN ${BRONZE}.extraction_members m USING (run_id) WHERE r.run_id = $1 AND m.member = ANY ($2)`,
+    [runId, members],
   );
+  const found = new Map(rows.map(({ member, ...row }) => [member, row]));
+  return new Map(members.map((member) => [member, answer(found.get(member))]));
+}
+
+/** Of a run that is over nothing is there any more. */
+function answer(row: { readonly paused: boolean; readonly skipped: boolean } | undefined): MayBegin {
   if (row === undefined || row.skipped) return 'skipped';
   return row.paused ? 'paused' : 'yes';
 }

@@ -38,15 +38,15 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   if (bronze === undefined)
     throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
-  if (bronze.storage !== undefined) await dropStorage(session, bronze.storage);
+  if (bronze.storage !== undefined) await dropStorages(session, [bronze.storage]);
   if (found !== undefined) await settleColumns(session, bronze, staging);
   await attach(session, bronze, staging, storageName(plan.target, planId));
   await restoreIndexNames(session, ownIndexes, staging, STORAGE);
 }
 
-/** To drop it is to detach it, too. */
-export async function dropStorage(writer: Writer, storage: TableName): Promise<void> {
-  await writer.query(`DROP TABLE ${quoteTable(storage)}`);
+/** To drop them is to detach them, too. */
+export async function dropStorages(writer: Writer, storages: readonly TableName[]): Promise<void> {
+  if (storages.length > 0) await writer.query(`DROP TABLE ${storages.map(quoteTable).join(', ')}`);
 }
 
 export async function attachStorage(writer: Writer, bronze: TableName, storage: TableName): Promise<void> {

@@ -1,7 +1,6 @@
 import type { Copied, Span } from '../contract/activities.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError } from '../contract/failures.ts';
-import type { Statement } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import { isLatest, parametersOf, type Claim } from './attempts.ts';
 import { BRONZE } from './layout.ts';
@@ -44,18 +43,8 @@ export async function findChunks(
  *
  * @throws {DatakitError} SerializationFailure when another one does or did; the next attempt finds its mark
  */
-export async function markChunk(session: Session, entry: LedgerEntry): Promise<void> {
-  const marked = await session.query(...markOf(entry));
-  if (marked.length > 0) return;
-  throw new DatakitError(
-    'SerializationFailure',
-    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
-  );
-}
-
-/** The statement that marks a chunk, and answers with nothing where it may not. */
-export function markOf({ claim, ...entry }: LedgerEntry): Statement {
-  return [
+export async function markChunk(session: Session, { claim, ...entry }: LedgerEntry): Promise<void> {
+  const marked = await session.query(
     `INSERT INTO ${BRONZE}.extraction_chunks
        (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
      SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 ${claim === undefined ? '' : `WHERE ${isLatest(10)}`}
@@ -72,7 +61,34 @@ export function markOf({ claim, ...entry }: LedgerEntry): Statement {
       entry.moment.lsn ?? null,
       ...(claim === undefined ? [] : parametersOf(claim)),
     ],
-  ];
+  );
+  if (marked.length > 0) return;
+  throw new DatakitError(
+    'SerializationFailure',
+    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
+  );
+}
+
+/** Marks chunks of plans that are made in the same transaction, so that nobody else can have copied them. */
+export async function markOwnChunks(
+  session: Session,
+  entries: readonly Pick<LedgerEntry, 'planId' | 'chunk' | 'rows' | 'bytes' | 'attempt' | 'moment'>[],
+): Promise<void> {
+  const marks = entries.map(({ planId, chunk, rows, bytes, attempt, moment }) => ({
+    plan_id: planId,
+    chunk,
+    rows,
+    bytes,
+    attempt: attempt.number,
+    snapshot_at: moment.takenAt,
+    snapshot_lsn: moment.lsn,
+  }));
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at, snapshot_lsn)
+     SELECT plan_id, chunk, rows, bytes, attempt, snapshot_at, snapshot_lsn
+       FROM jsonb_populate_recordset(NULL::${BRONZE}.extraction_chunks, $1)`,
+    [JSON.stringify(marks)],
+  );
 }
 
 export interface LedgerTotals {

@@ -4,7 +4,6 @@ import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import { VERSION } from '../contract/version.ts';
 import type { TableName } from '../contract/table-name.ts';
-import type { Statement, Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import type { ColumnDefinition } from './bronze-table.ts';
 import { BRONZE } from './layout.ts';
@@ -34,59 +33,86 @@ export async function openManifest(
   planId: string,
   plan: ExtractionPlan,
 ): Promise<void> {
-  const opened = await session.query(...openingOf(run, planId, plan));
+  const opened = await session.query(
+    `INSERT INTO ${BRONZE}.extraction_runs AS r (${ENTRY})
+     SELECT ${ENTRY} FROM jsonb_populate_record(NULL::${BRONZE}.extraction_runs, $1)
+     ON CONFLICT (run_id) DO UPDATE SET ${ANEW}, finished_at = NULL
+      WHERE r.plan_attempt IS NULL OR excluded.plan_attempt IS NULL
+         OR (r.plan_scheduled_at, r.plan_attempt) <= (excluded.plan_scheduled_at, excluded.plan_attempt)
+     RETURNING run_id`,
+    [JSON.stringify(entryOf(run, planId, plan))],
+  );
   if (opened.length === 0)
     throw new DatakitError('SerializationFailure', 'A later attempt has planned the run');
 }
 
-/** The statement that opens a manifest, and answers with nothing where it may not. */
-export function openingOf(run: ManifestOf, planId: string, plan: ExtractionPlan): Statement {
-  const data = plan.columns.filter(({ namesPartition }) => namesPartition === undefined);
-  const columns = data.map(({ name, type, sourceType, decision }) => ({
-    name,
-    type,
-    sourceType,
-    decision,
+export interface CommittedRun {
+  readonly run: ManifestOf;
+  readonly planId: string;
+  readonly plan: ExtractionPlan;
+  readonly totals: LedgerTotals;
+}
+
+/** Records runs that are planned and made visible in one transaction, as the manifest of several steps would have them in the end. */
+export async function recordCommitted(session: Session, runs: readonly CommittedRun[]): Promise<void> {
+  const entries = runs.map(({ run, planId, plan, totals }) => ({
+    ...entryOf(run, planId, plan),
+    status: 'committed',
+    rows: totals.rows,
+    bytes: totals.bytes,
+    snapshot_at: totals.snapshotAt,
+    snapshot_lsn: totals.snapshotLsn,
   }));
-  return [
-    `INSERT INTO ${BRONZE}.extraction_runs AS r
-       (run_id, workflow_id, source, source_uri, source_schema, source_table, target, status,
-        plan_id, chunks, partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions,
-        database_run_id, worker_version, namespace, plan_scheduled_at, plan_attempt)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
-     ON CONFLICT (run_id) DO UPDATE SET
-       status = 'running', plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
-       format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
-       skipped_partitions = excluded.skipped_partitions, worker_version = excluded.worker_version,
-       message = NULL, finished_at = NULL, plan_scheduled_at = excluded.plan_scheduled_at, plan_attempt = excluded.plan_attempt
-      WHERE r.plan_attempt IS NULL OR excluded.plan_attempt IS NULL
-         OR (r.plan_scheduled_at, r.plan_attempt) <= (excluded.plan_scheduled_at, excluded.plan_attempt)
-     RETURNING run_id`,
-    [
-      run.runId,
-      run.workflowId,
-      plan.source,
-      plan.sourceUri,
-      plan.table.schema,
-      plan.table.name,
-      plan.target,
-      planId,
-      chunkCount(plan),
-      plan.partitions.length,
-      plan.format,
-      JSON.stringify(columns),
-      plan.where,
-      JSON.stringify(plan.warnings),
-      plan.hash === undefined ? 'rows' : 'checksum',
-      plan.incremental?.extraction ?? 'full',
-      plan.skipped === undefined ? null : JSON.stringify(plan.skipped),
-      run.databaseRunId ?? null,
-      VERSION,
-      run.namespace,
-      run.attempt?.scheduledAt ?? null,
-      run.attempt?.number ?? null,
-    ],
-  ];
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_runs
+       (${ENTRY}, rows, bytes, snapshot_at, snapshot_lsn, finished_at)
+     SELECT ${ENTRY}, rows, bytes, snapshot_at, snapshot_lsn, clock_timestamp()
+       FROM jsonb_populate_recordset(NULL::${BRONZE}.extraction_runs, $1)
+     ON CONFLICT (run_id) DO UPDATE SET ${ANEW}, rows = excluded.rows, bytes = excluded.bytes,
+       snapshot_at = excluded.snapshot_at, snapshot_lsn = excluded.snapshot_lsn, finished_at = excluded.finished_at`,
+    [JSON.stringify(entries)],
+  );
+}
+
+/** The columns of the manifest that are known when a run is planned. */
+const ENTRY = `run_id, workflow_id, source, source_uri, source_schema, source_table, target, status, plan_id, chunks,
+  partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions, database_run_id,
+  worker_version, namespace, plan_scheduled_at, plan_attempt`;
+
+/** What another plan of the same run may say otherwise. */
+const ANEW = `status = excluded.status, plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
+  format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
+  skipped_partitions = excluded.skipped_partitions, worker_version = excluded.worker_version, message = NULL,
+  plan_scheduled_at = excluded.plan_scheduled_at, plan_attempt = excluded.plan_attempt`;
+
+/** A run that is under way, by the columns of the manifest. */
+function entryOf(run: ManifestOf, planId: string, plan: ExtractionPlan) {
+  const data = plan.columns.filter(({ namesPartition }) => namesPartition === undefined);
+  return {
+    run_id: run.runId,
+    workflow_id: run.workflowId,
+    source: plan.source,
+    source_uri: plan.sourceUri,
+    source_schema: plan.table.schema,
+    source_table: plan.table.name,
+    target: plan.target,
+    status: 'running',
+    plan_id: planId,
+    chunks: chunkCount(plan),
+    partitions: plan.partitions.length,
+    format: plan.format,
+    columns: data.map(({ name, type, sourceType, decision }) => ({ name, type, sourceType, decision })),
+    filter: plan.where,
+    warnings: plan.warnings,
+    verify: plan.hash === undefined ? 'rows' : 'checksum',
+    extraction_type: plan.incremental?.extraction ?? 'full',
+    skipped_partitions: plan.skipped,
+    database_run_id: run.databaseRunId,
+    worker_version: VERSION,
+    namespace: run.namespace,
+    plan_scheduled_at: run.attempt?.scheduledAt,
+    plan_attempt: run.attempt?.number,
+  };
 }
 
 export interface Outcome {
@@ -178,12 +204,12 @@ export async function findColumnsOfLastRun(
 
 /** Closes the manifest of a run whose rows arrived. */
 export async function closeManifest(
-  writer: Writer,
+  session: Session,
   runId: string,
   totals: LedgerTotals,
   { status, incremental, warnings }: Pick<Outcome, 'status' | 'incremental' | 'warnings'>,
 ): Promise<void> {
-  await writer.query(
+  await session.query(
     `UPDATE ${BRONZE}.extraction_runs
         SET status = $2, rows = $3, bytes = $4, snapshot_at = $5, finished_at = clock_timestamp(),
             snapshot_lsn = $8, incremental = $6, schema_changes = coalesce($6::jsonb -> 'schemaChanges', '[]'),

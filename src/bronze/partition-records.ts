@@ -1,4 +1,3 @@
-import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
 import { partitionLabel, type ExtractionPlan } from './plan.ts';
@@ -54,6 +53,6 @@ export async function recordPartitions(
 }
 
 /** The rows of bronze are other ones from now on, or from more than one moment. */
-export async function forgetPartitions(writer: Writer, target: string): Promise<void> {
-  await writer.query(`DELETE FROM ${BRONZE}.extraction_partitions WHERE target = $1`, [target]);
+export async function forgetPartitions(session: Session, targets: readonly string[]): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.extraction_partitions WHERE target = ANY ($1)`, [targets]);
 }

@@ -35,25 +35,49 @@ export async function findPlainTables(
     loadedBy: string;
     loadedOrder: string;
   }>(
-    `SELECT t.target, t.source, t.loaded_by_plan::text AS "loadedBy",
+    // looked up by a list of OIDs: in a join of another kind the catalog would be read from end to end
+    `WITH named AS MATERIALIZED (
+       SELECT target, to_regclass(format('%I.%I', $2::text, target))::oid AS oid FROM unnest($1::text[]) AS target
+     )
+     SELECT t.target, t.source, t.loaded_by_plan::text AS "loadedBy",
             coalesce(t.loaded_order, t.loaded_by_plan)::text AS "loadedOrder",
             jsonb_build_object('schema', t.source_schema, 'name', t.source_table) AS table,
             jsonb_build_object('schema', sn.nspname, 'name', s.relname, 'oid', s.oid::bigint) AS storage,
             (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)))
                FROM pg_catalog.pg_attribute a
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
-       FROM ${BRONZE}.extraction_targets t
-       JOIN pg_catalog.pg_class c ON c.relname = t.target AND c.relkind = 'p' AND c.relnamespace = $2::regnamespace
+       FROM named
+       JOIN ${BRONZE}.extraction_targets t ON t.target = named.target
+       JOIN pg_catalog.pg_class c ON c.oid = named.oid AND c.oid = ANY (ARRAY(SELECT oid FROM named)) AND c.relkind = 'p'
        JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
        JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
        JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
-      WHERE t.target = ANY ($1) AND ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex)
+      WHERE ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                          WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0 AND a.attnotnull)`,
     [targets, BRONZE],
   );
   return new Map(rows.map((row) => [row.target, row]));
+}
+
+/** The targets of those that are still as they were found: to be asked under locks that keep them so. */
+export async function findUnchanged(
+  session: Session,
+  tables: readonly PlainTable[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT t.target
+       FROM unnest($1::text[], $2::bigint[], $3::oid[]) AS found(target, loaded_by, storage)
+       JOIN ${BRONZE}.extraction_targets t ON t.target = found.target AND t.loaded_by_plan = found.loaded_by
+       JOIN pg_catalog.pg_class s ON s.oid = found.storage AND NOT s.relhasindex`,
+    [
+      tables.map(({ target }) => target),
+      tables.map(({ loadedBy }) => loadedBy),
+      tables.map(({ storage }) => storage.oid),
+    ],
+  );
+  return new Set(rows.map(({ target }) => target));
 }
 
 /** Whether a run that was planned so only exchanges rows: no column comes, goes or changes. */

@@ -55,7 +55,7 @@ async function keepFilled(session: Session, staging: TableName, { columns }: Ext
   await session.query(`ALTER TABLE ${quoteTable(staging)} ${clauses.join(', ')}`);
 }
 
-/** A column added with a constant default is kept once, in the catalog: no row is written. */
+/** A column added with a constant default is kept once, in the catalog: no row is written. The default is for the rows that are there. */
 export async function addConstants(
   writer: Writer,
   table: TableName,
@@ -65,9 +65,9 @@ export async function addConstants(
     ({ name, type, value }) =>
       `ADD COLUMN ${name} ${type} DEFAULT ${value === null ? 'NULL' : quoteText(value)}`,
   );
-  const forget = columns.map(({ name }) => `ALTER COLUMN ${name} DROP DEFAULT`);
-  await writer.query(`ALTER TABLE ${quoteTable(table)} ${add.join(', ')}`);
-  await writer.query(`ALTER TABLE ${quoteTable(table)} ${forget.join(', ')}`);
+  // NULL is no default. In one statement with ADD COLUMN it comes after that; DROP DEFAULT would come before
+  const forget = columns.map(({ name }) => `ALTER COLUMN ${name} SET DEFAULT NULL`);
+  await writer.query(`ALTER TABLE ${quoteTable(table)} ${[...add, ...forget].join(', ')}`);
 }
 
 /** Columns that bronze has and the source no more: they stay, and are NULL from now on. */

@@ -4,6 +4,7 @@ import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { isApplication } from '../postgres/application-name.ts';
+import { isLockTimeout } from '../postgres/server-failure.ts';
 
 interface Reader {
   readonly pid: number;
@@ -44,6 +45,31 @@ export async function requireNoOldSnapshot(
 /** Takes a table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
 export async function lockExclusively(writer: Writer, table: TableName): Promise<void> {
   await writer.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
+}
+
+/**
+ * Takes those of the tables from their readers that nobody has in use, and waits for none: to wait for one
+ * would make the readers of those wait that are taken already, and who reads both might wait for ever.
+ */
+export async function lockUnused<Table extends TableName>(
+  session: Session,
+  tables: readonly Table[],
+): Promise<readonly Table[]> {
+  if (tables.length === 0) return [];
+  await session.query('SAVEPOINT before_lock');
+  try {
+    await session.query(`LOCK TABLE ${tables.map(quoteTable).join(', ')} IN ACCESS EXCLUSIVE MODE NOWAIT`);
+    return tables;
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    await session.query('ROLLBACK TO SAVEPOINT before_lock');
+  }
+  if (tables.length === 1) return [];
+  const half = Math.ceil(tables.length / 2);
+  return [
+    ...(await lockUnused(session, tables.slice(0, half))),
+    ...(await lockUnused(session, tables.slice(half))),
+  ];
 }
 
 /** Who has the table in use, or its staging table, to name them when the lock was not had. */

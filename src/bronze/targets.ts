@@ -1,6 +1,5 @@
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import type { Writer } from '../postgres/batch.ts';
 import type { Session } from '../postgres/session.ts';
 import { mirrorOf } from './cdc/tables.ts';
 import { BRONZE } from './layout.ts';
@@ -62,6 +61,19 @@ export async function lockTarget(session: Session, target: string): Promise<void
   await session.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${BRONZE}.${target}`]);
 }
 
+/** Those of the targets that nobody else writes: as {@link lockTarget}, but nothing is waited for. */
+export async function lockFreeTargets(
+  session: Session,
+  targets: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT target FROM unnest($1::text[]) AS target
+      WHERE pg_try_advisory_xact_lock(hashtextextended($2 || '.' || target, 0))`,
+    [targets, BRONZE],
+  );
+  return new Set(rows.map(({ target }) => target));
+}
+
 /**
  * Whether the table shows rows of a later moment, as the numbers of plans tell.
  *
@@ -94,12 +106,16 @@ export async function nextLoadedAt(session: Session, target: string): Promise<st
   return at;
 }
 
-/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. Comes before {@link recordLoad}. */
-export async function forgetEarlierLedger(writer: Writer, target: string, planId: string): Promise<void> {
-  await writer.query(
+/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. Comes before {@link recordLoads}. */
+export async function forgetEarlierLedger(
+  session: Session,
+  loads: readonly Pick<Load, 'target' | 'planId'>[],
+): Promise<void> {
+  await session.query(
     `DELETE FROM ${BRONZE}.extraction_chunks
-      WHERE plan_id = (SELECT loaded_by_plan FROM ${BRONZE}.extraction_targets WHERE target = $1) AND plan_id <> $2`,
-    [target, planId],
+      WHERE plan_id = ANY (ARRAY(SELECT loaded_by_plan FROM ${BRONZE}.extraction_targets WHERE target = ANY ($1)))
+        AND plan_id <> ALL ($2)`,
+    [loads.map(({ target }) => target), loads.map(({ planId }) => planId)],
   );
 }
 
@@ -110,20 +126,27 @@ export interface Load extends Feed {
   readonly runId: string;
 }
 
-/** Records whose rows the table shows now. */
-export async function recordLoad(
-  writer: Writer,
-  { target, source, table, planId, order, runId }: Load,
-): Promise<void> {
-  await writer.query(
+/** Records whose rows the tables show now. */
+export async function recordLoads(session: Session, loads: readonly Load[]): Promise<void> {
+  const entries = loads.map(({ target, source, table, planId, order, runId }) => ({
+    target,
+    source,
+    source_schema: table.schema,
+    source_table: table.name,
+    loaded_by_plan: planId,
+    run_id: runId,
+    loaded_order: order ?? planId,
+  }));
+  await session.query(
     `INSERT INTO ${BRONZE}.extraction_targets
        (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at, loaded_order)
-     VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)
+     SELECT target, source, source_schema, source_table, loaded_by_plan, run_id, clock_timestamp(), loaded_order
+       FROM jsonb_populate_recordset(NULL::${BRONZE}.extraction_targets, $1)
      ON CONFLICT (target) DO UPDATE SET
        source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
        loaded_by_plan = greatest(extraction_targets.loaded_by_plan, excluded.loaded_by_plan),
        run_id = excluded.run_id, loaded_at = excluded.loaded_at,
        loaded_order = greatest(extraction_targets.loaded_order, excluded.loaded_order)`,
-    [target, source, table.schema, table.name, planId, runId, order ?? planId],
+    [JSON.stringify(entries)],
   );
 }

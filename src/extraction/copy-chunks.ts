@@ -20,7 +20,7 @@ import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { addDigests, digestChunk } from './digest-chunk.ts';
 import { lockedBySomebody } from './locked-partitions.ts';
 import { Pace } from './pace.ts';
-import { requireSameFile, requireSamePartitions } from './plan-checks.ts';
+import { requireSameFiles, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
 export interface CopyContext {
@@ -240,7 +240,7 @@ async function copyRange(
     onProgress: (bytes) => onProgress(rows.bytes + bytes),
   });
   const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
-  await requireSameFile(session, range.partition);
+  await requireSameFiles(session, [range.partition]);
   return { rows: rows.rows, bytes: rows.bytes + objects.bytes, missingObjects: objects.missing, digests };
 }
 

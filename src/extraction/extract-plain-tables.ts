@@ -1,38 +1,26 @@
-import { rowChunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { findPlainTables } from '../bronze/plain-table.ts';
 import { takeOrder } from '../bronze/plans.ts';
-import { findPlainTables, isPlainExchange, type PlainTable } from '../bronze/plain-table.ts';
-import { createStorage, exchangePlain } from '../bronze/exchange-plain.ts';
-import { lockTarget } from '../bronze/targets.ts';
 import { feedOf } from '../bronze/layout.ts';
-import type { WarehouseTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
-import type { Copied } from '../contract/activities.ts';
-import type { Attempt } from '../contract/attempt.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
-import type { TableName } from '../contract/table-name.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
-import type { Database, TransactionOptions } from '../postgres/database.ts';
-import { pipeCopy } from '../postgres/copy-pipe.ts';
-import type { Session } from '../postgres/session.ts';
-import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
-import { rangesOfChunk } from './chunk-ranges.ts';
-import { naming, type CopyContext } from './copy-chunks.ts';
-import { copyIn, copyOut } from './copy-statements.ts';
-import { LOCK_TIMEOUT, type Finished, type SmallTable } from './extract-small-table.ts';
-import { requireSameFile } from './plan-checks.ts';
-import { planTable } from './plan-table.ts';
+import { enterSnapshot } from '../postgres/snapshot.ts';
+import type { CopyContext } from './copy-chunks.ts';
+import { extractGroup, type Able, type GroupContext } from './extract-group.ts';
+import { LOCK_TIMEOUT, type SmallTable } from './extract-small-table.ts';
 import { readingLimits } from './plan-run.ts';
 import { StallWatch } from './stall-watch.ts';
 
-export interface PackContext extends Omit<CopyContext, 'onCopied' | 'onProgress'> {
-  readonly onBegin: (table: SmallTable) => void;
-  readonly onDone: (table: SmallTable, result: Finished) => void;
-}
+/** What a pack is extracted with. */
+export interface PackContext
+  extends
+    Omit<CopyContext, 'onCopied' | 'onProgress'>,
+    Pick<GroupContext, 'mayBegin' | 'onBegin' | 'onDone'> {}
 
 /**
- * Extracts small tables whose bronze tables are plain, one after the other: all are planned and read in one
- * transaction of the source, and each is made visible in one of the warehouse, with as few statements as can be.
+ * Extracts small tables whose bronze tables are plain: all are read in one transaction of the source, one after the
+ * other, and some of them at a time are made visible in one of the warehouse, with as few statements as can be.
  *
  * What is not done so, for whatever reason, is left to {@link extractSmallTable}: it can do all of them,
  * and says what is wrong with one.
@@ -77,23 +65,10 @@ export function readAlike(one: ExtractTableInput, other: ExtractTableInput): boo
   return JSON.stringify(limits[0]) === JSON.stringify(limits[1]);
 }
 
-/** A pack of tables under way, each with the bronze table that it feeds. */
-interface Pack {
-  readonly warehouse: Database;
-  readonly limits: TransactionOptions;
-  /** A session of the source, and the name that messages call it by. */
-  readonly label: string;
-  readonly catalog: Catalog;
-  readonly moment: Moment;
-  readonly types: WarehouseTypes;
-  readonly attempt: Attempt;
-  readonly passed: () => void;
-}
-
 async function extractAll(
   tables: readonly SmallTable[],
   { input, run, snapshot }: SmallTable,
-  { warehouse, sourceNamed, signal, attempt, ...context }: PackContext,
+  { warehouse, sourceNamed, signal, ...context }: PackContext,
   passed: () => void,
 ): Promise<void> {
   const source = sourceNamed(input.source);
@@ -125,69 +100,28 @@ async function extractAll(
     const types = await warehouse.transaction(limits, async (target) =>
       readWarehouseTypes(target, catalog.allTypes, version),
     );
-    const pack: Pack = { warehouse, limits, label: source.label, catalog, moment, types, attempt, passed };
-    await session.query('SAVEPOINT before_table');
-    for (const one of able) {
-      if (context.isStopping()) break;
-      passed();
-      context.onBegin(one.table);
-      const result = await extractOne(one, pack);
-      if (result === 'paused') break;
-      if (result !== 'unfit') context.onDone(one.table, result);
-      // gives the locks on its table back, and keeps the snapshot
-      await session.query('ROLLBACK TO SAVEPOINT before_table');
-    }
+    await extractGroups(able, {
+      ...context,
+      warehouse,
+      limits,
+      label: source.label,
+      catalog,
+      moment,
+      types,
+      passed,
+    });
   });
 }
 
-interface Able {
-  readonly table: SmallTable;
-  readonly bronze: PlainTable;
-  /** The number that stands for the snapshot among those of plans. */
-  readonly order: string;
-}
-
-async function extractOne(
-  { table, bronze, order }: Able,
-  pack: Pack,
-): Promise<Finished | 'paused' | 'unfit'> {
-  const { input, run } = table;
-  const { warehouse, limits, catalog, types, attempt, moment } = pack;
-  return warehouse.transaction(limits, async (session) => {
-    const outcome = await table.mayBegin(session);
-    if (outcome === 'paused') return outcome;
-    if (outcome === 'skipped') return { outcome };
-    const plan = { ...(await planTable(catalog, session, input, { known: { types } })), order };
-    const isNewer = BigInt(order) > BigInt(bronze.loadedOrder);
-    if (!isNewer || rowChunkCount(plan) !== 1 || !isPlainExchange(plan, bronze)) return 'unfit';
-    await lockTarget(session, plan.target);
-    const made = await createStorage(session, plan, bronze);
-    if (made === undefined) return 'unfit';
-    const copied = await copyRows(session, plan, made.storage, pack);
-    await exchangePlain(session, bronze, made, { run, plan, chunk: { attempt, moment, ...copied } });
-    const { source, warnings } = plan;
-    return { outcome: 'committed', ...copied, warnings, source, snapshotAt: moment.takenAt };
-  });
-}
-
-async function copyRows(
-  target: Session,
-  plan: ExtractionPlan,
-  storage: TableName,
-  { warehouse, catalog, label, passed }: Pack,
-): Promise<Copied> {
-  const all = { rows: 0, bytes: 0 };
-  for (const range of rangesOfChunk(plan, 0)) {
-    const { rows, bytes } = await naming(range, label, async () =>
-      pipeCopy({
-        source: { session: catalog.session, label, statement: copyOut(plan, range) },
-        target: { session: target, label: warehouse.label, statement: copyIn(plan, storage) },
-        onProgress: passed,
-      }),
-    );
-    await requireSameFile(catalog.session, range.partition);
-    all.rows += rows;
-    all.bytes += bytes;
+async function extractGroups(able: readonly Able[], group: GroupContext): Promise<void> {
+  const { session } = group.catalog;
+  await session.query('SAVEPOINT before_group');
+  for (let begun = 0; begun < able.length && !group.isStopping();) {
+    const extracted = await extractGroup(able.slice(begun), group);
+    if (extracted === 'paused') break;
+    for (const [table, result] of extracted.done) group.onDone(table, result);
+    begun += extracted.begun;
+    // gives the locks on its tables back, and keeps the snapshot
+    await session.query('ROLLBACK TO SAVEPOINT before_group');
   }
-  return all;
 }

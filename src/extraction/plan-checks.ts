@@ -3,7 +3,7 @@ import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { readTree, type PartitionTree } from '../postgres/catalog/partition-tree.ts';
-import { readFileNode } from '../postgres/catalog/partitions.ts';
+import { readFileNodes } from '../postgres/catalog/partitions.ts';
 import type { Session } from '../postgres/session.ts';
 
 /** All partitions of a table and their bounds, those that are not read among them. */
@@ -32,16 +32,21 @@ export async function requireSamePartitions(session: Session, plan: ExtractionPl
 /**
  * A rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) moves rows to other blocks,
  * or hides them from older snapshots; a rename may put another in its place. A COPY holds its lock to the end of the transaction,
- * so a file that is still the planned one afterwards was it all the time.
+ * so files that are still the planned ones afterwards were it all the time.
  *
  * @throws {DatakitError} PlanOutdated
  */
-export async function requireSameFile(session: Session, partition: PlannedPartition): Promise<void> {
-  if (partition.fileNode === 0) return;
-  const now = await readFileNode(session, partition);
-  if (now === partition.fileNode) return;
+export async function requireSameFiles(
+  session: Session,
+  partitions: readonly PlannedPartition[],
+): Promise<void> {
+  const planned = partitions.filter(({ fileNode }) => fileNode !== 0);
+  if (planned.length === 0) return;
+  const now = await readFileNodes(session, planned);
+  const other = planned.find(({ fileNode }, index) => now[index] !== fileNode);
+  if (other === undefined) return;
   throw new DatakitError(
     'PlanOutdated',
-    `${formatTableName(partition)} was rewritten or exchanged after it was planned`,
+    `${formatTableName(other)} was rewritten or exchanged after it was planned`,
   );
 }

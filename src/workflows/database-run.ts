@@ -4,6 +4,7 @@ import {
   condition,
   isCancellation,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   setHandler,
   startChild,
@@ -211,7 +212,8 @@ export class DatabaseRunState {
   /** Takes the next work from the list before it waits for anything. */
   async #extractNext(relay: SnapshotRelay | undefined): Promise<void> {
     const alone = this.list.nextAlone();
-    const tables = alone === undefined ? this.list.nextPack(this.#atOnce) : [alone];
+    const tables =
+      alone === undefined ? this.list.nextPack(this.#atOnce, patched('worthwhile-packs')) : [alone];
     const others = Math.min(this.#atOnce, this.#units.size + this.list.waiting);
     const most = alone === undefined ? 1 : mostCopies(alone.bytes);
     const holds = this.#holds(alone);

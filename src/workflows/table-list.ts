@@ -24,6 +24,9 @@ export interface ListedTable extends Member {
 /** The most bytes and tables that one activity copies, where there are not so many that their number must be bounded. */
 const PACK_BYTES = 64 * 1024 * 1024;
 const PACK_TABLES = 50;
+/** A pack that has less is not worth an activity: fewer tables than that are shared out only where they are larger. */
+const LEAST_TABLES = 16;
+const LEAST_BYTES = 4 * 1024 * 1024;
 /** About as many activities copy the small tables of a very large database, six events each. */
 const MOST_PACKS = 500;
 /** Children cost more of the history than packs. */
@@ -96,14 +99,21 @@ export class TableList {
     return undefined;
   }
 
-  /** Small tables for one activity: fewer towards the end, so that all end at about the same time. */
-  nextPack(width: number): ListedTable[] {
+  /**
+   * Small tables for one activity: fewer towards the end, so that all end at about the same time.
+   *
+   * @param isWorth whether a pack is to be worth its activity, which it was not on earlier versions
+   */
+  nextPack(width: number, isWorth: boolean): ListedTable[] {
     const small = [...this.#waiting].filter(({ alone }) => !alone);
-    const most = Math.min(this.#packTables, Math.ceil(small.length / (2 * width)));
+    const share = Math.min(this.#packTables, Math.ceil(small.length / (2 * width)));
+    const least = isWorth ? LEAST_TABLES : 0;
     const pack: ListedTable[] = [];
     let bytes = 0;
     for (const table of small) {
-      if (pack.length >= most || (pack.length > 0 && bytes + table.bytes > this.#packBytes)) break;
+      const isLittle = pack.length < least && bytes + table.bytes <= LEAST_BYTES;
+      if (pack.length >= share && !isLittle) break;
+      if (pack.length > 0 && bytes + table.bytes > this.#packBytes) break;
       pack.push(table);
       bytes += table.bytes;
     }

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createStorage } from '../../src/bronze/exchange-plain.ts';
-import { findPlainTables, type PlainTable } from '../../src/bronze/plain-table.ts';
+import { findPlainTables, findUnchanged, type PlainTable } from '../../src/bronze/plain-table.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Gate } from '../setup/gate.ts';
@@ -93,6 +92,11 @@ describe('small tables that bronze has already', () => {
       const agreed = { agree: true, counted: true, ledgers: 1 };
       expect(metadata).toEqual([{ schema: 'shop', name: table, type: 'full', ...agreed }]);
     }
+    // so that a row that somebody adds to a partition does not claim to be of the run
+    const { rowCount: defaults } = await lab.warehouse.query(
+      `SELECT FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid WHERE c.relname LIKE 'br\\_shop\\_\\_%'`,
+    );
+    expect(defaults).toBe(0);
     expect(result).toMatchObject({ outcome: 'complete', committed: 4, failed: 0 });
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
@@ -174,6 +178,29 @@ describe('small tables that bronze has already', () => {
     await expectShop();
   });
 
+  test.each([
+    ['reads', 'SELECT FROM bronze.br_shop__t2'],
+    ['writes', `SELECT pg_advisory_xact_lock(hashtextextended('bronze.br_shop__t2', 0))`],
+  ])('are exchanged but for one that somebody %s, which the others do not wait for', async (_, use) => {
+    const other = await lab.connect('warehouse');
+    await other.query(`BEGIN; ${use}`);
+    await changeAll();
+    const running = extractShop();
+    const waitingWith = `SELECT FROM pg_locks waits JOIN pg_locks has USING (pid)
+      WHERE NOT waits.granted AND has.granted AND has.mode = 'AccessExclusiveLock'
+        AND has.relation = ANY (SELECT oid FROM pg_class WHERE relname IN ('br_shop__t1', 'br_shop__t3', 'br_shop__t4'))`;
+    await waitUntil(async () => {
+      expect((await lab.warehouse.query(waitingWith)).rowCount).toBe(0);
+      return (await staged()) > 0;
+    });
+    for (const table of ['t1', 't3', 't4'])
+      await expectSameRows(lab, `shop.${table}`, `bronze.br_shop__${table}`);
+    expect(await staged()).toBe(1);
+    await other.query('COMMIT');
+    expect(await running).toMatchObject({ outcome: 'complete', committed: 4 });
+    await expectShop();
+  });
+
   test('wait for a reader whose snapshot is older, and show it no empty table', async () => {
     const reader = await lab.connect('warehouse');
     await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
@@ -197,30 +224,44 @@ describe('small tables that bronze has already', () => {
     const target = 'br_shop__t1';
     const find = async () =>
       warehouse.transaction(limits, async (session) => findPlainTables(session, [target]));
-    const make = async (found: PlainTable | undefined) =>
+    const isUnchanged = async (found: PlainTable | undefined) =>
       warehouse.transaction(limits, async (session) => {
         if (found === undefined) throw new Error('the table is not plain');
-        const made = await createStorage(session, { target, columns: [] } as never, found);
-        if (made !== undefined) await session.query(`DROP TABLE bronze_data."${made.storage.name}"`);
-        return made !== undefined;
+        return (await findUnchanged(session, [found])).has(target);
       });
     const first = (await find()).get(target);
-    expect(await make(first)).toBe(true);
+    expect(await isUnchanged(first)).toBe(true);
     const storage = `bronze_data."${first?.storage.name ?? ''}"`;
     await lab.warehouse.query(`CREATE INDEX own ON ${storage} (id)`);
-    expect(await make(first)).toBe(false);
+    expect(await isUnchanged(first)).toBe(false);
     expect((await find()).size).toBe(0);
     await lab.warehouse.query('DROP INDEX bronze_data.own');
     // until then the catalog says that there may be one
     await lab.warehouse.query(`VACUUM ${storage}`);
-    expect(await make(first)).toBe(true);
+    expect(await isUnchanged(first)).toBe(true);
     await lab.warehouse.query(
       `UPDATE bronze.extraction_targets SET loaded_by_plan = loaded_by_plan + 1 WHERE target = '${target}'`,
     );
-    expect(await make(first)).toBe(false);
-    expect(await make((await find()).get(target))).toBe(true);
+    expect(await isUnchanged(first)).toBe(false);
+    expect(await isUnchanged((await find()).get(target))).toBe(true);
     await lab.extract({ table: 'shop.t1' });
-    expect(await make(first)).toBe(false);
+    expect(await isUnchanged(first)).toBe(false);
+    await warehouse.close();
+  });
+
+  test('are left alone where a capture keeps them up to date, and only they', async () => {
+    const warehouse = new Database({ label: 'warehouse', settings: connectionTo(lab.warehouseUrl) });
+    await lab.warehouse.query(`WITH capture AS (
+        INSERT INTO bronze.cdc_positions (source, slot, publication, own_publication, system_id, timeline, status, run_id, workflow_id)
+        VALUES ('default', 'shop', 'shop', true, '1', 1, 'streaming', 'r', 'w') RETURNING capture_id)
+      INSERT INTO bronze.cdc_tables (capture_id, schema, "table", target, status, mirrored)
+      SELECT capture_id, 'shop', 't1', 'br_shop__t1', 'live', true FROM capture`);
+    const found = await warehouse.transaction(
+      { applicationName: 'test', mode: 'READ WRITE' },
+      async (session) => findPlainTables(session, ['br_shop__t1', 'br_shop__t2', 'br_shop__t9']),
+    );
+    expect([...found.keys()]).toEqual(['br_shop__t2']);
+    await lab.warehouse.query('DELETE FROM bronze.cdc_tables; DELETE FROM bronze.cdc_positions');
     await warehouse.close();
   });
 });

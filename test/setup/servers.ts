@@ -36,6 +36,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // the garbage of thousands of runs is collected less often
   process.env['GOGC'] ??= '400';
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-told-'));
+  // at once: others remove what has been empty for a minute, which servers may take on a busy machine
+  await writeFile(join(directory, 'told.log'), '');
   const [source, warehouse, temporal, built] = await Promise.all([
     startPostgres({ settings }),
     startPostgres({ settings }),
@@ -47,7 +49,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('warehouseAdmin', warehouse.url('postgres'));
   project.provide('temporalAddress', temporal.address);
   project.provide('temporalCli', temporal.cli);
-  await writeFile(join(directory, 'told.log'), '');
   project.provide('told', join(directory, 'told.log'));
   project.provide('worker', built.worker);
   project.provide('workflowBundle', built.bundle);

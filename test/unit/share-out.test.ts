@@ -48,10 +48,22 @@ describe('the list of tables', () => {
     }));
 
   test('packs few tables at once where there are few, and bounds the packs where there are very many', () => {
-    expect(new TableList(small(10)).nextPack(2)).toHaveLength(3);
-    expect(new TableList(small(1_000)).nextPack(4)).toHaveLength(50);
-    expect(new TableList(small(30_000)).nextPack(4)).toHaveLength(60);
-    expect(new TableList(small(100, 16 * 1024 * 1024)).nextPack(4)).toHaveLength(4);
+    const size = (count: number, bytes: number, width: number) =>
+      new TableList(small(count, bytes)).nextPack(width, true).length;
+    expect(size(200, 1, 4)).toBe(25);
+    expect(size(1_000, 1, 4)).toBe(50);
+    expect(size(30_000, 1, 4)).toBe(60);
+    expect(size(100, 16 * 1024 * 1024, 4)).toBe(4);
+  });
+
+  test('packs so many tables, or bytes, that a pack is worth its activity', () => {
+    const MB = 1024 * 1024;
+    expect(new TableList(small(10)).nextPack(2, true)).toHaveLength(10);
+    expect(new TableList(small(100)).nextPack(4, true)).toHaveLength(16);
+    expect(new TableList(small(40, MB)).nextPack(8, true)).toHaveLength(4);
+    expect(new TableList(small(8, 5 * MB)).nextPack(4, true)).toHaveLength(1);
+    // histories of earlier versions have packs of another size
+    expect(new TableList(small(10)).nextPack(2, false)).toHaveLength(3);
   });
 
   test('finds tables as people write them', () => {

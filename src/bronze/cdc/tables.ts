@@ -109,7 +109,10 @@ export async function recordColumns(
   );
 }
 
-/** SQL that gives the slot whose changes are applied to a bronze table, NULL where there is none; `target` is SQL too. */
+/**
+ * SQL that gives the slot whose changes are applied to a bronze table, NULL where there is none; `target` is SQL too,
+ * in which names of the query around it mean what they mean there.
+ */
 export const mirrorOf = (target: string): string =>
-  `(SELECT p.slot FROM ${BRONZE}.cdc_tables t JOIN ${BRONZE}.cdc_positions p USING (capture_id)
-     WHERE t.target = ${target} AND t.mirrored AND t.status = 'live' AND p.status <> 'dropped' LIMIT 1)`;
+  `(SELECT cdc_p.slot FROM ${BRONZE}.cdc_tables cdc_t JOIN ${BRONZE}.cdc_positions cdc_p USING (capture_id)
+     WHERE cdc_t.target = ${target} AND cdc_t.mirrored AND cdc_t.status = 'live' AND cdc_p.status <> 'dropped' LIMIT 1)`;

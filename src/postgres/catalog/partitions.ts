@@ -47,13 +47,17 @@ export async function readPartitions(session: Session, tables: readonly number[]
 }
 
 /**
- * The file of the relation that has this name now, whatever snapshot the transaction has; undefined where none has it.
+ * The files of the relations that have these names now, whatever snapshot the transaction has; undefined where none has one.
  * By name, because a COPY reads by name: another table may have come into the place of the one that was planned.
  */
-export async function readFileNode(session: Session, partition: TableName): Promise<number | undefined> {
-  const { file_node } = await session.one<{ file_node: number | null }>(
-    'SELECT pg_relation_filenode(to_regclass($1)) AS file_node',
-    [quoteTable(partition)],
+export async function readFileNodes(
+  session: Session,
+  partitions: readonly TableName[],
+): Promise<(number | undefined)[]> {
+  const rows = await session.query<{ file_node: number | null }>(
+    `SELECT pg_relation_filenode(to_regclass(name)) AS file_node
+       FROM unnest($1::text[]) WITH ORDINALITY AS named(name, position) ORDER BY position`,
+    [partitions.map(quoteTable)],
   );
-  return file_node ?? undefined;
+  return rows.map(({ file_node: fileNode }) => fileNode ?? undefined);
 }
