@@ -77,7 +77,7 @@ test.for([
     expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
     await stopped;
     const packs = await endedOf(handle, 'copyTables');
-    // the first was given three, of which it left one, and no attempt failed
+    // the first was given all of them, of which it left four, and no attempt failed
     expect(packs[0]).toMatchObject({ gave: { tables: [{ member: 0 }, { member: 1 }] } });
     expect(packs.every(({ attempt }) => attempt === 1)).toBe(true);
     // what was committed is what it was
