@@ -1,4 +1,5 @@
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
+import { globalHandlers } from '@temporalio/worker/lib/workflow/vm-shared.js';
 import { jsonLine } from '../../src/runtime/json-log.ts';
 import { remember } from './secrets.ts';
 
@@ -15,3 +16,7 @@ Runtime.install({
   logger: new DefaultLogger('INFO', log),
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: level, other: 'ERROR' }) } },
 });
+
+// Temporal traces each promise of the process, to answer queries for what a workflow waits for. No test asks that, and
+// it takes as much CPU as all else that workflows do. Workers in processes of their own do it.
+globalHandlers.install = () => undefined;
