@@ -3,6 +3,7 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 let number = 0;
@@ -35,6 +36,16 @@ async function runsOf(bronze: string): Promise<Record<string, string>> {
     `SELECT part, string_agg(DISTINCT _bronze_run_id || ' ' || _bronze_loaded_at || ' ' || _bronze_partition, ', ') AS run FROM ${bronze} GROUP BY 1`,
   );
   return Object.fromEntries(rows.map(({ part, run }) => [part, run]));
+}
+
+/** How often all of a table was read, and how many of its rows were deleted, as far as sessions have told. */
+async function readStatistics(table: string): Promise<{ scans: number; deleted: number }> {
+  await lab.warehouse.query('SELECT pg_stat_force_next_flush()');
+  const { rows } = await lab.warehouse.query<{ scans: number; deleted: number }>(
+    `SELECT seq_scan::int AS scans, n_tup_del::int AS deleted FROM pg_stat_all_tables WHERE relid = $1::regclass`,
+    [table],
+  );
+  return rows[0] ?? { scans: 0, deleted: 0 };
 }
 
 describe('replacing partitions', () => {
@@ -80,6 +91,44 @@ describe('replacing partitions', () => {
     await lab.source.query(`DROP TABLE ${table}_2, ${table}_3, ${table}_4`);
     expect(await lab.extract(replacing(table))).toMatchObject({ outcome: 'unchanged', partitions: 0 });
     expect(await runsOf(bronze)).toEqual(kept);
+  });
+
+  test('finds the rows of a partition without reading those of others that lie among one another', async () => {
+    await lab.source.query(`CREATE TABLE spread (id int, part int) PARTITION BY LIST (part)`);
+    for (const part of [1, 2, 3, 4, 5, 6, 7, 8])
+      await lab.source.query(`CREATE TABLE spread_${part} PARTITION OF spread FOR VALUES IN (${part})`);
+    await lab.source.query(
+      `INSERT INTO spread SELECT i, CASE WHEN i > 70000 THEN 4 ELSE (ARRAY[1, 2, 3, 5, 6, 7, 8])[1 + i % 7] END FROM generate_series(1, 80000) i`,
+    );
+    await lab.extract(replacing('spread'));
+    const { rows } = await lab.warehouse.query<{ storage: string }>(
+      `SELECT inhrelid::regclass::text AS storage FROM pg_inherits WHERE inhparent = 'bronze.br_spread'::regclass`,
+    );
+    const { storage = '' } = rows[0] ?? {};
+    await lab.warehouse
+      .query(`CREATE TEMP TABLE kept AS SELECT * FROM ${storage} ORDER BY id; TRUNCATE ${storage};
+      INSERT INTO ${storage} SELECT * FROM kept`);
+    // the first makes the index, which reads all
+    await lab.extract(replacing('spread', 4));
+    await waitUntil(async () => (await readStatistics(storage)).deleted === 10_000);
+    const { scans } = await readStatistics(storage);
+    await lab.source.query('DELETE FROM spread WHERE id % 2 = 0 AND part = 4');
+    await lab.extract(replacing('spread', 4));
+    await waitUntil(async () => (await readStatistics(storage)).deleted === 20_000);
+    expect((await readStatistics(storage)).scans).toBe(scans);
+    await expectSameRows(lab, 'spread', 'bronze.br_spread');
+    await lab.warehouse.query('SET enable_seqscan = off');
+    const { rows: plans } = await lab.warehouse.query<{ 'QUERY PLAN': string }>(
+      `EXPLAIN (ANALYZE, TIMING off) SELECT FROM ${storage} WHERE _bronze_partition = 'spread_4'`,
+    );
+    await lab.warehouse.query('RESET enable_seqscan');
+    const text = plans.map((line) => line['QUERY PLAN']).join('\n');
+    const read = Number(/Heap Blocks: (?:exact=\d+ )?lossy=(\d+)/.exec(text)?.[1]);
+    const { rows: sizes } = await lab.warehouse.query<{ blocks: number }>(
+      `SELECT (pg_relation_size($1::regclass) / 8192)::int AS blocks`,
+      [storage],
+    );
+    expect(read, text).toBeLessThan((sizes[0]?.blocks ?? 0) / 2);
   });
 
   test('shows its readers the partitions of one run, waits for none of them and lets none wait', async () => {
