@@ -14,9 +14,9 @@ const ROOM = 8;
 /** All memory that is lent with room before it. */
 const roomy = new WeakSet<ArrayBufferLike>();
 
-/** What is lent, with so many bytes before it that may be written; nothing where there is no such room. */
+/** What is lent, from its beginning, with so many bytes before it that may be written; nothing where there is no such room. */
 export function withRoom(data: Buffer, bytes: number): Buffer | undefined {
-  if (!roomy.has(data.buffer) || data.byteOffset < bytes) return undefined;
+  if (bytes > ROOM || data.byteOffset !== ROOM || !roomy.has(data.buffer)) return undefined;
   return Buffer.from(data.buffer, data.byteOffset - bytes, bytes + data.length);
 }
 
