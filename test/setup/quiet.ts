@@ -19,4 +19,4 @@ Runtime.install({
 
 // Temporal traces each promise of the process, to answer queries for what a workflow waits for. No test asks that, and
 // it takes as much CPU as all else that workflows do. Workers in processes of their own do it.
-globalHandlers.install = () => undefined;
+Object.assign(globalHandlers, { setPromiseHook: () => undefined });
