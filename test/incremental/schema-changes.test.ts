@@ -88,43 +88,46 @@ describe('with "evolve"', () => {
   });
 
   test.each([
-    [
-      { column: 'n', from: 'int', to: 'bigint', value: '9223372036854775807' },
-      { column: 'name', from: 'varchar(10)', to: 'varchar(20)', value: `'name that is longer'` },
-      { column: 'amount', from: 'numeric(6,2)', to: 'numeric(12,4)', value: '12345678.1234' },
-    ],
-    [
-      { column: 'n', from: 'int', to: 'numeric', value: '1e50' },
-      { column: 'name', from: 'varchar(10)', to: 'text', value: `repeat('x', 1000)` },
-      { column: 'amount', from: 'numeric(6,2)', to: 'numeric', value: '0.123456789' },
-    ],
-  ])(
-    '$0.column widened from $0.from to $0.to, $1.column from $1.from to $1.to and $2.column from $2.from to $2.to are widened, with their rows',
-    async (...widened) => {
-      await lab.warehouse.query(`GRANT SELECT ON ${bronze}_current TO PUBLIC`);
-      await change(
-        widened
-          .map(
-            ({ column, to, value }) =>
-              `ALTER TABLE ${table} ALTER ${column} TYPE ${to}; UPDATE ${table} SET ${column} = ${value} WHERE id = 1`,
-          )
-          .join('; '),
-      );
-      const { incremental } = await run();
-      expect(incremental.replaced).toBe(5);
-      expect(incremental.schemaChanges).toHaveLength(widened.length);
-      for (const { column } of widened) {
-        expect(incremental.schemaChanges).toContainEqual(
-          expect.objectContaining({ column, change: 'widened' }),
-        );
-        await expectSameRows(lab, table, bronze, { columns: ['id', column] });
-      }
-      const { rows } = await lab.warehouse.query(
-        `SELECT has_table_privilege('public', '${bronze}_current', 'SELECT') AS granted, count(*)::int FROM ${bronze}_current`,
-      );
-      expect(rows).toEqual([{ granted: true, count: 50 }]);
+    {
+      to: 'larger ones of their kind',
+      widened: [
+        { column: 'n', to: 'bigint', value: '9223372036854775807' },
+        { column: 'name', to: 'varchar(20)', value: `'name that is longer'` },
+        { column: 'amount', to: 'numeric(12,4)', value: '12345678.1234' },
+      ],
     },
-  );
+    {
+      to: 'types without a limit',
+      widened: [
+        { column: 'n', to: 'numeric', value: '1e50' },
+        { column: 'name', to: 'text', value: `repeat('x', 1000)` },
+        { column: 'amount', to: 'numeric', value: '0.123456789' },
+      ],
+    },
+  ])('integers, varchars and numerics that became $to are widened, with their rows', async ({ widened }) => {
+    await lab.warehouse.query(`GRANT SELECT ON ${bronze}_current TO PUBLIC`);
+    await change(
+      widened
+        .map(
+          ({ column, to, value }) =>
+            `ALTER TABLE ${table} ALTER ${column} TYPE ${to}; UPDATE ${table} SET ${column} = ${value} WHERE id = 1`,
+        )
+        .join('; '),
+    );
+    const { incremental } = await run();
+    expect(incremental.replaced).toBe(5);
+    expect(incremental.schemaChanges).toHaveLength(widened.length);
+    for (const { column } of widened) {
+      expect(incremental.schemaChanges).toContainEqual(
+        expect.objectContaining({ column, change: 'widened' }),
+      );
+      await expectSameRows(lab, table, bronze, { columns: ['id', column] });
+    }
+    const { rows } = await lab.warehouse.query(
+      `SELECT has_table_privilege('public', '${bronze}_current', 'SELECT') AS granted, count(*)::int FROM ${bronze}_current`,
+    );
+    expect(rows).toEqual([{ granted: true, count: 50 }]);
+  });
 
   test('a type that was narrowed stays as wide as it was', async () => {
     await change(`ALTER TABLE ${table} ALTER n TYPE smallint`);
