@@ -88,7 +88,7 @@ const described = (names: Readonly<Record<string, string>>): string =>
 export const helpText = `npm run bench -- [options]
 
   --only a,b      these benchmarks or studies; without it all benchmarks
-  --rows 1M       rows of the tables: 200k, 1M, 10M; shapes have half a gigabyte for each million
+  --rows 1M       rows of the tables: 200k, 1M, 10M; shapes have a quarter of a gigabyte for each million
   --rounds 3      rounds after the one that warms up
   --peers a,b     these peers only, by the beginnings of their names
   --json FILE     where results are written, and those of other benchmarks kept (${DEFAULT_FILE})

@@ -27,7 +27,7 @@ interface Shape {
  * What a shape has in the source for each million rows that are asked for. With less, what a run costs beside its rows
  * would weigh as much as the copy.
  */
-const BYTES_OF_A_MILLION = 512 * 1024 ** 2;
+const BYTES_OF_A_MILLION = 256 * 1024 ** 2;
 
 /** So many rows that a shape has its bytes; how large a row is was measured. */
 const ofRows =
