@@ -95,10 +95,11 @@ function workflowSource({
     : { workflowsPath, bundlerOptions };
 }
 
-/** It keeps nothing of a workflow, and to load it for each takes a third of what it costs to start one. */
-export const bundlerOptions = { preloadModules: ['zod'] };
 export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);
 /** Whose failures are put into payloads, to be encrypted. */
 export const encryptedBundlePath = new URL('../workflow-bundle-encrypted.js', import.meta.url);
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-export const workflowsPath = fileURLToPath(new URL(`../workflows/index.${extension}`, import.meta.url));
+const moduleOf = (name: string): string => fileURLToPath(new URL(`../${name}.${extension}`, import.meta.url));
+export const workflowsPath = moduleOf('workflows/index');
+/** What workflows share. */
+export const bundlerOptions = { preloadModules: ['zod', moduleOf('workflows/preloaded')] };
