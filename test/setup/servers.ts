@@ -1,9 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { escapeLiteral } from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startPostgres } from '../../local/postgres.ts';
+import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
 import { startTemporal } from '../../local/temporal.ts';
+import { administer } from './administer.ts';
 import { build } from './built.ts';
 import { createRoles } from './roles.ts';
 
@@ -28,8 +30,8 @@ const onePartition = {
   'matching.numTaskqueueWritePartitions': 1,
 };
 
-/** What only a crash would need. */
-const settings = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off' };
+/** What only a crash would need is off, and passwords, which nobody is to guess here, cost no CPU to check. */
+const settings = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off', scram_iterations: '1' };
 
 /** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -44,6 +46,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     startTemporal({ dynamicConfig: onePartition }),
     build(),
   ]);
+  await Promise.all([source, warehouse].map(setPasswordAgain));
   await createRoles(source, warehouse);
   project.provide('sourceAdmin', source.url('postgres'));
   project.provide('warehouseAdmin', warehouse.url('postgres'));
@@ -57,4 +60,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await Promise.all([source.dispose(), warehouse.dispose(), temporal.dispose()]);
     await rm(directory, { recursive: true });
   };
+}
+
+/** That of the superuser is from before the settings. */
+async function setPasswordAgain(server: PostgresServer): Promise<void> {
+  const url = server.url('postgres');
+  await administer(url, [`ALTER ROLE CURRENT_USER PASSWORD ${escapeLiteral(new URL(url).password)}`]);
 }
