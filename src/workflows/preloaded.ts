@@ -5,6 +5,7 @@ import * as extractTable from '../contract/extract-table.ts';
 import * as incremental from '../contract/incremental.ts';
 import * as maintainBronze from '../contract/maintain-bronze.ts';
 import * as moment from '../contract/moment.ts';
+import * as parseInput from '../contract/parse-input.ts';
 import * as partitionInputs from '../contract/partition-inputs.ts';
 import * as quantities from '../contract/quantities.ts';
 import * as quietHours from '../contract/quiet-hours.ts';
@@ -29,6 +30,7 @@ for (const schemas of [
   incremental,
   maintainBronze,
   moment,
+  parseInput,
   partitionInputs,
   quantities,
   quietHours,
