@@ -9,6 +9,15 @@ const PREFERRED_PORT = 7233;
 const PREFERRED_UI_PORT = 8233;
 const NAMESPACE = 'default';
 const PORT_ATTEMPTS = 5;
+/**
+ * A dev server has one shard, and looks 20 times a second at each of its queues: every step of every run would wait for
+ * the next look. A cluster has hundreds of shards, which are limited each.
+ */
+const LOOKS_PER_SECOND = {
+  'history.transferProcessorMaxPollRPS': 1000,
+  'history.timerProcessorMaxPollRPS': 1000,
+  'history.visibilityProcessorMaxPollRPS': 1000,
+};
 
 export type SearchAttributeKind = 'Keyword' | 'Int' | 'Text' | 'Double' | 'Bool' | 'Datetime' | 'KeywordList';
 
@@ -83,7 +92,7 @@ async function planServer(cli: string, directory: string, options: TemporalOptio
     port: await freePort(options.port ?? PREFERRED_PORT),
     uiPort: options.ui ? await freePort(options.uiPort ?? PREFERRED_UI_PORT) : undefined,
     searchAttributes: options.searchAttributes ?? {},
-    dynamicConfig: options.dynamicConfig ?? {},
+    dynamicConfig: { ...LOOKS_PER_SECOND, ...options.dynamicConfig },
   };
 }
 

@@ -35,8 +35,9 @@ const settings = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off', 
 
 /** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // the garbage of thousands of runs is collected less often
+  // the garbage of thousands of runs is collected less often, and no second thread looks whether there is work
   process.env['GOGC'] ??= '400';
+  process.env['GOMAXPROCS'] ??= '1';
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-told-'));
   // at once: others remove what has been empty for a minute, which servers may take on a busy machine
   await writeFile(join(directory, 'told.log'), '');
