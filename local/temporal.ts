@@ -13,7 +13,7 @@ const PORT_ATTEMPTS = 5;
  * A dev server has one shard, and looks 20 times a second at each of its queues: every step of every run would wait for
  * the next look. A cluster has hundreds of shards, which are limited each.
  */
-const LOOKS_PER_SECOND = {
+export const LOOKS_PER_SECOND = {
   'history.transferProcessorMaxPollRPS': 1000,
   'history.timerProcessorMaxPollRPS': 1000,
   'history.visibilityProcessorMaxPollRPS': 1000,

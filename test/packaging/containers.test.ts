@@ -2,12 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { LOOKS_PER_SECOND } from '../../local/temporal.ts';
 import { databaseVariables } from '../../src/config/database-variables.ts';
 import { readEnvironment, workerVariables } from '../../src/config/environment.ts';
 import { readYaml } from './read-yaml.ts';
 
 interface Service {
   readonly image?: string;
+  readonly command?: readonly string[];
   readonly build?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly healthcheck?: { readonly test: readonly string[] };
@@ -69,6 +71,13 @@ describe('temporal-compose.yml', () => {
     const ports = Object.values(services).flatMap((service) => service.ports ?? []);
     expect(ports.length).toBeGreaterThan(0);
     for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);
+  });
+
+  test('lets the Temporal server look at its queues as often as the local one', () => {
+    const settings = Object.entries(LOOKS_PER_SECOND).map(([name, value]) => `${name}=${value}`);
+    const flag = '--dynamic-config-value=';
+    const given = services['temporal']?.command?.filter((word) => word.startsWith(flag));
+    expect(given?.map((word) => word.slice(flag.length))).toEqual(settings);
   });
 
   test('keeps what it stores in volumes that it names', () => {

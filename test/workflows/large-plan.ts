@@ -7,6 +7,10 @@ import { summarize } from '../../src/extraction/plan-summary.ts';
 import { Catalog } from '../../src/postgres/catalog/catalog.ts';
 import type { Session } from '../../src/postgres/session.ts';
 
+/** Below what the server allows (51,200 events, 2 MB), by far. */
+export const MOST_EVENTS = 10_000;
+export const LARGEST_PAYLOAD = 256 * 1024;
+
 export interface LargePlan {
   readonly partitions: number;
   readonly blocksEach: number;
@@ -87,3 +91,6 @@ function* payloadsOf(value: unknown): Iterable<Uint8Array> {
     for (const part of Object.values(value)) yield* payloadsOf(part);
   }
 }
+
+/** The part of a plan that a child copies, which its id ends with; the plan is called `1`. */
+export const stretchOf = (childId: string): string => childId.replace(/^.*?\/1\//, '');

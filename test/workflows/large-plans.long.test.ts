@@ -1,11 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, test } from 'vitest';
 import { withFakes } from '../setup/fake-run.ts';
-import { Copies, historyFacts, largePlan } from './large-plan.ts';
-
-/** Below what the server allows (51,200 events, 2 MB), by far. */
-const MOST_EVENTS = 10_000;
-const LARGEST_PAYLOAD = 256 * 1024;
+import { Copies, historyFacts, LARGEST_PAYLOAD, largePlan, MOST_EVENTS, stretchOf } from './large-plan.ts';
 
 test('1,000,000 chunks of 10,000 partitions stay within the limits of histories and payloads', async () => {
   const { plan, summary } = await largePlan({
@@ -61,7 +57,7 @@ test('a large plan goes to children that are named by their partitions, or by th
     expect(copies.wrong()).toBe(0);
     expect(await handle.query('progress')).toMatchObject({ chunksDone: 9_500, rows: 9_500 });
     const { events, payload, children } = await historyFacts(handle);
-    expect(children.map((id) => id.replace(/^.*?\/1\//, ''))).toEqual([
+    expect(children.map(stretchOf)).toEqual([
       'orders_early, chunks 1 to 4000 of 5000',
       `orders_early, chunks 4001 to 5000 of 5000 to ${second}`,
       third,

@@ -2,11 +2,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { expect, test } from 'vitest';
 import type { Span } from '../../src/contract/activities.ts';
 import { planOf, withFakes } from '../setup/fake-run.ts';
-import { Copies, historyFacts, largePlan } from './large-plan.ts';
-
-/** Below what the server allows (51,200 events, 2 MB), by far. */
-const MOST_EVENTS = 10_000;
-const LARGEST_PAYLOAD = 256 * 1024;
+import { Copies, historyFacts, LARGEST_PAYLOAD, largePlan, MOST_EVENTS, stretchOf } from './large-plan.ts';
 
 test('10,000 small partitions share chunks, and neither a payload nor the history grows with them', async () => {
   const { plan, summary } = await largePlan({ partitions: 10_000, blocksEach: 2, parallelism: 8 });
@@ -38,6 +34,6 @@ test('a large plan goes to children, whose copies it waits for, and whose failur
     expect(copied).toEqual([...new Set(copied)]);
     expect(copied.length).toBeGreaterThanOrEqual(100);
     const { children } = await historyFacts(handle);
-    expect(children.map((id) => id.replace(/^.*?\/1\//, ''))).toEqual(['orders, chunks 1 to 4000 of 9500']);
+    expect(children.map(stretchOf)).toEqual(['orders, chunks 1 to 4000 of 9500']);
   });
 });
