@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import type { CommitResult, Copied } from '../contract/activities.ts';
+import type { Copied, RunOutcome } from '../contract/activities.ts';
 import type { FailureKind } from '../contract/failures.ts';
 
 /** Counts what was copied: durable by the time it is counted. */
@@ -12,11 +12,7 @@ export function countCopied(source: string, { rows, bytes }: Copied, chunks: num
 }
 
 /** Counts a commit, and measures how far behind the source its rows were. Of an earlier attempt's nothing is known any more. */
-export function measureCommit({
-  source,
-  snapshotAt,
-  outcome,
-}: Extract<CommitResult, { rows: number }>): void {
+export function measureCommit({ source, snapshotAt, outcome }: RunOutcome): void {
   if (source === undefined || snapshotAt === undefined) return;
   const { metricMeter } = Context.current();
   metricMeter

@@ -1,53 +1,102 @@
 import { log } from '@temporalio/activity';
 import { endEarlierSessions } from '../bronze/attempts.ts';
-import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
+import { findEnded, openManifest, type ManifestOf } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
-import { dropPlansOfRun, storePlan } from '../bronze/plans.ts';
+import { dropPlansOfRun, storePlan, type StoredPlan } from '../bronze/plans.ts';
 import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { readMembers } from '../bronze/database-runs.ts';
 import type { Attempt } from '../contract/attempt.ts';
-import type { PlanExtractionRequest, PlanSummary } from '../contract/activities.ts';
+import type { PlanExtractionRequest, PlanSummary, RunOutcome } from '../contract/activities.ts';
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { formatTableName } from '../contract/table-name.ts';
+import { DatakitError, isOfServer } from '../contract/failures.ts';
 import { analyzeSource } from '../extraction/analyze-source.ts';
+import { extractPlanned, isSmall } from '../extraction/extract-planned.ts';
 import { planInSnapshot } from '../extraction/plan-in-snapshot.ts';
 import { LONGEST_LOCK_TIMEOUT, planRun, readingLimits, type PlanLimits } from '../extraction/plan-run.ts';
-import { summarize } from '../extraction/plan-summary.ts';
+import { summarize, summarizeEnded } from '../extraction/plan-summary.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
+import { countCopied, countRetry, measureCommit } from './metrics.ts';
 import { requireNoOtherRun, workflowNamespace } from './other-runs.ts';
-import { runActivity } from './run-activity.ts';
+import { runActivity, type ActivityTools } from './run-activity.ts';
 
 export async function planExtraction(
-  { warehouse, ready, sourceNamed, searchAttributesKnown }: Dependencies,
-  { input, database, snapshot, ...run }: PlanExtractionRequest,
+  dependencies: Dependencies,
+  request: PlanExtractionRequest,
 ): Promise<PlanSummary> {
-  return runActivity(`planning ${formatTableName(input.table)}`, async ({ signal, attempt }) => {
-    const source = sourceNamed(input.source);
+  const { input, runId } = request;
+  const { ready, sourceNamed, searchAttributesKnown } = dependencies;
+  return runActivity(`planning ${formatTableName(input.table)}`, async (tools) => {
     await ready();
-    const limits = { applicationName: applicationName(run.runId), signal };
-    const reading = { ...limits, ...readingLimits(input) };
+    const reading = {
+      applicationName: applicationName(runId),
+      signal: tools.signal,
+      ...readingLimits(input),
+    };
     if (input.analyze === true) {
-      await source.transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
+      await sourceNamed(input.source).transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
         analyzeSource(session, input.table),
       );
     }
-    const plan = await storePlanOf(
-      warehouse,
-      limits,
-      { ...run, attempt, databaseRunId: database?.runId },
-      async (target) => {
-        if (snapshot === undefined) return planRun(source, target, input, reading);
-        const [member] =
-          database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
-        return planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
-      },
-    );
+    const plan = await finishedOrPlanned(dependencies, request, tools);
     return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
   });
+}
+
+/** What stands in the way of a small table is left to activities of their own, which wait, try again, and say what is wrong. */
+async function finishedOrPlanned(
+  dependencies: Dependencies,
+  request: PlanExtractionRequest,
+  tools: ActivityTools,
+): Promise<PlanSummary> {
+  if (request.mayFinish !== true || dependencies.isStopping()) return planned(dependencies, request, tools);
+  let begun = false;
+  try {
+    const finish: Finish = async (target, stored) => {
+      begun = true;
+      return extractPlanned(target, stored, { ...dependencies, ...tools, onProgress: tools.report });
+    };
+    const { outcome, ...plan } = await planned(dependencies, request, tools, finish);
+    if (outcome === undefined) return plan;
+    countCopied(request.input.source, outcome, plan.chunks);
+    measureCommit(outcome);
+    log.info('extracted', {
+      planId: plan.planId,
+      rows: outcome.rows,
+      bytes: outcome.bytes,
+      outcome: outcome.outcome,
+    });
+    return { ...plan, outcome };
+  } catch (error) {
+    tools.signal.throwIfAborted();
+    if (!begun || !(error instanceof DatakitError) || isOfServer(error.kind)) throw error;
+    countRetry(error.kind);
+    log.info('left to activities of their own', { reason: error.message });
+    return planned(dependencies, request, tools);
+  }
+}
+
+async function planned(
+  { warehouse, sourceNamed }: Dependencies,
+  { input, database, snapshot, runId, workflowId }: PlanExtractionRequest,
+  { signal, attempt }: ActivityTools,
+  finish?: Finish,
+): Promise<PlanSummary> {
+  const limits = { applicationName: applicationName(runId), signal };
+  const reading = { ...limits, ...readingLimits(input) };
+  const source = sourceNamed(input.source);
+  const run = { runId, workflowId, attempt, databaseRunId: database?.runId };
+  const make = async (target: Session) => {
+    if (snapshot === undefined) return planRun(source, target, input, reading);
+    const [member] =
+      database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
+    return planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
+  };
+  return storePlanOf(warehouse, limits, run, { make, ...(finish !== undefined && { finish }) });
 }
 
 /** The same for the copy of a table whose changes are captured. */
@@ -59,24 +108,42 @@ export async function planCopy(
   return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal, attempt }) => {
     await ready();
     const limits = { applicationName: applicationName(runId), signal };
-    return storePlanOf(warehouse, limits, { runId, workflowId, attempt }, async (target) =>
-      planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
+    return storePlanOf(
+      warehouse,
+      limits,
+      { runId, workflowId, attempt },
+      {
+        make: async (target) =>
+          planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
+      },
     );
   });
+}
+
+type Finish = (target: Session, stored: StoredPlan) => Promise<RunOutcome>;
+
+interface Planning {
+  readonly make: (target: Session) => Promise<ExtractionPlan>;
+  /** What is done with a small plan in the same transaction. */
+  readonly finish?: Finish;
 }
 
 async function storePlanOf(
   warehouse: Database,
   limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
   run: Omit<ManifestOf, 'namespace'> & { readonly attempt: Attempt },
-  make: (target: Session) => Promise<ExtractionPlan>,
+  { make, finish }: Planning,
 ): Promise<PlanSummary> {
   return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
     if (run.attempt.number > 1) await endEarlierSessions(target, limits.applicationName);
     await dropPlansOfRun(target, run.runId);
+    // the answer of an earlier attempt may have got lost
+    const ended = await findEnded(target, run.runId, run.attempt);
+    if (ended !== undefined) return summarizeEnded(ended);
     const plan = await make(target);
     await requireNoOtherRun(target, plan.target, run.runId);
-    const { planId } = await storePlan(target, run.runId, plan);
+    const stored = await storePlan(target, run.runId, plan);
+    const { planId } = stored;
     await openManifest(target, { ...run, namespace: workflowNamespace() }, planId, plan);
     log.info('planned', {
       table: formatTableName(plan.table),
@@ -84,7 +151,9 @@ async function storePlanOf(
       chunks: chunkCount(plan),
       format: plan.format,
     });
-    return summarize(planId, plan);
+    const summary = summarize(planId, plan);
+    if (finish === undefined || !isSmall(plan)) return summary;
+    return { ...summary, outcome: await finish(target, stored) };
   });
 }
 

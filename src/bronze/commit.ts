@@ -1,5 +1,5 @@
 import type { Attempt } from '../contract/attempt.ts';
-import type { CommitRequest, CommitResult } from '../contract/activities.ts';
+import type { CommitRequest, CommitResult, RunOutcome } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Database } from '../postgres/database.ts';
@@ -66,10 +66,7 @@ export async function commitRun(
 }
 
 /** Makes a run visible in the transaction that planned and loaded it: for tables so small that nobody waits for it. */
-export async function commitWithin(
-  session: Session,
-  stored: StoredPlan,
-): Promise<Extract<CommitResult, { rows: number }>> {
+export async function commitWithin(session: Session, stored: StoredPlan): Promise<RunOutcome> {
   if (!readsNothing(stored.plan)) await prepare(session, stored);
   if (stored.plan.incremental === undefined) return commit(session, stored);
   return commit(session, { ...(await readPlan(session, stored.planId)), unseen: true });
@@ -107,10 +104,7 @@ async function earlierOutcome(
   return done === undefined ? undefined : outcomeOf(done);
 }
 
-async function commit(
-  session: Session,
-  stored: StoredPlan,
-): Promise<Extract<CommitResult, { rows: number }>> {
+async function commit(session: Session, stored: StoredPlan): Promise<RunOutcome> {
   const { planId, runId, plan } = stored;
   const loads = loadsOf(stored);
   for (const load of loads) {
@@ -222,7 +216,7 @@ async function replace(session: Session, stored: StoredPlan): Promise<void> {
   await supersedeCheckpoints(session, [stored.plan.target]);
 }
 
-function outcomeOf({
+export function outcomeOf({
   status,
   rows,
   bytes,
@@ -230,7 +224,7 @@ function outcomeOf({
   warnings,
   source,
   snapshotAt,
-}: Outcome): Extract<CommitResult, { rows: number }> {
+}: Outcome): RunOutcome {
   const outcome = status === 'superseded' || status === 'unchanged' ? status : 'committed';
   return {
     outcome,

@@ -2,6 +2,7 @@ import type { RunIdentity } from '../contract/activities.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
+import type { SkippedPartitions } from '../contract/partition-inputs.ts';
 import { VERSION } from '../contract/version.ts';
 import type { TableName } from '../contract/table-name.ts';
 import type { Session } from '../postgres/session.ts';
@@ -126,18 +127,55 @@ export interface Outcome {
   readonly snapshotAt: string | null;
 }
 
+const OUTCOME = `status, rows, bytes, incremental, warnings, source, snapshot_at::text AS "snapshotAt"`;
+const HAS_ENDED = `status IN ('committed', 'superseded', 'unchanged')`;
+
+/** As the driver has them. */
+type OutcomeRow = Omit<Outcome, 'rows' | 'bytes'> & { readonly rows: string; readonly bytes: string };
+
 /** What the manifest says of a run that has ended with this plan: a retried commit answers from it. */
 export async function findOutcome(
   session: Session,
   runId: string,
   planId: string,
 ): Promise<Outcome | undefined> {
-  const [row] = await session.query<Omit<Outcome, 'rows' | 'bytes'> & { rows: string; bytes: string }>(
-    `SELECT status, rows, bytes, incremental, warnings, source, snapshot_at::text AS "snapshotAt" FROM ${BRONZE}.extraction_runs
-      WHERE run_id = $1 AND plan_id = $2 AND status IN ('committed', 'superseded', 'unchanged')`,
+  const [row] = await session.query<OutcomeRow>(
+    `SELECT ${OUTCOME} FROM ${BRONZE}.extraction_runs WHERE run_id = $1 AND plan_id = $2 AND ${HAS_ENDED}`,
     [runId, planId],
   );
-  return row === undefined ? undefined : { ...row, rows: Number(row.rows), bytes: Number(row.bytes) };
+  return row === undefined ? undefined : withCounts(row);
+}
+
+const withCounts = <T extends OutcomeRow>(row: T) => ({
+  ...row,
+  rows: Number(row.rows),
+  bytes: Number(row.bytes),
+});
+
+/** A run that has ended well, with what its plan was. */
+export interface EndedRun extends Outcome, EndedPlan {}
+
+interface EndedPlan {
+  readonly planId: string;
+  readonly target: string;
+  readonly chunks: number;
+  readonly partitions: number;
+  readonly skipped: SkippedPartitions | null;
+}
+
+/** What the manifest says of a run that an attempt up to this one has planned, and ended as well. */
+export async function findEnded(
+  session: Session,
+  runId: string,
+  { scheduledAt, number }: Attempt,
+): Promise<EndedRun | undefined> {
+  const [row] = await session.query<OutcomeRow & EndedPlan>(
+    `SELECT plan_id AS "planId", target, chunks, partitions, skipped_partitions AS skipped, ${OUTCOME}
+       FROM ${BRONZE}.extraction_runs
+      WHERE run_id = $1 AND plan_scheduled_at = $2 AND plan_attempt <= $3 AND ${HAS_ENDED}`,
+    [runId, scheduledAt, number],
+  );
+  return row === undefined ? undefined : withCounts(row);
 }
 
 /** What the manifest says of runs that have ended well, of those that are named, by run. */

@@ -22,6 +22,8 @@ export interface PlanSummary {
   readonly searchAttributes?: boolean;
   /** For all copies together. */
   readonly maxBytesPerSecond?: number;
+  /** Where the activity that planned it copied and committed it, too. */
+  readonly outcome?: RunOutcome;
 }
 
 /** Partitions that follow one another, and the chunks that they have together. */
@@ -49,6 +51,8 @@ export interface PlanExtractionRequest extends RunIdentity {
   readonly database?: DatabaseRun;
   /** The moment that the table is to be of, where it is decided already. */
   readonly snapshot?: Snapshot;
+  /** Whether a small table may be copied and committed by the same activity. */
+  readonly mayFinish?: true;
 }
 
 /** A moment of the source that sessions can share while its holder lives. */
@@ -156,20 +160,21 @@ export interface CommitRequest {
   readonly tellPartitions?: boolean;
 }
 
+/** How a run ended well. */
+export interface RunOutcome extends Copied {
+  readonly outcome: 'committed' | 'superseded' | 'unchanged';
+  /** Where that was asked for, and there are several. */
+  readonly partitions?: CopiedPartitions;
+  readonly incremental?: IncrementalOutcome;
+  /** All of the run: what was known before, and what was found out by copying. */
+  readonly warnings?: readonly string[];
+  readonly source?: string;
+  /** When the rows were true, by the source's clock. */
+  readonly snapshotAt?: string;
+}
+
 export type CommitResult =
-  | {
-      readonly outcome: 'committed' | 'superseded' | 'unchanged';
-      readonly rows: number;
-      readonly bytes: number;
-      /** Where that was asked for, and there are several. */
-      readonly partitions?: CopiedPartitions;
-      readonly incremental?: IncrementalOutcome;
-      /** All of the run: what was known before, and what was found out by copying. */
-      readonly warnings?: readonly string[];
-      readonly source?: string;
-      /** When the rows were true, by the source's clock. */
-      readonly snapshotAt?: string;
-    }
+  | RunOutcome
   /** Chunks that the ledger lacks: they go back to the fan-out. */
   | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };
 
@@ -185,7 +190,10 @@ export interface Activities extends DatabaseActivities {
   checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
   /** Drops what runs have left that are over, and what nobody has. */
   maintainBronze(input: MaintainBronzeInput): Promise<MaintainBronzeResult>;
-  /** Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left. */
+  /**
+   * Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left.
+   * With `mayFinish` a small table is copied and committed as well.
+   */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /**
    * Exports a snapshot, signals it to the workflow, and holds it until it is cancelled. Fails when it is lost.

@@ -117,12 +117,37 @@ async function copyMissing(
   stored: StoredPlan,
   context: PacedContext,
 ): Promise<Copied[]> {
-  const { plan, runId } = stored;
-  const source = context.sourceNamed(plan.source);
+  return readMoment(stored, snapshot, context, async (reading) => {
+    const { session } = reading;
+    if (chunks[0] === 0) await requireSamePartitions(session, stored.plan);
+    const copied: Copied[] = [];
+    await session.query('SAVEPOINT before_chunk');
+    for (const chunk of chunks) {
+      if (context.isStopping()) break;
+      const one = await copyOne(reading, chunk, stored, context);
+      if (one === 'paused') break;
+      const { source, table } = stored.plan;
+      context.onCopied({ source, table: formatTableName(table), chunk, ...one });
+      copied.push(one);
+      // gives the locks on its tables back, and keeps the snapshot
+      await session.query('ROLLBACK TO SAVEPOINT before_chunk');
+    }
+    return copied;
+  });
+}
+
+/** Does work in a transaction of the source that reads as the plan says: the moment of the snapshot, or one of its own. */
+export async function readMoment<T>(
+  { plan, runId }: StoredPlan,
+  snapshot: Snapshot | undefined,
+  { sourceNamed, signal }: Pick<CopyContext, 'sourceNamed' | 'signal'>,
+  work: (reading: Reading) => Promise<T>,
+): Promise<T> {
+  const source = sourceNamed(plan.source);
   const limits = {
     applicationName: applicationName(runId),
     mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
-    signal: context.signal,
+    signal,
     lockTimeout: plan.lockTimeout,
     ...(plan.session !== undefined && { settings: plan.session }),
     ...(plan.idleTimeout !== undefined && { idleTimeout: plan.idleTimeout }),
@@ -133,19 +158,7 @@ async function copyMissing(
     await requireFreshReplica(session, plan.maxReplicaLag);
     // then a policy that came after the plan is an error and not a loss
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
-    if (chunks[0] === 0) await requireSamePartitions(session, plan);
-    const copied: Copied[] = [];
-    await session.query('SAVEPOINT before_chunk');
-    for (const chunk of chunks) {
-      if (context.isStopping()) break;
-      const one = await copyOne({ session, label: source.label, moment }, chunk, stored, context);
-      if (one === 'paused') break;
-      context.onCopied({ source: plan.source, table: formatTableName(plan.table), chunk, ...one });
-      copied.push(one);
-      // gives the locks on its tables back, and keeps the snapshot
-      await session.query('ROLLBACK TO SAVEPOINT before_chunk');
-    }
-    return copied;
+    return work({ session, label: source.label, moment });
   });
 }
 

@@ -3,7 +3,7 @@ import type { BeforeSnapshot, IncrementBefore } from '../bronze/database-runs.ts
 import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { storePlan, takeOrder } from '../bronze/plans.ts';
-import type { CommitResult, Snapshot } from '../contract/activities.ts';
+import type { RunOutcome, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { applicationName } from '../postgres/application-name.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
@@ -29,7 +29,7 @@ export interface SmallTable {
 }
 
 /** What became of a table that was begun, or was not to be. */
-export type Finished = Extract<CommitResult, { rows: number }> | { readonly outcome: 'skipped' };
+export type Finished = RunOutcome | { readonly outcome: 'skipped' };
 
 export type SmallTableResult = Finished | { readonly outcome: 'paused' };
 

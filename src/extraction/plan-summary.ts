@@ -1,4 +1,6 @@
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import { outcomeOf } from '../bronze/commit.ts';
+import type { EndedRun } from '../bronze/manifest.ts';
 import type { PlanSummary } from '../contract/activities.ts';
 import { labelsOf } from './partition-labels.ts';
 
@@ -6,7 +8,7 @@ import { labelsOf } from './partition-labels.ts';
 export function summarize(planId: string, plan: ExtractionPlan): PlanSummary {
   return {
     planId,
-    target: `bronze.${plan.target}`,
+    target: bronzeName(plan.target),
     chunks: chunkCount(plan),
     partitions: labelsOf(plan),
     partitionCount: plan.partitions.length,
@@ -15,3 +17,20 @@ export function summarize(planId: string, plan: ExtractionPlan): PlanSummary {
     ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
   };
 }
+
+/** The same of a plan that is known by the manifest alone, since its run has ended. */
+export function summarizeEnded(run: EndedRun): PlanSummary {
+  const { planId, target, chunks, partitions, skipped } = run;
+  return {
+    planId,
+    target: bronzeName(target),
+    chunks,
+    partitions: [],
+    partitionCount: partitions,
+    warnings: run.warnings,
+    ...(skipped !== null && { skippedPartitions: skipped }),
+    outcome: outcomeOf(run),
+  };
+}
+
+const bronzeName = (target: string): string => `bronze.${target}`;

@@ -104,6 +104,7 @@ export class DatabaseRunState {
     this.#phase = 'copying';
     this.#copyingSince = Date.now();
     this.#visibility.isKnown(searchAttributes);
+    this.#visibility.show('copying');
     this.#show();
   }
 

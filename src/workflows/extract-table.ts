@@ -1,11 +1,5 @@
 import { CancellationScope, isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
-import type {
-  CommitResult,
-  DatabaseRun,
-  PlanSummary,
-  RunIdentity,
-  Snapshot,
-} from '../contract/activities.ts';
+import type { DatabaseRun, PlanSummary, RunIdentity, RunOutcome, Snapshot } from '../contract/activities.ts';
 import {
   extractTableExample,
   extractTableInput,
@@ -151,13 +145,11 @@ const visibilityOf = ({ table, source, incremental }: ExtractTableInput): Visibi
     mode: incremental === undefined ? 'full' : 'incremental',
   });
 
-type Finished = Exclude<CommitResult, { outcome: 'incomplete' }>;
-
 /** Begins again, by itself, when the snapshot or the plan is lost; what was staged is dropped by the next plan. */
 async function extractWithRestarts(
   context: RunContext,
   run: RunIdentity,
-): Promise<{ plan: PlanSummary; result: Finished }> {
+): Promise<{ plan: PlanSummary; result: RunOutcome }> {
   for (let restarts = 0; ; restarts += 1) {
     try {
       return await extractOnce(context, run);
@@ -173,12 +165,28 @@ async function extractWithRestarts(
 async function extractOnce(
   context: RunContext,
   run: RunIdentity,
-): Promise<{ plan: PlanSummary; result: Finished }> {
-  const { fanout, input, lender, part } = context;
+): Promise<{ plan: PlanSummary; result: RunOutcome }> {
+  const { fanout } = context;
   await fanout.untilQuiet();
   const plan = await planned(context, run);
   context.visibility.isKnown(plan.searchAttributes === true);
   fanout.progress.planned(plan, fanout.gate.paused);
+  if (plan.outcome !== undefined) {
+    fanout.progress.copied(plan.outcome, plan.chunks);
+    fanout.progress.committed(plan.outcome.partitions);
+    return { plan, result: plan.outcome };
+  }
+  context.visibility.show('copying');
+  const shared = await copied(context, run, plan);
+  return { plan, result: await commit(context, run, plan, shared) };
+}
+
+/** @returns whether all chunks are of one moment, by a snapshot that they share */
+async function copied(
+  { fanout, input, lender, part }: RunContext,
+  run: RunIdentity,
+  plan: PlanSummary,
+): Promise<boolean> {
   // a single COPY is its own snapshot
   const shared = lender !== undefined || (input.consistency === 'snapshot' && plan.chunks > 1);
   if (lender !== undefined) {
@@ -195,10 +203,11 @@ async function extractOnce(
   } else {
     await copyPlan(fanout, plan, undefined);
   }
-  return { plan, result: await commit(context, run, plan, shared) };
+  return shared;
 }
 
-async function planned({ input, part, lender }: RunContext, run: RunIdentity): Promise<PlanSummary> {
+async function planned({ input, part, lender, fanout }: RunContext, run: RunIdentity): Promise<PlanSummary> {
+  const mayFinish = lender === undefined && !fanout.gate.paused && input.maxBytesPerSecond === undefined;
   const plan = async (snapshot?: Snapshot) =>
     planExtraction.executeWithOptions({ activityId: 'plan', summary: formatTableName(input.table) }, [
       {
@@ -206,6 +215,7 @@ async function planned({ input, part, lender }: RunContext, run: RunIdentity): P
         input,
         ...(part !== undefined && { database: { runId: part.runId, member: part.member } }),
         ...(snapshot !== undefined && { snapshot }),
+        ...(mayFinish && { mayFinish }),
       },
     ]);
   return lender === undefined ? plan() : lender.lend(plan);
@@ -216,7 +226,7 @@ async function commit(
   run: RunIdentity,
   plan: PlanSummary,
   shared: boolean,
-): Promise<Finished> {
+): Promise<RunOutcome> {
   for (;;) {
     await fanout.gate.opened();
     fanout.progress.set({ phase: 'committing' });

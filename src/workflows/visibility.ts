@@ -34,7 +34,6 @@ export class Visibility {
   /** Heard from the first activity. */
   isKnown(known: boolean): void {
     this.#known = known;
-    this.show('copying');
   }
 
   show(phase: Phase, rows?: number): void {

@@ -15,6 +15,8 @@ let number = 0;
 let table: string;
 /** The rows of the first run, which must stay. */
 let before: string;
+/** A condition, so that plan, copy and commit are activities of their own. */
+const inSteps = { where: 'true' };
 beforeAll(async () => {
   lab = await Lab.open();
 });
@@ -42,6 +44,16 @@ async function expectCancelled(handle: ExtractHandle): Promise<void> {
   await expectSameRows(lab, before, `bronze.br_${table}`);
 }
 
+/** Cancels a run in the middle of a copy, whose session does not wait for what holds it. */
+async function cancelHeld(handle: ExtractHandle, held: HeldCopies): Promise<void> {
+  const [pid] = await held.reached();
+  await handle.cancel();
+  const isGone = async () => !(await lab.leftovers()).some((left) => left.startsWith(`session ${pid} `));
+  // to drop what is staged waits for it
+  await waitUntil(isGone, WITHIN).finally(async () => held.release());
+  await handle.result().catch(() => undefined);
+}
+
 describe('a run that is cancelled leaves no session, no staging table, and bronze as it was', () => {
   test('in the middle of copies', async () => {
     const gate = await Gate.closed(lab);
@@ -55,15 +67,8 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
 
   test('while the warehouse makes a copy wait', async () => {
     const held = await HeldCopies.hold(lab, 'before each mark');
-    const handle = await lab.start({ table });
-    await held.reached();
-    await handle.cancel();
-    await waitUntil(
-      async () => (await lab.leftovers()).every((left) => !left.startsWith('session of loader')),
-      WITHIN,
-    );
-    await held.release();
-    await handle.result().catch(() => undefined);
+    const handle = await lab.start({ table, ...inSteps });
+    await cancelHeld(handle, held);
     expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
     await expectCancelled(handle);
   });
@@ -87,12 +92,21 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
   test('while the commit waits for a reader', async () => {
     const reader = await lab.connect('warehouse');
     await reader.query(`BEGIN; SELECT FROM bronze.br_${table} LIMIT 1`);
-    const handle = await lab.start({ table });
+    const handle = await lab.start({ table, ...inSteps });
     await waitUntil(async () => (await lab.leftovers()).some((left) => left.includes('LOCK TABLE')));
     await handle.cancel();
     expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
     await reader.query('COMMIT');
     await expectCancelled(handle);
+  });
+
+  test('while a small table is copied by the activity that planned it', async () => {
+    const held = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.start({ table });
+    await cancelHeld(handle, held);
+    expect(await lab.leftoversAtLast(WITHIN)).toEqual([]);
+    expect((await handle.describe()).status.name).toBe('CANCELLED');
+    await expectSameRows(lab, before, `bronze.br_${table}`);
   });
 });
 

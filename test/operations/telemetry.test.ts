@@ -183,7 +183,7 @@ describe('a worker', () => {
     const traces = received.get('/v1/traces')?.join('') ?? '';
     remember(traces);
     expect(traces).toContain('RunWorkflow:extractTable');
-    expect(traces).toContain('RunActivity:commitBronze');
+    expect(traces).toContain('RunActivity:planExtraction');
     await expect.poll(() => received.get('/v1/metrics')?.length ?? 0, { timeout: 60_000 }).toBeGreaterThan(0);
   });
 });

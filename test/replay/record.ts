@@ -21,7 +21,8 @@ type Run =
   | readonly ['captureChanges', CaptureChangesRequest];
 
 const runs: Readonly<Record<string, Run>> = {
-  'one-chunk': ['extractTable', { table: 'users' }],
+  'one-chunk': ['extractTable', { table: 'users', where: 'true' }],
+  'finished-where-it-was-planned': ['extractTable', { table: 'users' }],
   'many-chunks': ['extractTable', { table: 'orders', chunkSize: '1MB' }],
   'without-a-snapshot': [
     'extractTable',

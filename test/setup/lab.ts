@@ -15,7 +15,7 @@ import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/con
 import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
-import { administer } from './administer.ts';
+import { administer, createDatabase } from './administer.ts';
 import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
@@ -89,10 +89,9 @@ export class Lab implements AsyncDisposable {
   static async open(options: LabOptions = {}): Promise<Lab> {
     const name = randomBytes(6).toString('hex');
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
-    await administer(admin.source, [`CREATE DATABASE source_${name}`]);
-    await administer(admin.warehouse, [
-      `CREATE DATABASE warehouse_${name}`,
-      ...grantsOnWarehouse(`warehouse_${name}`),
+    await Promise.all([
+      createDatabase(admin.source, `source_${name}`),
+      createDatabase(admin.warehouse, `warehouse_${name}`, grantsOnWarehouse(`warehouse_${name}`)),
     ]);
     const temporalAddress = options.temporalAddress ?? inject('temporalAddress');
     const connection = await Connection.connect({ address: temporalAddress });
@@ -273,7 +272,7 @@ export class Lab implements AsyncDisposable {
   }
 
   /** A database with a slot cannot be dropped, and a slot that is read from neither. */
-  async #dropSlots(): Promise<void> {
+  async #dropSource(): Promise<void> {
     const ours = `pg_replication_slots WHERE database = 'source_${this.name}'`;
     await administer(this.#admin.source, [
       `SELECT pg_terminate_backend(active_pid) FROM ${ours} AND active_pid IS NOT NULL`,
@@ -284,15 +283,17 @@ export class Lab implements AsyncDisposable {
          END LOOP;
        END $$`,
       `SELECT pg_drop_replication_slot(slot_name) FROM ${ours}`,
+      `DROP DATABASE source_${this.name} WITH (FORCE)`,
     ]);
   }
 
   async close(): Promise<void> {
     await this.#expectNoSecrets();
     for (const close of this.#closers) await close();
-    await this.#dropSlots();
-    await administer(this.#admin.source, [`DROP DATABASE source_${this.name} WITH (FORCE)`]);
-    await administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]);
+    await Promise.all([
+      this.#dropSource(),
+      administer(this.#admin.warehouse, [`DROP DATABASE warehouse_${this.name} WITH (FORCE)`]),
+    ]);
   }
 }
 

@@ -18,16 +18,24 @@ export class Steps implements AsyncDisposable {
   readonly #databases: ConnectedDatabases;
   readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
-  constructor(lab: Lab, told: Told = {}) {
+  /** @param stopping whether the worker was asked to stop */
+  constructor(lab: Lab, { stopping, ...told }: Told & { readonly stopping?: true } = {}) {
     this.#databases = connectDatabases(lab.configuration(told));
-    this.#activities = createActivities(this.#databases);
+    this.#activities = createActivities({ ...this.#databases, ...(stopping && { isStopping: () => true }) });
   }
 
   /** @param attempt as Temporal would count it, here and below */
   async plan(request: ExtractTableRequest, attempt = 1): Promise<PlanSummary> {
-    const input = extractTableInput.parse(request);
-    const run = { runId: this.runId, workflowId: 'by hand', input };
-    return this.#run(this.#activities.planExtraction, run, attempt);
+    return this.#run(this.#activities.planExtraction, this.#planned(request), attempt);
+  }
+
+  /** As `extractTable` asks for it: with all that can be done in the same activity. */
+  async planAndFinish(request: ExtractTableRequest, attempt = 1): Promise<PlanSummary> {
+    return this.#run(
+      this.#activities.planExtraction,
+      { ...this.#planned(request), mayFinish: true },
+      attempt,
+    );
   }
 
   async copy({ planId }: PlanSummary, from: number, count = 1, attempt = 1): Promise<Copied> {
@@ -52,6 +60,10 @@ export class Steps implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#databases.close();
+  }
+
+  #planned(request: ExtractTableRequest) {
+    return { runId: this.runId, workflowId: 'by hand', input: extractTableInput.parse(request) };
   }
 
   /** An environment each: they run at once, as on workers. */

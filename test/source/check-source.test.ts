@@ -165,7 +165,8 @@ test('slots that nobody reads are told, with what they keep', async () => {
     state: 'ok',
     found: expect.stringContaining('none of them forgotten') as string,
   });
-  await lab.source.query(`SELECT pg_logical_emit_message(false, 'kept', repeat('x', 100000))`);
+  // transactional, so that it is written when the statement has ended
+  await lab.source.query(`SELECT pg_logical_emit_message(true, 'kept', repeat('x', 100000))`);
   expect(await look(50_000)).toMatchObject({
     state: 'warning',
     found: expect.stringMatching(new RegExp(`^nobody reads .*"${slot}" \\(keeps \\d`)) as string,

@@ -1,0 +1,64 @@
+import { commitWithin } from '../bronze/commit.ts';
+import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import type { StoredPlan } from '../bronze/plans.ts';
+import type { RunOutcome } from '../contract/activities.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatDuration } from '../contract/quantities.ts';
+import type { Session } from '../postgres/session.ts';
+import { copyChunkInto, readMoment, type CopyContext } from './copy-chunks.ts';
+import { LOCK_TIMEOUT } from './extract-small-table.ts';
+import { requireSamePartitions } from './plan-checks.ts';
+import { copiedPartitions } from './run-observer.ts';
+
+/** Blocks: about a chunk of the smallest size. */
+const SMALL = 2_048;
+
+/** Milliseconds. What takes longer is worth activities of its own, which can be seen and steered. */
+const LONGEST_READ = 2_000;
+
+/**
+ * Whether to copy and commit it is worth no activities of its own: to hand out one takes Temporal longer.
+ *
+ * Who can say how long it takes to compute a condition, or a view?
+ */
+export function isSmall(plan: ExtractionPlan): boolean {
+  const { where, largeObjects, incremental, partitions } = plan;
+  if (chunkCount(plan) > 1 || where !== null || largeObjects !== undefined) return false;
+  if (partitions.some(({ fileNode }) => fileNode === 0)) return false;
+  const blocks = partitions.reduce((sum, partition) => sum + partition.blocks, 0);
+  // of a large table an increment is one chunk where an index leads to the few rows that it has
+  return incremental?.extraction === 'incremental' || blocks <= SMALL;
+}
+
+/**
+ * Copies and commits a plan in the transaction of the warehouse that made it, by the steps that others take in
+ * transactions of their own. Until that is committed nothing of the run is there.
+ *
+ * @throws {DatakitError} whatever is in the way, that it takes too long among it; then the transaction is lost
+ */
+export async function extractPlanned(
+  target: Session,
+  stored: StoredPlan,
+  context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
+): Promise<RunOutcome> {
+  await target.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT}`);
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(tooLong()), LONGEST_READ);
+  try {
+    const signal = AbortSignal.any([context.signal, late.signal]);
+    await readMoment(stored, undefined, { ...context, signal }, async (reading) => {
+      await requireSamePartitions(reading.session, stored.plan);
+      for (let chunk = 0; chunk < chunkCount(stored.plan); chunk += 1) {
+        await copyChunkInto(target, reading, chunk, stored, context);
+      }
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+  // before the commit forgets the plan
+  const partitions = await copiedPartitions(target, stored);
+  return { ...(await commitWithin(target, stored)), ...(partitions !== undefined && { partitions }) };
+}
+
+const tooLong = (): DatakitError =>
+  new DatakitError('StatementTimeout', `The table was not read within ${formatDuration(LONGEST_READ)}`);
