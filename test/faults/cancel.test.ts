@@ -49,8 +49,12 @@ async function cancelHeld(handle: ExtractHandle, held: HeldCopies): Promise<void
   const [pid] = await held.reached();
   await handle.cancel();
   const isGone = async () => !(await lab.leftovers()).some((left) => left.startsWith(`session ${pid} `));
-  // to drop what is staged waits for it
-  await waitUntil(isGone, WITHIN).finally(async () => held.release());
+  try {
+    await waitUntil(isGone, WITHIN);
+  } finally {
+    // to drop what is staged waits for it
+    await held.release();
+  }
   await handle.result().catch(() => undefined);
 }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab, type ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -111,7 +112,7 @@ describe('a small table is copied and committed by the activity that plans it', 
 });
 
 describe('what stands in the way of it is left to activities of their own', () => {
-  test('a copy that takes long begins anew, and then has the time that it needs', async () => {
+  test('a copy that the warehouse makes wait begins anew, and then has the time that it needs', async () => {
     const held = await HeldCopies.hold(lab, 'before each mark');
     const handle = await lab.start({ table });
     await waitUntil(async () => (await activitiesOf(handle)).includes('copy-0'));
@@ -120,6 +121,17 @@ describe('what stands in the way of it is left to activities of their own', () =
     expect(await activitiesOf(handle)).toEqual(['plan', 'copy-0', 'commit']);
     await expectSameRows(lab, table, bronze);
     expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('a source that takes long to answer is asked again, and then has the time that it needs', async () => {
+    const gate = await Gate.closed(lab);
+    await lab.source.query(`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY slow ON ${table} USING (gate(id = 5))`);
+    const handle = await lab.start({ table });
+    await waitUntil(async () => (await activitiesOf(handle)).includes('copy-0'));
+    await gate.open();
+    expect(await handle.result()).toMatchObject({ outcome: 'committed', rows: 5000, restarts: 0 });
+    await expectSameRows(lab, table, bronze);
   });
 
   test('a commit that a reader is in the way of waits for it', async () => {
