@@ -15,6 +15,8 @@ export interface ExtractionPlan {
   readonly columns: readonly PlannedColumn[];
   readonly where: string | null;
   readonly format: 'binary' | 'text';
+  /** Of the files of all partitions, in bytes, large values included. */
+  readonly size: number;
   /** The heap blocks that one chunk has, the same for all partitions. */
   readonly blocksPerChunk: number;
   readonly partitions: readonly PlannedPartition[];

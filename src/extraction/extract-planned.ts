@@ -10,8 +10,8 @@ import { LOCK_TIMEOUT } from './extract-small-table.ts';
 import { requireSamePartitions } from './plan-checks.ts';
 import { copiedPartitions } from './run-observer.ts';
 
-/** Blocks: about a chunk of the smallest size. */
-const SMALL = 2_048;
+/** Bytes. */
+const SMALL = 16 * 1024 * 1024;
 
 /** Milliseconds. What takes longer is worth activities of its own, which can be seen and steered. */
 const LONGEST_READ = 2_000;
@@ -22,12 +22,11 @@ const LONGEST_READ = 2_000;
  * Who can say how long it takes to compute a condition, or a view?
  */
 export function isSmall(plan: ExtractionPlan): boolean {
-  const { where, largeObjects, incremental, partitions } = plan;
+  const { where, largeObjects, incremental, partitions, size } = plan;
   if (chunkCount(plan) > 1 || where !== null || largeObjects !== undefined) return false;
   if (partitions.some(({ fileNode }) => fileNode === 0)) return false;
-  const blocks = partitions.reduce((sum, partition) => sum + partition.blocks, 0);
   // of a large table an increment is one chunk where an index leads to the few rows that it has
-  return incremental?.extraction === 'incremental' || blocks <= SMALL;
+  return incremental?.extraction === 'incremental' || size <= SMALL;
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Chunking {
 }
 
 export interface PlannedChunks {
+  /** Bytes. */
+  readonly size: number;
   readonly blocksPerChunk: number;
   readonly partitions: PlannedPartition[];
   readonly warnings: string[];
@@ -55,7 +57,8 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
     count: partitionsOfChunk(input.parallelism),
     hasBlocks: ({ oid }) => inFiles.has(oid),
   });
-  return { blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };
+  const size = sumOf(partitions).allBlocks * server.blockSize;
+  return { size, blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };
 }
 
 /** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
@@ -75,11 +78,18 @@ const MOST_SMALL_CHUNKS = 20_000;
 
 /** Rows with large objects are read about 100 at once: a block has that many where they hold little else. */
 function blocksOfChunk({ partitions, server, input }: Chunking): number {
-  const totalBlocks = partitions.reduce((sum, { blocks }) => sum + blocks, 0);
+  const { blocks: totalBlocks, allBlocks } = sumOf(partitions);
   const { chunkSize, parallelism, largeObjects } = input;
   if (largeObjects !== undefined && chunkSize === undefined)
     return Math.max(1, Math.ceil(totalBlocks / MOST_SMALL_CHUNKS));
-  return blocksPerChunk({ totalBlocks, blockSize: server.blockSize, parallelism, chunkSize });
+  // with the large values that belong to a block: they are most of some tables
+  const blockSize = server.blockSize * (totalBlocks === 0 ? 1 : allBlocks / totalBlocks);
+  return blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize });
+}
+
+function sumOf(partitions: Chunking['partitions']): { readonly blocks: number; readonly allBlocks: number } {
+  const blocks = partitions.reduce((sum, partition) => sum + partition.blocks, 0);
+  return { blocks, allBlocks: partitions.reduce((sum, { toastBlocks }) => sum + toastBlocks, blocks) };
 }
 
 function inBlocks({ schema, name, oid, fileNode, blocks }: Partition, chunks: number): PlannedPartition {

@@ -94,6 +94,7 @@ export async function planTable(
     columns: planned,
     where: input.where ?? null,
     format: data.every(({ binary }) => binary) ? 'binary' : 'text',
+    size: chunks.size,
     blocksPerChunk: chunks.blocksPerChunk,
     ...chosen.plan,
     partitions: chunks.partitions,

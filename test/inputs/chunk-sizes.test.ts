@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
 import { refusal } from './refusal.ts';
 
 let lab: Lab;
@@ -34,6 +35,20 @@ describe('chunkSize', () => {
     );
     expect(rows).toEqual([{ count: 300, ids: 300 }]);
     expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('counts large values, which are stored beside their rows', async () => {
+    await lab.source.query(`CREATE TABLE documents (id int PRIMARY KEY, body text);
+      ALTER TABLE documents ALTER COLUMN body SET STORAGE EXTERNAL;
+      INSERT INTO documents SELECT i, repeat(md5(i::text), 300) FROM generate_series(1, 1000) i`);
+    const { rows } = await lab.source.query<{ heap: number; all: number }>(
+      `SELECT pg_relation_size('documents')::int AS heap, pg_table_size('documents')::int AS all`,
+    );
+    const [{ heap, all } = { heap: 0, all: 0 }] = rows;
+    expect(all).toBeGreaterThan(50 * heap);
+    const { chunks } = await lab.extract({ table: 'documents', chunkSize: '2MB' });
+    expect(chunks).toBeGreaterThan(3);
+    await expectSameRows(lab, 'documents', 'bronze.br_documents');
   });
 
   test.each(['0MB', '0.1b', '-1MB', '9999999TB', 'all'])('of %s is refused', async (chunkSize) => {

@@ -28,6 +28,7 @@ function planOf(sizes: readonly number[], perChunk: number): ExtractionPlan {
     columns: [],
     where: null,
     format: 'binary',
+    size: 0,
     blocksPerChunk: perChunk,
     partitions,
     tree: '',

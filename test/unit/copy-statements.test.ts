@@ -30,6 +30,7 @@ const plan: ExtractionPlan = {
   columns: [column('id')],
   where: null,
   format: 'binary',
+  size: 0,
   blocksPerChunk: 3,
   partitions: [partition],
   tree: '',

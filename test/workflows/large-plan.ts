@@ -28,6 +28,7 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
     oid: index + 1,
     fileNode: index + 1,
     blocks: large.blocksEach,
+    toastBlocks: 0,
     hasBlocks: true,
     rowSecurityActive: false,
     isForeign: false,

@@ -6,6 +6,8 @@ import type { Session } from '../session.ts';
 export interface Partition extends TableName {
   /** Size on disk now, from the file and not from statistics, which may be stale. 0 where it has no blocks of its own. */
   readonly blocks: number;
+  /** The same of large values, which are stored beside it. */
+  readonly toastBlocks: number;
   /** Whether its rows have a place in numbered blocks that a range of ctid can name. */
   readonly hasBlocks: boolean;
   readonly oid: number;
@@ -30,7 +32,8 @@ export async function readPartitions(session: Session, tables: readonly number[]
   return session.query<Partition & Record<string, unknown>>(
     `WITH leaf AS (
        SELECT n.nspname AS schema, c.relname AS name, c.oid, t.position, c.relkind = 'f' AS is_foreign,
-              c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks, c.relfilenode AS file_node
+              c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks, c.relfilenode AS file_node,
+              nullif(c.reltoastrelid, 0) AS toast
          FROM unnest($1::oid[]) WITH ORDINALITY AS t(oid, position)
          JOIN pg_catalog.pg_class c ON c.oid = t.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -40,7 +43,8 @@ export async function readPartitions(session: Session, tables: readonly number[]
             coalesce(nullif(file_node, 0), pg_relation_filenode(oid), 0) AS "fileNode",
             row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
             CASE WHEN has_blocks
-                 THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks
+                 THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks,
+            coalesce(pg_relation_size(toast) / current_setting('block_size')::int, 0)::float8 AS "toastBlocks"
        FROM leaf ORDER BY position`,
     [tables],
   );
