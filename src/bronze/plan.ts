@@ -15,7 +15,7 @@ export interface ExtractionPlan {
   readonly columns: readonly PlannedColumn[];
   readonly where: string | null;
   readonly format: 'binary' | 'text';
-  /** Of the files of all partitions, in bytes, large values included. */
+  /** Of the files of all partitions, in bytes, large values included; of an increment, about what it reads. */
   readonly size: number;
   /** The heap blocks that one chunk has, the same for all partitions. */
   readonly blocksPerChunk: number;

@@ -22,11 +22,9 @@ const LONGEST_READ = 2_000;
  * Who can say how long it takes to compute a condition, or a view?
  */
 export function isSmall(plan: ExtractionPlan): boolean {
-  const { where, largeObjects, incremental, partitions, size } = plan;
+  const { where, largeObjects, partitions, size } = plan;
   if (chunkCount(plan) > 1 || where !== null || largeObjects !== undefined) return false;
-  if (partitions.some(({ fileNode }) => fileNode === 0)) return false;
-  // of a large table an increment is one chunk where an index leads to the few rows that it has
-  return incremental?.extraction === 'incremental' || size <= SMALL;
+  return size <= SMALL && partitions.every(({ fileNode }) => fileNode !== 0);
 }
 
 /**

@@ -8,6 +8,9 @@ const MB = 1024 * 1024;
 /** Up to this much one range of an index is read in one go, where the input sets no size of a chunk. */
 const SMALL = 64 * MB;
 
+/** What an increment reads of a plan. */
+type Read = Pick<ExtractionPlan, 'partitions' | 'size'>;
+
 /**
  * Reads the small part of a large partition that an increment asks for in one go, by its index.
  *
@@ -18,27 +21,31 @@ export async function chunkIncrement(
   source: Session,
   plan: ExtractionPlan,
   chunkSize?: number,
-): Promise<PlannedPartition[]> {
+): Promise<Read> {
   const small = chunkSize ?? SMALL;
+  const blocks = plan.partitions.reduce((sum, partition) => sum + partition.blocks, 0);
   const decided: PlannedPartition[] = [];
+  let size = 0;
   for (const partition of plan.partitions) {
-    const whole = partition.chunks <= 1 || (await isSmall(source, plan, partition, small));
-    decided.push(whole && partition.chunks > 1 ? inOneGo(partition) : partition);
+    const few = partition.chunks <= 1 ? undefined : await fewBytes(source, plan, partition, small);
+    decided.push(few === undefined ? partition : inOneGo(partition));
+    size += few ?? (plan.size * partition.blocks) / Math.max(1, blocks);
   }
-  return decided;
+  return { partitions: decided, size };
 }
 
-async function isSmall(
+/** How much the increment asks for of a partition, where that is little and an index leads to it. */
+async function fewBytes(
   source: Session,
   plan: ExtractionPlan,
   partition: PlannedPartition,
   most: number,
-): Promise<boolean> {
+): Promise<number | undefined> {
   const { bytes, scansAll } = await estimateRows(
     source,
     selectChunk(plan, { partition, fromBlock: 0, whole: true }),
   );
-  return !scansAll && bytes <= most;
+  return scansAll || bytes > most ? undefined : bytes;
 }
 
 function inOneGo({ key: _key, ...partition }: PlannedPartition): PlannedPartition {
