@@ -16,5 +16,7 @@ export async function withLogFile<Result>(
 /** The end of a log, for the message of an error. */
 export async function lastLines(path: string, count = 20): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trimEnd().split('\n').slice(-count).join('\n');
+  // a program in Go says why it panics, and then shows its stack
+  const [said = ''] = text.split(/\n+goroutine \d+ \[/);
+  return said.trimEnd().split('\n').slice(-count).join('\n');
 }

@@ -28,8 +28,11 @@ const STOP_WITHIN_MS = 10_000;
 export class TemporalStartError extends Error {
   override readonly name = 'TemporalStartError';
 
+  /** One that it was told, or one of those that it looks for itself. */
   get portInUse(): boolean {
-    return /address already in use|port \d+ is (already )?in use/i.test(this.message);
+    return /address already in use|port \d+ is (already )?in use|failed assigning ephemeral port/i.test(
+      this.message,
+    );
   }
 }
 

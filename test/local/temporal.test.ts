@@ -1,9 +1,13 @@
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../local/free-port.ts';
+import { startDevServer } from '../../local/temporal-process.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import { makeTemporaryDirectory, removeTemporaryDirectory } from '../../local/temporary-directory.ts';
 
 async function withClient<Result>(
   address: string,
@@ -18,6 +22,28 @@ async function withClient<Result>(
 }
 
 // The first run on a machine fetches the executable.
+test('a dev server that finds no port for itself says so above its stack, and is started again', async () => {
+  const directory = await makeTemporaryDirectory('no-port');
+  const cli = join(directory, 'temporal');
+  const panic = `panic: failed assigning ephemeral port: dial tcp 127.0.0.1:1: connect: refused\n\ngoroutine 1 [running]:\n`;
+  await writeFile(cli, `#!/bin/sh\nprintf '${panic}${'main.main()\n'.repeat(30)}' >&2; exit 2\n`, {
+    mode: 0o755,
+  });
+  const plan = { cli, directory, databaseFile: join(directory, 'db'), temporary: true, namespace: 'default' };
+  const started = startDevServer({
+    ...plan,
+    port: await freePort(),
+    uiPort: undefined,
+    searchAttributes: {},
+    dynamicConfig: {},
+  });
+  await expect(started).rejects.toMatchObject({
+    portInUse: true,
+    message: expect.stringMatching(/:\npanic: failed assigning ephemeral port: .*refused$/) as string,
+  });
+  await removeTemporaryDirectory(directory);
+});
+
 describe('a Temporal dev server', () => {
   let inTheWay: Server;
   let temporal: TemporalServer;
