@@ -32,13 +32,13 @@ export async function planExtraction(
   const { ready, sourceNamed, searchAttributesKnown } = dependencies;
   return runActivity(`planning ${formatTableName(input.table)}`, async (tools) => {
     await ready();
-    const reading = {
-      applicationName: applicationName(runId),
-      signal: tools.signal,
-      ...readingLimits(input),
-    };
     if (input.analyze === true) {
-      await sourceNamed(input.source).transaction({ ...reading, mode: 'READ WRITE' }, async (session) =>
+      const limits = {
+        applicationName: applicationName(runId),
+        signal: tools.signal,
+        ...readingLimits(input),
+      };
+      await sourceNamed(input.source).transaction({ ...limits, mode: 'READ WRITE' }, async (session) =>
         analyzeSource(session, input.table),
       );
     }
@@ -64,12 +64,8 @@ async function finishedOrPlanned(
     if (outcome === undefined) return plan;
     countCopied(request.input.source, outcome, plan.chunks);
     measureCommit(outcome);
-    log.info('extracted', {
-      planId: plan.planId,
-      rows: outcome.rows,
-      bytes: outcome.bytes,
-      outcome: outcome.outcome,
-    });
+    const { rows, bytes } = outcome;
+    log.info('extracted', { planId: plan.planId, rows, bytes, outcome: outcome.outcome });
     return { ...plan, outcome };
   } catch (error) {
     tools.signal.throwIfAborted();
@@ -96,7 +92,7 @@ async function planned(
       database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
     return planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
   };
-  return storePlanOf(warehouse, limits, run, { make, ...(finish !== undefined && { finish }) });
+  return storePlanOf(warehouse, limits, run, make, finish);
 }
 
 /** The same for the copy of a table whose changes are captured. */
@@ -108,31 +104,21 @@ export async function planCopy(
   return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal, attempt }) => {
     await ready();
     const limits = { applicationName: applicationName(runId), signal };
-    return storePlanOf(
-      warehouse,
-      limits,
-      { runId, workflowId, attempt },
-      {
-        make: async (target) =>
-          planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
-      },
+    return storePlanOf(warehouse, limits, { runId, workflowId, attempt }, async (target) =>
+      planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
     );
   });
 }
 
+/** What is done with a small plan in the transaction that stores it. */
 type Finish = (target: Session, stored: StoredPlan) => Promise<RunOutcome>;
-
-interface Planning {
-  readonly make: (target: Session) => Promise<ExtractionPlan>;
-  /** What is done with a small plan in the same transaction. */
-  readonly finish?: Finish;
-}
 
 async function storePlanOf(
   warehouse: Database,
   limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
   run: Omit<ManifestOf, 'namespace'> & { readonly attempt: Attempt },
-  { make, finish }: Planning,
+  make: (target: Session) => Promise<ExtractionPlan>,
+  finish?: Finish,
 ): Promise<PlanSummary> {
   return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
     if (run.attempt.number > 1) await endEarlierSessions(target, limits.applicationName);

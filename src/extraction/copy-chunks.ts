@@ -1,7 +1,7 @@
 import { claimSpan, mayCopy, type Claim } from '../bronze/attempts.ts';
 import { PARTITION_SETTING } from '../bronze/layout.ts';
 import { findChunks, markChunk } from '../bronze/ledger.ts';
-import { partitionLabel } from '../bronze/plan.ts';
+import { chunkCount, partitionLabel } from '../bronze/plan.ts';
 import { readPlan, type StoredPlan } from '../bronze/plans.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
@@ -186,6 +186,18 @@ async function copyOne(
 }
 
 type WritingContext = Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'> & { readonly claim?: Claim };
+
+/** Copies all chunks of a plan, with their marks in the ledger, in the transaction of the session. */
+export async function copyAllInto(
+  target: Session,
+  reading: Reading,
+  stored: StoredPlan,
+  context: WritingContext,
+): Promise<void> {
+  for (let chunk = 0; chunk < chunkCount(stored.plan); chunk += 1) {
+    await copyChunkInto(target, reading, chunk, stored, context);
+  }
+}
 
 /** Copies a chunk, with its mark in the ledger, in the transaction of the session. */
 export async function copyChunkInto(

@@ -5,13 +5,11 @@ import type { RunOutcome } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import type { Session } from '../postgres/session.ts';
-import { copyChunkInto, readMoment, type CopyContext } from './copy-chunks.ts';
+import { copyAllInto, readMoment, type CopyContext } from './copy-chunks.ts';
 import { LOCK_TIMEOUT } from './extract-small-table.ts';
 import { requireSamePartitions } from './plan-checks.ts';
+import { LARGEST_SMALL_TABLE } from './resolve-tables.ts';
 import { copiedPartitions } from './run-observer.ts';
-
-/** Bytes. */
-const SMALL = 16 * 1024 * 1024;
 
 /** Milliseconds. What takes longer is worth activities of its own, which can be seen and steered. */
 const LONGEST_READ = 2_000;
@@ -24,7 +22,7 @@ const LONGEST_READ = 2_000;
 export function isSmall(plan: ExtractionPlan): boolean {
   const { where, largeObjects, partitions, size } = plan;
   if (chunkCount(plan) > 1 || where !== null || largeObjects !== undefined) return false;
-  return size <= SMALL && partitions.every(({ fileNode }) => fileNode !== 0);
+  return size <= LARGEST_SMALL_TABLE && partitions.every(({ fileNode }) => fileNode !== 0);
 }
 
 /**
@@ -45,9 +43,7 @@ export async function extractPlanned(
     const signal = AbortSignal.any([context.signal, late.signal]);
     await readMoment(stored, undefined, { ...context, signal }, async (reading) => {
       await requireSamePartitions(reading.session, stored.plan);
-      for (let chunk = 0; chunk < chunkCount(stored.plan); chunk += 1) {
-        await copyChunkInto(target, reading, chunk, stored, context);
-      }
+      await copyAllInto(target, reading, stored, context);
     });
   } finally {
     clearTimeout(timer);

@@ -1,7 +1,7 @@
 import { commitWithin } from '../bronze/commit.ts';
 import type { BeforeSnapshot, IncrementBefore } from '../bronze/database-runs.ts';
 import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
-import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
+import type { ExtractionPlan } from '../bronze/plan.ts';
 import { storePlan, takeOrder } from '../bronze/plans.ts';
 import type { RunOutcome, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
@@ -9,7 +9,7 @@ import { applicationName } from '../postgres/application-name.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
-import { copyChunkInto, type CopyContext } from './copy-chunks.ts';
+import { copyAllInto, type CopyContext } from './copy-chunks.ts';
 import { planAsOf } from './plan-in-snapshot.ts';
 import { planRun, readingLimits } from './plan-run.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -63,15 +63,13 @@ export async function extractSmallTable(
         const plan = await planAsOf(new Catalog(session, source.host), target, { input, before });
         const stored = await storePlan(target, run.runId, plan);
         await openManifest(target, run, stored.planId, plan);
-        for (let chunk = 0; chunk < chunkCount(plan); chunk += 1) {
-          await copyChunkInto(target, { session, label: source.label, moment }, chunk, stored, {
-            ...context,
-            onProgress: (progress) => {
-              watch.passed();
-              context.onProgress(progress);
-            },
-          });
-        }
+        await copyAllInto(target, { session, label: source.label, moment }, stored, {
+          ...context,
+          onProgress: (progress) => {
+            watch.passed();
+            context.onProgress(progress);
+          },
+        });
         return commitWithin(target, stored);
       });
     });

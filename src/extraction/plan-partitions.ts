@@ -39,7 +39,8 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
     input.chunkBy === undefined
       ? undefined
       : findKeyColumn(input.chunkBy, await catalog.columns(table), types, table);
-  const perChunk = blocksOfChunk(chunking);
+  const total = sumOf(partitions);
+  const perChunk = blocksOfChunk(chunking, total);
   const planned: PlannedPartition[] = [];
   for (const { filter, evidence, ...partition } of partitions) {
     const known = { ...(filter !== undefined && { filter }), ...(evidence !== undefined && { evidence }) };
@@ -57,7 +58,7 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
     count: partitionsOfChunk(input.parallelism),
     hasBlocks: ({ oid }) => inFiles.has(oid),
   });
-  const size = sumOf(partitions).allBlocks * server.blockSize;
+  const size = total.allBlocks * server.blockSize;
   return { size, blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };
 }
 
@@ -77,8 +78,7 @@ function requireFewChunks(partitions: PlannedPartition[]): void {
 const MOST_SMALL_CHUNKS = 20_000;
 
 /** Rows with large objects are read about 100 at once: a block has that many where they hold little else. */
-function blocksOfChunk({ partitions, server, input }: Chunking): number {
-  const { blocks: totalBlocks, allBlocks } = sumOf(partitions);
+function blocksOfChunk({ server, input }: Chunking, { blocks: totalBlocks, allBlocks }: Total): number {
   const { chunkSize, parallelism, largeObjects } = input;
   if (largeObjects !== undefined && chunkSize === undefined)
     return Math.max(1, Math.ceil(totalBlocks / MOST_SMALL_CHUNKS));
@@ -87,7 +87,13 @@ function blocksOfChunk({ partitions, server, input }: Chunking): number {
   return blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize });
 }
 
-function sumOf(partitions: Chunking['partitions']): { readonly blocks: number; readonly allBlocks: number } {
+interface Total {
+  readonly blocks: number;
+  /** With those of large values. */
+  readonly allBlocks: number;
+}
+
+function sumOf(partitions: Chunking['partitions']): Total {
   const blocks = partitions.reduce((sum, partition) => sum + partition.blocks, 0);
   return { blocks, allBlocks: partitions.reduce((sum, { toastBlocks }) => sum + toastBlocks, blocks) };
 }

@@ -1,5 +1,6 @@
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { outcomeOf } from '../bronze/commit.ts';
+import { BRONZE } from '../bronze/layout.ts';
 import type { EndedRun } from '../bronze/manifest.ts';
 import type { PlanSummary } from '../contract/activities.ts';
 import { labelsOf } from './partition-labels.ts';
@@ -33,4 +34,4 @@ export function summarizeEnded(run: EndedRun): PlanSummary {
   };
 }
 
-const bronzeName = (target: string): string => `bronze.${target}`;
+const bronzeName = (target: string): string => `${BRONZE}.${target}`;

@@ -8,7 +8,7 @@ import { listTables } from '../postgres/catalog/tables.ts';
 import type { Session } from '../postgres/session.ts';
 
 /** One chunk has as much, so that a run of its own would have nothing to share out. */
-const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
+export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
 
 export interface Resolved {
   /** The largest first. */
