@@ -11,7 +11,6 @@ import { waitUntil } from '../setup/wait-until.ts';
 const WITHIN = 5_000;
 
 let lab: Lab;
-let number = 0;
 let table: string;
 /** The rows of the first run, which must stay. */
 let before: string;
@@ -22,8 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 beforeEach(async () => {
-  number += 1;
-  table = `t${number}`;
+  ({ table } = lab.nextTable());
   before = `before_${table}`;
   await lab.source.query(`CREATE TABLE ${table} (id int, v text);
     INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 10000) i; CREATE TABLE ${before} AS TABLE ${table}`);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { attemptsOf } from '../setup/attempts.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -6,7 +7,6 @@ import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 beforeAll(async () => {
@@ -14,9 +14,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 beforeEach(async () => {
-  number += 1;
-  table = `t${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int, v text);
     INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
 });
@@ -27,14 +25,6 @@ const ended = async (work: Promise<unknown>): Promise<unknown> =>
     (value) => value,
     (error: unknown) => error,
   );
-
-async function attemptsOf(planId: string): Promise<{ chunk: number; attempt: number }[]> {
-  const { rows } = await lab.warehouse.query<{ chunk: number; attempt: number }>(
-    'SELECT chunk, attempt FROM bronze.extraction_chunks WHERE plan_id = $1 ORDER BY chunk',
-    [planId],
-  );
-  return rows;
-}
 
 /** Holds attempts that are the first, when they have read the plan and claim their chunks. */
 async function heldClaims() {
@@ -80,7 +70,7 @@ describe('of two attempts at the same work only the later writes', () => {
     expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
     await held.release();
     await later;
-    expect(await attemptsOf(plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
+    expect(await attemptsOf(lab, plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
     await run.copy(plan, 3, plan.chunks - 3);
     await run.commit(plan);
     await expectSameRows(lab, table, bronze);
@@ -92,7 +82,7 @@ describe('of two attempts at the same work only the later writes', () => {
     const plan = await run.plan({ table, chunkSize: '128kB' });
     await run.copy(plan, 0, 1, 2);
     await expect(run.copy(plan, 0, 3, 1)).rejects.toMatchObject(OVERTAKEN);
-    expect(await attemptsOf(plan.planId)).toEqual([{ chunk: 0, attempt: 2 }]);
+    expect(await attemptsOf(lab, plan.planId)).toEqual([{ chunk: 0, attempt: 2 }]);
     await run.discard();
   });
 
@@ -109,7 +99,7 @@ describe('of two attempts at the same work only the later writes', () => {
       CREATE TRIGGER overtake AFTER INSERT ON bronze.extraction_chunks FOR EACH ROW EXECUTE FUNCTION overtake()`);
     await expect(run.copy(plan, 0, plan.chunks)).rejects.toMatchObject(OVERTAKEN);
     await lab.warehouse.query('DROP TRIGGER overtake ON bronze.extraction_chunks');
-    expect(await attemptsOf(plan.planId)).toEqual([{ chunk: 0, attempt: 1 }]);
+    expect(await attemptsOf(lab, plan.planId)).toEqual([{ chunk: 0, attempt: 1 }]);
     await run.discard();
   });
 
@@ -125,7 +115,7 @@ describe('of two attempts at the same work only the later writes', () => {
     ]);
     await held.release();
     expect(await earlier).toMatchObject(OVERTAKEN);
-    expect(await attemptsOf(plan.planId)).toEqual([]);
+    expect(await attemptsOf(lab, plan.planId)).toEqual([]);
     await run.discard();
   });
 
@@ -137,7 +127,7 @@ describe('of two attempts at the same work only the later writes', () => {
     await claims.reached();
     await run.copy(plan, 0, 3, 2);
     expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
-    expect(await attemptsOf(plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
+    expect(await attemptsOf(lab, plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
     await claims.release();
     await run.discard();
   });
@@ -162,7 +152,7 @@ describe('of two attempts at the same work only the later writes', () => {
     const plan = await run.plan(request, 2);
     await run.copy(plan, 0, 2);
     await expect(run.plan(request, 1)).rejects.toMatchObject(OVERTAKEN);
-    expect(await attemptsOf(plan.planId)).toHaveLength(2);
+    expect(await attemptsOf(lab, plan.planId)).toHaveLength(2);
     await run.copy(plan, 0, plan.chunks);
     await run.commit(plan);
     await expect(run.plan(request, 1)).rejects.toMatchObject(OVERTAKEN);

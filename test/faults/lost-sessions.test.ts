@@ -7,7 +7,6 @@ import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 beforeAll(async () => {
@@ -15,9 +14,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 beforeEach(async () => {
-  number += 1;
-  table = `t${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int, v text);
     INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 10000) i`);
 });

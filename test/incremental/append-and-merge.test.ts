@@ -5,7 +5,6 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 
@@ -15,9 +14,7 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 beforeEach(async () => {
-  number += 1;
-  table = `t${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text, updated_at timestamptz);
     CREATE INDEX ON ${table} (updated_at);
     INSERT INTO ${table} SELECT i, 'name ' || i, timestamptz '2024-01-01' + i * interval '1 minute' FROM generate_series(1, 500) i`);

@@ -5,7 +5,6 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 
@@ -16,9 +15,7 @@ afterAll(async () => lab.close());
 
 /** Ten rows a day, for ten days of January. */
 beforeEach(async () => {
-  number += 1;
-  table = `b${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text, at timestamptz);
     INSERT INTO ${table} SELECT i, 'name ' || i, timestamptz '2024-01-01 00:00+00' + i * interval '2.4 hours' FROM generate_series(0, 99) i`);
 });

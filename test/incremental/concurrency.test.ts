@@ -8,7 +8,6 @@ import { pendingFailure } from '../setup/pending-failure.ts';
 import { Steps } from '../setup/steps.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 let request: ExtractTableRequest;
@@ -20,9 +19,7 @@ afterAll(async () => lab.close());
 
 /** A table with no key, where a row that came twice would be there twice, that was extracted, and has new rows since. */
 beforeEach(async () => {
-  number += 1;
-  table = `p${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   request = { table, incremental: { column: 'at', lookback: 0 } };
   await lab.source.query(`CREATE TABLE ${table} (id int, at timestamptz);
     INSERT INTO ${table} SELECT i, timestamptz '2024-01-01' + i * interval '1 minute' FROM generate_series(1, 100) i`);

@@ -5,7 +5,6 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 
@@ -14,9 +13,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 beforeEach(() => {
-  number += 1;
-  table = `k${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
 });
 
 const run = async (more: Partial<ExtractTableRequest> = {}): Promise<IncrementalResult> =>

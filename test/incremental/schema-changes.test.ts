@@ -5,7 +5,6 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 
@@ -16,9 +15,7 @@ afterAll(async () => lab.close());
 
 /** A table that was extracted, before its columns change. */
 beforeEach(async () => {
-  number += 1;
-  table = `s${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source
     .query(`CREATE TABLE ${table} (id int PRIMARY KEY, name varchar(10), n int, amount numeric(6,2), at timestamptz);
     INSERT INTO ${table} SELECT i, 'name ' || i, i, i / 100.0, timestamptz '2024-01-01' + i * interval '1 minute' FROM generate_series(1, 50) i`);

@@ -21,8 +21,7 @@ async function withClient<Result>(
   }
 }
 
-// The first run on a machine fetches the executable.
-test('a dev server that finds no port for itself says so above its stack, and is started again', async () => {
+test('a dev server that finds no port for itself says so above its stack, and counts as one whose port is taken', async () => {
   const directory = await makeTemporaryDirectory('no-port');
   const cli = join(directory, 'temporal');
   const panic = `panic: failed assigning ephemeral port: dial tcp 127.0.0.1:1: connect: refused\n\ngoroutine 1 [running]:\n`;
@@ -44,6 +43,7 @@ test('a dev server that finds no port for itself says so above its stack, and is
   await removeTemporaryDirectory(directory);
 });
 
+// The first run on a machine fetches the executable.
 describe('a Temporal dev server', () => {
   let inTheWay: Server;
   let temporal: TemporalServer;

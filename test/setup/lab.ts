@@ -15,7 +15,7 @@ import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/con
 import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
-import { administer, createDatabase } from './administer.ts';
+import { administer } from './administer.ts';
 import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
@@ -63,6 +63,7 @@ export class Lab implements AsyncDisposable {
   #source: Client;
   #warehouse: Client;
   #runs = 0;
+  #tables = 0;
 
   readonly #admin: Servers;
   readonly #temporalAddress: string;
@@ -90,8 +91,11 @@ export class Lab implements AsyncDisposable {
     const name = randomBytes(6).toString('hex');
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
     await Promise.all([
-      createDatabase(admin.source, `source_${name}`),
-      createDatabase(admin.warehouse, `warehouse_${name}`, grantsOnWarehouse(`warehouse_${name}`)),
+      administer(admin.source, [`CREATE DATABASE source_${name}`]),
+      administer(admin.warehouse, [
+        `CREATE DATABASE warehouse_${name}`,
+        ...grantsOnWarehouse(`warehouse_${name}`),
+      ]),
     ]);
     const temporalAddress = options.temporalAddress ?? inject('temporalAddress');
     const connection = await Connection.connect({ address: temporalAddress });
@@ -104,6 +108,13 @@ export class Lab implements AsyncDisposable {
     }
     if (options.workers !== 'none') await lab.startWorkers();
     return lab;
+  }
+
+  /** A name that no table of this lab has had, and that of the bronze table that it lands in. */
+  nextTable(): { table: string; bronze: string } {
+    this.#tables += 1;
+    const table = `t${this.#tables}`;
+    return { table, bronze: `bronze.br_${table}` };
   }
 
   /** Superuser sessions, to set up and to look. */

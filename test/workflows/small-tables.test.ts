@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { attemptsOf } from '../setup/attempts.ts';
 import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab, type ExtractHandle } from '../setup/lab.ts';
@@ -8,7 +9,6 @@ import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
-let number = 0;
 let table: string;
 let bronze: string;
 beforeAll(async () => {
@@ -16,9 +16,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 beforeEach(async () => {
-  number += 1;
-  table = `t${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text, at timestamptz DEFAULT now());
     INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
 });
@@ -29,15 +27,6 @@ async function activitiesOf(handle: ExtractHandle): Promise<string[]> {
   return (events ?? []).flatMap(
     ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityId ?? [],
   );
-}
-
-async function chunksOf(runId: string): Promise<{ chunk: number; attempt: number }[]> {
-  const { rows } = await lab.warehouse.query<{ chunk: number; attempt: number }>(
-    `SELECT chunk, attempt FROM bronze.extraction_chunks c JOIN bronze.extraction_runs r USING (plan_id)
-      WHERE r.run_id = $1 ORDER BY chunk`,
-    [runId],
-  );
-  return rows;
 }
 
 describe('a small table is copied and committed by the activity that plans it', () => {
@@ -179,8 +168,9 @@ describe('when the activity is tried again', () => {
     const again = run.planAndFinish(appending(), 2);
     await hanging;
     await held.release();
-    expect((await again).outcome).toMatchObject({ outcome: 'committed', rows: 5000 });
-    expect(await chunksOf(run.runId)).toEqual([{ chunk: 0, attempt: 2 }]);
+    const { planId, outcome } = await again;
+    expect(outcome).toMatchObject({ outcome: 'committed', rows: 5000 });
+    expect(await attemptsOf(lab, planId)).toEqual([{ chunk: 0, attempt: 2 }]);
     await expectSameRows(lab, table, bronze);
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
