@@ -3,7 +3,6 @@ import { commitRun } from '../bronze/commit.ts';
 import { readPlan } from '../bronze/plans.ts';
 import type { CommitRequest, CommitResult, CopiedPartitions } from '../contract/activities.ts';
 import { copiedPartitions } from '../extraction/run-observer.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -32,7 +31,7 @@ async function lastLook(
   { planId, runId }: CommitRequest,
   signal: AbortSignal,
 ): Promise<CopiedPartitions | undefined> {
-  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+  const limits = { run: runId, signal };
   const look = async (session: Session) => copiedPartitions(session, await readPlan(session, planId));
-  return warehouse.transaction(limits, look).catch(() => undefined);
+  return warehouse.write(limits, look).catch(() => undefined);
 }

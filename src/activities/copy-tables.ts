@@ -10,7 +10,6 @@ import { partOf } from '../contract/run-parts.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { extractSmallTable, type SmallTable, type Finished } from '../extraction/extract-small-table.ts';
 import { isPlain, readAlike, extractPlainTables } from '../extraction/extract-plain-tables.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied, countRetry, measureCommit } from './metrics.ts';
@@ -33,12 +32,8 @@ export async function copyTables(
     'extracting small tables',
     async (tools) => {
       const { warehouse, isStopping } = dependencies;
-      const limits = {
-        applicationName: applicationName(request.runId),
-        mode: 'READ WRITE',
-        signal: tools.signal,
-      } as const;
-      const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.transaction(limits, work);
+      const limits = { run: request.runId, signal: tools.signal };
+      const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.write(limits, work);
       const { members, done } = await ask(async (session) => {
         const found = (await readMembers(session, request.runId, request.members)).map((one) =>
           memberOf(request, one),
@@ -188,9 +183,8 @@ async function copyTable(
       log.info('left to a workflow of its own', { table: name, reason: error.message });
       return { ...left, outcome: 'alone' };
     }
-    await warehouse.transaction(
-      { applicationName: applicationName(request.runId), mode: 'READ WRITE', signal },
-      async (session) => recordUnplanned(session, { ...run, ...feedOf(input), status: 'failed', message }),
+    await warehouse.write({ run: request.runId, signal }, async (session) =>
+      recordUnplanned(session, { ...run, ...feedOf(input), status: 'failed', message }),
     );
     return { ...left, outcome: 'failed' };
   }

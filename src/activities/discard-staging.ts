@@ -2,7 +2,6 @@ import { feedOf } from '../bronze/layout.ts';
 import { closeFailed, recordUnplanned } from '../bronze/manifest.ts';
 import { dropPlansOfRun } from '../bronze/plans.ts';
 import type { DiscardRequest } from '../contract/activities.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -12,8 +11,8 @@ export async function discardStaging(
 ): Promise<void> {
   await runActivity('dropping what the run had staged', async ({ signal }) => {
     await ready();
-    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-    await warehouse.transaction(limits, async (session) => {
+    const limits = { run: runId, signal };
+    await warehouse.write(limits, async (session) => {
       await dropPlansOfRun(session, runId);
       await closeFailed(session, runId, outcome);
       if (member === undefined) return;

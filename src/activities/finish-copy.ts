@@ -3,7 +3,6 @@ import type { FinishCopyRequest } from '../contract/capture-activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { finishCopy as finish } from '../capture/copy-tables.ts';
 import { readServer } from '../postgres/catalog/server.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -14,10 +13,10 @@ export async function finishCopy(
   const shown = formatTableName(request.table);
   await runActivity(`ending the copy of ${shown}`, async ({ signal }) => {
     const source = sourceNamed(request.source);
-    const limits = { applicationName: applicationName(request.runId), mode: 'READ WRITE', signal } as const;
-    const server = await source.transaction(limits, async (session) => readServer(session, source.host));
+    const limits = { run: request.runId, signal };
+    const server = await source.read(limits, async (session) => readServer(session, source.host));
     const sourceUri = `postgresql://${server.host}/${server.database}`;
-    await warehouse.transaction(limits, async (session) =>
+    await warehouse.write(limits, async (session) =>
       finish(session, request, { deletes: request.deletes, sourceUri }),
     );
     log.info('copied a table of a capture', { table: shown, captureId: request.captureId });

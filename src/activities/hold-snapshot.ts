@@ -2,7 +2,6 @@ import { ApplicationFailure, Context, log } from '@temporalio/activity';
 import type { HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropWhenTerminated } from './other-runs.ts';
@@ -27,25 +26,22 @@ export async function holdSnapshot(
     async ({ signal, attempt, report }) => {
       if (from?.worker === worker && attempt.number < ATTEMPTS_ELSEWHERE) throw stepBack();
       const limits = {
-        applicationName: applicationName(runId),
+        run: runId,
         signal,
         ...(idleTimeout !== undefined && { idleTimeout }),
       };
       let exported = false;
       const hold = async (): Promise<void> =>
-        holdingSourceNamed(source).transaction(
-          { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-          async (session) => {
-            const snapshot = await takeSnapshot(session, from?.snapshot);
-            exported = true;
-            report(snapshot);
-            log.info('holding a snapshot', { source, holder, ...snapshot });
-            await keepSnapshot(
-              { holder, worker, snapshot },
-              { source, isStopping, requireLife: async () => requireLife(session) },
-            );
-          },
-        );
+        holdingSourceNamed(source).read(limits, async (session) => {
+          const snapshot = await takeSnapshot(session, from?.snapshot);
+          exported = true;
+          report(snapshot);
+          log.info('holding a snapshot', { source, holder, ...snapshot });
+          await keepSnapshot(
+            { holder, worker, snapshot },
+            { source, isStopping, requireLife: async () => requireLife(session) },
+          );
+        });
       await untilItHolds(hold, () => exported);
     },
     async () => dropWhenTerminated(dependencies, async () => runId),

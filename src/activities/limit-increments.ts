@@ -9,7 +9,6 @@ import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, isOfServer } from '../contract/failures.ts';
 import { incrementOf } from '../extraction/extract-small-table.ts';
 import { planRun, readingLimits } from '../extraction/plan-run.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -20,8 +19,8 @@ export async function limitIncrements(
 ): Promise<void> {
   await runActivity('bounding the checkpoints', async ({ signal, report }) => {
     const source = sourceNamed(name);
-    const limits = { applicationName: applicationName(runId), signal };
-    await warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    const limits = { run: runId, signal };
+    await warehouse.write(limits, async (target) => {
       const increments = new Map<number, IncrementBefore>();
       for (const { member, request } of await readIncrementalMembers(target, runId)) {
         report({ bounded: increments.size });

@@ -8,7 +8,6 @@ import {
 } from '../bronze/orphans.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { foundOf, type MaintainBronzeInput, type MaintainBronzeResult } from '../contract/maintain-bronze.ts';
-import { APPLICATION } from '../postgres/application-name.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { isLockTimeout } from '../postgres/server-failure.ts';
@@ -73,10 +72,7 @@ type InTransaction = <T>(work: (session: Session) => Promise<T>) => Promise<T>;
 const inTransactionsOf =
   (warehouse: Database, signal: AbortSignal): InTransaction =>
   async (work) =>
-    warehouse.transaction(
-      { applicationName: APPLICATION, mode: 'READ WRITE', lockTimeout: LOCK_TIMEOUT, signal },
-      work,
-    );
+    warehouse.write({ lockTimeout: LOCK_TIMEOUT, signal }, work);
 
 async function isLocked(drop: () => Promise<void>): Promise<boolean> {
   try {

@@ -5,7 +5,6 @@ import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
-import { APPLICATION } from '../postgres/application-name.ts';
 
 /** What Temporal says of a workflow; `unknown` where it was not to be had. */
 type Life = 'running' | 'over' | 'unknown';
@@ -75,7 +74,7 @@ export async function dropWhenTerminated(
   const { cancellationDetails, info } = Context.current();
   if (cancellationDetails?.notFound !== true) return;
   const { workflowId } = info.workflowExecution ?? { workflowId: '' };
-  await warehouse.transaction({ applicationName: APPLICATION, mode: 'READ WRITE' }, async (session) => {
+  await warehouse.write({}, async (session) => {
     const runId = await runIdOf(session);
     if ((await lifeOf({ runId, workflowId })) === 'over') await dropAbandoned(session, runId);
   });

@@ -14,11 +14,10 @@ import { DatakitError, isOfServer } from '../contract/failures.ts';
 import { analyzeSource } from '../extraction/analyze-source.ts';
 import { extractPlanned, isSmall } from '../extraction/extract-planned.ts';
 import { planInSnapshot } from '../extraction/plan-in-snapshot.ts';
-import { LONGEST_LOCK_TIMEOUT, planRun, readingLimits, type PlanLimits } from '../extraction/plan-run.ts';
+import { LONGEST_LOCK_TIMEOUT, planRun, readingLimits } from '../extraction/plan-run.ts';
 import { summarize, summarizeEnded } from '../extraction/plan-summary.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied, countRetry, measureCommit } from './metrics.ts';
 import { requireNoOtherRun, workflowNamespace } from './other-runs.ts';
@@ -34,13 +33,11 @@ export async function planExtraction(
     await ready();
     if (input.analyze === true) {
       const limits = {
-        applicationName: applicationName(runId),
+        run: runId,
         signal: tools.signal,
         ...readingLimits(input),
       };
-      await sourceNamed(input.source).transaction({ ...limits, mode: 'READ WRITE' }, async (session) =>
-        analyzeSource(session, input.table),
-      );
+      await sourceNamed(input.source).write(limits, async (session) => analyzeSource(session, input.table));
     }
     const plan = await finishedOrPlanned(dependencies, request, tools);
     return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
@@ -82,8 +79,7 @@ async function planned(
   { signal, attempt }: ActivityTools,
   finish?: Finish,
 ): Promise<PlanSummary> {
-  const limits = { applicationName: applicationName(runId), signal };
-  const reading = { ...limits, ...readingLimits(input) };
+  const reading = { run: runId, signal, ...readingLimits(input) };
   const source = sourceNamed(input.source);
   const run = { runId, workflowId, attempt, databaseRunId: database?.runId };
   const make = async (target: Session) => {
@@ -92,7 +88,7 @@ async function planned(
       database === undefined ? [] : await readMembers(target, database.runId, [database.member]);
     return planInSnapshot({ source, target, input, limits: reading }, snapshot, member?.before);
   };
-  return storePlanOf(warehouse, limits, run, make, finish);
+  return storePlanOf(warehouse, signal, run, make, finish);
 }
 
 /** The same for the copy of a table whose changes are captured. */
@@ -103,9 +99,9 @@ export async function planCopy(
   const { table, source, runId, workflowId } = request;
   return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal, attempt }) => {
     await ready();
-    const limits = { applicationName: applicationName(runId), signal };
-    return storePlanOf(warehouse, limits, { runId, workflowId, attempt }, async (target) =>
-      planCopyOf(sourceNamed(source), target, request, { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }),
+    const limits = { run: runId, signal, lockTimeout: LONGEST_LOCK_TIMEOUT };
+    return storePlanOf(warehouse, signal, { runId, workflowId, attempt }, async (target) =>
+      planCopyOf(sourceNamed(source), target, request, limits),
     );
   });
 }
@@ -115,13 +111,13 @@ type Finish = (target: Session, stored: StoredPlan) => Promise<RunOutcome>;
 
 async function storePlanOf(
   warehouse: Database,
-  limits: Pick<PlanLimits, 'applicationName' | 'signal'>,
+  signal: AbortSignal,
   run: Omit<ManifestOf, 'namespace'> & { readonly attempt: Attempt },
   make: (target: Session) => Promise<ExtractionPlan>,
   finish?: Finish,
 ): Promise<PlanSummary> {
-  return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
-    if (run.attempt.number > 1) await endEarlierSessions(target, limits.applicationName);
+  return warehouse.write({ run: run.runId, signal }, async (target) => {
+    if (run.attempt.number > 1) await endEarlierSessions(target, run.runId);
     await dropPlansOfRun(target, run.runId);
     // the answer of an earlier attempt may have got lost
     const ended = await findEnded(target, run.runId, run.attempt);

@@ -12,7 +12,6 @@ import type { RunIdentity } from '../contract/activities.ts';
 import { changeTables as change } from '../capture/change-tables.ts';
 import { dropCapture as drop } from '../capture/drop-capture.ts';
 import { prepareCapture as prepare } from '../capture/prepare-capture.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -40,8 +39,8 @@ export async function beginStreaming(
   { captureId, runId }: CaptureReference,
 ): Promise<void> {
   await runActivity('ending the first copy', async ({ signal }) => {
-    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-    await warehouse.transaction(limits, async (session) => recordStreaming(session, captureId));
+    const limits = { run: runId, signal };
+    await warehouse.write(limits, async (session) => recordStreaming(session, captureId));
   });
 }
 

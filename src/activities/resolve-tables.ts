@@ -9,7 +9,6 @@ import type {
 } from '../contract/database-activities.ts';
 import { utf8Length } from '../contract/table-name.ts';
 import { resolveTables as resolve } from '../extraction/resolve-tables.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { sweepAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
@@ -26,17 +25,13 @@ export async function resolveTables(
     const name = request.source ?? 'default';
     const source = sourceNamed(name);
     await ready();
-    const limits = { applicationName: applicationName(run.runId), signal };
-    return warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    const limits = { run: run.runId, signal };
+    return warehouse.write(limits, async (target) => {
       await sweepAbandoned(target);
       const feeds = await readFeeds(target, name);
-      const reading = {
-        ...limits,
-        lockTimeout: LOCK_TIMEOUT,
-        mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
-      } as const;
-      const { members, added, vanished } = await source.transaction(reading, async (session) =>
-        resolve(session, request, feeds),
+      const { members, added, vanished } = await source.read(
+        { ...limits, lockTimeout: LOCK_TIMEOUT },
+        async (session) => resolve(session, request, feeds),
       );
       const consistency = request.consistency ?? 'snapshot';
       const lists = { newTables: added, vanishedTables: vanished, warnings: [] };
@@ -71,8 +66,8 @@ export async function readMembers(
   { runId, from }: MemberPageRequest,
 ): Promise<readonly Member[]> {
   return runActivity('reading the list of tables', async ({ signal }) => {
-    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-    const members = await warehouse.transaction(limits, async (session) =>
+    const limits = { run: runId, signal };
+    const members = await warehouse.write(limits, async (session) =>
       readMemberPage(session, runId, from, PAGE_ROWS),
     );
     let bytes = 0;

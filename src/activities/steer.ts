@@ -6,7 +6,6 @@ import type { CloseDatabaseRunRequest, SteerTablesRequest } from '../contract/da
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
-import { APPLICATION } from '../postgres/application-name.ts';
 
 export async function pauseCopies(
   dependencies: Dependencies,
@@ -41,6 +40,6 @@ async function inWarehouse<T>(
 ): Promise<T> {
   return runActivity(purpose, async ({ signal }) => {
     await ready();
-    return warehouse.transaction({ applicationName: APPLICATION, mode: 'READ WRITE', signal }, work);
+    return warehouse.write({ signal }, work);
   });
 }

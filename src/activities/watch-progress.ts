@@ -2,7 +2,6 @@ import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { PROGRESS_OBSERVED_SIGNAL, type Observed, type WatchRequest } from '../contract/activities.ts';
 import { RunObserver } from '../extraction/run-observer.ts';
-import { APPLICATION } from '../postgres/application-name.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -13,9 +12,9 @@ export async function watchProgress(
 ): Promise<void> {
   return runActivity('reading the ledger', async ({ signal }) => {
     const observer = new RunObserver(request);
-    const limits = { applicationName: APPLICATION, mode: 'READ WRITE', signal } as const;
+    const limits = { signal };
     for (;;) {
-      const observed = await warehouse.transaction(limits, async (session) => observer.look(session));
+      const observed = await warehouse.write(limits, async (session) => observer.look(session));
       if (!(await tell(observed))) return;
       await Context.current().sleep(pace);
     }

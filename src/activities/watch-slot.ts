@@ -1,7 +1,6 @@
 import { log } from '@temporalio/activity';
 import { dropSlotOf } from '../capture/drop-capture.ts';
 import type { SlotRequest } from '../contract/capture-activities.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import { readLogPositions } from '../postgres/replication/slots.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -11,8 +10,8 @@ export async function checkSlot(
   { source, slot, runId }: SlotRequest,
 ): Promise<number> {
   return runActivity(`asking how much slot "${slot}" holds back`, async ({ signal }) => {
-    const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
-    const { heldBack } = await sourceNamed(source).transaction(limits, async (session) =>
+    const limits = { run: runId, signal };
+    const { heldBack } = await sourceNamed(source).read(limits, async (session) =>
       readLogPositions(session, slot),
     );
     return heldBack;

@@ -1,5 +1,6 @@
 import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE } from './layout.ts';
 
@@ -86,11 +87,11 @@ async function endEarlierWriters(session: Session, planId: string, firstChunk: n
  * Ends the sessions of earlier attempts at what only one activity of a run does at a time. They may be on
  * workers that hang, with locks that would be waited for: those of the bronze table among them.
  */
-export async function endEarlierSessions(session: Session, applicationName: string): Promise<void> {
+export async function endEarlierSessions(session: Session, runId: string): Promise<void> {
   await session.query(
     `SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
       WHERE datname = current_database() AND usename = current_user AND application_name = $1
         AND pid <> pg_backend_pid() AND state <> 'idle'`,
-    [applicationName],
+    [applicationName(runId)],
   );
 }

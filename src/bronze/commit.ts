@@ -3,7 +3,6 @@ import type { CommitRequest, CommitResult, RunOutcome } from '../contract/activi
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
 import type { Database } from '../postgres/database.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import { isLockTimeout } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { endEarlierSessions } from './attempts.ts';
@@ -46,19 +45,19 @@ export async function commitRun(
   { planId, runId }: CommitRequest,
   { signal, attempt }: { readonly signal: AbortSignal; readonly attempt: Attempt },
 ): Promise<CommitResult> {
-  const limits = { applicationName: applicationName(runId), mode: 'READ WRITE', signal } as const;
+  const limits = { run: runId, signal };
   const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
-    warehouse.transaction({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
+    warehouse.write({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
     const outcome = await inTransaction(async (session) => {
-      if (attempt.number > 1) await endEarlierSessions(session, limits.applicationName);
+      if (attempt.number > 1) await endEarlierSessions(session, runId);
       return (await earlierOutcome(session, runId, planId)) ?? prepared(session, planId);
     });
     if (outcome !== 'ready') return outcome;
     return await inTransaction(async (session) => commitOnce(session, runId, planId));
   } catch (error) {
     if (!isLockTimeout(error)) throw error;
-    throw await warehouse.transaction(limits, async (session) => {
+    throw await warehouse.write(limits, async (session) => {
       const { plan, staging } = await readPlan(session, planId);
       return describeReaders(session, { schema: BRONZE, name: plan.target }, staging);
     });

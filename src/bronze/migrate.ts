@@ -2,7 +2,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE, STAGING, STORAGE } from './layout.ts';
-import { APPLICATION } from '../postgres/application-name.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
 
@@ -16,7 +15,7 @@ const MIGRATION_LOCK = 0x62726f6e7a65;
  * so that two workers that start at once do not meet.
  */
 export async function migrate(warehouse: Database): Promise<void> {
-  await warehouse.transaction({ mode: 'READ WRITE', applicationName: APPLICATION }, async (session) => {
+  await warehouse.write({}, async (session) => {
     await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
     await session.query(

@@ -11,7 +11,6 @@ import {
   findPublication,
   orStatementFor,
 } from '../postgres/replication/publications.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import { ensureReplicaIdentity, newTables, type CaptureContext } from './prepare-capture.ts';
 
@@ -25,10 +24,10 @@ export async function changeTables(
   request: ChangeTablesRequest,
   { warehouse, source, signal }: CaptureContext,
 ): Promise<readonly CapturedTable[]> {
-  const limits = { mode: 'READ WRITE', applicationName: applicationName(request.runId), signal } as const;
-  return warehouse.transaction(limits, async (target) => {
+  const limits = { run: request.runId, signal };
+  return warehouse.write(limits, async (target) => {
     await changeTablesOf(target, request.captureId);
-    await source.transaction({ ...limits, lockTimeout: 10_000 }, async (session) =>
+    await source.write({ ...limits, lockTimeout: 10_000 }, async (session) =>
       request.change === 'add' ? add(target, session, request) : remove(target, session, request),
     );
     const tables = await readTables(target, request.captureId);

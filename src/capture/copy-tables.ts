@@ -40,9 +40,8 @@ export async function planCopy(
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, captureId);
   const known = await findTableOf(warehouse, capture, table);
-  const { published, columns, key } = await source.transaction(
-    { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' },
-    async (session) => describe(session, capture, table),
+  const { published, columns, key } = await source.read(limits, async (session) =>
+    describe(session, capture, table),
   );
   const input = extractTableInput.parse({
     table: { schema: table.schema, table: table.name },

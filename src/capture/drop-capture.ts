@@ -4,8 +4,7 @@ import type { DropCaptureInput, DropCaptureResult } from '../contract/capture-ch
 import { DatakitError } from '../contract/failures.ts';
 import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
 import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
-import type { Database } from '../postgres/database.ts';
-import { applicationName } from '../postgres/application-name.ts';
+import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 
@@ -23,16 +22,16 @@ export async function dropCapture(
   runId: string,
   { warehouse, source, signal }: CaptureContext,
 ): Promise<DropCaptureResult> {
-  const limits = { mode: 'READ WRITE', applicationName: applicationName(runId), signal } as const;
-  const capture = await warehouse.transaction(limits, async (session) =>
+  const limits = { run: runId, signal };
+  const capture = await warehouse.write(limits, async (session) =>
     findCapture(session, input.source, input.slot),
   );
   const slot = await dropOurSlot(input.slot, capture?.runId, source, limits);
-  const publication = await source.transaction(limits, async (session) =>
+  const publication = await source.write(limits, async (session) =>
     dropOurPublication(session, capture?.publication ?? input.publication),
   );
   if (capture !== undefined) {
-    await warehouse.transaction(limits, async (session) => closeCapture(session, capture.captureId));
+    await warehouse.write(limits, async (session) => closeCapture(session, capture.captureId));
   }
   return { slot, publication, bookkeeping: capture !== undefined };
 }
@@ -44,7 +43,7 @@ export async function dropSlotOf(
   source: Database,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const limits = { mode: 'READ WRITE', applicationName: applicationName(runId), signal } as const;
+  const limits = { run: runId, signal };
   return dropOurSlot(slot, runId, source, limits);
 }
 
@@ -53,11 +52,11 @@ async function dropOurSlot(
   name: string,
   runId: string | undefined,
   source: Database,
-  limits: Parameters<Database['transaction']>[0],
+  limits: TransactionOptions,
 ): Promise<boolean> {
   const until = Date.now() + PATIENCE;
   for (;;) {
-    const slot = await source.transaction(limits, async (session) => {
+    const slot = await source.write(limits, async (session) => {
       const found = await findSlot(session, name);
       if (found === undefined) return undefined;
       if (found.plugin !== 'pgoutput') {
@@ -67,7 +66,7 @@ async function dropOurSlot(
         );
       }
       if (found.activePid === null) await dropSlot(session, name);
-      else if (runId !== undefined) await endStreamOf(session, name, applicationName(runId));
+      else if (runId !== undefined) await endStreamOf(session, name, runId);
       return found;
     });
     if (slot === undefined) return false;

@@ -5,7 +5,6 @@ import type { Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { describeWriters } from '../postgres/replication/slots.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 
 /** Most slots are made at once. One that is not waits for transactions that are open, and says for which. */
@@ -28,14 +27,14 @@ export async function holdSlot(
   { warehouse, source, signal }: CaptureContext,
   onWaiting: (writers: readonly string[]) => void,
 ): Promise<HeldSlot> {
-  const limits = { mode: 'READ WRITE', applicationName: applicationName(runId), signal } as const;
-  const capture = await warehouse.transaction(limits, async (session) => readCapture(session, captureId));
-  const replication = await ReplicationSession.open(source, applicationName(runId));
+  const limits = { run: runId, signal };
+  const capture = await warehouse.write(limits, async (session) => readCapture(session, captureId));
+  const replication = await ReplicationSession.open(source, runId);
   const giveUp = () => void replication[Symbol.asyncDispose]();
   signal.addEventListener('abort', giveUp, { once: true });
   const watch = setInterval(() => {
     source
-      .transaction(limits, async (session) => describeWriters(session))
+      .read(limits, async (session) => describeWriters(session))
       .then(onWaiting)
       .catch(() => undefined);
   }, EXPECTED);
@@ -43,7 +42,7 @@ export async function holdSlot(
     const name =
       slot === 'permanent' ? capture.slot : `${capture.slot.slice(0, 40)}_${holder.slice(-8)}_copy`;
     const { consistentPoint, snapshotId } = await replication.createSlot(name, slot);
-    await warehouse.transaction(limits, async (session) => {
+    await warehouse.write(limits, async (session) => {
       if (slot === 'permanent') await recordSlot(session, captureId, consistentPoint);
       await recordSnapshot(session, captureId, consistentPoint);
     });

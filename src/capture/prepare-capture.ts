@@ -28,7 +28,6 @@ import {
   readLogPositions,
   writeHeartbeat,
 } from '../postgres/replication/slots.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import type { Session } from '../postgres/session.ts';
 import { compareSlot } from './compare-positions.ts';
 
@@ -58,12 +57,11 @@ export async function prepareCapture(
   { input, ...run }: PrepareCaptureRequest,
   { warehouse, source, signal }: CaptureContext,
 ): Promise<PreparedCapture> {
-  const name = applicationName(run.runId);
-  const limits = { mode: 'READ WRITE', applicationName: name, signal } as const;
-  const identity = await identify(source, name);
-  return warehouse.transaction(limits, async (target) => {
+  const limits = { run: run.runId, signal };
+  const identity = await identify(source, run.runId);
+  return warehouse.write(limits, async (target) => {
     const capture = await findCapture(target, input.source, input.slot);
-    return source.transaction({ ...limits, lockTimeout: 10_000 }, async (session) => {
+    return source.write({ ...limits, lockTimeout: 10_000 }, async (session) => {
       const facts = await readFacts(session, input, identity);
       const slot = await findSlot(session, input.slot);
       const outcome = compareSlot({ ...facts, name: input.slot, capture, slot });
@@ -74,7 +72,7 @@ export async function prepareCapture(
       }
       if (outcome === 'again' && capture !== undefined) {
         if (slot !== undefined) {
-          await endStreamOf(session, input.slot, applicationName(capture.runId));
+          await endStreamOf(session, input.slot, capture.runId);
           await dropSlot(session, input.slot);
         }
         await forgetCapture(target, capture.captureId);

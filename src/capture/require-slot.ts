@@ -11,7 +11,7 @@ export interface SlotContext {
   readonly warehouse: Database;
   readonly signal: AbortSignal;
   /** Of the sessions. */
-  readonly name: string;
+  readonly runId: string;
 }
 
 /**
@@ -23,13 +23,12 @@ export interface SlotContext {
 export async function requireSlot(
   replication: ReplicationSession,
   capture: Capture,
-  { source, warehouse, signal, name }: SlotContext,
+  { source, warehouse, signal, runId }: SlotContext,
 ): Promise<SentBefore> {
   const system = await replication.identify();
   const history = await replication.timelineHistory(system.timeline);
-  const limits = { applicationName: name, signal } as const;
-  const reading = { ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
-  const found = await source.transaction(reading, async (session) => {
+  const limits = { run: runId, signal };
+  const found = await source.read(limits, async (session) => {
     const server = await session.one<{ database: string; standby: boolean }>(
       'SELECT current_database() AS database, pg_is_in_recovery() AS standby',
     );
@@ -47,7 +46,7 @@ export async function requireSlot(
   const left = history.get(capture.timeline);
   let { position } = capture;
   if (capture.timeline !== system.timeline && left !== undefined) {
-    position = await warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (session) =>
+    position = await warehouse.write(limits, async (session) =>
       changeTimeline(session, capture, { timeline: system.timeline, left }),
     );
   }

@@ -22,7 +22,7 @@ export class SourcePulse {
   constructor(
     source: Database,
     options: {
-      readonly name: string;
+      readonly runId: string;
       readonly slot: string;
       readonly interval: number;
       readonly signal: AbortSignal;
@@ -62,17 +62,17 @@ export class SourcePulse {
   /** A source that cannot be asked now is asked later: the stream itself will say if it is gone. */
   async #run(
     source: Database,
-    { name, slot, interval, signal }: ConstructorParameters<typeof SourcePulse>[1],
+    { runId, slot, interval, signal }: ConstructorParameters<typeof SourcePulse>[1],
   ): Promise<void> {
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     while (!ending.aborted) {
-      await this.#beat(source, name, slot, ending).catch(() => undefined);
+      await this.#beat(source, runId, slot, ending).catch(() => undefined);
       await pause(interval, ending);
     }
   }
 
-  async #beat(source: Database, name: string, slot: string, signal: AbortSignal): Promise<void> {
-    await source.transaction({ mode: 'READ WRITE', applicationName: name, signal }, async (session) => {
+  async #beat(source: Database, runId: string, slot: string, signal: AbortSignal): Promise<void> {
+    await source.write({ run: runId, signal }, async (session) => {
       const at = Date.now();
       const lsn = await writeHeartbeat(session, slot);
       const { end, heldBack } = await readLogPositions(session, slot);

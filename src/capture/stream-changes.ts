@@ -14,7 +14,6 @@ import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
-import { APPLICATION, applicationName } from '../postgres/application-name.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
 import { readLiveColumns } from './live-columns.ts';
 import { requireSlot } from './require-slot.ts';
@@ -45,16 +44,14 @@ export interface StreamContext {
  * @throws {DatakitError} SlotActive, SlotLost, Stalled, SerializationFailure where another stream is faster
  */
 export async function streamChanges(request: StreamRequest, context: StreamContext): Promise<StreamOutcome> {
-  const name = applicationName(request.runId);
-  await context.warehouse.transaction(
-    { mode: 'READ WRITE', applicationName: APPLICATION, signal: context.signal },
-    async (session) => endEarlierSessions(session, name),
+  await context.warehouse.write({ signal: context.signal }, async (session) =>
+    endEarlierSessions(session, request.runId),
   );
   const deadline = Date.now() + request.duration;
   for (;;) {
-    await using replication = await ReplicationSession.open(context.source, name);
+    await using replication = await ReplicationSession.open(context.source, request.runId);
     const stream = new Stream(request, context, deadline);
-    const outcome = await stream.run(replication, name);
+    const outcome = await stream.run(replication);
     if (outcome !== 'tables changed') return outcome;
   }
 }
@@ -83,45 +80,40 @@ class Stream {
     this.#signal = AbortSignal.any([context.signal, this.#stalled.signal]);
   }
 
-  async run(replication: ReplicationSession, name: string): Promise<StreamOutcome | 'tables changed'> {
+  async run(replication: ReplicationSession): Promise<StreamOutcome | 'tables changed'> {
     const { source, warehouse } = this.#context;
     const signal = this.#signal;
-    const { captureId, input } = this.#request;
-    const { capture, tables } = await warehouse.transaction(
-      { mode: 'READ WRITE', applicationName: name, signal },
-      async (session) => ({
-        capture: await readCapture(session, captureId),
-        tables: await readTables(session, captureId),
-      }),
-    );
-    const sentBefore = await requireSlot(replication, capture, { source, warehouse, signal, name });
+    const { captureId, runId, input } = this.#request;
+    const { capture, tables } = await warehouse.write({ run: runId, signal }, async (session) => ({
+      capture: await readCapture(session, captureId),
+      tables: await readTables(session, captureId),
+    }));
+    const sentBefore = await requireSlot(replication, capture, { source, warehouse, signal, runId });
     this.#position = sentBefore.position;
     this.#transactions = capture.transactions;
     this.#changes = capture.changes;
     const feed = new ChangeFeed(startStatement(capture), capture, tables, sentBefore);
     const segments: SegmentContext = {
       capture,
-      sourceUri: await this.#sourceUri(name),
+      sourceUri: await this.#sourceUri(),
       deletes: input.deletes,
       tables: tablesById(tables),
       types: feed.types,
       readLiveColumns: async (table) =>
-        source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
-          readLiveColumns(session, table),
-        ),
+        source.read({ run: this.#request.runId, signal }, async (session) => readLiveColumns(session, table)),
       mirrors: new Map(),
       onCopyWanted: ({ schema, name: table }, why) => {
         this.#copyWanted.push({ schema, name: table });
         this.#warnings.push(why);
       },
     };
-    await this.#start(replication, feed, name);
-    const pulse = new SourcePulse(source, { name, slot: capture.slot, interval: input.heartbeat, signal });
+    await this.#start(replication, feed);
+    const pulse = new SourcePulse(source, { runId, slot: capture.slot, interval: input.heartbeat, signal });
     const ticker = setInterval(() => this.#tick(feed, pulse), TICK);
     signal.addEventListener('abort', feed.wake, { once: true });
     this.#context.onProgress(this.#progress(pulse));
     try {
-      return await this.#write(feed, segments, pulse, capture, name);
+      return await this.#write(feed, segments, pulse, capture);
     } catch (error) {
       signal.throwIfAborted();
       throw serverFailure(error, source.label);
@@ -133,7 +125,7 @@ class Stream {
   }
 
   /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */
-  async #start(replication: ReplicationSession, feed: ChangeFeed, name: string): Promise<void> {
+  async #start(replication: ReplicationSession, feed: ChangeFeed): Promise<void> {
     const { source } = this.#context;
     const signal = this.#signal;
     const { slot } = this.#request.input;
@@ -148,8 +140,8 @@ class Stream {
         if (sqlStateOf(error) !== '55006' || attempt > 3 * PATIENCE) throw startFailure(error, source, slot);
       }
       if (attempt >= PATIENCE) {
-        await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
-          endStreamOf(session, slot, name),
+        await source.read({ run: this.#request.runId, signal }, async (session) =>
+          endStreamOf(session, slot, this.#request.runId),
         );
       }
       await sleep(BETWEEN_TRIES, undefined, { signal });
@@ -161,11 +153,10 @@ class Stream {
     segments: SegmentContext,
     pulse: SourcePulse,
     { captureId, tablesVersion }: Capture,
-    name: string,
   ): Promise<StreamOutcome | 'tables changed'> {
     const { warehouse } = this.#context;
     const signal = this.#signal;
-    const limits = { mode: 'READ WRITE', applicationName: name, signal } as const;
+    const limits = { run: this.#request.runId, signal };
     for (;;) {
       const first = await feed.next(() => this.#wanted(feed, pulse));
       const reason = this.#reasonToEnd(pulse);
@@ -173,7 +164,7 @@ class Stream {
         signal.throwIfAborted();
         return this.#outcome(reason ?? 'time is up', pulse);
       }
-      const written = await warehouse.transaction(limits, async (session) => {
+      const written = await warehouse.write(limits, async (session) => {
         const version = await lockPosition(session, captureId, this.#position);
         if (version !== tablesVersion) return undefined;
         let segment: Segment | undefined = first;
@@ -262,10 +253,10 @@ class Stream {
     return { ...this.#progress(pulse), reason, warnings: this.#warnings, copyWanted: this.#copyWanted };
   }
 
-  async #sourceUri(name: string): Promise<string> {
+  async #sourceUri(): Promise<string> {
     const { source } = this.#context;
     const signal = this.#signal;
-    const server = await source.transaction({ ...READ, applicationName: name, signal }, async (session) =>
+    const server = await source.read({ run: this.#request.runId, signal }, async (session) =>
       readServer(session, source.host),
     );
     return `postgresql://${server.host}/${server.database}`;
@@ -286,8 +277,6 @@ class Speed {
     return Math.round(this.#counts.reduce((sum, { changes }) => sum + changes, 0) / 10);
   }
 }
-
-const READ = { mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
 
 /**
  * Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk.

@@ -13,7 +13,6 @@ import { checkRoute } from './check-route.ts';
 import { serverChecks } from './check-server.ts';
 import { checkTables } from './check-tables.ts';
 import { warehouseChecks } from './check-warehouse.ts';
-import { applicationName } from '../postgres/application-name.ts';
 
 export interface CheckedDatabases {
   readonly source: Database;
@@ -83,13 +82,11 @@ async function ask<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const limits = {
-    applicationName: applicationName('check'),
     statementTimeout: 30_000,
     lockTimeout: 5_000,
-    mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
     ...(signal !== undefined && { signal }),
   } as const;
-  return database.transaction(limits, work);
+  return database.read(limits, work);
 }
 
 function failed(check: string, error: unknown): Finding {

@@ -12,7 +12,7 @@ import type { Database } from '../postgres/database.ts';
 import { requireFreshReplica } from '../postgres/replica-lag.ts';
 import { isLockTimeout, sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
-import { APPLICATION, applicationName } from '../postgres/application-name.ts';
+import { applicationName } from '../postgres/application-name.ts';
 import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
 import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
@@ -62,16 +62,13 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
 export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal, attempt } = context;
   const claim = { planId: request.planId, firstChunk: request.from, attempt };
-  const { stored, done } = await warehouse.transaction(
-    { applicationName: APPLICATION, mode: 'READ WRITE', signal },
-    async (session) => {
-      const plan = await readPlan(session, request.planId);
-      // what the sessions of a run are found by; whose this one is only the plan tells
-      await session.query(`SELECT set_config('application_name', $1, true)`, [applicationName(plan.runId)]);
-      await claimSpan(session, claim);
-      return { stored: plan, done: await findChunks(session, request.planId, request) };
-    },
-  );
+  const { stored, done } = await warehouse.write({ signal }, async (session) => {
+    const plan = await readPlan(session, request.planId);
+    // what the sessions of a run are found by; whose this one is only the plan tells
+    await session.query(`SELECT set_config('application_name', $1, true)`, [applicationName(plan.runId)]);
+    await claimSpan(session, claim);
+    return { stored: plan, done: await findChunks(session, request.planId, request) };
+  });
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
   const copied =
@@ -145,15 +142,14 @@ export async function readMoment<T>(
 ): Promise<T> {
   const source = sourceNamed(plan.source);
   const limits = {
-    applicationName: applicationName(runId),
-    mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
+    run: runId,
     signal,
     lockTimeout: plan.lockTimeout,
     ...(plan.session !== undefined && { settings: plan.session }),
     ...(plan.idleTimeout !== undefined && { idleTimeout: plan.idleTimeout }),
     ...(plan.statementTimeout !== null && { statementTimeout: plan.statementTimeout }),
-  } as const;
-  return source.transaction(limits, async (session) => {
+  };
+  return source.read(limits, async (session) => {
     const moment = await enterSnapshot(session, snapshot);
     await requireFreshReplica(session, plan.maxReplicaLag);
     // then a policy that came after the plan is an error and not a loss
@@ -177,8 +173,8 @@ async function copyOne(
   context: PacedContext,
 ): Promise<Copied | 'paused'> {
   const { warehouse, signal } = context;
-  const limits = { applicationName: applicationName(stored.runId), mode: 'READ WRITE', signal } as const;
-  return warehouse.transaction(limits, async (target) => {
+  const limits = { run: stored.runId, signal };
+  return warehouse.write(limits, async (target) => {
     if (stored.plan.largeObjects !== undefined) await seeOtherChunks(target);
     if ((await mayCopy(target, context.claim)) === 'paused') return 'paused';
     return copyChunkInto(target, reading, chunk, stored, context);

@@ -3,7 +3,6 @@ import { takeOrder } from '../bronze/plans.ts';
 import { feedOf } from '../bronze/layout.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import type { CopyContext } from './copy-chunks.ts';
@@ -72,9 +71,8 @@ async function extractAll(
   passed: () => void,
 ): Promise<void> {
   const source = sourceNamed(input.source);
-  const applied = { applicationName: applicationName(run.databaseRunId), signal, lockTimeout: LOCK_TIMEOUT };
-  const limits = { ...applied, mode: 'READ WRITE' } as const;
-  const { plain, order } = await warehouse.transaction(limits, async (session) => ({
+  const limits = { run: run.databaseRunId, signal, lockTimeout: LOCK_TIMEOUT };
+  const { plain, order } = await warehouse.write(limits, async (session) => ({
     plain: await findPlainTables(
       session,
       tables.map((one) => feedOf(one.input).target),
@@ -87,17 +85,13 @@ async function extractAll(
     return bronze === undefined ? [] : [{ table, bronze, order: table.before?.order ?? order }];
   });
   if (able.length === 0) return;
-  const reading = {
-    ...readingLimits(input),
-    ...applied,
-    mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
-  } as const;
-  await source.transaction(reading, async (session) => {
+  const reading = { ...readingLimits(input), ...limits };
+  await source.read(reading, async (session) => {
     const moment = await enterSnapshot(session, snapshot);
     const catalog = new Catalog(session, source.host);
     await catalog.readAhead(able.map(({ table }) => table.input.table));
     const { version } = await catalog.server();
-    const types = await warehouse.transaction(limits, async (target) =>
+    const types = await warehouse.write(limits, async (target) =>
       readWarehouseTypes(target, catalog.allTypes, version),
     );
     await extractGroups(able, {

@@ -5,7 +5,6 @@ import type { ExtractionPlan } from '../bronze/plan.ts';
 import { storePlan, takeOrder } from '../bronze/plans.ts';
 import type { RunOutcome, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
-import { applicationName } from '../postgres/application-name.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
@@ -45,19 +44,15 @@ export async function extractSmallTable(
   const watch = new StallWatch(input.stallTimeout);
   const signal = AbortSignal.any([context.signal, watch.signal]);
   const source = context.sourceNamed(input.source);
-  const limits = { applicationName: applicationName(run.databaseRunId), signal, lockTimeout: LOCK_TIMEOUT };
-  const reading = {
-    ...readingLimits(input),
-    ...limits,
-    mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
-  } as const;
+  const limits = { run: run.databaseRunId, signal, lockTimeout: LOCK_TIMEOUT };
+  const reading = { ...readingLimits(input), ...limits };
   try {
-    return await context.warehouse.transaction({ ...limits, mode: 'READ WRITE' }, async (target) => {
+    return await context.warehouse.write(limits, async (target) => {
       const outcome = await table.mayBegin(target);
       if (outcome === 'paused') return { outcome };
       if (outcome === 'skipped') return { outcome };
       const before = table.before ?? (await knownNow(table, { ...context, signal }, target));
-      return source.transaction(reading, async (session) => {
+      return source.read(reading, async (session) => {
         const moment = await enterSnapshot(session, table.snapshot);
         if (input.requireAllRows) await session.query('SET LOCAL row_security = off');
         const plan = await planAsOf(new Catalog(session, source.host), target, { input, before });
@@ -86,7 +81,7 @@ async function knownNow(
 ): Promise<BeforeSnapshot> {
   const order = await takeOrder(target);
   if (input.incremental === undefined) return { order };
-  const limits = { ...readingLimits(input), applicationName: applicationName(run.databaseRunId), signal };
+  const limits = { ...readingLimits(input), run: run.databaseRunId, signal };
   const increment = incrementOf(await planRun(sourceNamed(input.source), target, input, limits));
   return { order, ...(increment !== undefined && { increment }) };
 }

@@ -25,8 +25,7 @@ export async function planInSnapshot(
   snapshot: Snapshot,
   before: BeforeSnapshot | undefined,
 ): Promise<ExtractionPlan> {
-  const mode = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
-  return source.transaction({ ...limits, mode }, async (session) => {
+  return source.read(limits, async (session) => {
     await enterSnapshot(session, snapshot);
     return planAsOf(new Catalog(session, source.host), target, { input, before });
   });

@@ -20,7 +20,7 @@ export interface PlanLimits extends SessionLimits {
 export const LONGEST_LOCK_TIMEOUT = 10_000;
 
 /** Of the sessions that plan; a setting that the source does not take is refused then, before anything is copied. */
-export function readingLimits(input: ExtractTableInput): Omit<SessionLimits, 'applicationName'> & {
+export function readingLimits(input: ExtractTableInput): SessionLimits & {
   readonly lockTimeout: number;
 } {
   const { statementTimeout, lockTimeout, idleTimeout } = input;
@@ -40,8 +40,7 @@ export async function planRun(
   input: ExtractTableInput,
   limits: PlanLimits,
 ): Promise<ExtractionPlan> {
-  const ask: Ask = async (work) =>
-    source.transaction({ ...limits, mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' }, work);
+  const ask: Ask = async (work) => source.read(limits, work);
   const doubt = await doubtOfStatistics(ask, warehouse, input);
   const plan = await namingLocked(ask, input.table, async () =>
     ask(async (session) => planTable(new Catalog(session, source.host), warehouse, input, { doubt })),

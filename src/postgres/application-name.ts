@@ -4,7 +4,8 @@ import { lastPartOf } from '../contract/run-parts.ts';
 export const APPLICATION = 'datakit-postgres-extractor';
 
 /** `datakit-postgres-extractor/<run id>`, or a part of one: with a UUID just the 63 bytes that PostgreSQL shows. */
-export const applicationName = (runId: string): string => `${APPLICATION}/${lastPartOf(runId)}`;
+export const applicationName = (runId?: string): string =>
+  runId === undefined ? APPLICATION : `${APPLICATION}/${lastPartOf(runId)}`;
 
 /** SQL: whether a row of pg_stat_activity is a session of this project. @param row the alias of the row */
 export const isApplication = (row: string): string => `${row}.application_name LIKE '${APPLICATION}%'`;

@@ -1,4 +1,5 @@
 import { DatakitError } from '../contract/failures.ts';
+import { applicationName } from './application-name.ts';
 import { requestCancel } from './cancel-request.ts';
 import { connect, type DatabaseClient } from './connect.ts';
 import type { ConnectionSettings, PoolSettings } from './connection-settings.ts';
@@ -18,17 +19,16 @@ export interface DatabaseOptions {
 }
 
 export interface TransactionOptions extends SessionLimits {
-  readonly mode: 'READ WRITE' | 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
   /** Ends the work on the server, not only here. */
   readonly signal?: AbortSignal;
 }
 
-/** All is said, since roles and databases have defaults of their own; what waits for a lock must see what came before. */
-const beginModes: Readonly<Record<TransactionOptions['mode'], string>> = {
-  // READ WRITE would override a default_transaction_read_only that somebody has set on purpose
-  'READ WRITE': 'ISOLATION LEVEL READ COMMITTED',
-  'ISOLATION LEVEL REPEATABLE READ READ ONLY': 'ISOLATION LEVEL REPEATABLE READ READ ONLY',
-};
+/** The isolation level is always set, since roles and databases have defaults of their own. */
+const READ_ONLY = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
+
+/** What waits for a lock must see what was committed meanwhile. READ WRITE is not said: it would override a
+ * `default_transaction_read_only` that somebody has set on purpose. */
+const WRITE = 'ISOLATION LEVEL READ COMMITTED';
 
 /** Unknown to this version, out of its range, or not for everybody to set. */
 const REFUSED_SETTING = new Set(['42704', '22023', '42501', '55P02', '0A000']);
@@ -64,17 +64,30 @@ export class Database {
     }
   }
 
+  /** Runs work in one read-only transaction, all of whose statements see the same snapshot. See {@link write}. */
+  async read<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#transaction(READ_ONLY, options, work);
+  }
+
   /**
-   * Runs work in one transaction on a session of its own.
+   * Runs work in one transaction on a session of its own, each of whose statements sees what was committed before it.
    *
    * When the work fails or the signal aborts, what the session still does is cancelled on the
    * server, and the session is closed: a COPY that was given up half-way poisons its connection.
    */
-  async transaction<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
+  async write<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#transaction(WRITE, options, work);
+  }
+
+  async #transaction<T>(
+    mode: string,
+    options: TransactionOptions,
+    work: (session: Session) => Promise<T>,
+  ): Promise<T> {
     try {
       options.signal?.throwIfAborted();
       return await this.#withSession(options, async (session) => {
-        await this.#begin(session, options);
+        await this.#begin(session, mode, options);
         const result = await work(session);
         await session.query('COMMIT');
         return result;
@@ -89,10 +102,10 @@ export class Database {
   }
 
   /** The first statement of all: what it does not take are the settings that were asked for. */
-  async #begin(session: Session, options: TransactionOptions): Promise<void> {
+  async #begin(session: Session, mode: string, options: TransactionOptions): Promise<void> {
     const settings = settingsStatement(options, session.majorVersion);
     try {
-      await session.query(`BEGIN ${beginModes[options.mode]}; ${settings}`);
+      await session.query(`BEGIN ${mode}; ${settings}`);
     } catch (error) {
       const refused = options.settings !== undefined && REFUSED_SETTING.has(sqlStateOf(error) ?? '');
       if (!refused || !(error instanceof Error)) throw error;
@@ -111,10 +124,10 @@ export class Database {
   }
 
   async #withSession<T>(
-    { applicationName, signal }: TransactionOptions,
+    { run, signal }: TransactionOptions,
     work: (session: Session) => Promise<T>,
   ): Promise<T> {
-    const lease = await this.#pool.acquire(applicationName, signal);
+    const lease = await this.#pool.acquire(applicationName(run), signal);
     const session = new Session(this.label, lease, signal);
     let cancelled: Promise<void> | undefined;
     const onAbort = () => void (cancelled ??= this.#cancel(session, lease));

@@ -1,3 +1,4 @@
+import { applicationName } from './application-name.ts';
 import { quoteText } from './identifiers.ts';
 
 /**
@@ -19,8 +20,8 @@ export const valueSettings = {
 } as const;
 
 export interface SessionLimits {
-  /** Shown in pg_stat_activity, so that a database administrator knows whose session it is. */
-  readonly applicationName: string;
+  /** The run id, shown in pg_stat_activity, so that a database administrator knows whose session it is. */
+  readonly run?: string;
   /** Milliseconds; the server's own setting where left out. */
   readonly statementTimeout?: number;
   /** Milliseconds. */
@@ -43,7 +44,7 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
   const settings: Record<string, string> = {
     ...limits.settings,
     ...valueSettings,
-    application_name: limits.applicationName,
+    application_name: applicationName(limits.run),
     // a holder of a snapshot, or a chunk whose other side is slow, is idle in its transaction by design
     idle_in_transaction_session_timeout: String(limits.idleTimeout ?? 0),
     // and lasts for as long as the copy needs it; what may take how long is said for statements

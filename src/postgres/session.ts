@@ -35,10 +35,6 @@ export class Session {
     return { processId: processID, secretKey };
   }
 
-  get processId(): number {
-    return this.cancellable.processId;
-  }
-
   /** 17 for 17.5. */
   get majorVersion(): number {
     return this.#client.majorVersion;

@@ -69,17 +69,14 @@ class SleepingDatabase extends Database {
     this.#wake();
   }
 
-  override async transaction<T>(
-    options: TransactionOptions,
-    work: (session: Session) => Promise<T>,
-  ): Promise<T> {
+  override async write<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
     this.#transactions += 1;
     // strays are ended, and the position is read, before
     if (this.#transactions > 2) {
       this.#fall();
       await this.#awake;
     }
-    return super.transaction(options, work);
+    return super.write(options, work);
   }
 }
 

@@ -238,12 +238,11 @@ describe('small tables that bronze has already', () => {
 
   test('are left alone by whoever finds that they are not as they were', async () => {
     const warehouse = new Database({ label: 'warehouse', settings: connectionTo(lab.warehouseUrl) });
-    const limits = { applicationName: 'test', mode: 'READ WRITE' } as const;
+    const limits = { run: 'test' };
     const target = 'br_shop__t1';
-    const find = async () =>
-      warehouse.transaction(limits, async (session) => findPlainTables(session, [target]));
+    const find = async () => warehouse.write(limits, async (session) => findPlainTables(session, [target]));
     const isUnchanged = async (found: PlainTable | undefined) =>
-      warehouse.transaction(limits, async (session) => {
+      warehouse.write(limits, async (session) => {
         if (found === undefined) throw new Error('the table is not plain');
         return (await findUnchanged(session, [found])).has(target);
       });
@@ -274,9 +273,8 @@ describe('small tables that bronze has already', () => {
         VALUES ('default', 'shop', 'shop', true, '1', 1, 'streaming', 'r', 'w') RETURNING capture_id)
       INSERT INTO bronze.cdc_tables (capture_id, schema, "table", target, status, mirrored)
       SELECT capture_id, 'shop', 't1', 'br_shop__t1', 'live', true FROM capture`);
-    const found = await warehouse.transaction(
-      { applicationName: 'test', mode: 'READ WRITE' },
-      async (session) => findPlainTables(session, ['br_shop__t1', 'br_shop__t2', 'br_shop__t9']),
+    const found = await warehouse.write({ run: 'test' }, async (session) =>
+      findPlainTables(session, ['br_shop__t1', 'br_shop__t2', 'br_shop__t9']),
     );
     expect([...found.keys()]).toEqual(['br_shop__t2']);
     await lab.warehouse.query('DELETE FROM bronze.cdc_tables; DELETE FROM bronze.cdc_positions');

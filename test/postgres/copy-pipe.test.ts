@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Client } from 'pg';
+import { applicationName } from '../../src/postgres/application-name.ts';
 import { pipeCopy } from '../../src/postgres/copy-pipe.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-const APPLICATION = `copy test ${process.pid}`;
-const options = { applicationName: APPLICATION, mode: 'READ WRITE' } as const;
+const options = { run: `copy test ${process.pid}` };
 
 let source: Database;
 let warehouse: Database;
@@ -33,8 +33,8 @@ interface Copy {
 
 async function copy({ select, into = 'copied', format = 'binary', signal, onProgress }: Copy) {
   const limits = signal === undefined ? options : { ...options, signal };
-  return source.transaction(limits, async (reading) =>
-    warehouse.transaction(limits, async (writing) =>
+  return source.write(limits, async (reading) =>
+    warehouse.write(limits, async (writing) =>
       pipeCopy({
         source: {
           session: reading,
@@ -112,7 +112,7 @@ describe('a COPY from server to server', () => {
     const sessions = async () => {
       const server = new Client(inject('sourceAdmin'));
       await server.connect();
-      const question = `SELECT FROM pg_stat_activity WHERE application_name = '${APPLICATION}' AND state <> 'idle'`;
+      const question = `SELECT FROM pg_stat_activity WHERE application_name = '${applicationName(options.run)}' AND state <> 'idle'`;
       const found = await Promise.all([server.query(question), admin.query(question)]);
       await server.end();
       return found.reduce((sum, { rowCount }) => sum + (rowCount ?? 0), 0);
@@ -122,8 +122,8 @@ describe('a COPY from server to server', () => {
   });
 
   test('leaves both sessions fit for the next', async () => {
-    await source.transaction(options, async (reading) =>
-      warehouse.transaction(options, async (writing) => {
+    await source.write(options, async (reading) =>
+      warehouse.write(options, async (writing) => {
         for (const id of [1, 2, 3]) {
           await pipeCopy({
             source: { session: reading, label: 'source', statement: `COPY (SELECT ${id}, 'x') TO STDOUT` },

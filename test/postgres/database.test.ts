@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { applicationName } from '../../src/postgres/application-name.ts';
 import { Database } from '../../src/postgres/database.ts';
 import type { SessionLimits } from '../../src/postgres/session-settings.ts';
 import { connectionTo, poolOf } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-const APPLICATION = `database test ${process.pid}`;
-const writing = { applicationName: APPLICATION, mode: 'READ WRITE' } as const;
+const writing = { run: `database test ${process.pid}` };
+const APPLICATION = applicationName(writing.run);
 
 let admin: Client;
 let database: Database;
@@ -34,8 +35,8 @@ async function states(): Promise<string[]> {
 
 describe('a transaction', () => {
   test('leaves none of its settings to the next one in its session', async () => {
-    const look = async (limits: Partial<SessionLimits>) =>
-      database.transaction({ ...writing, ...limits }, async (session) =>
+    const look = async (limits: SessionLimits) =>
+      database.write({ ...writing, ...limits }, async (session) =>
         session.one(`SELECT pg_backend_pid() AS pid, current_setting('work_mem') AS memory,
           current_setting('statement_timeout') AS timeout, current_setting('lock_timeout') AS lock`),
       );
@@ -48,7 +49,7 @@ describe('a transaction', () => {
 
   test('that is aborted ends on the server too, and leaves its session to nobody', async () => {
     const cancelling = new AbortController();
-    const working = database.transaction({ ...writing, signal: cancelling.signal }, async (session) =>
+    const working = database.write({ ...writing, signal: cancelling.signal }, async (session) =>
       session.query('SELECT pg_sleep(30)'),
     );
     await waitUntil(async () => (await states()).includes('active'));
@@ -60,13 +61,10 @@ describe('a transaction', () => {
   test('that is aborted while it waits for a session never begins', async () => {
     const cancelling = new AbortController();
     let release = () => {};
-    const first = database.transaction(
-      writing,
-      async () => new Promise<void>((resolve) => (release = resolve)),
-    );
+    const first = database.write(writing, async () => new Promise<void>((resolve) => (release = resolve)));
     await waitUntil(async () => (await states()).length === 1);
     let began = false;
-    const second = database.transaction({ ...writing, signal: cancelling.signal }, async () => {
+    const second = database.write({ ...writing, signal: cancelling.signal }, async () => {
       began = true;
     });
     await sleep(50);
@@ -80,7 +78,7 @@ describe('a transaction', () => {
   test('that is aborted between two statements starts no other and commits nothing', async () => {
     await admin.query('CREATE TABLE between_statements (id int)');
     const cancelling = new AbortController();
-    const working = database.transaction({ ...writing, signal: cancelling.signal }, async (session) => {
+    const working = database.write({ ...writing, signal: cancelling.signal }, async (session) => {
       await session.query('INSERT INTO between_statements VALUES (1)');
       cancelling.abort(new Error('stop'));
       await sleep(50);
@@ -90,13 +88,13 @@ describe('a transaction', () => {
   });
 
   test('whose session is ended by the server is a lost connection, and the next has a new one', async () => {
-    const working = database.transaction(writing, async (session) => {
-      await admin.query('SELECT pg_terminate_backend($1)', [session.processId]);
+    const working = database.write(writing, async (session) => {
+      await admin.query('SELECT pg_terminate_backend($1)', [session.cancellable.processId]);
       await session.query('SELECT 1');
     });
     await expect(working).rejects.toMatchObject({ kind: 'ConnectionLost' });
     await expect(
-      database.transaction(writing, async (session) => session.query('SELECT 1 AS one')),
+      database.write(writing, async (session) => session.query('SELECT 1 AS one')),
     ).resolves.toEqual([{ one: 1 }]);
   });
 
@@ -106,7 +104,7 @@ describe('a transaction', () => {
     const url = new URL(inject('warehouseAdmin'));
     Object.assign(url, { username: 'strict', password: 'strict' });
     const strict = new Database({ label: 'warehouse', settings: connectionTo(url.href) });
-    const seen = await strict.transaction(writing, async (session) => {
+    const seen = await strict.write(writing, async (session) => {
       await session.query('INSERT INTO seen VALUES (1)');
       await admin.query('INSERT INTO seen VALUES (2)');
       return session.query('TABLE seen ORDER BY id');
@@ -120,7 +118,7 @@ describe('a transaction', () => {
       session.query(
         `SELECT current_setting('lock_timeout') AS lock, current_setting('application_name') AS name`,
       );
-    const inside = await database.transaction({ ...writing, lockTimeout: 1234 }, ask);
+    const inside = await database.write({ ...writing, lockTimeout: 1234 }, ask);
     expect(inside).toEqual([{ lock: '1234ms', name: APPLICATION }]);
     const { rows } = await admin.query(
       `SELECT application_name FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'idle'`,

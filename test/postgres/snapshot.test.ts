@@ -17,15 +17,13 @@ afterAll(async () => {
   await lab.close();
 });
 
-const limits = { applicationName: 'test', mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
-
 /** Opens a transaction that ends when the test says so. */
 async function open<T>(
   enter: (session: Session) => Promise<T>,
 ): Promise<{ entered: T; end: () => Promise<void> }> {
   const { promise: ended, resolve: end } = withResolvers();
   const { promise: entered, resolve: enteredWith } = withResolvers<T>();
-  const transaction = database.transaction(limits, async (session) => {
+  const transaction = database.read({}, async (session) => {
     enteredWith(await enter(session));
     await ended;
   });
@@ -53,7 +51,7 @@ test('a snapshot goes on in a session that imported it, when the one that export
   });
   await first.end();
   await lab.source.query('INSERT INTO orders VALUES (3)');
-  const seen = await database.transaction(limits, async (session) => {
+  const seen = await database.read({}, async (session) => {
     await importSnapshot(session, second.entered);
     return session.query('SELECT id FROM orders');
   });
@@ -64,10 +62,8 @@ test('a snapshot goes on in a session that imported it, when the one that export
 test('a snapshot whose holder is gone is told from every other failure', async () => {
   const holder = await open(exportSnapshot);
   await holder.end();
-  const entering = database.transaction(limits, async (session) => importSnapshot(session, holder.entered));
+  const entering = database.read({}, async (session) => importSnapshot(session, holder.entered));
   await expect(entering).rejects.toMatchObject({ kind: 'SnapshotLost' });
-  const nonsense = database.transaction(limits, async (session) =>
-    importSnapshot(session, { id: 'x', takenAt: '' }),
-  );
+  const nonsense = database.read({}, async (session) => importSnapshot(session, { id: 'x', takenAt: '' }));
   await expect(nonsense).rejects.toMatchObject({ kind: 'SnapshotLost' });
 });

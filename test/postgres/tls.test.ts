@@ -60,10 +60,8 @@ afterAll(async () => {
 async function outcome(url: string, variables: Readonly<Record<string, string>> = {}): Promise<string> {
   const database = new Database({ label: 'source "default"', settings: connectionTo(url, variables) });
   try {
-    const { ssl } = await database.transaction(
-      { applicationName: 'tls test', mode: 'READ WRITE' },
-      async (session) =>
-        session.one<{ ssl: boolean }>('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'),
+    const { ssl } = await database.write({}, async (session) =>
+      session.one<{ ssl: boolean }>('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'),
     );
     return ssl ? 'encrypted' : 'plain';
   } catch (error) {
@@ -212,10 +210,7 @@ describe('the certificate of the worker', () => {
       label: 'source "default"',
       settings: connectionTo(urlOf('certified'), { ...certificate('renewed'), SOURCE_PG_POOL_SIZE: '1' }),
     });
-    const ask = async () =>
-      database.transaction({ applicationName: 'tls test', mode: 'READ WRITE' }, async (session) =>
-        session.one('SELECT 1 AS one'),
-      );
+    const ask = async () => database.write({}, async (session) => session.one('SELECT 1 AS one'));
     await expect(ask()).rejects.toMatchObject({ kind: 'TlsFailed' });
     await copyFile(file('client.crt'), file('renewed.crt'));
     await copyFile(file('client.key'), file('renewed.key'));

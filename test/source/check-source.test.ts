@@ -158,9 +158,7 @@ test('slots that nobody reads are told, with what they keep', async () => {
   await lab.source.query('SELECT pg_create_physical_replication_slot($1, true)', [slot]);
   const database = new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) });
   const look = async (much?: number): Promise<Finding> =>
-    database.transaction({ applicationName: 'slots', mode: 'READ WRITE' }, async (session) =>
-      checkSlots(session, much),
-    );
+    database.write({}, async (session) => checkSlots(session, much));
   expect(await look()).toMatchObject({
     state: 'ok',
     found: expect.stringContaining('none of them forgotten') as string,

@@ -82,9 +82,8 @@ describe.skipIf(program === undefined)('what a pooler does not take is told', ()
     const pooler = await startPgBouncer(program, mode, new URL(inject('sourceAdmin')));
     const settings = connectionTo(pooler.through(lab.sourceUrl), variables);
     const database = new Database({ label: 'source "default"', settings });
-    const limits = { applicationName: 'pooled', mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
     const failed = await database
-      .transaction(limits, async (session) => session.query('SELECT 1'))
+      .read({}, async (session) => session.query('SELECT 1'))
       .then(
         () => 'nothing failed',
         (error: unknown) => error,

@@ -118,12 +118,10 @@ describe('a pool', () => {
       SOURCE_PG_POOL_TIMEOUT: '200ms',
     });
     await using database = disposable(new Database({ label: 'source "default"', settings }));
-    const held = [new Held(database, 'run one'), new Held(database, 'run two')];
+    const held = [new Held(database, 'one'), new Held(database, 'two')];
     await Promise.all(held.map(async ({ taken }) => taken));
-    await expect(
-      database.transaction({ applicationName: 'run three', mode: 'READ WRITE' }, async () => undefined),
-    ).rejects.toThrow(
-      /^source "default": no session came free in 200 ms; all 2 are in use: 1 by run one for up to \S+ \S+, 1 by run two/,
+    await expect(database.write({ run: 'three' }, async () => undefined)).rejects.toThrow(
+      /^source "default": no session came free in 200 ms; all 2 are in use: 1 by datakit-postgres-extractor\/one for up to \S+ \S+, 1 by datakit-postgres-extractor\/two/,
     );
     for (const { release } of held) release();
     await Promise.all(held.map(async ({ done }) => done));
@@ -156,12 +154,12 @@ class Held {
   readonly done: Promise<void>;
   release: () => void = () => undefined;
 
-  constructor(database: Database, applicationName: string) {
+  constructor(database: Database, run: string) {
     let tell: (processId: number) => void = () => undefined;
     this.taken = new Promise((resolve) => (tell = resolve));
     const released = new Promise<void>((resolve) => (this.release = resolve));
-    this.done = database.transaction({ applicationName, mode: 'READ WRITE' }, async ({ processId }) => {
-      tell(processId);
+    this.done = database.write({ run }, async (session) => {
+      tell(session.cancellable.processId);
       await released;
     });
   }

@@ -88,8 +88,7 @@ test('a conflict with recovery is a failure that says what to set', async () => 
 
 test('a conflict that ends a session while it is idle is told as one, too', async () => {
   const database = new Database({ label: 'source "default"', settings: connectionTo(source) });
-  const limits = { applicationName: 'idle', mode: 'ISOLATION LEVEL REPEATABLE READ READ ONLY' } as const;
-  const holding = database.transaction(limits, async (session) => {
+  const holding = database.read({}, async (session) => {
     await session.query('SELECT FROM orders LIMIT 1');
     await endOldRows();
     await waitUntil(async () => session.lost !== undefined);

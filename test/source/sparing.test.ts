@@ -67,11 +67,14 @@ describe('time that runs out is told with what was done, and the setting', () =>
 
   test('of a session that hangs within a transaction, which the server then ends', async () => {
     const database = new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) });
-    const limits = { applicationName: 'idle', mode: 'READ WRITE', idleTimeout: 200 } as const;
-    const hanging = database.transaction(limits, async (session) => {
+    const limits = { idleTimeout: 200 };
+    const hanging = database.write(limits, async (session) => {
       const ended = async () =>
-        (await lab.source.query('SELECT FROM pg_stat_activity WHERE pid = $1', [session.processId]))
-          .rowCount === 0;
+        (
+          await lab.source.query('SELECT FROM pg_stat_activity WHERE pid = $1', [
+            session.cancellable.processId,
+          ])
+        ).rowCount === 0;
       await waitUntil(ended);
       await session.query('SELECT 1');
     });

@@ -1,4 +1,5 @@
 import type { Submittable } from 'pg';
+import { applicationName } from '../application-name.ts';
 import type { DatabaseClient } from '../connect.ts';
 import type { Database } from '../database.ts';
 import { quoteName } from '../identifiers.ts';
@@ -46,10 +47,10 @@ export class ReplicationSession implements AsyncDisposable {
     client.on('end', () => (this.#lost ??= new Error('Connection terminated unexpectedly')));
   }
 
-  static async open(database: Database, applicationName: string): Promise<ReplicationSession> {
+  static async open(database: Database, runId: string): Promise<ReplicationSession> {
     const client = await database.connect({
       replication: 'database',
-      application_name: applicationName,
+      application_name: applicationName(runId),
       options: Object.entries(sessionSettings).map(startupOption).join(' '),
     });
     return new ReplicationSession(client, database.label);

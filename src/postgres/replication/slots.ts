@@ -1,3 +1,4 @@
+import { applicationName } from '../application-name.ts';
 import type { Session } from '../session.ts';
 
 export interface Slot {
@@ -29,12 +30,12 @@ export async function findSlot(session: Session, name: string): Promise<Slot | u
 }
 
 /** Ends the session that streams from a slot, where it is one of this name: an earlier attempt that hangs. */
-export async function endStreamOf(session: Session, slot: string, applicationName: string): Promise<void> {
+export async function endStreamOf(session: Session, slot: string, runId: string): Promise<void> {
   await session.query(
     `SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_replication_slots s
        JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
       WHERE s.slot_name = $1 AND a.application_name = $2 AND a.usename = current_user`,
-    [slot, applicationName],
+    [slot, applicationName(runId)],
   );
 }
 
