@@ -34,7 +34,7 @@ export async function resolveTables(
         async (session) => resolve(session, request, feeds),
       );
       const consistency = request.consistency ?? 'snapshot';
-      const lists = { newTables: added, vanishedTables: vanished, warnings: [] };
+      const lists = { newTables: added, vanishedTables: vanished };
       const opened = { ...run, namespace: workflowNamespace(), source: name, consistency, ...lists };
       await openDatabaseRun(target, opened, members);
       log.info('found tables', { tables: members.length, added: added.length, vanished: vanished.length });
@@ -43,7 +43,6 @@ export async function resolveTables(
         incremental: members.filter((one) => one.request.incremental !== undefined).length,
         newTables: bounded(added),
         vanishedTables: bounded(vanished),
-        warnings: [],
         searchAttributes: await searchAttributesKnown(),
       };
     });

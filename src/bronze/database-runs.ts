@@ -20,7 +20,6 @@ export interface NewDatabaseRun extends RunIdentity {
   readonly consistency: string;
   readonly newTables: readonly string[];
   readonly vanishedTables: readonly string[];
-  readonly warnings: readonly string[];
 }
 
 /** Records a run of a whole database and its tables, in their order; again where that was not heard of. */
@@ -31,10 +30,10 @@ export async function openDatabaseRun(
 ): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_database_runs
-       (run_id, workflow_id, source, consistency, status, tables, new_tables, vanished_tables, warnings, namespace)
-     VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8, $9)
+       (run_id, workflow_id, source, consistency, status, tables, new_tables, vanished_tables, namespace)
+     VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8)
      ON CONFLICT (run_id) DO UPDATE SET tables = excluded.tables, new_tables = excluded.new_tables,
-       vanished_tables = excluded.vanished_tables, warnings = excluded.warnings, status = 'running'`,
+       vanished_tables = excluded.vanished_tables, status = 'running'`,
     [
       run.runId,
       run.workflowId,
@@ -43,7 +42,6 @@ export async function openDatabaseRun(
       members.length,
       JSON.stringify(run.newTables),
       JSON.stringify(run.vanishedTables),
-      JSON.stringify(run.warnings),
       run.namespace,
     ],
   );
@@ -69,17 +67,14 @@ export async function readMemberPage(
     source_table: string;
     bytes: string;
     large: boolean;
-    incremental: boolean;
   }>(
-    `SELECT source_schema, source_table, bytes, large, request ? 'incremental' AS incremental
-       FROM ${BRONZE}.extraction_members WHERE run_id = $1 AND member >= $2 ORDER BY member LIMIT $3`,
+    `SELECT source_schema, source_table, bytes, large FROM ${BRONZE}.extraction_members WHERE run_id = $1 AND member >= $2 ORDER BY member LIMIT $3`,
     [runId, from, most],
   );
-  return rows.map(({ source_schema: schema, source_table: name, bytes, large, incremental }) => ({
+  return rows.map(({ source_schema: schema, source_table: name, bytes, large }) => ({
     table: formatTableName({ schema, name }),
     bytes: Number(bytes),
     large,
-    incremental,
   }));
 }
 
@@ -196,7 +191,7 @@ export async function closeDatabaseRecord(session: Session, run: CloseDatabaseRu
   await session.query(
     `UPDATE ${BRONZE}.extraction_database_runs
         SET status = $2, committed = $3, superseded = $4, failed = $5, skipped = $6, rows = $7, bytes = $8,
-            restarts = $9, snapshot_at = $10, snapshot_lsn = $11, message = $12, finished_at = clock_timestamp()
+            restarts = $9, snapshot_at = $10, snapshot_lsn = $11, message = $12, warnings = coalesce($13::jsonb, '[]'), finished_at = clock_timestamp()
       WHERE run_id = $1 AND status = 'running'`,
     [
       run.runId,
@@ -211,6 +206,7 @@ export async function closeDatabaseRecord(session: Session, run: CloseDatabaseRu
       run.snapshot?.takenAt ?? null,
       run.snapshot?.lsn ?? null,
       run.message ?? null,
+      JSON.stringify(run.warnings),
     ],
   );
   await forgetMembers(session, run.runId);

@@ -8,7 +8,6 @@ export interface Member {
   readonly bytes: number;
   /** Whether it is worth a workflow of its own; small ones are copied many in one activity. */
   readonly large: boolean;
-  readonly incremental: boolean;
 }
 
 export interface ResolveTablesRequest extends RunIdentity {
@@ -20,7 +19,6 @@ export interface ResolvedTables {
   readonly incremental: number;
   readonly newTables: BoundedNames;
   readonly vanishedTables: BoundedNames;
-  readonly warnings: readonly string[];
   /** Whether the namespace knows the search attributes of this project. */
   readonly searchAttributes?: boolean;
 }
@@ -72,6 +70,7 @@ export interface CloseDatabaseRunRequest extends TableTotals {
   readonly restarts: number;
   readonly snapshot?: Snapshot;
   readonly message?: string;
+  readonly warnings: readonly string[];
 }
 
 /** The activities of `extractDatabase`. */

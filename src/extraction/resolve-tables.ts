@@ -10,6 +10,9 @@ import type { Session } from '../postgres/session.ts';
 /** One chunk has as much, so that a run of its own would have nothing to share out. */
 export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
 
+/** Each costs nine events of a history, of which Temporal takes 51,200; the rest is for packs, looks and signals. */
+const MOST_CHILDREN = 3_000;
+
 export interface Resolved {
   /** The largest first. */
   readonly members: readonly NewMember[];
@@ -23,7 +26,7 @@ export interface Resolved {
  * Finds the tables that an input means.
  *
  * @param feeds the tables of the source that bronze has rows of
- * @throws {DatakitError} UndefinedObject where there are none
+ * @throws {DatakitError} UndefinedObject where there are none; InvalidInput where too many need a workflow of their own
  */
 export async function resolveTables(
   source: Session,
@@ -47,7 +50,7 @@ export async function resolveTables(
   const known = new Set(feeds.map(formatTableName));
   const called = new Set(named.map(formatTableName));
   return {
-    members: members.toSorted(bySize),
+    members: boundChildren(members),
     added: members.map(formatTableName).filter((name) => !known.has(name)),
     vanished: feeds
       .filter((table) => selection.has(table))
@@ -70,6 +73,31 @@ function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
     readsItsOwnMoment(own) ||
     [largeObjects, quietHours, maxBytesPerSecond, analyze].some((input) => input !== undefined)
   );
+}
+
+/**
+ * Leaves no more tables to workflows of their own than the history of their parent has room for. Of those that are
+ * only large, the smallest are packed like small ones.
+ *
+ * @returns the members, those with a workflow of their own first, each kind from the largest on
+ * @throws {DatakitError} InvalidInput where too many cannot be packed
+ */
+export function boundChildren(members: readonly NewMember[]): NewMember[] {
+  const isOnlyLarge = ({ bytes, request }: NewMember) =>
+    bytes > LARGEST_SMALL_TABLE && !needsItsOwnWorkflow(request);
+  const needed = members.filter((one) => one.large && !isOnlyLarge(one)).length;
+  if (needed > MOST_CHILDREN) {
+    throw new DatakitError(
+      'InvalidInput',
+      `${needed} tables need a workflow of their own, by their settings or because they are views: ` +
+        `a run has room for ${MOST_CHILDREN}. Share them out to several runs`,
+    );
+  }
+  let room = MOST_CHILDREN - needed;
+  return members
+    .toSorted(bySize)
+    .map((one) => (one.large && isOnlyLarge(one) && (room -= 1) < 0 ? { ...one, large: false } : one))
+    .toSorted(bySize);
 }
 
 function bySize(a: NewMember, b: NewMember): number {

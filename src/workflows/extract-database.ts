@@ -139,7 +139,7 @@ function resultOf(state: DatabaseRunState, resolved: ResolvedTables): ExtractDat
     })),
     newTables: resolved.newTables,
     vanishedTables: resolved.vanishedTables,
-    warnings: [...resolved.warnings, ...warnings].slice(0, MOST_RESULTS),
+    warnings: warnings.slice(0, MOST_RESULTS),
   };
 }
 
@@ -148,7 +148,7 @@ async function close(
   status: 'complete' | 'partial' | 'failed' | 'cancelled',
   message: string | undefined,
 ): Promise<void> {
-  const { list, snapshot, restarts } = state;
+  const { list, snapshot, restarts, warnings } = state;
   const count = (outcome: TableResult['outcome']) => list.in(outcome).length;
   state.close(status === 'complete' || status === 'partial' ? 'done' : status);
   await closeDatabaseRun({
@@ -162,5 +162,6 @@ async function close(
     restarts,
     ...(snapshot !== undefined && { snapshot }),
     ...(message !== undefined && { message }),
+    warnings: warnings.slice(0, MOST_RESULTS),
   });
 }

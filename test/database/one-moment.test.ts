@@ -54,6 +54,11 @@ describe('all tables are of one moment', () => {
     const result = await handle.result();
     expect(result).toMatchObject({ outcome: 'complete', committed: 2 });
     expect(result.warnings.join()).toContain('rewritten.emptied is of a later moment');
+    const { rows } = await lab.warehouse.query(
+      'SELECT warnings FROM bronze.extraction_database_runs WHERE run_id = $1',
+      [result.runId],
+    );
+    expect(rows).toEqual([{ warnings: result.warnings }]);
     await expectSameRows(lab, 'rewritten.emptied', 'bronze.br_rewritten__emptied');
   });
 

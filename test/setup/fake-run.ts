@@ -49,7 +49,7 @@ const harmless: Activities = {
     vanishedTables: { count: 0, names: [] },
     warnings: [],
   }),
-  readMembers: async () => [{ table: 'public.orders', bytes: 1, large: false, incremental: false }],
+  readMembers: async () => [{ table: 'public.orders', bytes: 1, large: false }],
   limitIncrements: async () => undefined,
   copyTables: async ({ members }) => ({
     tables: members.map((member) => ({ member, outcome: 'committed', rows: 1, bytes: 1 })),

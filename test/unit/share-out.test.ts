@@ -44,7 +44,6 @@ describe('the list of tables', () => {
       table: `public.t${n}`,
       bytes,
       large: false,
-      incremental: false,
     }));
 
   test('packs few tables at once where there are few, and bounds the packs where there are very many', () => {
@@ -67,7 +66,7 @@ describe('the list of tables', () => {
   });
 
   test('finds tables as people write them', () => {
-    const list = new TableList([{ table: 'public.orders', bytes: 1, large: true, incremental: false }]);
+    const list = new TableList([{ table: 'public.orders', bytes: 1, large: true }]);
     expect(list.find('orders')?.member).toBe(0);
     expect(list.find('sales.orders')).toBeUndefined();
     expect(list.find('a.b.c')).toBeUndefined();

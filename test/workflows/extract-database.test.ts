@@ -14,7 +14,6 @@ const large = (...sizes: number[]): Member[] =>
     table: `public.large_${index}`,
     bytes: size * MB,
     large: true,
-    incremental: false,
   }));
 
 const eventually = async (what: () => boolean | Promise<boolean>): Promise<void> => {

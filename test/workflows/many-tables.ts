@@ -27,7 +27,6 @@ export const small = (count: number): Member[] =>
     table: `public.a_rather_long_name_of_a_table_as_some_programs_make_them_${index}`,
     bytes: 8192,
     large: false,
-    incremental: false,
   }));
 
 /** A run of so many small tables stays within so many events, and its largest payload within what is allowed. */
