@@ -48,12 +48,14 @@ export const bookkeepingTables = [
   'extraction_chunks',
   'extraction_database_runs',
   'extraction_members',
+  'extraction_partitions',
   'extraction_plans',
   'extraction_runs',
   'extraction_targets',
   'datakit_migrations',
   'cdc_changes',
   'cdc_positions',
+  'cdc_tables',
 ] as const;
 
 /** Which partition a row came from: the one column of metadata that is not the same for all rows of a run. */

@@ -94,7 +94,6 @@ export async function markOwnChunks(
 export interface LedgerTotals {
   readonly rows: number;
   readonly bytes: number;
-  readonly chunks: number;
   readonly snapshotAt: string | null;
   readonly snapshotLsn: string | null;
   /** OIDs that named no large object. */
@@ -106,12 +105,11 @@ export async function sumLedger(session: Session, planId: string, rowChunks: num
   const row = await session.one<{
     rows: string;
     bytes: string;
-    chunks: string;
     snapshot_at: string | null;
     snapshot_lsn: string | null;
     missing: string;
   }>(
-    `SELECT coalesce(sum(rows) FILTER (WHERE chunk < $2), 0) AS rows, coalesce(sum(bytes), 0) AS bytes, count(*) AS chunks,
+    `SELECT coalesce(sum(rows) FILTER (WHERE chunk < $2), 0) AS rows, coalesce(sum(bytes), 0) AS bytes,
             min(snapshot_at)::text AS snapshot_at, min(snapshot_lsn)::text AS snapshot_lsn, coalesce(sum(missing_objects), 0) AS missing
        FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
     [planId, rowChunks],
@@ -119,7 +117,6 @@ export async function sumLedger(session: Session, planId: string, rowChunks: num
   return {
     rows: Number(row.rows),
     bytes: Number(row.bytes),
-    chunks: Number(row.chunks),
     snapshotAt: row.snapshot_at,
     snapshotLsn: row.snapshot_lsn,
     missingObjects: Number(row.missing),

@@ -26,8 +26,8 @@ export async function observeRun(session: Session, runId: string): Promise<Obser
       WHERE (r.run_id = $1 OR r.database_run_id = $1) AND r.status = 'running' AND r.chunks <= ${MOST_CHUNKS}`,
     [runId],
   );
-  const finished = await session.one<{ tables: string; rows: string; bytes: string }>(
-    `SELECT count(*) AS tables, coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes
+  const finished = await session.one<{ rows: string; bytes: string }>(
+    `SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes
        FROM ${BRONZE}.extraction_runs WHERE database_run_id = $1 AND status IN ('committed', 'superseded')`,
     [runId],
   );
@@ -41,7 +41,6 @@ export async function observeRun(session: Session, runId: string): Promise<Obser
       chunks,
     })),
     finished: {
-      tables: Number(finished.tables),
       rows: Number(finished.rows),
       bytes: Number(finished.bytes),
     },

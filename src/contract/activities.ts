@@ -123,7 +123,7 @@ export interface Observed {
   /** Of a table that is extracted alone and has several. */
   readonly partitions?: CopiedPartitions;
   /** Of tables that a run of `extractDatabase` has finished. */
-  readonly finished: Copied & { readonly tables: number };
+  readonly finished: Copied;
 }
 
 export interface ObservedTable extends Copied {

@@ -2,6 +2,7 @@ import { chunkCount, type PlannedPartition } from '../bronze/plan.ts';
 import type { SourceTypes } from '../bronze/type-mapping.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import type { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
@@ -121,6 +122,6 @@ function warningsOf({ partitions, input }: Chunking, planned: readonly PlannedPa
   const apart = cut.filter(({ oid }) => foreign.has(oid)).map(formatTableName);
   if (apart.length === 0) return [];
   return [
-    `The chunks of ${apart.slice(0, 3).join(', ')} were read at different moments: a snapshot of the source does not reach the server behind a foreign table. Without "chunkBy" it is read at one.`,
+    `The chunks of ${listed(apart, 3)} were read at different moments: a snapshot of the source does not reach the server behind a foreign table. Without "chunkBy" it is read at one.`,
   ];
 }

@@ -2,6 +2,7 @@ import { setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { Copied } from '../contract/activities.ts';
 import type { CapturedTable } from '../contract/capture-activities.ts';
 import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
+import { listed } from '../contract/listed.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { captureStatusQuery } from './messages.ts';
@@ -79,7 +80,7 @@ export function captureDetails(status: CaptureStatus): string {
     '|--:|--:|--:|--:|--|--|--:|--:|',
     `| ${count(changes)} | ${count(status.changesPerSecond)} | ${status.lagSeconds} s, ${formatBytes(status.lagBytes)} | ${formatBytes(status.slotLagBytes)} | ${position} | ${committedAt ?? ''} | ${tables.length} | ${count(copiedRows)} |`,
   ];
-  if (copying.length > 0) lines.push('', `Copying: ${copying.slice(0, 10).join(', ')}.`);
+  if (copying.length > 0) lines.push('', `Copying: ${listed(copying, 10)}.`);
   if (trouble !== undefined) lines.push('', `Waiting: ${trouble}`);
   for (const warning of warnings.slice(-5)) lines.push('', warning);
   return lines.join('\n');

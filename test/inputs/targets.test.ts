@@ -36,6 +36,16 @@ describe('a target that another table feeds', () => {
   });
 });
 
+test('the tables that no run may write are all that the migrations make', async () => {
+  await lab.extract({ table: 'sales.orders', target: 'migrated' });
+  const { rows } = await lab.warehouse.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class
+      WHERE relnamespace = 'bronze'::regnamespace AND relkind = 'r' AND relname !~ '^(br_|migrated)'`,
+  );
+  const made = rows.map(({ name }) => name);
+  expect(made.toSorted()).toEqual([...bookkeepingTables].toSorted());
+});
+
 test.each(bookkeepingTables)('a target that holds records: %s', async (target) => {
   const message = await refusal(lab, { table: 'other', target }, 'InvalidInput');
   expect(message).toContain(`"target" names ${target}, where datakit-postgres keeps its own records`);

@@ -1,4 +1,5 @@
 import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
@@ -156,6 +157,6 @@ function requireReadable(columns: readonly Column[], table: Table): void {
   if (unreadable.length === 0) return;
   throw new DatakitError(
     'InsufficientPrivilege',
-    `The role may not read ${formatTableName(table)} (SELECT is missing on ${unreadable.slice(0, 10).join(', ')})`,
+    `The role may not read ${formatTableName(table)} (SELECT is missing on ${listed(unreadable, 10)})`,
   );
 }

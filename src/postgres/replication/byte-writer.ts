@@ -42,11 +42,6 @@ export class ByteWriter {
     this.length = this.bytes.writeBigUInt64BE(value, this.length);
   }
 
-  int64(value: bigint): void {
-    this.reserve(8);
-    this.length = this.bytes.writeBigInt64BE(value, this.length);
-  }
-
   text(value: string): void {
     this.reserve(value.length * 3);
     this.length += this.bytes.write(value, this.length);
