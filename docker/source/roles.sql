@@ -1,4 +1,8 @@
--- Run once, when the database is made. The role that the worker reads with: it may read all tables, and write none.
+-- Run once, when the database is created. The role that the worker reads with: it can read all tables and write none.
+-- pg_read_all_stats: incremental runs see the open transactions of other roles, which their checkpoints wait for.
+-- REPLICATION: captureChanges reads from a replication slot. The owner of the tables creates its publication; see
+-- docs/changes.md.
 \getenv password EXTRACTOR_PASSWORD
-CREATE ROLE extractor LOGIN PASSWORD :'password';
+CREATE ROLE extractor LOGIN REPLICATION PASSWORD :'password';
 GRANT pg_read_all_data TO extractor;
+GRANT pg_read_all_stats TO extractor;
