@@ -39,21 +39,17 @@ export const DEFAULT_PUBLICATION = 'datakit_publication';
 
 const slot = slotName
   .default(DEFAULT_SLOT)
-  .describe('The replication slot on the source. One capture has one slot, and is known by it.');
+  .describe('The replication slot on the source. It identifies the capture.');
 const publication = identifier
   .default(DEFAULT_PUBLICATION)
-  .describe(
-    'The publication on the source. It is made where it is not there; one that is there is used as it is.',
-  );
+  .describe('The publication on the source. Created if it does not exist; an existing one is used as it is.');
 const source = sourceName
   .default('default')
-  .describe(
-    'Which source to read: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.',
-  );
+  .describe('The source: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.');
 
 const captureFields = z.strictObject({
   tables: tablePatterns.describe(
-    'The tables whose changes are wanted: "orders", "sales.orders", or "sales.*" for all that the schema has now.',
+    'The tables to capture: "orders", "sales.orders", or "sales.*" for all tables that the schema has now.',
   ),
   slot,
   publication,
@@ -61,57 +57,49 @@ const captureFields = z.strictObject({
   initialCopy: z
     .boolean()
     .default(true)
-    .describe('Copy the tables first, as they were when the slot was made; the changes go on from there.'),
+    .describe('Copy the tables first, as of the moment when the slot is created.'),
   until: z
     .union([z.literal('caught-up'), duration], {
       error: 'expected "caught-up", or a duration such as "10 minutes"; leave it out to go on for ever',
     })
     .optional()
     .describe(
-      'When to end: "caught-up" when all is written that was committed before the start, or after a while: "10 minutes". Never, where left out.',
+      'When to end: "caught-up", when everything that was committed before the start is written, or after a time: "10 minutes". Default: never.',
     ),
   mirror: z
     .boolean()
     .default(false)
-    .describe(
-      'Apply the changes to the copies too, so that bronze.br_<table> goes on being equal to the source.',
-    ),
+    .describe('Also apply the changes to the copies, so that bronze.br_<table> stays equal to the source.'),
   deletes: z
     .enum(['hard', 'soft'])
     .default('hard')
-    .describe(
-      'With "mirror": "hard" removes rows that were deleted, "soft" keeps them and sets _bronze_deleted_at.',
-    ),
+    .describe('With "mirror": "hard" removes deleted rows, "soft" keeps them and sets _bronze_deleted_at.'),
   setReplicaIdentity: z
     .literal('full')
     .optional()
     .describe(
-      'What to set on tables whose rows nothing identifies: "full" makes the source log whole rows. Without it such tables are refused.',
+      '"full" sets REPLICA IDENTITY FULL on tables whose rows nothing identifies, so that the source logs whole rows. Default: such tables are refused.',
     ),
   maxSlotLag: size
     .optional()
-    .describe(
-      'How much write-ahead log the slot may hold back on the source: "10GB". No limit where left out.',
-    ),
+    .describe('How much write-ahead log the slot may hold back on the source: "10GB". Default: no limit.'),
   onSlotLag: z
     .enum(['warn', 'pause', 'drop'])
     .default('warn')
     .describe(
-      'What to do beyond it: "warn" says so, "pause" also lets no copy go on until the stream has caught up, "drop" ends the capture and drops the slot.',
+      'What to do beyond "maxSlotLag": "warn", "pause" (warn, and start no chunk of an added table while it lasts) or "drop" (end the capture and drop the slot).',
     ),
   heartbeat: duration
     .prefault('10 seconds')
     .describe(
-      'How often a small message is written to the log of the source, by which lag is measured: "10 seconds".',
+      'How often a small message is written to the write-ahead log of the source to measure the lag: "10 seconds".',
     ),
   stallTimeout: duration
     .prefault('5 minutes')
-    .describe(
-      'How long a stream may be connected and come no further before it is begun again: "5 minutes".',
-    ),
+    .describe('How long a connected stream may make no progress before it is restarted: "5 minutes".'),
   parallelism: parallelism
     .default(DEFAULT_PARALLELISM)
-    .describe('Chunks of a first copy that are copied at once.'),
+    .describe('How many chunks of a copy are copied at once: 1 to 64.'),
 });
 
 /** The input of the workflow `captureChanges`. */
@@ -131,7 +119,12 @@ export const captureChangesExample: CaptureChangesRequest = { tables: ['public.*
 /** The input of the workflow `dropCapture`. */
 export const dropCaptureInput = z.strictObject({
   slot,
-  publication: publication.removeDefault().optional(),
+  publication: publication
+    .removeDefault()
+    .optional()
+    .describe(
+      'The publication to drop if the warehouse no longer knows the capture. It is dropped only if captureChanges created it.',
+    ),
   source,
 });
 

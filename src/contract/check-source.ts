@@ -6,12 +6,12 @@ const MOST_TABLES = 1_000;
 
 /** The input of the workflow `checkSource`. */
 export const checkSourceInput = z.strictObject({
-  source: sourceName.default('default').describe('Which source to look at.'),
+  source: sourceName.default('default').describe('The source to check.'),
   tables: z
     .array(tableName)
     .max(MOST_TABLES, `expected at most ${MOST_TABLES} tables`)
     .optional()
-    .describe('The tables that are to be extracted; all that the role may see where left out.'),
+    .describe('The tables that you want to extract. Default: all tables that the role can see.'),
 });
 
 export type CheckSourceInput = z.output<typeof checkSourceInput>;

@@ -31,7 +31,7 @@ const settings = z.strictObject(z.strictObject(extractTableInput.shape).omit(not
 
 const entry = z.union([
   pattern,
-  settings.extend({ table: pattern.describe('The table, or a pattern, that the settings are for.') }),
+  settings.extend({ table: pattern.describe('The table or pattern to which the settings apply.') }),
 ]);
 
 const fields = z.strictObject({
@@ -39,37 +39,39 @@ const fields = z.strictObject({
     .array(entry)
     .min(1, 'expected at least one table or pattern')
     .describe(
-      'Tables and patterns: "*" stands for any characters, "!" leaves out, and of several that match the last decides. An object gives its tables settings of their own, those of `extractTable`.',
+      'Tables and patterns: "*" stands for any characters, "!" excludes. The last entry that matches a table decides whether it is extracted. An object adds settings of `extractTable` for its tables.',
     ),
   source: sourceName.default('default').describe('Which source to read.'),
   defaults: settings
     .omit({ target: true })
     .optional()
-    .describe('Settings for every table, those of `extractTable`; those of an entry of "tables" win.'),
+    .describe('Settings of `extractTable` for every table. Those in "tables" override them.'),
   parallelism: parallelism
     .default(DEFAULT_PARALLELISM)
-    .describe('Chunks copied at once, of all tables together.'),
+    .describe('How many chunks are copied at once, of all tables together: 1 to 64.'),
   maxTablesAtOnce: parallelism
     .optional()
-    .describe('Tables copied at once; as many as "parallelism" says where left out.'),
+    .describe(
+      'How many tables are copied at once; a pack of small tables counts as one. Default: "parallelism".',
+    ),
   maxSourceConnections: z
     .int()
     .min(1)
     .optional()
     .describe(
-      'The most sessions of the run on the source at once, of all tables together, those that hold snapshots included; at least 3 where all tables are of one moment.',
+      'Maximum number of sessions that the run has on the source at once, of all tables together and including those that hold snapshots. At least 3 with "consistency": "snapshot", 2 with "table".',
     ),
   consistency: z
     .enum(['snapshot', 'table', 'none'])
     .default('snapshot')
     .describe(
-      '"snapshot": all tables are of one moment. "table": each table is of a moment of its own, so that no snapshot is held for longer than one table takes. "none": not even that.',
+      '"snapshot": all tables are of one moment. "table": each table is of its own moment, so that no snapshot is held for longer than one table takes. "none": chunks of one table may also be of different moments.',
     ),
   onTableFailure: z
     .enum(['continue', 'stop'])
     .default('continue')
     .describe(
-      'When a table fails: "continue" with the others, and say so in the result, or "stop" all of them and fail.',
+      'When a table fails: "continue" with the others and report it in the result, or "stop" all tables and fail.',
     ),
 });
 

@@ -4,13 +4,13 @@ const MOST_NAMESPACES = 100;
 
 /** The input of the workflow `maintainBronze`. */
 export const maintainBronzeInput = z.strictObject({
-  dryRun: z.boolean().default(false).describe('Only tell what would be dropped.'),
+  dryRun: z.boolean().default(false).describe('Only report what would be dropped.'),
   lostNamespaces: z
     .array(z.string().min(1))
     .max(MOST_NAMESPACES, `expected at most ${MOST_NAMESPACES} namespaces`)
     .default([])
     .describe(
-      'Namespaces of Temporal that are gone for good: runs that they had under way are taken for over. What other namespaces have is left alone.',
+      'Temporal namespaces that no longer exist: their unfinished runs are taken to have ended. Runs of other namespaces are left alone.',
     ),
 });
 

@@ -82,7 +82,7 @@ export function requireCron(expression: string): void {
   const [first = ''] = words;
   if (first.startsWith('@') || first.includes('=') || words.length === 6 || words.length === 7) return;
   if (words.length !== CRON_PARTS.length) {
-    throw new InputError(`"${expression}" is no cron expression: expected such as "0 3 * * mon-fri"`);
+    throw new InputError(`"${expression}" is not a cron expression: expected for example "0 3 * * mon-fri"`);
   }
   for (const [index, part] of CRON_PARTS.entries()) {
     // every day, and 7 for Sunday, are cron's own
@@ -102,5 +102,14 @@ function named<Name extends string>(part: string, word: string, names: readonly 
   return found;
 }
 
+/** To show to somebody whose part was refused. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  month: '3, "jan-mar"',
+  year: '2030, "2030-2035"',
+  dayOfWeek: '1, "mon-fri"',
+};
+
 const wrong = (part: string, text: string): InputError =>
-  new InputError(`"${text}" is no ${part} of a calendar: expected such as 3, "1-5", "mon-fri" or "*"`);
+  new InputError(
+    `"${text}" is not a valid ${part}: expected for example ${EXAMPLES[part] ?? '3, "1-5"'} or "*"`,
+  );

@@ -46,7 +46,7 @@ async function diff(client: ScheduleClient, schedules: ReadonlyMap<string, Sched
   const lines: string[] = [];
   for (const [id, schedule] of schedules) {
     const present = await described(client.getHandle(id));
-    if (present === undefined) lines.push(`${id}: is not there`);
+    if (present === undefined) lines.push(`${id}: does not exist`);
     else lines.push(...differences(id, schedule, present).map((change) => `${id}: ${change}`));
   }
   return [...lines, ...(await others(client, schedules))];
@@ -58,7 +58,7 @@ async function remove(client: ScheduleClient, schedules: ReadonlyMap<string, Sch
     const handle = client.getHandle(id);
     const there = (await described(handle)) !== undefined;
     if (there) await handle.delete();
-    lines.push(`${id}: ${there ? 'deleted' : 'is not there'}`);
+    lines.push(`${id}: ${there ? 'deleted' : 'does not exist'}`);
   }
   return lines;
 }

@@ -108,7 +108,9 @@ function readYaml(text: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    throw new InputError(`The file is no YAML: ${error instanceof Error ? error.message : String(error)}`);
+    throw new InputError(
+      `The file is not valid YAML: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

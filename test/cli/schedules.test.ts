@@ -49,10 +49,10 @@ describe('schedules in a file', () => {
   test('are made, compared, changed and deleted', async () => {
     const example = join(PROJECT_ROOT, 'schedules.example.yaml');
     expect(await told('diff', example)).toEqual([
-      'nightly-shop: is not there',
-      'events: is not there',
-      'maintain-bronze: is not there',
-      'weekdays-orders: is not there',
+      'nightly-shop: does not exist',
+      'events: does not exist',
+      'maintain-bronze: does not exist',
+      'weekdays-orders: does not exist',
     ]);
     expect(await told('apply', example)).toEqual([
       'nightly-shop: created',
@@ -116,17 +116,17 @@ describe('schedules in a file', () => {
     ],
     [
       'schedules: {a: {workflow: extractTable, input: {table: t}, cron: "61 * * * *"}}',
-      'schedules.a: "61" is no minute of a calendar',
+      'schedules.a: "61" is not a valid minute: expected for example 3',
     ],
     [
       'schedules: {a: {workflow: extractTable, input: {table: t}, cron: [0 3 * * *, every night]}}',
-      'schedules.a: "every night" is no cron expression',
+      'schedules.a: "every night" is not a cron expression',
     ],
     [
       'schedules: {a: {workflow: extractTable, input: {table: t}, calendar: [{hour: 24}]}}',
-      'schedules.a: "24" is no hour of a calendar',
+      'schedules.a: "24" is not a valid hour',
     ],
-    ['schedules: [', 'The file is no YAML'],
+    ['schedules: [', 'The file is not valid YAML'],
   ])('%s is refused before anything is changed', (text, message) => {
     expect(() => readScheduleFile(text)).toThrow(message);
   });
