@@ -16,7 +16,7 @@ export function incrementalWarnings({
     warnings.push(`${nullCursors} rows have no value in the cursor column "${column}". ${reach}.`);
   }
   if (extraction === 'full' && checkpoint === null) {
-    warnings.push(`There is no checkpoint yet, so that the next run extracts everything anew.`);
+    warnings.push('There is no checkpoint yet: the next run extracts everything again.');
   }
   return warnings;
 }

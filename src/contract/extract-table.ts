@@ -18,7 +18,9 @@ export const sourceName = z
   .regex(/^[a-z][a-z0-9_]{0,62}$/, 'expected a source name such as "default" or "shop_eu", in lower case');
 
 const fields = z.strictObject({
-  table: tableName.describe('The table to extract: "orders", "sales.orders" or {schema, table}.'),
+  table: tableName.describe(
+    'The table to extract: "orders" (in the schema public), "sales.orders" or {"schema": "sales", "table": "orders"}.',
+  ),
   source: sourceName
     .default('default')
     .describe(
@@ -28,7 +30,7 @@ const fields = z.strictObject({
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to extract all of them')
     .optional()
-    .describe('The columns to extract, in this order; all of them where left out.'),
+    .describe('The columns to extract, in this order. Default: all columns.'),
   exclude: z
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to exclude none')
@@ -38,21 +40,25 @@ const fields = z.strictObject({
     .string()
     .min(1, 'expected an expression; leave it out to extract all rows')
     .optional()
-    .describe('Rows to extract, as one SQL expression: "status = \'open\' AND total > 100".'),
+    .describe(
+      'Extract only rows for which this SQL expression is true: "status = \'open\' AND total > 100".',
+    ),
   target: identifier
     .optional()
-    .describe('The table in the schema bronze to write; br_<table> or br_<schema>__<table> where left out.'),
+    .describe(
+      'The table in the schema bronze to write. Default: br_<table> for the schema public, else br_<schema>__<table>.',
+    ),
   chunkSize: size
     .optional()
     .describe(
-      'How much of the table one chunk has, which is one transaction: "64MB". From the size of the table where left out.',
+      'Size of a chunk, the part of the table that is copied in one transaction: "64MB". Default: 16 to 256 MB, by the size of the table. A table can have up to 1,000,000 chunks.',
     ),
-  parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('Chunks copied at once.'),
+  parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('How many chunks to copy at once, 1 to 64.'),
   consistency: z
     .enum(['snapshot', 'none'])
     .default('snapshot')
     .describe(
-      '"snapshot": every chunk reads the same moment. "none": each activity reads its own, and no snapshot is held open on the source.',
+      '"snapshot": all chunks read one snapshot of the source. "none": each activity reads a moment of its own, and no snapshot is held open.',
     ),
   ...sourceInputs,
   ...partitionInputs,

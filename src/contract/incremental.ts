@@ -9,7 +9,7 @@ export interface Lookback {
   readonly size: string;
 }
 
-const expectedLookback = 'expected a duration such as "1 hour", a number for a cursor that counts, or 0';
+const expectedLookback = 'expected a duration such as "1 hour", a number for a numeric cursor, or 0';
 
 const lookback = z
   .union([z.string(), z.number()], { error: expectedLookback })
@@ -30,13 +30,19 @@ const cursorValue = z
 
 const incremental = z.strictObject({
   column: identifier.describe(
-    'The cursor: a column that grows with every change of a row, best with an index.',
+    'The cursor: a column that grows with every change of a row, preferably with an index.',
   ),
   lookback: lookback
     .optional()
-    .describe('How far behind the checkpoint to read again: "1 hour", or a number for a cursor that counts.'),
-  from: cursorValue.optional().describe('A backfill: read from this value on, in place of the checkpoint.'),
-  to: cursorValue.optional().describe('A backfill: read what is below this value.'),
+    .describe(
+      'How far behind the checkpoint to read again: "1 hour", or a number for a numeric cursor. Default: "1 hour" for times, "1 day" for dates, otherwise 0.',
+    ),
+  from: cursorValue
+    .optional()
+    .describe(
+      'A backfill: read from this value on, instead of from the checkpoint. May be relative to the time of a schedule: "scheduled - 1 day".',
+    ),
+  to: cursorValue.optional().describe('A backfill: read values below this one.'),
 });
 
 /** What an input says of an incremental extraction. */
@@ -46,28 +52,31 @@ export const incrementalInputs = {
     .enum(['append', 'merge', 'replace-partitions'])
     .optional()
     .describe(
-      'With "incremental": "append" (the default) keeps every version of a row that was read, "merge" the newest of each key. Without: all rows are replaced, or with "replace-partitions" those of the partitions that were read.',
+      'With "incremental": "append" (default) keeps every version of a row that was read, "merge" the newest of each key. Without: all rows are replaced, or with "replace-partitions" only the partitions that were read.',
     ),
   key: z
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to use the primary key')
     .optional()
-    .describe('What identifies a row; the primary key where left out.'),
+    .describe('The columns that identify a row. Default: the primary key.'),
   schemaChanges: z
     .enum(['evolve', 'freeze'])
     .optional()
     .describe(
-      '"evolve" (the default) follows columns that were added, dropped or widened; "freeze" refuses them.',
+      '"evolve" (default) follows columns that were added, dropped or widened. "freeze" fails instead.',
     ),
-  resetCheckpoint: z.boolean().optional().describe('Forget the checkpoint and extract the whole table anew.'),
+  resetCheckpoint: z
+    .boolean()
+    .optional()
+    .describe('Forget the checkpoint and extract the whole table again.'),
   detectDeletes: z
     .boolean()
     .optional()
-    .describe('Compare all keys, and set _bronze_deleted_at where the source has the row no more.'),
+    .describe('Compare all keys, and set _bronze_deleted_at in rows that the source no longer has.'),
   currentView: z
     .boolean()
     .optional()
-    .describe('Make the view bronze.<target>_current with the newest version of each key.'),
+    .describe('Create the view bronze.<target>_current with the newest version of each key.'),
 };
 
 interface Dependent {
@@ -86,13 +95,12 @@ export function checkTogether(
   if (input.incremental === undefined) {
     for (const name of Object.keys(incrementalInputs)) {
       if (input[name] === undefined || input[name] === 'replace-partitions') continue;
-      refuse(name, 'has a meaning with "incremental" only');
+      refuse(name, 'only allowed with "incremental"');
     }
   } else {
     if (input.consistency === 'none')
-      refuse('consistency', '"none" cannot be exact with "incremental": leave it out');
-    if (input['largeObjects'] !== undefined)
-      refuse('largeObjects', 'cannot be extracted with "incremental" yet');
+      refuse('consistency', '"none" is not allowed with "incremental", which must read one snapshot');
+    if (input['largeObjects'] !== undefined) refuse('largeObjects', 'not supported with "incremental" yet');
   }
   if (input.key !== undefined && new Set(input.key).size < input.key.length)
     refuse('key', 'names a column twice');

@@ -12,15 +12,19 @@ const pattern = z
 
 const partitions = z
   .strictObject({
-    from: moment.optional().describe('Read from this date or time on, by the bounds of the partitions.'),
-    to: moment.optional().describe('Read what is before this date or time.'),
+    from: moment
+      .optional()
+      .describe(
+        'Read from this date or time on, compared with the bounds of the partitions. If their key is a timestamptz, it may be relative to the time of a schedule: "scheduled - 1 day".',
+      ),
+    to: moment.optional().describe('Read up to this date or time, which is not included.'),
     exact: z
       .boolean()
       .optional()
       .describe(
-        'true (the default): of a partition that the range cuts, only the rows in the range. false: all of it.',
+        'How to read partitions that are only partly in the range. true (default): only the rows in the range. false: all rows.',
       ),
-    names: some(name).describe('Read these partitions, or those below these.'),
+    names: some(name).describe('Read these partitions, or all partitions below them.'),
     patterns: some(pattern).describe('The same by patterns: * stands for any characters, ? for one.'),
   })
   .check(({ value, issues }) => {
@@ -31,9 +35,9 @@ const partitions = z
     const named = names !== undefined || patterns !== undefined;
     if (ranged && named) refuse('names', 'say either a range (from, to) or names and patterns');
     if (!ranged && !named) refuse('from', 'expected a range (from, to), names or patterns');
-    if (exact !== undefined && !ranged) refuse('exact', 'has a meaning with "from" or "to" only');
+    if (exact !== undefined && !ranged) refuse('exact', 'only allowed with "from" or "to"');
     if (from !== undefined && to !== undefined && instantOf(from) >= instantOf(to)) {
-      refuse('to', `must be later than "from": the range from ${from.text} to ${to.text} has nothing in it`);
+      refuse('to', `must be later than "from": the range from ${from.text} to ${to.text} is empty`);
     }
   });
 
@@ -42,13 +46,13 @@ export const partitionInputs = {
   partitions: partitions
     .optional()
     .describe(
-      'Which partitions to read: {"from", "to"} by their bounds, {"names"} or {"patterns"}; all of them where left out.',
+      'Which partitions to read: {"from", "to"} by their bounds, {"names"} or {"patterns"}. Default: all partitions.',
     ),
   onlyChanged: z
     .boolean()
     .optional()
     .describe(
-      'With "replace-partitions": leave out partitions of which it is sure that nothing changed since they were read last.',
+      'With "replace-partitions": skip partitions that have certainly not changed since they were last read.',
     ),
 };
 
@@ -66,15 +70,15 @@ export function checkPartitionInputs(input: Together, issues: z.core.$ZodRawIssu
     issues.push({ code: 'custom', input, path: [path], message });
   const replaces = input.write === 'replace-partitions';
   if (replaces && input.incremental !== undefined)
-    refuse('write', '"replace-partitions" has a meaning without "incremental" only');
+    refuse('write', '"replace-partitions" is not allowed with "incremental"');
   if (input.incremental !== undefined && input['partitions'] !== undefined)
-    refuse('partitions', 'has no meaning with "incremental", whose checkpoint stands for all partitions');
+    refuse('partitions', 'not allowed with "incremental", whose checkpoint covers all partitions');
   if (input.onlyChanged === true && !replaces)
-    refuse('onlyChanged', 'has a meaning with "write": "replace-partitions" only');
+    refuse('onlyChanged', 'only allowed with "write": "replace-partitions"');
   if (input.onlyChanged === true && input['where'] !== undefined)
-    refuse('onlyChanged', 'cannot know whether other rows fit "where" now: leave out one of the two');
+    refuse('onlyChanged', 'not allowed with "where": unchanged rows may match it today that did not before');
   if (replaces && input['largeObjects'] !== undefined)
-    refuse('largeObjects', 'cannot be extracted with "replace-partitions" yet');
+    refuse('largeObjects', 'not supported with "replace-partitions" yet');
 }
 
 /** Partitions of the table that a run did not read. */

@@ -17,11 +17,11 @@ function isTimeZone(name: string): boolean {
 
 export const quietHours = z
   .strictObject({
-    from: timeOfDay.describe('When they begin: "22:00".'),
-    to: timeOfDay.describe('When they end; before "from" it is the next morning.'),
-    timeZone: timeZone.default('UTC').describe('Whose clock it is: "Europe/Berlin".'),
+    from: timeOfDay.describe('Start: "22:00".'),
+    to: timeOfDay.describe('End: "06:00". Earlier than "from" means the next day.'),
+    timeZone: timeZone.default('UTC').describe('Time zone of both: "Europe/Berlin".'),
   })
-  .refine(({ from, to }) => from !== to, 'expected hours that end at another time than they begin');
+  .refine(({ from, to }) => from !== to, 'expected "from" and "to" to differ');
 
 export type QuietHours = z.output<typeof quietHours>;
 

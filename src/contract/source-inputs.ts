@@ -26,59 +26,63 @@ const profiles = Object.keys(tuningProfiles).filter((name): name is TuningProfil
 export const sourceInputs = {
   statementTimeout: timeout
     .optional()
-    .describe('The longest that one statement may run on the source: "30 minutes".'),
+    .describe(
+      'How long one statement may run on the source: "30 minutes", at most "24 days". Default: the setting of the server.',
+    ),
   lockTimeout: timeout
     .prefault('1 minute')
     .describe(
-      'How long to wait for a table or partition of the source that somebody has locked, before it is tried again: "5 seconds". Plans wait for ten seconds at the most.',
+      'How long an attempt waits for a locked table or partition of the source before it fails and is retried: "5 seconds", at most "24 days". Planning waits at most ten seconds.',
     ),
   idleTimeout: timeout
     .refine((milliseconds) => milliseconds >= LEAST_IDLE, 'expected at least "10 seconds"')
     .optional()
     .describe(
-      'How long a session of the run may be idle in its transaction before the source ends it, so that a worker that hangs holds nothing: "10 minutes".',
+      'How long a session of the run may be idle in its transaction before the source ends it, so that a hung worker holds nothing open: "10 minutes", from "10 seconds" to "24 days". Default: no limit.',
     ),
   stallTimeout: duration
     .prefault('10 minutes')
     .describe(
-      'How long nothing may pass between the servers before a copy is tried again: "10 minutes". A view may need longer to give its first row.',
+      'How long a copy may move no data before it is retried: "10 minutes". A view may need longer to return its first row.',
     ),
   maxSnapshotAge: duration
     .refine((milliseconds) => milliseconds >= LEAST_AGE, 'expected at least "1 second"')
     .optional()
     .describe(
-      'How old the snapshot of the run may become, since it keeps vacuum on the source from its work: "6 hours". Then the run gives it back, drops what it has staged, and fails.',
+      'Maximum age of the snapshot of the run, which holds back vacuum on the source: "6 hours". After that the run releases it, drops its staged data and fails.',
     ),
   session: sessionSettings
     .optional()
     .describe(
-      'Settings of PostgreSQL for the sessions that read the source: {"work_mem": "256MB", "jit": false}.',
+      'PostgreSQL settings for the sessions that read the source: {"work_mem": "256MB", "jit": false}.',
     ),
-  tuning: z.enum(profiles).optional().describe('A set of them by name; what "session" says goes before it.'),
+  tuning: z.enum(profiles).optional().describe('A named set of such settings. "session" overrides it.'),
   analyze: z
     .boolean()
     .optional()
-    .describe('Run ANALYZE on the table first. The role needs the right to; a replica cannot.'),
+    .describe(
+      'Run ANALYZE on the table first. The role needs MAINTAIN on it, or before PostgreSQL 17 to own it. Not on a replica, and not for a view.',
+    ),
   maxSourceConnections: z
     .int()
     .min(1)
     .optional()
     .describe(
-      'The most sessions of the run on the source at once, those that hold its snapshot included; at least 2 with a snapshot.',
+      'How many sessions the run may have on the source at once, including those that hold its snapshot; at least 2 with a snapshot.',
     ),
   maxBytesPerSecond: size
     .refine((bytes) => bytes >= LEAST_RATE, 'expected at least "64kB"')
     .optional()
-    .describe('The most data that the run reads in a second, all its copies together: "20MB".'),
+    .describe('How much data the run may read per second, all its copies together: "20MB", at least "64kB".'),
   quietHours: quietHours
     .optional()
     .describe(
-      'The hours in which the run may begin: {"from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}. Without a snapshot it also pauses outside of them.',
+      'Hours in which the run may start: {"from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}. "timeZone" defaults to "UTC". With "consistency": "none" the run also pauses outside of them.',
     ),
   maxReplicaLag: duration
     .optional()
     .describe(
-      'How far a replica as source may be behind its primary; the run waits until it is not: "1 minute".',
+      'How far a replica may be behind its primary: "1 minute". Otherwise a plan or copy waits for about twenty minutes, then the run fails (ReplicaLagging).',
     ),
 };
 
@@ -92,7 +96,7 @@ interface Sparing {
 export function checkSparing(input: Sparing, issues: z.core.$ZodRawIssue[]): void {
   const { consistency, maxSourceConnections: most } = input;
   if (input.maxSnapshotAge !== undefined && consistency === 'none') {
-    const message = 'expected none beside "consistency": "none", which holds no snapshot';
+    const message = 'not allowed with "consistency": "none", which holds no snapshot';
     issues.push({ code: 'custom', input, path: ['maxSnapshotAge'], message });
   }
   if (most === undefined || most >= LEAST_CONNECTIONS || consistency === 'none') return;

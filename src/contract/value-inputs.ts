@@ -5,9 +5,7 @@ import { identifier } from './table-name.ts';
 /** A field of PostgreSQL ends at 1 GB, and a text copy writes bytea twice as long. */
 const LARGEST_PART = 256 * 1024 * 1024;
 
-const someColumns = z
-  .array(identifier)
-  .min(1, 'expected at least one column; leave it out where there is none');
+const someColumns = z.array(identifier).min(1, 'expected at least one column, or leave it out');
 
 /** The inputs of `extractTable` that are about values and about which rows there are. */
 export const valueInputs = {
@@ -15,48 +13,42 @@ export const valueInputs = {
     .enum(['rows', 'checksum'])
     .default('rows')
     .describe(
-      '"rows": both servers count what they sent and took. "checksum": both also compute a digest of every column, and a run whose digests differ is refused.',
+      '"rows": both servers count the rows that they sent and received. "checksum": both also compute a checksum of every column, and the run fails if they differ.',
     ),
   json: z
     .strictObject({
-      parse: someColumns.describe(
-        'Columns of text or json that get a column <column>_parsed of jsonb beside them.',
-      ),
+      parse: someColumns.describe('Columns of text or json. Each gets a column <column>_parsed of jsonb.'),
     })
     .optional()
-    .describe('JSON in text: {"parse": ["payload"]}.'),
+    .describe('JSON in text: {"parse": ["payload"]} adds a column payload_parsed of jsonb.'),
   arrays: z
     .strictObject({
-      expand: someColumns.describe('Array columns that get a column <column>_expanded of jsonb beside them.'),
+      expand: someColumns.describe('Array columns. Each gets a column <column>_expanded of jsonb.'),
     })
     .optional()
-    .describe('Arrays as jsonb: {"expand": ["tags"]}.'),
+    .describe('Arrays as jsonb: {"expand": ["tags"]} adds a column tags_expanded of jsonb.'),
   largeObjects: someColumns
     .optional()
     .describe(
-      'Columns of type oid whose large objects are to be had: each gets a column <column>_content of bytea beside it.',
+      'Columns of type oid whose large objects to copy. Each gets a column <column>_content of bytea.',
     ),
   largeObjectPartSize: size
     .refine((bytes) => bytes <= LARGEST_PART, 'expected at most "256MB"')
     .prefault('64MB')
     .describe(
-      'Larger objects land in parts of this size in the table <target>__lo (oid, part, data): "64MB".',
+      'Larger objects are stored in parts of this size in the table <target>__lo (oid, part, data): "64MB", at most "256MB".',
     ),
   missingLargeObjects: z
     .enum(['null', 'refuse'])
     .default('null')
     .describe(
-      'What an OID becomes that names no large object: "null" content, counted in the result, or the end of the run.',
+      'What to do if an OID names no large object. "null": its content is NULL, and the warnings count it. "refuse": the run fails.',
     ),
   requireAllRows: z
     .boolean()
     .default(false)
-    .describe(
-      'Refuse to run where row-level security may hide rows from the role; otherwise the result says so.',
-    ),
+    .describe('Fail if row-level security may hide rows from the role. Otherwise the result only warns.'),
   chunkBy: identifier
     .optional()
-    .describe(
-      'The column by whose ranges views and foreign tables are cut into chunks; they are one chunk where left out.',
-    ),
+    .describe('Divide a view or foreign table into chunks by ranges of this column. Default: one chunk.'),
 };

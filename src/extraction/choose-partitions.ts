@@ -35,7 +35,7 @@ export async function choosePartitions(
   if (!hasPartitions(tree)) {
     throw new DatakitError(
       'InvalidInput',
-      `"partitions" has no meaning here: ${formatTableName(tree.root)} has no partitions`,
+      `"partitions" is not possible: ${formatTableName(tree.root)} has no partitions`,
     );
   }
   const { from, to } = choice;

@@ -36,7 +36,7 @@ export async function chooseKey(context: IncrementalContext): Promise<Key> {
     key,
     keyNullable: false,
     warning: [
-      `${formatTableName(table)} has no key: rows that are read again are known by all their values, and appended where one differs. Name a "key" to know them by it.`,
+      `${formatTableName(table)} has no key: rows that are read again are compared by all their values, and appended if one differs. Name a "key" to identify them.`,
     ],
   };
 }

@@ -123,7 +123,7 @@ function unprotected(
     ? 'grant pg_read_all_stats to the role on the primary'
     : facts.indexed
       ? 'read the primary'
-      : 'make an index that begins with it';
+      : 'create an index that begins with the cursor column';
   const lookback = input.incremental?.lookback;
   const covered =
     lookback === undefined || lookback.size === '0'

@@ -71,7 +71,7 @@ function requireFewChunks(partitions: PlannedPartition[]): void {
   if (chunks <= MOST_CHUNKS) return;
   throw new DatakitError(
     'InvalidInput',
-    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks; choose one that makes ${MOST_CHUNKS.toLocaleString('en-US')} at the most`,
+    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks, and at most ${MOST_CHUNKS.toLocaleString('en-US')} are possible: choose a larger one`,
   );
 }
 

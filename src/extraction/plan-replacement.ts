@@ -92,6 +92,6 @@ function requireAll({ input, target }: ReplacementContext): void {
   if (input.partitions === undefined) return;
   throw new DatakitError(
     'TargetConflict',
-    `${BRONZE}.${target} has rows of which it is not known which partition they are of: run once without "partitions", which replaces all of them`,
+    `${BRONZE}.${target} has rows whose partition is not known: run once without "partitions", which replaces all rows`,
   );
 }

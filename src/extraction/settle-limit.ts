@@ -29,7 +29,7 @@ export async function settleLimit(plan: ExtractionPlan, ask: Ask): Promise<Extra
   if (incremental.checkpoint !== null) return withLimit(plan, { kind: 'hold' });
   const { now } = await ask(async (source) => source.one<{ now: string }>('SELECT now()::text AS now'));
   const warning =
-    'Others were writing for long when the first checkpoint was taken: rows that they commit later are covered by the lookback only.';
+    'Other transactions were still writing to the table when the first checkpoint was taken: rows that they commit later with smaller values are only found within the lookback.';
   return { ...withLimit(plan, { kind: 'unseen', seenAt: now }), warnings: [...plan.warnings, warning] };
 }
 

@@ -22,7 +22,7 @@ export async function settleStatistics(ask: Ask, since: string): Promise<string 
   const read = async () => ask(async (source) => readUnsettled(source, since));
   const first = await read();
   if (first === undefined)
-    return 'the sessions of others cannot be seen: grant pg_read_all_stats to the role in the source';
+    return 'the sessions of others are not visible: grant pg_read_all_stats to the role in the source';
   const began = performance.now();
   const watched = new Map(first.map(({ id }) => [id, new Watch()]));
   for (let now = first; ; now = (await read()) ?? first) {
@@ -57,4 +57,4 @@ const whoIsLeft = (left: readonly UnsettledSession[]): string =>
   `what ${listed(
     left.map(({ pid, application }) => `process ${pid} (${application || 'unnamed'})`),
     3,
-  )} changed may not be counted yet: it has been in a transaction for long`;
+  )} changed may not be counted yet: its transaction has been open for too long`;

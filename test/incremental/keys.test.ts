@@ -176,9 +176,9 @@ describe('currentView', () => {
 });
 
 test.each([
-  [{ table: 'x', write: 'merge' }, /write: has a meaning with "incremental" only/],
-  [{ table: 'x', detectDeletes: true }, /detectDeletes: has a meaning/],
-  [{ table: 'x', consistency: 'none', incremental: { column: 'at' } }, /consistency: "none" cannot be exact/],
+  [{ table: 'x', write: 'merge' }, /write: only allowed with "incremental"/],
+  [{ table: 'x', detectDeletes: true }, /detectDeletes: only allowed/],
+  [{ table: 'x', consistency: 'none', incremental: { column: 'at' } }, /consistency: "none" is not allowed/],
   [
     { table: 'x', incremental: { colum: 'at' } },
     /incremental\.colum: unknown key \(did you mean "column"\?\)/,

@@ -74,10 +74,7 @@ describe('an input that is refused names the place, and what was meant', () => {
     ],
     [{ tables: ['a', { table: 'b', chunkSize: '5 apples' }] }, 'tables.1.chunkSize: expected a size'],
     [{ tables: ['a', { table: 'b', parallelism: 2 }] }, 'tables.1.parallelism: unknown key'],
-    [
-      { tables: ['a'], defaults: { write: 'merge' } },
-      'defaults.write: has a meaning with "incremental" only',
-    ],
+    [{ tables: ['a'], defaults: { write: 'merge' } }, 'defaults.write: only allowed with "incremental"'],
     [
       { tables: [{ table: 'a', incremental: { column: 'x' } }], consistency: 'none' },
       'tables.0.consistency: "none"',

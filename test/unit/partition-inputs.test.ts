@@ -42,14 +42,14 @@ describe('what does not go together is refused:', () => {
     ['an empty range', { partitions: { from: '2024-02-01T01:00+01:00', to: '2024-02-01' } }, 'partitions.to: must be later than "from"'],
     ['a range and names', { partitions: { from: '2024-01-01', names: ['a'] } }, 'partitions.names: say either a range'],
     ['nothing', { partitions: {} }, 'partitions.from: expected a range (from, to), names or patterns'],
-    ['"exact" without a range', { partitions: { names: ['a'], exact: true } }, 'partitions.exact: has a meaning with "from" or "to" only'],
+    ['"exact" without a range', { partitions: { names: ['a'], exact: true } }, 'partitions.exact: only allowed with "from" or "to"'],
     ['no name', { partitions: { names: [] } }, 'partitions.names: expected at least one'],
-    ['partitions with a cursor', { incremental, partitions: { from: '2024-02-01' } }, 'partitions: has no meaning with "incremental"'],
-    ['replacing them with a cursor', { incremental, ...replaces }, 'write: "replace-partitions" has a meaning without "incremental" only'],
-    ['"onlyChanged" where all is replaced', { onlyChanged: true }, 'onlyChanged: has a meaning with "write": "replace-partitions" only'],
-    ['"onlyChanged" of some rows', { ...replaces, where: 'id > 1', onlyChanged: true }, 'onlyChanged: cannot know whether other rows fit "where" now'],
-    ['large objects of some partitions', { ...replaces, largeObjects: ['oid'] }, 'largeObjects: cannot be extracted with "replace-partitions" yet'],
-    ['"append" without a cursor', { write: 'append' }, 'write: has a meaning with "incremental" only'],
+    ['partitions with a cursor', { incremental, partitions: { from: '2024-02-01' } }, 'partitions: not allowed with "incremental"'],
+    ['replacing them with a cursor', { incremental, ...replaces }, 'write: "replace-partitions" is not allowed with "incremental"'],
+    ['"onlyChanged" where all is replaced', { onlyChanged: true }, 'onlyChanged: only allowed with "write": "replace-partitions"'],
+    ['"onlyChanged" of some rows', { ...replaces, where: 'id > 1', onlyChanged: true }, 'onlyChanged: not allowed with "where"'],
+    ['large objects of some partitions', { ...replaces, largeObjects: ['oid'] }, 'largeObjects: not supported with "replace-partitions" yet'],
+    ['"append" without a cursor', { write: 'append' }, 'write: only allowed with "incremental"'],
   ])('%s', (_, input, problem) => {
     expect(problems(input).join('; ')).toContain(problem);
   }); // prettier-ignore

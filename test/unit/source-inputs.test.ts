@@ -59,7 +59,7 @@ describe('quiet hours', () => {
 
   test.each<[object, string]>([
     [{ from: '24:00', to: '06:00' }, 'quietHours.from: expected a time of day such as "22:00"'],
-    [{ from: '22:00', to: '22:00' }, 'expected hours that end at another time than they begin'],
+    [{ from: '22:00', to: '22:00' }, 'expected "from" and "to" to differ'],
     [{ ...night, timeZone: 'Mars/Olympus' }, 'quietHours.timeZone: expected a time zone'],
   ])('%o are refused', (hours, words) => {
     expect(() => parse({ quietHours: hours })).toThrow(words);
@@ -68,7 +68,7 @@ describe('quiet hours', () => {
 
 test('an age of the snapshot is refused where none is held', () => {
   expect(() => parse({ maxSnapshotAge: '1 hour', consistency: 'none' })).toThrow(
-    'maxSnapshotAge: expected none beside "consistency": "none"',
+    'maxSnapshotAge: not allowed with "consistency": "none"',
   );
 });
 
