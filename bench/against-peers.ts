@@ -18,7 +18,7 @@ export async function againstPeers(bench: Bench): Promise<Section> {
   return {
     kind: 'times',
     title: 'Against peers',
-    about: 'One table of 13 columns, of numbers, times, texts and jsonb, replaced in the warehouse.',
+    about: 'A table with 13 columns (numbers, timestamps, text, jsonb), replaced in the warehouse.',
     entries,
     leftOut,
   };
@@ -41,7 +41,7 @@ export async function byShape(bench: Bench): Promise<Section> {
     kind: 'times',
     title: 'Shapes of tables',
     about:
-      'Tables of several shapes, each replaced in the warehouse; 500 tables by one run of `extractDatabase`, by all peers that take a list of tables.',
+      'Tables of different shapes, each replaced in the warehouse. The 500 tables are one run of `extractDatabase`; peers get them as a list.',
     entries,
     leftOut,
   };

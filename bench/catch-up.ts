@@ -69,7 +69,7 @@ export async function catchUp(bench: Bench): Promise<Section> {
   return {
     kind: 'times',
     title: 'Increments',
-    about: `Of ${rows.toLocaleString('en-US')} rows, ${changed.toLocaleString('en-US')} are updated between two runs; by hand it is a script of psql with INSERT … ON CONFLICT, and peers do it in the incremental mode that they have. Rows and bytes are those that changed.`,
+    about: `Of ${rows.toLocaleString('en-US')} rows, ${changed.toLocaleString('en-US')} are updated between two runs. By hand this is a psql script with \`INSERT … ON CONFLICT\`; peers use their incremental mode. Rows and bytes are those that changed.`,
     base: 'psql',
     entries: withTypes(
       measuredWays(samples, { case: 'a hundredth changed', rows: changed, bytes: copied.bytes / ONE_OF }),

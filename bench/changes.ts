@@ -44,7 +44,7 @@ export async function changes({ stack, options }: Bench): Promise<Section> {
     kind: 'changes',
     title: 'Changes',
     about:
-      '`pg_recvlogical` reads the content of a slot to a file, and `captureChanges` the same content into bronze, in turn. Rows are changes, and bytes those of the log of the source.',
+      '`pg_recvlogical` writes the changes of a slot to a file, and `captureChanges` writes the same changes to bronze, in turn. Rows are changes, and bytes are WAL of the source.',
     base: received.name,
     entries,
     lag,

@@ -35,5 +35,5 @@ async function historyOf(stack: Bench['stack']): Promise<string> {
   const { chunks } = await run.result();
   const { historyLength } = await run.describe();
   await extractor.stop();
-  return `The history of a run of the large one had ${historyLength} events for ${chunks} chunks, ${(historyLength / chunks).toFixed(1)} each.`;
+  return `The Temporal history of one run of the large table had ${historyLength} events for ${chunks} chunks: ${(historyLength / chunks).toFixed(1)} per chunk.`;
 }

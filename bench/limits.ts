@@ -74,7 +74,7 @@ export async function limits({ stack, options }: Bench): Promise<Section> {
     kind: 'times',
     title: 'Where the limit is',
     about:
-      "What reading alone, writing alone and both take with the servers' own `COPY` and psql; the target is made before, and the data that are written alone come from a file.",
+      'Reading alone, writing alone, and both, with nothing but `COPY` and psql. The target tables are created before; what is written alone comes from a file.',
     base: 'psql | psql, one session',
     entries: measuredWays(samples, { case: 'events', rows: copied.rows, bytes: copied.bytes }),
   };

@@ -2,24 +2,24 @@
 export const benchmarkNames = {
   copy: 'one table of 5,000,000 rows, and a small one, against psql | psql',
   peers: 'one table, by this project and by every peer',
-  types: 'values of difficult types: what each of them keeps',
+  types: 'difficult values: what each tool keeps of them',
   readers: 'what readers see during a replace and after a SIGKILL',
   shapes: 'tables of several shapes, by the quicker peers',
   partition: 'one of a hundred partitions replaced',
   scaling: 'more copies at once, more workers',
   growth: 'once, three times and ten times the rows',
-  increments: 'a hundredth of a table changed, caught up with',
-  cdc: 'changes: against pg_recvlogical, and their lag',
+  increments: 'increments of a table of which 1 % changed',
+  cdc: 'change data capture against pg_recvlogical, and its lag',
   limits: 'reading alone, writing alone, and both',
-  profile: 'what a run waits for, and where the worker spends its time',
+  profile: 'what a run waits for, and what the worker spends its time on',
   pandas: 'scripts with pandas, from a hundredth of the rows to ten times as many',
 };
 
 /** Studies by name: they answer one question each, and print the answer. */
 export const studyNames = {
-  idle: 'what the history of a capture of an idle source grows by; 32 minutes',
-  values: 'checksums, and rows that cross as text',
-  tuning: 'settings of the session of the source',
+  idle: 'how the history of a capture of an idle source grows; takes 32 minutes',
+  values: 'the cost of checksums, and of rows copied as text',
+  tuning: 'session settings of the source',
 };
 
 export type BenchmarkName = keyof typeof benchmarkNames;

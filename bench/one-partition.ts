@@ -61,7 +61,7 @@ export async function onePartition(bench: Bench): Promise<Section> {
   return {
     kind: 'times',
     title: 'One partition replaced',
-    about: `Of a table of ${rows.toLocaleString('en-US')} rows in ${PARTITIONS} partitions, the rows of one are replaced in the warehouse, by the input \`partitions\` with \`"write": "replace-partitions"\`; by hand it is a script of psql, and peers do it in the mode that they have for a range of rows. Rows and bytes are those of the partition.`,
+    about: `One of the ${PARTITIONS} partitions of a table of ${rows.toLocaleString('en-US')} rows is replaced in the warehouse, by \`partitions\` with \`"write": "replace-partitions"\`. By hand this is a psql script; peers use their mode for a range of rows. Rows and bytes are those of the partition.`,
     base: 'psql',
     entries: withTypes(measuredWays(samples, each), types),
     leftOut,

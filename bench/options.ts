@@ -87,16 +87,16 @@ const described = (names: Readonly<Record<string, string>>): string =>
 
 export const helpText = `npm run bench -- [options]
 
-  --only a,b      these benchmarks or studies; without it all benchmarks
-  --rows 1M       rows of the tables: 200k, 1M, 10M; shapes have a quarter of a gigabyte for each million
-  --rounds 3      rounds after the one that warms up
-  --peers a,b     these peers only, by the beginnings of their names
-  --json FILE     where results are written, and those of other benchmarks kept (${DEFAULT_FILE})
+  --only a,b      only these benchmarks or studies (default: all benchmarks)
+  --rows 1M       rows of the tables: 200k, 1M, 10M; shapes have 256 MB for each million
+  --rounds 3      rounds after the warm-up
+  --peers a,b     only these peers, by the beginning of their names
+  --json FILE     where results are written; results of other benchmarks in it are kept (${DEFAULT_FILE})
   --help
 
 Benchmarks:
 ${described(benchmarkNames)}
 
-Studies, which print an answer and keep nothing:
+Studies, which print an answer and write no results:
 ${described(studyNames)}
 `;

@@ -43,7 +43,7 @@ export async function readers(bench: Bench): Promise<Section> {
   return {
     kind: 'readers',
     title: 'What readers of the target see',
-    about: `A table of ${rows.toLocaleString('en-US')} rows is replaced by another generation of its rows while a reader counts them every ${BETWEEN_READS_MS} ms; then the tool is killed by SIGKILL in the middle of a replace, ${KILLED_AT.length} times.`,
+    about: `A table of ${rows.toLocaleString('en-US')} rows is replaced by a new generation of its rows while a reader counts them every ${BETWEEN_READS_MS} ms. Then the tool is killed with SIGKILL in the middle of a replace, ${KILLED_AT.length} times.`,
     entries,
     leftOut,
   };

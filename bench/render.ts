@@ -35,7 +35,7 @@ export function renderVersions(results: Results, runs: Readonly<Record<string, s
     if (name !== OURS) versions.set(name, (versions.get(name) ?? new Set()).add(version));
   }
   const rows = [...versions].map(([name, each]) => [name, runs[name] ?? '', [...each].join(' and ')]);
-  return `${[...machines].join('; ')}.\n\n${table(['', 'what is run', 'version'], rows, ['---', '---', '---'])}`;
+  return `${[...machines].join('; ')}.\n\n${table(['', 'what it runs', 'version'], rows, ['---', '---', '---'])}`;
 }
 
 /** What matters most of three benchmarks, a line for each that was measured by the first of them. */
@@ -59,7 +59,7 @@ export function renderSummary({ peers, types, readers }: Results): string {
     ];
   });
   const size = peers.entries[0]?.rows.toLocaleString('en-US') ?? '';
-  const head = ['', `${size} rows`, 'against ours', 'types kept exactly', 'readers saw', 'after SIGKILL'];
+  const head = ['', `${size} rows`, 'relative time', 'types kept exactly', 'readers saw', 'after SIGKILL'];
   return table(head, rows);
 }
 
@@ -77,7 +77,7 @@ function badReads({ missing, empty, partial, mixed }: SeenByReaders): string {
 
 function afterKill({ afterKill: states }: SeenByReaders): string {
   const all = Object.entries(states).map(([state, times]) => `${state} ${times}×`);
-  return all.length === 0 ? 'had ended each time' : all.join(', ');
+  return all.length === 0 ? 'had always finished' : all.join(', ');
 }
 
 function tables(section: Section): string {
@@ -90,11 +90,11 @@ function tables(section: Section): string {
       return section.entries.map(profileTables).join('\n\n');
     case 'values':
       return table(
-        ['', 'exact', 'only as text', 'changed', 'refused', 'which are not exact'],
+        ['', 'exact', 'only as text', 'changed', 'refused', 'types that are not exact'],
         section.entries.map((entry) => [
           entry.subject,
           ...(['exact', 'text', 'lost', 'refused'] as const).map((kept) => String(countsOf(entry)[kept])),
-          inexact(entry.types) + (entry.together ? '' : ' (a table of all of them is refused)'),
+          inexact(entry.types) + (entry.together ? '' : ' (refuses a table with all types)'),
         ]),
       );
     case 'readers':
@@ -132,13 +132,15 @@ function caseTables({ entries, base }: Extract<Section, { kind: 'times' | 'chang
     .join('\n\n');
 }
 
-const caption = (entry: Measured | undefined): string =>
-  entry === undefined
-    ? ''
-    : `**${entry.case}**: ${entry.rows.toLocaleString('en-US')} rows, ${formatBytes(entry.bytes)}\n\n`;
+function caption(entry: Measured | undefined): string {
+  if (entry === undefined) return '';
+  const rows = `${entry.rows.toLocaleString('en-US')} rows`;
+  const size = [...(entry.case.endsWith(rows) ? [] : [rows]), formatBytes(entry.bytes)];
+  return `**${entry.case}**: ${size.join(', ')}\n\n`;
+}
 
 function timesTable(entries: readonly Measured[], by: LinesBy, base: string | undefined): string {
-  const head = ['', 'seconds (from–to)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source + warehouse + tool + Temporal', 'memory: tool, warehouse', 'read, written', 'WAL', 'types in the target'];
+  const head = ['', 'seconds (min–max)', 'ratio', 'rows/s', 'MB/s', 'CPU s: source + warehouse + tool + Temporal', 'memory: tool, warehouse', 'read, written', 'WAL', 'types in the target'];
   const figures = figuresOf(entries, by, base);
   const rows = entries.map((entry, index) => [entry[by], ...cells(entry, figures[index])]);
   const filled = head.map((_, column) => rows.some((row) => row[column] !== '' && row[column] !== undefined));
@@ -160,10 +162,10 @@ function memoryOfRounds(entries: readonly Measured[]): string {
 
 const lagTable = ({ rate, seconds, ...lag }: Lag): string =>
   table(
-    ['from commit to commit', 'median', '95 %', '99 %', 'most'],
+    ['lag from commit to commit', 'median', '95 %', '99 %', 'max'],
     [
       [
-        `${rate.toLocaleString('en-US')} transactions a second for ${seconds} s`,
+        `${rate.toLocaleString('en-US')} transactions per second for ${seconds} s`,
         ...[lag.median, lag.p95, lag.p99, lag.most].map((value) => `${Math.round(value * 1000)} ms`),
       ],
     ],
@@ -236,16 +238,16 @@ function profileTables({ work, timeline, waits, statements, wal, worker }: Profi
   );
   const servers = ['source', 'warehouse'] as const;
   return [
-    `**${work}**: ${milliseconds(timeline.ended)} by its history; the warehouse wrote ${formatBytes(wal.bytes)} of its log in ${wal.records.toLocaleString('en-US')} records, with ${wal.pages} whole pages; its buffers were full ${wal.full} times.`,
-    table(['activity', 'handed out at', 'waited for a worker', 'lasted'], activities),
+    `**${work}**: ${milliseconds(timeline.ended)} according to its history. The warehouse wrote ${formatBytes(wal.bytes)} of WAL in ${wal.records.toLocaleString('en-US')} records, with ${wal.pages} full-page images; its WAL buffers were full ${wal.full.toLocaleString('en-US')} times.`,
+    table(['activity', 'scheduled at', 'waited for a worker', 'took'], activities),
     table(
-      ['what sessions were seen at', 'share'],
+      ['state of the sessions', 'share'],
       servers.flatMap((server) =>
         waits[server].slice(0, 5).map((seen) => [`${server}: ${seen.name}`, percent(seen)]),
       ),
     ),
     table(
-      ['statement', 'times', 'in all'],
+      ['statement', 'calls', 'total time'],
       servers.flatMap((server) =>
         statements[server].map(({ text, calls, seconds }) => [
           `${server}: \`${text}\``,
@@ -255,7 +257,7 @@ function profileTables({ work, timeline, waits, statements, wal, worker }: Profi
       ),
     ),
     table(
-      ['function of the worker', 'share'],
+      ['function in the worker', 'share'],
       worker.map((seen) => [`\`${seen.name}\``, percent(seen)]),
     ),
   ].join('\n\n');
@@ -271,12 +273,12 @@ const inexact = (types: Readonly<Record<string, Kept>>): string =>
 
 function leftOut({ leftOut: peers = {} }: Section): string {
   const each = Object.entries(peers).map(([name, reason]) => `${name} (${oneLine(reason)})`);
-  return each.length === 0 ? '' : `Left out: ${each.join('; ')}.`;
+  return each.length === 0 ? '' : `Not measured: ${each.join('; ')}.`;
 }
 
 function measuredAt({ load, versions, at }: Circumstances): string {
   const [before, after] = load.map((value) => value.toFixed(1));
-  return `Measured ${at.slice(0, 10)}, version ${versions[OURS] ?? 'unknown'}, load of the machine ${before} before and ${after} after.`;
+  return `Measured ${at.slice(0, 10)}, version ${versions[OURS] ?? 'unknown'}, load average ${before} before and ${after} after.`;
 }
 
 function table(

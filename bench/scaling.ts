@@ -32,7 +32,7 @@ export async function scaling({ stack, options }: Bench): Promise<Section> {
   return {
     kind: 'times',
     title: 'More copies at once, more workers',
-    about: 'One table with another `parallelism`, and with several workers.',
+    about: 'One table, copied with different values of `parallelism` and by one or several workers.',
     entries,
   };
 }

@@ -11,7 +11,7 @@ import { medianOf, secondsOf } from './statistics.ts';
 export async function pandasTable(bench: Bench): Promise<Section> {
   return bySize(bench, {
     title: 'Scripts with pandas',
-    about: `The same table at several sizes, by the ways that scripts with pandas have, this project and a pipe of psql. A size at which one would take more than ${LONGEST_SECONDS} s, or half of the memory of the machine, is not measured. ≈ is computed: what a row more took between the two sizes that the exponent is of, times the rows.`,
+    about: `The same table at several sizes, copied by common pandas scripts, this project and a psql pipe. A size that would take more than ${LONGEST_SECONDS} s, or more than half of the machine's memory, is not measured. ≈ is extrapolated linearly from the two sizes of the exponent.`,
     factors: [0.01, 0.1, 1, 10],
     peers: ['pandas', 'psql | psql, binary'],
     rounds: 1,
@@ -23,7 +23,7 @@ export async function pandasTable(bench: Bench): Promise<Section> {
 export async function growth(bench: Bench): Promise<Section> {
   return bySize(bench, {
     title: 'Growth',
-    about: 'The same table at three sizes. Linear growth has an exponent of 1. ≈ is computed.',
+    about: 'The same table at three sizes. Linear growth has an exponent of 1. ≈ is extrapolated linearly.',
     factors: [1, 3, 10],
     peers: ['psql | psql, binary'],
     rounds: 2,

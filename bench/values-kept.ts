@@ -39,7 +39,7 @@ export async function valuesKept(bench: Bench): Promise<Section> {
   return {
     kind: 'values',
     title: 'Values that are kept',
-    about: `A table with a column of each of ${types.length} types and ${String(await countValues(stack.sourceUrl))} difficult values: limits, infinities, NaN, emptiness, what a text format escapes, arrays with bounds, and NULL.`,
+    about: `A table with a column of each of ${types.length} types and ${String(await countValues(stack.sourceUrl))} difficult values: limits, infinities, NaN, empty values, characters that a text format escapes, arrays with explicit bounds, and NULL.`,
     entries,
     leftOut,
   };

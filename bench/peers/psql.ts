@@ -22,7 +22,7 @@ done`;
 function psqlPipe(format: 'binary' | 'text'): Peer {
   return {
     name: `psql | psql, ${format}`,
-    about: `\`COPY TO\` piped into \`TRUNCATE\` and \`COPY FROM\` of one transaction, format ${format}`,
+    about: `\`COPY TO\` piped into \`TRUNCATE\` and \`COPY FROM\` in one transaction, ${format} format`,
     prepare: async () => ({
       version: await psqlVersion(),
       needsTables: true,

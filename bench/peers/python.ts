@@ -79,11 +79,11 @@ const pandas = (method: string, about: string): Peer =>
 
 /** What most scripts do, with pandas and psycopg2. */
 export const pandasPeers: readonly Peer[] = [
-  pandas('basic', '`read_sql` of all rows, `to_sql` with rows of many values'),
-  pandas('chunked', '`read_sql` by 10,000 rows, `to_sql` of each'),
-  pandas('copy', '`COPY TO` CSV, a data frame, `COPY FROM` CSV'),
-  pandas('cursor', 'a cursor of the server, 10,000 rows at a time, `to_sql` of each'),
-  pandas('parallel', 'four processes, each a range of keys in the chunked way'),
+  pandas('basic', '`read_sql` of all rows, `to_sql` with multi-row inserts'),
+  pandas('chunked', '`read_sql` in chunks of 10,000 rows, `to_sql` for each'),
+  pandas('copy', '`COPY TO` as CSV, a data frame, `COPY FROM` as CSV'),
+  pandas('cursor', 'a server-side cursor, 10,000 rows at a time, `to_sql` for each batch'),
+  pandas('parallel', 'four processes, each copies a range of keys in chunks'),
 ];
 
 const sling: Peer = {
@@ -128,7 +128,7 @@ const sling: Peer = {
 const ingestr: Peer = {
   name: 'ingestr',
   about:
-    '`ingestr ingest --sql-backend connectorx --loader-file-format csv`, files not compressed; `--incremental-strategy merge` for increments, `--sql-backend pyarrow --incremental-strategy delete+insert` for a partition',
+    '`ingestr ingest --sql-backend connectorx --loader-file-format csv`, uncompressed files; `--incremental-strategy merge` for increments, `--sql-backend pyarrow --incremental-strategy delete+insert` for a partition',
   increments: true,
   parts: true,
   prepare: async (cache) => {
@@ -163,7 +163,7 @@ function modeOfIngestr({ increment, part }: Job): string {
 const dlt = (name: string, method: string, files: string, requirements: readonly string[]): Peer =>
   program({
     name,
-    about: `\`sql_database\` with its ConnectorX backend, ${files}, not compressed, \`replace\`; \`merge\` for increments and for a partition`,
+    about: `\`sql_database\` with the ConnectorX backend, ${files}, uncompressed, \`replace\`; \`merge\` for increments and for a partition`,
     increments: true,
     parts: true,
     requirements: ['dlt[postgres]==1.31.0', CONNECTORX, PYARROW, SQLALCHEMY, PSYCOPG, ...requirements],
@@ -180,24 +180,24 @@ async function pythonFolder(programs: string): Promise<string> {
 export const pythonPeers: readonly Peer[] = [
   program({
     name: 'ADBC → ADBC',
-    about: 'a reader of Arrow batches handed to `adbc_ingest`, mode `replace`',
+    about: 'Arrow batches passed to `adbc_ingest`, mode `replace`',
     requirements: ADBC,
     file: 'adbc.py',
   }),
   program({
     name: 'DuckDB',
-    about: "`CREATE OR REPLACE TABLE … AS FROM …` by DuckDB's extension for PostgreSQL",
+    about: "`CREATE OR REPLACE TABLE … AS FROM …` with DuckDB's extension for PostgreSQL",
     requirements: ['duckdb==1.5.5', 'duckdb-extension-postgres-scanner==1.5.5'],
     file: 'duckdb_postgres.py',
   }),
   program({
     name: 'ConnectorX → ADBC',
-    about: '`read_sql` into Arrow, in four parts where there is a key; `adbc_ingest`',
+    about: '`read_sql` into Arrow, in four parts if there is a key; `adbc_ingest`',
     requirements: [CONNECTORX, ...ADBC],
     file: 'connectorx_adbc.py',
   }),
   sling,
   ingestr,
-  dlt('dlt', 'csv', 'files of CSV', []),
-  dlt('dlt, parquet', 'parquet', 'files of Parquet that ADBC loads', ADBC_DRIVER),
+  dlt('dlt', 'csv', 'CSV files', []),
+  dlt('dlt, parquet', 'parquet', 'Parquet files loaded by ADBC', ADBC_DRIVER),
 ];
