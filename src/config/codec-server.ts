@@ -17,12 +17,12 @@ export const codecServerVariables = z.object({
   DATAKIT_CODEC_ORIGIN: z
     .url({ error: expectedOrigin })
     .default('http://localhost:8233')
-    .describe('The Web UI that may ask it.'),
+    .describe('The Web UI that may call it.'),
   DATAKIT_CODEC_TOKEN: z
     .string()
     .optional()
     .describe(
-      'What callers must send as "Authorization: Bearer …"; required where it listens to other machines.',
+      'What callers must send as "Authorization: Bearer …"; required if other machines can reach it.',
     ),
 });
 

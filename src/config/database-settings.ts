@@ -186,7 +186,7 @@ function requireSense(
 function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, name: string): z.output<Schema> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new UrlError(`has a ${name} that is none`);
+  throw new UrlError(`has an invalid ${name}`);
 }
 
 /** The activities that can have a session of each database at once. */

@@ -20,39 +20,37 @@ export const databaseVariables = z.object({
   DATABASE_URL: z
     .string()
     .optional()
-    .describe('Where it is: postgresql://user:password@host:5432/database, with the parameters of libpq.'),
-  PG_PASSWORD: z.string().optional().describe('The password, where the URL has none.'),
-  PG_OPTIONS: z.string().optional().describe('Settings of every session, as PGOPTIONS of libpq has them.'),
+    .describe('Connection URL: postgresql://user:password@host:5432/database, with the parameters of libpq.'),
+  PG_PASSWORD: z.string().optional().describe('Password, if the URL has none.'),
+  PG_OPTIONS: z.string().optional().describe('Settings of every session, written as in PGOPTIONS of libpq.'),
   PG_SSLMODE: z
     .enum(sslModes, { error: `expected one of ${sslModes.join(', ')}` })
     .default('prefer')
-    .describe('How a connection is encrypted and the server verified, as in libpq.'),
+    .describe('Encryption and verification of the server, as in libpq.'),
   PG_SSLNEGOTIATION: z
     .enum(['postgres', 'direct'], { error: 'expected postgres or direct' })
     .default('postgres')
     .describe(
-      '"direct" begins with TLS at once; for servers since PostgreSQL 17, and sslmode "require" or above.',
+      '"direct" starts TLS without asking first; it needs PostgreSQL 17 and sslmode "require" or above.',
     ),
   PG_SSLROOTCERT: z
     .string()
     .optional()
-    .describe(
-      'File of the authorities that may have signed the certificate of the server; "system": the well-known.',
-    ),
-  PG_SSLCRL: z.string().optional().describe('File of certificates that are revoked.'),
-  PG_SSLCERT: z.string().optional().describe('File of the certificate of the worker.'),
+    .describe('File of trusted certificate authorities, or "system" for the well-known ones.'),
+  PG_SSLCRL: z.string().optional().describe('File of revoked certificates.'),
+  PG_SSLCERT: z.string().optional().describe("File of the worker's certificate."),
   PG_SSLKEY: z.string().optional().describe('File of its private key.'),
-  PG_SSLPASSWORD: z.string().optional().describe('The password of the private key, where it is encrypted.'),
-  PG_CONNECT_TIMEOUT: seconds.prefault('10').describe('How long a connection may take to come about.'),
+  PG_SSLPASSWORD: z.string().optional().describe('Password of the private key, if it is encrypted.'),
+  PG_CONNECT_TIMEOUT: seconds.prefault('10').describe('How long to wait for a connection.'),
   PG_POOL_SIZE: wholeNumber(1, MOST_SESSIONS)
     .default(10)
-    .describe('Sessions that a worker keeps open for a while when they are not used.'),
+    .describe('Sessions that stay open for reuse; an idle one is closed after five seconds.'),
   PG_POOL_MAX_OVERFLOW: wholeNumber(0, MOST_SESSIONS)
     .optional()
     .describe(
-      'Sessions that it opens besides when they are needed; what its activities can use where left out.',
+      'Further sessions, opened when needed and closed after use. Default: as many as the activities can use.',
     ),
-  PG_POOL_TIMEOUT: seconds.prefault('30').describe('How long an activity waits for one of them.'),
+  PG_POOL_TIMEOUT: seconds.prefault('30').describe('How long an activity waits for a free session.'),
 });
 
 export type DatabaseVariables = z.output<typeof databaseVariables>;

@@ -11,8 +11,8 @@ export interface EncryptionKey {
 }
 
 /**
- * The keys for what Temporal keeps: the first encrypts, all decrypt. So a key is changed by putting a new one
- * before it, and goes when no history needs it any more.
+ * The keys for what Temporal keeps: the first encrypts, all decrypt. A new key comes last until every worker has it,
+ * then first; an old one goes when no history needs it any more.
  *
  * @throws {VariableError} naming the key that is none by its id, or by its place
  */

@@ -14,20 +14,20 @@ export const workerVariables = z.object({
     .string()
     .min(1)
     .default(DEFAULT_TASK_QUEUE)
-    .describe('The task queue that the worker serves and workflows are started on.'),
+    .describe('The task queue that the worker serves: start workflows on it.'),
   DATAKIT_MAX_CONCURRENT_ACTIVITIES: wholeNumber(1, 1000)
     .default(20)
-    .describe(
-      'Activities that one worker runs at once: as many as the pools have sessions for, and never more.',
-    ),
+    .describe('Activities that one worker runs at once, but never more than its pools have sessions for.'),
   DATAKIT_MAX_CONCURRENT_SNAPSHOTS: wholeNumber(1, 1000)
     .default(100)
-    .describe('Snapshots that one worker holds at once, each with a session of its own.'),
+    .describe(
+      'Snapshot holders, each with a session of its own, and progress watchers that one worker runs at once. A run of a table has up to three.',
+    ),
   DATAKIT_ENCRYPTION_KEYS: z
     .string()
     .optional()
     .describe(
-      'Encrypts what Temporal keeps: <key id>:<32 bytes in base64>, and after a comma keys of before, which decrypt only.',
+      'Keys that encrypt payloads in Temporal: <key id>:<32 bytes in base64>, separated by commas. The first one encrypts, all decrypt.',
     ),
 });
 

@@ -5,12 +5,21 @@ const address = z
   .string()
   .regex(/^[^\s:]+:\d{1,5}$|^\[[0-9a-f:.]+\]:\d{1,5}$/i, 'expected an address such as 127.0.0.1:9464');
 
-const variables = z.object({
-  DATAKIT_METRICS_ADDRESS: address.optional(),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z.url({ error: 'expected a URL such as http://collector:4318' }).optional(),
+/** What is said of what a worker tells of itself. */
+export const telemetryVariables = z.object({
+  DATAKIT_METRICS_ADDRESS: address
+    .optional()
+    .describe('Where Prometheus reads the metrics of the worker: 127.0.0.1:9464.'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ error: 'expected a URL such as http://collector:4318' })
+    .optional()
+    .describe(
+      'OpenTelemetry collector for metrics and traces (OTLP over HTTP). It overrides the address for Prometheus.',
+    ),
   DATAKIT_REGISTER_SEARCH_ATTRIBUTES: z
     .enum(['true', 'false'], { error: 'expected true or false' })
-    .default('false'),
+    .default('false')
+    .describe('Whether the worker adds its search attributes to the namespace.'),
 });
 
 /** What a worker tells of itself, and where. */
@@ -26,7 +35,7 @@ export interface Telemetry {
 /** @throws {DatakitError} InvalidInput, naming every variable that is wrong */
 export function readTelemetry(environment: Readonly<Record<string, string | undefined>>): Telemetry {
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  const parsed = variables.safeParse(set);
+  const parsed = telemetryVariables.safeParse(set);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
     throw new DatakitError('InvalidInput', `The environment is not right. ${problems.join('; ')}.`);

@@ -27,10 +27,11 @@ export const failurePolicies = {
     retry: 'never',
     advice: 'Set the variable in the environment of the worker, or name a source that it has.',
   },
-  UndefinedObject: { retry: 'never', advice: 'Names are exact, upper and lower case included.' },
+  UndefinedObject: { retry: 'never', advice: 'Names must match exactly, including upper and lower case.' },
   UnsupportedTable: {
     retry: 'never',
-    advice: 'Name a table, a view or a materialized view, and in "columns" those that can be extracted.',
+    advice:
+      'Name a table, view, materialized view or foreign table, and in "columns" only columns that can be extracted.',
   },
   InsufficientPrivilege: {
     retry: 'never',
@@ -48,27 +49,27 @@ export const failurePolicies = {
   PoolerInTheWay: {
     retry: 'never',
     advice:
-      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers take no options of a session: set them on the role (ALTER ROLE … SET) and leave out …_PG_OPTIONS.',
+      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers do not pass on session options: set them on the role (ALTER ROLE … SET) and remove …_PG_OPTIONS.',
   },
   UndefinedDatabase: { retry: 'never', advice: 'Check the database in the connection URL of the worker.' },
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {
     retry: 'never',
-    advice: 'Drop what depends on the column (views, most often), or choose another "target".',
+    advice: 'Drop what depends on the column, usually a view, or choose another "target".',
   },
   SchemaChanged: {
     retry: 'never',
     advice:
-      'Leave the column out with "exclude", change the bronze column by hand, extract everything anew (with "resetCheckpoint": true, or without "replace-partitions"), or choose another "target".',
+      'Leave the column out with "exclude", change the bronze column by hand, extract everything again (with "resetCheckpoint": true, or without "replace-partitions"), or choose another "target".',
   },
   CheckpointConflict: {
     retry: 'never',
     advice:
-      'Put the input back, extract everything anew with "resetCheckpoint": true, or choose another "target".',
+      'Restore the earlier input, extract everything again with "resetCheckpoint": true, or choose another "target".',
   },
   KeyConflict: {
     retry: 'never',
-    advice: 'Name in "key" columns that have a value in every row and that no two rows share.',
+    advice: 'In "key", name columns that are never NULL and together unique.',
   },
   ReadOnlyServer: {
     retry: 'never',
@@ -81,11 +82,12 @@ export const failurePolicies = {
   InvalidStatement: {
     retry: 'never',
     advice:
-      'If your input does not explain it, this is a defect of datakit-postgres: please report it with this text.',
+      'If your input does not explain it, this is a bug in datakit-postgres: please report it with this text.',
   },
   InvalidValue: {
     retry: 'never',
-    advice: 'If "where" computes with values, guard it. The value is not shown here on purpose.',
+    advice:
+      'If "where" computes with values, guard it against those that do not fit. The value is deliberately not shown.',
   },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,
@@ -93,7 +95,7 @@ export const failurePolicies = {
   },
   ConnectionLost: {
     retry: UNTIL_IT_IS_BACK,
-    advice: 'The server went away or ended the session; look into its log if this goes on.',
+    advice: 'The server went away or ended the session; if this continues, look into its log.',
   },
   TooManyConnections: {
     retry: UNTIL_IT_IS_BACK,
@@ -101,64 +103,66 @@ export const failurePolicies = {
   },
   PoolExhausted: {
     retry: UNTIL_IT_IS_BACK,
-    advice: 'Lower "parallelism", or raise DATAKIT_MAX_CONCURRENT_ACTIVITIES of the worker.',
+    advice:
+      'Lower "parallelism", or let the worker have more sessions (…_PG_POOL_SIZE, …_PG_POOL_MAX_OVERFLOW).',
   },
   LockTimeout: {
     retry: UNTIL_IT_IS_BACK,
-    advice: 'End the session that holds the lock, or run when it is not there.',
+    advice: 'End the session that holds the lock, or run at another time.',
   },
   AlreadyRunning: {
     retry: UNTIL_IT_IS_BACK,
     advice: 'Wait until it has ended, or cancel it.',
   },
-  Deadlock: { retry: 10, advice: 'Look for what else writes to these tables.' },
+  Deadlock: { retry: 10, advice: 'Find out what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,
     advice:
-      'On a read replica this is a conflict with recovery: set hot_standby_feedback, raise max_standby_streaming_delay, or choose a smaller "chunkSize".',
+      'On a read replica this is a recovery conflict: set hot_standby_feedback, raise max_standby_streaming_delay, or choose a smaller "chunkSize".',
   },
   StatementTimeout: {
     retry: 3,
-    advice: 'Raise "statementTimeout", choose a smaller "chunkSize", or index what "where" asks for.',
+    advice: 'Raise "statementTimeout", choose a smaller "chunkSize", or add an index for "where".',
   },
-  StatementCancelled: { retry: 5, advice: 'Somebody cancelled the statement on the server.' },
+  StatementCancelled: { retry: 5, advice: 'Find out who or what cancels statements on the server.' },
   DiskFull: { retry: 5, advice: 'Free space on the server, then start the workflow again.' },
   OutOfMemory: {
     retry: 3,
     advice:
-      'Give the server more memory, lower "parallelism", or raise the limit that is named (for temp_file_limit, "work_mem" in "session" helps too).',
+      'Give the server more memory, lower "parallelism", or raise the limit in the message (for temp_file_limit, more "work_mem" in "session" helps too).',
   },
   CountMismatch: { retry: 3, advice: 'Please report this with the text of the failure.' },
   ChecksumMismatch: {
     retry: 'never',
     advice:
-      'If "where" or the view answers differently each time it is asked (random(), now()), use "verify": "rows"; otherwise please report this.',
+      'If "where" or the view gives another answer each time (random(), now()), use "verify": "rows"; otherwise please report this.',
   },
   RowsHidden: {
     retry: 'never',
-    advice: 'Give the role BYPASSRLS or a policy that shows all rows, or leave out "requireAllRows".',
+    advice: 'Give the role BYPASSRLS or a policy that shows all rows, or remove "requireAllRows".',
   },
   MissingLargeObject: {
     retry: 'never',
-    advice: 'Use "missingLargeObjects": "null" to have NULL for them, and their number in the result.',
+    advice: 'Use "missingLargeObjects": "null" to get NULL for them, and their number in the result.',
   },
   ReplicaLagging: {
     retry: UNTIL_IT_IS_BACK,
     advice:
-      'The run goes on when the replica has caught up; raise "maxReplicaLag", or look for what holds it back.',
+      'The run continues when the replica has caught up; raise "maxReplicaLag", or find out what holds it back.',
   },
   Stalled: {
     retry: 5,
-    advice: 'Look for a network or a server that hangs between the worker and PostgreSQL.',
+    advice: 'Find out which server, or which network between it and the worker, hangs.',
   },
   ReplicaIdentityMissing: {
     retry: 'never',
     advice:
-      'Give the tables a primary key, set REPLICA IDENTITY on them, let "setReplicaIdentity": "full" do so, or leave them out of "tables".',
+      'Give the tables a primary key or a REPLICA IDENTITY, let "setReplicaIdentity": "full" set it, or remove them from "tables".',
   },
   PublicationConflict: {
     retry: 'never',
-    advice: 'Change the publication on the source, or name another "publication", which is then made.',
+    advice:
+      'Change the publication on the source, or name a new one in "publication": the capture creates it.',
   },
   SlotConflict: {
     retry: 'never',
@@ -166,34 +170,34 @@ export const failurePolicies = {
   },
   SlotActive: {
     retry: UNTIL_IT_IS_BACK,
-    advice: 'End what reads from the slot: another capture, or a session that hangs (pg_terminate_backend).',
+    advice: 'End what reads from the slot: another capture, or a hanging session (pg_terminate_backend).',
   },
   SlotLost: {
     retry: 'never',
     advice:
-      'Changes since then are lost to the capture. Run dropCapture, then start it anew: it copies the tables again.',
+      'The capture has lost the changes since then. Run dropCapture, then start the capture again: it copies all tables again.',
   },
   SlotLagExceeded: {
     retry: 'never',
     advice:
-      'Find out what keeps the stream (a warehouse that is slow, a worker that is away), raise "maxSlotLag", then start the capture anew: it copies the tables again.',
+      'Find out what delays the stream (a slow warehouse, a missing worker), raise "maxSlotLag", then start the capture again: it copies all tables again.',
   },
   PositionConflict: {
     retry: 'never',
     advice:
-      'Going on would leave changes out. Run dropCapture, then start the capture anew: it copies the tables again.',
+      'Continuing would skip changes. Run dropCapture, then start the capture again: it copies all tables again.',
   },
   SnapshotTooOld: {
     retry: 'never',
     advice:
       'Raise "maxSnapshotAge" or "parallelism", extract the table in parts ("partitions", "incremental"), or hold no snapshot with "consistency": "none".',
   },
-  SnapshotLost: { retry: 'never', advice: 'The run begins again on a new snapshot by itself.' },
-  PlanOutdated: { retry: 'never', advice: 'The run begins again on a new plan by itself.' },
-  StagingLost: { retry: 'never', advice: 'The run begins again by itself.' },
+  SnapshotLost: { retry: 'never', advice: 'The run restarts by itself on a new snapshot.' },
+  PlanOutdated: { retry: 'never', advice: 'The run restarts by itself with a new plan.' },
+  StagingLost: { retry: 'never', advice: 'The run restarts by itself.' },
   Unexpected: {
     retry: 3,
-    advice: 'If it goes on, this is a defect of datakit-postgres: please report it with this text.',
+    advice: 'If it continues, this is a bug in datakit-postgres: please report it with this text.',
   },
 } as const satisfies Record<string, FailurePolicy>;
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { codecServerVariables } from '../../src/config/codec-server.ts';
 import { databaseVariables } from '../../src/config/database-variables.ts';
 import { workerVariables } from '../../src/config/environment.ts';
+import { telemetryVariables } from '../../src/config/telemetry.ts';
 import { captureChangesInput, type CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import { extractDatabaseInput, type ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../src/contract/extract-table.ts';
@@ -33,7 +34,8 @@ export const generatedTables: readonly GeneratedTable[] = [
   {
     name: 'worker variables',
     file: 'docs/connections.md',
-    text: () => variablesTable(workerVariables.extend(codecServerVariables.shape), ''),
+    text: () =>
+      variablesTable(workerVariables.extend(telemetryVariables.shape).extend(codecServerVariables.shape), ''),
   },
   { name: 'faults', file: 'docs/guarantees.md', text: faultsTable },
   { name: 'session settings', file: 'docs/connections.md', text: settingsList },
@@ -190,59 +192,61 @@ function settingsList(): string {
 
 /** What has happened, in a few words; the advice is the code's own. */
 const meanings: Readonly<Record<FailureKind, string>> = {
-  InvalidInput: 'The input, or the environment of the worker, is not as it must be.',
-  InvalidExpression: '`where` is not one boolean expression over the table.',
+  InvalidInput: 'The input, or the environment of the worker, is not valid.',
+  InvalidExpression: '`where` is not a single boolean expression over the table.',
   UnknownSource: 'The worker has no source of that name.',
-  UndefinedObject: 'A table or a column is not there. The message names one that is alike.',
-  UnsupportedTable: 'It is no table, or one that cannot be extracted as asked.',
-  InsufficientPrivilege: 'A role may not do what must be done.',
-  AuthenticationFailed: 'A server does not let the worker in.',
-  TlsFailed: 'No encrypted connection comes about, or a certificate is not what it must be.',
-  PoolerInTheWay: 'A pooler between the worker and the server does not take what a run needs.',
-  UndefinedDatabase: 'A server has no database of that name.',
-  TargetConflict: 'The bronze table belongs to another source table, or to somebody else.',
-  SchemaConflict: 'The new rows do not fit what people attached to the bronze table.',
+  UndefinedObject: 'A table or column does not exist. The message suggests a similar name, if there is one.',
+  UnsupportedTable: 'It is not a table, or cannot be extracted as requested.',
+  InsufficientPrivilege: 'A role lacks a privilege.',
+  AuthenticationFailed: 'A server rejects the login.',
+  TlsFailed: 'An encrypted connection fails, or a certificate is not accepted.',
+  PoolerInTheWay: 'A pooler between worker and server does not support what a run needs.',
+  UndefinedDatabase: 'The database does not exist.',
+  TargetConflict:
+    'The bronze table belongs to another source table or capture, or was not made by this project.',
+  SchemaConflict:
+    'The new rows do not fit a view, constraint or index that people attached to the bronze table.',
   SchemaChanged:
-    'A column of the source changed in a way that a run that keeps rows of earlier ones cannot, or may not, follow.',
-  CheckpointConflict:
-    'An incremental run was asked for with other settings than its checkpoint was made with.',
-  KeyConflict: 'Rows share a key, or have none.',
-  ReadOnlyServer: 'The warehouse takes no writes.',
-  UnsupportedServer: 'A server lacks what the run needs.',
-  InvalidStatement: 'A server did not understand a statement.',
+    'A source column changed in a way that a run that keeps earlier rows cannot, or may not, follow.',
+  CheckpointConflict: 'The settings of an incremental run differ from those of its checkpoint.',
+  KeyConflict: 'Rows share a key, or have NULL in it.',
+  ReadOnlyServer: 'The warehouse is read-only.',
+  UnsupportedServer: 'A server lacks a feature that the run needs.',
+  InvalidStatement: 'A server rejected a statement as invalid.',
   InvalidValue: 'A value could not be computed or stored.',
-  Unreachable: 'No connection to a server comes about.',
-  ConnectionLost: 'A connection ended in the middle.',
+  Unreachable: 'A server cannot be reached.',
+  ConnectionLost: 'A connection was lost.',
   TooManyConnections: 'A server has no connection left for the role.',
-  PoolExhausted: 'No session of the worker came free in time.',
+  PoolExhausted: 'No session of the pool became free in time.',
   LockTimeout:
-    'Somebody holds a lock that is needed. The message names the table or partition, and at a commit the sessions.',
+    'Another session holds a lock. The message names the table or partition, and for a commit the sessions.',
   AlreadyRunning: 'Another run is writing the same bronze table.',
-  Deadlock: 'A server ended a deadlock by giving up our side.',
-  SerializationFailure: 'Somebody else was faster, or recovery on a replica was in the way.',
-  StatementTimeout: 'A statement ran longer than it may.',
+  Deadlock: 'A server resolved a deadlock by cancelling our side.',
+  SerializationFailure: 'Another transaction was faster, or recovery on a replica cancelled the statement.',
+  StatementTimeout: 'A statement ran longer than allowed.',
   StatementCancelled: 'A statement was cancelled on the server.',
-  DiskFull: 'A server has no room left, or its disk fails.',
-  OutOfMemory: 'A server has not the memory.',
-  CountMismatch: 'The source sent more or fewer rows than the warehouse took.',
-  ChecksumMismatch: 'What arrived is not what the source read, in the columns that the message names.',
-  RowsHidden: 'Policies decide which rows the role is shown, and all rows are required.',
-  MissingLargeObject: 'OIDs name no large object, and the input wants that refused.',
-  ReplicaLagging: 'The replica that is the source is further behind than the input allows.',
-  Stalled: 'Nothing passed through a copy for too long.',
+  DiskFull: 'A server has no disk space left, or its disk fails.',
+  OutOfMemory: 'A server is out of memory, or reached a limit for it.',
+  CountMismatch: 'The source sent more or fewer rows than the warehouse received.',
+  ChecksumMismatch: 'Source and warehouse computed different checksums for the columns in the message.',
+  RowsHidden: 'Row-level security applies to the role, and `requireAllRows` is set.',
+  MissingLargeObject: 'Some OIDs name no large object, and `missingLargeObjects` is `refuse`.',
+  ReplicaLagging: 'The source is a replica and further behind than `maxReplicaLag` allows.',
+  Stalled: 'A copy or stream made no progress for `stallTimeout`.',
   ReplicaIdentityMissing:
-    'Nothing identifies the rows of a table, so that its updates and deletes cannot be captured.',
-  PublicationConflict: 'A publication is there already, and is not as the capture needs it.',
-  SlotConflict: 'A replication slot of that name is there already, and is not of this capture.',
-  SlotActive: 'Another session reads from the slot. Right after a restart this is usual, and passes.',
-  SlotLost: 'The slot is gone, or was invalidated, with changes that were not read.',
-  SlotLagExceeded: 'The slot held back more than `maxSlotLag`, and was dropped as `onSlotLag` says.',
-  PositionConflict: 'Slot, source and stored position do not fit each other.',
-  SnapshotTooOld: 'The run held its snapshot for as long as `maxSnapshotAge` allows, and was not done.',
-  SnapshotLost: 'The session that held the snapshot of the run is gone.',
-  PlanOutdated: 'The table was rewritten, or its partitions changed, after it was planned.',
-  StagingLost: 'The staging table of the run is gone, or lacks chunks.',
-  Unexpected: 'None of the others.',
+    'A table has no replica identity, so that its updates and deletes cannot be captured.',
+  PublicationConflict: 'The publication is not as the capture needs it, or was dropped.',
+  SlotConflict: 'The replication slot exists and does not belong to this capture.',
+  SlotActive: 'Another session reads from the slot. Right after a restart this is usual and passes.',
+  SlotLost: 'The slot was dropped or invalidated, with changes that were not read.',
+  SlotLagExceeded:
+    'The slot held back more than `maxSlotLag`, and was dropped because `onSlotLag` is `drop`.',
+  PositionConflict: 'Slot, source and stored position do not match.',
+  SnapshotTooOld: 'The snapshot reached `maxSnapshotAge` before the copy was done.',
+  SnapshotLost: 'The sessions that held the snapshot of the run are gone.',
+  PlanOutdated: 'The table was rewritten, or its partitions changed, after the plan.',
+  StagingLost: 'The staging table is gone, or lacks chunks.',
+  Unexpected: 'Anything else.',
 };
 
 const beginAgain: readonly FailureKind[] = ['SnapshotLost', 'PlanOutdated', 'StagingLost'];
@@ -253,11 +257,11 @@ function failuresTable(): string {
     return [
       code(kind),
       meanings[kind],
-      beginAgain.includes(kind) ? 'the run begins again' : retried(retry),
+      beginAgain.includes(kind) ? 'the run restarts' : retried(retry),
       advice,
     ];
   });
-  return markdownTable(['kind', 'what has happened', 'tried again', 'what to do'], rows);
+  return markdownTable(['kind', 'what happened', 'retried', 'what to do'], rows);
 }
 
 const retried = (retry: Retry): string => (retry === 'never' ? 'no' : `up to ${retry} attempts`);

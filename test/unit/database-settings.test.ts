@@ -81,8 +81,8 @@ describe('a URL is read as libpq reads it:', () => {
     ],
     ['postgresql://u:hunter2@h1:1,h2:2/d', 'expected one host'],
     ['postgresql://u:%zz@h/d', 'with "%" written as "%25"'],
-    ['postgresql://u:hunter2@h/d?sslmode=verify', 'has a sslmode that is none'],
-    ['postgresql://u:hunter2@h/d?connect_timeout=soon', 'has a connect_timeout that is none'],
+    ['postgresql://u:hunter2@h/d?sslmode=verify', 'has an invalid sslmode'],
+    ['postgresql://u:hunter2@h/d?connect_timeout=soon', 'has an invalid connect_timeout'],
     ['postgresql://u:hunter2@h/d?sslsni=0', 'the name of the host is always sent'],
     ['postgresql://u:hunter2@h/d?service=none', 'no service file has the service "none"'],
   ])('%s is refused', (url, words) => {
