@@ -10,7 +10,7 @@ import {
   startChild,
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
-import type { Observed, ObservedTable, RunIdentity, Snapshot } from '../contract/activities.ts';
+import type { Observed, RunIdentity, Snapshot } from '../contract/activities.ts';
 import {
   connectionsOf,
   readsItsOwnMoment,
@@ -26,6 +26,7 @@ import { TableSelection } from '../contract/table-selection.ts';
 import { copyTables, steerTables } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { databaseDetails } from './database-details.ts';
+import { databaseProgress } from './database-progress.ts';
 import { extractTable } from './extract-table.ts';
 import { canBeginAgain, messageOf, ofKind } from './failure.ts';
 import {
@@ -41,21 +42,16 @@ import {
 import { PauseGate } from './pause-gate.ts';
 import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
-import { endedProgress, runningProgress } from './table-progress.ts';
 import { TableList, type ListedTable } from './table-list.ts';
+import { TaskSet } from './task-set.ts';
 import { Visibility } from './visibility.ts';
 
-/** Of tables and failures in the answer to a query. */
-const MOST_SHOWN = 50;
-const MOST_ENDED = 20;
 const LONGEST_MESSAGE = 500;
-/** What a table costs besides its bytes, in bytes, for the time that is left. */
-const A_TABLE = 1024 * 1024;
 
 /** A table with a workflow of its own, or small ones that one activity copies. */
 interface Unit extends Share {
   readonly tables: readonly ListedTable[];
-  readonly child: ChildWorkflowHandle<typeof extractTable> | undefined;
+  child: ChildWorkflowHandle<typeof extractTable> | undefined;
   /** Whether it holds a snapshot of its own, which is a session more. */
   readonly holds: boolean;
 }
@@ -71,13 +67,12 @@ export class DatabaseRunState {
   readonly #input: ExtractDatabaseInput;
   readonly #gate: PauseGate;
   readonly #visibility: Visibility;
-  readonly #units = new Set<Unit & { child: Unit['child'] }>();
+  readonly #units = new Set<Unit>();
   readonly #skipped = new Set<number>();
   #parallelism: number;
   #phase: Phase = 'planning';
   #copyingSince = 0;
   #observed: Observed | undefined;
-  #failure: { readonly error: unknown } | undefined;
 
   constructor(identity: RunIdentity, input: ExtractDatabaseInput, request: ExtractDatabaseRequest) {
     this.identity = identity;
@@ -134,30 +129,15 @@ export class DatabaseRunState {
 
   /** Extracts all tables that wait, and those that come to wait meanwhile. */
   async extractTables(relay: SnapshotRelay | undefined): Promise<void> {
-    this.#failure = undefined;
     await withBeside(
       async () => this.#gate.tell(async (paused) => this.#tellPaused(paused)),
       async () =>
-        CancellationScope.cancellable(async () => {
-          const scope = CancellationScope.current();
-          const running = new Set<Promise<void>>();
-          try {
-            for (;;) {
-              await condition(() => this.#failure !== undefined || this.#mayStart || this.#isDone);
-              if (this.#failure !== undefined || this.#isDone) break;
-              const unit: Promise<void> = this.#extractNext(relay)
-                .catch((error: unknown) => {
-                  this.#failure ??= { error };
-                  scope.cancel();
-                })
-                .finally(() => running.delete(unit));
-              running.add(unit);
-            }
-          } catch (error) {
-            this.#failure ??= { error }; // the wait was cancelled from outside
+        TaskSet.run(async (tasks) => {
+          for (;;) {
+            await tasks.until(() => this.#mayStart || this.#isDone);
+            if (tasks.hasFailed || this.#isDone) return;
+            tasks.start(async () => this.#extractNext(relay));
           }
-          await CancellationScope.nonCancellable(async () => Promise.all(running));
-          if (this.#failure !== undefined) throw this.#failure.error;
         }),
     );
   }
@@ -220,7 +200,7 @@ export class DatabaseRunState {
     const holds = this.#holds(alone);
     const free = Math.min(this.#free, this.#unused - (holds ? 1 : 0));
     const width = firstShare({ most }, { parallelism: this.#parallelism, atOnce: others, free });
-    const unit = { tables, most, width, reserved: width, holds, child: undefined as Unit['child'] };
+    const unit: Unit = { tables, most, width, reserved: width, holds, child: undefined };
     const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
     this.list.started(tables, Date.now());
     this.#units.add(unit);
@@ -276,11 +256,7 @@ export class DatabaseRunState {
     }
   }
 
-  async #extractAlone(
-    table: ListedTable,
-    unit: Unit & { child: Unit['child'] },
-    relay: SnapshotRelay | undefined,
-  ): Promise<void> {
+  async #extractAlone(table: ListedTable, unit: Unit, relay: SnapshotRelay | undefined): Promise<void> {
     const scope = new CancellationScope();
     table.stop = () => scope.cancel();
     try {
@@ -417,48 +393,13 @@ export class DatabaseRunState {
 
   get progress(): DatabaseProgress {
     const { list, snapshot, restarts } = this;
-    const total = list.total();
-    const { committed, superseded, failed, skipped } = list.counts();
-    const under = this.#observed?.tables ?? [];
-    const looked = new Map(under.map((one) => [one.table, one]));
-    const running = list.in('running').map((table) => runningProgress(table, looked.get(table.table)));
-    // what packs have finished is told by the warehouse before their activities end
-    const ended = Math.max(total.rows, this.#observed?.finished.rows ?? 0);
-    const endedBytes = Math.max(total.bytes, this.#observed?.finished.bytes ?? 0);
-    return {
+    return databaseProgress(list, this.#observed, {
       phase: this.#gate.paused && this.#phase === 'copying' ? 'paused' : this.#phase,
-      tables: list.tables.length,
-      waiting: list.waiting,
-      running: running.slice(0, MOST_SHOWN),
-      ended: list.largestEnded(MOST_ENDED).map(endedProgress),
-      committed,
-      superseded,
-      failed,
-      skipped,
-      rows: ended + running.reduce((sum, { rows }) => sum + rows, 0),
-      bytes: endedBytes + running.reduce((sum, { bytes }) => sum + bytes, 0),
       parallelism: this.#parallelism,
-      done: this.#done(looked),
       copyingSince: this.#copyingSince,
       ...(snapshot !== undefined && { snapshotTakenAt: snapshot.takenAt }),
       restarts,
-      failures: list
-        .in('failed')
-        .slice(-MOST_SHOWN)
-        .map(({ table, message = '' }) => ({ table, message })),
-    };
-  }
-
-  #done(looked: ReadonlyMap<string, ObservedTable>): number {
-    let [done, all] = [0, 0];
-    for (const { table, bytes, state } of this.list.tables) {
-      const { chunksDone = 0, chunks = 1 } = looked.get(table) ?? {};
-      const share = state === 'waiting' ? 0 : state === 'running' ? chunksDone / Math.max(1, chunks) : 1;
-      // a table of no size takes its time too
-      done += share * (bytes + A_TABLE);
-      all += bytes + A_TABLE;
-    }
-    return all === 0 ? 0 : done / all;
+    });
   }
 
   #show(): void {

@@ -7,7 +7,6 @@ import {
   type ExtractDatabaseInput,
   type ExtractDatabaseRequest,
   type ExtractDatabaseResult,
-  type TableResult,
 } from '../contract/extract-database.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import { closeDatabaseRun, limitIncrements, readMembers, resolveTables } from './activities.ts';
@@ -115,15 +114,14 @@ function requireSome({ list }: DatabaseRunState): void {
 
 function resultOf(state: DatabaseRunState, resolved: ResolvedTables): ExtractDatabaseResult {
   const { list, identity, snapshot, restarts, warnings } = state;
-  const count = (outcome: TableResult['outcome']) => list.in(outcome).length;
-  const [failed, skipped] = [count('failed'), count('skipped')];
+  const { committed, superseded, failed, skipped } = list.counts();
   const ordered = [...list.in('failed'), ...list.tables.filter(({ state: one }) => one !== 'failed')];
   return {
     runId: identity.runId,
     outcome: failed + skipped === 0 ? 'complete' : 'partial',
     tables: list.tables.length,
-    committed: count('committed'),
-    superseded: count('superseded'),
+    committed,
+    superseded,
     failed,
     skipped,
     ...list.total(),
@@ -149,15 +147,15 @@ async function close(
   message: string | undefined,
 ): Promise<void> {
   const { list, snapshot, restarts, warnings } = state;
-  const count = (outcome: TableResult['outcome']) => list.in(outcome).length;
+  const { committed, superseded, failed, skipped } = list.counts();
   state.close(status === 'complete' || status === 'partial' ? 'done' : status);
   await closeDatabaseRun({
     runId: state.identity.runId,
     status,
-    committed: count('committed'),
-    superseded: count('superseded'),
-    failed: count('failed'),
-    skipped: count('skipped'),
+    committed,
+    superseded,
+    failed,
+    skipped,
     ...list.total(),
     restarts,
     ...(snapshot !== undefined && { snapshot }),

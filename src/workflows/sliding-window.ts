@@ -1,4 +1,4 @@
-import { CancellationScope, condition } from '@temporalio/workflow';
+import { TaskSet } from './task-set.ts';
 
 /** Keeps a number of pieces of work under way at once; the number can change meanwhile. */
 export class SlidingWindow {
@@ -17,36 +17,14 @@ export class SlidingWindow {
     this.#width = width;
   }
 
-  /**
-   * Starts the work for each item, in order, as places come free.
-   *
-   * When one fails the others are cancelled and waited for, so that nothing is under way when this rejects.
-   */
+  /** Starts the work for each item, in order, as places come free. When one fails, no other is started. */
   async forEach<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
-    await CancellationScope.cancellable(async () => {
-      const scope = CancellationScope.current();
-      const running = new Set<Promise<void>>();
-      const failures: unknown[] = [];
-      const start = (item: T): void => {
-        const task: Promise<void> = work(item)
-          .catch((error: unknown) => {
-            failures.push(error);
-            scope.cancel();
-          })
-          .finally(() => running.delete(task));
-        running.add(task);
-      };
-      try {
-        for (const item of items) {
-          await condition(() => running.size < this.#width || failures.length > 0);
-          if (failures.length > 0) break;
-          start(item);
-        }
-      } catch (error) {
-        failures.push(error); // the wait was cancelled from outside
+    await TaskSet.run(async (tasks) => {
+      for (const item of items) {
+        await tasks.until(() => tasks.size < this.#width);
+        if (tasks.hasFailed) return;
+        tasks.start(async () => work(item));
       }
-      await CancellationScope.nonCancellable(async () => Promise.all(running));
-      if (failures.length > 0) throw failures[0];
     });
   }
 }
