@@ -55,7 +55,9 @@ describe('CopyOut', () => {
   test('gives the data of every message and nothing else, wherever the socket cuts it', async () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const next = random(seed);
-      const rows = Array.from({ length: next(200) + 1 }, () =>
+      // pieces of some bytes are very many, so they are of fewer rows
+      const inPiecesOf = seed % 3 === 0 ? 7 : 3000;
+      const rows = Array.from({ length: next(inPiecesOf === 7 ? 20 : 200) + 1 }, () =>
         Buffer.alloc(next(seed % 5 === 0 ? 5000 : 40), next(256)),
       );
       const between = () =>
@@ -69,7 +71,7 @@ describe('CopyOut', () => {
       ]);
       const pieces: Buffer[] = [];
       for (let at = 0; at < bytes.length;) {
-        const length = 1 + next(seed % 3 === 0 ? 7 : 3000);
+        const length = 1 + next(inPiecesOf);
         pieces.push(Buffer.from(bytes.subarray(at, at + length)));
         at += length;
       }
@@ -113,23 +115,23 @@ describe.each([
     await stillAnswers();
   });
 
-  test('passes a row of 20 MB, in order', async () => {
+  test('passes a row of 8 MB, in order', async () => {
     let length = 0;
     let wrong = 0;
     const copy = new CopyOut(
-      `COPY (SELECT string_agg(lpad(i::text, 10), '') FROM generate_series(0, 1999999) i) TO STDOUT`,
+      `COPY (SELECT string_agg(lpad(i::text, 10), '') FROM generate_series(0, 799999) i) TO STDOUT`,
       (data, giveBack) => {
         // every tenth byte is the last digit of the number that it ends
         for (let at = (9 - (length % 10) + 10) % 10; at < data.length; at += 10) {
           const number = Math.floor((length + at) / 10);
-          if (number < 2_000_000 && data[at] !== 48 + (number % 10)) wrong += 1;
+          if (number < 800_000 && data[at] !== 48 + (number % 10)) wrong += 1;
         }
         length += data.length;
         setImmediate(giveBack);
       },
     );
     expect(await client.query(copy).rows).toBe(1);
-    expect({ length, wrong }).toEqual({ length: 20_000_001, wrong: 0 });
+    expect({ length, wrong }).toEqual({ length: 8_000_001, wrong: 0 });
   });
 
   test('does not read on while two buffers are in use', async () => {
