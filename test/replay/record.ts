@@ -30,6 +30,7 @@ const runs: Readonly<Record<string, Run>> = {
   ],
   'unknown-table': ['extractTable', { table: 'oders' }],
   'many-tables': ['extractDatabase', { tables: ['public.*', 'oders'] }],
+  'worthwhile-packs': ['extractDatabase', { tables: ['public.*', 'shop.*', 'oders'] }],
   'tables-without-a-snapshot': ['extractDatabase', { tables: ['public.*'], consistency: 'table' }],
   'a-capture-from-its-first-copy': [
     'captureChanges',
