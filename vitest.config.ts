@@ -1,10 +1,13 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What `npm test` runs; `npm run test:long` and `npm run test:faults` run the rest with the same settings. */
+/** What `npm test` runs, in minutes; `npm run test:long` and `npm run test:faults` run the rest with the same settings. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/**/*.{long,faults}.test.ts'],
+    tags: [
+      { name: 'long', description: 'Repeats at length, or in one more way, what a shorter test shows too.' },
+    ],
     globalSetup: ['test/setup/servers.ts'],
     reporters: ['default', './test/setup/closing-line.ts'],
     testTimeout: 120_000,

@@ -1,13 +1,12 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import short from './vitest.config.ts';
 
-/** What takes minutes: many rounds, large data, other versions. `npm run test:long`. */
+/** What takes long: many rounds, large data, other versions, further variants. `npm run test:long`. */
 export default defineConfig({
   test: {
     // not merged: a merge would add to the lists of the short suite
     ...short.test,
-    include: ['test/**/*.long.test.ts'],
-    exclude: [...configDefaults.exclude],
+    exclude: [...configDefaults.exclude, 'test/**/*.faults.test.ts'],
     testTimeout: 600_000,
   },
 });

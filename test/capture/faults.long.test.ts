@@ -1,3 +1,4 @@
+// @module-tag long
 import { describe, test } from 'vitest';
 import { startWorkerProcess } from '../../local/worker-process.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';

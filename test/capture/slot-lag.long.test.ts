@@ -1,3 +1,4 @@
+// @module-tag long
 import { expect, test } from 'vitest';
 import { startPostgres } from '../../local/postgres.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';

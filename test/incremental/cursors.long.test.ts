@@ -1,3 +1,4 @@
+// @module-tag long
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { cursors, endless, expectNoCheckpoint, expectOrderedByValue } from './cursor-types.ts';

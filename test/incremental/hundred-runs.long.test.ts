@@ -1,3 +1,4 @@
+// @module-tag long
 import { afterAll, beforeAll, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectNoIdLost, expectNothingLost } from './many-runs.ts';

@@ -1,3 +1,4 @@
+// @module-tag long
 import { oddNamesSuite } from './odd-names-suite.ts';
 
 oddNamesSuite([

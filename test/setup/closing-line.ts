@@ -15,7 +15,11 @@ export default class ClosingLine implements Reporter {
 
   async onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): Promise<void> {
     const leaks = await this.#search();
-    const tests = modules.flatMap((module) => [...module.children.allTests()]);
+    // those of the other suite are not skipped, but left to it
+    const isLong = this.#vitest?.config.tagsFilter?.includes('long') === true;
+    const tests = modules
+      .flatMap((module) => [...module.children.allTests()])
+      .filter((test) => (test.options.tags ?? []).includes('long') === isLong);
     const count = (state: string) => tests.filter((test) => test.result().state === state).length;
     const brokenFiles = modules.filter(
       (module) => module.state() === 'failed' && module.errors().length > 0,

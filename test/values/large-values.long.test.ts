@@ -1,3 +1,4 @@
+// @module-tag long
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { build } from '../../bench/build.ts';
 import { peakMemory } from '../../bench/process-times.ts';

@@ -1,3 +1,4 @@
+// @module-tag long
 import { randomTablesSuite } from './random-tables-suite.ts';
 
 randomTablesSuite(50);

@@ -1,3 +1,4 @@
+// @module-tag long
 import { Client, Connection } from '@temporalio/client';
 import { expect, inject, test } from 'vitest';
 import { withFakes } from '../setup/fake-run.ts';
