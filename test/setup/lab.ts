@@ -20,6 +20,7 @@ import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
+import { WAREHOUSE_TEMPLATE } from './warehouse-template.ts';
 
 export type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractDatabase>;
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
@@ -90,10 +91,11 @@ export class Lab implements AsyncDisposable {
   static async open(options: LabOptions = {}): Promise<Lab> {
     const name = randomBytes(6).toString('hex');
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
+    const template = options.servers === undefined ? `TEMPLATE ${WAREHOUSE_TEMPLATE}` : '';
     await Promise.all([
       administer(admin.source, [`CREATE DATABASE source_${name}`]),
       administer(admin.warehouse, [
-        `CREATE DATABASE warehouse_${name}`,
+        `CREATE DATABASE warehouse_${name} ${template}`,
         ...grantsOnWarehouse(`warehouse_${name}`),
       ]),
     ]);

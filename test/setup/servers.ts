@@ -8,6 +8,7 @@ import { startTemporal } from '../../local/temporal.ts';
 import { administer } from './administer.ts';
 import { build } from './built.ts';
 import { createRoles } from './roles.ts';
+import { createWarehouseTemplate } from './warehouse-template.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -49,6 +50,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   ]);
   await Promise.all([source, warehouse].map(setPasswordAgain));
   await createRoles(source, warehouse);
+  await createWarehouseTemplate(warehouse);
   project.provide('sourceAdmin', source.url('postgres'));
   project.provide('warehouseAdmin', warehouse.url('postgres'));
   project.provide('temporalAddress', temporal.address);
