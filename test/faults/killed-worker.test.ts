@@ -92,50 +92,49 @@ describe.concurrent(
       await expectFinishedByOthers(lab, runs, before);
     });
 
-    // what is there already is exchanged in another way than what is new
-    test.for([
-      ['new', false],
-      ['known', true],
-    ] as const)(
-      'killed while it extracts %s small tables, of which those that it has committed are not extracted again',
-      async ([, known]) => {
-        await using stage = await openStage();
-        const { lab, worker } = stage;
-        await lab.source.query('CREATE SCHEMA packed');
-        for (const number of [1, 2, 3, 4, 5, 6])
-          await lab.source.query(`CREATE TABLE packed.t${number} AS
+    const smallTables = async (known: boolean): Promise<void> => {
+      await using stage = await openStage();
+      const { lab, worker } = stage;
+      await lab.source.query('CREATE SCHEMA packed');
+      for (const number of [1, 2, 3, 4, 5, 6])
+        await lab.source.query(`CREATE TABLE packed.t${number} AS
           SELECT i AS id, md5(i::text) AS token FROM generate_series(1, ${7000 - 1000 * number}) i`);
-        if (known) {
-          await lab.extractDatabase({ tables: ['packed.*'] });
-          for (const number of [1, 2, 3, 4, 5, 6])
-            await lab.source.query(`UPDATE packed.t${number} SET token = 'changed' WHERE id % 3 = 0`);
-        }
-        const gate = await Gate.closed(lab);
-        // the largest come first, so that two of the first three are committed when the third stands in the middle
-        const handle = await lab.startDatabase({
-          tables: ['packed.*', { table: 'packed.t3', where: 'gate(id = 2000)' }],
-          parallelism: 1,
-          // the snapshot of all tables would be lost with its only holder, and all be extracted again
-          consistency: 'table',
-        });
-        await gate.reached();
-        worker.kill('SIGKILL');
-        await worker.exited;
-        const before = await committedOf(lab, handle.firstExecutionRunId);
-        expect(before.map(({ name }) => name)).toEqual(['t1', 't2']);
-        await gate.open();
-        await lab.startWorkers();
-        expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
+      if (known) {
+        await lab.extractDatabase({ tables: ['packed.*'] });
         for (const number of [1, 2, 3, 4, 5, 6])
-          await expectSameRows(lab, `packed.t${number}`, `bronze.br_packed__t${number}`);
-        const after = await committedOf(lab, handle.firstExecutionRunId);
-        expect(after).toHaveLength(6);
-        expect(after.slice(0, 2)).toEqual(before);
-        expect(await lab.leftoversAtLast()).toEqual([]);
-      },
-    );
+          await lab.source.query(`UPDATE packed.t${number} SET token = 'changed' WHERE id % 3 = 0`);
+      }
+      const gate = await Gate.closed(lab);
+      // the largest come first, so that two of the first three are committed when the third stands in the middle
+      const handle = await lab.startDatabase({
+        tables: ['packed.*', { table: 'packed.t3', where: 'gate(id = 2000)' }],
+        parallelism: 1,
+        // the snapshot of all tables would be lost with its only holder, and all be extracted again
+        consistency: 'table',
+      });
+      await gate.reached();
+      worker.kill('SIGKILL');
+      await worker.exited;
+      const before = await committedOf(lab, handle.firstExecutionRunId);
+      expect(before.map(({ name }) => name)).toEqual(['t1', 't2']);
+      await gate.open();
+      await lab.startWorkers();
+      expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
+      for (const number of [1, 2, 3, 4, 5, 6])
+        await expectSameRows(lab, `packed.t${number}`, `bronze.br_packed__t${number}`);
+      const after = await committedOf(lab, handle.firstExecutionRunId);
+      expect(after).toHaveLength(6);
+      expect(after.slice(0, 2)).toEqual(before);
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    };
 
-    test('asked to stop with SIGTERM, and gone before its copies are', async () => {
+    test('killed while it extracts known small tables, of which those that it has committed are not extracted again', async () =>
+      smallTables(true));
+
+    // what is new is not exchanged as what is there already
+    test('and so with new ones', { tags: 'long' }, async () => smallTables(false));
+
+    test('asked to stop with SIGTERM, and gone before its copies are', { tags: 'long' }, async () => {
       await using stage = await openStage();
       const { lab, worker } = stage;
       const runs = await runBoth(lab);

@@ -47,9 +47,13 @@ class HeldCopies {
 }
 
 // ten thousand are in the long suite
-test('a run of two thousand tables ends far within the limits of a history and of payloads', async () => {
-  await expectWithinLimits(2_000, 2_000);
-});
+test(
+  'a run of two thousand tables ends far within the limits of a history and of payloads',
+  { tags: 'long' },
+  async () => {
+    await expectWithinLimits(2_000, 2_000);
+  },
+);
 
 describe('parallelism', () => {
   test('is shared by all tables, the largest first, and what one leaves the others get', async () => {
