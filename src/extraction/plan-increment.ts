@@ -9,18 +9,16 @@ import { findDrift } from '../bronze/schema-drift.ts';
 import { findLoadedPlan } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
-import { formatTableName } from '../contract/table-name.ts';
 import type { Column } from '../postgres/catalog/columns.ts';
-import type { CursorColumnFacts } from '../postgres/catalog/keys.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
 import type { Table } from '../postgres/catalog/table.ts';
-import { isTime } from '../postgres/cursor.ts';
 import type { Session } from '../postgres/session.ts';
 import { countNullCursors } from './count-nulls.ts';
 import { chooseCursor } from './cursor-choice.ts';
 import { boundsOf } from './cursor-bounds.ts';
 import { limitCheckpoint } from './checkpoint-limit.ts';
 import { chooseKey } from './key-choice.ts';
+import { lateRowWarnings } from './late-row-warnings.ts';
 
 /** What is known already when the incremental part of a plan is decided. */
 export interface IncrementalContext {
@@ -70,7 +68,8 @@ export async function planIncrement(
     keyChunks: input.detectDeletes === true && extraction === 'incremental' ? partitions.length : 0,
     currentView: input.currentView ?? false,
   };
-  return { plan, warnings: [...warning, ...unprotected(plan, facts, input)] };
+  const { lookback } = input.incremental;
+  return { plan, warnings: [...warning, ...lateRowWarnings(limit, { table, cursor, lookback })] };
 }
 
 type Settings = Parameters<typeof requireSameSettings>[1];
@@ -111,27 +110,4 @@ function requireSameOrder(target: string, before: string, now: string): void {
     'SchemaChanged',
     `The checkpoint of ${BRONZE}.${target} is a ${before}, and the cursor column is ${now} now`,
   );
-}
-
-function unprotected(
-  { limit, cursor }: IncrementalPlan,
-  facts: CursorColumnFacts,
-  input: ExtractTableInput,
-): string[] {
-  if (limit.kind !== 'unseen') return [];
-  const reason = isTime(cursor.kind)
-    ? 'grant pg_read_all_stats to the role on the primary'
-    : facts.indexed
-      ? 'read the primary'
-      : 'make an index that begins with it';
-  const lookback = input.incremental?.lookback;
-  const covered =
-    lookback === undefined || lookback.size === '0'
-      ? isTime(cursor.kind) && lookback === undefined
-        ? 'Rows that commit late are covered by the lookback of an hour (a day for dates)'
-        : 'Rows that commit late with a smaller value are missed'
-      : 'Rows that commit late are covered by the lookback only';
-  return [
-    `Open transactions of ${formatTableName(input.table)} could not be seen. ${covered}; to see them, ${reason}.`,
-  ];
 }

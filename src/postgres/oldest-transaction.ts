@@ -7,8 +7,9 @@ export interface OldestTransaction {
   readonly seenAt: string;
   /** The start of the oldest transaction of the database that may still write; `seenAt` where there is none. */
   readonly startedAt: string;
-  /** Whether the sessions of all others were seen: on a primary, with the privileges of pg_read_all_stats. */
+  /** Whether the sessions of all others were seen, with the privileges of pg_read_all_stats. On a standby none are. */
   readonly visible: boolean;
+  readonly standby: boolean;
 }
 
 /**
@@ -25,7 +26,7 @@ export async function readOldestTransaction(session: Session): Promise<OldestTra
                              AND backend_type NOT IN ('autovacuum worker', 'walsender')
                              AND NOT (usename = current_user AND ${isApplication('s')}))
             )::text AS "startedAt",
-            NOT pg_is_in_recovery() AND pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible`,
+            pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible, pg_is_in_recovery() AS standby`,
   );
 }
 
