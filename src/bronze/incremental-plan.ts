@@ -45,6 +45,8 @@ type CheckpointBound =
 export type Doubt =
   /** Some rows are not in ordinary tables of this server: a foreign table, a materialized view. */
   | 'elsewhere'
+  /** Logical replication brings the rows, in the order in which its publisher committed them. */
+  | 'subscription'
   | 'standby'
   /** The role does not see when the transactions of others began. */
   | 'privilege'

@@ -3,7 +3,12 @@ import type { Partition } from '../postgres/catalog/partitions.ts';
 import { isFromSequence } from '../postgres/catalog/sequences.ts';
 import type { Table } from '../postgres/catalog/table.ts';
 import { greatestValue, isNumber, isTime, type Cursor } from '../postgres/cursor.ts';
-import { hasPreparedWriters, readOldestTransaction, withAncestors } from '../postgres/oldest-transaction.ts';
+import {
+  hasPreparedWriters,
+  isSubscribed,
+  readOldestTransaction,
+  withAncestors,
+} from '../postgres/oldest-transaction.ts';
 import type { Session } from '../postgres/session.ts';
 
 export interface Watched {
@@ -26,6 +31,7 @@ export async function limitCheckpoint(source: Session, watched: Watched): Promis
   const unseen = (doubt: Doubt): CheckpointLimit => ({ kind: 'unseen', seenAt, doubt });
   const tables = await findTablesHere(source, watched);
   if (tables === undefined) return unseen('elsewhere');
+  if (await isSubscribed(source, tables)) return unseen('subscription');
   if (standby) return unseen('standby');
   const { table, cursor, indexed } = watched;
   if (isTime(cursor.kind)) {

@@ -22,6 +22,8 @@ export function lateRowWarning(doubt: Doubt, rows: LateRows): string {
 const reasons: Readonly<Record<Doubt, (table: string, column: string) => string>> = {
   elsewhere: (table) =>
     `Open transactions of ${table} could not be seen: some of its rows are not in ordinary tables of this server (a foreign table, a materialized view)`,
+  subscription: (table) =>
+    `${table} is fed by a subscription, whose rows arrive in the order in which the publisher committed them, however old their values are`,
   standby: (table) => `Open transactions of ${table} could not be seen on a standby`,
   privilege: (table) => `Open transactions of ${table} could not be seen`,
   view: (table) => `${table} is a view, and who was writing to the tables beneath it could not be seen`,

@@ -57,6 +57,18 @@ export async function hasPreparedWriters(session: Session, tables: readonly numb
   return found;
 }
 
+/**
+ * Whether a subscription brings rows of one of these tables. Its transactions are no guide to what may still come:
+ * they begin when those of the publisher have ended, and write the values that those took.
+ */
+export async function isSubscribed(session: Session, tables: readonly number[]): Promise<boolean> {
+  const { found } = await session.one<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel WHERE srrelid = ANY ($1::oid[])) AS found`,
+    [tables],
+  );
+  return found;
+}
+
 /** Tables whose lock a writer to one of these may hold: they themselves, and those that they are partitions of. */
 export async function withAncestors(session: Session, tables: readonly number[]): Promise<number[]> {
   const rows = await session.query<{ oid: number }>(

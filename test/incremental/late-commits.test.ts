@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { withDatabase } from '../setup/lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { extractIncrement } from '../setup/incremental.ts';
 import { type Clock, expectLateRows } from './late-rows.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -145,6 +146,41 @@ test('a first checkpoint that is taken while others write for long is covered by
     expect.stringMatching(/Others were writing to public\.busy .*smaller value are missed\. Set/),
   ]);
   await writer.query('ROLLBACK');
+});
+
+test('rows that a subscription brings late are covered by the lookback only, and the run says so', async () => {
+  await using publisher = await Lab.open({ workers: 'none' });
+  const slot = `fed_${lab.name}`;
+  await publisher.source
+    .query(`CREATE TABLE fed (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp());
+    CREATE PUBLICATION fed FOR TABLE fed`);
+  await publisher.source.query(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+  await lab.source.query(`CREATE TABLE fed (id int PRIMARY KEY, at timestamptz) PARTITION BY RANGE (id);
+    CREATE TABLE fed_1 PARTITION OF fed FOR VALUES FROM (1) TO (9)`);
+  const url = withDatabase(inject('sourceAdmin'), `source_${publisher.name}`);
+  await lab.source.query(
+    `CREATE SUBSCRIPTION ${slot} CONNECTION '${url}' PUBLICATION fed WITH (create_slot = false, copy_data = false)`,
+  );
+  try {
+    const arrived = async (id: number) =>
+      waitUntil(async () => (await lab.source.query(`SELECT FROM fed WHERE id = ${id}`)).rowCount === 1);
+    const late = await publisher.connect('source');
+    await late.query('BEGIN; INSERT INTO fed VALUES (1)');
+    await publisher.source.query('INSERT INTO fed VALUES (2)');
+    await arrived(2);
+    const request: ExtractTableRequest = { table: 'fed_1', incremental: { column: 'at' } };
+    const first = await extractIncrement(lab, request);
+    expect(first.incremental.protection).toBe('lookback');
+    expect(first.warnings).toEqual([
+      expect.stringMatching(/public\.fed_1 is fed by a subscription.*default lookback of an hour only/),
+    ]);
+    await late.query('COMMIT');
+    await arrived(1);
+    expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
+    await expectSameRows(lab, 'fed', 'bronze.br_fed_1');
+  } finally {
+    await lab.source.query(`DROP SUBSCRIPTION ${slot}`);
+  }
 });
 
 test('a value in the future does not end all progress', async () => {
