@@ -2,6 +2,7 @@ import type { CheckpointLimit, Doubt } from '../bronze/incremental-plan.ts';
 import type { Lookback } from '../contract/incremental.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { isNumber, isTime, type Cursor } from '../postgres/cursor.ts';
+import { HOUR } from './cursor-bounds.ts';
 
 export interface LateRows {
   readonly table: TableName;
@@ -12,7 +13,10 @@ export interface LateRows {
 
 /** What is to be known of rows that nothing but a lookback keeps from being missed. */
 export function lateRowWarnings({ doubt }: CheckpointLimit, rows: LateRows): string[] {
-  return doubt === undefined ? [] : [lateRowWarning(doubt, rows)];
+  return [
+    ...(doubt === undefined ? [] : [lateRowWarning(doubt, rows)]),
+    ...(missesRepeatedHour(rows) ? [repeatedHour(rows.cursor)] : []),
+  ];
 }
 
 export function lateRowWarning(doubt: Doubt, rows: LateRows): string {
@@ -56,3 +60,10 @@ function remedy(doubt: Doubt, { cursor: { kind } }: LateRows): string {
       return `A ${kind} has no lookback: extract everything anew now and then ("resetCheckpoint"), or choose a cursor of another type`;
   }
 }
+
+/** Where the clocks are set back at the end of summer time, the second hour has the values of the first. */
+const missesRepeatedHour = ({ cursor, lookback }: LateRows): boolean =>
+  cursor.kind === 'timestamp' && lookback !== undefined && Number(lookback.size) < HOUR;
+
+const repeatedHour = ({ column }: Cursor): string =>
+  `"${column}" is a timestamp without time zone: where its clock is set back at the end of summer time, an hour comes twice, and rows of the second are missed with a lookback of less than an hour. Set "incremental.lookback" to "1 hour" or more, unless the values are of UTC or another zone without summer time.`;
