@@ -1,9 +1,11 @@
 import type { CheckpointLimit, Doubt } from '../bronze/incremental-plan.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
+import { readRelationsBeneath } from '../postgres/catalog/relations-beneath.ts';
 import { isFromSequence } from '../postgres/catalog/sequences.ts';
 import type { Table } from '../postgres/catalog/table.ts';
 import { greatestValue, isNumber, isTime, type Cursor } from '../postgres/cursor.ts';
 import {
+  hasPreparedTransactions,
   hasPreparedWriters,
   isSubscribed,
   readOldestTransaction,
@@ -35,7 +37,7 @@ export async function limitCheckpoint(source: Session, watched: Watched): Promis
   if (standby) return unseen('standby');
   const { table, cursor, indexed } = watched;
   if (isTime(cursor.kind)) {
-    if (await hasPreparedWriters(source, tables)) return { kind: 'hold' };
+    if (await mayCommitPrepared(source, table, tables)) return { kind: 'hold' };
     return visible ? { kind: 'transaction', seenAt, startedAt } : unseen('privilege');
   }
   if (table.kind === 'view') return unseen('view');
@@ -50,10 +52,26 @@ async function findTablesHere(
   source: Session,
   { table, partitions }: Watched,
 ): Promise<readonly number[] | undefined> {
+  if (table.kind === 'view') {
+    const beneath = await readRelationsBeneath(source, table.oid);
+    if (beneath.some(({ elsewhere }) => elsewhere)) return undefined;
+    return withAncestors(
+      source,
+      beneath.map(({ oid }) => oid),
+    );
+  }
   const isOrdinary = table.kind === 'table' || table.kind === 'partitioned table';
-  const isHere = table.kind === 'view' || (isOrdinary && partitions.every(({ hasBlocks }) => hasBlocks));
-  if (!isHere) return undefined;
+  if (!isOrdinary || !partitions.every(({ hasBlocks }) => hasBlocks)) return undefined;
   return withAncestors(source, [table.oid, ...partitions.map(({ oid }) => oid)]);
+}
+
+/** What a view reads by functions is not known, so that any prepared transaction may have written it. */
+async function mayCommitPrepared(
+  source: Session,
+  { kind }: Table,
+  tables: readonly number[],
+): Promise<boolean> {
+  return kind === 'view' ? hasPreparedTransactions(source) : hasPreparedWriters(source, tables);
 }
 
 /**

@@ -57,6 +57,14 @@ export async function hasPreparedWriters(session: Session, tables: readonly numb
   return found;
 }
 
+/** Whether any transaction of the database is prepared, whatever it wrote to. */
+export async function hasPreparedTransactions(session: Session): Promise<boolean> {
+  const { found } = await session.one<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()) AS found`,
+  );
+  return found;
+}
+
 /**
  * Whether a subscription brings rows of one of these tables. Its transactions are no guide to what may still come:
  * they begin when those of the publisher have ended, and write the values that those took.

@@ -148,6 +148,18 @@ test('a first checkpoint that is taken while others write for long is covered by
   await writer.query('ROLLBACK');
 });
 
+test('a view is protected where only tables of this server are beneath it', async () => {
+  await lab.source.query(`CREATE TABLE watched (id int PRIMARY KEY, at timestamptz);
+    INSERT INTO watched VALUES (1, now() - interval '1 hour');
+    CREATE MATERIALIZED VIEW stale AS SELECT * FROM watched;
+    CREATE VIEW fresh AS SELECT * FROM watched; CREATE VIEW through AS SELECT * FROM stale UNION ALL SELECT * FROM fresh;
+    CREATE VIEW twice AS SELECT * FROM through`);
+  const protectionOf = async (table: string) =>
+    (await extractIncrement(lab, { table, incremental: { column: 'at' } })).incremental.protection;
+  expect(await protectionOf('fresh')).toBe('oldest transaction');
+  expect(await protectionOf('twice')).toBe('lookback');
+});
+
 test('rows that a subscription brings late are covered by the lookback only, and the run says so', async () => {
   await using publisher = await Lab.open({ workers: 'none' });
   const slot = `fed_${lab.name}`;
