@@ -3,7 +3,7 @@ import { findCheckpoint, requireSameSettings } from '../bronze/checkpoints.ts';
 import { requireViewName } from '../bronze/current-view.ts';
 import type { CheckpointLimit, IncrementalPlan } from '../bronze/incremental-plan.ts';
 import { BRONZE } from '../bronze/layout.ts';
-import { findColumnsOfLastRun } from '../bronze/manifest.ts';
+import { beganIncremental, findColumnsOfLastRun } from '../bronze/manifest.ts';
 import type { PlannedColumn } from '../bronze/plan.ts';
 import { findDrift } from '../bronze/schema-drift.ts';
 import { findLoadedPlan } from '../bronze/targets.ts';
@@ -60,7 +60,7 @@ export async function planIncrement(
     key,
     keyNullable,
     checkpoint: start.checkpoint,
-    moves,
+    moves: moves && !start.gap,
     limit,
     base,
     schemaChanges: input.schemaChanges ?? 'evolve',
@@ -69,24 +69,43 @@ export async function planIncrement(
     currentView: input.currentView ?? false,
   };
   const { lookback } = input.incremental;
-  return { plan, warnings: [...warning, ...lateRowWarnings(limit, { table, cursor, lookback })] };
+  return {
+    plan,
+    warnings: [
+      ...warning,
+      ...lateRowWarnings(limit, { table, cursor, lookback }),
+      ...(moves && start.gap ? [noCheckpoint(target)] : []),
+    ],
+  };
 }
+
+const noCheckpoint = (target: string): string =>
+  `The rows of ${BRONZE}.${target} are from a run without "incremental", so that a run with "from" sets no checkpoint: what changed in between, below "from", would never be read. The next run without "from" extracts everything anew, and sets one.`;
 
 type Settings = Parameters<typeof requireSameSettings>[1];
 
-/** Where there is nothing to go on from, or nothing is to be gone on from, the run is a full extraction. */
+interface Start {
+  /** Whether the rows that are read take the place of all that bronze has. */
+  readonly anew: boolean;
+  readonly checkpoint: string | null;
+  /** Whether bronze has rows up to a point that no checkpoint tells: a run that begins at a value may leave some out. */
+  readonly gap: boolean;
+}
+
+/** There is nothing to go on from, or nothing is to be gone on from. */
+const ANEW: Start = { anew: true, checkpoint: null, gap: false };
+
+/** Where a run begins, by what bronze has and what the input asks for. */
 async function whereToStart(
   { warehouse, input, target, planned }: IncrementalContext,
   settings: Settings,
   kind: string,
-): Promise<{ readonly anew: boolean; readonly checkpoint: string | null }> {
+): Promise<Start> {
   const bronze = await findBronzeTable(warehouse, target);
-  if (bronze?.storage === undefined || input.resetCheckpoint === true)
-    return { anew: true, checkpoint: null };
+  if (bronze?.storage === undefined || input.resetCheckpoint === true) return ANEW;
   const checkpoint = await findCheckpoint(warehouse, target);
   const { from, to } = input.incremental;
-  if (checkpoint === undefined && from === undefined && to === undefined)
-    return { anew: true, checkpoint: null };
+  if (checkpoint === undefined && from === undefined && to === undefined) return ANEW;
   if (checkpoint !== undefined) requireSameSettings(target, checkpoint, settings);
   const drift = {
     target: `${BRONZE}.${target}`,
@@ -96,8 +115,10 @@ async function whereToStart(
     policy: input.schemaChanges ?? 'evolve',
   };
   findDrift(drift);
-  if (checkpoint !== undefined) requireSameOrder(target, checkpoint.type, kind);
-  return { anew: false, checkpoint: checkpoint?.value ?? null };
+  if (checkpoint === undefined)
+    return { anew: false, checkpoint: null, gap: !(await beganIncremental(warehouse, target)) };
+  requireSameOrder(target, checkpoint.type, kind);
+  return { anew: false, checkpoint: checkpoint.value, gap: false };
 }
 
 const family = (kind: string): string =>
