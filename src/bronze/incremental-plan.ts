@@ -27,8 +27,11 @@ export interface IncrementalPlan {
   readonly currentView: boolean;
 }
 
+/** What the checkpoint must not pass, and why rows may still commit below it, where they may. */
+export type CheckpointLimit = CheckpointBound & { readonly doubt?: Doubt };
+
 /** What the checkpoint must not pass, besides the newest value that was read. */
-export type CheckpointLimit =
+type CheckpointBound =
   /** Values of time: a transaction that is still open began at `startedAt` at the earliest. */
   | { readonly kind: 'transaction'; readonly seenAt: string; readonly startedAt: string }
   /** Values that count: all who were writing when this value was the greatest have ended before the snapshot. */
@@ -38,5 +41,23 @@ export type CheckpointLimit =
   /** Open transactions are not seen; values of time at least do not pass the source's clock. */
   | { readonly kind: 'unseen'; readonly seenAt: string };
 
-export const protectionOf = ({ kind }: CheckpointLimit): Protection =>
-  kind === 'unseen' ? 'lookback' : 'oldest transaction';
+/** Why rows that commit late may have smaller values than the checkpoint, so that only a lookback finds them. */
+export type Doubt =
+  /** Some rows are not in ordinary tables of this server: a foreign table, a materialized view. */
+  | 'elsewhere'
+  /** Logical replication brings the rows, in the order in which its publisher committed them. */
+  | 'subscription'
+  | 'standby'
+  /** The role does not see when the transactions of others began. */
+  | 'privilege'
+  /** Values that count, of a view: who writes to the tables beneath it is not looked for. */
+  | 'view'
+  /** Values that count, of which the greatest is not had at once. */
+  | 'index'
+  /** Values that count, and may be taken before their transaction writes to the table. */
+  | 'values'
+  /** Values that count: others were still writing when the first checkpoint was taken. */
+  | 'writers';
+
+export const protectionOf = ({ kind, doubt }: CheckpointLimit): Protection =>
+  kind === 'unseen' || doubt !== undefined ? 'lookback' : 'oldest transaction';

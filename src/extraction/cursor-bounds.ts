@@ -16,7 +16,7 @@ import type { Session } from '../postgres/session.ts';
 type Incremental = NonNullable<ExtractTableInput['incremental']>;
 
 /** Clocks of applications differ, and so do the moments at which they set a value and commit it. */
-const HOUR = 3_600_000;
+export const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 export interface Bounds {

@@ -3,24 +3,22 @@ import { findCheckpoint, requireSameSettings } from '../bronze/checkpoints.ts';
 import { requireViewName } from '../bronze/current-view.ts';
 import type { CheckpointLimit, IncrementalPlan } from '../bronze/incremental-plan.ts';
 import { BRONZE } from '../bronze/layout.ts';
-import { findColumnsOfLastRun } from '../bronze/manifest.ts';
+import { beganIncremental, findColumnsOfLastRun } from '../bronze/manifest.ts';
 import type { PlannedColumn } from '../bronze/plan.ts';
 import { findDrift } from '../bronze/schema-drift.ts';
 import { findLoadedPlan } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
-import { formatTableName } from '../contract/table-name.ts';
 import type { Column } from '../postgres/catalog/columns.ts';
-import type { CursorColumnFacts } from '../postgres/catalog/keys.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
 import type { Table } from '../postgres/catalog/table.ts';
-import { isTime } from '../postgres/cursor.ts';
 import type { Session } from '../postgres/session.ts';
 import { countNullCursors } from './count-nulls.ts';
 import { chooseCursor } from './cursor-choice.ts';
 import { boundsOf } from './cursor-bounds.ts';
 import { limitCheckpoint } from './checkpoint-limit.ts';
 import { chooseKey } from './key-choice.ts';
+import { lateRowWarnings } from './late-row-warnings.ts';
 
 /** What is known already when the incremental part of a plan is decided. */
 export interface IncrementalContext {
@@ -62,7 +60,7 @@ export async function planIncrement(
     key,
     keyNullable,
     checkpoint: start.checkpoint,
-    moves,
+    moves: moves && !start.gap,
     limit,
     base,
     schemaChanges: input.schemaChanges ?? 'evolve',
@@ -70,24 +68,44 @@ export async function planIncrement(
     keyChunks: input.detectDeletes === true && extraction === 'incremental' ? partitions.length : 0,
     currentView: input.currentView ?? false,
   };
-  return { plan, warnings: [...warning, ...unprotected(plan, facts, input)] };
+  const { lookback } = input.incremental;
+  return {
+    plan,
+    warnings: [
+      ...warning,
+      ...lateRowWarnings(limit, { table, cursor, lookback }),
+      ...(moves && start.gap ? [noCheckpoint(target)] : []),
+    ],
+  };
 }
+
+const noCheckpoint = (target: string): string =>
+  `The rows of ${BRONZE}.${target} are from a run without "incremental", so that a run with "from" sets no checkpoint: what changed in between, below "from", would never be read. The next run without "from" extracts everything anew, and sets one.`;
 
 type Settings = Parameters<typeof requireSameSettings>[1];
 
-/** Where there is nothing to go on from, or nothing is to be gone on from, the run is a full extraction. */
+interface Start {
+  /** Whether the rows that are read take the place of all that bronze has. */
+  readonly anew: boolean;
+  readonly checkpoint: string | null;
+  /** Whether bronze has rows up to a point that no checkpoint tells: a run that begins at a value may leave some out. */
+  readonly gap: boolean;
+}
+
+/** There is nothing to go on from, or nothing is to be gone on from. */
+const ANEW: Start = { anew: true, checkpoint: null, gap: false };
+
+/** Where a run begins, by what bronze has and what the input asks for. */
 async function whereToStart(
   { warehouse, input, target, planned }: IncrementalContext,
   settings: Settings,
   kind: string,
-): Promise<{ readonly anew: boolean; readonly checkpoint: string | null }> {
+): Promise<Start> {
   const bronze = await findBronzeTable(warehouse, target);
-  if (bronze?.storage === undefined || input.resetCheckpoint === true)
-    return { anew: true, checkpoint: null };
+  if (bronze?.storage === undefined || input.resetCheckpoint === true) return ANEW;
   const checkpoint = await findCheckpoint(warehouse, target);
   const { from, to } = input.incremental;
-  if (checkpoint === undefined && from === undefined && to === undefined)
-    return { anew: true, checkpoint: null };
+  if (checkpoint === undefined && from === undefined && to === undefined) return ANEW;
   if (checkpoint !== undefined) requireSameSettings(target, checkpoint, settings);
   const drift = {
     target: `${BRONZE}.${target}`,
@@ -97,8 +115,10 @@ async function whereToStart(
     policy: input.schemaChanges ?? 'evolve',
   };
   findDrift(drift);
-  if (checkpoint !== undefined) requireSameOrder(target, checkpoint.type, kind);
-  return { anew: false, checkpoint: checkpoint?.value ?? null };
+  if (checkpoint === undefined)
+    return { anew: false, checkpoint: null, gap: !(await beganIncremental(warehouse, target)) };
+  requireSameOrder(target, checkpoint.type, kind);
+  return { anew: false, checkpoint: checkpoint.value, gap: false };
 }
 
 const family = (kind: string): string =>
@@ -111,27 +131,4 @@ function requireSameOrder(target: string, before: string, now: string): void {
     'SchemaChanged',
     `The checkpoint of ${BRONZE}.${target} is a ${before}, and the cursor column is ${now} now`,
   );
-}
-
-function unprotected(
-  { limit, cursor }: IncrementalPlan,
-  facts: CursorColumnFacts,
-  input: ExtractTableInput,
-): string[] {
-  if (limit.kind !== 'unseen') return [];
-  const reason = isTime(cursor.kind)
-    ? 'grant pg_read_all_stats to the role on the primary'
-    : facts.indexed
-      ? 'read the primary'
-      : 'create an index that begins with the cursor column';
-  const lookback = input.incremental?.lookback;
-  const covered =
-    lookback === undefined || lookback.size === '0'
-      ? isTime(cursor.kind) && lookback === undefined
-        ? 'Rows that commit late are covered by the lookback of an hour (a day for dates)'
-        : 'Rows that commit late with a smaller value are missed'
-      : 'Rows that commit late are covered by the lookback only';
-  return [
-    `Open transactions of ${formatTableName(input.table)} could not be seen. ${covered}; to see them, ${reason}.`,
-  ];
 }

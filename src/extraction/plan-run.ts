@@ -45,7 +45,7 @@ export async function planRun(
   const plan = await namingLocked(ask, input.table, async () =>
     ask(async (session) => planTable(new Catalog(session, source.host), warehouse, input, { doubt })),
   );
-  return settleLimit(plan, ask);
+  return settleLimit(plan, input, ask);
 }
 
 /** Why statistics that are read from now on may lack a change that was committed before, where that is so. */

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckpointLimit } from '../bronze/incremental-plan.ts';
 import type { ExtractionPlan } from '../bronze/plan.ts';
+import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { readWriters, withAncestors } from '../postgres/oldest-transaction.ts';
 import type { Session } from '../postgres/session.ts';
+import { lateRowWarning } from './late-row-warnings.ts';
 
 /** Transactions of short work end within it; for longer ones the checkpoint waits. */
 const PATIENCE = 2_000;
@@ -16,8 +18,12 @@ export type Ask = <T>(work: (source: Session) => Promise<T>) => Promise<T>;
  * may still commit a smaller one, so they are waited for. Where they go on for long the checkpoint
  * stays; a first run, which has none to stay at, is left to the lookback.
  */
-export async function settleLimit(plan: ExtractionPlan, ask: Ask): Promise<ExtractionPlan> {
-  const { incremental } = plan;
+export async function settleLimit(
+  plan: ExtractionPlan,
+  input: ExtractTableInput,
+  ask: Ask,
+): Promise<ExtractionPlan> {
+  const { incremental, table } = plan;
   if (incremental?.limit.kind !== 'value') return plan;
   if (
     await writersEnd(
@@ -26,11 +32,15 @@ export async function settleLimit(plan: ExtractionPlan, ask: Ask): Promise<Extra
     )
   )
     return plan;
-  if (incremental.checkpoint !== null) return withLimit(plan, { kind: 'hold' });
+  const { cursor, limit, checkpoint } = incremental;
+  const { doubt } = limit;
+  if (checkpoint !== null) return withLimit(plan, { kind: 'hold', ...(doubt !== undefined && { doubt }) });
   const { now } = await ask(async (source) => source.one<{ now: string }>('SELECT now()::text AS now'));
-  const warning =
-    'Other transactions were still writing to the table when the first checkpoint was taken: rows that they commit later with smaller values are only found within the lookback.';
-  return { ...withLimit(plan, { kind: 'unseen', seenAt: now }), warnings: [...plan.warnings, warning] };
+  const unseen = withLimit(plan, { kind: 'unseen', seenAt: now, doubt: doubt ?? 'writers' });
+  // the plan has said already why a lookback is needed
+  if (doubt !== undefined) return unseen;
+  const warning = lateRowWarning('writers', { table, cursor, lookback: input.incremental?.lookback });
+  return { ...unseen, warnings: [...plan.warnings, warning] };
 }
 
 function withLimit(plan: ExtractionPlan, limit: CheckpointLimit): ExtractionPlan {

@@ -7,8 +7,9 @@ export interface OldestTransaction {
   readonly seenAt: string;
   /** The start of the oldest transaction of the database that may still write; `seenAt` where there is none. */
   readonly startedAt: string;
-  /** Whether the sessions of all others were seen: on a primary, with the privileges of pg_read_all_stats. */
+  /** Whether the sessions of all others were seen, with the privileges of pg_read_all_stats. On a standby none are. */
   readonly visible: boolean;
+  readonly standby: boolean;
 }
 
 /**
@@ -25,7 +26,7 @@ export async function readOldestTransaction(session: Session): Promise<OldestTra
                              AND backend_type NOT IN ('autovacuum worker', 'walsender')
                              AND NOT (usename = current_user AND ${isApplication('s')}))
             )::text AS "startedAt",
-            NOT pg_is_in_recovery() AND pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible`,
+            pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible, pg_is_in_recovery() AS standby`,
   );
 }
 
@@ -51,6 +52,26 @@ export async function hasPreparedWriters(session: Session, tables: readonly numb
     `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
        WHERE locktype = 'relation' AND relation = ANY ($1::oid[]) AND pid IS NULL
          AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS found`,
+    [tables],
+  );
+  return found;
+}
+
+/** Whether any transaction of the database is prepared, whatever it wrote to. */
+export async function hasPreparedTransactions(session: Session): Promise<boolean> {
+  const { found } = await session.one<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()) AS found`,
+  );
+  return found;
+}
+
+/**
+ * Whether a subscription brings rows of one of these tables. Its transactions are no guide to what may still come:
+ * they begin when those of the publisher have ended, and write the values that those took.
+ */
+export async function isSubscribed(session: Session, tables: readonly number[]): Promise<boolean> {
+  const { found } = await session.one<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel WHERE srrelid = ANY ($1::oid[])) AS found`,
     [tables],
   );
   return found;

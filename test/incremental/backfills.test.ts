@@ -66,6 +66,24 @@ describe('a backfill', () => {
     await expectSameRows(lab, table, bronze);
   });
 
+  test('from a value on, after a run without "incremental", sets no checkpoint: there would be a gap', async () => {
+    await lab.extract({ table });
+    await lab.source.query(
+      `UPDATE ${table} SET name = 'gap', at = '2024-02-01' WHERE id = 1; INSERT INTO ${table} VALUES (100, 'far', '2024-03-01')`,
+    );
+    for (const added of [1, 0]) {
+      const { incremental, warnings } = await run({}, { from: '2024-02-15' });
+      expect(incremental).toMatchObject({ extraction: 'incremental', added, checkpoint: null });
+      expect(warnings).toEqual([expect.stringMatching(/without "incremental".*sets no checkpoint/)]);
+    }
+    expect((await run()).incremental).toMatchObject({
+      extraction: 'full',
+      checkpoint: '2024-03-01 00:00:00+00',
+    });
+    await expectSameRows(lab, table, bronze);
+    expect((await run({}, { from: '2024-02-15' })).warnings).toEqual([]);
+  });
+
   test('as the first run says where the table begins', async () => {
     const first = await run({}, { from: '2024-01-09' });
     expect(first.incremental).toMatchObject({ extraction: 'full', added: 20, checkpoint: LAST });

@@ -23,7 +23,9 @@ export async function expectLateRows(lab: Lab, name: string, { type, value }: Cl
   await lab.source.query(`INSERT INTO ${name} VALUES (1002, ${value})`);
   const first = await extractIncrement(lab, request);
   expect(first).toMatchObject({ rows: 51, incremental: { protection: 'oldest transaction' } });
-  expect(first.warnings).toEqual([]);
+  expect(first.warnings).toEqual(
+    type === 'timestamp' ? [expect.stringMatching(/"at".*an hour comes twice.*"1 hour" or more/)] : [],
+  );
 
   await late.query('COMMIT');
   expect((await extractIncrement(lab, request)).incremental.added).toBe(1);

@@ -12,14 +12,16 @@ test('a prepared transaction that wrote to the table holds the checkpoint, until
     await using lab = await Lab.open({
       servers: { source: server.url('postgres'), warehouse: inject('warehouseAdmin') },
     });
-    for (const [table, column] of [
+    for (const [table, column, view] of [
       ['byTime', 'at'],
       ['byId', 'id'],
+      ['beneath', 'at', 'above'],
     ] as const) {
       // prettier-ignore
-      const request = { table, incremental: { column, lookback: 0 } } as const;
+      const request = { table: view ?? table, target: `br_${table}`, key: ['id'], incremental: { column, lookback: 0 } };
       await lab.source
         .query(`CREATE TABLE "${table}" (id bigserial PRIMARY KEY, at timestamptz DEFAULT now(), v int);
+        ${view === undefined ? '' : `CREATE VIEW ${view} AS SELECT * FROM "${table}";`}
         INSERT INTO "${table}" (at) SELECT now() - i * interval '1 hour' FROM generate_series(1, 10) i`);
       const { checkpoint } = (await extractIncrement(lab, request)).incremental;
       const late = await lab.connect('source');
