@@ -37,6 +37,8 @@ export interface LabOptions {
   /** The address of a Temporal server of the test's own. */
   readonly temporalAddress?: string;
   readonly taskQueue?: string;
+  /** How the database of the source is created: `TEMPLATE template0 LOCALE …`. */
+  readonly sourceOptions?: string;
 }
 
 /** What a worker is told otherwise than the lab has it. */
@@ -91,7 +93,7 @@ export class Lab implements AsyncDisposable {
     const name = randomBytes(6).toString('hex');
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
     await Promise.all([
-      administer(admin.source, [`CREATE DATABASE source_${name}`]),
+      administer(admin.source, [`CREATE DATABASE source_${name} ${options.sourceOptions ?? ''}`]),
       administer(admin.warehouse, [
         `CREATE DATABASE warehouse_${name}`,
         ...grantsOnWarehouse(`warehouse_${name}`),
