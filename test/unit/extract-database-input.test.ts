@@ -18,11 +18,18 @@ describe('a pattern', () => {
     ['*_log_*', table('public', 'a_log_b'), true],
     ['a+b*', table('public', 'a+b1'), true],
     ['a+b*', table('public', 'aab1'), false],
+    ['a?b*', table('public', 'a?b1'), true],
+    ['a?b*', table('public', 'axb1'), false],
     ['"odd*name"', table('public', 'odd*name'), true],
     ['"odd*name"', table('public', 'oddXname'), false],
     ['"odd.schema".*', table('odd.schema', 'x'), true],
   ])('%s and %j: %s', (pattern, name, matches) => {
     expect(parseTablePattern(pattern)?.matches(name)).toBe(matches);
+  });
+
+  test('of many stars is decided at once', () => {
+    const name = table('public', 'a'.repeat(63));
+    expect(parseTablePattern(`public.${'*a'.repeat(50)}*b`)?.matches(name)).toBe(false);
   });
 
   test.each(['', '!', '.', 'a.b.c', 'a.', '"a', '""', 'a"b'])('%s is none', (text) => {
