@@ -115,7 +115,7 @@ function requireKind(input: string, moment: Moment | undefined, { sql, type }: T
         ? 'a time zone, and the key of the partitions has none'
         : undefined;
   if (problem === undefined) return;
-  throw new DatakitError('InvalidInput', `"partitions.${input}" has ${problem}: ${sql}`);
+  throw new DatakitError('InvalidInput', `"partitions.${input}" (${moment.text}) has ${problem}: ${sql}`);
 }
 
 /** A partition whose parent is partitioned by the key of time. */

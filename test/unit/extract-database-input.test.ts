@@ -107,10 +107,11 @@ describe('what is relative to the time of a schedule', () => {
     ['scheduled - 1 day', '2024-03-09T00:00:00.000Z'],
     ['Scheduled+90 minutes', '2024-03-10T01:30:00.000Z'],
     ['scheduled - 1 apple', undefined],
+    ['scheduled - 999999999 years', undefined],
     ['2024-01-01', undefined],
     ['scheduled day', undefined],
   ])('%s', (text, moment) => {
-    expect(scheduledMoment(text, scheduled)).toBe(moment);
+    expect(scheduledMoment(text, scheduled)?.toISOString()).toBe(moment);
   });
 
   test('is made absolute in ranges, and nowhere else', () => {
@@ -121,6 +122,13 @@ describe('what is relative to the time of a schedule', () => {
     expect(atScheduledTime(request, scheduled)).toEqual({
       where: 'scheduled',
       incremental: { column: 'scheduled', from: '2024-03-09T00:00:00.000Z', to: 5 },
+    });
+  });
+
+  test('is without a zone for partitions, and a date where it is midnight in UTC', () => {
+    const partitions = { from: 'scheduled - 1 day', to: 'scheduled + 90 minutes' };
+    expect(atScheduledTime({ partitions }, scheduled)).toEqual({
+      partitions: { from: '2024-03-09', to: '2024-03-10T01:30:00.000' },
     });
   });
 });
