@@ -19,7 +19,7 @@ export const commands: Readonly<Record<'apply' | 'diff' | 'delete', Command>> = 
   delete: remove,
 };
 
-/** Makes what is missing and changes what is different. Whether a schedule is paused is left as people set it. */
+/** Makes what is missing and changes what is different. Whether a schedule is paused, and why, is left as it is. */
 async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];
   for (const [id, schedule] of schedules) {
@@ -33,7 +33,7 @@ async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Sche
     const changes = differences(id, schedule, present);
     if (changes.length > 0) {
       const { scheduleId: _id, ...options } = scheduleOptions(id, schedule);
-      await handle.update(({ state }) => ({ ...options, state: { ...options.state, paused: state.paused } }));
+      await handle.update(({ state }) => ({ ...options, state: { ...state, ...noteOf(schedule, state) } }));
     }
     lines.push(
       ...(changes.length === 0 ? [`${id}: unchanged`] : changes.map((change) => `${id}: ${change}`)),
@@ -41,6 +41,10 @@ async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Sche
   }
   return [...lines, ...(await others(client, schedules))];
 }
+
+/** The note of a paused schedule is the reason for it, whoever paused it. */
+const noteOf = ({ note }: Schedule, { paused }: ScheduleDescription['state']): { note?: string } =>
+  note === undefined || paused ? {} : { note };
 
 async function diff(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];

@@ -49,7 +49,7 @@ const schedule = z
     catchupWindow: duration.prefault('1 hour'),
     pauseOnFailure: z.boolean().default(true),
     paused: z.boolean().default(false),
-    note: z.string().default(''),
+    note: z.string().optional(),
     taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   })
   .refine(

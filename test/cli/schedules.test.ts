@@ -144,4 +144,27 @@ describe('schedules in a file', () => {
       expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
     },
   );
+
+  test('keep the reason for which they are paused, and have the note of the file else', async () => {
+    const path = join(directory, 'noted.yaml');
+    const write = async (more: object) => {
+      const noted = { workflow: 'extractTable', input: { table: 't' }, ...more };
+      await writeFile(path, JSON.stringify({ schedules: { noted } }));
+    };
+    const handle = schedules.getHandle('noted');
+    const stateAfter = async (more: object) => {
+      await write(more);
+      await told('apply', path);
+      return (await handle.describe()).state;
+    };
+    expect(await stateAfter({ every: '1 day' })).toMatchObject({ paused: false, note: '' });
+    await handle.pause('paused due to workflow failure');
+    const paused = { paused: true, note: 'paused due to workflow failure' };
+    expect(await stateAfter({ every: '2 days' })).toMatchObject(paused);
+    expect(await stateAfter({ every: '3 days', note: 'of the file' })).toMatchObject(paused);
+    await handle.unpause('it works again');
+    expect(await stateAfter({ every: '4 days' })).toMatchObject({ paused: false, note: 'it works again' });
+    expect(await stateAfter({ every: '5 days', note: 'of the file' })).toMatchObject({ note: 'of the file' });
+    await handle.delete();
+  });
 });
