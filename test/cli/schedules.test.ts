@@ -126,6 +126,10 @@ describe('schedules in a file', () => {
       'schedules: {a: {workflow: extractTable, input: {table: t}, calendar: [{hour: 24}]}}',
       'schedules.a: "24" is no hour of a calendar',
     ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t, partitions: {from: scheduled}}, cron: "* * * * *", overlap: skip}}',
+      'schedules.a.overlap: expected "bufferAll" (the default here) or "allowAll"',
+    ],
     ['schedules: [', 'The file is no YAML'],
   ])('%s is refused before anything is changed', (text, message) => {
     expect(() => readScheduleFile(text)).toThrow(message);
@@ -144,6 +148,19 @@ describe('schedules in a file', () => {
       expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
     },
   );
+
+  test('runs that read windows wait for one another, since each has one that no other reads', () => {
+    const incremental = { column: 'at', from: 'scheduled - 1 day', to: 'scheduled' };
+    const overlapOf = (given: object) => {
+      const days = { cron: '0 0 * * *', ...given };
+      return readScheduleFile(JSON.stringify({ schedules: { days } })).get('days')?.overlap;
+    };
+    expect(overlapOf({ workflow: 'extractTable', input: { table: 't', incremental } })).toBe('bufferAll');
+    const input = { tables: ['a', { table: 't', incremental }] };
+    expect(overlapOf({ workflow: 'extractDatabase', input })).toBe('bufferAll');
+    expect(overlapOf({ workflow: 'extractDatabase', input, overlap: 'allowAll' })).toBe('allowAll');
+    expect(overlapOf({ workflow: 'extractTable', input: { table: 'scheduled' } })).toBe('skip');
+  });
 
   test('keep the reason for which they are paused, and have the note of the file else', async () => {
     const path = join(directory, 'noted.yaml');
