@@ -4,6 +4,9 @@ import {
   type ScheduleDescription,
   type ScheduleHandle,
 } from '@temporalio/client';
+import { ValueError } from '@temporalio/common';
+import { InputError } from '../contract/parse-input.ts';
+import { isKeptAsWritten } from './kept-input.ts';
 import type { Schedule } from './schedule-file.ts';
 import { differences, SCHEDULE_MEMO, scheduleOptions } from './schedule-options.ts';
 
@@ -30,7 +33,7 @@ async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Sche
       lines.push(`${id}: created`);
       continue;
     }
-    const changes = differences(id, schedule, present);
+    const changes = await changesOf(client, id, schedule, present);
     if (changes.length > 0) {
       const { scheduleId: _id, ...options } = scheduleOptions(id, schedule);
       await handle.update(({ state }) => ({ ...options, state: { ...state, ...noteOf(schedule, state) } }));
@@ -51,9 +54,21 @@ async function diff(client: ScheduleClient, schedules: ReadonlyMap<string, Sched
   for (const [id, schedule] of schedules) {
     const present = await described(client.getHandle(id));
     if (present === undefined) lines.push(`${id}: is not there`);
-    else lines.push(...differences(id, schedule, present).map((change) => `${id}: ${change}`));
+    else lines.push(...(await changesOf(client, id, schedule, present)).map((change) => `${id}: ${change}`));
   }
   return [...lines, ...(await others(client, schedules))];
+}
+
+async function changesOf(
+  client: ScheduleClient,
+  id: string,
+  schedule: Schedule,
+  present: ScheduleDescription,
+): Promise<string[]> {
+  const changes = differences(id, schedule, present);
+  return (await isKeptAsWritten(client, present))
+    ? changes
+    : [...changes, 'encryption: is not that of the first key'];
 }
 
 async function remove(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
@@ -72,7 +87,10 @@ async function described(handle: ScheduleHandle): Promise<ScheduleDescription | 
     return await handle.describe();
   } catch (error) {
     if (error instanceof ScheduleNotFoundError) return undefined;
-    throw error;
+    if (!(error instanceof ValueError)) throw error;
+    throw new InputError(
+      `The schedule "${handle.scheduleId}" cannot be read with DATAKIT_ENCRYPTION_KEYS as it is here, which needs the keys of the workers: ${error.message}`,
+    );
   }
 }
 
@@ -81,8 +99,18 @@ async function others(client: ScheduleClient, schedules: ReadonlyMap<string, Sch
   const lines: string[] = [];
   for await (const { scheduleId } of client.list()) {
     if (schedules.has(scheduleId)) continue;
-    const present = await described(client.getHandle(scheduleId));
-    if (present?.action.memo?.[SCHEDULE_MEMO] !== undefined) lines.push(`${scheduleId}: is not in the file`);
+    if (await isOurs(client.getHandle(scheduleId))) lines.push(`${scheduleId}: is not in the file`);
   }
   return lines;
+}
+
+async function isOurs(handle: ScheduleHandle): Promise<boolean> {
+  try {
+    const { action } = await handle.describe();
+    return action.memo?.[SCHEDULE_MEMO] !== undefined;
+  } catch (error) {
+    // deleted since it was listed, or encrypted with a key that only others have
+    if (error instanceof ScheduleNotFoundError || error instanceof ValueError) return false;
+    throw error;
+  }
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { Connection, ScheduleClient } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import { dataConverterOf } from '../../src/runtime/encryption-codec.ts';
 import { commands } from '../../src/schedules/commands.ts';
 import { readScheduleFile } from '../../src/schedules/schedule-file.ts';
 
@@ -29,13 +31,21 @@ afterAll(async () => {
 });
 
 /** What `npm run schedules` does, without a process of its own. */
-async function told(command: keyof typeof commands, path: string): Promise<readonly string[]> {
-  return commands[command](schedules, readScheduleFile(await readFile(path, 'utf8')));
+async function told(
+  command: keyof typeof commands,
+  path: string,
+  client = schedules,
+): Promise<readonly string[]> {
+  return commands[command](client, readScheduleFile(await readFile(path, 'utf8')));
 }
 
-async function run(command: string, path: string): Promise<{ lines: string[]; code: number }> {
-  const program = ['--import', 'tsx', 'src/schedules/main.ts', command, path];
-  const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address };
+async function run(
+  command: string,
+  path: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<{ lines: string[]; code: number }> {
+  const program = ['--import', 'tsx', 'src/schedules.ts', command, path];
+  const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address, ...variables };
   try {
     const { stdout } = await execute(process.execPath, program, { cwd: PROJECT_ROOT, env });
     return { lines: stdout.split('\n').filter(Boolean), code: 0 };
@@ -160,6 +170,37 @@ describe('schedules in a file', () => {
     expect(overlapOf({ workflow: 'extractDatabase', input })).toBe('bufferAll');
     expect(overlapOf({ workflow: 'extractDatabase', input, overlap: 'allowAll' })).toBe('allowAll');
     expect(overlapOf({ workflow: 'extractTable', input: { table: 'scheduled' } })).toBe('skip');
+  });
+
+  test('are encrypted as the workers encrypt, where there are keys', async () => {
+    const fileOf = async (id: string) => {
+      const one = { workflow: 'extractTable', input: { table: 'confidential' }, every: '1 day' };
+      await writeFile(join(directory, id), JSON.stringify({ schedules: { [id]: one } }));
+      return join(directory, id);
+    };
+    const [old, sealed] = [await fileOf('old'), await fileOf('sealed')];
+    await told('apply', old);
+    const key = { id: '2026', key: randomBytes(32) };
+    const client = new ScheduleClient({ connection, dataConverter: dataConverterOf([key]) });
+    const keys = { DATAKIT_ENCRYPTION_KEYS: `${key.id}:${key.key.toString('base64')}` };
+    const lines = ['sealed: created', 'old: is not in the file'];
+    expect(await run('apply', sealed, keys)).toEqual({ lines, code: 0 });
+    expect(await told('diff', sealed, client)).toEqual(['old: is not in the file']);
+    const { schedule } = await connection.workflowService.describeSchedule({
+      namespace: 'default',
+      scheduleId: 'sealed',
+    });
+    const [payload] = schedule?.action?.startWorkflow?.input?.payloads ?? [];
+    expect(payload?.data?.length).toBeGreaterThan(0);
+    expect(Buffer.from(payload?.data ?? []).toString()).not.toContain('confidential');
+    await expect(told('diff', sealed)).rejects.toThrow(
+      '"sealed" cannot be read with DATAKIT_ENCRYPTION_KEYS',
+    );
+    expect(await told('diff', old)).toEqual([]);
+    const change = ['old: encryption: is not that of the first key', 'sealed: is not in the file'];
+    expect(await told('apply', old, client)).toEqual(change);
+    expect(await told('diff', old, client)).toEqual(change.slice(1));
+    for (const path of [old, sealed]) await told('delete', path, client);
   });
 
   test('keep the reason for which they are paused, and have the note of the file else', async () => {
