@@ -1,3 +1,4 @@
+import { fitsPattern } from './name-pattern.ts';
 import type { TableName } from './table-name.ts';
 
 /** Which tables an entry of `tables` means: `public.*`, `sales.orders`, `!public.tmp_*`. */
@@ -51,7 +52,5 @@ const isPattern = ({ text, quoted }: Part): boolean => !quoted && text.includes(
 
 function matcherOf(wanted: Part): (name: string) => boolean {
   if (!isPattern(wanted)) return (name) => name === wanted.text;
-  const pieces = wanted.text.split('*').map((piece) => piece.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-  const pattern = new RegExp(`^${pieces.join('[^]*')}$`, 'u');
-  return (name) => pattern.test(name);
+  return (name) => fitsPattern(name, wanted.text, '*');
 }

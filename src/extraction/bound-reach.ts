@@ -17,12 +17,18 @@ export interface Bounded {
   readonly bound: PartitionBound;
   /** The column of the key that is asked about. */
   readonly position: number;
+  /** Whether another column of the key may be NULL: such rows are in the default partition, whatever this column is. */
+  readonly othersNullable: boolean;
   /** The bounds of all partitions of the same table, this one among them. */
   readonly siblings: () => readonly PartitionBound[];
 }
 
 /** Where a partition lies by its own bound. A bound that says nothing of the column lies `across`. */
-export function reachOf({ bound, position, siblings }: Bounded, wanted: Span, rank: Rank): Reach {
+export function reachOf(
+  { bound, position, othersNullable, siblings }: Bounded,
+  wanted: Span,
+  rank: Rank,
+): Reach {
   switch (bound.kind) {
     case 'range':
       return compare(spanOf(bound, position, rank), wanted);
@@ -31,7 +37,8 @@ export function reachOf({ bound, position, siblings }: Bounded, wanted: Span, ra
     case 'hash':
       return 'across';
     case 'default':
-      return position === 0 && isCovered(siblings(), wanted, rank) ? 'outside' : 'across';
+      if (position > 0 || othersNullable) return 'across';
+      return isCovered(siblings(), wanted, rank) ? 'outside' : 'across';
   }
 }
 

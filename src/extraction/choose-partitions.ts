@@ -1,5 +1,6 @@
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
+import { fitsPattern } from '../contract/name-pattern.ts';
 import { suggestion } from '../contract/parse-input.ts';
 import type { PartitionChoice } from '../contract/partition-inputs.ts';
 import { formatTableName, formatWithin } from '../contract/table-name.ts';
@@ -11,7 +12,6 @@ import {
   type TreeTable,
 } from '../postgres/catalog/partition-tree.ts';
 import type { Session } from '../postgres/session.ts';
-import { fitsPattern } from './name-pattern.ts';
 import { layRange } from './time-range.ts';
 
 /** A partition that is to be read. */
@@ -60,12 +60,13 @@ async function byRange(
 /** By the name of a partition or of one that it is below, with its schema or, where it is that of the table, without. */
 function byNames(tree: PartitionTree, { names = [], patterns = [] }: PartitionChoice): ChosenPartition[] {
   const wanted = new Set(names);
+  const fits = (name: string) => patterns.some((pattern) => fitsPattern(name, pattern, '*?'));
   const found = new Set<string>();
   const chosen = tree.leaves.filter((leaf) => {
     const called = namesOf(tree, leaf);
     const named = called.filter((name) => wanted.has(name));
     for (const name of named) found.add(name);
-    return named.length > 0 || called.some((name) => patterns.some((pattern) => fitsPattern(name, pattern)));
+    return named.length > 0 || called.some(fits);
   });
   requireAll(tree, names, found);
   return chosen.map((table) => ({ table }));

@@ -83,8 +83,6 @@ function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
  * @throws {DatakitError} InvalidInput where too many cannot be packed
  */
 export function boundChildren(members: readonly NewMember[]): NewMember[] {
-  const isOnlyLarge = ({ bytes, request }: NewMember) =>
-    bytes > LARGEST_SMALL_TABLE && !needsItsOwnWorkflow(request);
   const needed = members.filter((one) => one.large && !isOnlyLarge(one)).length;
   if (needed > MOST_CHILDREN) {
     throw new DatakitError(
@@ -93,12 +91,12 @@ export function boundChildren(members: readonly NewMember[]): NewMember[] {
         `a run has room for ${MOST_CHILDREN}. Share them out to several runs`,
     );
   }
-  let room = MOST_CHILDREN - needed;
-  return members
-    .toSorted(bySize)
-    .map((one) => (one.large && isOnlyLarge(one) && (room -= 1) < 0 ? { ...one, large: false } : one))
-    .toSorted(bySize);
+  const packed = new Set(members.filter(isOnlyLarge).toSorted(bySize).slice(MOST_CHILDREN - needed));
+  return members.map((one) => (packed.has(one) ? { ...one, large: false } : one)).toSorted(bySize);
 }
+
+const isOnlyLarge = ({ bytes, request }: NewMember): boolean =>
+  bytes > LARGEST_SMALL_TABLE && !needsItsOwnWorkflow(request);
 
 function bySize(a: NewMember, b: NewMember): number {
   if (a.large !== b.large) return a.large ? -1 : 1;

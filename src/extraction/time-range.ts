@@ -51,9 +51,9 @@ export async function layRange(
     hiIncluded: false,
   };
   const reaches = new Map(
-    placed.map(({ table, parent, bound, position }) => {
-      const siblings = () => placed.filter((other) => other.parent === parent).map((other) => other.bound);
-      return [table.oid, reachOf({ bound, position, siblings }, wanted, rank)];
+    placed.map((place) => {
+      const siblings = () => placed.filter(({ parent }) => parent === place.parent).map(({ bound }) => bound);
+      return [place.table.oid, reachOf({ ...place, siblings }, wanted, rank)];
     }),
   );
   return {
@@ -64,8 +64,7 @@ export async function layRange(
   };
 }
 
-interface TimeKey {
-  readonly sql: string;
+interface TimeKey extends KeyPart {
   /** A key of {@link timeTypes}. */
   readonly type: string;
 }
@@ -116,7 +115,7 @@ function requireKind(input: string, moment: Moment | undefined, { sql, type }: T
         ? 'a time zone, and the key of the partitions has none'
         : undefined;
   if (problem === undefined) return;
-  throw new DatakitError('InvalidInput', `"partitions.${input}" has ${problem}: ${sql}`);
+  throw new DatakitError('InvalidInput', `"partitions.${input}" (${moment.text}) has ${problem}: ${sql}`);
 }
 
 /** A partition whose parent is partitioned by the key of time. */
@@ -126,16 +125,17 @@ interface Place {
   readonly bound: PartitionBound;
   /** Which of the columns of its parent's key it is. */
   readonly position: number;
+  readonly othersNullable: boolean;
 }
 
 function placeOf(table: TreeTable, tree: PartitionTree, keys: PartitionKeys, key: TimeKey): Place[] {
   if (table.bound === null || table.oid === tree.root.oid) return [];
   const bound = parseBound(table.bound);
   return table.parents.flatMap((parent) => {
-    const position = keys
-      .get(parent)
-      ?.parts.findIndex(({ sql, type }) => sql === key.sql && type === key.type);
-    return position === undefined || position < 0 ? [] : [{ table, parent, bound, position }];
+    const parts = keys.get(parent)?.parts ?? [];
+    const position = parts.findIndex(({ sql, type }) => sql === key.sql && type === key.type);
+    const othersNullable = parts.some(({ nullable }, index) => nullable && index !== position);
+    return position < 0 ? [] : [{ table, parent, bound, position, othersNullable }];
   });
 }
 

@@ -72,8 +72,8 @@ function number(part: string, word: string): number {
 const CRON_PARTS = ['minute', 'hour', 'dayOfMonth', 'month', 'dayOfWeek'] as const;
 
 /**
- * Reads a cron expression of five parts as the calendar that it is. Those of more parts, and those that begin with `@`
- * or a time zone, are left to the server.
+ * Checks a cron expression of five parts, each as the part of a calendar that it is. Expressions of six or seven parts,
+ * and those that begin with `@` or a time zone, are left to the server.
  *
  * @throws {InputError} for what is no such expression
  */

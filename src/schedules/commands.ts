@@ -4,6 +4,9 @@ import {
   type ScheduleDescription,
   type ScheduleHandle,
 } from '@temporalio/client';
+import { ValueError } from '@temporalio/common';
+import { InputError } from '../contract/parse-input.ts';
+import { isKeptAsWritten } from './kept-input.ts';
 import type { Schedule } from './schedule-file.ts';
 import { differences, SCHEDULE_MEMO, scheduleOptions } from './schedule-options.ts';
 
@@ -19,7 +22,7 @@ export const commands: Readonly<Record<'apply' | 'diff' | 'delete', Command>> = 
   delete: remove,
 };
 
-/** Makes what is missing and changes what is different. Whether a schedule is paused is left as people set it. */
+/** Makes what is missing and changes what is different. Whether a schedule is paused, and why, is left as it is. */
 async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];
   for (const [id, schedule] of schedules) {
@@ -30,10 +33,10 @@ async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Sche
       lines.push(`${id}: created`);
       continue;
     }
-    const changes = differences(id, schedule, present);
+    const changes = await changesOf(client, id, schedule, present);
     if (changes.length > 0) {
       const { scheduleId: _id, ...options } = scheduleOptions(id, schedule);
-      await handle.update(({ state }) => ({ ...options, state: { ...options.state, paused: state.paused } }));
+      await handle.update(({ state }) => ({ ...options, state: { ...state, ...noteOf(schedule, state) } }));
     }
     lines.push(
       ...(changes.length === 0 ? [`${id}: unchanged`] : changes.map((change) => `${id}: ${change}`)),
@@ -42,14 +45,30 @@ async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Sche
   return [...lines, ...(await others(client, schedules))];
 }
 
+/** The note of a paused schedule is the reason for it, whoever paused it. */
+const noteOf = ({ note }: Schedule, { paused }: ScheduleDescription['state']): { note?: string } =>
+  note === undefined || paused ? {} : { note };
+
 async function diff(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];
   for (const [id, schedule] of schedules) {
     const present = await described(client.getHandle(id));
     if (present === undefined) lines.push(`${id}: does not exist`);
-    else lines.push(...differences(id, schedule, present).map((change) => `${id}: ${change}`));
+    else lines.push(...(await changesOf(client, id, schedule, present)).map((change) => `${id}: ${change}`));
   }
   return [...lines, ...(await others(client, schedules))];
+}
+
+async function changesOf(
+  client: ScheduleClient,
+  id: string,
+  schedule: Schedule,
+  present: ScheduleDescription,
+): Promise<string[]> {
+  const changes = differences(id, schedule, present);
+  return (await isKeptAsWritten(client, present))
+    ? changes
+    : [...changes, 'encryption: is not that of the first key'];
 }
 
 async function remove(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
@@ -68,7 +87,10 @@ async function described(handle: ScheduleHandle): Promise<ScheduleDescription | 
     return await handle.describe();
   } catch (error) {
     if (error instanceof ScheduleNotFoundError) return undefined;
-    throw error;
+    if (!(error instanceof ValueError)) throw error;
+    throw new InputError(
+      `The schedule "${handle.scheduleId}" cannot be read with DATAKIT_ENCRYPTION_KEYS as it is here, which needs the keys of the workers: ${error.message}`,
+    );
   }
 }
 
@@ -77,8 +99,18 @@ async function others(client: ScheduleClient, schedules: ReadonlyMap<string, Sch
   const lines: string[] = [];
   for await (const { scheduleId } of client.list()) {
     if (schedules.has(scheduleId)) continue;
-    const present = await described(client.getHandle(scheduleId));
-    if (present?.action.memo?.[SCHEDULE_MEMO] !== undefined) lines.push(`${scheduleId}: is not in the file`);
+    if (await isOurs(client.getHandle(scheduleId))) lines.push(`${scheduleId}: is not in the file`);
   }
   return lines;
+}
+
+async function isOurs(handle: ScheduleHandle): Promise<boolean> {
+  try {
+    const { action } = await handle.describe();
+    return action.memo?.[SCHEDULE_MEMO] !== undefined;
+  } catch (error) {
+    // deleted since it was listed, or encrypted with a key that only others have
+    if (error instanceof ScheduleNotFoundError || error instanceof ValueError) return false;
+    throw error;
+  }
 }

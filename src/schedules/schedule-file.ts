@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseDatabaseInput } from '../contract/extract-database.ts';
@@ -33,9 +34,28 @@ const when = {
     .optional(),
 };
 
+const workflow = z.enum(['extractTable', 'extractDatabase', 'maintainBronze']);
+type Workflow = z.output<typeof workflow>;
+
+/** The input of a run that is started for a moment. */
+const inputAt: Readonly<Record<Workflow, (input: unknown, scheduled: Date) => unknown>> = {
+  extractTable: atScheduledTime,
+  extractDatabase: databaseAtScheduledTime,
+  maintainBronze: (input) => input,
+};
+
+/** Whether each run reads a window of its own, relative to the time that it is started for. */
+const readsWindows = (one: { readonly workflow: Workflow; readonly input: unknown }): boolean =>
+  !isDeepStrictEqual(inputAt[one.workflow](one.input, new Date(0)), one.input);
+
+const overlap = z.enum(['skip', 'bufferOne', 'bufferAll', 'cancelOther', 'terminateOther', 'allowAll']);
+
+/** With these every run is started, and none is ended before its time: no window is left out. */
+const keepsEveryRun: ReadonlySet<z.output<typeof overlap>> = new Set(['bufferAll', 'allowAll'] as const);
+
 const schedule = z
   .strictObject({
-    workflow: z.enum(['extractTable', 'extractDatabase', 'maintainBronze']),
+    workflow,
     input: z.record(z.string(), z.unknown()),
     ...when,
     timeZone: z
@@ -43,19 +63,26 @@ const schedule = z
       .default('UTC')
       .refine(isTimeZone, 'expected a time zone such as "Europe/Berlin" or "UTC"'),
     jitter: duration.optional(),
-    overlap: z
-      .enum(['skip', 'bufferOne', 'bufferAll', 'cancelOther', 'terminateOther', 'allowAll'])
-      .default('skip'),
+    overlap: overlap.optional(),
     catchupWindow: duration.prefault('1 hour'),
     pauseOnFailure: z.boolean().default(true),
     paused: z.boolean().default(false),
-    note: z.string().default(''),
+    note: z.string().optional(),
     taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
   })
   .refine(
     ({ cron, every, calendar }) => [cron, every, calendar].filter((one) => one !== undefined).length === 1,
     'expected one of "cron", "every" and "calendar"',
-  );
+  )
+  .check(({ value, issues }) => {
+    if (value.overlap === undefined || keepsEveryRun.has(value.overlap) || !readsWindows(value)) return;
+    const message = `expected "bufferAll" (the default here) or "allowAll": each run reads a window relative to "scheduled", and one that "${value.overlap}" drops is never read`;
+    issues.push({ code: 'custom', input: value, path: ['overlap'], message });
+  })
+  .transform((written) => ({
+    ...written,
+    overlap: written.overlap ?? (readsWindows(written) ? 'bufferAll' : 'skip'),
+  }));
 
 const file = z.strictObject({
   schedules: z.record(
@@ -72,10 +99,9 @@ const example: z.input<typeof file> = {
   },
 };
 
-const checkInput: Readonly<Record<Schedule['workflow'], (input: unknown) => void>> = {
-  extractTable: (input) =>
-    void parseInput(extractTableInput, atScheduledTime(input, new Date()), extractTableExample),
-  extractDatabase: (input) => void parseDatabaseInput(databaseAtScheduledTime(input, new Date())),
+const checkInput: Readonly<Record<Workflow, (input: unknown) => void>> = {
+  extractTable: (input) => void parseInput(extractTableInput, input, extractTableExample),
+  extractDatabase: (input) => void parseDatabaseInput(input),
   maintainBronze: (input) => void parseInput(maintainBronzeInput, input, maintainBronzeExample),
 };
 
@@ -86,7 +112,7 @@ const checkInput: Readonly<Record<Schedule['workflow'], (input: unknown) => void
  */
 export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
   const { schedules } = parseInput(file, readYaml(text), example);
-  for (const [id, { workflow, input, cron, calendar = [] }] of Object.entries(schedules)) {
+  for (const [id, { workflow: type, input, cron, calendar = [] }] of Object.entries(schedules)) {
     try {
       for (const expression of [cron].flat()) if (expression !== undefined) requireCron(expression);
       for (const one of calendar) calendarSpec(one);
@@ -95,7 +121,7 @@ export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
       throw new InputError(`schedules.${id}: ${error.message}`);
     }
     try {
-      checkInput[workflow](input);
+      checkInput[type](inputAt[type](input, new Date()));
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       throw new InputError(`schedules.${id}.input: ${error.message}`);

@@ -36,7 +36,7 @@ export function scheduleOptions(id: string, schedule: Schedule): ScheduleOptions
       catchupWindow: schedule.catchupWindow,
       pauseOnFailure: schedule.pauseOnFailure,
     },
-    state: { paused: schedule.paused, note: schedule.note },
+    state: { paused: schedule.paused, note: schedule.note ?? '' },
   };
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { Connection, ScheduleClient } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import { dataConverterOf } from '../../src/runtime/encryption-codec.ts';
 import { commands } from '../../src/schedules/commands.ts';
 import { readScheduleFile } from '../../src/schedules/schedule-file.ts';
 
@@ -29,13 +31,21 @@ afterAll(async () => {
 });
 
 /** What `npm run schedules` does, without a process of its own. */
-async function told(command: keyof typeof commands, path: string): Promise<readonly string[]> {
-  return commands[command](schedules, readScheduleFile(await readFile(path, 'utf8')));
+async function told(
+  command: keyof typeof commands,
+  path: string,
+  client = schedules,
+): Promise<readonly string[]> {
+  return commands[command](client, readScheduleFile(await readFile(path, 'utf8')));
 }
 
-async function run(command: string, path: string): Promise<{ lines: string[]; code: number }> {
-  const program = ['--import', 'tsx', 'src/schedules/main.ts', command, path];
-  const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address };
+async function run(
+  command: string,
+  path: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<{ lines: string[]; code: number }> {
+  const program = ['--import', 'tsx', 'src/schedules.ts', command, path];
+  const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address, ...variables };
   try {
     const { stdout } = await execute(process.execPath, program, { cwd: PROJECT_ROOT, env });
     return { lines: stdout.split('\n').filter(Boolean), code: 0 };
@@ -126,6 +136,10 @@ describe('schedules in a file', () => {
       'schedules: {a: {workflow: extractTable, input: {table: t}, calendar: [{hour: 24}]}}',
       'schedules.a: "24" is not a valid hour',
     ],
+    [
+      'schedules: {a: {workflow: extractTable, input: {table: t, partitions: {from: scheduled}}, cron: "* * * * *", overlap: skip}}',
+      'schedules.a.overlap: expected "bufferAll" (the default here) or "allowAll"',
+    ],
     ['schedules: [', 'The file is not valid YAML'],
   ])('%s is refused before anything is changed', (text, message) => {
     expect(() => readScheduleFile(text)).toThrow(message);
@@ -144,4 +158,71 @@ describe('schedules in a file', () => {
       expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
     },
   );
+
+  test('runs that read windows wait for one another, since each has one that no other reads', () => {
+    const incremental = { column: 'at', from: 'scheduled - 1 day', to: 'scheduled' };
+    const overlapOf = (given: object) => {
+      const days = { cron: '0 0 * * *', ...given };
+      return readScheduleFile(JSON.stringify({ schedules: { days } })).get('days')?.overlap;
+    };
+    expect(overlapOf({ workflow: 'extractTable', input: { table: 't', incremental } })).toBe('bufferAll');
+    const input = { tables: ['a', { table: 't', incremental }] };
+    expect(overlapOf({ workflow: 'extractDatabase', input })).toBe('bufferAll');
+    expect(overlapOf({ workflow: 'extractDatabase', input, overlap: 'allowAll' })).toBe('allowAll');
+    expect(overlapOf({ workflow: 'extractTable', input: { table: 'scheduled' } })).toBe('skip');
+  });
+
+  test('are encrypted as the workers encrypt, where there are keys', async () => {
+    const fileOf = async (id: string) => {
+      const one = { workflow: 'extractTable', input: { table: 'confidential' }, every: '1 day' };
+      await writeFile(join(directory, id), JSON.stringify({ schedules: { [id]: one } }));
+      return join(directory, id);
+    };
+    const [old, sealed] = [await fileOf('old'), await fileOf('sealed')];
+    await told('apply', old);
+    const key = { id: '2026', key: randomBytes(32) };
+    const client = new ScheduleClient({ connection, dataConverter: dataConverterOf([key]) });
+    const keys = { DATAKIT_ENCRYPTION_KEYS: `${key.id}:${key.key.toString('base64')}` };
+    const lines = ['sealed: created', 'old: is not in the file'];
+    expect(await run('apply', sealed, keys)).toEqual({ lines, code: 0 });
+    expect(await told('diff', sealed, client)).toEqual(['old: is not in the file']);
+    const { schedule } = await connection.workflowService.describeSchedule({
+      namespace: 'default',
+      scheduleId: 'sealed',
+    });
+    const [payload] = schedule?.action?.startWorkflow?.input?.payloads ?? [];
+    expect(payload?.data?.length).toBeGreaterThan(0);
+    expect(Buffer.from(payload?.data ?? []).toString()).not.toContain('confidential');
+    await expect(told('diff', sealed)).rejects.toThrow(
+      '"sealed" cannot be read with DATAKIT_ENCRYPTION_KEYS',
+    );
+    expect(await told('diff', old)).toEqual([]);
+    const change = ['old: encryption: is not that of the first key', 'sealed: is not in the file'];
+    expect(await told('apply', old, client)).toEqual(change);
+    expect(await told('diff', old, client)).toEqual(change.slice(1));
+    for (const path of [old, sealed]) await told('delete', path, client);
+  });
+
+  test('keep the reason for which they are paused, and have the note of the file else', async () => {
+    const path = join(directory, 'noted.yaml');
+    const write = async (more: object) => {
+      const noted = { workflow: 'extractTable', input: { table: 't' }, ...more };
+      await writeFile(path, JSON.stringify({ schedules: { noted } }));
+    };
+    const handle = schedules.getHandle('noted');
+    const stateAfter = async (more: object) => {
+      await write(more);
+      await told('apply', path);
+      return (await handle.describe()).state;
+    };
+    expect(await stateAfter({ every: '1 day' })).toMatchObject({ paused: false, note: '' });
+    await handle.pause('paused due to workflow failure');
+    const paused = { paused: true, note: 'paused due to workflow failure' };
+    expect(await stateAfter({ every: '2 days' })).toMatchObject(paused);
+    expect(await stateAfter({ every: '3 days', note: 'of the file' })).toMatchObject(paused);
+    await handle.unpause('it works again');
+    expect(await stateAfter({ every: '4 days' })).toMatchObject({ paused: false, note: 'it works again' });
+    expect(await stateAfter({ every: '5 days', note: 'of the file' })).toMatchObject({ note: 'of the file' });
+    await handle.delete();
+  });
 });

@@ -31,6 +31,17 @@ test.each(cursors.filter(({ type }) => ['timestamptz', 'numeric', 'text'].includ
   },
 );
 
+test('a text is ordered by bytes where the database sorts by ICU and its LC_COLLATE is C', async () => {
+  await using icu = await Lab.open({
+    sourceOptions: `TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LC_COLLATE 'C' LC_CTYPE 'C'`,
+  });
+  await icu.source.query(`CREATE TABLE ${table} (c text PRIMARY KEY); INSERT INTO ${table} VALUES ('Zz')`);
+  await extractIncrement(icu, { table, incremental: { column: 'c' } });
+  await icu.source.query(`INSERT INTO ${table} VALUES ('aa')`);
+  const { incremental } = await extractIncrement(icu, { table, incremental: { column: 'c' } });
+  expect(incremental).toMatchObject({ added: 1, checkpoint: 'aa' });
+});
+
 test('rows without a cursor value are extracted by the first run, and counted by every run', async () => {
   await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, at timestamptz);
     INSERT INTO ${table} VALUES (1, '2024-01-01'), (2, NULL), (3, NULL)`);

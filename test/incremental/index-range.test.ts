@@ -38,6 +38,7 @@ test.each([
   ['bigint', 'i'],
   ['numeric', 'i / 10.0'],
   ['text COLLATE "C"', `lpad(i::text, 20, '0')`],
+  ['text COLLATE pg_c_utf8', `lpad(i::text, 20, '0')`],
   ['uuid', `lpad(to_hex(i), 32, '0')::uuid`],
 ])(
   'an increment by a cursor of type %s reads the range of the index, and nothing else',

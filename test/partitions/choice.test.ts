@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
+import { atScheduledTime } from '../../src/contract/scheduled-time.ts';
 import { refusal } from '../inputs/refusal.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -114,6 +115,29 @@ test('children by inheritance are chosen by their names, their parent by its own
   ]);
 });
 
+test.each(['date', 'timestamp', 'timestamptz'])(
+  'the day before a schedule is chosen by keys of type %s',
+  async (type) => {
+    const table = `daily_${type}`;
+    const day = (number: number) =>
+      `CREATE TABLE ${table}_${number} PARTITION OF ${table} FOR VALUES FROM ('2024-01-0${number} 00:00Z') TO ('2024-01-0${number + 1} 00:00Z')`;
+    await lab.source
+      .query(`SET TimeZone = 'UTC'; CREATE TABLE ${table} (id int, at ${type}) PARTITION BY RANGE (at);
+    ${[1, 2, 3].map(day).join(';')}; INSERT INTO ${table} SELECT i, '2024-01-01'::date + i FROM generate_series(0, 2) i`);
+    const yesterday = { table, partitions: { from: 'scheduled - 1 day', to: 'scheduled' } };
+    await lab.extract(atScheduledTime(yesterday, new Date('2024-01-03T00:00:00Z')));
+    await expectSameRows(lab, table, `bronze.br_${table}`, { where: 'id = 1' });
+    const started = lab.extract(atScheduledTime(yesterday, new Date('2024-01-03T06:30:00Z')));
+    if (type !== 'date') return expect(await started).toMatchObject({ rows: 1, partitions: 2 });
+    await expect(started).rejects.toMatchObject({
+      cause: {
+        type: 'InvalidInput',
+        message: expect.stringContaining('"partitions.from" (2024-01-02 06:30:00.000) has a time') as string,
+      },
+    });
+  },
+);
+
 test('a foreign partition is chosen and cut by its bound, and always read', async () => {
   const { port, user, password } = lab.source as unknown as Record<string, string>;
   await lab.source.query(`CREATE EXTENSION postgres_fdw;
@@ -168,8 +192,8 @@ describe('refused, before anything is touched:', () => {
   const from = '2024-01-01';
   test.each<[string, object, FailureKind, RegExp]>([
     ['a reversed range', { ...sales, partitions: { from, to: '2023-01-01' } }, 'InvalidInput', /partitions.to: must be later than "from"/],
-    ['a time, of dates', { ...sales, partitions: { from: '2024-01-01 10:00' } }, 'InvalidInput', /"partitions.from" has a time, and the key of the partitions is a date/],
-    ['a zone, of times that have none', { table: 'by_time', partitions: { to: '2024-01-01T10:00:00Z' } }, 'InvalidInput', /"partitions.to" has a time zone/],
+    ['a time, of dates', { ...sales, partitions: { from: '2024-01-01 10:00' } }, 'InvalidInput', /"partitions.from" \(2024-01-01 10:00:00\) has a time, and the key of the partitions is a date/],
+    ['a zone, of times that have none', { table: 'by_time', partitions: { to: '2024-01-01T10:00:00Z' } }, 'InvalidInput', /"partitions.to" \(2024-01-01 10:00:00\+00:00\) has a time zone/],
     ['an ordinary table', { table: 'ordinary', partitions: { from } }, 'InvalidInput', /public.ordinary has no partitions/],
     ['partitions by number', { table: 'by_id', partitions: { from } }, 'InvalidInput', /it is partitioned by RANGE \(id\)/],
     ['partitions by hash', { table: 'by_hash', partitions: { from } }, 'InvalidInput', /it is partitioned by HASH \(at\)/],

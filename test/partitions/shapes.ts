@@ -182,4 +182,43 @@ export const shapes: readonly Shape[] = [
     where: `day >= '2024-05-15' AND day < '2024-06-15'`,
     read: ['new~', ' old._old~'],
   },
+  {
+    name: 'a default partition that has rows of the range, as another column of the key has no value',
+    create: (t) => `CREATE TABLE ${t} ${columns} PARTITION BY RANGE (day, shop);
+      CREATE TABLE ${t}_1 PARTITION OF ${t} FOR VALUES FROM ('2024-01-01', MINVALUE) TO ('2024-02-01', MINVALUE);
+      CREATE TABLE ${t}_rest PARTITION OF ${t} DEFAULT PARTITION BY LIST (shop);
+      CREATE TABLE ${t}_rest_null PARTITION OF ${t}_rest FOR VALUES IN (NULL);
+      CREATE TABLE ${t}_rest_rest PARTITION OF ${t}_rest DEFAULT;`,
+    fill: (t) =>
+      `${throughTheYear(t)} INSERT INTO ${t} VALUES (-1, '2024-01-15', now(), NULL), (-2, NULL, now(), 'a'), (-3, NULL, now(), NULL);`,
+    from: '2024-01-01',
+    to: '2024-02-01',
+    where: `day >= '2024-01-01' AND day < '2024-02-01'`,
+    read: ['1', 'rest_null~', 'rest_rest~'],
+  },
+  {
+    name: 'a default partition that has none of the range, as the other columns of the key must have values',
+    create: (
+      t,
+    ) => `CREATE TABLE ${t} (id int, day date, at timestamptz, shop text NOT NULL) PARTITION BY RANGE (day, shop);
+      CREATE TABLE ${t}_1 PARTITION OF ${t} FOR VALUES FROM ('2024-01-01', MINVALUE) TO ('2024-02-01', MINVALUE);
+      CREATE TABLE ${t}_rest PARTITION OF ${t} DEFAULT;`,
+    fill: (t) => `${throughTheYear(t)} INSERT INTO ${t} VALUES (-1, NULL, now(), 'a');`,
+    from: '2024-01-01',
+    to: '2024-02-01',
+    where: `day >= '2024-01-01' AND day < '2024-02-01'`,
+    read: ['1'],
+  },
+  {
+    name: 'the same, where only rows that came later must have values',
+    create: (t) => `CREATE TABLE ${t} ${columns} PARTITION BY RANGE (day, shop);
+      CREATE TABLE ${t}_1 PARTITION OF ${t} FOR VALUES FROM ('2024-01-01', MINVALUE) TO ('2024-02-01', MINVALUE);
+      CREATE TABLE ${t}_rest PARTITION OF ${t} DEFAULT;`,
+    fill: (t) =>
+      `${throughTheYear(t)} INSERT INTO ${t} VALUES (-1, '2024-01-15', now(), NULL); ALTER TABLE ${t} ADD NOT NULL shop NOT VALID;`,
+    from: '2024-01-01',
+    to: '2024-02-01',
+    where: `day >= '2024-01-01' AND day < '2024-02-01'`,
+    read: ['1', 'rest~'],
+  },
 ];

@@ -38,6 +38,8 @@ export interface LabOptions {
   /** The address of a Temporal server of the test's own. */
   readonly temporalAddress?: string;
   readonly taskQueue?: string;
+  /** How the database of the source is created: `TEMPLATE template0 LOCALE …`. */
+  readonly sourceOptions?: string;
 }
 
 /** What a worker is told otherwise than the lab has it. */
@@ -93,7 +95,7 @@ export class Lab implements AsyncDisposable {
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
     const template = options.servers === undefined ? `TEMPLATE ${WAREHOUSE_TEMPLATE}` : '';
     await Promise.all([
-      administer(admin.source, [`CREATE DATABASE source_${name}`]),
+      administer(admin.source, [`CREATE DATABASE source_${name} ${options.sourceOptions ?? ''}`]),
       administer(admin.warehouse, [
         `CREATE DATABASE warehouse_${name} ${template}`,
         ...grantsOnWarehouse(`warehouse_${name}`),

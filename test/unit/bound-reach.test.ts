@@ -29,8 +29,12 @@ describe('what the catalog writes of a bound', () => {
 
 describe('a bound, against the range from 10 to 20,', () => {
   const wanted = { lo: 10, hi: 20, hiIncluded: false };
-  const reach = (text: string, position = 0, siblings: string[] = []): Reach =>
-    reachOf({ bound: parseBound(text), position, siblings: () => siblings.map(parseBound) }, wanted, Number);
+  const reach = (text: string, position = 0, siblings: string[] = [], othersNullable = false): Reach =>
+    reachOf(
+      { bound: parseBound(text), position, othersNullable, siblings: () => siblings.map(parseBound) },
+      wanted,
+      Number,
+    );
 
   test.each<[string, Reach]>([
     ['FOR VALUES FROM (0) TO (10)', 'outside'],
@@ -66,6 +70,7 @@ describe('a bound, against the range from 10 to 20,', () => {
     expect(reach('DEFAULT', 0, [range('0', '15'), range('16', '20')])).toBe('across');
     expect(reach('DEFAULT', 0, [range('0', '15'), range('15', '19')])).toBe('across');
     expect(reach('DEFAULT', 0, [range('0, MINVALUE', '20, MINVALUE')])).toBe('outside');
+    expect(reach('DEFAULT', 0, [range('0, MINVALUE', '20, MINVALUE')], true)).toBe('across');
     expect(reach('DEFAULT', 0, [range('0, MINVALUE', '20, 5')])).toBe('across');
     expect(reach('DEFAULT', 1, [range('0, MINVALUE', '30, MINVALUE')])).toBe('across');
   });

@@ -18,11 +18,18 @@ describe('a pattern', () => {
     ['*_log_*', table('public', 'a_log_b'), true],
     ['a+b*', table('public', 'a+b1'), true],
     ['a+b*', table('public', 'aab1'), false],
+    ['a?b*', table('public', 'a?b1'), true],
+    ['a?b*', table('public', 'axb1'), false],
     ['"odd*name"', table('public', 'odd*name'), true],
     ['"odd*name"', table('public', 'oddXname'), false],
     ['"odd.schema".*', table('odd.schema', 'x'), true],
   ])('%s and %j: %s', (pattern, name, matches) => {
     expect(parseTablePattern(pattern)?.matches(name)).toBe(matches);
+  });
+
+  test('of many stars is decided at once', () => {
+    const name = table('public', 'a'.repeat(63));
+    expect(parseTablePattern(`public.${'*a'.repeat(50)}*b`)?.matches(name)).toBe(false);
   });
 
   test.each(['', '!', '.', 'a.b.c', 'a.', '"a', '""', 'a"b'])('%s is none', (text) => {
@@ -97,10 +104,11 @@ describe('what is relative to the time of a schedule', () => {
     ['scheduled - 1 day', '2024-03-09T00:00:00.000Z'],
     ['Scheduled+90 minutes', '2024-03-10T01:30:00.000Z'],
     ['scheduled - 1 apple', undefined],
+    ['scheduled - 999999999 years', undefined],
     ['2024-01-01', undefined],
     ['scheduled day', undefined],
   ])('%s', (text, moment) => {
-    expect(scheduledMoment(text, scheduled)).toBe(moment);
+    expect(scheduledMoment(text, scheduled)?.toISOString()).toBe(moment);
   });
 
   test('is made absolute in ranges, and nowhere else', () => {
@@ -111,6 +119,13 @@ describe('what is relative to the time of a schedule', () => {
     expect(atScheduledTime(request, scheduled)).toEqual({
       where: 'scheduled',
       incremental: { column: 'scheduled', from: '2024-03-09T00:00:00.000Z', to: 5 },
+    });
+  });
+
+  test('is without a zone for partitions, and a date where it is midnight in UTC', () => {
+    const partitions = { from: 'scheduled - 1 day', to: 'scheduled + 90 minutes' };
+    expect(atScheduledTime({ partitions }, scheduled)).toEqual({
+      partitions: { from: '2024-03-09', to: '2024-03-10T01:30:00.000' },
     });
   });
 });

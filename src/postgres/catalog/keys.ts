@@ -28,8 +28,8 @@ export async function readCursorColumn(
   column: string,
 ): Promise<CursorColumnFacts> {
   return session.one<CursorColumnFacts & Record<string, unknown>>(
-    `SELECT coalesce(c.collcollate IN ('C', 'POSIX')
-              OR (c.collname = 'default' AND d.datcollate IN ('C', 'POSIX')), false) AS bytewise,
+    // ICU sorts by language whatever LC_COLLATE says beside it, and the builtin provider by bytes whatever its locale is
+    `SELECT coalesce(CASE o.provider WHEN 'c' THEN o.locale IN ('C', 'POSIX') ELSE o.provider = 'b' END, false) AS bytewise,
             EXISTS (SELECT FROM pg_catalog.pg_index i
                       JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
                       JOIN pg_catalog.pg_am m ON m.oid = x.relam
@@ -38,6 +38,10 @@ export async function readCursorColumn(
        FROM pg_catalog.pg_attribute a
        JOIN pg_catalog.pg_database d ON d.datname = current_database()
        LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+       -- 'd' stands for what the database has; before PostgreSQL 15 that was always libc, and there was no column for it
+       CROSS JOIN LATERAL (SELECT
+         CASE c.collprovider WHEN 'd' THEN coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') ELSE c.collprovider::text END AS provider,
+         CASE c.collprovider WHEN 'd' THEN d.datcollate::text ELSE c.collcollate::text END AS locale) o
       WHERE a.attrelid = $1 AND a.attname = $2`,
     [table.oid, column],
   );

@@ -15,6 +15,8 @@ export interface KeyPart {
   readonly sql: string;
   /** The type that bounds are compared in, without its schema; null where its order is not PostgreSQL's own. */
   readonly type: string | null;
+  /** Whether rows may have no value in it. */
+  readonly nullable: boolean;
 }
 
 interface Row {
@@ -22,7 +24,7 @@ interface Row {
   readonly strategy: PartitionKey['strategy'];
   readonly definition: string;
   readonly expressions: string | null;
-  readonly parts: readonly { readonly column: string | null; readonly type: string | null }[];
+  readonly parts: readonly (Omit<KeyPart, 'sql'> & { readonly column: string | null })[];
 }
 
 /** The keys of those of some tables that are partitioned, by OID. */
@@ -35,12 +37,16 @@ export async function readPartitionKeys(
             CASE p.partstrat WHEN 'r' THEN 'range' WHEN 'l' THEN 'list' ELSE 'hash' END AS strategy,
             pg_get_expr(p.partexprs, p.partrelid) AS expressions,
             -- what an operator class compares is the type below a domain, and known for expressions too
-            (SELECT json_agg(json_build_object('column', a.attname, 'type', CASE WHEN o.oid < 16384 THEN t.typname END)
+            (SELECT json_agg(json_build_object('column', a.attname, 'type', CASE WHEN o.oid < 16384 THEN t.typname END,
+                                               'nullable', a.attnotnull IS NOT TRUE OR n.oid IS NOT NULL)
                              ORDER BY k.position)
                FROM unnest(p.partattrs::int2[], p.partclass::oid[]) WITH ORDINALITY AS k(attnum, opclass, position)
                JOIN pg_catalog.pg_opclass o ON o.oid = k.opclass
                JOIN pg_catalog.pg_type t ON t.oid = o.opcintype
-               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum) AS parts
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum
+               -- NOT NULL NOT VALID, since PostgreSQL 18, says nothing of the rows that were there before
+               LEFT JOIN pg_catalog.pg_constraint n ON n.conrelid = a.attrelid AND n.contype = 'n'
+                                                   AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated) AS parts
        FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = ANY ($1::oid[])`,
     [tables],
   );
@@ -54,9 +60,9 @@ async function keyOf({ strategy, definition, expressions, parts }: Row): Promise
   return {
     strategy,
     definition,
-    parts: parts.map(({ column, type }) => ({
+    parts: parts.map(({ column, ...part }) => ({
       sql: column === null ? `(${left.next().value ?? 'NULL'})` : quoteName(column),
-      type,
+      ...part,
     })),
   };
 }

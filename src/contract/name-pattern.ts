@@ -1,5 +1,8 @@
-/** Whether a name fits a pattern, in which `*` stands for any characters and `?` for one. Takes no longer than their lengths multiplied. */
-export function fitsPattern(name: string, pattern: string): boolean {
+/** The characters of a pattern that do not stand for themselves: `*` stands for any number of characters, `?` for one. */
+export type Wildcards = '*' | '*?';
+
+/** Whether a name fits a pattern. The time it takes is bounded by the product of their lengths. */
+export function fitsPattern(name: string, pattern: string, wildcards: Wildcards): boolean {
   const [letters, marks] = [Array.from(name), Array.from(pattern)];
   // where to go on, one letter further, when what follows the last star does not fit
   let [star, resume] = [-1, 0];
@@ -9,7 +12,7 @@ export function fitsPattern(name: string, pattern: string): boolean {
       star = mark;
       resume = letter;
       mark += 1;
-    } else if (marks[mark] === '?' || marks[mark] === letters[letter]) {
+    } else if ((marks[mark] === '?' && wildcards === '*?') || marks[mark] === letters[letter]) {
       letter += 1;
       mark += 1;
     } else if (star >= 0) {
