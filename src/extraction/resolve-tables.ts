@@ -91,7 +91,12 @@ export function boundChildren(members: readonly NewMember[]): NewMember[] {
         `a run has room for ${MOST_CHILDREN}. Share them out to several runs`,
     );
   }
-  const packed = new Set(members.filter(isOnlyLarge).toSorted(bySize).slice(MOST_CHILDREN - needed));
+  const packed = new Set(
+    members
+      .filter(isOnlyLarge)
+      .toSorted(bySize)
+      .slice(MOST_CHILDREN - needed),
+  );
   return members.map((one) => (packed.has(one) ? { ...one, large: false } : one)).toSorted(bySize);
 }
 

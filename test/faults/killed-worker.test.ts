@@ -92,7 +92,7 @@ describe.concurrent(
       await expectFinishedByOthers(lab, runs, before);
     });
 
-    const smallTables = async (known: boolean): Promise<void> => {
+    const expectSmallTablesOnce = async (known: boolean): Promise<void> => {
       await using stage = await openStage();
       const { lab, worker } = stage;
       await lab.source.query('CREATE SCHEMA packed');
@@ -129,10 +129,10 @@ describe.concurrent(
     };
 
     test('killed while it extracts known small tables, of which those that it has committed are not extracted again', async () =>
-      smallTables(true));
+      expectSmallTablesOnce(true));
 
     // what is new is not exchanged as what is there already
-    test('and so with new ones', { tags: 'long' }, async () => smallTables(false));
+    test('and so with new ones', { tags: 'long' }, async () => expectSmallTablesOnce(false));
 
     test('asked to stop with SIGTERM, and gone before its copies are', { tags: 'long' }, async () => {
       await using stage = await openStage();
