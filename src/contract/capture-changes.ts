@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
-import { duration, size } from './quantities.ts';
+import { duration, size, timeout } from './quantities.ts';
 import { identifier, tableName, type TableName } from './table-name.ts';
 
 /** All tables of a schema, or one table. */
@@ -99,12 +99,12 @@ const captureFields = z.strictObject({
     .describe(
       'What to do beyond it: "warn" says so, "pause" also lets no copy go on until the stream has caught up, "drop" ends the capture and drops the slot.',
     ),
-  heartbeat: duration
+  heartbeat: timeout
     .prefault('10 seconds')
     .describe(
       'How often a small message is written to the log of the source, by which lag is measured: "10 seconds".',
     ),
-  stallTimeout: duration
+  stallTimeout: timeout
     .prefault('5 minutes')
     .describe(
       'How long a stream may be connected and come no further before it is begun again: "5 minutes".',

@@ -122,6 +122,10 @@ describe('a variable that is misspelt is named:', () => {
     const { sources } = read({
       SOURCE_DATABASE_URL: 'postgresql://h/d',
       SOURCE_PG_DATABASE_URL: 'postgresql://h/d',
+test.each(['PG_POOL_TIMEOUT', 'PG_CONNECT_TIMEOUT'])('%s is no longer than a timer can wait', (name) => {
+  expect(refusal({ [`SOURCE_${name}`]: '25 days' })).toContain(`SOURCE_${name}: expected at most "24 days"`);
+});
+
       SOURCE_PG_PG_SSLMODE: 'require',
       SOURCE_EU_PG_DATABASE_URL: 'postgresql://h/d',
       SOURCE_EU_PG_PG_SSLMODE: 'disable',
