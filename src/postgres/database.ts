@@ -145,8 +145,16 @@ export class Database {
     }
   }
 
-  /** From another connection, since a session in a COPY listens to nothing. The socket is closed next. */
+  /**
+   * From another connection, since a session in a COPY listens to nothing. Never rejects: the session is closed
+   * next whatever becomes of the request, which may not even be possible, as when a certificate cannot be read now.
+   */
   async #cancel(session: Session, { way }: Lease): Promise<void> {
-    if (session.isBusy) await requestCancel(this.#settings, way, session.cancellable);
+    if (!session.isBusy) return;
+    try {
+      await requestCancel(this.#settings, way, session.cancellable);
+    } catch {
+      // why the work has ended is what the caller is to hear
+    }
   }
 }
