@@ -104,6 +104,7 @@ describe('what the way to a server answered', () => {
     [failed('Connection terminated unexpectedly'), 'ConnectionLost', 'the connection was lost'],
     [failed('Client has encountered a connection error and is not queryable'), 'ConnectionLost', 'lost'],
     [failed('timeout expired'), 'Unreachable', 'cannot be reached (timeout)'],
+    [failed('Query read timeout'), 'Unreachable', 'cannot be reached (timeout)'],
     [failed('certificate has expired', 'CERT_HAS_EXPIRED'), 'TlsFailed', 'certificate has expired'],
     [failed('The server does not support SSL connections'), 'TlsFailed', 'does not support SSL'],
     [
