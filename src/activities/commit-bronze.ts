@@ -13,16 +13,20 @@ export async function commitBronze(
   { warehouse }: Dependencies,
   request: CommitRequest,
 ): Promise<CommitResult> {
-  return runActivity('committing to bronze', async ({ signal, attempt }) => {
-    // before the commit forgets the plan
-    const partitions =
-      request.tellPartitions === true ? await lastLook(warehouse, request, signal) : undefined;
-    const result = await commitRun(warehouse, request, { signal, attempt });
-    log.info('commit', { planId: request.planId, outcome: result.outcome });
-    if (result.outcome === 'incomplete') return result;
-    measureCommit(result);
-    return { ...result, ...(partitions !== undefined && { partitions }) };
-  });
+  return runActivity(
+    'committing to bronze',
+    async ({ signal, attempt }) => {
+      // before the commit forgets the plan
+      const partitions =
+        request.tellPartitions === true ? await lastLook(warehouse, request, signal) : undefined;
+      const result = await commitRun(warehouse, request, { signal, attempt });
+      log.info('commit', { planId: request.planId, outcome: result.outcome });
+      if (result.outcome === 'incomplete') return result;
+      measureCommit(result);
+      return { ...result, ...(partitions !== undefined && { partitions }) };
+    },
+    { underWay: true },
+  );
 }
 
 /** For people only: whatever is in the way of it, the commit says so itself. */

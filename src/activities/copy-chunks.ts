@@ -36,6 +36,10 @@ export async function copyChunks(
         onCopied,
       });
     },
-    async () => dropWhenTerminated(dependencies, async (session) => (await readPlan(session, planId)).runId),
+    {
+      underWay: true,
+      afterwards: async () =>
+        dropWhenTerminated(dependencies, async (session) => (await readPlan(session, planId)).runId),
+    },
   );
 }

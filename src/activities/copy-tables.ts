@@ -56,7 +56,7 @@ export async function copyTables(
       }
       return { tables };
     },
-    terminated,
+    { underWay: true, afterwards: terminated },
   );
 }
 

@@ -11,14 +11,18 @@ export async function finishCopy(
   request: FinishCopyRequest,
 ): Promise<void> {
   const shown = formatTableName(request.table);
-  await runActivity(`ending the copy of ${shown}`, async ({ signal }) => {
-    const source = sourceNamed(request.source);
-    const limits = { run: request.runId, signal };
-    const server = await source.read(limits, async (session) => readServer(session, source.host));
-    const sourceUri = `postgresql://${server.host}/${server.database}`;
-    await warehouse.write(limits, async (session) =>
-      finish(session, request, { deletes: request.deletes, sourceUri }),
-    );
-    log.info('copied a table of a capture', { table: shown, captureId: request.captureId });
-  });
+  await runActivity(
+    `ending the copy of ${shown}`,
+    async ({ signal }) => {
+      const source = sourceNamed(request.source);
+      const limits = { run: request.runId, signal };
+      const server = await source.read(limits, async (session) => readServer(session, source.host));
+      const sourceUri = `postgresql://${server.host}/${server.database}`;
+      await warehouse.write(limits, async (session) =>
+        finish(session, request, { deletes: request.deletes, sourceUri }),
+      );
+      log.info('copied a table of a capture', { table: shown, captureId: request.captureId });
+    },
+    { underWay: true },
+  );
 }

@@ -44,7 +44,7 @@ export async function holdSnapshot(
         });
       await untilItHolds(hold, () => exported);
     },
-    async () => dropWhenTerminated(dependencies, async () => runId),
+    { afterwards: async () => dropWhenTerminated(dependencies, async () => runId) },
   );
 }
 

@@ -27,21 +27,25 @@ export async function planExtraction(
   dependencies: Dependencies,
   request: PlanExtractionRequest,
 ): Promise<PlanSummary> {
-  const { input, runId } = request;
+  const { input, runId, database } = request;
   const { ready, sourceNamed, searchAttributesKnown } = dependencies;
-  return runActivity(`planning ${formatTableName(input.table)}`, async (tools) => {
-    await ready();
-    if (input.analyze === true) {
-      const limits = {
-        run: runId,
-        signal: tools.signal,
-        ...readingLimits(input),
-      };
-      await sourceNamed(input.source).write(limits, async (session) => analyzeSource(session, input.table));
-    }
-    const plan = await finishedOrPlanned(dependencies, request, tools);
-    return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
-  });
+  return runActivity(
+    `planning ${formatTableName(input.table)}`,
+    async (tools) => {
+      await ready();
+      if (input.analyze === true) {
+        const limits = {
+          run: runId,
+          signal: tools.signal,
+          ...readingLimits(input),
+        };
+        await sourceNamed(input.source).write(limits, async (session) => analyzeSource(session, input.table));
+      }
+      const plan = await finishedOrPlanned(dependencies, request, tools);
+      return { ...plan, ...pacing(input), searchAttributes: await searchAttributesKnown() };
+    },
+    { underWay: database !== undefined },
+  );
 }
 
 /** What stands in the way of a small table is left to activities of their own, which wait, try again, and say what is wrong. */
@@ -97,13 +101,17 @@ export async function planCopy(
   request: PlanCopyRequest,
 ): Promise<PlanSummary> {
   const { table, source, runId, workflowId } = request;
-  return runActivity(`planning the copy of ${formatTableName(table)}`, async ({ signal, attempt }) => {
-    await ready();
-    const limits = { run: runId, signal, lockTimeout: LONGEST_LOCK_TIMEOUT };
-    return storePlanOf(warehouse, signal, { runId, workflowId, attempt }, async (target) =>
-      planCopyOf(sourceNamed(source), target, request, limits),
-    );
-  });
+  return runActivity(
+    `planning the copy of ${formatTableName(table)}`,
+    async ({ signal, attempt }) => {
+      await ready();
+      const limits = { run: runId, signal, lockTimeout: LONGEST_LOCK_TIMEOUT };
+      return storePlanOf(warehouse, signal, { runId, workflowId, attempt }, async (target) =>
+        planCopyOf(sourceNamed(source), target, request, limits),
+      );
+    },
+    { underWay: true },
+  );
 }
 
 /** What is done with a small plan in the transaction that stores it. */

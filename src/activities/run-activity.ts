@@ -15,17 +15,23 @@ export interface ActivityTools {
   readonly report: (details: unknown) => void;
 }
 
+interface ActivityOptions {
+  /** Whether its run has written to the warehouse before, so that a warehouse that takes no writes now did then. */
+  readonly underWay?: boolean;
+  /** Done when the work has failed or was given up. */
+  readonly afterwards?: () => Promise<void>;
+}
+
 /**
  * Runs the work of an activity with a heartbeat beside it, and turns what it throws into a
  * failure that says what, where and what to do, and that is retried as its kind says.
  *
  * @param purpose what is being done, for the message: `copying chunk 3`
- * @param afterwards done when the work has failed or was given up
  */
 export async function runActivity<T>(
   purpose: string,
   work: (tools: ActivityTools) => Promise<T>,
-  afterwards: () => Promise<void> = async () => undefined,
+  { underWay = false, afterwards }: ActivityOptions = {},
 ): Promise<T> {
   const context = Context.current();
   let details: unknown;
@@ -38,20 +44,20 @@ export async function runActivity<T>(
     });
   } catch (error) {
     // best effort: what it cannot do is done by the next run
-    await afterwards().catch(() => undefined);
-    throw asFailure(error, purpose, context.info.attempt);
+    await afterwards?.().catch(() => undefined);
+    throw asFailure(error, purpose, context.info.attempt, underWay);
   } finally {
     clearInterval(ticker);
   }
 }
 
 /** The cause stays behind: what a server says in full may hold values of rows. */
-function asFailure(error: unknown, purpose: string, attempt: number): Error {
+function asFailure(error: unknown, purpose: string, attempt: number, underWay: boolean): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
   const kind: FailureKind = error instanceof DatakitError ? error.kind : 'Unexpected';
   const message = error instanceof Error ? error.message : String(error);
   const sqlState = sqlStateOf(error);
-  const final = isFinal(kind, attempt);
+  const final = isFinal(kind, attempt, underWay);
   countFailure(kind, final);
   return ApplicationFailure.create({
     type: kind,

@@ -27,8 +27,12 @@ export async function closeDatabaseRun(
   dependencies: Dependencies,
   request: CloseDatabaseRunRequest,
 ): Promise<void> {
-  await inWarehouse(dependencies, 'closing the record of the run', async (session) =>
-    closeDatabaseRecord(session, request),
+  await inWarehouse(
+    dependencies,
+    'closing the record of the run',
+    async (session) => closeDatabaseRecord(session, request),
+    // a run that failed because nothing can be written must not wait for that once more
+    request.status === 'complete' || request.status === 'partial',
   );
   log.info('closed', { runId: request.runId, status: request.status });
 }
@@ -37,9 +41,14 @@ async function inWarehouse<T>(
   { warehouse, ready }: Dependencies,
   purpose: string,
   work: (session: Session) => Promise<T>,
+  underWay = true,
 ): Promise<T> {
-  return runActivity(purpose, async ({ signal }) => {
-    await ready();
-    return warehouse.write({ signal }, work);
-  });
+  return runActivity(
+    purpose,
+    async ({ signal }) => {
+      await ready();
+      return warehouse.write({ signal }, work);
+    },
+    { underWay },
+  );
 }

@@ -47,36 +47,40 @@ export class UrlError extends Error {
 
 const EXPECTED = 'expected a URL such as postgresql://user:password@host:5432/database';
 
+/** As libpq takes a URL apart, for which a password may have a "?" or a "#" in it; a "@" is taken for a part of it, too. */
+const SHAPE =
+  /^postgres(?:ql)?:\/\/(?:(?<user>[^:/?]*?)(?::(?<password>[^/]*?))?@)?(?<host>\[[^\]]*\]|[^:/?@]*)(?::(?<port>[^/?@]*))?(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/s;
+
 /**
  * Reads a connection URL as libpq does.
  *
- * @throws {UrlError} naming a parameter that is not known, never its value
+ * @throws {UrlError} naming no part of the URL that may be one of a secret
  */
 export function parseConnectionUrl(text: string): ConnectionParameters {
-  const url = parseUrl(text);
-  const parameters: Record<string, string> = {};
-  const set = (name: string, value: string): void => {
-    if (value !== '') parameters[name] = value;
-  };
-  set('host', decoded(url.hostname).replace(/^\[(.*)\]$/, '$1'));
-  set('port', url.port);
-  set('user', decoded(url.username));
-  set('password', decoded(url.password));
-  set('dbname', decoded(url.pathname.replace(/^\//, '')));
-  for (const [name, value] of url.searchParams) {
-    requireKnown(name);
-    set(name, value);
+  const { query = '', ...parts } = SHAPE.exec(text.trim())?.groups ?? {};
+  const { host, dbname = '' } = parts;
+  // with a "/" in the password the rest of it would be told as the name of a database
+  if (host === undefined || dbname.includes('@')) {
+    throw new UrlError(`${EXPECTED}, with "/" in a password written as "%2F", and "@" as "%40"`);
   }
-  return parameters;
+  const said = [
+    ...Object.entries({ ...parts, host: host.replace(/^\[(.*)\]$/, '$1') }),
+    ...parametersOf(query),
+  ].map(([name, value]) => [name, decoded(value ?? '')] as const);
+  return Object.fromEntries(said.filter(([, value]) => value !== ''));
 }
 
-/** With a user and no host `new URL` sees a mistake, and libpq its default. */
-function parseUrl(text: string): URL {
-  const withHost = text.replace(/^(postgres(?:ql)?:\/\/[^/?@]*@)(?=[/?]|$)/, '$1localhost');
-  if (!/^postgres(ql)?:\/\//.test(withHost)) throw new UrlError(EXPECTED);
-  if (/^[^?]*@[^/?]*,/.test(withHost)) throw new UrlError('expected one host');
-  if (!URL.canParse(withHost)) throw new UrlError(EXPECTED);
-  return new URL(withHost);
+/** By hand: to `URLSearchParams` a "+" would be a blank, which it is in forms, and not here. */
+function parametersOf(query: string): (readonly [string, string])[] {
+  if (query === '') return [];
+  const pairs = query.split('&').map((pair) => {
+    const [name = '', ...value] = pair.split('=');
+    return [decoded(name), value.join('=')] as const;
+  });
+  // a "&" in a password begins what looks like another parameter
+  const isSecret = pairs.some(([name]) => secrets.includes(name));
+  for (const [index, [name]] of pairs.entries()) requireKnown(name, index + 1, isSecret);
+  return pairs;
 }
 
 function decoded(text: string): string {
@@ -87,9 +91,29 @@ function decoded(text: string): string {
   }
 }
 
-function requireKnown(name: string): void {
+const secrets = ['password', 'sslpassword'];
+
+/** A name is told only where it is that of a parameter, but for a slip; otherwise its place is. */
+function requireKnown(name: string, place: number, isSecret: boolean): void {
   const known: readonly string[] = [...used, ...ignored];
   if (known.includes(name)) return;
   if (name === 'sslsni') throw new UrlError('cannot turn off "sslsni": the name of the host is always sent');
-  throw new UrlError(`has an unknown parameter "${name.slice(0, 50)}"${suggestion(name, used)}`);
+  const hint = isSecret ? '' : suggestion(name, used);
+  throw new UrlError(
+    hint === ''
+      ? `has an unknown parameter, number ${place} of its query ("&" in a value is written as "%26")`
+      : `has an unknown parameter "${name}"${hint}`,
+  );
+}
+
+/**
+ * Refuses what would not be done, in a URL or in the service that it names.
+ *
+ * @throws {UrlError}
+ */
+export function requireFeasible({ host = '', port = '', ...others }: ConnectionParameters): void {
+  if (host.includes(',') || port.includes(',')) throw new UrlError('expected one host');
+  for (const name of ['gssencmode', 'channel_binding']) {
+    if (others[name] === 'require') throw new UrlError(`cannot have ${name} "require": it is not supported`);
+  }
 }

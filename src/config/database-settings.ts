@@ -2,8 +2,14 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { suggestion } from '../contract/parse-input.ts';
+import { LONGEST_TIMEOUT } from '../contract/quantities.ts';
 import { capacityOf, type ConnectionSettings, type TlsSettings } from '../postgres/connection-settings.ts';
-import { parseConnectionUrl, UrlError, type ConnectionParameters } from './connection-url.ts';
+import {
+  parseConnectionUrl,
+  requireFeasible,
+  UrlError,
+  type ConnectionParameters,
+} from './connection-url.ts';
 import { databaseVariables, secretVariables, type DatabaseVariables } from './database-variables.ts';
 import { findPassword, findService, type Account } from './libpq-files.ts';
 import { secretNamed, VariableError, type Secret, type Variables } from './secrets.ts';
@@ -96,6 +102,13 @@ class Context {
   }
 }
 
+/** As in libpq, 0 waits for as long as it takes. */
+const connectSeconds = z.coerce
+  .number()
+  .int()
+  .min(0)
+  .max(LONGEST_TIMEOUT / 1000);
+
 function settingsOf(
   read: () => ConnectionParameters,
   own: DatabaseVariables,
@@ -103,6 +116,7 @@ function settingsOf(
   activities: number,
 ): ConnectionSettings {
   const said = read();
+  requireFeasible(said);
   const { host = 'localhost', user, dbname: database = user } = said;
   const port = checked(z.coerce.number().int().min(1).max(65_535), said['port'] ?? '5432', 'port');
   const account = { host, port, user: user ?? '', database: database ?? '' };
@@ -118,7 +132,7 @@ function settingsOf(
     connectTimeout:
       timeout === undefined
         ? own.PG_CONNECT_TIMEOUT
-        : checked(z.coerce.number().int().min(1), timeout, 'connect_timeout') * 1000,
+        : checked(connectSeconds, timeout, 'connect_timeout') * 1000,
     pool: poolOf(own, activities),
   };
 }

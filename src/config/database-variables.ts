@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { sslModes } from '../postgres/connection-settings.ts';
-import { duration } from '../contract/quantities.ts';
+import { timeout } from '../contract/quantities.ts';
 
 export function wholeNumber(least: number, most: number) {
   const expected = { error: `expected a whole number from ${least} to ${most}` };
@@ -11,7 +11,7 @@ export function wholeNumber(least: number, most: number) {
 const seconds = z
   .string()
   .transform((text) => (/^\s*\d+\s*$/.test(text) ? `${text.trim()}s` : text))
-  .pipe(duration);
+  .pipe(timeout);
 
 const MOST_SESSIONS = 1000;
 

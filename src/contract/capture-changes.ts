@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
-import { duration, size } from './quantities.ts';
+import { duration, size, timeout } from './quantities.ts';
 import { identifier, tableName, type TableName } from './table-name.ts';
 
 /** All tables of a schema, or one table. */
@@ -89,12 +89,12 @@ const captureFields = z.strictObject({
     .describe(
       'What to do beyond "maxSlotLag": "warn", "pause" (warn, and start no chunk of an added table while it lasts) or "drop" (end the capture and drop the slot).',
     ),
-  heartbeat: duration
+  heartbeat: timeout
     .prefault('10 seconds')
     .describe(
       'How often a small message is written to the write-ahead log of the source to measure the lag: "10 seconds".',
     ),
-  stallTimeout: duration
+  stallTimeout: timeout
     .prefault('5 minutes')
     .describe('How long a connected stream may make no progress before it is restarted: "5 minutes".'),
   parallelism: parallelism

@@ -10,6 +10,8 @@ export type Retry = 'never' | number;
 
 interface FailurePolicy {
   readonly retry: Retry;
+  /** In its place for work of a run that has written already. */
+  readonly retryUnderWay?: Retry;
   /** What to do about it, after the sentence that says what happened. */
   readonly advice: string;
 }
@@ -73,6 +75,8 @@ export const failurePolicies = {
   },
   ReadOnlyServer: {
     retry: 'never',
+    // what took writes a moment ago has failed over: its name still leads to the former primary
+    retryUnderWay: UNTIL_IT_IS_BACK,
     advice: 'Point WAREHOUSE_DATABASE_URL at the primary, with default_transaction_read_only off.',
   },
   UnsupportedServer: {
@@ -258,10 +262,15 @@ export class DatakitError extends Error {
   }
 }
 
-/** Whether a failure is final, given the number of the attempt that ended with it (from 1). */
-export function isFinal(kind: FailureKind, attempt: number): boolean {
-  const { retry } = failurePolicies[kind];
-  return retry === 'never' || attempt >= retry;
+/**
+ * Whether a failure is final, given the number of the attempt that ended with it (from 1).
+ *
+ * @param underWay whether the run has written to the warehouse before
+ */
+export function isFinal(kind: FailureKind, attempt: number, underWay = false): boolean {
+  const { retry, retryUnderWay = retry }: FailurePolicy = failurePolicies[kind];
+  const allowed = underWay ? retryUnderWay : retry;
+  return allowed === 'never' || attempt >= allowed;
 }
 
 const ofServers: ReadonlySet<FailureKind> = new Set<FailureKind>([

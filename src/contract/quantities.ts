@@ -12,6 +12,15 @@ export const duration = z.string({ error: expectedDuration }).transform((text, c
   return z.NEVER;
 });
 
+/** Milliseconds that a timer of Node.js can wait, which fires at once beyond it, and that a setting of PostgreSQL can hold. */
+export const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
+/** A {@link duration} that something is waited for. */
+export const timeout = duration.refine(
+  (milliseconds) => milliseconds <= LONGEST_TIMEOUT,
+  'expected at most "24 days"',
+);
+
 /** `ms` throws at texts longer than 100 characters, and is NaN where the rest is no number. */
 const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]\s*$/i.test(text);
 

@@ -1,12 +1,7 @@
 import { z } from 'zod';
-import { duration, size } from './quantities.ts';
+import { duration, size, timeout } from './quantities.ts';
 import { quietHours } from './quiet-hours.ts';
 import { sessionSettings, tuningProfiles, type TuningProfile } from './session-settings.ts';
-
-/** The settings of PostgreSQL that hold milliseconds are 32-bit integers. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
-
-const timeout = duration.refine((milliseconds) => milliseconds <= MAX_TIMEOUT, 'expected at most "24 days"');
 
 /** Holders of snapshots ask their sessions every second whether they live. */
 const LEAST_IDLE = 10_000;
@@ -40,7 +35,7 @@ export const sourceInputs = {
     .describe(
       'How long a session of the run may be idle in its transaction before the source ends it, so that a hung worker holds nothing open: "10 minutes", from "10 seconds" to "24 days". Default: no limit.',
     ),
-  stallTimeout: duration
+  stallTimeout: timeout
     .prefault('10 minutes')
     .describe(
       'How long a copy may move no data before it is retried: "10 minutes". A view may need longer to return its first row.',

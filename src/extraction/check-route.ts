@@ -1,6 +1,7 @@
 import { fine, problem, warning, type Finding } from '../contract/check-source.ts';
 import type { DatabaseClient } from '../postgres/connect.ts';
 import type { Database } from '../postgres/database.ts';
+import { serverFailure } from '../postgres/server-failure.ts';
 
 interface Reached {
   readonly process: number;
@@ -9,26 +10,45 @@ interface Reached {
   readonly version: string | null;
 }
 
-/** What lies between the worker and the server: nothing, a pooler, a load balancer; and who can listen. */
-export async function checkRoute(database: Database): Promise<Finding[]> {
-  const first = await database.connect();
-  try {
+/** Milliseconds. Waited for here and not by the server: a pooler would take no such setting. */
+const LONGEST_ANSWER = 30_000;
+
+/**
+ * What lies between the worker and the server: nothing, a pooler, a load balancer; and who can listen.
+ *
+ * @throws {DatakitError} where the two sessions that this takes are not to be had
+ */
+export async function checkRoute(database: Database, signal?: AbortSignal): Promise<Finding[]> {
+  return connected(database, signal, async (first) => {
     const here = await reached(first);
-    const second = await database.connect();
-    try {
-      return [encryption(database, here), ...poolers(first, here, await reached(second))];
-    } finally {
-      await second.end();
-    }
+    const there = await connected(database, signal, reached);
+    return [encryption(database, here), ...poolers(first, here, there)];
+  });
+}
+
+/** Does work on a session of its own; a server that hangs keeps nobody who has been cancelled. */
+async function connected<T>(
+  database: Database,
+  signal: AbortSignal | undefined,
+  work: (client: DatabaseClient) => Promise<T>,
+): Promise<T> {
+  const client = await database.connect({ query_timeout: LONGEST_ANSWER });
+  const hangUp = () => void client.connection.stream.destroy();
+  signal?.addEventListener('abort', hangUp, { once: true });
+  try {
+    return await work(client);
+  } catch (error) {
+    throw serverFailure(error, database.label);
   } finally {
-    await first.end();
+    signal?.removeEventListener('abort', hangUp);
+    await client.end();
   }
 }
 
 async function reached(client: DatabaseClient): Promise<Reached> {
   const { rows } = await client.query<Reached>(
     `SELECT pg_backend_pid() AS process, s.ssl AS encrypted, s.version,
-            concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time()) AS server
+            pg_catalog.concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time()) AS server
        FROM pg_catalog.pg_stat_ssl s WHERE s.pid = pg_backend_pid()`,
   );
   const [row] = rows;

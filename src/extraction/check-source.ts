@@ -2,6 +2,7 @@ import {
   fine,
   problem,
   summarize,
+  warning,
   type CheckSourceInput,
   type CheckSourceResult,
   type Finding,
@@ -33,10 +34,10 @@ export async function checkSource(
 ): Promise<CheckSourceResult> {
   const [ofSource, ofWarehouse] = await Promise.all([
     reaching(source, signal, async () => [
-      ...(await checkRoute(source)),
+      ...(await found('route', signal, async () => checkRoute(source, signal))),
       ...(await each(source, serverChecks, signal)),
       ...(await each(source, { tables: async (session) => checkTables(session, input.tables) }, signal)),
-      await compareClocks(source, warehouse, signal),
+      ...(await found('clocks', signal, async () => compareClocks(source, warehouse, signal))),
     ]),
     reaching(warehouse, signal, async () => each(warehouse, warehouseChecks, signal)),
   ]);
@@ -65,15 +66,23 @@ async function each(
   signal: AbortSignal | undefined,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [name, check] of Object.entries(checks)) {
-    try {
-      findings.push(...[await ask(database, signal, check)].flat());
-    } catch (error) {
-      signal?.throwIfAborted();
-      findings.push(failed(name, error));
-    }
-  }
+  for (const [name, check] of Object.entries(checks))
+    findings.push(...(await found(name, signal, async () => ask(database, signal, check))));
   return findings;
+}
+
+/** What a check finds; that it cannot be made is a finding, too. */
+async function found(
+  check: string,
+  signal: AbortSignal | undefined,
+  look: () => Promise<Finding | readonly Finding[]>,
+): Promise<readonly Finding[]> {
+  try {
+    return [await look()].flat();
+  } catch (error) {
+    signal?.throwIfAborted();
+    return [failed(check, error)];
+  }
 }
 
 async function ask<T>(
@@ -111,18 +120,13 @@ async function compareClocks(
       );
       return now - (before + Date.now()) / 2;
     });
-  try {
-    const [one, other] = [await clock(source), await clock(warehouse)];
-    const apart = Math.round(Math.max(Math.abs(one), Math.abs(other), Math.abs(one - other)));
-    if (apart <= CLOCK_TOLERANCE)
-      return fine('clocks', `source, warehouse and worker agree within ${apart} ms`);
-    return {
-      check: 'clocks',
-      state: 'warning',
-      found: `source, warehouse and worker are up to ${Math.round(apart / 1000)} s apart`,
-      advice: 'Let all of them ask the same time servers (NTP): moments in bronze are told by their clocks.',
-    };
-  } catch (error) {
-    return failed('clocks', error);
-  }
+  const [one, other] = [await clock(source), await clock(warehouse)];
+  const apart = Math.round(Math.max(Math.abs(one), Math.abs(other), Math.abs(one - other)));
+  if (apart <= CLOCK_TOLERANCE)
+    return fine('clocks', `source, warehouse and worker agree within ${apart} ms`);
+  return warning(
+    'clocks',
+    `source, warehouse and worker are up to ${Math.round(apart / 1000)} s apart`,
+    'Let all of them ask the same time servers (NTP): moments in bronze are told by their clocks.',
+  );
 }

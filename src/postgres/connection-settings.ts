@@ -10,7 +10,7 @@ export interface ConnectionSettings {
   readonly tls: TlsSettings;
   /** Given to the server at the start of each session: `-c statement_timeout=300000`. */
   readonly options: string | undefined;
-  /** Milliseconds. */
+  /** Milliseconds; 0 for as long as it takes. */
   readonly connectTimeout: number;
   readonly pool: PoolSettings;
 }

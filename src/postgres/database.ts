@@ -64,9 +64,17 @@ export class Database {
     }
   }
 
-  /** Runs work in one read-only transaction, all of whose statements see the same snapshot. See {@link write}. */
+  /**
+   * Runs work in one read-only transaction, all of whose statements see the same snapshot. See {@link write}.
+   *
+   * @throws {DatakitError} InvalidInput where what is read would write
+   */
   async read<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#transaction(READ_ONLY, options, work);
+    try {
+      return await this.#transaction(READ_ONLY, options, work);
+    } catch (error) {
+      throw error instanceof DatakitError && this.#isOurs(error) ? asInput(error) : error;
+    }
   }
 
   /**
@@ -95,10 +103,13 @@ export class Database {
     } catch (error) {
       options.signal?.throwIfAborted();
       const failure = serverFailure(error, this.label);
-      // what another database said passes through here too
-      const isOurs = failure.message.startsWith(`${this.label}: `);
-      throw isOurs ? namingLimit(failure, options) : failure;
+      throw this.#isOurs(failure) ? namingLimit(failure, options) : failure;
     }
+  }
+
+  /** What another database said passes through here too. */
+  #isOurs({ message }: DatakitError): boolean {
+    return message.startsWith(`${this.label}: `);
   }
 
   /** The first statement of all: what it does not take are the settings that were asked for. */
@@ -145,8 +156,26 @@ export class Database {
     }
   }
 
-  /** From another connection, since a session in a COPY listens to nothing. The socket is closed next. */
+  /**
+   * From another connection, since a session in a COPY listens to nothing. Never rejects: the session is closed
+   * next whatever becomes of the request, which may not even be possible, as when a certificate cannot be read now.
+   */
   async #cancel(session: Session, { way }: Lease): Promise<void> {
-    if (session.isBusy) await requestCancel(this.#settings, way, session.cancellable);
+    if (!session.isBusy) return;
+    try {
+      await requestCancel(this.#settings, way, session.cancellable);
+    } catch {
+      // why the work has ended is what the caller is to hear
+    }
   }
+}
+
+/** In a transaction that only reads it is not the server that takes no writes: something that is read writes. */
+function asInput(failure: DatakitError): DatakitError {
+  if (failure.kind !== 'ReadOnlyServer') return failure;
+  return new DatakitError(
+    'InvalidInput',
+    `${failure.message}: something that is read here writes, be it a function that "where" calls, a view or a policy`,
+    { cause: failure.cause },
+  );
 }

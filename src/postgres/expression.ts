@@ -68,9 +68,18 @@ export async function splitExpressions(list: string): Promise<string[]> {
   );
 }
 
-function hasKey(tree: unknown, keys: ReadonlySet<string>): boolean {
-  if (typeof tree !== 'object' || tree === null) return false;
-  return Object.entries(tree).some(([key, value]) => keys.has(key) || hasKey(value, keys));
+/** Not by recursion: the parser takes expressions that are nested deeper than JavaScript can call. */
+function hasKey(tree: ParseResult, keys: ReadonlySet<string>): boolean {
+  const left: unknown[] = [tree];
+  while (left.length > 0) {
+    const node = left.pop();
+    if (typeof node !== 'object' || node === null) continue;
+    for (const [key, value] of Object.entries(node)) {
+      if (keys.has(key)) return true;
+      left.push(value);
+    }
+  }
+  return false;
 }
 
 function refuse(input: string, reason: string, text?: string): DatakitError {

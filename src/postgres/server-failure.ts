@@ -92,6 +92,8 @@ const unreachable = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
+  'EAI_FAIL',
+  'EADDRNOTAVAIL',
   'ETIMEDOUT',
   'EHOSTUNREACH',
   'ENETUNREACH',
@@ -141,7 +143,11 @@ function fromConnection(error: unknown, where: string): DatakitError {
     // node-postgres found that what the server proves of the password is wrong, or that it asks for the impossible
     return new DatakitError('AuthenticationFailed', `${where}: the password was not accepted`, options);
   }
-  if (unreachable.has(code) || /connection timeout|timeout expired/i.test(message)) {
+  if (
+    unreachable.has(code) ||
+    isSocketGone(error) ||
+    /connection timeout|timeout expired|read timeout/i.test(message)
+  ) {
     return new DatakitError(
       'Unreachable',
       `${where}: the server cannot be reached (${code || 'timeout'})`,
@@ -153,6 +159,10 @@ function fromConnection(error: unknown, where: string): DatakitError {
   }
   return new DatakitError('Unexpected', `${where}: ${message}`, options);
 }
+
+/** The file of a Unix socket is there only while its server runs. */
+const isSocketGone = (error: unknown): boolean =>
+  error instanceof Error && 'syscall' in error && error.syscall === 'connect' && codeOf(error) === 'ENOENT';
 
 function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
+import { pendingFailure } from '../setup/pending-failure.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { expectNoSecrets, prepareOrders, refusal } from './refusal.ts';
 
@@ -66,9 +68,29 @@ test('a run whose source is down can be cancelled, and ends within seconds', asy
 test('a run whose warehouse is down can be cancelled, and ends within seconds', async () =>
   expectCancelled('warehouse'));
 
+const setting = async (value: 'on' | 'off') =>
+  lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_transaction_read_only = ${value}`);
+
+test('a warehouse that takes no writes any more is waited for by a run that has written there', async () => {
+  await lab.source.query(`CREATE TABLE many AS SELECT i AS id FROM generate_series(1, 5000) AS i`);
+  const stop = await lab.startWorkers();
+  const held = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await lab.start({ table: 'many', chunkSize: '64kB', parallelism: 1 });
+  try {
+    const [copying] = await held.reached();
+    await setting('on');
+    await lab.warehouse.query('SELECT pg_terminate_backend($1)', [copying]);
+    await held.release();
+    await waitUntil(async () => (await pendingFailure(handle)).includes('warehouse: cannot execute'));
+    await setting('off');
+    expect(await handle.result()).toMatchObject({ rows: 5000, restarts: 0 });
+  } finally {
+    await setting('off');
+    await stop();
+  }
+});
+
 test('a warehouse that is read-only', async () => {
-  const setting = (value: string) =>
-    lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_transaction_read_only = ${value}`);
   await setting('on');
   const stop = await lab.startWorkers();
   try {

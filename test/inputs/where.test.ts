@@ -10,6 +10,9 @@ beforeAll(async () => {
     CREATE FUNCTION fails() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
       BEGIN RAISE EXCEPTION 'the first is %', (SELECT status FROM orders LIMIT 1); END $$;
     CREATE FUNCTION casts() RETURNS int LANGUAGE sql STABLE AS $$ SELECT status::int FROM orders LIMIT 1 $$;
+    CREATE SEQUENCE counter; GRANT USAGE ON SEQUENCE counter TO extractor; GRANT INSERT ON log TO extractor;
+    CREATE FUNCTION logs() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES ('x'); RETURN true; END $$;
+    CREATE VIEW logged AS SELECT * FROM orders WHERE logs();
     CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id);
     CREATE TABLE parted_a PARTITION OF parted FOR VALUES FROM (0) TO (10);
     CREATE TABLE parted_b PARTITION OF parted DEFAULT;
@@ -61,6 +64,18 @@ describe('what fails on the rows themselves fails without telling them', () => {
     const message = await refusal(lab, { table: 'orders', where }, 'InvalidValue');
     expect(message).toContain(`SQLSTATE ${sqlState}`);
     expect(message).toContain('If "where" computes with values, guard it');
+  });
+});
+
+describe('what writes where it is read is refused, and not taken for a server that takes no writes', () => {
+  test.each([
+    ['a sequence', { table: 'orders', where: `nextval('counter') > 0` }, 'cannot execute nextval()'],
+    ['a function of a view', { table: 'logged' }, 'cannot execute INSERT'],
+  ])('%s', async (_name, request, words) => {
+    const message = await refusal(lab, request, 'InvalidInput');
+    expect(message).toContain(`source "default": ${words} in a read-only transaction`);
+    expect(message).toContain('something that is read here writes');
+    expect(message).not.toContain('WAREHOUSE_DATABASE_URL');
   });
 });
 

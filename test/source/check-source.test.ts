@@ -15,6 +15,7 @@ import { checkSlots } from '../../src/extraction/check-server.ts';
 import { checkSource as lookAt } from '../../src/extraction/check-source.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
+import { TcpProxy } from '../faults/tcp-proxy.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Lab, type Told } from '../setup/lab.ts';
@@ -141,6 +142,19 @@ describe('checkSource', () => {
     });
   });
 
+  test('says what else it finds where no connection is left to look at the route with', async () => {
+    const bare = `bare_${lab.name}`;
+    await lab.source.query(`ALTER ROLE ${bare} CONNECTION LIMIT 1`);
+    const result = await checkAs({ source: as(lab.sourceUrl, bare) });
+    await lab.source.query(`ALTER ROLE ${bare} CONNECTION LIMIT 5`);
+    expect(finding(result, 'connection to the source "default"')?.state).toBe('ok');
+    expect(finding(result, 'route')).toMatchObject({
+      state: 'problem',
+      found: expect.stringMatching(/^source "default": too many connections .*SQLSTATE 53300/) as string,
+    });
+    expect(finding(result, 'version')?.state).toBe('ok');
+  });
+
   test('says when a server cannot be reached, and looks at the other all the same', async () => {
     const away = Object.assign(new URL(lab.sourceUrl), { port: '1' }).href;
     const result = await checkAs({ source: away });
@@ -220,6 +234,22 @@ describe('the way to a server', () => {
     ]);
     expect(findings[1]?.found).toMatch(/^two connections reached two servers/);
     for (const admin of admins) await administer(admin, [`DROP ROLE ${role}`]);
+  });
+
+  test('that hangs keeps nobody who does not want to know any more', async () => {
+    const { hostname: host, port } = new URL(lab.sourceUrl);
+    await using proxy = await TcpProxy.start({ host, port: Number(port) });
+    const settings = connectionTo(proxy.through(lab.sourceUrl));
+    const database = new Database({ label: 'source "default"', settings });
+    const connectTo = database.connect.bind(database);
+    database.connect = async (more) => {
+      const client = await connectTo(more);
+      proxy.stall();
+      return client;
+    };
+    await expect(checkRoute(database, AbortSignal.timeout(300))).rejects.toMatchObject({
+      kind: 'ConnectionLost',
+    });
   });
 });
 

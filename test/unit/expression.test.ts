@@ -111,6 +111,10 @@ describe('what is more than an expression, or none, is refused', () => {
   });
 });
 
+test('one that is nested deeper than JavaScript can call passes, too', async () => {
+  await expect(check(`${'NOT '.repeat(5_000)}true`)).resolves.toBeUndefined();
+});
+
 describe('the refusal', () => {
   test('says which input, what is wrong and where', async () => {
     await expect(check('total > > 1 +')).rejects.toThrow(

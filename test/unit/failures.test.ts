@@ -88,6 +88,12 @@ describe('what is retried', () => {
     expect(isFinal(kind, 45)).toBe(true);
   });
 
+  test('a warehouse that takes no writes any more is waited for by a run that has written there', () => {
+    expect(isFinal('ReadOnlyServer', 1, true)).toBe(false);
+    expect(isFinal('ReadOnlyServer', 45, true)).toBe(true);
+    expect(isFinal('InvalidInput', 1, true)).toBe(true);
+  });
+
   test('the attempt that the policy names is the last one', () => {
     expect(failurePolicies.DiskFull.retry).toBe(5);
     expect(isFinal('DiskFull', 4)).toBe(false);

@@ -8,8 +8,8 @@ function answered(code: string, message: string, fields: Partial<DatabaseError> 
   return Object.assign(new DatabaseError(message, message.length, 'error'), { code, ...fields });
 }
 
-const failed = (message: string, code?: string): Error =>
-  Object.assign(new Error(message), code === undefined ? {} : { code });
+const failed = (message: string, code?: string, syscall?: string): Error =>
+  Object.assign(new Error(message), code !== undefined && { code }, syscall !== undefined && { syscall });
 
 describe('what a server answered', () => {
   test('is told with its place, its words and its SQLSTATE', () => {
@@ -91,11 +91,20 @@ describe('what the way to a server answered', () => {
       'cannot be reached (ECONNREFUSED)',
     ],
     [failed('getaddrinfo ENOTFOUND db', 'ENOTFOUND'), 'Unreachable', 'cannot be reached (ENOTFOUND)'],
+    [failed('getaddrinfo EAI_FAIL db', 'EAI_FAIL'), 'Unreachable', 'cannot be reached (EAI_FAIL)'],
+    [failed('connect EADDRNOTAVAIL', 'EADDRNOTAVAIL'), 'Unreachable', 'cannot be reached (EADDRNOTAVAIL)'],
+    [
+      failed('connect ENOENT /run/.s.PGSQL.5432', 'ENOENT', 'connect'),
+      'Unreachable',
+      'cannot be reached (ENOENT)',
+    ],
+    [failed('ENOENT: no such file', 'ENOENT', 'open'), 'Unexpected', 'no such file'],
     [failed('Connection terminated due to connection timeout'), 'Unreachable', 'cannot be reached (timeout)'],
     [failed('read ECONNRESET', 'ECONNRESET'), 'ConnectionLost', 'the connection was lost'],
     [failed('Connection terminated unexpectedly'), 'ConnectionLost', 'the connection was lost'],
     [failed('Client has encountered a connection error and is not queryable'), 'ConnectionLost', 'lost'],
     [failed('timeout expired'), 'Unreachable', 'cannot be reached (timeout)'],
+    [failed('Query read timeout'), 'Unreachable', 'cannot be reached (timeout)'],
     [failed('certificate has expired', 'CERT_HAS_EXPIRED'), 'TlsFailed', 'certificate has expired'],
     [failed('The server does not support SSL connections'), 'TlsFailed', 'does not support SSL'],
     [

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
 import { extractTableExample, extractTableInput } from '../../src/contract/extract-table.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
 import { quietHours, untilQuiet } from '../../src/contract/quiet-hours.ts';
@@ -32,6 +33,27 @@ describe('settings of the sessions that read', () => {
       jit: 'false',
     });
     expect(chosenSettings(undefined, undefined)).toBeUndefined();
+  });
+});
+
+describe('what is waited for', () => {
+  // 2,147,483,647 ms: beyond it a timer of Node.js fires at once
+  const longest = '2147483647ms';
+  const tooLong = '2147483648ms';
+
+  test.each(['stallTimeout', 'statementTimeout', 'lockTimeout', 'idleTimeout'])(
+    'is waited for in timers: %s',
+    (name) => {
+      expect(parse({ [name]: longest })).toMatchObject({ [name]: 2_147_483_647 });
+      expect(() => parse({ [name]: tooLong })).toThrow(`${name}: expected at most "24 days"`);
+    },
+  );
+
+  test.each(['stallTimeout', 'heartbeat'])('is waited for in timers of captures: %s', (name) => {
+    const capture = (text: string) =>
+      parseInput(captureChangesInput, { ...captureChangesExample, [name]: text }, captureChangesExample);
+    expect(capture(longest)).toMatchObject({ [name]: 2_147_483_647 });
+    expect(() => capture(tooLong)).toThrow(`${name}: expected at most "24 days"`);
   });
 });
 
