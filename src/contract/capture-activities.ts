@@ -1,4 +1,4 @@
-import type { PlanSummary, RunIdentity } from './activities.ts';
+import type { PlanSummary, RunIdentity, Snapshot } from './activities.ts';
 import type {
   CaptureChangesInput,
   DropCaptureInput,
@@ -44,6 +44,8 @@ export interface PlanCopyRequest extends RunIdentity {
   readonly source: string;
   readonly table: TableName;
   readonly parallelism: number;
+  /** The moment that the copy is to be of. Absent from requests of earlier versions, which planned as of now. */
+  readonly snapshot?: Snapshot;
 }
 
 export interface FinishCopyRequest {

@@ -42,9 +42,9 @@ async function copyOne(
   const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
   const summary = formatTableName(table);
   try {
-    const plan = await planCopy.executeWithOptions({ summary }, [
-      { ...run, captureId, source, table, parallelism },
-    ]);
+    const plan = await relay.lend(async (snapshot) =>
+      planCopy.executeWithOptions({ summary }, [{ ...run, captureId, source, table, parallelism, snapshot }]),
+    );
     await copyPlan(fanout, plan, relay);
     const { outcome } = await commitBronze.executeWithOptions({ summary }, [
       { planId: plan.planId, runId: run.runId },

@@ -274,6 +274,55 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
   await captures.drop({ slot });
 });
 
+test('a table that is rewritten before the first copy comes to it is not taken for an empty one', async () => {
+  await lab.source.query(`CREATE TABLE copied_first (id int PRIMARY KEY); INSERT INTO copied_first VALUES (1);
+    CREATE TABLE copied_later (id int PRIMARY KEY, n int); INSERT INTO copied_later VALUES (1, 1), (2, 2)`);
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before the first');
+  const request = { tables: ['copied_first', 'copied_later'], slot, mirror: true };
+  const handle = await captures.start({ ...request, until: 'caught-up' });
+  await held.reached();
+  await lab.source.query(
+    'ALTER TABLE copied_later ALTER n TYPE bigint; INSERT INTO copied_later VALUES (3, 3)',
+  );
+  await held.release();
+  await handle.result();
+  await captures.catchUp(request);
+  await expectSameRows(lab, 'copied_later', 'bronze.br_copied_later');
+  await captures.drop({ slot });
+});
+
+test('rows that come before the copy of an added table is planned are there, whatever columns came or went since', async () => {
+  await lab.source.query(`CREATE TABLE added_first (id int PRIMARY KEY); INSERT INTO added_first VALUES (1);
+    CREATE TABLE added_later (id int PRIMARY KEY, v int); INSERT INTO added_later VALUES (1, 1)`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const addAround = async (tables: string[], meanwhile: string) => {
+    const held = await HeldCopies.hold(lab, 'before the first');
+    await handle.executeUpdate('addTables', { args: [tables] });
+    await held.reached();
+    await lab.source.query(meanwhile);
+    await captures.untilWritten(slot);
+    await held.release();
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    await captures.untilWritten(slot);
+    // a column that came without a change is not seen yet
+    await expectSameRows(lab, 'added_later', 'bronze.br_added_later', { columns: ['id'] });
+  };
+  await addAround(
+    ['added_first', 'added_later'],
+    'INSERT INTO added_later VALUES (2, 2); ALTER TABLE added_later ADD COLUMN w int DEFAULT 7',
+  );
+  await handle.executeUpdate('removeTables', { args: [['added_later']] });
+  await lab.warehouse.query('DROP TABLE bronze.br_added_later');
+  await addAround(
+    ['added_later'],
+    'ALTER TABLE added_later DROP COLUMN v; INSERT INTO added_later VALUES (3, 3)',
+  );
+  await captures.end(handle, slot);
+});
+
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
   await lab.source
     .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);
