@@ -1,4 +1,4 @@
-import { CancellationScope, log, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, patched, uuid4 } from '@temporalio/workflow';
 import type { RunIdentity } from '../contract/activities.ts';
 import { partOf } from '../contract/run-parts.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
@@ -16,9 +16,11 @@ export interface CopyRound {
   /** `permanent`: the slot of the capture is made. `temporary`: one that only lends its snapshot. */
   readonly slot: 'permanent' | 'temporary';
   readonly onCopied: (table: TableName) => void;
+  /** Told of a table that could not be copied. True where the others are to be copied all the same. */
+  readonly goesOnWithout: (table: TableName, error: unknown) => boolean;
 }
 
-/** Copies tables on the snapshot of a new slot, through the fan-out of `extractTable`. */
+/** Copies tables on the snapshot of a new slot, one after the other, through the fan-out of `extractTable`. */
 export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
   const { captureId, input, run, slot } = round;
   const { source } = input;
@@ -26,8 +28,15 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
     await relay.held();
     for (const table of round.tables) {
-      await copyOne(fanout, round, table, relay);
-      round.onCopied(table);
+      try {
+        await copyOne(fanout, round, table, relay);
+        round.onCopied(table);
+      } catch (error) {
+        const isOfAll = relay.failure !== undefined || isCancellation(error);
+        // rounds of earlier versions ended with the first table that failed
+        if (isOfAll || !patched('one-table-holds-up-no-other')) throw error;
+        if (!round.goesOnWithout(table, error)) throw error;
+      }
     }
   });
 }
