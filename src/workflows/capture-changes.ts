@@ -232,7 +232,10 @@ class Capture {
       run: this.#run,
       tables: this.#tables.filter(({ copying }) => copying),
       slot,
-      onCopied: (table) => this.#notCopying([table]),
+      onCopied: (table, warnings) => {
+        this.#progress.warn(warnings);
+        this.#notCopying([table]);
+      },
       goesOnWithout,
     });
   }

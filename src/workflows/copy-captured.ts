@@ -15,7 +15,8 @@ export interface CopyRound {
   readonly tables: readonly TableName[];
   /** `permanent`: the slot of the capture is made. `temporary`: one that only lends its snapshot. */
   readonly slot: 'permanent' | 'temporary';
-  readonly onCopied: (table: TableName) => void;
+  /** Told of a table that is copied, and what readers of the copy should know. */
+  readonly onCopied: (table: TableName, warnings: readonly string[]) => void;
   /** Told of a table that could not be copied. True where the others are to be copied all the same. */
   readonly goesOnWithout: (table: TableName, error: unknown) => boolean;
 }
@@ -29,8 +30,7 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
     await relay.held();
     for (const table of round.tables) {
       try {
-        await copyOne(fanout, round, table, relay);
-        round.onCopied(table);
+        round.onCopied(table, await copyOne(fanout, round, table, relay));
       } catch (error) {
         const isOfAll = relay.failure !== undefined || isCancellation(error);
         // rounds of earlier versions ended with the first table that failed
@@ -41,13 +41,13 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   });
 }
 
-/** A run of its own, with a manifest of its own. */
+/** A run of its own, with a manifest of its own. @returns its warnings */
 async function copyOne(
   fanout: Fanout,
   { captureId, run: whole, input: { source, parallelism, deletes } }: CopyRound,
   table: TableName,
   relay: SnapshotRelay,
-): Promise<void> {
+): Promise<readonly string[]> {
   const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
   const summary = formatTableName(table);
   try {
@@ -62,6 +62,7 @@ async function copyOne(
     await finishCopy.executeWithOptions({ summary }, [
       { captureId, source, table, deletes, runId: run.runId },
     ]);
+    return plan.warnings;
   } catch (error) {
     await discard(run, error);
     throw error;
