@@ -22,6 +22,7 @@ import type { Ask } from '../extraction/settle-limit.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
   findPublication,
@@ -143,13 +144,14 @@ export interface FinishContext {
  */
 export async function finishCopy(
   session: Session,
-  { captureId, table, runId }: FinishCopyRequest,
+  { captureId, table, runId, copiedAt }: FinishCopyRequest,
   { deletes, sourceUri }: FinishContext,
 ): Promise<void> {
   await changeTablesOf(session, captureId);
   const capture = await readCapture(session, captureId);
   const known = await findTableOf(session, capture, table);
   if (known.status === 'live') return;
+  requireSnapshot(known, copiedAt);
   if (known.target !== null && known.mirrored) {
     await prepareMirror(session, known.target, known.key, deletes);
     const mirror = await openMirror(session, {
@@ -164,6 +166,21 @@ export async function finishCopy(
   }
   await forgetCopied(session, captureId, known);
   await recordCopied(session, captureId, known, runId);
+}
+
+/**
+ * A holder that was given up, and made its slot all the same, may have recorded a later snapshot than the one that was copied.
+ * Streams since then have left out what lies between.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+function requireSnapshot(table: CaptureTable, copied: string | undefined): void {
+  if (copied === undefined) return;
+  if (table.copiedAt !== null && parseLsn(table.copiedAt) === parseLsn(copied)) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `${formatTableName(table)} was copied as of ${copied}, and its changes are kept from ${table.copiedAt} on`,
+  );
 }
 
 /** What was logged before the snapshot of the copy is in the copy: each change is there once, in one or the other. */

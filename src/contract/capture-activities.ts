@@ -55,6 +55,8 @@ export interface FinishCopyRequest {
   /** The run that made the copy. */
   readonly runId: string;
   readonly deletes: 'hard' | 'soft';
+  /** Where the slot begins whose snapshot was copied. Absent from requests of earlier versions. */
+  readonly copiedAt?: string;
 }
 
 export interface StreamRequest extends RunIdentity {

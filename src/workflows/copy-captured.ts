@@ -27,10 +27,10 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   const { source } = input;
   const first = async (holder: string) => holdSlot({ ...run, captureId, source, holder, slot });
   await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
-    await relay.held();
+    const { lsn } = (await relay.held()).snapshot;
     for (const table of round.tables) {
       try {
-        round.onCopied(table, await copyOne(fanout, round, table, relay));
+        round.onCopied(table, await copyOne(fanout, round, table, { relay, lsn }));
       } catch (error) {
         const isOfAll = relay.failure !== undefined || isCancellation(error);
         // rounds of earlier versions ended with the first table that failed
@@ -46,7 +46,7 @@ async function copyOne(
   fanout: Fanout,
   { captureId, run: whole, input: { source, parallelism, deletes } }: CopyRound,
   table: TableName,
-  relay: SnapshotRelay,
+  { relay, lsn: copiedAt }: { readonly relay: SnapshotRelay; readonly lsn: string | undefined },
 ): Promise<readonly string[]> {
   const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
   const summary = formatTableName(table);
@@ -60,7 +60,7 @@ async function copyOne(
     ]);
     if (outcome === 'incomplete') throw ofKind('StagingLost', `The ledger of ${summary} lacks chunks`);
     await finishCopy.executeWithOptions({ summary }, [
-      { captureId, source, table, deletes, runId: run.runId },
+      { captureId, source, table, deletes, runId: run.runId, ...(copiedAt !== undefined && { copiedAt }) },
     ]);
     return plan.warnings;
   } catch (error) {

@@ -329,6 +329,27 @@ test('rows that come before the copy of an added table is planned are there, wha
   await captures.end(handle, slot);
 });
 
+test('a holder that was given up, and records its snapshot late, leaves no gap between copy and changes', async () => {
+  await lab.source.query('CREATE TABLE held_twice (id int PRIMARY KEY); INSERT INTO held_twice VALUES (1)');
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await handle.executeUpdate('addTables', { args: [['held_twice']] });
+  await held.reached();
+  await lab.source.query('INSERT INTO held_twice VALUES (2)');
+  await captures.untilWritten(slot);
+  await lab.warehouse.query(
+    `UPDATE bronze.cdc_tables SET copied_at = $1 WHERE "table" = 'held_twice' AND status = 'copying'`,
+    [await endOfLog()],
+  );
+  await held.release();
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await captures.untilWritten(slot);
+  await expectSameRows(lab, 'held_twice', 'bronze.br_held_twice');
+  await captures.end(handle, slot);
+});
+
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
   await lab.source
     .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);
