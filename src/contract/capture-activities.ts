@@ -87,6 +87,11 @@ export interface CaptureReference extends RunIdentity {
   readonly captureId: string;
 }
 
+export interface DropRequest extends RunIdentity, DropCaptureInput {
+  /** Where given, only that capture is dropped: the slot may be another's by now. */
+  readonly captureId?: string;
+}
+
 export interface SlotRequest {
   readonly source: string;
   readonly slot: string;
@@ -114,5 +119,5 @@ export interface CaptureActivities {
   /** Drops the slot alone, so that it holds back no more; whether it was there. */
   dropSlot(request: SlotRequest): Promise<boolean>;
   /** Drops slot, publication and bookkeeping, as far as they are there. */
-  dropCapture(request: DropCaptureInput & RunIdentity): Promise<DropCaptureResult>;
+  dropCapture(request: DropRequest): Promise<DropCaptureResult>;
 }

@@ -441,8 +441,9 @@ class Capture {
 
   async #drop(): Promise<void> {
     const { slot, source, publication } = this.#input;
+    const captureId = this.#captureId;
     await dropCapture.executeWithOptions({ activityId: 'drop' }, [
-      { ...this.#run, slot, source, publication },
+      { ...this.#run, slot, source, publication, ...(captureId !== undefined && { captureId }) },
     ]);
     this.#captureId = undefined;
   }

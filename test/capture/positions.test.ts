@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dropCapture } from '../../src/capture/drop-capture.ts';
 import { streamChanges } from '../../src/capture/stream-changes.ts';
 import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
@@ -112,6 +113,37 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
     ).rowCount,
   ).toBe(0);
   expect((await lab.source.query('SELECT FROM pg_publication WHERE pubname = $1', [slot])).rowCount).toBe(0);
+});
+
+test('a first copy that is under way is left alone by another capture of its slot, which goes on when it has ended', async () => {
+  await lab.source.query(
+    'CREATE TABLE wanted_twice (id int PRIMARY KEY); INSERT INTO wanted_twice VALUES (1)',
+  );
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before the first');
+  const request = { tables: ['wanted_twice'], slot, until: 'caught-up' as const };
+  const first = await captures.start(request);
+  await held.reached();
+  const second = await captures.start(request);
+  expect(await pendingFailure(second)).toContain(
+    `The first copy on slot "${slot}" is being made by the workflow "${first.workflowId}"`,
+  );
+  await held.release();
+  await expect(first.result()).resolves.toMatchObject({ copiedRows: 1, warnings: [] });
+  await expect(second.result()).resolves.toMatchObject({ outcome: 'caught up', copiedRows: 0 });
+  await captures.drop({ slot });
+});
+
+test("a capture that ends drops no slot that is another capture's by now", async () => {
+  const slot = await own.captured();
+  const source = new Database({ label: 'source', settings: settingsOfSource() });
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const { signal } = new AbortController();
+  const nothing = { slot: false, publication: false, bookkeeping: false };
+  const target = { slot, source: 'default', captureId: '0' };
+  await expect(dropCapture(target, randomUUID(), { source, warehouse, signal })).resolves.toEqual(nothing);
+  await Promise.all([source, warehouse].map(async (database) => database.close()));
+  expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
 });
 
 describe('before it streams, a capture compares its position with the slot:', () => {
