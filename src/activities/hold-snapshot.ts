@@ -74,7 +74,7 @@ async function takeSnapshot(session: Session, from: Snapshot | undefined): Promi
   if (from === undefined) return exportSnapshot(session);
   await importSnapshot(session, from);
   const { id } = await exportSnapshot(session);
-  return { id, takenAt: from.takenAt };
+  return { ...from, id };
 }
 
 function stepBack(): ApplicationFailure {

@@ -83,6 +83,9 @@ export async function dropWhenTerminated(
 /** Where the workflow of the activity is: of runs of another namespace sharing the warehouse it cannot be known whether they live. */
 export const workflowNamespace = (): string => Context.current().info.namespace;
 
+/** Whether a run is under way, as far as Temporal can be asked of it. */
+export const isRunning = async (run: RunIdentity): Promise<boolean> => (await lifeOf(run)) === 'running';
+
 /** A run is known by its first execution: a later one of the same workflow may be it still, after a reset. */
 async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
   try {

@@ -4,15 +4,16 @@ import type {
   CapturedTable,
   CaptureReference,
   ChangeTablesRequest,
+  DropRequest,
   PreparedCapture,
   PrepareCaptureRequest,
 } from '../contract/capture-activities.ts';
-import type { DropCaptureInput, DropCaptureResult } from '../contract/capture-changes.ts';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { DropCaptureResult } from '../contract/capture-changes.ts';
 import { changeTables as change } from '../capture/change-tables.ts';
 import { dropCapture as drop } from '../capture/drop-capture.ts';
 import { prepareCapture as prepare } from '../capture/prepare-capture.ts';
 import type { Dependencies } from './dependencies.ts';
+import { isRunning } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function prepareCapture(
@@ -23,7 +24,7 @@ export async function prepareCapture(
   return runActivity(`preparing the capture of slot "${slot}"`, async ({ signal }) => {
     const database = sourceNamed(source);
     await ready();
-    const prepared = await prepare(request, { warehouse, source: database, signal });
+    const prepared = await prepare(request, { warehouse, source: database, signal, isRunning });
     log.info('prepared a capture', {
       slot,
       captureId: prepared.captureId,
@@ -59,12 +60,12 @@ export async function changeTables(
 
 export async function dropCapture(
   { warehouse, ready, sourceNamed }: Dependencies,
-  { runId, workflowId: _workflowId, ...input }: DropCaptureInput & RunIdentity,
+  { runId, workflowId: _workflowId, ...target }: DropRequest,
 ): Promise<DropCaptureResult> {
-  return runActivity(`dropping the capture of slot "${input.slot}"`, async ({ signal }) => {
+  return runActivity(`dropping the capture of slot "${target.slot}"`, async ({ signal }) => {
     await ready();
-    const dropped = await drop(input, runId, { warehouse, source: sourceNamed(input.source), signal });
-    log.info('dropped a capture', { name: input.slot, ...dropped });
+    const dropped = await drop(target, runId, { warehouse, source: sourceNamed(target.source), signal });
+    log.info('dropped a capture', { name: target.slot, ...dropped });
     return dropped;
   });
 }

@@ -15,14 +15,21 @@ import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { planRun, type PlanLimits } from '../extraction/plan-run.ts';
+import { namingLocked } from '../extraction/locked-partitions.ts';
+import { planAsOf } from '../extraction/plan-in-snapshot.ts';
+import type { PlanLimits } from '../extraction/plan-run.ts';
+import type { Ask } from '../extraction/settle-limit.ts';
+import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
   findPublication,
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
+import { enterSnapshot } from '../postgres/snapshot.ts';
 import { requireKey } from './prepare-capture.ts';
 
 /** Changes that are read at once when a copy catches up with the stream. */
@@ -31,28 +38,37 @@ const PAGE = 2_000;
 /**
  * Plans the copy of a table of a capture: the columns and rows that its publication sends, in types that
  * the text of a change can be read as.
+ *
+ * The plan is made in the snapshot that the rows are read from. A table that was rewritten since then has a file
+ * that looks empty to the snapshot, and columns that were added since then are missing from changes that are logged.
+ *
+ * @throws {DatakitError} PublicationConflict, KeyConflict; PlanOutdated where the table has been dropped and made anew
  */
 export async function planCopy(
   source: Database,
   warehouse: Session,
-  { captureId, table, parallelism }: PlanCopyRequest,
+  { captureId, table, parallelism, snapshot }: PlanCopyRequest,
   limits: PlanLimits,
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, captureId);
   const known = await findTableOf(warehouse, capture, table);
-  const { published, columns, key } = await source.read(limits, async (session) =>
-    describe(session, capture, table),
-  );
-  const input = extractTableInput.parse({
-    table: { schema: table.schema, table: table.name },
-    source: capture.source,
-    target: known.target ?? undefined,
-    columns: published.columns,
-    parallelism,
-    ...(published.where !== null && { where: published.where }),
-  });
-  const plan = await planRun(source, warehouse, input, limits);
-  if (known.mirrored) requireKey(table, key);
+  const ask: Ask = async (work) => source.read(limits, work);
+  const planned = async (session: Session) => {
+    await enterSnapshot(session, snapshot);
+    const { published, columns, key } = await describe(session, capture, table);
+    if (known.mirrored) requireKey(table, key);
+    const input = extractTableInput.parse({
+      table: { schema: table.schema, table: table.name },
+      source: capture.source,
+      target: known.target ?? undefined,
+      columns: published.columns,
+      parallelism,
+      ...(published.where !== null && { where: published.where }),
+    });
+    const catalog = new Catalog(session, source.host);
+    return { columns, key, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
+  };
+  const { columns, key, plan } = await namingLocked(ask, table, async () => ask(planned));
   await recordColumns(warehouse, captureId, table, columns, key);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
@@ -79,10 +95,10 @@ async function describe(
   table: TableName,
 ): Promise<Description> {
   const publication = await findPublication(source, name);
-  const published = publication?.tables.find(
-    (candidate) => candidate.schema === table.schema && candidate.name === table.name,
-  );
+  const [candidate] = await findCandidates(source, [table]);
+  const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
   if (published === undefined) {
+    await requireSameTable(source, table, candidate?.oid);
     throw new DatakitError(
       'PublicationConflict',
       `The publication "${name}" does not send ${formatTableName(table)}`,
@@ -93,8 +109,16 @@ async function describe(
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
     [published.oid, published.columns],
   );
-  const [candidate] = await findCandidates(source, [table]);
   return { published, columns, key: candidate?.key ?? [] };
+}
+
+/** What a publication sends is told as of now, also to a transaction whose snapshot still has the table from before. */
+async function requireSameTable(source: Session, table: TableName, oid: number | undefined): Promise<void> {
+  const { now } = await source.one<{ now: number | null }>('SELECT to_regclass($1)::oid AS now', [
+    quoteTable(table),
+  ]);
+  if (now === null || now === oid) return;
+  throw new DatakitError('PlanOutdated', `${formatTableName(table)} is another table than in the snapshot`);
 }
 
 async function findTableOf(
@@ -120,13 +144,14 @@ export interface FinishContext {
  */
 export async function finishCopy(
   session: Session,
-  { captureId, table, runId }: FinishCopyRequest,
+  { captureId, table, runId, copiedAt }: FinishCopyRequest,
   { deletes, sourceUri }: FinishContext,
 ): Promise<void> {
   await changeTablesOf(session, captureId);
   const capture = await readCapture(session, captureId);
   const known = await findTableOf(session, capture, table);
   if (known.status === 'live') return;
+  requireSnapshot(known, copiedAt);
   if (known.target !== null && known.mirrored) {
     await prepareMirror(session, known.target, known.key, deletes);
     const mirror = await openMirror(session, {
@@ -141,6 +166,21 @@ export async function finishCopy(
   }
   await forgetCopied(session, captureId, known);
   await recordCopied(session, captureId, known, runId);
+}
+
+/**
+ * A holder that was given up, and made its slot all the same, may have recorded a later snapshot than the one that was copied.
+ * Streams since then have left out what lies between.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+function requireSnapshot(table: CaptureTable, copied: string | undefined): void {
+  if (copied === undefined) return;
+  if (table.copiedAt !== null && parseLsn(table.copiedAt) === parseLsn(copied)) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `${formatTableName(table)} was copied as of ${copied}, and its changes are kept from ${table.copiedAt} on`,
+  );
 }
 
 /** What was logged before the snapshot of the copy is in the copy: each change is there once, in one or the other. */
@@ -200,11 +240,23 @@ async function readChanges(
   );
 }
 
-/** @throws {DatakitError} PlanOutdated where a column came while the table was copied: the copy lacks it */
-function requireKnown(row: LoggedChange['data'], names: readonly string[]): void {
-  const unknown = Object.keys(row ?? {}).filter((name) => !names.includes(name));
-  if (unknown.length === 0) return;
-  throw new DatakitError('PlanOutdated', `Columns came while the table was copied: ${listed(unknown, 5)}`);
+/**
+ * A column that came while the table was copied is not in the copy. One that went is not in the change, and an INSERT
+ * that lacks a value would pass for an update that did not send it.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+function requireColumns(
+  row: NonNullable<LoggedChange['data']>,
+  { copied, sent }: { readonly copied: readonly string[]; readonly sent: readonly string[] },
+): void {
+  const came = Object.keys(row).filter((name) => !copied.includes(name));
+  const went = sent.filter((name) => !Object.hasOwn(row, name));
+  if (came.length + went.length === 0) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `Columns changed while the table was copied: ${listed([...came, ...went].map(quoteName), 5)}`,
+  );
 }
 
 async function applyLogged(
@@ -213,18 +265,18 @@ async function applyLogged(
   mirror: Mirror,
   changes: readonly LoggedChange[],
 ): Promise<void> {
-  const names = (columns ?? []).map(({ name }) => name);
-  const newBatch = () => new MirrorBatch(names, key.map((name) => names.indexOf(name))); // prettier-ignore
-  const values = (row: LoggedChange['data']): MirrorValue[] => {
-    requireKnown(row, names);
-    return names.map((name) => row?.[name]);
+  const copied = (columns ?? []).map(({ name }) => name);
+  const newBatch = () => new MirrorBatch(copied, key.map((name) => copied.indexOf(name))); // prettier-ignore
+  const values = (row: LoggedChange['data'], sent: readonly string[] = []): MirrorValue[] => {
+    requireColumns(row ?? {}, { copied, sent });
+    return copied.map((name) => row?.[name]);
   };
   let batch = newBatch();
   for (const { operation, data, old } of changes) {
-    if (operation === 'INSERT') batch.insert(values(data));
-    else if (operation === 'DELETE') batch.delete(values(old));
+    if (operation === 'INSERT') batch.insert(values(data, copied));
+    else if (operation === 'DELETE') batch.delete(values(old, key));
     else if (operation === 'TRUNCATE') batch.truncate();
-    else if (!batch.update(values(data), old === null ? undefined : values(old))) {
+    else if (!batch.update(values(data), old === null ? undefined : values(old, key))) {
       await applyBatch(session, mirror, batch);
       await moveRow(session, mirror, batch, { values: values(data), old: values(old) });
       batch = newBatch();

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeCapture, findCapture } from '../bronze/cdc/positions.ts';
-import type { DropCaptureInput, DropCaptureResult } from '../contract/capture-changes.ts';
+import type { RunIdentity } from '../contract/activities.ts';
+import type { DropRequest } from '../contract/capture-activities.ts';
+import type { DropCaptureResult } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
 import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
@@ -18,7 +20,7 @@ const PATIENCE = 10_000;
  * @throws {DatakitError} SlotConflict where neither the warehouse nor the slot itself says that it is a capture's
  */
 export async function dropCapture(
-  input: DropCaptureInput,
+  { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,
   runId: string,
   { warehouse, source, signal }: CaptureContext,
 ): Promise<DropCaptureResult> {
@@ -26,6 +28,8 @@ export async function dropCapture(
   const capture = await warehouse.write(limits, async (session) =>
     findCapture(session, input.source, input.slot),
   );
+  if (captureId !== undefined && captureId !== capture?.captureId)
+    return { slot: false, publication: false, bookkeeping: false };
   const slot = await dropOurSlot(input.slot, capture?.runId, source, limits);
   const publication = await source.write(limits, async (session) =>
     dropOurPublication(session, capture?.publication ?? input.publication),

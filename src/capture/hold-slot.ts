@@ -47,7 +47,7 @@ export async function holdSlot(
       await recordSnapshot(session, captureId, consistentPoint);
     });
     return {
-      snapshot: { id: snapshotId, takenAt: new Date().toISOString() },
+      snapshot: { id: snapshotId, takenAt: new Date().toISOString(), lsn: consistentPoint },
       lost: () => replication.lost,
       [Symbol.asyncDispose]: async () => {
         signal.removeEventListener('abort', giveUp);

@@ -42,6 +42,11 @@ export interface CaptureContext {
   readonly signal: AbortSignal;
 }
 
+export interface PrepareContext extends CaptureContext {
+  /** Whether the workflow of a run is known to be under way. */
+  readonly isRunning: (run: RunIdentity) => Promise<boolean>;
+}
+
 interface SourceFacts {
   readonly system: SystemIdentity;
   readonly history: ReadonlyMap<number, string>;
@@ -55,7 +60,7 @@ interface SourceFacts {
  */
 export async function prepareCapture(
   { input, ...run }: PrepareCaptureRequest,
-  { warehouse, source, signal }: CaptureContext,
+  { warehouse, source, signal, isRunning }: PrepareContext,
 ): Promise<PreparedCapture> {
   const limits = { run: run.runId, signal };
   const identity = await identify(source, run.runId);
@@ -71,6 +76,7 @@ export async function prepareCapture(
         return resumed(common, capture);
       }
       if (outcome === 'again' && capture !== undefined) {
+        if (capture.runId !== run.runId && (await isRunning(capture))) throw underWay(capture);
         if (slot !== undefined) {
           await endStreamOf(session, input.slot, capture.runId);
           await dropSlot(session, input.slot);
@@ -81,6 +87,12 @@ export async function prepareCapture(
     });
   });
 }
+
+const underWay = ({ slot, workflowId }: Capture): DatakitError =>
+  new DatakitError(
+    'AlreadyRunning',
+    `The first copy on slot "${slot}" is being made by the workflow "${workflowId}"`,
+  );
 
 async function identify(source: Database, name: string): Promise<Pick<SourceFacts, 'system' | 'history'>> {
   await using replication = await ReplicationSession.open(source, name);

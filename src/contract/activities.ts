@@ -60,7 +60,7 @@ export interface Snapshot {
   readonly id: string;
   /** By the source's clock, ISO 8601. */
   readonly takenAt: string;
-  /** How far the source's write-ahead log was, `0/1A2B3C4D`. */
+  /** How far the source's write-ahead log was, `0/1A2B3C4D`. Of a new slot: where it begins. */
   readonly lsn?: string;
 }
 

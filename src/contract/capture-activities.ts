@@ -1,4 +1,4 @@
-import type { PlanSummary, RunIdentity } from './activities.ts';
+import type { PlanSummary, RunIdentity, Snapshot } from './activities.ts';
 import type {
   CaptureChangesInput,
   DropCaptureInput,
@@ -44,6 +44,8 @@ export interface PlanCopyRequest extends RunIdentity {
   readonly source: string;
   readonly table: TableName;
   readonly parallelism: number;
+  /** The moment that the copy is to be of. Absent from requests of earlier versions, which planned as of now. */
+  readonly snapshot?: Snapshot;
 }
 
 export interface FinishCopyRequest {
@@ -53,6 +55,8 @@ export interface FinishCopyRequest {
   /** The run that made the copy. */
   readonly runId: string;
   readonly deletes: 'hard' | 'soft';
+  /** Where the slot begins whose snapshot was copied. Absent from requests of earlier versions. */
+  readonly copiedAt?: string;
 }
 
 export interface StreamRequest extends RunIdentity {
@@ -83,6 +87,11 @@ export interface CaptureReference extends RunIdentity {
   readonly captureId: string;
 }
 
+export interface DropRequest extends RunIdentity, DropCaptureInput {
+  /** Where given, only that capture is dropped: the slot may be another's by now. */
+  readonly captureId?: string;
+}
+
 export interface SlotRequest {
   readonly source: string;
   readonly slot: string;
@@ -110,5 +119,5 @@ export interface CaptureActivities {
   /** Drops the slot alone, so that it holds back no more; whether it was there. */
   dropSlot(request: SlotRequest): Promise<boolean>;
   /** Drops slot, publication and bookkeeping, as far as they are there. */
-  dropCapture(request: DropCaptureInput & RunIdentity): Promise<DropCaptureResult>;
+  dropCapture(request: DropRequest): Promise<DropCaptureResult>;
 }

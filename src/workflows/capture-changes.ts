@@ -21,6 +21,7 @@ import {
   type StreamProgress,
 } from '../contract/capture-changes.ts';
 import { withAdvice } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { parseInput } from '../contract/parse-input.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
@@ -36,7 +37,7 @@ import {
 import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
 import { CaptureProgress } from './capture-progress.ts';
 import { checked } from './checked-input.ts';
-import { copyCaptured } from './copy-captured.ts';
+import { copyCaptured, type CopyRound } from './copy-captured.ts';
 import type { Fanout } from './copy-plan.ts';
 import { PauseGate } from './pause-gate.ts';
 import { asRunFailure, canBeginAgain, isPassing, messageOf, ofKind } from './failure.ts';
@@ -213,25 +214,37 @@ class Capture {
 
   async #copyFirst({ captureId }: PreparedCapture): Promise<void> {
     this.#progress.set({ phase: 'copying', copiedRows: 0 });
-    await this.#whileWatched(async () => this.#copy('permanent'));
+    const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
+      if (!canBeginAgain(error)) return false;
+      this.#progress.warn([
+        `${formatTableName(table)} changed before the first copy came to it: it is copied while changes stream.`,
+      ]);
+      return true;
+    };
+    await this.#whileWatched(async () => this.#copy('permanent', goesOnWithout));
     await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [{ ...this.#run, captureId }]);
   }
 
-  async #copy(slot: 'permanent' | 'temporary'): Promise<void> {
+  async #copy(slot: CopyRound['slot'], goesOnWithout: CopyRound['goesOnWithout']): Promise<void> {
     await copyCaptured(this.#fanout, {
       captureId: this.#captureId ?? '',
       input: this.#input,
       run: this.#run,
       tables: this.#tables.filter(({ copying }) => copying),
       slot,
-      onCopied: (table) => this.#copied(table),
+      onCopied: (table, warnings) => {
+        this.#progress.warn(warnings);
+        this.#notCopying([table]);
+      },
+      goesOnWithout,
     });
   }
 
-  #copied(done: TableName): void {
-    const name = formatTableName(done);
+  /** Their copies are done, or were given up. */
+  #notCopying(tables: readonly TableName[]): void {
+    const names = new Set(tables.map(formatTableName));
     this.#setTables(
-      this.#tables.map((table) => (formatTableName(table) === name ? { ...table, copying: false } : table)),
+      this.#tables.map((table) => (names.has(formatTableName(table)) ? { ...table, copying: false } : table)),
     );
   }
 
@@ -248,27 +261,39 @@ class Capture {
     this.#progress.setTables(tables);
   }
 
-  /** Copies tables that were added, while the stream goes on. */
+  /** Copies tables that were added, while the stream goes on. One that cannot be copied now is left to the next round. */
   async #copyAdded(): Promise<void> {
     for (let restarts = 0; ;) {
       await condition(() => this.#tables.some(({ copying }) => copying));
+      let isLeft = false;
+      const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
+        if (canBeginAgain(error) || isPassing(error)) isLeft = true;
+        else this.#giveUp([table], error);
+        return true;
+      };
       this.#adding = true;
       try {
-        await this.#copy('temporary');
-        restarts = 0;
+        await this.#copy('temporary', goesOnWithout);
+        restarts = isLeft ? restarts + 1 : 0;
       } catch (error) {
         if (isCancellation(error)) return;
         if (!canBeginAgain(error) && !isPassing(error)) {
-          this.#progress.warn([`The copy of a table that was added failed: ${messageOf(error)}`]);
-          this.#setTables(this.#tables.map((table) => ({ ...table, copying: false })));
+          this.#giveUp(this.#tables.filter(({ copying }) => copying), error); // prettier-ignore
         } else {
           restarts += 1;
-          await sleep(Math.min(1000 * 2 ** restarts, 60_000)).catch(() => undefined);
+          await sleep(pauseAfter(restarts)).catch(() => undefined);
         }
       } finally {
         this.#adding = false;
       }
+      if (isLeft) await sleep(pauseAfter(restarts)); // in which tables can be removed
     }
+  }
+
+  #giveUp(tables: readonly TableName[], error: unknown): void {
+    const names = listed(tables.map(formatTableName), 5);
+    this.#progress.warn([`The copy of ${names} failed, and is given up: ${messageOf(error)}`]);
+    this.#notCopying(tables);
   }
 
   /** Streams until the attempt is over, or is to be paused; undefined when it has to be tried again. */
@@ -416,8 +441,9 @@ class Capture {
 
   async #drop(): Promise<void> {
     const { slot, source, publication } = this.#input;
+    const captureId = this.#captureId;
     await dropCapture.executeWithOptions({ activityId: 'drop' }, [
-      { ...this.#run, slot, source, publication },
+      { ...this.#run, slot, source, publication, ...(captureId !== undefined && { captureId }) },
     ]);
     this.#captureId = undefined;
   }

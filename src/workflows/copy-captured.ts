@@ -1,4 +1,4 @@
-import { CancellationScope, log, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, patched, uuid4 } from '@temporalio/workflow';
 import type { RunIdentity } from '../contract/activities.ts';
 import { partOf } from '../contract/run-parts.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
@@ -15,44 +15,54 @@ export interface CopyRound {
   readonly tables: readonly TableName[];
   /** `permanent`: the slot of the capture is made. `temporary`: one that only lends its snapshot. */
   readonly slot: 'permanent' | 'temporary';
-  readonly onCopied: (table: TableName) => void;
+  /** Told of a table that is copied, and what readers of the copy should know. */
+  readonly onCopied: (table: TableName, warnings: readonly string[]) => void;
+  /** Told of a table that could not be copied. True where the others are to be copied all the same. */
+  readonly goesOnWithout: (table: TableName, error: unknown) => boolean;
 }
 
-/** Copies tables on the snapshot of a new slot, through the fan-out of `extractTable`. */
+/** Copies tables on the snapshot of a new slot, one after the other, through the fan-out of `extractTable`. */
 export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
   const { captureId, input, run, slot } = round;
   const { source } = input;
   const first = async (holder: string) => holdSlot({ ...run, captureId, source, holder, slot });
   await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
-    await relay.held();
+    const { lsn } = (await relay.held()).snapshot;
     for (const table of round.tables) {
-      await copyOne(fanout, round, table, relay);
-      round.onCopied(table);
+      try {
+        round.onCopied(table, await copyOne(fanout, round, table, { relay, lsn }));
+      } catch (error) {
+        const isOfAll = relay.failure !== undefined || isCancellation(error);
+        // rounds of earlier versions ended with the first table that failed
+        if (isOfAll || !patched('one-table-holds-up-no-other')) throw error;
+        if (!round.goesOnWithout(table, error)) throw error;
+      }
     }
   });
 }
 
-/** A run of its own, with a manifest of its own. */
+/** A run of its own, with a manifest of its own. @returns its warnings */
 async function copyOne(
   fanout: Fanout,
   { captureId, run: whole, input: { source, parallelism, deletes } }: CopyRound,
   table: TableName,
-  relay: SnapshotRelay,
-): Promise<void> {
+  { relay, lsn: copiedAt }: { readonly relay: SnapshotRelay; readonly lsn: string | undefined },
+): Promise<readonly string[]> {
   const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
   const summary = formatTableName(table);
   try {
-    const plan = await planCopy.executeWithOptions({ summary }, [
-      { ...run, captureId, source, table, parallelism },
-    ]);
+    const plan = await relay.lend(async (snapshot) =>
+      planCopy.executeWithOptions({ summary }, [{ ...run, captureId, source, table, parallelism, snapshot }]),
+    );
     await copyPlan(fanout, plan, relay);
     const { outcome } = await commitBronze.executeWithOptions({ summary }, [
       { planId: plan.planId, runId: run.runId },
     ]);
     if (outcome === 'incomplete') throw ofKind('StagingLost', `The ledger of ${summary} lacks chunks`);
     await finishCopy.executeWithOptions({ summary }, [
-      { captureId, source, table, deletes, runId: run.runId },
+      { captureId, source, table, deletes, runId: run.runId, ...(copiedAt !== undefined && { copiedAt }) },
     ]);
+    return plan.warnings;
   } catch (error) {
     await discard(run, error);
     throw error;

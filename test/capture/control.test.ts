@@ -190,6 +190,20 @@ describe.concurrent('a capture', () => {
     expect(await slotsOf(`${slot}%`)).toBe(0);
   });
 
+  test('what a copy lacks is told: rows that a policy hides from the role', async () => {
+    await lab.source.query(`CREATE TABLE hiding (id int PRIMARY KEY); INSERT INTO hiding VALUES (1), (2);
+      ALTER TABLE hiding ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+      CREATE POLICY hides ON hiding USING (id > 1)`);
+    const slot = captures.slotName();
+    await expect(captures.catchUp({ tables: ['hiding'], slot })).resolves.toMatchObject({
+      copiedRows: 1,
+      warnings: [
+        expect.stringMatching(/Row-level security is active on public.hiding for the role extractor/),
+      ],
+    });
+    await captures.drop({ slot });
+  });
+
   // by itself, since messages that others write into the log of the database are changes too
   test.sequential(
     'a capture that is to run for a while ends when it is over, and goes on another time',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dropCapture } from '../../src/capture/drop-capture.ts';
 import { streamChanges } from '../../src/capture/stream-changes.ts';
 import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
@@ -112,6 +113,37 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
     ).rowCount,
   ).toBe(0);
   expect((await lab.source.query('SELECT FROM pg_publication WHERE pubname = $1', [slot])).rowCount).toBe(0);
+});
+
+test('a first copy that is under way is left alone by another capture of its slot, which goes on when it has ended', async () => {
+  await lab.source.query(
+    'CREATE TABLE wanted_twice (id int PRIMARY KEY); INSERT INTO wanted_twice VALUES (1)',
+  );
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before the first');
+  const request = { tables: ['wanted_twice'], slot, until: 'caught-up' as const };
+  const first = await captures.start(request);
+  await held.reached();
+  const second = await captures.start(request);
+  expect(await pendingFailure(second)).toContain(
+    `The first copy on slot "${slot}" is being made by the workflow "${first.workflowId}"`,
+  );
+  await held.release();
+  await expect(first.result()).resolves.toMatchObject({ copiedRows: 1, warnings: [] });
+  await expect(second.result()).resolves.toMatchObject({ outcome: 'caught up', copiedRows: 0 });
+  await captures.drop({ slot });
+});
+
+test("a capture that ends drops no slot that is another capture's by now", async () => {
+  const slot = await own.captured();
+  const source = new Database({ label: 'source', settings: settingsOfSource() });
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const { signal } = new AbortController();
+  const nothing = { slot: false, publication: false, bookkeeping: false };
+  const target = { slot, source: 'default', captureId: '0' };
+  await expect(dropCapture(target, randomUUID(), { source, warehouse, signal })).resolves.toEqual(nothing);
+  await Promise.all([source, warehouse].map(async (database) => database.close()));
+  expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
 });
 
 describe('before it streams, a capture compares its position with the slot:', () => {
@@ -272,6 +304,82 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
   });
   await expectSameRows(lab, 'fragile', 'bronze.br_fragile');
   await captures.drop({ slot });
+});
+
+test('a table that is rewritten before the first copy comes to it is not taken for an empty one', async () => {
+  await lab.source.query(`CREATE TABLE copied_first (id int PRIMARY KEY); INSERT INTO copied_first VALUES (1);
+    CREATE TABLE copied_later (id int PRIMARY KEY, n int); INSERT INTO copied_later VALUES (1, 1), (2, 2)`);
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before the first');
+  const request = { tables: ['copied_first', 'copied_later'], slot, mirror: true };
+  const handle = await captures.start({ ...request, until: 'caught-up' });
+  await held.reached();
+  await lab.source.query(
+    'ALTER TABLE copied_later ALTER n TYPE bigint; INSERT INTO copied_later VALUES (3, 3)',
+  );
+  await held.release();
+  // nor is what was copied before copied once more
+  await expect(handle.result()).resolves.toMatchObject({
+    copiedRows: 4,
+    warnings: [
+      'public.copied_later changed before the first copy came to it: it is copied while changes stream.',
+    ],
+  });
+  await captures.catchUp(request);
+  await expectSameRows(lab, 'copied_later', 'bronze.br_copied_later');
+  await captures.drop({ slot });
+});
+
+test('rows that come before the copy of an added table is planned are there, whatever columns came or went since', async () => {
+  await lab.source.query(`CREATE TABLE added_first (id int PRIMARY KEY); INSERT INTO added_first VALUES (1);
+    CREATE TABLE added_later (id int PRIMARY KEY, v int); INSERT INTO added_later VALUES (1, 1)`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const addAround = async (tables: string[], meanwhile: string) => {
+    const held = await HeldCopies.hold(lab, 'before the first');
+    await handle.executeUpdate('addTables', { args: [tables] });
+    await held.reached();
+    await lab.source.query(meanwhile);
+    await captures.untilWritten(slot);
+    await held.release();
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    await captures.untilWritten(slot);
+    // a column that came without a change is not seen yet
+    await expectSameRows(lab, 'added_later', 'bronze.br_added_later', { columns: ['id'] });
+  };
+  await addAround(
+    ['added_first', 'added_later'],
+    'INSERT INTO added_later VALUES (2, 2); ALTER TABLE added_later ADD COLUMN w int DEFAULT 7',
+  );
+  await handle.executeUpdate('removeTables', { args: [['added_later']] });
+  await lab.warehouse.query('DROP TABLE bronze.br_added_later');
+  await addAround(
+    ['added_later'],
+    'ALTER TABLE added_later DROP COLUMN v; INSERT INTO added_later VALUES (3, 3)',
+  );
+  await captures.end(handle, slot);
+});
+
+test('a holder that was given up, and records its snapshot late, leaves no gap between copy and changes', async () => {
+  await lab.source.query('CREATE TABLE held_twice (id int PRIMARY KEY); INSERT INTO held_twice VALUES (1)');
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await handle.executeUpdate('addTables', { args: [['held_twice']] });
+  await held.reached();
+  await lab.source.query('INSERT INTO held_twice VALUES (2)');
+  await captures.untilWritten(slot);
+  await lab.warehouse.query(
+    `UPDATE bronze.cdc_tables SET copied_at = $1 WHERE "table" = 'held_twice' AND status = 'copying'`,
+    [await endOfLog()],
+  );
+  await held.release();
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await captures.untilWritten(slot);
+  await expectSameRows(lab, 'held_twice', 'bronze.br_held_twice');
+  await captures.end(handle, slot);
 });
 
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {

@@ -132,6 +132,19 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       expect(rows[0]?.after).toBeGreaterThan(0);
     });
 
+    test('one that cannot be copied holds up no other, and is named', async () => {
+      await lab.source.query(`CREATE TABLE first_of_two (id int PRIMARY KEY, _bronze_run_id text);
+        CREATE TABLE other_of_two (id int PRIMARY KEY); INSERT INTO other_of_two VALUES (1), (2)`);
+      await handle.executeUpdate('addTables', { args: [['first_of_two', 'other_of_two']] });
+      await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+      await captures.untilWritten(slot);
+      await expectSameRows(lab, 'other_of_two', 'bronze.br_other_of_two');
+      expect((await captures.status(handle)).warnings).toEqual([
+        expect.stringMatching(/^The copy of public.first_of_two failed, and is given up: .*"_bronze_run_id"/),
+      ]);
+      await handle.executeUpdate('removeTables', { args: [['first_of_two', 'other_of_two']] });
+    });
+
     test('what a table has to be is checked before it is added, and refused with its reason', async () => {
       await expect(handle.executeUpdate('addTables', { args: [['lat']] })).rejects.toMatchObject({
         cause: { message: expect.stringMatching(/no table public.lat in the source.*did you mean/) },

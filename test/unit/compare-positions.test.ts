@@ -21,6 +21,7 @@ const capture: Capture = {
   changes: 1,
   tablesVersion: 0,
   runId: 'r',
+  workflowId: 'workflow',
   warnings: [],
 };
 

@@ -25,7 +25,9 @@ export interface Capture {
   readonly changes: number;
   /** Counts changes of its tables. */
   readonly tablesVersion: number;
+  /** The workflow that goes on with it, or went on last. */
   readonly runId: string;
+  readonly workflowId: string;
   readonly warnings: readonly string[];
 }
 
@@ -37,7 +39,7 @@ export interface LastChange {
 }
 
 const CAPTURE = `SELECT capture_id AS "captureId", source, slot, publication, own_publication AS "ownPublication",
-         system_id AS "systemId", timeline, status, position::text, transactions::float8, changes::float8, run_id AS "runId", tables_version AS "tablesVersion",
+         system_id AS "systemId", timeline, status, position::text, transactions::float8, changes::float8, run_id AS "runId", workflow_id AS "workflowId", tables_version AS "tablesVersion",
          CASE WHEN last_commit_lsn IS NOT NULL THEN json_build_object('commitLsn', last_commit_lsn, 'xid', last_xid::text) END AS last,
          (SELECT max(copied_at)::text FROM ${BRONZE}.cdc_tables AS t WHERE t.capture_id = p.capture_id) AS "copiedAt",
          warnings, to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "committedAt"
