@@ -341,16 +341,19 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   /** Of a change that is wanted: whether it is not in the log yet. */
   #isNew(): boolean {
-    if (this.#isOld) this.#sentBefore.expectKnown(this.#at.commitLsn);
+    if (this.#isOld) this.#sentBefore.expectKnown(this.#at.commitLsn, this.#at.xid);
     return !this.#isOld;
   }
 
-  /** The place of the next change in its transaction. */
+  /**
+   * The place of the next change in its transaction, from 1.
+   *
+   * Of a message outside of any it is 0: a commit that follows it directly begins where it ends, and so has its position.
+   */
   #next(): number {
-    if (this.#ordinal === 0) {
-      const { commitLsn, xid } = this.#at;
-      this.#last = { commitLsn: formatLsn(commitLsn), xid: xid?.toString() ?? null };
-    }
+    const { commitLsn, xid } = this.#at;
+    if (this.#ordinal === 0) this.#last = { commitLsn: formatLsn(commitLsn), xid: xid?.toString() ?? null };
+    if (xid === undefined) return 0;
     this.#ordinal += 1;
     return this.#ordinal;
   }
