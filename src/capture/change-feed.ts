@@ -92,6 +92,8 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   #mirror = new Map<string, MirrorStep[]>();
   #relations: Relation[] = [];
   #transactions = 0;
+  /** Whether the last segment ended within a transaction: whoever took it waits for the end, even if no change is left. */
+  #endIsAwaited = false;
   /** The transaction that is under way. */
   #begin: TransactionBegin | undefined;
   /** What the changes are of that come now; it has no transaction where it is a message outside of any. */
@@ -148,15 +150,15 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   /**
    * Takes what is there as soon as it can be written: whole transactions, or as much of one as may be kept.
    *
-   * @param look asked whenever the feed wakes up: what else is wanted of it than changes
-   * @returns undefined where nothing is there and no more is wanted
+   * @param look asked whenever the feed wakes up: what is wanted of it besides changes, or `end` where nothing is, however much is there
+   * @returns undefined at the `end`
    */
   async next(look: () => 'changes' | 'position' | 'end'): Promise<Segment | undefined> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
       const wanted = look();
-      if (this.#isReady(wanted === 'position')) return this.#take();
       if (wanted === 'end') return undefined;
+      if (this.#isReady(wanted === 'position')) return this.#take();
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
@@ -287,7 +289,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   #isReady(positionToo: boolean): boolean {
     if (this.#begin !== undefined) return this.#isFull;
-    if (this.#rows.count > 0 || this.#mirror.size > 0) return true;
+    if (this.#rows.count > 0 || this.#mirror.size > 0 || this.#endIsAwaited) return true;
     return positionToo && this.#reached > this.#taken;
   }
 
@@ -302,6 +304,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.#spare = undefined;
     this.#mirror = new Map();
     this.#relations = [];
+    this.#endIsAwaited = this.#begin !== undefined;
     if (this.#begin !== undefined) this.#rows.begin(this.#begin);
     this.stream.resume();
     return segment;
