@@ -3,9 +3,10 @@ import { applyBatch, moveRow, openMirror, prepareMirror, type Mirror } from '../
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
   readTables,
-  recordColumns,
   recordCopied,
+  recordDescription,
   type CaptureTable,
+  type Description,
   type KnownColumn,
 } from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
@@ -23,6 +24,7 @@ import {
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
+import { readCatalogEntry } from './live-table.ts';
 import { requireKey } from './prepare-capture.ts';
 
 /** Changes that are read at once when a copy catches up with the stream. */
@@ -40,7 +42,7 @@ export async function planCopy(
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, captureId);
   const known = await findTableOf(warehouse, capture, table);
-  const { published, columns, key } = await source.read(limits, async (session) =>
+  const { published, ...description } = await source.read(limits, async (session) =>
     describe(session, capture, table),
   );
   const input = extractTableInput.parse({
@@ -52,8 +54,8 @@ export async function planCopy(
     ...(published.where !== null && { where: published.where }),
   });
   const plan = await planRun(source, warehouse, input, limits);
-  if (known.mirrored) requireKey(table, key);
-  await recordColumns(warehouse, captureId, table, columns, key);
+  if (known.mirrored) requireKey(table, description.key);
+  await recordDescription(warehouse, captureId, table, description);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
@@ -66,18 +68,16 @@ function asChangesSendIt(column: PlannedColumn): PlannedColumn {
   return { ...others, type: 'text', decision: 'text', read: 'cast', binary: true };
 }
 
-interface Description {
+/** The key may be another than at the last copy. */
+interface PublishedDescription extends Description {
   readonly published: PublishedTable;
-  readonly columns: readonly KnownColumn[];
-  /** It may be another than at the last copy. */
-  readonly key: readonly string[];
 }
 
 async function describe(
   source: Session,
   { publication: name }: Pick<Capture, 'publication'>,
   table: TableName,
-): Promise<Description> {
+): Promise<PublishedDescription> {
   const publication = await findPublication(source, name);
   const published = publication?.tables.find(
     (candidate) => candidate.schema === table.schema && candidate.name === table.name,
@@ -89,12 +89,13 @@ async function describe(
     );
   }
   const columns = await source.query<KnownColumn & Record<string, unknown>>(
-    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number
+    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number, xmin::text AS version
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
     [published.oid, published.columns],
   );
   const [candidate] = await findCandidates(source, [table]);
-  return { published, columns, key: candidate?.key ?? [] };
+  const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
+  return { published, columns, key: candidate?.key ?? [], catalog };
 }
 
 async function findTableOf(
