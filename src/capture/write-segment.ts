@@ -147,10 +147,12 @@ async function follow(
   if (reasons.length > 0) await copyAgain(session, id, now, reasons.join('; '), context);
 }
 
-/** Columns of a key by which the source no longer says which row a change is about. */
-function lostOfKey({ relation }: Described, key: readonly string[]): string[] {
-  const identified = new Set(relation.columns.filter(({ isKey }) => isKey).map(({ name }) => name));
-  return key.filter((name) => !identified.has(name));
+/** Columns of a key by which the source no longer says which row a change is about, or which the stream was not read by. */
+function lostOfKey({ relation, key: indexes }: Described, key: readonly string[]): string[] {
+  return key.filter((name, place) => {
+    const column = relation.columns[indexes[place] ?? -1];
+    return column?.name !== name || !column.isKey;
+  });
 }
 
 /** @returns why the table must be copied again */

@@ -101,13 +101,14 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
-  test('a column is not taken for another that has its name', async () => {
-    const tables = ['exchanged', 'swapped', 'migrated', 'reused'];
+  test('a column is not taken for another that has its name, nor a key for another column', async () => {
+    const tables = ['exchanged', 'swapped', 'migrated', 'reused', 'keyed'];
     await lab.source
       .query(`CREATE TABLE exchanged (id int PRIMARY KEY, c int); INSERT INTO exchanged VALUES (1, 1), (2, 2);
     CREATE TABLE swapped (id int PRIMARY KEY, a int, b int); INSERT INTO swapped VALUES (1, 10, 20), (2, 11, 21);
     CREATE TABLE migrated (id int PRIMARY KEY, new_id bigint NOT NULL UNIQUE); INSERT INTO migrated VALUES (1, 2), (2, 1);
-    CREATE TABLE reused (id int PRIMARY KEY, a int, b int); INSERT INTO reused VALUES (1, 10, 20), (2, 11, 21)`);
+    CREATE TABLE reused (id int PRIMARY KEY, a int, b int); INSERT INTO reused VALUES (1, 10, 20), (2, 11, 21);
+    CREATE TABLE keyed (junk int, id int PRIMARY KEY, v int); INSERT INTO keyed VALUES (0, 1, 1), (0, 2, 2)`);
     const request = { tables, slot: captures.slotName(), mirror: true };
     await captures.catchUp(request);
     await lab.source
@@ -122,6 +123,8 @@ describe.concurrent('what changes in the source while it is captured:', () => {
         .query(`ALTER TABLE reused DROP COLUMN b; UPDATE reused SET id = id; ALTER TABLE reused RENAME ${from} TO b;
       UPDATE reused SET b = 0 WHERE id = 1; ALTER TABLE reused ADD COLUMN n${id} int; INSERT INTO reused VALUES (${id}, ${id}, ${id})`);
     await reuse('a', 3);
+    await lab.source.query(`ALTER TABLE keyed DROP COLUMN junk; ALTER TABLE keyed RENAME id TO id2;
+    INSERT INTO keyed VALUES (3, 3), (4, 4); DELETE FROM keyed WHERE id2 = 1`);
     const { warnings } = await captures.catchUp(request);
     for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
     expect(copiedAgain(warnings)).toEqual(['exchanged', 'swapped', 'migrated']);
