@@ -61,15 +61,20 @@ async function recordRelations(
   context: SegmentContext,
 ): Promise<void> {
   const { capture, tables: known } = context;
-  for (const { schema, name, columns } of relations) {
+  for (const { oid, schema, name, columns } of relations) {
     const id = formatTableName({ schema, name });
     if (known.has(id)) continue;
     const key = columns.filter(({ isKey }) => isKey).map((column) => column.name);
     const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
     await addTables(session, capture.captureId, [table]);
+    const before = [...known].find(([, { catalog }]) => catalog?.oid === oid)?.[0];
+    if (before !== undefined) await warn(session, renamedWarning(before, id), context);
     known.set(id, { ...table, copiedAt: null, columns: null, catalog: null, runId: null });
   }
 }
+
+const renamedWarning = (before: string, now: string): string =>
+  `${before} is called ${now} in the source now: its changes are logged under that name, and its copy stays as it is. Give it its name back, or remove the one with removeTables and add the other with addTables.`;
 
 async function warn(
   session: Session,
@@ -128,7 +133,7 @@ export async function mirrorOf(
 
 type Described = Extract<MirrorStep, { kind: 'relation' }>;
 
-/** What the stream says of a table before the changes that follow. */
+/** What the stream says of a table before the changes that follow, which may be another table of its name. */
 async function follow(
   session: Session,
   id: string,
@@ -137,6 +142,10 @@ async function follow(
   context: SegmentContext,
 ): Promise<void> {
   const { relation } = step;
+  if (table.catalog !== null && table.catalog.oid !== relation.oid) {
+    await forgetKey(session, await mirrorOf(session, id, table, context));
+    return copyAgain(session, id, table, 'another table has its name now', context);
+  }
   const reasons = await change(session, id, table, relation, context);
   const now = context.tables.get(id) ?? table;
   const lost = lostOfKey(step, now.key);

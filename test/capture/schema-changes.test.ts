@@ -158,6 +158,28 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
+  test('a table is not taken for another that has its name', async () => {
+    const tables = ['one', 'other', 'anew', 'plain'];
+    for (const table of tables)
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text); INSERT INTO ${table} VALUES (1, '${table}'), (2, '')`); // prettier-ignore
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source
+      .query(`ALTER TABLE one RENAME TO x; ALTER TABLE other RENAME TO one; ALTER TABLE x RENAME TO other;
+    UPDATE one SET v = 'a' WHERE id = 2; UPDATE other SET v = 'b' WHERE id = 2;
+    DROP TABLE anew; CREATE TABLE anew (id int, v int PRIMARY KEY); ALTER PUBLICATION ${request.slot} ADD TABLE anew;
+    INSERT INTO anew VALUES (5, 1), (5, 2); ALTER TABLE plain RENAME TO renamed; INSERT INTO renamed VALUES (3, 'c')`);
+    const { warnings } = await captures.catchUp(request);
+    for (const table of ['one', 'other', 'anew']) await expectSameRows(lab, table, `bronze.br_${table}`);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^public.plain is called public.renamed in the source now/),
+      expect.stringMatching(/^public.one was copied again: another table has its name now/),
+      expect.stringMatching(/^public.other was copied again: another table has its name now/),
+      expect.stringMatching(/^public.anew was copied again: another table has its name now/),
+    ]);
+    await captures.drop({ slot: request.slot });
+  });
+
   describe.sequential('tables come and go while it runs', () => {
     let handle: CaptureHandle;
     let slot: string;
