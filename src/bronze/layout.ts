@@ -30,6 +30,9 @@ export const companionTarget = (target: string): string => fitted(`${target}__lo
 /** The partition that stores the rows of a bronze table: one name a load, so that old and new can stand side by side. */
 export const storageName = (target: string, planId: string): string => fitted(`${target}_${planId}`);
 
+/** What a column of a mirrored copy is called that the source dropped, once another has its name. */
+export const droppedColumn = (name: string, number: number): string => fitted(`${name}_dropped_${number}`);
+
 /** Names over PostgreSQL's limit keep their beginning and end in a digest of the whole, so that no two fall together. */
 function fitted(name: string): string {
   if (Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES) return name;

@@ -32,7 +32,12 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 
 /** What changes do to the copy of a table, in their order. */
 export type MirrorStep =
-  | { readonly kind: 'relation'; readonly relation: Relation }
+  | {
+      readonly kind: 'relation';
+      readonly relation: Relation;
+      /** Indexes of the columns that the batches after it take for the key. */
+      readonly key: readonly number[];
+    }
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
   | {
       readonly kind: 'move';
@@ -92,6 +97,8 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   #mirror = new Map<string, MirrorStep[]>();
   #relations: Relation[] = [];
   #transactions = 0;
+  /** Whether the last segment ended within a transaction: whoever took it waits for the end, even if no change is left. */
+  #endIsAwaited = false;
   /** The transaction that is under way. */
   #begin: TransactionBegin | undefined;
   /** What the changes are of that come now; it has no transaction where it is a message outside of any. */
@@ -148,15 +155,15 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   /**
    * Takes what is there as soon as it can be written: whole transactions, or as much of one as may be kept.
    *
-   * @param look asked whenever the feed wakes up: what else is wanted of it than changes
-   * @returns undefined where nothing is there and no more is wanted
+   * @param look asked whenever the feed wakes up: what is wanted of it besides changes, or `end` where nothing is, however much is there
+   * @returns undefined at the `end`
    */
   async next(look: () => 'changes' | 'position' | 'end'): Promise<Segment | undefined> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
       const wanted = look();
-      if (this.#isReady(wanted === 'position')) return this.#take();
       if (wanted === 'end') return undefined;
+      if (this.#isReady(wanted === 'position')) return this.#take();
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
@@ -217,7 +224,8 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const id = formatTableName(relation);
     const table = this.#tables.get(id);
     const mirrored = table?.mirrored === true && table.status === 'live';
-    const names = relation.columns.map(({ name }) => name);
+    const before = this.#known.get(relation.oid);
+    const goesOn = before?.isFollowed === true && before.table === table;
     this.#known.set(relation.oid, {
       relation,
       id,
@@ -226,7 +234,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
       name: nameBytes(relation),
       copiedAt: table?.copiedAt == null ? 0n : parseLsn(table.copiedAt),
       isFollowed: false,
-      key: mirrored ? keyIndexes(table, relation, names) : undefined,
+      key: mirrored ? keyIndexes(relation, goesOn ? describedBy(before) : table) : undefined,
     });
   };
 
@@ -287,7 +295,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   #isReady(positionToo: boolean): boolean {
     if (this.#begin !== undefined) return this.#isFull;
-    if (this.#rows.count > 0 || this.#mirror.size > 0) return true;
+    if (this.#rows.count > 0 || this.#mirror.size > 0 || this.#endIsAwaited) return true;
     return positionToo && this.#reached > this.#taken;
   }
 
@@ -302,6 +310,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.#spare = undefined;
     this.#mirror = new Map();
     this.#relations = [];
+    this.#endIsAwaited = this.#begin !== undefined;
     if (this.#begin !== undefined) this.#rows.begin(this.#begin);
     this.stream.resume();
     return segment;
@@ -341,16 +350,19 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   /** Of a change that is wanted: whether it is not in the log yet. */
   #isNew(): boolean {
-    if (this.#isOld) this.#sentBefore.expectKnown(this.#at.commitLsn);
+    if (this.#isOld) this.#sentBefore.expectKnown(this.#at.commitLsn, this.#at.xid);
     return !this.#isOld;
   }
 
-  /** The place of the next change in its transaction. */
+  /**
+   * The place of the next change in its transaction, from 1.
+   *
+   * Of a message outside of any it is 0: a commit that follows it directly begins where it ends, and so has its position.
+   */
   #next(): number {
-    if (this.#ordinal === 0) {
-      const { commitLsn, xid } = this.#at;
-      this.#last = { commitLsn: formatLsn(commitLsn), xid: xid?.toString() ?? null };
-    }
+    const { commitLsn, xid } = this.#at;
+    if (this.#ordinal === 0) this.#last = { commitLsn: formatLsn(commitLsn), xid: xid?.toString() ?? null };
+    if (xid === undefined) return 0;
     this.#ordinal += 1;
     return this.#ordinal;
   }
@@ -368,8 +380,9 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   /** A description that comes with what is not wanted may be older than what is known of the table. */
   #follow(known: KnownTable): void {
     known.isFollowed = true;
-    if (known.key !== undefined) this.#stepsOf(known.id).push({ kind: 'relation', relation: known.relation });
-    if (known.table === undefined) this.#relations.push(known.relation);
+    const { id, relation, key } = known;
+    if (key !== undefined) this.#stepsOf(id).push({ kind: 'relation', relation, key });
+    if (known.table === undefined) this.#relations.push(relation);
   }
 
   #stepsOf(id: string): MirrorStep[] {
@@ -388,16 +401,31 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   }
 }
 
-/** The key goes by its names at the time of the copy; a column that was renamed since keeps its place. */
-function keyIndexes(table: CaptureTable, relation: Relation, names: readonly string[]): number[] {
-  return table.key.map((name) => {
-    const index = names.indexOf(name);
-    if (index !== -1) return index;
-    const renamed = relation.columns.findIndex(
-      (column, at) => column.isKey && table.columns?.[at]?.name === name,
-    );
-    return renamed;
+/**
+ * Indexes of the key columns, in the order of the key. The key goes by the names that were known last: a column that was
+ * renamed since is the one of the identity at its place, or else the only one with a new name.
+ *
+ * @returns -1 for a column that is not found; whoever applies the changes checks the others, too
+ */
+function keyIndexes({ columns }: Relation, { key, columns: known }: KeyDescription): number[] {
+  const renamed = columns.flatMap(({ name, isKey }, index) => (isKey && !key.includes(name) ? [index] : []));
+  return key.map((name) => {
+    const named = columns.findIndex((column) => column.name === name);
+    if (named !== -1) return named;
+    const place = known?.findIndex((column) => column.name === name) ?? -1;
+    if (renamed.includes(place)) return place;
+    return renamed.length === 1 ? (renamed[0] ?? -1) : -1;
   });
+}
+
+interface KeyDescription {
+  readonly key: readonly string[];
+  readonly columns: readonly { readonly name: string }[] | null;
+}
+
+/** How the stream has described a table last. */
+function describedBy({ relation: { columns }, key = [] }: KnownTable): KeyDescription {
+  return { key: key.map((index) => columns[index]?.name ?? ''), columns };
 }
 
 /** @param identity only its key columns were sent: others come as NULL, which they need not be */

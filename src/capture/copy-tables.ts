@@ -3,9 +3,10 @@ import { applyBatch, moveRow, openMirror, prepareMirror, type Mirror } from '../
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
   readTables,
-  recordColumns,
   recordCopied,
+  recordDescription,
   type CaptureTable,
+  type Description,
   type KnownColumn,
 } from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
@@ -30,6 +31,7 @@ import {
 } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
+import { readCatalogEntry } from './live-table.ts';
 import { requireKey } from './prepare-capture.ts';
 
 /** Changes that are read at once when a copy catches up with the stream. */
@@ -55,8 +57,8 @@ export async function planCopy(
   const ask: Ask = async (work) => source.read(limits, work);
   const planned = async (session: Session) => {
     await enterSnapshot(session, snapshot);
-    const { published, columns, key } = await describe(session, capture, table);
-    if (known.mirrored) requireKey(table, key);
+    const { published, ...description } = await describe(session, capture, table);
+    if (known.mirrored) requireKey(table, description.key);
     const input = extractTableInput.parse({
       table: { schema: table.schema, table: table.name },
       source: capture.source,
@@ -66,10 +68,10 @@ export async function planCopy(
       ...(published.where !== null && { where: published.where }),
     });
     const catalog = new Catalog(session, source.host);
-    return { columns, key, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
+    return { description, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
   };
-  const { columns, key, plan } = await namingLocked(ask, table, async () => ask(planned));
-  await recordColumns(warehouse, captureId, table, columns, key);
+  const { description, plan } = await namingLocked(ask, table, async () => ask(planned));
+  await recordDescription(warehouse, captureId, table, description);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
@@ -82,18 +84,16 @@ function asChangesSendIt(column: PlannedColumn): PlannedColumn {
   return { ...others, type: 'text', decision: 'text', read: 'cast', binary: true };
 }
 
-interface Description {
+/** The key may be another than at the last copy. */
+interface PublishedDescription extends Description {
   readonly published: PublishedTable;
-  readonly columns: readonly KnownColumn[];
-  /** It may be another than at the last copy. */
-  readonly key: readonly string[];
 }
 
 async function describe(
   source: Session,
   { publication: name }: Pick<Capture, 'publication'>,
   table: TableName,
-): Promise<Description> {
+): Promise<PublishedDescription> {
   const publication = await findPublication(source, name);
   const [candidate] = await findCandidates(source, [table]);
   const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
@@ -105,11 +105,12 @@ async function describe(
     );
   }
   const columns = await source.query<KnownColumn & Record<string, unknown>>(
-    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number
+    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number, xmin::text AS version
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
     [published.oid, published.columns],
   );
-  return { published, columns, key: candidate?.key ?? [] };
+  const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
+  return { published, columns, key: candidate?.key ?? [], catalog };
 }
 
 /** What a publication sends is told as of now, also to a transaction whose snapshot still has the table from before. */

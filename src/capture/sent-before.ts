@@ -11,9 +11,19 @@ export interface SentBefore {
   readonly confirmed: string;
 }
 
-/** A transaction is known by where the record of its commit begins, a message outside of any by where it ends. */
-const isOver = (lsn: Lsn, xid: unknown, position: Lsn): boolean =>
-  xid == null ? lsn <= position : lsn < position;
+/**
+ * Where something stands among all that a slot sends, comparable by size.
+ *
+ * A transaction is known by where the record of its commit begins, a message outside of any by where its record ends.
+ * The two may be the same position, and then the message comes first.
+ */
+const placeOf = (lsn: Lsn, kind: 'message' | 'transaction'): bigint =>
+  2n * lsn + (kind === 'message' ? 0n : 1n);
+
+const kindOf = (xid: unknown) => (xid == null ? 'message' : 'transaction');
+
+/** A transaction whose commit begins at a position comes after it; a message that ends there comes before. */
+const isOver = (place: bigint, position: Lsn): boolean => place < placeOf(position, 'transaction');
 
 /**
  * Tells what a slot sends once more, because an acknowledgement was lost, from what is new, and whether it is the same.
@@ -24,15 +34,16 @@ const isOver = (lsn: Lsn, xid: unknown, position: Lsn): boolean =>
 export class SentBeforeWatch {
   readonly #known: SentBefore;
   readonly #position: Lsn;
-  readonly #last: Lsn;
+  /** The place of the last change that is in the log. */
+  readonly #last: bigint;
   /** The slot still has to send the last change that is in the log. */
   #isAwaited: boolean;
 
   constructor(known: SentBefore) {
     this.#known = known;
     this.#position = parseLsn(known.position);
-    this.#last = parseLsn(known.last?.commitLsn ?? '0/0');
-    this.#isAwaited = known.last !== null && !isOver(this.#last, known.last.xid, parseLsn(known.confirmed));
+    this.#last = placeOf(parseLsn(known.last?.commitLsn ?? '0/0'), kindOf(known.last?.xid));
+    this.#isAwaited = known.last !== null && !isOver(this.#last, parseLsn(known.confirmed));
   }
 
   /**
@@ -42,22 +53,27 @@ export class SentBeforeWatch {
    * @throws {DatakitError} PositionConflict where it is not what was there
    */
   has(commitLsn: Lsn, xid: number | undefined): boolean {
-    if (commitLsn === this.#last) {
+    const place = placeOf(commitLsn, kindOf(xid));
+    if (place === this.#last) {
       if (this.#known.last?.xid !== (xid?.toString() ?? null)) throw this.#conflict(commitLsn);
       this.#isAwaited = false;
     }
-    this.passed(commitLsn);
-    return isOver(commitLsn, xid, this.#position);
+    this.#passed(place);
+    return isOver(place, this.#position);
   }
 
   /** Everything before a position was sent. */
   passed(end: Lsn): void {
-    if (this.#isAwaited && end > this.#last) throw this.#conflict(this.#last);
+    this.#passed(placeOf(end, 'message'));
   }
 
   /** A change that is wanted, of what was sent before: it has to be in the log. */
-  expectKnown(commitLsn: Lsn): void {
-    if (commitLsn > this.#last) throw this.#conflict(commitLsn);
+  expectKnown(commitLsn: Lsn, xid: number | undefined): void {
+    if (placeOf(commitLsn, kindOf(xid)) > this.#last) throw this.#conflict(commitLsn);
+  }
+
+  #passed(place: bigint): void {
+    if (this.#isAwaited && place > this.#last) throw this.#conflict(this.#last / 2n);
   }
 
   #conflict(at: Lsn): DatakitError {

@@ -15,7 +15,7 @@ import { ReplicationSession } from '../postgres/replication/replication-session.
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
-import { readLiveColumns } from './live-columns.ts';
+import { readLiveTable } from './live-table.ts';
 import { requireSlot } from './require-slot.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
@@ -99,13 +99,11 @@ class Stream {
       deletes: input.deletes,
       tables: tablesById(tables),
       types: feed.types,
-      readLiveColumns: async (table) =>
-        source.read({ run: this.#request.runId, signal }, async (session) => readLiveColumns(session, table)),
+      readLiveTable: async (oid) =>
+        source.read({ run: this.#request.runId, signal }, async (session) => readLiveTable(session, oid)),
       mirrors: new Map(),
-      onCopyWanted: ({ schema, name: table }, why) => {
-        this.#copyWanted.push({ schema, name: table });
-        this.#warnings.push(why);
-      },
+      onCopyWanted: ({ schema, name: table }) => void this.#copyWanted.push({ schema, name: table }),
+      onWarning: (warning) => void this.#warnings.push(warning),
     };
     await this.#start(replication, feed);
     const pulse = new SourcePulse(source, { runId, slot: capture.slot, interval: input.heartbeat, signal });

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { copyChanges } from '../bronze/cdc/change-rows.ts';
 import {
   applyBatch,
@@ -7,9 +8,10 @@ import {
   type DeletePolicy,
   type Mirror,
 } from '../bronze/cdc/mirror.ts';
-import { compareColumns, followColumns, lostOfKey, type LiveColumn } from '../bronze/cdc/mirror-schema.ts';
+import { compareColumns, type LiveTable } from '../bronze/cdc/compare-columns.ts';
+import { followColumns } from '../bronze/cdc/mirror-schema.ts';
 import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
-import { addTables, recordColumns, recordCopying, type CaptureTable } from '../bronze/cdc/tables.ts';
+import { addTables, recordCopying, recordDescription, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy-in.ts';
@@ -28,12 +30,14 @@ export interface SegmentContext {
   readonly tables: Map<string, CaptureTable>;
   /** Names of types that do not come with the server. */
   readonly types: ReadonlyMap<number, TableName>;
-  /** What the catalog of the source has of a table now. */
-  readonly readLiveColumns: (table: TableName) => Promise<ReadonlyMap<string, LiveColumn>>;
+  /** What the catalog of the source says of a table now, by its OID; undefined where it is not there any more. */
+  readonly readLiveTable: (oid: number) => Promise<LiveTable | undefined>;
   /** Copies that were opened since something about them changed. */
   readonly mirrors: Map<string, Mirror>;
-  /** Told of a table that has to be copied again, and why. */
-  readonly onCopyWanted: (table: TableName, why: string) => void;
+  /** Told of a table that has to be copied again. */
+  readonly onCopyWanted: (table: TableName) => void;
+  /** Told of what is kept with the capture for people to read. */
+  readonly onWarning: (warning: string) => void;
 }
 
 /** Writes a segment into the log of changes and, where copies are kept, into those. */
@@ -54,17 +58,31 @@ export async function writeSegment(
 async function recordRelations(
   session: Session,
   relations: readonly Relation[],
-  { capture }: SegmentContext,
+  context: SegmentContext,
 ): Promise<void> {
-  const tables = relations.map(({ schema, name, columns }) => ({
-    schema,
-    name,
-    target: null,
-    status: 'logged' as const,
-    mirrored: false,
-    key: columns.filter(({ isKey }) => isKey).map((column) => column.name),
-  }));
-  await addTables(session, capture.captureId, tables);
+  const { capture, tables: known } = context;
+  for (const { oid, schema, name, columns } of relations) {
+    const id = formatTableName({ schema, name });
+    if (known.has(id)) continue;
+    const key = columns.filter(({ isKey }) => isKey).map((column) => column.name);
+    const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
+    await addTables(session, capture.captureId, [table]);
+    const before = [...known].find(([, { catalog }]) => catalog?.oid === oid)?.[0];
+    if (before !== undefined) await warn(session, renamedWarning(before, id), context);
+    known.set(id, { ...table, copiedAt: null, columns: null, catalog: null, runId: null });
+  }
+}
+
+const renamedWarning = (before: string, now: string): string =>
+  `${before} is called ${now} in the source now: its changes are logged under that name, and its copy stays as it is. Give it its name back, or remove the one with removeTables and add the other with addTables.`;
+
+async function warn(
+  session: Session,
+  warning: string,
+  { capture, onWarning }: SegmentContext,
+): Promise<void> {
+  await addWarnings(session, capture.captureId, [warning]);
+  onWarning(warning);
 }
 
 async function copyRows(session: Session, bytes: Buffer, count: number): Promise<void> {
@@ -85,7 +103,7 @@ async function apply(session: Session, id: string, step: MirrorStep, context: Se
   if (table?.target == null || table.status !== 'live') return;
   switch (step.kind) {
     case 'relation':
-      return follow(session, id, table, step.relation, context);
+      return follow(session, id, table, step, context);
     case 'batch':
       return applyBatch(session, await mirrorOf(session, id, table, context), step.batch);
     case 'move':
@@ -113,58 +131,59 @@ export async function mirrorOf(
   return mirror;
 }
 
+type Described = Extract<MirrorStep, { kind: 'relation' }>;
+
+/** What the stream says of a table before the changes that follow, which may be another table of its name. */
 async function follow(
   session: Session,
   id: string,
   table: CaptureTable,
-  relation: Relation,
+  step: Described,
   context: SegmentContext,
 ): Promise<void> {
-  const known = table.columns ?? [];
-  const { columns } = relation;
-  const same =
-    known.length === columns.length && columns.every((column, index) => isSame(column, known[index]));
-  if (!same) await change(session, id, table, relation, context);
+  const { relation } = step;
+  if (table.catalog !== null && table.catalog.oid !== relation.oid) {
+    await forgetKey(session, await mirrorOf(session, id, table, context));
+    return copyAgain(session, id, table, 'another table has its name now', context);
+  }
+  const reasons = await change(session, id, table, relation, context);
   const now = context.tables.get(id) ?? table;
-  const lost = lostOfKey(relation, now.key);
-  if (lost.length === 0 || now.status !== 'live') return;
-  await forgetKey(session, await mirrorOf(session, id, now, context));
-  const reason = `its rows are no longer identified by ${lost.map(quoteName).join(', ')}`;
-  await copyAgain(session, id, now, reason, context);
+  const lost = lostOfKey(step, now.key);
+  if (lost.length > 0) {
+    await forgetKey(session, await mirrorOf(session, id, now, context));
+    reasons.push(`its rows are no longer identified by ${lost.map(quoteName).join(', ')}`);
+  }
+  if (reasons.length > 0) await copyAgain(session, id, now, reasons.join('; '), context);
 }
 
-function isSame(column: Relation['columns'][number], known: CaptureTableColumn | undefined): boolean {
-  return (
-    known?.name === column.name && known.typeOid === column.typeOid && known.modifier === column.modifier
-  );
+/** Columns of a key by which the source no longer says which row a change is about, or which the stream was not read by. */
+function lostOfKey({ relation, key: indexes }: Described, key: readonly string[]): string[] {
+  return key.filter((name, place) => {
+    const column = relation.columns[indexes[place] ?? -1];
+    return column?.name !== name || !column.isKey;
+  });
 }
 
-type CaptureTableColumn = NonNullable<CaptureTable['columns']>[number];
-
+/** @returns why the table must be copied again */
 async function change(
   session: Session,
   id: string,
   table: CaptureTable,
   relation: Relation,
   context: SegmentContext,
-): Promise<void> {
-  const live = await context.readLiveColumns(table);
-  const changes = compareColumns(table.columns ?? [], relation, live);
+): Promise<string[]> {
+  const changes = compareColumns(table, relation, await context.readLiveTable(relation.oid));
+  const { columns, catalog, doubts } = changes;
+  const { columns: known, catalog: knownEntry } = table;
+  if (doubts.length === 0 && isDeepStrictEqual([columns, catalog], [known, knownEntry])) return [];
   const { bronze, types: present } = await mirrorOf(session, id, table, context);
-  const reason = await followColumns(session, {
-    table,
-    bronze,
-    types: context.types,
-    live,
-    changes,
-    present,
-  });
+  const reasons = await followColumns(session, { bronze, types: context.types, changes, present });
+  context.mirrors.delete(id);
   const names = new Map(changes.renamed.map(({ from, to }) => [from, to]));
   const key = table.key.map((name) => names.get(name) ?? name);
-  await recordColumns(session, context.capture.captureId, table, changes.columns, key);
-  context.tables.set(id, { ...table, columns: changes.columns, key });
-  context.mirrors.delete(id);
-  if (reason !== undefined) await copyAgain(session, id, table, reason, context);
+  await recordDescription(session, context.capture.captureId, table, { columns, key, catalog });
+  context.tables.set(id, { ...table, columns, key, catalog });
+  return reasons;
 }
 
 /** Until it is copied again, changes of the table are only logged; they are applied to the new copy. */
@@ -173,13 +192,14 @@ async function copyAgain(
   id: string,
   table: CaptureTable,
   reason: string,
-  { capture, tables, onCopyWanted }: SegmentContext,
+  context: SegmentContext,
 ): Promise<void> {
+  const { capture, tables, onCopyWanted } = context;
   await recordCopying(session, capture.captureId, table);
   tables.set(id, { ...table, status: 'copying' });
-  const warning = `${formatTableName(table)} was copied again: ${reason}, and the log of the source does not say what became of the rows from before.`;
-  await addWarnings(session, capture.captureId, [warning]);
-  onCopyWanted(table, warning);
+  const warning = `${id} was copied again: ${reason}, and the log of the source does not say what became of the rows from before.`;
+  await warn(session, warning, context);
+  onCopyWanted(table);
 }
 
 export const tablesById = (tables: readonly CaptureTable[]): Map<string, CaptureTable> =>

@@ -319,8 +319,9 @@ class Capture {
       this.#progress.warn(warnings);
       return outcome;
     } catch (error) {
-      if (isCancellation(error) && this.#gate.paused && !CancellationScope.current().consideredCancelled)
-        return undefined;
+      // the gate may be open again by now
+      const left = scope.consideredCancelled && !CancellationScope.current().consideredCancelled;
+      if (isCancellation(error) && left) return undefined;
       if (!isPassing(error)) throw error;
       await this.#waitFor(error);
       return undefined;

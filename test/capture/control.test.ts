@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
 import { administer } from '../setup/administer.ts';
-import { CaptureLab } from '../setup/capture-lab.ts';
+import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -24,6 +24,15 @@ afterAll(async () => lab.close());
 async function slotsOf(pattern: string): Promise<number | null> {
   const slots = 'SELECT FROM pg_replication_slots WHERE database = current_database() AND slot_name LIKE $1';
   return (await lab.source.query(slots, [pattern])).rowCount;
+}
+
+/** How often its workflow has begun to stream. */
+async function streamsOf(handle: CaptureHandle): Promise<number | undefined> {
+  const { events } = await handle.fetchHistory();
+  return events?.filter(
+    ({ activityTaskScheduledEventAttributes: scheduled }) =>
+      scheduled?.activityType?.name === 'streamChanges',
+  ).length;
 }
 
 describe('what cannot be captured is refused before anything is made:', () => {
@@ -169,6 +178,12 @@ describe.concurrent('a capture', () => {
     });
     await lab.source.query(`INSERT INTO t VALUES (3, 'three')`);
     await handle.signal('resume');
+    await captures.untilStreaming(handle);
+    // resumed before the attempt has heard that it is to end
+    await handle.signal('pause');
+    await captures.status(handle);
+    await handle.signal('resume');
+    await waitUntil(async () => (await streamsOf(handle)) === 3);
     await captures.untilWritten(slot);
     await expectSameRows(lab, 't', 'bronze.br_t');
     await waitUntil(async () => (await captures.status(handle)).changes >= 1);

@@ -205,3 +205,24 @@ describe.concurrent('what is written', () => {
     await captures.drop({ slot: leaf });
   });
 });
+
+// by itself: the other captures would log its messages too
+test('a message outside of transactions stands before the commit that follows it at once', async () => {
+  await lab.source.query('CREATE TABLE noted (id int PRIMARY KEY)');
+  // others write into the same log: of so many commits some follow their message directly
+  const insert = (id: number) =>
+    `BEGIN; INSERT INTO noted VALUES (${id}); SELECT pg_logical_emit_message(false, 'app', '${id}'); COMMIT`;
+  const slot = await around(
+    { tables: ['noted'], initialCopy: false },
+    Array.from({ length: 20 }, (_, index) => insert(index)),
+  );
+  const { rows } = await lab.warehouse.query<{ changes: string; together: boolean }>(
+    `SELECT string_agg(coalesce(data ->> 'content', data ->> 'id'), ',' ORDER BY commit_lsn, ordinal) AS changes,
+            count(DISTINCT commit_lsn) < count(*) AS together
+       FROM bronze.cdc_changes WHERE slot = $1`,
+    [slot],
+  );
+  const expected = Array.from({ length: 20 }, (_, index) => `${index},${index}`).join(',');
+  expect(rows).toEqual([{ changes: expected, together: true }]);
+  await captures.drop({ slot });
+});

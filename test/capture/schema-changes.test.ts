@@ -12,6 +12,16 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
+/** The tables that were copied again because of one of their columns. */
+const copiedAgain = (warnings: readonly string[]): (string | undefined)[] =>
+  warnings.map((warning) => /^public\.(\w+) was copied again: column/.exec(warning)?.[1]);
+
+/** Where a table is copied again the workflow hears of it a moment later. */
+async function untilCopied(table: string): Promise<void> {
+  const copying = `SELECT FROM bronze.cdc_tables WHERE "table" = $1 AND status = 'copying'`;
+  await waitUntil(async () => (await lab.warehouse.query(copying, [table])).rowCount === 0);
+}
+
 // they have tables of their own
 describe.concurrent('what changes in the source while it is captured:', () => {
   test('a copy follows columns that are added, dropped, renamed and retyped while changes stream', async () => {
@@ -39,7 +49,9 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     for (const step of steps) {
       await lab.source.query(step);
       await captures.untilWritten(slot);
+      await untilCopied('t');
     }
+    await captures.untilWritten(slot);
     await expectSameRows(lab, 't', 'bronze.br_t', { as: { m: 'm::text' } });
     expect((await lab.warehouse.query('SELECT id FROM by_hand')).rowCount).toBe(56);
     await captures.end(handle, slot);
@@ -61,15 +73,11 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       `ALTER TABLE again ADD COLUMN c int DEFAULT 5; ALTER TABLE again ALTER COLUMN n TYPE text; INSERT INTO again (id) VALUES (1000)`,
     );
     await captures.untilWritten(slot);
-    // the workflow hears of it a moment later
-    await waitUntil(async () => {
-      const copying = `SELECT FROM bronze.cdc_tables WHERE "table" = 'again' AND status = 'copying'`;
-      return (await lab.warehouse.query(copying)).rowCount === 0;
-    });
+    await untilCopied('again');
     await captures.untilWritten(slot);
     await expectSameRows(lab, 'again', 'bronze.br_again');
     expect((await captures.status(handle)).warnings[0]).toMatch(
-      /public.again was copied again: column "r" was added/,
+      /^public.again was copied again: .*column "r" was added/,
     );
     await captures.end(handle, slot);
   });
@@ -90,6 +98,85 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await lab.source.query('UPDATE k SET id = 7; INSERT INTO k VALUES (7, 8)');
     await captures.catchUp(request);
     await expectSameRows(lab, 'k', 'bronze.br_k');
+    await captures.drop({ slot: request.slot });
+  });
+
+  test('a column is not taken for another that has its name, nor a key for another column', async () => {
+    const tables = ['exchanged', 'swapped', 'migrated', 'reused', 'keyed'];
+    await lab.source
+      .query(`CREATE TABLE exchanged (id int PRIMARY KEY, c int); INSERT INTO exchanged VALUES (1, 1), (2, 2);
+    CREATE TABLE swapped (id int PRIMARY KEY, a int, b int); INSERT INTO swapped VALUES (1, 10, 20), (2, 11, 21);
+    CREATE TABLE migrated (id int PRIMARY KEY, new_id bigint NOT NULL UNIQUE); INSERT INTO migrated VALUES (1, 2), (2, 1);
+    CREATE TABLE reused (id int PRIMARY KEY, a int, b int); INSERT INTO reused VALUES (1, 10, 20), (2, 11, 21);
+    CREATE TABLE keyed (junk int, id int PRIMARY KEY, v int); INSERT INTO keyed VALUES (0, 1, 1), (0, 2, 2)`);
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source
+      .query(`ALTER TABLE exchanged DROP COLUMN c, ADD COLUMN c int; INSERT INTO exchanged VALUES (3, 3);
+    ALTER TABLE swapped RENAME a TO x; ALTER TABLE swapped RENAME b TO a; ALTER TABLE swapped RENAME x TO b;
+    UPDATE swapped SET a = 0 WHERE id = 1;
+    ALTER TABLE migrated RENAME id TO old_id; ALTER TABLE migrated RENAME new_id TO id;
+    ALTER TABLE migrated DROP CONSTRAINT migrated_pkey, ADD PRIMARY KEY (id); INSERT INTO migrated VALUES (3, 3)`);
+    // a name comes back, twice
+    const reuse = (from: string, id: number) =>
+      lab.source
+        .query(`ALTER TABLE reused DROP COLUMN b; UPDATE reused SET id = id; ALTER TABLE reused RENAME ${from} TO b;
+      UPDATE reused SET b = 0 WHERE id = 1; ALTER TABLE reused ADD COLUMN n${id} int; INSERT INTO reused VALUES (${id}, ${id}, ${id})`);
+    await reuse('a', 3);
+    await lab.source.query(`ALTER TABLE keyed DROP COLUMN junk; ALTER TABLE keyed RENAME id TO id2;
+    INSERT INTO keyed VALUES (3, 3), (4, 4); DELETE FROM keyed WHERE id2 = 1`);
+    const { warnings } = await captures.catchUp(request);
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    expect(copiedAgain(warnings)).toEqual(['exchanged', 'swapped', 'migrated']);
+    await reuse('n3', 4);
+    expect(copiedAgain((await captures.catchUp(request)).warnings)).toHaveLength(3);
+    await expectSameRows(lab, 'reused', 'bronze.br_reused');
+    await captures.drop({ slot: request.slot });
+  });
+
+  test('a table is copied again where its rows were written anew for a column, and not for another reason', async () => {
+    const tables = ['wider', 'upper', 'filled', 'calm'];
+    for (const table of tables)
+      await lab.source.query(
+        `CREATE TABLE ${table} (id int PRIMARY KEY, n int, v varchar(9)); INSERT INTO ${table} VALUES (1, 1, 'a'), (2, 2, 'b')`,
+      );
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source.query(`ALTER TABLE wider ALTER n TYPE bigint USING n * 100;
+    ALTER TABLE upper ALTER v TYPE varchar(9) USING upper(v);
+    ALTER TABLE filled ADD u uuid NOT NULL DEFAULT gen_random_uuid(); ALTER TABLE filled ALTER u DROP DEFAULT;
+    INSERT INTO wider VALUES (3, 3, 'c'); INSERT INTO upper VALUES (3, 3, 'c'); INSERT INTO calm VALUES (3, 3, 'c');
+    INSERT INTO filled VALUES (3, 3, 'c', gen_random_uuid());
+    TRUNCATE calm; INSERT INTO calm VALUES (4, 4, 'd')`);
+    await captures.catchUp(request);
+    await lab.source
+      .query(`ALTER TABLE calm ALTER v TYPE varchar(20), ADD r float8; ALTER TABLE calm ALTER r SET DEFAULT random();
+    INSERT INTO calm VALUES (5, 5, 'e')`);
+    const { warnings } = await captures.catchUp(request);
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    expect(copiedAgain(warnings)).toEqual(['wider', 'upper', 'filled']);
+    await captures.drop({ slot: request.slot });
+  });
+
+  test('a table is not taken for another that has its name', async () => {
+    const tables = ['one', 'other', 'anew', 'plain'];
+    for (const table of tables)
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text); INSERT INTO ${table} VALUES (1, '${table}'), (2, '')`); // prettier-ignore
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source
+      .query(`ALTER TABLE one RENAME TO x; ALTER TABLE other RENAME TO one; ALTER TABLE x RENAME TO other;
+    UPDATE one SET v = 'a' WHERE id = 2; UPDATE other SET v = 'b' WHERE id = 2;
+    DROP TABLE anew; CREATE TABLE anew (id int, v int PRIMARY KEY); ALTER PUBLICATION ${request.slot} ADD TABLE anew;
+    INSERT INTO anew VALUES (5, 1), (5, 2); ALTER TABLE plain RENAME TO renamed; INSERT INTO renamed VALUES (3, 'c')`);
+    const { warnings } = await captures.catchUp(request);
+    for (const table of ['one', 'other', 'anew']) await expectSameRows(lab, table, `bronze.br_${table}`);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^public.plain is called public.renamed in the source now/),
+      expect.stringMatching(/^public.one was copied again: another table has its name now/),
+      expect.stringMatching(/^public.other was copied again: another table has its name now/),
+      expect.stringMatching(/^public.anew was copied again: another table has its name now/),
+    ]);
     await captures.drop({ slot: request.slot });
   });
 

@@ -75,9 +75,9 @@ describe('what a slot sends once more', () => {
   test('is what is written, up to the position, and new after it', () => {
     const sent = watch({ commitLsn: '0/300', xid: '9' }, '0/280');
     expect(sent.has(at('0/290'), 8)).toBe(true);
-    sent.expectKnown(at('0/290'));
+    sent.expectKnown(at('0/290'), 8);
     expect(sent.has(at('0/300'), 9)).toBe(true);
-    sent.expectKnown(at('0/300'));
+    sent.expectKnown(at('0/300'), 9);
     expect(sent.has(at('0/400'), 10)).toBe(true); // of no table that is wanted
     expect(sent.has(at('0/500'), 11)).toBe(false);
   });
@@ -87,8 +87,8 @@ describe('what a slot sends once more', () => {
     expect(() => watch(last, '0/280').has(at('0/300'), 10)).toThrow(conflict);
     expect(() => watch(last, '0/280').has(at('0/301'), 9)).toThrow(conflict);
     expect(() => watch(last, '0/300').passed(at('0/301'))).toThrow(conflict);
-    expect(() => watch(last, '0/301').expectKnown(at('0/400'))).toThrow(conflict);
-    expect(() => watch(null, '0/100').expectKnown(at('0/400'))).toThrow(conflict);
+    expect(() => watch(last, '0/301').expectKnown(at('0/400'), 10)).toThrow(conflict);
+    expect(() => watch(null, '0/100').expectKnown(at('0/400'), 10)).toThrow(conflict);
   });
 
   test('begins after the last change where that is acknowledged', () => {
@@ -96,5 +96,18 @@ describe('what a slot sends once more', () => {
     // the position of a message is where it ends
     watch({ commitLsn: '0/300', xid: null }, '0/300').passed(at('0/400'));
     expect(watch({ commitLsn: '0/500', xid: null }, '0/480').has(at('0/500'), undefined)).toBe(true);
+  });
+
+  test('tells a message from the transaction whose commit begins where the message ends', () => {
+    const message = { commitLsn: '0/500', xid: null };
+    expect(watch(message, '0/500').has(at('0/500'), 9)).toBe(false);
+    expect(watch({ ...message, commitLsn: '0/300' }, '0/280').has(at('0/300'), undefined)).toBe(true);
+    expect(() => watch(message, '0/480').has(at('0/500'), 9)).toThrow(conflict); // where is the message?
+    expect(() => watch({ ...message, commitLsn: '0/300' }, '0/300').expectKnown(at('0/300'), 9)).toThrow(
+      conflict,
+    );
+    const sent = watch({ commitLsn: '0/300', xid: '9' }, '0/280');
+    expect(sent.has(at('0/300'), undefined)).toBe(true);
+    expect(sent.has(at('0/300'), 9)).toBe(true);
   });
 });

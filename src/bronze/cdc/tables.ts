@@ -9,6 +9,17 @@ export interface KnownColumn {
   readonly modifier: number;
   /** Its number in the table of the source, which stays when it is renamed; 0 where that is not known. */
   readonly number: number;
+  /** Another one whenever the source has written the definition of the column; absent where that is not known. */
+  readonly version?: string;
+}
+
+/** What the catalog of the source says of a table besides its columns. */
+export interface CatalogEntry {
+  readonly oid: number;
+  /** The file that has its rows, or those of each partition, by OID: another one where the rows were written anew. */
+  readonly files: Readonly<Record<string, number>>;
+  /** The highest number that a column of it has or had. */
+  readonly width: number;
 }
 
 /** A table of a capture. */
@@ -22,12 +33,14 @@ export interface CaptureTable extends TableName {
   readonly mirrored: boolean;
   readonly key: readonly string[];
   readonly columns: readonly KnownColumn[] | null;
+  /** As it was when the columns were read; null where that is not known. */
+  readonly catalog: CatalogEntry | null;
   readonly runId: string | null;
 }
 
 export async function readTables(session: Session, captureId: string): Promise<CaptureTable[]> {
   return session.query<CaptureTable & Record<string, unknown>>(
-    `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, run_id AS "runId"
+    `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, catalog, run_id AS "runId"
        FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 ORDER BY schema, "table"`,
     [captureId],
   );
@@ -96,16 +109,21 @@ export async function recordCopying(
   );
 }
 
-export async function recordColumns(
+/** What of a table is known from the source. */
+export interface Description extends Pick<CaptureTable, 'key' | 'catalog'> {
+  readonly columns: readonly KnownColumn[];
+}
+
+export async function recordDescription(
   session: Session,
   captureId: string,
   { schema, name }: TableName,
-  columns: readonly KnownColumn[],
-  key: readonly string[],
+  { columns, key, catalog }: Description,
 ): Promise<void> {
   await session.query(
-    `UPDATE ${BRONZE}.cdc_tables SET columns = $4, key = $5 WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
-    [captureId, schema, name, JSON.stringify(columns), JSON.stringify(key)],
+    `UPDATE ${BRONZE}.cdc_tables SET columns = $4, key = $5, catalog = $6
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name, JSON.stringify(columns), JSON.stringify(key), JSON.stringify(catalog)],
   );
 }
 

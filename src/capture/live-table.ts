@@ -1,0 +1,32 @@
+import type { LiveColumn, LiveTable } from '../bronze/cdc/compare-columns.ts';
+import type { CatalogEntry } from '../bronze/cdc/tables.ts';
+import type { Session } from '../postgres/session.ts';
+
+/** The table itself, and of a partitioned one its partitions: these have the rows, and what is missing in them. */
+const FAMILY = `(SELECT $1::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree($1))`;
+
+/** What the catalog of the source says of a table. Undefined where it is not there any more. */
+export async function readCatalogEntry(source: Session, oid: number): Promise<CatalogEntry | undefined> {
+  const [entry] = await source.query<CatalogEntry & Record<string, unknown>>(
+    `SELECT c.oid, c.relnatts AS width,
+            (SELECT coalesce(json_object_agg(f.oid, f.relfilenode), '{}')
+               FROM pg_catalog.pg_class f WHERE f.oid IN ${FAMILY} AND f.relkind = 'r') AS files
+       FROM pg_catalog.pg_class c WHERE c.oid = $1`,
+    [oid],
+  );
+  return entry;
+}
+
+/** The same with its columns, as the catalog has them now. */
+export async function readLiveTable(source: Session, oid: number): Promise<LiveTable | undefined> {
+  const entry = await readCatalogEntry(source, oid);
+  if (entry === undefined) return undefined;
+  const rows = await source.query<LiveColumn & { name: string }>(
+    `SELECT a.attname AS name, a.attnum AS number, a.xmin::text AS version,
+            (SELECT (l.attmissingval::text::text[])[1] FROM pg_catalog.pg_attribute l
+              WHERE l.atthasmissing AND l.attname = a.attname AND l.attrelid IN ${FAMILY} LIMIT 1) AS missing
+       FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`,
+    [oid],
+  );
+  return { ...entry, columns: new Map(rows.map(({ name, ...column }) => [name, column])) };
+}

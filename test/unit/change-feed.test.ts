@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { ChangeFeed } from '../../src/capture/change-feed.ts';
+import { parseLsn } from '../../src/postgres/replication/lsn.ts';
+import { TEXT_VALUE, Tuple, type Relation } from '../../src/postgres/replication/pgoutput.ts';
+
+const column = { name: 'v', typeOid: 25, modifier: -1, isKey: true };
+const relation: Relation = { oid: 1, schema: 'public', name: 't', replicaIdentity: 'd', columns: [column] };
+
+function rowOf(text: string): Tuple {
+  const tuple = new Tuple();
+  tuple.buffer = Buffer.from(text);
+  tuple.reserve(1);
+  tuple.kinds[0] = TEXT_VALUE;
+  tuple.starts[0] = 0;
+  tuple.ends[0] = tuple.buffer.length;
+  return tuple;
+}
+
+/** A feed within a transaction that has written a row. */
+function feedOf(text: string): ChangeFeed {
+  const known = { slot: 's', position: '0/100', last: null, confirmed: '0/100' };
+  const feed = new ChangeFeed('', { captureId: '1', slot: 's' }, [], known);
+  feed.onBegin({ commitLsn: parseLsn('0/200'), committedAt: 0n, xid: 7 });
+  feed.onRelation(relation);
+  feed.onInsert(relation, rowOf(text), parseLsn('0/180'));
+  return feed;
+}
+
+describe('a feed of changes', () => {
+  test('gives nothing more where nothing is wanted, however much is there', async () => {
+    const feed = feedOf('small');
+    feed.onCommit(parseLsn('0/210'));
+    await expect(feed.next(() => 'end')).resolves.toBeUndefined();
+    await expect(feed.next(() => 'changes')).resolves.toMatchObject({ rows: { count: 1 } });
+  });
+
+  test('gives the end of a transaction all of whose changes were taken before', async () => {
+    const feed = feedOf('x'.repeat(5_000_000));
+    const first = await feed.next(() => 'changes');
+    expect(first).toMatchObject({ rows: { count: 1 }, end: undefined });
+    const rest = feed.next(() => 'changes');
+    feed.onCommit(parseLsn('0/210'));
+    feed.wake();
+    await expect(rest).resolves.toMatchObject({
+      rows: { count: 0 },
+      end: { position: '0/210', transactions: 1 },
+    });
+  });
+});

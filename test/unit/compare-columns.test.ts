@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import { compareColumns, type ColumnChanges, type LiveColumn } from '../../src/bronze/cdc/compare-columns.ts';
+
+const column = (name: string, typeOid = 23) => ({ name, typeOid, modifier: -1, isKey: false });
+const known = (name: string, number: number) => ({ name, typeOid: 23, modifier: -1, number, version: '1' });
+
+interface Live {
+  readonly columns: Readonly<Record<string, number | Partial<LiveColumn>>>;
+  /** Whether the rows were written anew since the columns were known. */
+  readonly rewritten?: boolean;
+}
+
+/** What became of the columns a, 1, and b, 2, that are known. */
+function compared(sent: readonly ReturnType<typeof column>[], live: Live | 'gone'): ColumnChanges {
+  const catalog = { oid: 7, files: { 7: 70, 8: 80 }, width: 2 };
+  const table = { columns: [known('a', 1), known('b', 2)], catalog };
+  if (live === 'gone') return compareColumns(table, { columns: sent }, undefined);
+  const columns = Object.entries(live.columns).map(([name, told]): [string, LiveColumn] => [
+    name,
+    { number: 0, version: '1', missing: null, ...(typeof told === 'number' ? { number: told } : told) },
+  ]);
+  const files = live.rewritten === true ? { 7: 71 } : { 7: 70 };
+  return compareColumns(table, { columns: sent }, { ...catalog, files, columns: new Map(columns) });
+}
+
+const nothing = { renamed: [], added: [], retyped: [], doubts: [] };
+const isAnother = (name: string) => `column "${name}" is another than the one of that name before`;
+const mayDiffer = (name: string) => `column "${name}" was added with values that may differ by row`;
+const anew = (name: string) => `column "${name}" was defined and its rows were written anew`;
+
+describe('columns are compared', () => {
+  test('by their numbers in the catalog: renamed, or dropped and added', () => {
+    const sent = [column('a'), column('c')];
+    const renamed = compared(sent, { columns: { a: 1, c: 2 } });
+    expect(renamed).toMatchObject({ ...nothing, renamed: [{ from: 'b', to: 'c' }] });
+    const exchanged = compared(sent, { columns: { a: 1, c: 3 } });
+    expect(exchanged).toMatchObject({ ...nothing, added: [{ name: 'c', missing: null }] });
+  });
+
+  test('and one that has the name of another is in doubt, even if no description says so', () => {
+    const same = [column('a'), column('b')];
+    expect(compared(same, { columns: { a: 1, b: 2 } })).toMatchObject(nothing);
+    expect(compared(same, { columns: { a: 1, b: 3 } }).doubts).toEqual([isAnother('b')]);
+    expect(compared(same, { columns: { a: 2, b: 1 } }).doubts).toEqual([isAnother('a'), isAnother('b')]);
+    const chain = compared([column('b'), column('c')], { columns: { b: 1, c: 2 } });
+    expect(chain.doubts).toEqual([isAnother('b')]);
+  });
+
+  test('by their place where the catalog has gone on, and has the column by another name', () => {
+    const sent = [column('a'), column('c')];
+    const renamed = compared(sent, { columns: { a: 1, d: 2 } });
+    expect(renamed).toMatchObject({ ...nothing, renamed: [{ from: 'b', to: 'c' }] });
+    expect(renamed.columns).toEqual([known('a', 1), known('c', 2)]);
+    // it may have been dropped, or be the one that the catalog has by a name that was not sent yet
+    expect(compared(sent, { columns: { a: 1 } })).toMatchObject({ ...nothing, added: [{ name: 'c' }] });
+    expect(compared(sent, { columns: { a: 1, d: 3 } }).doubts).toEqual([mayDiffer('c')]);
+    expect(compared(sent, 'gone')).toMatchObject({ ...nothing, added: [{ name: 'c' }] });
+  });
+
+  test('and one whose name the catalog gave to another meanwhile has no number, so that the other is noticed', () => {
+    const { added, columns } = compared([column('a'), column('b'), column('c')], { columns: { c: 1, b: 2 } });
+    expect(added).toMatchObject([{ name: 'c', missing: null }]);
+    expect(columns.map(({ number }) => number)).toEqual([1, 2, 0]);
+  });
+
+  test('by type and modifier', () => {
+    const changes = compared([column('a', 20), column('b')], { columns: { a: 1, b: 2 } });
+    expect(changes).toMatchObject({ ...nothing, retyped: [{ name: 'a', typeOid: 20 }], rewritten: false });
+  });
+
+  test('and by whether rows were written anew, together with what was defined anew', () => {
+    const rewritten = true;
+    const same = [column('a'), column('b')];
+    // VACUUM FULL, TRUNCATE
+    expect(compared(same, { columns: { a: 1, b: 2 }, rewritten })).toMatchObject(nothing);
+    // USING, but also SET NOT NULL
+    const defined = { a: 1, b: { number: 2, version: '2' } };
+    expect(compared(same, { columns: defined, rewritten }).doubts).toEqual([anew('b')]);
+    expect(compared(same, { columns: defined })).toMatchObject(nothing);
+    const more = [...same, column('c')];
+    expect(compared(more, { columns: { a: 1, b: 2, c: 3 }, rewritten }).doubts).toEqual([mayDiffer('c')]);
+    const filled = { a: 1, b: 2, c: { number: 3, missing: '7' } };
+    expect(compared(more, { columns: filled, rewritten })).toMatchObject({
+      doubts: [],
+      added: [{ missing: '7' }],
+    });
+  });
+
+  test('what the catalog says of rows is kept for the column that the stream has yet to send', () => {
+    const early = compared([column('a'), column('b')], { columns: { a: 1, b: 2, c: 3 }, rewritten: true });
+    expect(early).toMatchObject({ ...nothing, catalog: { files: { 7: 70 } } });
+    const late = compared([column('a'), column('b')], { columns: { a: 1, b: 2 }, rewritten: true });
+    expect(late).toMatchObject({ ...nothing, catalog: { files: { 7: 71 } } });
+  });
+});
