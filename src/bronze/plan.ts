@@ -96,6 +96,8 @@ export interface PlannedColumn extends TypeMapping {
 export interface PlannedPartition extends TableName {
   readonly oid: number;
   readonly fileNode: number;
+  /** How its columns are defined; absent from plans of earlier versions. */
+  readonly columns?: string;
   readonly blocks: number;
   /** 1 where the partition is read whole; 0 where it is read whole in the chunk of the one before. */
   readonly chunks: number;

@@ -52,7 +52,7 @@ export function findKeyColumn(
     const hint = suggestion(name, columns.map((candidate) => candidate.name)); // prettier-ignore
     throw new DatakitError('UndefinedObject', `${shown} has no column "${name}" to chunk by${hint}`);
   }
-  if (!column.readable) {
+  if (column.readable === false) {
     throw new DatakitError(
       'InsufficientPrivilege',
       `The role may not read ${shown} (SELECT is missing on "${name}")`,
