@@ -117,6 +117,8 @@ export interface PlannedKey {
   readonly boundaries: readonly string[];
   /** NOT NULL by the word of a foreign table, which nobody checks and the planner believes. */
   readonly doubtful: boolean;
+  /** How it is defined, where it is a view: each chunk is a statement of its own. */
+  readonly view?: string;
 }
 
 export const chunkCount = (plan: Pick<ExtractionPlan, 'partitions' | 'incremental'>): number =>

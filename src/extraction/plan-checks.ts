@@ -55,7 +55,7 @@ export async function requireSameFiles(
 }
 
 /**
- * Copies partitions, and makes sure afterwards that their columns are those of the plan.
+ * Copies partitions, and makes sure afterwards that they are defined as they were planned.
  *
  * A COPY finds columns by their names, in the catalog as it is by then, and rows of an older snapshot have nothing in a
  * column that has taken the name of another. No file shows it: to drop and to add one rewrites nothing. To look afterwards is
@@ -71,8 +71,8 @@ export async function copyAsPlanned<T>(
   copy: () => Promise<T>,
 ): Promise<T> {
   const redefined = async () => {
-    const defined = partitions().flatMap(({ schema, name, columns }) =>
-      columns === undefined ? [] : [{ schema, name, columns }],
+    const defined = partitions().flatMap(({ schema, name, columns, key }) =>
+      columns === undefined ? [] : [{ schema, name, columns, view: key?.view }],
     );
     return defined.length === 0 ? [] : ask(async (session) => findRedefined(session, defined));
   };
@@ -91,8 +91,6 @@ const isOfOtherColumns = (error: unknown): boolean => /^(22|42|08P01)/.test(sqlS
 const redefinedAfterPlan = (table: TableName, cause?: unknown): DatakitError =>
   new DatakitError(
     'PlanOutdated',
-    `Columns of ${formatTableName(table)} were changed after they were planned`,
-    {
-      cause,
-    },
+    `The definition of ${formatTableName(table)} was changed after it was planned`,
+    { cause },
   );

@@ -71,7 +71,10 @@ describe('columns that change after the plan and rewrite nothing that a file wou
     'an integer that became a larger one': ['int', 'bigint', '5000000000'],
     'a text that became longer': ['varchar(2)', 'varchar(20)', 'longer'],
   } as const;
-  const outdated = { type: 'PlanOutdated', message: expect.stringContaining('Columns of public.') as string };
+  const outdated = {
+    type: 'PlanOutdated',
+    message: expect.stringContaining('The definition of public.') as string,
+  };
 
   test.each(Object.entries(retyped))('%s', async (_, [before, after, value]) => {
     const { table } = lab.nextTable();

@@ -21,9 +21,46 @@ export const columnsDigest = (table: string, last: string): string =>
 export const columnsDefinition = (table: string, last: string): string =>
   `concat_ws(' ', ${last}, ${columnsDigest(table, last)})`;
 
-/** A relation, with how its columns were defined when it was planned. */
+/**
+ * SQL for a digest of a view, of all that it reads, and of the files of the tables among that.
+ *
+ * By the rules of the views, as the server keeps them, whose text does not depend on a search path.
+ */
+const viewDigest = (view: string): string =>
+  `(WITH RECURSIVE below AS (
+      SELECT ${view} AS oid
+      UNION
+      SELECT next.oid FROM below b CROSS JOIN LATERAL (
+        SELECT d.refobjid AS oid FROM pg_catalog.pg_rewrite r
+          JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+           AND d.refclassid = 'pg_catalog.pg_class'::regclass
+         WHERE r.ev_class = b.oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid AND p.relpersistence <> 't'
+         WHERE i.inhparent = b.oid) AS next
+    )
+    SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, md5(r.ev_action::text)), ',' ORDER BY c.oid, r.oid))
+      FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid
+      LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND c.relkind = 'v')`;
+
+/** How a view is defined now, to compare it with later; undefined where the relation is none. */
+export async function readViewDefinition(
+  session: Session,
+  { oid }: { readonly oid: number },
+): Promise<string | undefined> {
+  const [row] = await session.query<{ definition: string }>(
+    `SELECT ${viewDigest('c.oid')} AS definition FROM pg_catalog.pg_class c WHERE c.oid = $1 AND c.relkind = 'v'`,
+    [oid],
+  );
+  return row?.definition;
+}
+
+/** A relation, with how it was defined when it was planned. */
 export interface Defined extends TableName {
   readonly columns: string;
+  /** Of a view that is read by several statements. */
+  readonly view?: string | undefined;
 }
 
 /**
@@ -34,14 +71,16 @@ export interface Defined extends TableName {
 export async function findRedefined(session: Session, relations: readonly Defined[]): Promise<TableName[]> {
   return session.query<TableName & Record<string, unknown>>(
     `SELECT was.schema, was.name
-       FROM unnest($1::text[], $2::text[], $3::text[]) AS was(schema, name, columns)
+       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS was(schema, name, columns, view)
        LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = was.schema
        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = was.name
-      WHERE ${columnsDefinition('c.oid', `split_part(was.columns, ' ', 1)::int`)} <> was.columns`,
+      WHERE ${columnsDefinition('c.oid', `split_part(was.columns, ' ', 1)::int`)} <> was.columns
+         OR CASE WHEN was.view IS NOT NULL THEN was.view IS DISTINCT FROM ${viewDigest('c.oid')} END`,
     [
       relations.map(({ schema }) => schema),
       relations.map(({ name }) => name),
       relations.map(({ columns }) => columns),
+      relations.map(({ view }) => view ?? null),
     ],
   );
 }
