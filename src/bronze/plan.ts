@@ -96,6 +96,8 @@ export interface PlannedColumn extends TypeMapping {
 export interface PlannedPartition extends TableName {
   readonly oid: number;
   readonly fileNode: number;
+  /** How its columns are defined; absent from plans of earlier versions. */
+  readonly columns?: string;
   readonly blocks: number;
   /** 1 where the partition is read whole; 0 where it is read whole in the chunk of the one before. */
   readonly chunks: number;
@@ -115,6 +117,8 @@ export interface PlannedKey {
   readonly boundaries: readonly string[];
   /** NOT NULL by the word of a foreign table, which nobody checks and the planner believes. */
   readonly doubtful: boolean;
+  /** How it is defined, where it is a view: each chunk is a statement of its own. */
+  readonly view?: string;
 }
 
 export const chunkCount = (plan: Pick<ExtractionPlan, 'partitions' | 'incremental'>): number =>

@@ -1,10 +1,10 @@
 import { claimSpan, mayCopy, type Claim } from '../bronze/attempts.ts';
 import { PARTITION_SETTING } from '../bronze/layout.ts';
 import { findChunks, markChunk } from '../bronze/ledger.ts';
-import { chunkCount, partitionLabel } from '../bronze/plan.ts';
+import { chunkCount, partitionLabel, type ExtractionPlan, type PlannedPartition } from '../bronze/plan.ts';
 import { readPlan, type StoredPlan } from '../bronze/plans.ts';
 import type { Attempt } from '../contract/attempt.ts';
-import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot } from '../contract/activities.ts';
+import type { Copied, CopiedSpan, CopyChunksRequest, Snapshot, Span } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
@@ -20,7 +20,7 @@ import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { addDigests, digestChunk } from './digest-chunk.ts';
 import { lockedBySomebody } from './locked-partitions.ts';
 import { Pace } from './pace.ts';
-import { requireSameFiles, requireSamePartitions } from './plan-checks.ts';
+import { copyAsPlanned, requireSameFiles, requireSamePartitions } from './plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
 export interface CopyContext {
@@ -71,8 +71,7 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   });
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
-  const copied =
-    missing.length === 0 ? [] : await copyWatched(missing, request, stored, { ...context, claim });
+  const copied = await copyWatched(missing, request, stored, { ...context, claim });
   const next = missing[copied.length];
   // what is marked beyond the first that is left is counted when the rest is copied
   const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
@@ -85,27 +84,37 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
 }
 
 async function copyWatched(
-  chunks: readonly number[],
-  { snapshot, bytesPerSecond }: CopyChunksRequest,
+  missing: readonly number[],
+  { snapshot, bytesPerSecond, ...span }: CopyChunksRequest,
   stored: StoredPlan,
   context: CopyContext & { readonly claim: Claim },
 ): Promise<Copied[]> {
-  const watch = new StallWatch(stored.plan.stallTimeout);
+  const { plan, runId: run } = stored;
+  const watch = new StallWatch(plan.stallTimeout);
   const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
   const signal = AbortSignal.any([context.signal, watch.signal]);
+  const source = context.sourceNamed(plan.source);
+  const onProgress = (progress: ChunkProgress) => {
+    watch.passed();
+    context.onProgress(progress);
+    return pace?.passed(progress.chunk, progress.bytes, signal);
+  };
   try {
-    return await copyMissing(chunks, snapshot, stored, {
-      ...context,
-      signal,
-      onProgress: (progress) => {
-        watch.passed();
-        context.onProgress(progress);
-        return pace?.passed(progress.chunk, progress.bytes, signal);
-      },
-    });
+    // chunks of an earlier attempt too, which may have ended before it asked
+    return await copyAsPlanned(
+      async (work) => source.read({ run, signal }, work),
+      () => partitionsOf(plan, span),
+      async () => copyMissing(missing, snapshot, stored, { ...context, signal, onProgress }),
+    );
   } finally {
     watch.close();
   }
+}
+
+function partitionsOf(plan: ExtractionPlan, { from, count }: Span): PlannedPartition[] {
+  const chunks = Array.from({ length: count }, (_, index) => from + index);
+  const ranges = chunks.flatMap((chunk) => rangesOfChunk(plan, chunk));
+  return [...new Set(ranges.map(({ partition }) => partition))];
 }
 
 async function copyMissing(
@@ -114,6 +123,7 @@ async function copyMissing(
   stored: StoredPlan,
   context: PacedContext,
 ): Promise<Copied[]> {
+  if (chunks.length === 0) return [];
   return readMoment(stored, snapshot, context, async (reading) => {
     const { session } = reading;
     if (chunks[0] === 0) await requireSamePartitions(session, stored.plan);

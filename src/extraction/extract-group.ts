@@ -7,21 +7,22 @@ import {
   type Loading,
   type PlainRun,
 } from '../bronze/exchange-plain.ts';
-import { rowChunkCount } from '../bronze/plan.ts';
+import { rowChunkCount, type PlannedPartition } from '../bronze/plan.ts';
 import { isPlainExchange, type PlainTable } from '../bronze/plain-table.ts';
 import type { WarehouseTypes } from '../bronze/type-mapping.ts';
-import type { Copied } from '../contract/activities.ts';
+import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
+import type { Copied, Snapshot } from '../contract/activities.ts';
 import type { Attempt } from '../contract/attempt.ts';
-import type { Catalog } from '../postgres/catalog/catalog.ts';
+import { Catalog } from '../postgres/catalog/catalog.ts';
 import { pipeCopy } from '../postgres/copy-pipe.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
-import type { Moment } from '../postgres/snapshot.ts';
+import { enterSnapshot, type Moment } from '../postgres/snapshot.ts';
 import { rangesOfChunk, type ChunkRange } from './chunk-ranges.ts';
 import { naming } from './copy-chunks.ts';
 import { copyIn, copyOut } from './copy-statements.ts';
 import type { Finished, SmallTable } from './extract-small-table.ts';
-import { requireSameFiles } from './plan-checks.ts';
+import { copyAsPlanned, requireSameFiles } from './plan-checks.ts';
 import { planTable } from './plan-table.ts';
 
 /** What is exchanged at once is kept from its readers for as long as all of it takes: some milliseconds. */
@@ -34,20 +35,17 @@ const ENOUGH_MS = 250;
 export interface Able {
   readonly table: SmallTable;
   readonly bronze: PlainTable;
-  /** The number that stands for the snapshot among those of plans. */
-  readonly order: string;
 }
 
-/** Of tables that are read in one transaction of the source. */
 export interface GroupContext {
   readonly warehouse: Database;
+  readonly source: Database;
+  /** Of the sessions that write, and of those that ask. */
   readonly limits: TransactionOptions;
-  /** The name that messages call the source by. */
-  readonly label: string;
-  /** With the session that reads. */
-  readonly catalog: Catalog;
-  readonly moment: Moment;
-  readonly types: WarehouseTypes;
+  /** Of the sessions that read. */
+  readonly reading: TransactionOptions;
+  /** Where all tables are of one moment; else each group has its own. */
+  readonly snapshot: Snapshot | undefined;
   readonly attempt: Attempt;
   /** Called for all that passes. */
   readonly passed: () => void;
@@ -67,23 +65,18 @@ interface Extracted {
   readonly done: readonly (readonly [SmallTable, Finished])[];
 }
 
-/** Extracts some of the first tables in one transaction of the warehouse: as many as are made visible quickly. */
+/** Extracts some of the first tables in one transaction of each server: as many as are made visible quickly. */
 export async function extractGroup(
   tables: readonly Able[],
   context: GroupContext,
 ): Promise<Extracted | 'paused'> {
-  const { warehouse, limits, catalog, mayBegin } = context;
+  const { warehouse, limits, mayBegin } = context;
   return warehouse.write(limits, async (session) => {
     const next = tables.slice(0, mostAtOnce(tables));
     const may = await mayBegin(session, next.map(({ table }) => table)); // prettier-ignore
     if ([...may.values()].includes('paused')) return 'paused';
-    const copies = await copyTables(session, next, may, context);
-    const runs = copies.flatMap(({ run }) => run ?? []);
-    await requireSameFiles(
-      catalog.session,
-      runs.flatMap(({ plan }) => plan.partitions),
-    );
-    const exchanged = await exchangePlain(session, runs);
+    const copies = await copyGroup(session, next, may, context);
+    const exchanged = await exchangePlain(session, copies.flatMap(({ run }) => run ?? [])); // prettier-ignore
     const done = copies.flatMap(({ table, run }) => {
       if (may.get(table) === 'skipped') return [[table, { outcome: 'skipped' }] as const];
       return run !== undefined && exchanged.has(run) ? [[table, finished(run)] as const] : [];
@@ -104,22 +97,58 @@ interface Copy {
   readonly run?: PlainRun | undefined;
 }
 
-/** Copies those that may be begun, until it is enough: the first of them at least. */
-async function copyTables(
+/** Of a transaction of the source that reads tables. */
+interface Group extends GroupContext {
+  readonly catalog: Catalog;
+  readonly moment: Moment;
+  readonly types: WarehouseTypes;
+}
+
+/** Copies tables as of one moment. Its transaction of the source ends, and gives its locks back, before they are made visible. */
+async function copyGroup(
   session: Session,
   tables: readonly Able[],
   may: ReadonlyMap<SmallTable, MayBegin | 'elsewhere'>,
   context: GroupContext,
 ): Promise<Copy[]> {
+  const { source, limits, reading, snapshot } = context;
+  // before the moment: what is seen ending now is then in it
   const loadings = await beginLoading(session, tables.length);
+  let partitions: readonly PlannedPartition[] = [];
+  const inOneMoment = async (reader: Session): Promise<Copy[]> => {
+    const moment = await enterSnapshot(reader, snapshot);
+    const catalog = new Catalog(reader, source.host);
+    await catalog.readAhead(tables.map(({ table }) => table.input.table));
+    const { version } = await catalog.server();
+    const types = await readWarehouseTypes(session, catalog.allTypes, version);
+    const copies = await copyTables(session, tables, loadings, may, { ...context, catalog, moment, types });
+    partitions = copies.flatMap(({ run }) => run?.plan.partitions ?? []);
+    await requireSameFiles(reader, partitions);
+    return copies;
+  };
+  return copyAsPlanned(
+    async (work) => source.read(limits, work),
+    () => partitions,
+    async () => source.read(reading, inOneMoment),
+  );
+}
+
+/** Copies those that may be begun, until it is enough: the first of them at least. */
+async function copyTables(
+  session: Session,
+  tables: readonly Able[],
+  loadings: readonly Loading[],
+  may: ReadonlyMap<SmallTable, MayBegin | 'elsewhere'>,
+  group: Group,
+): Promise<Copy[]> {
   const until = performance.now() + ENOUGH_MS;
   const copies: Copy[] = [];
   let bytes = 0;
   for (const [index, one] of tables.entries()) {
     const loading = loadings[index];
-    const isEnough = performance.now() >= until || bytes >= ENOUGH_BYTES || context.isStopping();
+    const isEnough = performance.now() >= until || bytes >= ENOUGH_BYTES || group.isStopping();
     if (loading === undefined || (copies.length > 0 && isEnough)) break;
-    const run = may.get(one.table) === 'yes' ? await copyTable(session, one, loading, context) : undefined;
+    const run = may.get(one.table) === 'yes' ? await copyTable(session, one, loading, group) : undefined;
     bytes += run?.chunk.bytes ?? 0;
     copies.push({ table: one.table, run });
   }
@@ -129,20 +158,21 @@ async function copyTables(
 /** @returns nothing where more would have to be done than to exchange rows */
 async function copyTable(
   session: Session,
-  { table: small, bronze: before, order }: Able,
+  { table: small, bronze: before }: Able,
   loading: Loading,
-  context: GroupContext,
+  group: Group,
 ): Promise<PlainRun | undefined> {
-  const { catalog, types, attempt, moment, passed, onBegin } = context;
+  const { catalog, types, attempt, moment, passed, onBegin } = group;
   passed();
   onBegin(small);
+  const order = small.before?.order ?? loading.planId;
   const plan = { ...(await planTable(catalog, session, small.input, { known: { types } })), order };
   const isNewer = BigInt(order) > BigInt(before.loadedOrder);
   if (!isNewer || rowChunkCount(plan) !== 1 || !isPlainExchange(plan, before)) return undefined;
   const [range, ...others] = rangesOfChunk(plan, 0);
   if (range === undefined || others.length > 0) return undefined;
   const storage = newStorage(plan, loading);
-  const copied = await copyRows(session, { plan, range, storage }, context);
+  const copied = await copyRows(session, { plan, range, storage }, group);
   return { run: small.run, plan, before, loading, storage, chunk: { attempt, moment, ...copied } };
 }
 
@@ -150,13 +180,13 @@ async function copyTable(
 async function copyRows(
   target: Session,
   { plan, range, storage }: Pick<PlainRun, 'plan' | 'storage'> & { readonly range: ChunkRange },
-  { warehouse, catalog, label, passed }: GroupContext,
+  { warehouse, source, catalog, passed }: Group,
 ): Promise<Copied> {
-  const { session } = catalog;
+  const { label } = source;
   const statement = `${createStorage(plan, storage)}; ${copyIn(plan, storage)}`;
   return naming(range, label, async () =>
     pipeCopy({
-      source: { session, label, statement: copyOut(plan, range) },
+      source: { session: catalog.session, label, statement: copyOut(plan, range) },
       target: { session: target, label: warehouse.label, statement },
       onProgress: passed,
     }),

@@ -1,10 +1,6 @@
 import { findPlainTables } from '../bronze/plain-table.ts';
-import { takeOrder } from '../bronze/plans.ts';
 import { feedOf } from '../bronze/layout.ts';
-import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
-import { Catalog } from '../postgres/catalog/catalog.ts';
-import { enterSnapshot } from '../postgres/snapshot.ts';
 import type { CopyContext } from './copy-chunks.ts';
 import { extractGroup, type Able, type GroupContext } from './extract-group.ts';
 import { LOCK_TIMEOUT, type SmallTable } from './extract-small-table.ts';
@@ -18,8 +14,8 @@ export interface PackContext
     Pick<GroupContext, 'mayBegin' | 'onBegin' | 'onDone'> {}
 
 /**
- * Extracts small tables whose bronze tables are plain: all are read in one transaction of the source, one after the
- * other, and some of them at a time are made visible in one of the warehouse, with as few statements as can be.
+ * Extracts small tables whose bronze tables are plain: some of them at a time are read in one transaction of the source,
+ * one after the other, and made visible in one of the warehouse, with as few statements as can be.
  *
  * What is not done so, for whatever reason, is left to {@link extractSmallTable}: it can do all of them,
  * and says what is wrong with one.
@@ -70,52 +66,33 @@ async function extractAll(
   { warehouse, sourceNamed, signal, ...context }: PackContext,
   passed: () => void,
 ): Promise<void> {
-  const source = sourceNamed(input.source);
   const limits = { run: run.databaseRunId, signal, lockTimeout: LOCK_TIMEOUT };
-  const { plain, order } = await warehouse.write(limits, async (session) => ({
-    plain: await findPlainTables(
+  const plain = await warehouse.write(limits, async (session) =>
+    findPlainTables(
       session,
       tables.map((one) => feedOf(one.input).target),
     ),
-    // before the transaction that reads begins: what is seen ending now is then in its snapshot
-    order: await takeOrder(session),
-  }));
+  );
   const able = tables.flatMap((table) => {
     const bronze = plain.get(feedOf(table.input).target);
-    return bronze === undefined ? [] : [{ table, bronze, order: table.before?.order ?? order }];
+    return bronze === undefined ? [] : [{ table, bronze }];
   });
-  if (able.length === 0) return;
-  const reading = { ...readingLimits(input), ...limits };
-  await source.read(reading, async (session) => {
-    const moment = await enterSnapshot(session, snapshot);
-    const catalog = new Catalog(session, source.host);
-    await catalog.readAhead(able.map(({ table }) => table.input.table));
-    const { version } = await catalog.server();
-    const types = await warehouse.write(limits, async (target) =>
-      readWarehouseTypes(target, catalog.allTypes, version),
-    );
-    await extractGroups(able, {
-      ...context,
-      warehouse,
-      limits,
-      label: source.label,
-      catalog,
-      moment,
-      types,
-      passed,
-    });
+  await extractGroups(able, {
+    ...context,
+    warehouse,
+    source: sourceNamed(input.source),
+    snapshot,
+    limits,
+    reading: { ...readingLimits(input), ...limits },
+    passed,
   });
 }
 
 async function extractGroups(able: readonly Able[], group: GroupContext): Promise<void> {
-  const { session } = group.catalog;
-  await session.query('SAVEPOINT before_group');
   for (let begun = 0; begun < able.length && !group.isStopping();) {
     const extracted = await extractGroup(able.slice(begun), group);
     if (extracted === 'paused') break;
     for (const [table, result] of extracted.done) group.onDone(table, result);
     begun += extracted.begun;
-    // gives the locks on its tables back, and keeps the snapshot
-    await session.query('ROLLBACK TO SAVEPOINT before_group');
   }
 }

@@ -7,7 +7,7 @@ import { formatDuration } from '../contract/quantities.ts';
 import type { Session } from '../postgres/session.ts';
 import { copyAllInto, readMoment, type CopyContext } from './copy-chunks.ts';
 import { LOCK_TIMEOUT } from './extract-small-table.ts';
-import { requireSamePartitions } from './plan-checks.ts';
+import { copyAsPlanned, requireSamePartitions } from './plan-checks.ts';
 import { LARGEST_SMALL_TABLE } from './resolve-tables.ts';
 import { copiedPartitions } from './run-observer.ts';
 
@@ -36,15 +36,22 @@ export async function extractPlanned(
   stored: StoredPlan,
   context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
 ): Promise<RunOutcome> {
+  const { plan, runId: run } = stored;
   await target.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT}`);
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(tooLong()), LONGEST_READ);
   try {
     const signal = AbortSignal.any([context.signal, late.signal]);
-    await readMoment(stored, undefined, { ...context, signal }, async (reading) => {
-      await requireSamePartitions(reading.session, stored.plan);
-      await copyAllInto(target, reading, stored, context);
-    });
+    const source = context.sourceNamed(plan.source);
+    await copyAsPlanned(
+      async (work) => source.read({ run, signal }, work),
+      () => plan.partitions,
+      async () =>
+        readMoment(stored, undefined, { ...context, signal }, async (reading) => {
+          await requireSamePartitions(reading.session, plan);
+          await copyAllInto(target, reading, stored, context);
+        }),
+    );
   } finally {
     clearTimeout(timer);
   }

@@ -1,14 +1,15 @@
 import { commitWithin } from '../bronze/commit.ts';
 import type { BeforeSnapshot, IncrementBefore } from '../bronze/database-runs.ts';
 import { openManifest, type ManifestOf } from '../bronze/manifest.ts';
-import type { ExtractionPlan } from '../bronze/plan.ts';
-import { storePlan, takeOrder } from '../bronze/plans.ts';
+import type { ExtractionPlan, PlannedPartition } from '../bronze/plan.ts';
+import { storePlan, takeOrder, type StoredPlan } from '../bronze/plans.ts';
 import type { RunOutcome, Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
-import { copyAllInto, type CopyContext } from './copy-chunks.ts';
+import { copyAllInto, type ChunkProgress, type CopyContext } from './copy-chunks.ts';
+import { copyAsPlanned } from './plan-checks.ts';
 import { planAsOf } from './plan-in-snapshot.ts';
 import { planRun, readingLimits } from './plan-run.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -43,34 +44,53 @@ export async function extractSmallTable(
   const { input, run } = table;
   const watch = new StallWatch(input.stallTimeout);
   const signal = AbortSignal.any([context.signal, watch.signal]);
-  const source = context.sourceNamed(input.source);
-  const limits = { run: run.databaseRunId, signal, lockTimeout: LOCK_TIMEOUT };
-  const reading = { ...readingLimits(input), ...limits };
+  const onProgress = (progress: ChunkProgress) => {
+    watch.passed();
+    context.onProgress(progress);
+  };
   try {
-    return await context.warehouse.write(limits, async (target) => {
+    return await context.warehouse.write(limitsOf(run, signal), async (target) => {
       const outcome = await table.mayBegin(target);
       if (outcome === 'paused') return { outcome };
       if (outcome === 'skipped') return { outcome };
-      const before = table.before ?? (await knownNow(table, { ...context, signal }, target));
-      return source.read(reading, async (session) => {
-        const moment = await enterSnapshot(session, table.snapshot);
-        if (input.requireAllRows) await session.query('SET LOCAL row_security = off');
-        const plan = await planAsOf(new Catalog(session, source.host), target, { input, before });
-        const stored = await storePlan(target, run.runId, plan);
-        await openManifest(target, run, stored.planId, plan);
-        await copyAllInto(target, { session, label: source.label, moment }, stored, {
-          ...context,
-          onProgress: (progress) => {
-            watch.passed();
-            context.onProgress(progress);
-          },
-        });
-        return commitWithin(target, stored);
-      });
+      return commitWithin(target, await planAndCopy(table, target, { ...context, signal, onProgress }));
     });
   } finally {
     watch.close();
   }
+}
+
+const limitsOf = ({ databaseRunId }: SmallTable['run'], signal: AbortSignal) => ({
+  run: databaseRunId,
+  signal,
+  lockTimeout: LOCK_TIMEOUT,
+});
+
+async function planAndCopy(
+  table: SmallTable,
+  target: Session,
+  context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
+): Promise<StoredPlan> {
+  const { input, run, snapshot } = table;
+  const source = context.sourceNamed(input.source);
+  const limits = limitsOf(run, context.signal);
+  const before = table.before ?? (await knownNow(table, context, target));
+  let partitions: readonly PlannedPartition[] = [];
+  const inOneMoment = async (session: Session): Promise<StoredPlan> => {
+    const moment = await enterSnapshot(session, snapshot);
+    if (input.requireAllRows) await session.query('SET LOCAL row_security = off');
+    const plan = await planAsOf(new Catalog(session, source.host), target, { input, before });
+    ({ partitions } = plan);
+    const stored = await storePlan(target, run.runId, plan);
+    await openManifest(target, run, stored.planId, plan);
+    await copyAllInto(target, { session, label: source.label, moment }, stored, context);
+    return stored;
+  };
+  return copyAsPlanned(
+    async (work) => source.read(limits, work),
+    () => partitions,
+    async () => source.read({ ...readingLimits(input), ...limits }, inOneMoment),
+  );
 }
 
 /** Before the transaction that reads begins: what is seen ending now is then in its snapshot. */

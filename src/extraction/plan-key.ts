@@ -4,6 +4,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { suggestion } from '../contract/parse-input.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import type { Column } from '../postgres/catalog/columns.ts';
+import { readViewDefinition } from '../postgres/catalog/definitions.ts';
 import type { Partition } from '../postgres/catalog/partitions.ts';
 import type { Table } from '../postgres/catalog/table.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
@@ -52,7 +53,7 @@ export function findKeyColumn(
     const hint = suggestion(name, columns.map((candidate) => candidate.name)); // prettier-ignore
     throw new DatakitError('UndefinedObject', `${shown} has no column "${name}" to chunk by${hint}`);
   }
-  if (!column.readable) {
+  if (column.readable === false) {
     throw new DatakitError(
       'InsufficientPrivilege',
       `The role may not read ${shown} (SELECT is missing on "${name}")`,
@@ -79,7 +80,8 @@ export async function planKey(
   const ranges = Math.min(Math.max(Math.ceil(bytes / perChunk), sizing.parallelism), MOST_CHUNKS);
   const doubtful = partition.isForeign && !nullable;
   const boundaries = await splitKeys(session, { partition, column, type, kind, doubtful, ranges, rows });
-  return { column, type, boundaries, doubtful };
+  const view = await readViewDefinition(session, partition);
+  return { column, type, boundaries, doubtful, ...(view !== undefined && { view }) };
 }
 
 /** What the planner of the server expects; it runs nothing. */

@@ -99,8 +99,9 @@ function sumOf(partitions: Chunking['partitions']): Total {
   return { blocks, allBlocks: partitions.reduce((sum, { toastBlocks }) => sum + toastBlocks, blocks) };
 }
 
-function inBlocks({ schema, name, oid, fileNode, blocks }: Partition, chunks: number): PlannedPartition {
-  return { schema, name, oid, fileNode, blocks, chunks };
+function inBlocks(partition: Partition, chunks: number): PlannedPartition {
+  const { schema, name, oid, fileNode, columns, blocks } = partition;
+  return { schema, name, oid, fileNode, columns, blocks, chunks };
 }
 
 async function inRanges(

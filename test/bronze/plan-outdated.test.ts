@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab, type ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -21,6 +23,8 @@ const changes = [
   ['a column of another type', (t) => [`ALTER TABLE ${t} ALTER n TYPE text USING 'n' || n`]],
   ['a column that is dropped', (t) => [`ALTER TABLE ${t} DROP v`]],
   ['a column that is renamed', (t) => [`ALTER TABLE ${t} RENAME v TO w`]],
+  ['another column by the name of a dropped one', (t) => [
+    `ALTER TABLE ${t} DROP v, ADD v text`, `UPDATE ${t} SET v = 'new'`]],
   ['another table in its place', (t) => [
     `CREATE TABLE other_${t} (LIKE ${t})`, rowsFor(`other_${t}`, 20_000),
     `ALTER TABLE ${t} RENAME TO old_${t}`, `ALTER TABLE other_${t} RENAME TO ${t}`]],
@@ -58,6 +62,72 @@ describe('when a table changes after its plan and snapshot were made, the run be
 
   test('and nothing is left behind', async () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+});
+
+describe('columns that change after the plan and rewrite nothing that a file would show', () => {
+  const retyped = {
+    'a time with more digits': ['timestamp(0)', 'timestamp(6)', '2024-01-01 00:00:00.123456'],
+    'an integer that became a larger one': ['int', 'bigint', '5000000000'],
+    'a text that became longer': ['varchar(2)', 'varchar(20)', 'longer'],
+  } as const;
+  const outdated = {
+    type: 'PlanOutdated',
+    message: expect.stringContaining('The definition of public.') as string,
+  };
+
+  test.each(Object.entries(retyped))('%s', async (_, [before, after, value]) => {
+    const { table } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} (v ${before})`);
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table });
+    await lab.source.query(
+      `ALTER TABLE ${table} ALTER v TYPE ${after}; INSERT INTO ${table} VALUES ('${value}')`,
+    );
+    await expect(run.copy(plan, 0, 1, 1)).rejects.toMatchObject(outdated);
+    // also an attempt that finds the chunk marked
+    await expect(run.copy(plan, 0, 1, 2)).rejects.toMatchObject(outdated);
+    await run.discard();
+  });
+
+  test('one that has the name of a dropped one, between two chunks', async () => {
+    const { table } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} (id int, v text, n int); ${rowsFor(table, 1)}`);
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '64kB' });
+    await run.copy(plan, 0);
+    await lab.source.query(`ALTER TABLE ${table} DROP n, ADD n int`);
+    await expect(run.copy(plan, 1, 2)).rejects.toMatchObject(outdated);
+    await run.discard();
+  });
+
+  test('but not one that is added: it is not part of the run', async () => {
+    const { table, bronze } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} (id int); INSERT INTO ${table} VALUES (1)`);
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table });
+    await lab.source.query(`ALTER TABLE ${table} ADD later int`);
+    await run.copy(plan, 0);
+    await run.commit(plan);
+    await expectSameRows(lab, table, bronze, { columns: ['id'] });
+  });
+
+  test('while a small table is finished by the activity that plans it', async () => {
+    const { table, bronze } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} (v timestamp(0))`);
+    const keeper = await lab.connect('warehouse');
+    await keeper.query('BEGIN; LOCK TABLE bronze.extraction_runs IN SHARE MODE');
+    const handle = await lab.start({ table });
+    await waitUntil(async () => {
+      const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.extraction_runs'::regclass AND NOT granted`;
+      return (await lab.warehouse.query(waiting)).rowCount === 1;
+    });
+    await lab.source.query(
+      `ALTER TABLE ${table} ALTER v TYPE timestamp(6); INSERT INTO ${table} VALUES (now())`,
+    );
+    await keeper.query('COMMIT');
+    await handle.result();
+    await expectSameRows(lab, table, bronze);
   });
 });
 

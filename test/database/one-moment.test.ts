@@ -41,25 +41,31 @@ describe('all tables are of one moment', () => {
     }
   });
 
-  test('but for one that is rewritten after the snapshot: it is of a later one, and that is said', async () => {
+  test('but for those that are rewritten or get other columns after the snapshot: they are of a later one, and that is said', async () => {
     await lab.source.query(`CREATE SCHEMA rewritten;
       ${largeTable('rewritten.big')};
-      CREATE TABLE rewritten.emptied (id int); INSERT INTO rewritten.emptied SELECT generate_series(1, 100)`);
+      CREATE TABLE rewritten.emptied (id int); INSERT INTO rewritten.emptied SELECT generate_series(1, 100);
+      CREATE TABLE rewritten.altered (id int, v text); INSERT INTO rewritten.altered VALUES (1, 'old')`);
     const copies = await HeldCopies.hold(lab, 'before each mark');
     const handle = await lab.startDatabase({ tables: ['rewritten.*'], parallelism: 1 });
     await copies.reached();
     // to the snapshot of the run the table looks empty from now on
     await lab.source.query(`TRUNCATE rewritten.emptied; INSERT INTO rewritten.emptied VALUES (7)`);
+    await lab.source.query(
+      `ALTER TABLE rewritten.altered DROP v, ADD v text; UPDATE rewritten.altered SET v = 'new'`,
+    );
     await copies.release();
     const result = await handle.result();
-    expect(result).toMatchObject({ outcome: 'complete', committed: 2 });
-    expect(result.warnings.join()).toContain('rewritten.emptied is of a later moment');
+    expect(result).toMatchObject({ outcome: 'complete', committed: 3 });
+    for (const table of ['rewritten.emptied', 'rewritten.altered'])
+      expect(result.warnings.join()).toContain(`${table} is of a later moment`);
     const { rows } = await lab.warehouse.query(
       'SELECT warnings FROM bronze.extraction_database_runs WHERE run_id = $1',
       [result.runId],
     );
     expect(rows).toEqual([{ warnings: result.warnings }]);
     await expectSameRows(lab, 'rewritten.emptied', 'bronze.br_rewritten__emptied');
+    await expectSameRows(lab, 'rewritten.altered', 'bronze.br_rewritten__altered');
   });
 
   test('without that, each is of a moment of its own, and no snapshot is held', async () => {

@@ -138,7 +138,15 @@ describe('small tables that bronze has already', () => {
     for (const later of ['t2', 't4']) expect((await plansOf()).get(later)).toBe(before.get(later));
   });
 
-  test('are read anew where one was rewritten between the snapshot and its turn', async () => {
+  test.each([
+    [
+      'was rewritten',
+      `CREATE TABLE shop.other AS SELECT id, token, at FROM shop.t3 WHERE id < 100;
+      TRUNCATE shop.t3; INSERT INTO shop.t3 SELECT * FROM shop.other; DROP TABLE shop.other`,
+    ],
+    ['got other columns', `ALTER TABLE shop.t3 DROP token, ADD token text; UPDATE shop.t3 SET token = 'new'`],
+    ['got a column of another type', 'ALTER TABLE shop.t3 ALTER at TYPE timestamptz(6)'],
+  ])('are read anew where one %s between the snapshot and its turn', async (_, change) => {
     await changeAll();
     const gate = await Gate.closed(lab);
     const handle = await lab.startDatabase({
@@ -146,10 +154,11 @@ describe('small tables that bronze has already', () => {
       parallelism: 1,
     });
     await gate.reached();
-    await lab.source.query(`CREATE TABLE shop.other AS SELECT id, token, at FROM shop.t3 WHERE id < 100;
-      TRUNCATE shop.t3; INSERT INTO shop.t3 SELECT * FROM shop.other; DROP TABLE shop.other`);
+    await lab.source.query(change);
     await gate.open();
-    expect(await handle.result()).toMatchObject({ outcome: 'complete', failed: 0 });
+    const result = await handle.result();
+    expect(result).toMatchObject({ outcome: 'complete', failed: 0 });
+    expect(result.warnings.join()).toContain('shop.t3 is of a later moment');
     await expectShop();
     expect(await lab.leftoversAtLast()).toEqual([]);
   });

@@ -175,3 +175,25 @@ test('what people made that depends on a column that must be widened is named', 
     cause: { type: 'SchemaConflict', message: expect.stringContaining('"n"') as string },
   });
 });
+
+/** A type with a modifier, as `geometry(Point,4326)` has one: of no extension that comes with PostgreSQL. */
+const CODE = `CREATE TYPE code;
+  CREATE FUNCTION code_in(cstring, oid, int) RETURNS code LANGUAGE internal IMMUTABLE STRICT AS 'varcharin';
+  CREATE FUNCTION code_out(code) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'varcharout';
+  CREATE TYPE code (INPUT = code_in, OUTPUT = code_out, LIKE = pg_catalog.varchar,
+                    TYPMOD_IN = varchartypmodin, TYPMOD_OUT = varchartypmodout);
+  ALTER EXTENSION citext ADD TYPE code`;
+
+test('types of extensions do not look like a change, in whatever schema the warehouse has them', async () => {
+  await lab.source.query(`CREATE EXTENSION citext; CREATE EXTENSION hstore; ${CODE}`);
+  await lab.warehouse.query(`CREATE EXTENSION citext; ${CODE};
+    CREATE SCHEMA "Ex tensions"; CREATE EXTENSION hstore SCHEMA "Ex tensions"; GRANT USAGE ON SCHEMA "Ex tensions" TO loader`);
+  await lab.source.query(`ALTER TABLE ${table} ADD c citext, ADD cs citext[], ADD h hstore, ADD k code(5), ADD ks code(5)[]`);
+  await change(`UPDATE ${table} SET c = 'Ä', cs = '{a,NULL}', h = 'a=>1', k = 'abc', ks = '{abc}' WHERE id <= 3`);
+  expect((await run()).incremental.schemaChanges.map(({ to }) => to)).toEqual(
+    ['citext', 'citext[]', '"Ex tensions".hstore', 'code(5)', 'code(5)[]'],
+  );
+  await change(`UPDATE ${table} SET c = 'B', k = 'abcde' WHERE id = 1`);
+  expect((await run({ schemaChanges: 'freeze' })).incremental).toMatchObject({ schemaChanges: [], replaced: 1 });
+  await expectSameRows(lab, table, bronze);
+}); // prettier-ignore

@@ -52,6 +52,27 @@ test('rows that come after the plan, below, above and with NULL, are not lost', 
   await expectSameRows(lab, 'growing_view', 'bronze.br_growing_view');
 });
 
+test.each([
+  ['is replaced', 'CREATE OR REPLACE VIEW seen AS SELECT id + 1000 AS id FROM seen_below'],
+  [
+    'reads another that is replaced',
+    'CREATE OR REPLACE VIEW seen_below AS SELECT id + 1000 AS id FROM seen_table',
+  ],
+  ['reads a table that is emptied', 'TRUNCATE seen_table'],
+])('a view that %s between two chunks makes the run begin again', async (_, change) => {
+  await lab.source
+    .query(`DROP TABLE IF EXISTS seen_table CASCADE; CREATE TABLE seen_table AS SELECT i AS id FROM generate_series(1, 9) i;
+    CREATE VIEW seen_below AS TABLE seen_table; CREATE VIEW seen AS TABLE seen_below`);
+  await using steps = new Steps(lab);
+  const plan = await steps.plan({ table: 'seen', chunkBy: 'id', parallelism: 4 });
+  await steps.copy(plan, 0);
+  await lab.source.query('VACUUM seen_table');
+  await steps.copy(plan, 1);
+  await lab.source.query(change);
+  await expect(steps.copy(plan, 2)).rejects.toMatchObject({ type: 'PlanOutdated' });
+  await steps.discard();
+});
+
 test('an empty view and one with a single key', async () => {
   await lab.source.query(`CREATE VIEW nobody AS SELECT * FROM facts WHERE false; CREATE VIEW one_key AS SELECT 5 AS id FROM facts`);
   for (const [table, chunkBy] of [['nobody', 'text'], ['nobody', 'uuid'], ['one_key', 'id']] as const) {

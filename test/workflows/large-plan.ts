@@ -27,6 +27,7 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
     name: `orders_${'x'.repeat(50)}_${String(index).padStart(5, '0')}`,
     oid: index + 1,
     fileNode: index + 1,
+    columns: `20 ${'0'.repeat(32)}`,
     blocks: large.blocksEach,
     toastBlocks: 0,
     hasBlocks: true,

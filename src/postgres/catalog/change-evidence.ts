@@ -1,4 +1,5 @@
 import type { Session } from '../session.ts';
+import { columnsDigest } from './definitions.ts';
 
 /** Before 15 the counters travelled by UDP and could be lost on the way. */
 const OLDEST_VERSION = 15_00_00;
@@ -17,14 +18,12 @@ export async function readChangeEvidence(
 ): Promise<ReadonlyMap<number, string>> {
   const rows = await session.query<{ oid: number; evidence: string }>(
     `SELECT c.oid, concat_ws(' ', c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid), n.inserted, n.updated, n.deleted,
-                             columns.digest, extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid))) AS evidence
+                             ${columnsDigest('c.oid', 'c.relnatts')}, extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid))) AS evidence
        FROM pg_catalog.pg_database d
        CROSS JOIN unnest($1::oid[]) AS t(oid)
        JOIN pg_catalog.pg_class c ON c.oid = t.oid
        CROSS JOIN LATERAL (SELECT pg_stat_get_tuples_inserted(c.oid) AS inserted, pg_stat_get_tuples_updated(c.oid) AS updated,
                                   pg_stat_get_tuples_deleted(c.oid) AS deleted) AS n
-       CROSS JOIN LATERAL (SELECT md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)) AS digest
-                             FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0) AS columns
       WHERE d.datname = current_database() AND c.relkind = 'r' AND NOT row_security_active(c.oid)
         AND current_setting('server_version_num')::int >= ${OLDEST_VERSION}
         AND NOT pg_is_in_recovery() AND current_setting('track_counts')::boolean

@@ -11,7 +11,8 @@ export interface Column {
   /** With its modifier, as `format_type` writes it: `numeric(10,2)`, `character varying(10)[]`. */
   readonly type: string;
   readonly nullable: boolean;
-  readonly readable: boolean;
+  /** Null where the column has been dropped since the snapshot of the transaction: privileges are those of now. */
+  readonly readable: boolean | null;
 }
 
 /** A type of the source, with what decides how it crosses to another database. */
@@ -131,7 +132,7 @@ export interface ColumnChoice {
 /**
  * The columns that an input asks for, in its order.
  *
- * @throws {DatakitError} UndefinedObject, naming a similar column; InsufficientPrivilege; InvalidInput
+ * @throws {DatakitError} UndefinedObject, naming a similar column; InsufficientPrivilege; InvalidInput; PlanOutdated
  */
 export function chooseColumns(all: readonly Column[], table: Table, choice: ColumnChoice): Column[] {
   const byName = new Map(all.map((column) => [column.name, column]));
@@ -153,7 +154,14 @@ export function chooseColumns(all: readonly Column[], table: Table, choice: Colu
 }
 
 function requireReadable(columns: readonly Column[], table: Table): void {
-  const unreadable = columns.filter(({ readable }) => !readable).map(({ name }) => `"${name}"`);
+  const dropped = columns.find(({ readable }) => readable === null);
+  if (dropped !== undefined) {
+    throw new DatakitError(
+      'PlanOutdated',
+      `Column "${dropped.name}" of ${formatTableName(table)} was dropped after the snapshot was taken`,
+    );
+  }
+  const unreadable = columns.filter(({ readable }) => readable === false).map(({ name }) => `"${name}"`);
   if (unreadable.length === 0) return;
   throw new DatakitError(
     'InsufficientPrivilege',

@@ -1,6 +1,7 @@
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
+import { columnsDefinition } from './definitions.ts';
 
 /** A table that holds rows itself: an ordinary table, a leaf partition, a child by inheritance. */
 export interface Partition extends TableName {
@@ -16,6 +17,8 @@ export interface Partition extends TableName {
    * ALTER TABLE) gives it another: read from the catalog's row, the one that is current may be later than the snapshot.
    */
   readonly fileNode: number;
+  /** How its columns are defined in the snapshot of the transaction: see {@link columnsDefinition}. */
+  readonly columns: string;
   /** Whether row-level security of its own decides which rows this role is shown. */
   readonly rowSecurityActive: boolean;
   /** Whether another server or a file has its rows, which no snapshot of this server holds still. */
@@ -33,13 +36,13 @@ export async function readPartitions(session: Session, tables: readonly number[]
     `WITH leaf AS (
        SELECT n.nspname AS schema, c.relname AS name, c.oid, t.position, c.relkind = 'f' AS is_foreign,
               c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks, c.relfilenode AS file_node,
-              nullif(c.reltoastrelid, 0) AS toast
+              nullif(c.reltoastrelid, 0) AS toast, ${columnsDefinition('c.oid', 'c.relnatts')} AS columns
          FROM unnest($1::oid[]) WITH ORDINALITY AS t(oid, position)
          JOIN pg_catalog.pg_class c ON c.oid = t.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
      )
-     SELECT schema, name, oid, coalesce(has_blocks, false) AS "hasBlocks", 
+     SELECT schema, name, oid, columns, coalesce(has_blocks, false) AS "hasBlocks",
             coalesce(nullif(file_node, 0), pg_relation_filenode(oid), 0) AS "fileNode",
             row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
             CASE WHEN has_blocks
