@@ -1,5 +1,11 @@
 import { addTables, readTables, removeTables } from '../bronze/cdc/tables.ts';
-import { changeTablesOf, findCapturesBeside, readCapture, type Capture } from '../bronze/cdc/positions.ts';
+import {
+  addWarnings,
+  changeTablesOf,
+  findCapturesBeside,
+  readCapture,
+  type Capture,
+} from '../bronze/cdc/positions.ts';
 import type { CapturedTable, ChangeTablesRequest } from '../contract/capture-activities.ts';
 import type { TablePattern } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -13,7 +19,8 @@ import {
   orStatementFor,
 } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
-import { ensureReplicaIdentity, newTables, type CaptureContext } from './prepare-capture.ts';
+import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
+import { newTables, warningsOfHeirs, type CaptureContext } from './prepare-capture.ts';
 
 /**
  * Adds tables to a capture, or removes them.
@@ -51,6 +58,7 @@ async function add(
   await publish(source, (await readCapture(target, captureId)).publication, candidates);
   await removeTables(target, captureId, candidates); // those that were only logged
   await addTables(target, captureId, added);
+  await addWarnings(target, captureId, await warningsOfHeirs(source, candidates));
 }
 
 async function publish(

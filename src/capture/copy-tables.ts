@@ -25,6 +25,7 @@ import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
+  findHeirs,
   findPublication,
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
@@ -55,7 +56,7 @@ export async function planCopy(
   const ask: Ask = async (work) => source.read(limits, work);
   const planned = async (session: Session) => {
     await enterSnapshot(session, snapshot);
-    const { published, columns, key } = await describe(session, capture, table);
+    const { published, columns, key, hasHeirs } = await describe(session, capture, table);
     if (known.mirrored) requireKey(table, key);
     const input = extractTableInput.parse({
       table: { schema: table.schema, table: table.name },
@@ -64,6 +65,7 @@ export async function planCopy(
       columns: published.columns,
       parallelism,
       ...(published.where !== null && { where: published.where }),
+      ...(hasHeirs && { partitions: { names: [formatTableName(table)] } }),
     });
     const catalog = new Catalog(session, source.host);
     return { columns, key, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
@@ -87,6 +89,8 @@ interface Description {
   readonly columns: readonly KnownColumn[];
   /** It may be another than at the last copy. */
   readonly key: readonly string[];
+  /** Whether tables inherit from it, whose rows come under their own names. */
+  readonly hasHeirs: boolean;
 }
 
 async function describe(
@@ -97,7 +101,7 @@ async function describe(
   const publication = await findPublication(source, name);
   const [candidate] = await findCandidates(source, [table]);
   const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
-  if (published === undefined) {
+  if (published === undefined || candidate === undefined) {
     await requireSameTable(source, table, candidate?.oid);
     throw new DatakitError(
       'PublicationConflict',
@@ -109,7 +113,8 @@ async function describe(
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
     [published.oid, published.columns],
   );
-  return { published, columns, key: candidate?.key ?? [] };
+  const heirs = await findHeirs(source, [candidate]);
+  return { published, columns, key: candidate.key, hasHeirs: heirs.length > 0 };
 }
 
 /** What a publication sends is told as of now, also to a transaction whose snapshot still has the table from before. */
