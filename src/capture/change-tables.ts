@@ -1,8 +1,15 @@
 import { addTables, readTables, removeTables } from '../bronze/cdc/tables.ts';
-import { changeTablesOf, readCapture } from '../bronze/cdc/positions.ts';
+import {
+  addWarnings,
+  changeTablesOf,
+  findCapturesBeside,
+  readCapture,
+  type Capture,
+} from '../bronze/cdc/positions.ts';
 import type { CapturedTable, ChangeTablesRequest } from '../contract/capture-activities.ts';
 import type { TablePattern } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { suggestion } from '../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import {
@@ -12,7 +19,8 @@ import {
   orStatementFor,
 } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
-import { ensureReplicaIdentity, newTables, type CaptureContext } from './prepare-capture.ts';
+import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
+import { newTables, warningsOfHeirs, type CaptureContext } from './prepare-capture.ts';
 
 /**
  * Adds tables to a capture, or removes them.
@@ -50,6 +58,7 @@ async function add(
   await publish(source, (await readCapture(target, captureId)).publication, candidates);
   await removeTables(target, captureId, candidates); // those that were only logged
   await addTables(target, captureId, added);
+  await addWarnings(target, captureId, await warningsOfHeirs(source, candidates));
 }
 
 async function publish(
@@ -71,16 +80,36 @@ async function remove(
 ): Promise<void> {
   const present = await readTables(target, captureId);
   const leaving = tables.flatMap((pattern) => matching(present, pattern));
-  const { publication } = await readCapture(target, captureId);
+  const capture = await readCapture(target, captureId);
+  const { publication } = capture;
   const sent = (await findPublication(source, publication))?.tables ?? [];
   const unpublished = leaving.filter(({ schema, name }) =>
     sent.some((table) => table.schema === schema && table.name === name),
   );
+  await requireUnread(target, capture, unpublished);
   if (unpublished.length > 0) {
     const statement = alterPublication(publication, 'remove', unpublished);
     await orStatementFor(statement, async () => source.query(statement));
   }
   await removeTables(target, captureId, leaving);
+}
+
+/** @throws {DatakitError} PublicationConflict where another capture has a table from the same publication */
+async function requireUnread(
+  target: Session,
+  capture: Capture,
+  leaving: readonly TableName[],
+): Promise<void> {
+  const names = new Set(leaving.map(formatTableName));
+  for (const { captureId, slot, publication } of await findCapturesBeside(target, capture)) {
+    if (publication !== capture.publication) continue;
+    const read = (await readTables(target, captureId)).map(formatTableName).filter((one) => names.has(one));
+    if (read.length === 0) continue;
+    throw new DatakitError(
+      'PublicationConflict',
+      `The capture of slot "${slot}" has ${listed(read, 5)} from the same publication "${publication}", where it must stay`,
+    );
+  }
 }
 
 /** @throws {DatakitError} UndefinedObject, naming a similar table */

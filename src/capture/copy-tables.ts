@@ -26,6 +26,7 @@ import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
+  findHeirs,
   findPublication,
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
@@ -57,7 +58,7 @@ export async function planCopy(
   const ask: Ask = async (work) => source.read(limits, work);
   const planned = async (session: Session) => {
     await enterSnapshot(session, snapshot);
-    const { published, ...description } = await describe(session, capture, table);
+    const { published, hasHeirs, ...description } = await describe(session, capture, table);
     if (known.mirrored) requireKey(table, description.key);
     const input = extractTableInput.parse({
       table: { schema: table.schema, table: table.name },
@@ -66,6 +67,7 @@ export async function planCopy(
       columns: published.columns,
       parallelism,
       ...(published.where !== null && { where: published.where }),
+      ...(hasHeirs && { partitions: { names: [formatTableName(table)] } }),
     });
     const catalog = new Catalog(session, source.host);
     return { description, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
@@ -87,6 +89,8 @@ function asChangesSendIt(column: PlannedColumn): PlannedColumn {
 /** The key may be another than at the last copy. */
 interface PublishedDescription extends Description {
   readonly published: PublishedTable;
+  /** Whether tables inherit from it, whose rows come under their own names. */
+  readonly hasHeirs: boolean;
 }
 
 async function describe(
@@ -97,7 +101,7 @@ async function describe(
   const publication = await findPublication(source, name);
   const [candidate] = await findCandidates(source, [table]);
   const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
-  if (published === undefined) {
+  if (published === undefined || candidate === undefined) {
     await requireSameTable(source, table, candidate?.oid);
     throw new DatakitError(
       'PublicationConflict',
@@ -110,7 +114,8 @@ async function describe(
     [published.oid, published.columns],
   );
   const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
-  return { published, columns, key: candidate?.key ?? [], catalog };
+  const heirs = await findHeirs(source, [candidate]);
+  return { published, columns, key: candidate.key, catalog, hasHeirs: heirs.length > 0 };
 }
 
 /** What a publication sends is told as of now, also to a transaction whose snapshot still has the table from before. */

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { closeCapture, findCapture } from '../bronze/cdc/positions.ts';
+import { closeCapture, findCapture, findCapturesBeside, type Capture } from '../bronze/cdc/positions.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import type { DropRequest } from '../contract/capture-activities.ts';
 import type { DropCaptureResult } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
-import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
+import { dropSlot, endStreamOf, findSlot, findSlotsBeside } from '../postgres/replication/slots.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './prepare-capture.ts';
@@ -14,7 +14,7 @@ import type { CaptureContext } from './prepare-capture.ts';
 const PATIENCE = 10_000;
 
 /**
- * Drops what a capture has made: the slot, the publication where it is ours, and what is known of it in the
+ * Drops what a capture has made: the slot, the publication where it is ours alone, and what is known of it in the
  * warehouse. Each may be gone already. Changes and copies stay.
  *
  * @throws {DatakitError} SlotConflict where neither the warehouse nor the slot itself says that it is a capture's
@@ -25,15 +25,18 @@ export async function dropCapture(
   { warehouse, source, signal }: CaptureContext,
 ): Promise<DropCaptureResult> {
   const limits = { run: runId, signal };
-  const capture = await warehouse.write(limits, async (session) =>
-    findCapture(session, input.source, input.slot),
-  );
+  const { capture, beside } = await warehouse.write(limits, async (session) => ({
+    capture: await findCapture(session, input.source, input.slot),
+    beside: await findCapturesBeside(session, input),
+  }));
   if (captureId !== undefined && captureId !== capture?.captureId)
     return { slot: false, publication: false, bookkeeping: false };
   const slot = await dropOurSlot(input.slot, capture?.runId, source, limits);
-  const publication = await source.write(limits, async (session) =>
-    dropOurPublication(session, capture?.publication ?? input.publication),
-  );
+  const name = capture?.publication ?? input.publication;
+  const publication = await source.write(limits, async (session) => {
+    if (name === undefined || isRead(name, beside, await findSlotsBeside(session, input.slot))) return false;
+    return dropOurPublication(session, name);
+  });
   if (capture !== undefined) {
     await warehouse.write(limits, async (session) => closeCapture(session, capture.captureId));
   }
@@ -85,8 +88,22 @@ async function dropOurSlot(
   }
 }
 
-async function dropOurPublication(session: Session, name: string | undefined): Promise<boolean> {
-  if (name === undefined) return false;
+/**
+ * Whether somebody else may read from a publication: another capture, or a slot that no capture of this warehouse has,
+ * of which nobody knows what it reads. Without it PostgreSQL leaves changes out, or refuses to decode any.
+ */
+function isRead(
+  publication: string,
+  beside: readonly Pick<Capture, 'slot' | 'publication'>[],
+  slots: readonly string[],
+): boolean {
+  const known = new Set(beside.map(({ slot }) => slot));
+  return (
+    beside.some((capture) => capture.publication === publication) || slots.some((slot) => !known.has(slot))
+  );
+}
+
+async function dropOurPublication(session: Session, name: string): Promise<boolean> {
   const publication = await findPublication(session, name);
   return publication?.isOurs === true && dropPublication(session, name);
 }

@@ -9,14 +9,12 @@ import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import type { Database } from '../postgres/database.ts';
-import { quoteTable } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
+  findHeirs,
   findPublication,
-  isIdentified,
   makePublication,
-  orStatementFor,
   type Candidate,
   type Publication,
 } from '../postgres/replication/publications.ts';
@@ -30,6 +28,7 @@ import {
 } from '../postgres/replication/slots.ts';
 import type { Session } from '../postgres/session.ts';
 import { compareSlot } from './compare-positions.ts';
+import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 
 /** Each is planned, copied and committed by a workflow whose history must stay short. */
 const MOST_TABLES = 500;
@@ -216,7 +215,10 @@ async function begun(
   const tables = await newTables(target, candidates, input);
   await ensureReplicaIdentity(session, candidates, input);
   const publication = await ensurePublication(session, candidates, input);
-  const warnings = warningsOf(publication, candidates, input);
+  const warnings = [
+    ...warningsOf(publication, candidates, input),
+    ...(await warningsOfHeirs(session, candidates)),
+  ];
   const captureId = await openCapture(
     target,
     {
@@ -294,26 +296,6 @@ export function requireKey(table: TableName, key: readonly string[]): void {
   );
 }
 
-/** @throws {DatakitError} ReplicaIdentityMissing, naming the tables */
-export async function ensureReplicaIdentity(
-  session: Session,
-  candidates: readonly Candidate[],
-  { setReplicaIdentity }: CaptureChangesInput,
-): Promise<void> {
-  const without = candidates.filter((table) => !isIdentified(table));
-  if (without.length === 0) return;
-  if (setReplicaIdentity === undefined) {
-    throw new DatakitError(
-      'ReplicaIdentityMissing',
-      `Nothing identifies the rows of ${listed(without.map(formatTableName), 5)} (a deferrable primary key does not), so that the source would refuse to update or delete them once they are published`,
-    );
-  }
-  for (const table of without) {
-    const statement = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
-    await orStatementFor(statement, async () => session.query(statement));
-  }
-}
-
 /** @throws {DatakitError} PublicationConflict, InsufficientPrivilege with the statement to run */
 async function ensurePublication(
   session: Session,
@@ -357,5 +339,13 @@ function warningsOf(
   if (others.length === 0) return [];
   return [
     `The publication "${name}" also sends ${listed(others, 5)}, which "tables" does not name: their changes are logged, and no copy of them is made.`,
+  ];
+}
+
+export async function warningsOfHeirs(session: Session, candidates: readonly Candidate[]): Promise<string[]> {
+  const heirs = (await findHeirs(session, candidates)).map(formatTableName);
+  if (heirs.length === 0) return [];
+  return [
+    `The rows of ${listed(heirs, 5)} are not captured with the tables that they inherit from: they and their changes come under their own names, where "tables" has those.`,
   ];
 }

@@ -16,6 +16,7 @@ beforeAll(async () => {
   await lab.source
     .query(`CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one'), (2, 'two');
     CREATE TABLE keyless (a int); CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY); CREATE SCHEMA empty;
+    CREATE TABLE parts (a int) PARTITION BY LIST (a); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
     CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE); CREATE TABLE swapping (id int PRIMARY KEY DEFERRABLE);
     ALTER TABLE swapping REPLICA IDENTITY FULL`);
 });
@@ -93,6 +94,18 @@ describe('what cannot be captured is refused before anything is made:', () => {
       /Nothing identifies the rows of public.deferred \(a deferrable primary key does not\)/,
     ],
     [
+      'a partitioned table without a key',
+      { tables: ['parts'] },
+      'ReplicaIdentityMissing',
+      /Nothing identifies the rows of public.parts, public.parts_1/,
+    ],
+    [
+      'the same where partitions that come later would have no identity, whatever is set now',
+      { tables: ['parts'], setReplicaIdentity: 'full' },
+      'ReplicaIdentityMissing',
+      /Partitions that are added to public.parts later would have no replica identity/,
+    ],
+    [
       'a copy of rows that may have the same key for a moment',
       { tables: ['swapping'], mirror: true },
       'KeyConflict',
@@ -120,7 +133,7 @@ describe('what cannot be captured is refused before anything is made:', () => {
       cause: {
         type: 'InsufficientPrivilege',
         message: expect.stringContaining(
-          `CREATE PUBLICATION "${slot}" FOR TABLE "public"."theirs" WITH (publish_via_partition_root = true)`,
+          `CREATE PUBLICATION "${slot}" FOR TABLE ONLY "public"."theirs" WITH (publish_via_partition_root = true)`,
         ),
       },
     });
@@ -161,6 +174,35 @@ describe.concurrent('a capture', () => {
     'INSERT null', 'INSERT null', 'UPDATE {"a": 1}', 'UPDATE {"a": 1}', 'DELETE {"a": 2}', 'DELETE {"a": 2}',
   ]); // prettier-ignore
     await captures.drop({ slot });
+  });
+
+  test('partitions without an identity of their own get one, where the input lets that be set', async () => {
+    await lab.source.query(`CREATE TABLE cut (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);
+      CREATE TABLE cut_1 PARTITION OF cut FOR VALUES FROM (0) TO (10); INSERT INTO cut VALUES (1, 1);
+      ALTER TABLE cut_1 REPLICA IDENTITY NOTHING`);
+    const slot = captures.slotName();
+    await expect(captures.catchUp({ tables: ['cut'], slot })).rejects.toMatchObject({
+      cause: { message: expect.stringMatching(/Nothing identifies the rows of public.cut_1 /) },
+    });
+    const request = { tables: ['cut'], slot, mirror: true, setReplicaIdentity: 'full' as const };
+    await captures.catchUp(request);
+    await lab.source.query('UPDATE cut SET v = 2');
+    await captures.catchUp(request);
+    await expectSameRows(lab, 'cut', 'bronze.br_cut');
+    await captures.drop({ slot });
+  });
+
+  test('tables that inherit from one that is captured are not: they go on being written to, and it says so', async () => {
+    await lab.source
+      .query(`CREATE TABLE elder (id int PRIMARY KEY, v int); CREATE TABLE heir () INHERITS (elder);
+      INSERT INTO elder VALUES (1, 1); INSERT INTO heir VALUES (1, 1), (2, 2)`);
+    const request = { tables: ['elder'], slot: captures.slotName(), mirror: true };
+    const { warnings } = await captures.catchUp(request);
+    expect(warnings).toEqual([expect.stringMatching(/^The rows of public.heir are not captured/)]);
+    await lab.source.query('UPDATE elder SET v = v + 10');
+    await captures.catchUp(request);
+    await expectSameRows(lab, 'elder', 'bronze.br_elder', { where: `tableoid = 'elder'::regclass` });
+    await captures.drop({ slot: request.slot });
   });
 
   test('a capture that runs is paused, goes on, says how far it is, and is dropped', async () => {

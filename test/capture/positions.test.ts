@@ -146,6 +146,30 @@ test("a capture that ends drops no slot that is another capture's by now", async
   expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
 });
 
+test('a publication stays for as long as somebody else may read from it', async () => {
+  const publication = captures.slotName();
+  const [one, other] = [captures.slotName(), captures.slotName()];
+  const request = { tables: ['t'], publication, initialCopy: false };
+  await captures.catchUp({ ...request, slot: one });
+  await captures.catchUp({ ...request, slot: other });
+  const kept = { slot: true, publication: false, bookkeeping: true };
+  const handle = await captures.start({ ...request, slot: one });
+  await expect(handle.executeUpdate('removeTables', { args: [['t']] })).rejects.toMatchObject({
+    cause: { message: expect.stringContaining(`The capture of slot "${other}" has public.t`) },
+  });
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+  expect(await captures.drop({ slot: one })).toEqual(kept);
+  await own.insert();
+  await expect(captures.catchUp({ ...request, slot: other })).resolves.toMatchObject({ changes: 1 });
+  // of a slot that another warehouse has, or a subscription, nobody knows what it reads
+  await own.asAdmin(`SELECT pg_create_logical_replication_slot('${one}', 'pgoutput')`);
+  expect(await captures.drop({ slot: other })).toEqual(kept);
+  await own.asAdmin(`SELECT pg_drop_replication_slot('${one}')`);
+  const gone = { slot: false, publication: true, bookkeeping: false };
+  expect(await captures.drop({ slot: other, publication })).toEqual(gone);
+});
+
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {
     const slot = captures.slotName();

@@ -58,6 +58,18 @@ export async function findCapture(
   return capture;
 }
 
+/** The captures that other slots of a source have. */
+export async function findCapturesBeside(
+  session: Session,
+  { source, slot }: Pick<Capture, 'source' | 'slot'>,
+): Promise<Pick<Capture, 'captureId' | 'slot' | 'publication'>[]> {
+  return session.query<Capture & Record<string, unknown>>(
+    `SELECT capture_id AS "captureId", slot, publication FROM ${BRONZE}.cdc_positions
+      WHERE source = $1 AND slot <> $2 AND status <> 'dropped' ORDER BY slot`,
+    [source, slot],
+  );
+}
+
 /** @throws {DatakitError} SlotLost where it was dropped */
 export async function readCapture(session: Session, captureId: string): Promise<Capture> {
   const [capture] = await session.query<Capture & Record<string, unknown>>(

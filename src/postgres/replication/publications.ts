@@ -38,11 +38,7 @@ export async function findCandidates(
   return [...found.values()];
 }
 
-/** Whether updates and deletes of a published table can be logged; without, the source would refuse them. */
-export const isIdentified = ({ replicaIdentity, key }: Candidate): boolean =>
-  replicaIdentity === 'f' || key.length > 0;
-
-const CANDIDATE = `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relreplident AS "replicaIdentity",
+export const CANDIDATE = `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relreplident AS "replicaIdentity",
          c.relkind AS kind, c.relpersistence AS persistence, c.relispartition AS partition,
          ARRAY(SELECT a.attname::text FROM pg_catalog.pg_index i
                  CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
@@ -95,6 +91,24 @@ async function named(session: Session, name: TableName): Promise<Candidate> {
     );
   }
   return table;
+}
+
+/**
+ * Tables that inherit from ordinary ones, on all levels, and are not among them. Their rows are rows of those too where
+ * these are read without ONLY; their changes come under their own names.
+ */
+export async function findHeirs(session: Session, tables: readonly Candidate[]): Promise<TableName[]> {
+  return session.query<TableName & Record<string, unknown>>(
+    `WITH RECURSIVE tree AS (
+       SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'r'
+       UNION
+       SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
+     )
+     SELECT n.nspname AS schema, c.relname AS name
+       FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.oid <> ALL ($1::oid[]) ORDER BY n.nspname, c.relname`,
+    [tables.map(({ oid }) => oid)],
+  );
 }
 
 /** A table as a publication sends it: under the name of its root or its own. */
@@ -160,17 +174,19 @@ export async function makePublication(
 
 /** Partitions are sent under the name of their root. */
 function createPublication(name: string, tables: readonly TableName[]): string {
-  const list = tables.map(quoteTable).join(', ');
-  return `CREATE PUBLICATION ${quoteName(name)} FOR TABLE ${list} WITH (publish_via_partition_root = true)`;
+  return `CREATE PUBLICATION ${quoteName(name)} FOR TABLE ${listOf(tables)} WITH (publish_via_partition_root = true)`;
 }
+
+/** Without ONLY tables that inherit from an ordinary one would be meant too. Partitions always are. */
+const listOf = (tables: readonly TableName[]): string =>
+  tables.map((table) => `ONLY ${quoteTable(table)}`).join(', ');
 
 export function alterPublication(
   name: string,
   change: 'add' | 'remove',
   tables: readonly TableName[],
 ): string {
-  const list = tables.map(quoteTable).join(', ');
-  return `ALTER PUBLICATION ${quoteName(name)} ${change === 'add' ? 'ADD' : 'DROP'} TABLE ${list}`;
+  return `ALTER PUBLICATION ${quoteName(name)} ${change === 'add' ? 'ADD' : 'DROP'} TABLE ${listOf(tables)}`;
 }
 
 /** Runs a statement for which the role needs more than to read; what must be run where it may not. */

@@ -29,6 +29,16 @@ export async function findSlot(session: Session, name: string): Promise<Slot | u
   return slot;
 }
 
+/** Other slots that changes of this database are sent from. Temporary ones only lend their snapshots. */
+export async function findSlotsBeside(session: Session, name: string): Promise<string[]> {
+  const slots = await session.query<{ name: string }>(
+    `SELECT slot_name AS name FROM pg_catalog.pg_replication_slots
+      WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary AND slot_name <> $1`,
+    [name],
+  );
+  return slots.map(({ name: slot }) => slot);
+}
+
 /** Ends the session that streams from a slot, where it is one of this name: an earlier attempt that hangs. */
 export async function endStreamOf(session: Session, slot: string, runId: string): Promise<void> {
   await session.query(
