@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { finishCopy } from '../../src/capture/copy-tables.ts';
+import { Database } from '../../src/postgres/database.ts';
 import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
@@ -107,5 +109,32 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
     `{"b": {"b": 1.10}, "d": "NaN", "j": "{\\"half\\": \\"\\\\ud800\\"}", ${rest(3)}`,
     `{"b": {"b": 1.10}, "d": 0, "j": "1e999999", ${rest(4)}`,
   ]);
+  await captures.drop({ slot });
+});
+
+test('a copy that catches up with the log holds no more of it than a few large rows', async () => {
+  await lab.source.query('CREATE TABLE heavy (id int PRIMARY KEY, v text)');
+  const slot = captures.slotName();
+  const request = { tables: ['heavy'], slot, mirror: true };
+  await captures.catchUp(request);
+  await lab.source
+    .query(`INSERT INTO heavy SELECT i, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 16384 + i))
+    FROM generate_series(1, 10) i`);
+  await captures.catchUp(request);
+  const { rows } = await lab.warehouse.query<{ captureId: string }>(
+    `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy' RETURNING capture_id::text AS "captureId"`,
+  );
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const copied = { captureId: rows[0]?.captureId ?? '', table: { schema: 'public', name: 'heavy' } };
+  const finishing = { ...copied, source: 'default', runId: 'catching up', deletes: 'hard' as const };
+  const answers = await warehouse.write({}, async (session) => {
+    const asked = vi.spyOn(session, 'query');
+    await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source' });
+    return Promise.all(asked.mock.results.map(({ value }) => value as Promise<unknown[]>));
+  });
+  await warehouse.close();
+  expect(answers.flat()).toContainEqual(expect.objectContaining({ ordinal: '10' }));
+  expect(Math.max(...answers.map((answer) => JSON.stringify(answer).length))).toBeLessThan(1.5 * 2 ** 20);
+  await expectSameRows(lab, 'heavy', 'bronze.br_heavy');
   await captures.drop({ slot });
 });
