@@ -5,6 +5,7 @@ import { BRONZE } from '../bronze/layout.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { quoteName } from '../postgres/identifiers.ts';
+import { documentOf, isJson } from '../postgres/replication/json-values.ts';
 import type { Session } from '../postgres/session.ts';
 
 /** Changes that are read at once, and how many bytes they may have as they are stored, which is compressed. */
@@ -42,17 +43,23 @@ export async function catchUp(
   }
 }
 
-/** An object with all values as texts, so that no number passes through one of JavaScript. */
+/**
+ * An object with all values as texts, so that no number passes through one of JavaScript. Those of JSON columns are
+ * documents: `"abc"` is a text in quotation marks there.
+ */
 const texts = (column: string): string =>
-  `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (SELECT json_object_agg(key, value) FROM jsonb_each_text(${column})) END`;
+  `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (
+     SELECT json_object_agg(key, CASE WHEN key = ANY ($6) AND jsonb_typeof(value) <> 'null' THEN value::text ELSE value #>> '{}' END)
+       FROM jsonb_each(${column})) END`;
 
 /** One change at least, however large it is. */
 async function readChanges(
   session: Session,
   captureId: string,
-  { schema, name }: CaptureTable,
+  { schema, name, columns }: CaptureTable,
   after: { readonly commit: string; readonly ordinal: string },
 ): Promise<LoggedChange[]> {
+  const json = (columns ?? []).filter(({ typeOid }) => isJson(typeOid)).map((column) => column.name);
   return session.query<LoggedChange & Record<string, unknown>>(
     `WITH next AS (
        SELECT commit_lsn, ordinal, operation, data, old FROM ${BRONZE}.cdc_changes
@@ -65,7 +72,7 @@ async function readChanges(
      )
      SELECT c.commit_lsn::text AS commit, c.ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
        FROM page AS c WHERE number = 1 OR bytes <= ${PAGE.bytes} ORDER BY c.commit_lsn, c.ordinal`,
-    [captureId, schema, name, after.commit, after.ordinal],
+    [captureId, schema, name, after.commit, after.ordinal, json],
   );
 }
 
@@ -94,11 +101,15 @@ async function applyLogged(
   mirror: Mirror,
   changes: readonly LoggedChange[],
 ): Promise<void> {
-  const copied = (columns ?? []).map(({ name }) => name);
+  const known = columns ?? [];
+  const copied = known.map(({ name }) => name);
   const newBatch = () => new MirrorBatch(copied, key.map((name) => copied.indexOf(name))); // prettier-ignore
   const values = (row: LoggedRow | null, sent: readonly string[] = []): MirrorValue[] => {
     requireColumns(row ?? {}, { copied, sent });
-    return copied.map((name) => row?.[name]);
+    return known.map(({ name, typeOid }) => {
+      const value = row?.[name];
+      return value == null ? value : documentOf(value, typeOid);
+    });
   };
   let batch = newBatch();
   for (const { operation, data, old } of changes) {

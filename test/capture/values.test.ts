@@ -3,8 +3,10 @@ import { finishCopy } from '../../src/capture/copy-tables.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 import { makeTableOfEveryType } from '../values/every-type.ts';
 
 let lab: Lab;
@@ -110,6 +112,32 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
     `{"b": {"b": 1.10}, "d": 0, "j": "1e999999", ${rest(4)}`,
   ]);
   await captures.drop({ slot });
+});
+
+test('a copy that catches up with the log reads JSON as JSON', async () => {
+  await lab.source.query(`CREATE TABLE waiting (id int PRIMARY KEY);
+    CREATE TABLE late_documents (id int PRIMARY KEY, j json, b jsonb)`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['waiting'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await handle.executeUpdate('addTables', { args: [['late_documents']] });
+  await held.reached();
+  const documents = [
+    ['"abc"', '"abc"'],
+    ['"123"', '"123"'],
+    ['1.50', '1.50'],
+    ['true', '{"a": [1]}'],
+    [String.raw`{"nul": "\u0000"}`, '"{}"'],
+    [null, null],
+  ];
+  for (const [index, [json, jsonb]] of documents.entries())
+    await lab.source.query('INSERT INTO late_documents VALUES ($1, $2, $3)', [index, json, jsonb]);
+  await captures.untilWritten(slot);
+  await held.release();
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await expectSameRows(lab, 'late_documents', 'bronze.br_late_documents');
+  await captures.end(handle, slot);
 });
 
 test('a copy that catches up with the log holds no more of it than a few large rows', async () => {
