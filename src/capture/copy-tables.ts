@@ -1,5 +1,4 @@
-import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
-import { applyBatch, moveRow, openMirror, prepareMirror, type Mirror } from '../bronze/cdc/mirror.ts';
+import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
   readTables,
@@ -14,7 +13,6 @@ import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
-import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { namingLocked } from '../extraction/locked-partitions.ts';
 import { planAsOf } from '../extraction/plan-in-snapshot.ts';
@@ -22,7 +20,7 @@ import type { PlanLimits } from '../extraction/plan-run.ts';
 import type { Ask } from '../extraction/settle-limit.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
-import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
   findCandidates,
@@ -32,11 +30,9 @@ import {
 } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
+import { catchUp } from './catch-up.ts';
 import { readCatalogEntry } from './live-table.ts';
 import { requireKey } from './prepare-capture.ts';
-
-/** Changes that are read at once when a copy catches up with the stream. */
-const PAGE = 2_000;
 
 /**
  * Plans the copy of a table of a capture: the columns and rows that its publication sends, in types that
@@ -200,93 +196,4 @@ async function forgetCopied(
       WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND commit_lsn < $4::pg_lsn`,
     [captureId, schema, name, copiedAt],
   );
-}
-
-interface LoggedChange {
-  readonly commit: string;
-  readonly ordinal: string;
-  readonly operation: string;
-  /** Values as texts. */
-  readonly data: Readonly<Record<string, string | null>> | null;
-  readonly old: Readonly<Record<string, string | null>> | null;
-}
-
-async function catchUp(
-  session: Session,
-  captureId: string,
-  table: CaptureTable,
-  mirror: Mirror,
-): Promise<void> {
-  let after = { commit: table.copiedAt ?? '0/0', ordinal: '0' };
-  for (;;) {
-    const changes = await readChanges(session, captureId, table, after);
-    await applyLogged(session, table, mirror, changes);
-    const last = changes.at(-1);
-    if (last === undefined || changes.length < PAGE) return;
-    after = last;
-  }
-}
-
-/** An object with all values as texts, so that no number passes through one of JavaScript. */
-const texts = (column: string): string =>
-  `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (SELECT json_object_agg(key, value) FROM jsonb_each_text(${column})) END`;
-
-async function readChanges(
-  session: Session,
-  captureId: string,
-  { schema, name }: CaptureTable,
-  after: { readonly commit: string; readonly ordinal: string },
-): Promise<LoggedChange[]> {
-  return session.query<LoggedChange & Record<string, unknown>>(
-    `SELECT c.commit_lsn::text AS commit, c.ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
-       FROM ${BRONZE}.cdc_changes AS c
-      WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND (commit_lsn, ordinal) > ($4::pg_lsn, $5::bigint)
-      ORDER BY c.commit_lsn, c.ordinal LIMIT ${PAGE}`,
-    [captureId, schema, name, after.commit, after.ordinal],
-  );
-}
-
-/**
- * A column that came while the table was copied is not in the copy. One that went is not in the change, and an INSERT
- * that lacks a value would pass for an update that did not send it.
- *
- * @throws {DatakitError} PlanOutdated
- */
-function requireColumns(
-  row: NonNullable<LoggedChange['data']>,
-  { copied, sent }: { readonly copied: readonly string[]; readonly sent: readonly string[] },
-): void {
-  const came = Object.keys(row).filter((name) => !copied.includes(name));
-  const went = sent.filter((name) => !Object.hasOwn(row, name));
-  if (came.length + went.length === 0) return;
-  throw new DatakitError(
-    'PlanOutdated',
-    `Columns changed while the table was copied: ${listed([...came, ...went].map(quoteName), 5)}`,
-  );
-}
-
-async function applyLogged(
-  session: Session,
-  { columns, key }: CaptureTable,
-  mirror: Mirror,
-  changes: readonly LoggedChange[],
-): Promise<void> {
-  const copied = (columns ?? []).map(({ name }) => name);
-  const newBatch = () => new MirrorBatch(copied, key.map((name) => copied.indexOf(name))); // prettier-ignore
-  const values = (row: LoggedChange['data'], sent: readonly string[] = []): MirrorValue[] => {
-    requireColumns(row ?? {}, { copied, sent });
-    return copied.map((name) => row?.[name]);
-  };
-  let batch = newBatch();
-  for (const { operation, data, old } of changes) {
-    if (operation === 'INSERT') batch.insert(values(data, copied));
-    else if (operation === 'DELETE') batch.delete(values(old, key));
-    else if (operation === 'TRUNCATE') batch.truncate();
-    else if (!batch.update(values(data), old === null ? undefined : values(old, key))) {
-      await applyBatch(session, mirror, batch);
-      await moveRow(session, mirror, batch, { values: values(data), old: values(old) });
-      batch = newBatch();
-    }
-  }
-  await applyBatch(session, mirror, batch);
 }

@@ -1,8 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { finishCopy } from '../../src/capture/copy-tables.ts';
+import { Database } from '../../src/postgres/database.ts';
 import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 import { makeTableOfEveryType } from '../values/every-type.ts';
 
 let lab: Lab;
@@ -107,5 +111,58 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
     `{"b": {"b": 1.10}, "d": "NaN", "j": "{\\"half\\": \\"\\\\ud800\\"}", ${rest(3)}`,
     `{"b": {"b": 1.10}, "d": 0, "j": "1e999999", ${rest(4)}`,
   ]);
+  await captures.drop({ slot });
+});
+
+test('a copy that catches up with the log reads JSON as JSON', async () => {
+  await lab.source.query(`CREATE TABLE waiting (id int PRIMARY KEY);
+    CREATE TABLE late_documents (id int PRIMARY KEY, j json, b jsonb)`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['waiting'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await handle.executeUpdate('addTables', { args: [['late_documents']] });
+  await held.reached();
+  const documents = [
+    ['"abc"', '"abc"'],
+    ['"123"', '"123"'],
+    ['1.50', '1.50'],
+    ['true', '{"a": [1]}'],
+    [String.raw`{"nul": "\u0000"}`, '"{}"'],
+    [null, null],
+  ];
+  for (const [index, [json, jsonb]] of documents.entries())
+    await lab.source.query('INSERT INTO late_documents VALUES ($1, $2, $3)', [index, json, jsonb]);
+  await captures.untilWritten(slot);
+  await held.release();
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await expectSameRows(lab, 'late_documents', 'bronze.br_late_documents');
+  await captures.end(handle, slot);
+});
+
+test('a copy that catches up with the log holds no more of it than a few large rows', async () => {
+  await lab.source.query('CREATE TABLE heavy (id int PRIMARY KEY, v text)');
+  const slot = captures.slotName();
+  const request = { tables: ['heavy'], slot, mirror: true };
+  await captures.catchUp(request);
+  await lab.source
+    .query(`INSERT INTO heavy SELECT i, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 16384 + i))
+    FROM generate_series(1, 10) i`);
+  await captures.catchUp(request);
+  const { rows } = await lab.warehouse.query<{ captureId: string }>(
+    `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy' RETURNING capture_id::text AS "captureId"`,
+  );
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const copied = { captureId: rows[0]?.captureId ?? '', table: { schema: 'public', name: 'heavy' } };
+  const finishing = { ...copied, source: 'default', runId: 'catching up', deletes: 'hard' as const };
+  const answers = await warehouse.write({}, async (session) => {
+    const asked = vi.spyOn(session, 'query');
+    await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source' });
+    return Promise.all(asked.mock.results.map(({ value }) => value as Promise<unknown[]>));
+  });
+  await warehouse.close();
+  expect(answers.flat()).toContainEqual(expect.objectContaining({ ordinal: '10' }));
+  expect(Math.max(...answers.map((answer) => JSON.stringify(answer).length))).toBeLessThan(1.5 * 2 ** 20);
+  await expectSameRows(lab, 'heavy', 'bronze.br_heavy');
   await captures.drop({ slot });
 });

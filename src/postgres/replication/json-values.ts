@@ -18,6 +18,9 @@ const kinds: ReadonlyMap<number, JsonKind> = new Map<number, JsonKind>([
   [3802, 'jsonb'],
 ]);
 
+/** Whether values of a type are documents. */
+export const isJson = (typeOid: number): boolean => ['json', 'jsonb'].includes(kinds.get(typeOid) ?? '');
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
@@ -106,6 +109,13 @@ function isJsonNumber(from: Buffer, start: number, end: number): boolean {
  */
 function fitsJsonb(json: string): boolean {
   return !/\\u(0000|d[89a-f])|\d[eE][+-]?\d{4}/i.test(json);
+}
+
+/** The value of a column as text, from the text of the document that the log has of it: see {@link fitsJsonb}. */
+export function documentOf(text: string, typeOid: number): string {
+  if (kinds.get(typeOid) !== 'json' || !text.startsWith('"')) return text;
+  const content: unknown = JSON.parse(text);
+  return typeof content === 'string' && !fitsJsonb(content) ? content : text;
 }
 
 /** What a control character becomes: six of them, `\\u0001`. */

@@ -1,0 +1,126 @@
+import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
+import { applyBatch, moveRow, type Mirror } from '../bronze/cdc/mirror.ts';
+import type { CaptureTable } from '../bronze/cdc/tables.ts';
+import { BRONZE } from '../bronze/layout.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
+import { quoteName } from '../postgres/identifiers.ts';
+import { documentOf, isJson } from '../postgres/replication/json-values.ts';
+import type { Session } from '../postgres/session.ts';
+
+/** Changes that are read at once, and how many bytes they may have as they are stored, which is compressed. */
+const PAGE = { changes: 2_000, bytes: 1024 * 1024 };
+
+/** A row as the log has it, its values as texts. */
+type LoggedRow = Readonly<Record<string, string | null>>;
+
+interface LoggedChange {
+  readonly commit: string;
+  readonly ordinal: string;
+  readonly operation: string;
+  readonly data: LoggedRow | null;
+  readonly old: LoggedRow | null;
+}
+
+/**
+ * Applies to a copy what was logged since its snapshot, page by page.
+ *
+ * @throws {DatakitError} PlanOutdated where the columns are no longer those of the copy
+ */
+export async function catchUp(
+  session: Session,
+  captureId: string,
+  table: CaptureTable,
+  mirror: Mirror,
+): Promise<void> {
+  let after = { commit: table.copiedAt ?? '0/0', ordinal: '0' };
+  for (;;) {
+    const changes = await readChanges(session, captureId, table, after);
+    const last = changes.at(-1);
+    if (last === undefined) return;
+    await applyLogged(session, table, mirror, changes);
+    after = last;
+  }
+}
+
+/**
+ * An object with all values as texts, so that no number passes through one of JavaScript. Those of JSON columns are
+ * documents: `"abc"` is a text in quotation marks there.
+ */
+const texts = (column: string): string =>
+  `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (
+     SELECT json_object_agg(key, CASE WHEN key = ANY ($6) AND jsonb_typeof(value) <> 'null' THEN value::text ELSE value #>> '{}' END)
+       FROM jsonb_each(${column})) END`;
+
+/** One change at least, however large it is. */
+async function readChanges(
+  session: Session,
+  captureId: string,
+  { schema, name, columns }: CaptureTable,
+  after: { readonly commit: string; readonly ordinal: string },
+): Promise<LoggedChange[]> {
+  const json = (columns ?? []).filter(({ typeOid }) => isJson(typeOid)).map((column) => column.name);
+  return session.query<LoggedChange & Record<string, unknown>>(
+    `WITH next AS (
+       SELECT commit_lsn, ordinal, operation, data, old FROM ${BRONZE}.cdc_changes
+        WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND (commit_lsn, ordinal) > ($4::pg_lsn, $5::bigint)
+        ORDER BY commit_lsn, ordinal LIMIT ${PAGE.changes}
+     ), page AS (
+       SELECT *, row_number() OVER place AS number,
+              sum(coalesce(pg_column_size(data), 0) + coalesce(pg_column_size(old), 0)) OVER place AS bytes
+         FROM next WINDOW place AS (ORDER BY commit_lsn, ordinal)
+     )
+     SELECT c.commit_lsn::text AS commit, c.ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
+       FROM page AS c WHERE number = 1 OR bytes <= ${PAGE.bytes} ORDER BY c.commit_lsn, c.ordinal`,
+    [captureId, schema, name, after.commit, after.ordinal, json],
+  );
+}
+
+/**
+ * A column that came while the table was copied is not in the copy. One that went is not in the change, and an INSERT
+ * that lacks a value would pass for an update that did not send it.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+function requireColumns(
+  row: LoggedRow,
+  { copied, sent }: { readonly copied: readonly string[]; readonly sent: readonly string[] },
+): void {
+  const came = Object.keys(row).filter((name) => !copied.includes(name));
+  const went = sent.filter((name) => !Object.hasOwn(row, name));
+  if (came.length + went.length === 0) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `Columns changed while the table was copied: ${listed([...came, ...went].map(quoteName), 5)}`,
+  );
+}
+
+async function applyLogged(
+  session: Session,
+  { columns, key }: CaptureTable,
+  mirror: Mirror,
+  changes: readonly LoggedChange[],
+): Promise<void> {
+  const known = columns ?? [];
+  const copied = known.map(({ name }) => name);
+  const newBatch = () => new MirrorBatch(copied, key.map((name) => copied.indexOf(name))); // prettier-ignore
+  const values = (row: LoggedRow | null, sent: readonly string[] = []): MirrorValue[] => {
+    requireColumns(row ?? {}, { copied, sent });
+    return known.map(({ name, typeOid }) => {
+      const value = row?.[name];
+      return value == null ? value : documentOf(value, typeOid);
+    });
+  };
+  let batch = newBatch();
+  for (const { operation, data, old } of changes) {
+    if (operation === 'INSERT') batch.insert(values(data, copied));
+    else if (operation === 'DELETE') batch.delete(values(old, key));
+    else if (operation === 'TRUNCATE') batch.truncate();
+    else if (!batch.update(values(data), old === null ? undefined : values(old, key))) {
+      await applyBatch(session, mirror, batch);
+      await moveRow(session, mirror, batch, { values: values(data), old: values(old) });
+      batch = newBatch();
+    }
+  }
+  await applyBatch(session, mirror, batch);
+}
