@@ -3,6 +3,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { streamChanges } from '../../src/capture/stream-changes.ts';
 import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
+import type { StreamRequest } from '../../src/contract/capture-activities.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
 import { Database, type TransactionOptions } from '../../src/postgres/database.ts';
@@ -55,6 +56,22 @@ async function endStream(slot: string): Promise<void> {
 async function endOfLog(): Promise<string> {
   const { rows } = await lab.source.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
   return rows[0]?.lsn ?? '';
+}
+
+/** A stream up to what is in the source now. */
+async function requestFor(slot: string): Promise<StreamRequest> {
+  const { rows } = await lab.warehouse.query<{ captureId: string }>(
+    `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
+    [slot],
+  );
+  return {
+    captureId: rows[0]?.captureId ?? '',
+    input: parseInput(captureChangesInput, { tables: ['t'], slot, publication: slot }, captureChangesExample),
+    duration: 60_000,
+    untilPosition: await endOfLog(),
+    runId: randomUUID(),
+    workflowId: 'none',
+  };
 }
 
 /** A warehouse whose client falls asleep before the transaction that would write changes. */
@@ -223,18 +240,7 @@ test('a stream that slept while another wrote has acknowledged nothing, and writ
   const slot = await own.captured();
   const before = await captures.changes(slot);
   await own.insert();
-  const { rows } = await lab.warehouse.query<{ captureId: string }>(
-    `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
-    [slot],
-  );
-  const request = {
-    captureId: rows[0]?.captureId ?? '',
-    input: parseInput(captureChangesInput, { tables: ['t'], slot, publication: slot }, captureChangesExample),
-    duration: 60_000,
-    untilPosition: await endOfLog(),
-    runId: randomUUID(),
-    workflowId: 'none',
-  };
+  const request = await requestFor(slot);
   const source = new Database({ label: 'source', settings: settingsOfSource() });
   const sleeper = new SleepingDatabase({ label: 'warehouse', settings: lab.configuration().warehouse });
   const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
@@ -250,6 +256,28 @@ test('a stream that slept while another wrote has acknowledged nothing, and writ
   await expect(slept).rejects.toMatchObject({ kind: 'SerializationFailure' });
   expect(await captures.changes(slot)).toEqual(written);
   await Promise.all([source, sleeper, warehouse].map(async (database) => database.close()));
+  await captures.drop({ slot });
+});
+
+test('a copy that a lost attempt wanted is still wanted at the end of the next', async () => {
+  const slot = await own.captured();
+  // all that is left of the attempt is what it has committed
+  await lab.warehouse.query(
+    `UPDATE bronze.cdc_tables SET status = 'copying', copied_at = NULL
+      WHERE capture_id = (SELECT capture_id FROM bronze.cdc_positions WHERE slot = $1)`,
+    [slot],
+  );
+  await own.insert();
+  const source = new Database({ label: 'source', settings: settingsOfSource() });
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const { signal } = new AbortController();
+  const context = { source, warehouse, signal, onProgress: () => undefined };
+  const { reason, copyWanted } = await streamChanges(await requestFor(slot), context);
+  expect({ reason, copyWanted }).toEqual({
+    reason: 'caught up',
+    copyWanted: [{ schema: 'public', name: 't' }],
+  });
+  await Promise.all([source, warehouse].map(async (database) => database.close()));
   await captures.drop({ slot });
 });
 
