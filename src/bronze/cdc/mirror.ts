@@ -5,6 +5,7 @@ import type { Session } from '../../postgres/session.ts';
 import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../bronze-table.ts';
 import { hasIndex } from '../key-index.ts';
 import { BRONZE } from '../layout.ts';
+import { lockBriefly } from '../readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
 
 export type DeletePolicy = 'hard' | 'soft';
@@ -67,24 +68,30 @@ export async function prepareMirror(
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage === undefined)
     throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped meanwhile`);
-  if (deletes === 'soft') {
-    await session.query(
-      `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN IF NOT EXISTS _bronze_deleted_at timestamp with time zone`,
-    );
-  }
+  if (deletes === 'soft') await ensureDeletedAt(session, bronze);
   if (await hasIndex(session, bronze.storage, key, true)) return;
   const columns = key.map(quoteName).join(', ');
   const name = quoteName(`capture_key_${bronze.storage.oid}`);
   await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
+async function ensureDeletedAt(session: Session, bronze: BronzeTable): Promise<void> {
+  const columns = await readColumnDefinitions(session, bronze);
+  if (columns.some(({ name }) => name === '_bronze_deleted_at')) return;
+  await lockBriefly(session, bronze);
+  await session.query(
+    `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN _bronze_deleted_at timestamp with time zone`,
+  );
+}
+
 /** Removes the index on a key that is none any more: a new copy would have to obey it. */
-export async function forgetKey(session: Session, { storage }: Mirror): Promise<void> {
+export async function forgetKey(session: Session, { bronze, storage }: Mirror): Promise<void> {
   const indexes = await session.query<{ name: string }>(
     `SELECT i.indexrelid::regclass::text AS name FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
       WHERE i.indrelid = to_regclass($1) AND c.relname ~ '^capture_key_[0-9]+$'`,
     [quoteTable(storage)],
   );
+  if (indexes.length > 0) await lockBriefly(session, bronze);
   for (const { name } of indexes) await session.query(`DROP INDEX ${name}`);
 }
 
