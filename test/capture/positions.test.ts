@@ -281,6 +281,17 @@ test('a copy that a lost attempt wanted is still wanted at the end of the next',
   await captures.drop({ slot });
 });
 
+test('the snapshot of a slot is held for longer than transactions of the role may last', async () => {
+  const database = new Database({ label: 'source', settings: settingsOfSource() });
+  await own.asAdmin(`ALTER ROLE extractor SET transaction_timeout = '300ms'`);
+  const session = await ReplicationSession.open(database, 'run');
+  await own.asAdmin('ALTER ROLE extractor RESET transaction_timeout');
+  await session.createSlot('held_for_long', 'temporary');
+  await lab.source.query('SELECT pg_sleep(0.6)');
+  expect(session.lost).toBeUndefined();
+  await session[Symbol.asyncDispose]();
+});
+
 test('when the snapshot of a slot is lost before the first copy is done, a new slot is made, and the capture says so', async () => {
   await lab.source.query('CREATE TABLE fragile (id int PRIMARY KEY); INSERT INTO fragile VALUES (1), (2)');
   const slot = captures.slotName();
