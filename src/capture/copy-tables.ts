@@ -129,7 +129,7 @@ export async function finishCopy(
   const known = await findTableOf(session, capture, table);
   if (known.status === 'live') return;
   if (known.target !== null && known.mirrored) {
-    await prepareMirror(session, known.target, known.key, deletes);
+    await prepareMirror(session, known.target, known.key);
     const mirror = await openMirror(session, {
       target: known.target,
       key: known.key,

@@ -183,6 +183,20 @@ describe.concurrent('what is written', () => {
     });
   });
 
+  test('deletes are soft from then on where a capture goes on so', async () => {
+    await lab.source.query(
+      `CREATE TABLE softened (id int PRIMARY KEY, v text); INSERT INTO softened VALUES (1, 'a'), (2, 'b'), (3, 'c')`,
+    );
+    const slot = await around({ tables: ['softened'], mirror: true }, ['DELETE FROM softened WHERE id = 1']);
+    await lab.source.query(`DELETE FROM softened WHERE id = 2; UPDATE softened SET v = 'd' WHERE id = 3`);
+    await captures.catchUp({ tables: ['softened'], mirror: true, deletes: 'soft', slot });
+    const { rows } = await lab.warehouse.query<{ id: number; v: string; deleted: boolean }>(
+      'SELECT id, v, _bronze_deleted_at IS NOT NULL AS deleted FROM bronze.br_softened ORDER BY id',
+    );
+    expect(rows).toEqual([{ id: 2, v: 'b', deleted: true }, { id: 3, v: 'd', deleted: false }]); // prettier-ignore
+    await captures.drop({ slot });
+  });
+
   // PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root
   test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
     await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);

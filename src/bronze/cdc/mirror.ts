@@ -41,6 +41,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
       `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it anew with addTables`,
     );
   }
+  if (origin.deletes === 'soft') await ensureDeletedAt(session, bronze);
   const columns = await readColumnDefinitions(session, bronze.storage);
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const constants = new Map(
@@ -58,23 +59,18 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
   return { bronze, storage: bronze.storage, types, key: origin.key, deletes: origin.deletes, constants };
 }
 
-/** The index by which rows are found, and with soft deletes the column that marks them. */
-export async function prepareMirror(
-  session: Session,
-  target: string,
-  key: readonly string[],
-  deletes: DeletePolicy,
-): Promise<void> {
+/** The index by which rows are found. */
+export async function prepareMirror(session: Session, target: string, key: readonly string[]): Promise<void> {
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage === undefined)
     throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped meanwhile`);
-  if (deletes === 'soft') await ensureDeletedAt(session, bronze);
   if (await hasIndex(session, bronze.storage, key, true)) return;
   const columns = key.map(quoteName).join(', ');
   const name = quoteName(`capture_key_${bronze.storage.oid}`);
   await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
+/** A capture may go on with soft deletes that was begun without them. */
 async function ensureDeletedAt(session: Session, bronze: BronzeTable): Promise<void> {
   const columns = await readColumnDefinitions(session, bronze);
   if (columns.some(({ name }) => name === '_bronze_deleted_at')) return;
