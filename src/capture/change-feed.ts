@@ -449,7 +449,7 @@ function oldOf(tuple: Tuple, kind: OldKind) {
   return { tuple, choice: kind === 'key' ? 'key' : 'sent' } as const;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** As text where it is one that JSON can have, else in hexadecimal. */
 function contentOf({ content }: LogicalMessage): { content: string; encoding: 'utf8' | 'hex' } {

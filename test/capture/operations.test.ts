@@ -47,7 +47,7 @@ describe.concurrent('what is written', () => {
       `INSERT INTO whole VALUES (1, 'x'); UPDATE whole SET b = 'y'; DELETE FROM whole`,
       `TRUNCATE things, whole RESTART IDENTITY`,
       `BEGIN; SELECT pg_logical_emit_message(true, 'app', 'in a transaction'); ROLLBACK`,
-      `SELECT pg_logical_emit_message(true, 'app', 'text "quoted"')`,
+      `SELECT pg_logical_emit_message(true, 'app', '\u{feff}text "quoted"')`,
       `SELECT pg_logical_emit_message(false, 'app', '\\x00ff'::bytea)`,
     ]);
     const logged = await captures.changes(slot);
@@ -99,7 +99,7 @@ describe.concurrent('what is written', () => {
       {
         ...none,
         operation: 'MESSAGE',
-        data: '{"prefix": "app", "content": "text \\"quoted\\"", "encoding": "utf8", "transactional": true}',
+        data: '{"prefix": "app", "content": "\u{feff}text \\"quoted\\"", "encoding": "utf8", "transactional": true}',
         old: null,
         unchanged: null,
       },
