@@ -12,6 +12,7 @@ import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
+import { findPublication } from '../postgres/replication/publications.ts';
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
@@ -102,7 +103,12 @@ class Stream {
       tables: tablesById(tables),
       types: feed.types,
       readLiveTable: async (oid) =>
-        source.read({ run: this.#request.runId, signal }, async (session) => readLiveTable(session, oid)),
+        source.read({ run: runId, signal }, async (session) => readLiveTable(session, oid)),
+      isPublished: async (oid) =>
+        source.read({ run: runId, signal }, async (session) => {
+          const publication = await findPublication(session, capture.publication);
+          return publication?.tables.some((table) => table.oid === oid) === true;
+        }),
       mirrors: new Map(),
       onCopyWanted: ({ schema, name: table }) => void this.#copyWanted.push({ schema, name: table }),
       onWarning: (warning) => void this.#warnings.push(warning),

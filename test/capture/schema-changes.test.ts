@@ -255,8 +255,16 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     });
 
     test('one that is removed is not sent any more, and its copy stays', async () => {
+      // what was committed before has yet to be sent when it is removed
+      await handle.signal('pause');
+      await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+      await lab.source.query(`INSERT INTO late VALUES (99999, 'before', NULL)`);
       const tables = await handle.executeUpdate('removeTables', { args: [['late']] });
       expect(tables).toEqual(['public.base', 'public.stray']);
+      await handle.signal('resume');
+      await captures.untilWritten(slot);
+      const late = `SELECT FROM bronze.cdc_tables WHERE "table" = 'late'`;
+      expect((await lab.warehouse.query(late)).rowCount).toBe(0);
       const before = (await captures.changes(slot)).length;
       await lab.source.query(
         `INSERT INTO late VALUES (100000, 'unseen', NULL); INSERT INTO base VALUES (100000)`,
