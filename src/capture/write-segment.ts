@@ -103,12 +103,17 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
   throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
+/** An update that brings a row into the filter of the publication is sent as an INSERT, without what it did not touch. */
+const CAME_INCOMPLETE = 'a row came into the row filter of the publication without its large values';
+
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
   if (table?.target == null || table.status !== 'live') return;
   switch (step.kind) {
     case 'relation':
       return follow(session, id, table, step, context);
+    case 'unknown row':
+      return copyAgain(session, id, table, CAME_INCOMPLETE, context);
     case 'batch':
       return applyBatch(session, await mirrorOf(session, id, table, context), step.batch);
     case 'move':

@@ -197,6 +197,21 @@ describe.concurrent('what is written', () => {
     await captures.drop({ slot });
   });
 
+  test('a row that comes into a row filter without its large value is in the copy all the same', async () => {
+    await lab.source.query(`CREATE TABLE filtered (id int PRIMARY KEY, v int, big text);
+    INSERT INTO filtered VALUES (1, 1, NULL), (-2, 2, ${large(5)})`);
+    const slot = captures.slotName();
+    await lab.source.query(`CREATE PUBLICATION ${slot} FOR TABLE filtered WHERE (id > 0)`);
+    const request = { tables: ['filtered'], mirror: true, slot };
+    await captures.catchUp(request);
+    await lab.source.query('UPDATE filtered SET id = -id WHERE id = -2; UPDATE filtered SET v = 3');
+    const { warnings } = await captures.catchUp(request);
+    expect(warnings).toEqual([expect.stringMatching(/^public.filtered was copied again: a row came/)]);
+    await expectSameRows(lab, 'filtered', 'bronze.br_filtered', { where: 'id > 0' });
+    await captures.drop({ slot });
+    await lab.source.query(`DROP PUBLICATION ${slot}`);
+  });
+
   // PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root
   test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
     await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
