@@ -47,6 +47,29 @@ export async function lockExclusively(writer: Writer, table: TableName): Promise
   await writer.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
 }
 
+/** How long readers may have to queue behind a change of the columns that itself waits for a reader. */
+const BRIEFLY = '2s';
+
+/**
+ * The same where the transaction has other locks to wait for, as long as they take.
+ *
+ * @throws {DatakitError} LockTimeout
+ */
+export async function lockBriefly(session: Session, table: TableName): Promise<void> {
+  const { before } = await session.one<{ before: string }>(
+    `SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', $1, true)`,
+    [BRIEFLY],
+  );
+  try {
+    await lockExclusively(session, table);
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    const message = `warehouse: ${table.schema}.${table.name} is in use, and waits for a change of its columns`;
+    throw new DatakitError('LockTimeout', message);
+  }
+  await session.query(`SELECT set_config('lock_timeout', $1, true)`, [before]);
+}
+
 /**
  * Takes those of the tables from their readers that nobody has in use, and waits for none: to wait for one
  * would make the readers of those wait that are taken already, and who reads both might wait for ever.

@@ -39,6 +39,8 @@ export type MirrorStep =
       readonly key: readonly number[];
     }
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
+  /** A row came of which not every value was sent. */
+  | { readonly kind: 'unknown row' }
   | {
       readonly kind: 'move';
       readonly batch: MirrorBatch;
@@ -242,7 +244,10 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('INSERT', this.#next(), lsn, known, row, undefined);
-    if (known.key !== undefined) this.#batchOf(known).insert(valuesOf(row));
+    if (known.key === undefined) return;
+    const values = valuesOf(row);
+    if (values.includes(undefined)) this.#stepsOf(known.id).push({ kind: 'unknown row' });
+    else this.#batchOf(known).insert(values);
   };
 
   readonly onUpdate = (relation: Relation, row: Tuple, old: Tuple, kind: OldKind, lsn: Lsn): void => {
@@ -449,7 +454,7 @@ function oldOf(tuple: Tuple, kind: OldKind) {
   return { tuple, choice: kind === 'key' ? 'key' : 'sent' } as const;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** As text where it is one that JSON can have, else in hexadecimal. */
 function contentOf({ content }: LogicalMessage): { content: string; encoding: 'utf8' | 'hex' } {

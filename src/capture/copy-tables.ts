@@ -155,7 +155,7 @@ export async function finishCopy(
   if (known.status === 'live') return;
   requireSnapshot(known, copiedAt);
   if (known.target !== null && known.mirrored) {
-    await prepareMirror(session, known.target, known.key, deletes);
+    await prepareMirror(session, known.target, known.key);
     const mirror = await openMirror(session, {
       target: known.target,
       key: known.key,

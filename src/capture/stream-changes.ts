@@ -1,17 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endEarlierSessions } from '../bronze/attempts.ts';
 import { advance, lockPosition, readCapture, type Capture } from '../bronze/cdc/positions.ts';
-import { readTables } from '../bronze/cdc/tables.ts';
+import { readTables, type CaptureTable } from '../bronze/cdc/tables.ts';
 import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';
 import type { StreamProgress } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
-import type { TableName } from '../contract/table-name.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import { readServer } from '../postgres/catalog/server.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
+import { findPublication } from '../postgres/replication/publications.ts';
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
@@ -47,10 +48,9 @@ export async function streamChanges(request: StreamRequest, context: StreamConte
   await context.warehouse.write({ signal: context.signal }, async (session) =>
     endEarlierSessions(session, request.runId),
   );
-  const deadline = Date.now() + request.duration;
+  const stream = new Stream(request, context);
   for (;;) {
     await using replication = await ReplicationSession.open(context.source, request.runId);
-    const stream = new Stream(request, context, deadline);
     const outcome = await stream.run(replication);
     if (outcome !== 'tables changed') return outcome;
   }
@@ -65,6 +65,8 @@ class Stream {
   readonly #signal: AbortSignal;
   readonly #warnings: string[] = [];
   readonly #copyWanted: TableName[] = [];
+  /** Tables that waited for another copy when the attempt began, by name. */
+  #waiting: ReadonlySet<string> | undefined;
   #position = '0/0';
   #storedAt = Date.now();
   #movedAt = Date.now();
@@ -73,10 +75,10 @@ class Stream {
   #changes = 0;
   #speed = new Speed();
 
-  constructor(request: StreamRequest, context: StreamContext, deadline: number) {
+  constructor(request: StreamRequest, context: StreamContext) {
     this.#request = request;
     this.#context = context;
-    this.#deadline = deadline;
+    this.#deadline = Date.now() + request.duration;
     this.#signal = AbortSignal.any([context.signal, this.#stalled.signal]);
   }
 
@@ -88,6 +90,7 @@ class Stream {
       capture: await readCapture(session, captureId),
       tables: await readTables(session, captureId),
     }));
+    this.#waiting ??= new Set(tables.filter(waitsForCopy).map(formatTableName));
     const sentBefore = await requireSlot(replication, capture, { source, warehouse, signal, runId });
     this.#position = sentBefore.position;
     this.#transactions = capture.transactions;
@@ -100,7 +103,12 @@ class Stream {
       tables: tablesById(tables),
       types: feed.types,
       readLiveTable: async (oid) =>
-        source.read({ run: this.#request.runId, signal }, async (session) => readLiveTable(session, oid)),
+        source.read({ run: runId, signal }, async (session) => readLiveTable(session, oid)),
+      isPublished: async (oid) =>
+        source.read({ run: runId, signal }, async (session) => {
+          const publication = await findPublication(session, capture.publication);
+          return publication?.tables.some((table) => table.oid === oid) === true;
+        }),
       mirrors: new Map(),
       onCopyWanted: ({ schema, name: table }) => void this.#copyWanted.push({ schema, name: table }),
       onWarning: (warning) => void this.#warnings.push(warning),
@@ -160,7 +168,7 @@ class Stream {
       const reason = this.#reasonToEnd(pulse);
       if (first === undefined) {
         signal.throwIfAborted();
-        return this.#outcome(reason ?? 'time is up', pulse);
+        return await this.#outcome(reason ?? 'time is up', pulse);
       }
       const written = await warehouse.write(limits, async (session) => {
         const version = await lockPosition(session, captureId, this.#position);
@@ -184,7 +192,7 @@ class Stream {
       if (written === undefined) return 'tables changed';
       this.#written(written);
       this.#tick(feed, pulse);
-      if (this.#copyWanted.length > 0) return this.#outcome('copy wanted', pulse);
+      if (this.#copyWanted.length > 0) return await this.#outcome('copy wanted', pulse);
     }
   }
 
@@ -247,8 +255,24 @@ class Stream {
     };
   }
 
-  #outcome(reason: StreamOutcome['reason'], pulse: SourcePulse): StreamOutcome {
-    return { ...this.#progress(pulse), reason, warnings: this.#warnings, copyWanted: this.#copyWanted };
+  async #outcome(reason: StreamOutcome['reason'], pulse: SourcePulse): Promise<StreamOutcome> {
+    // a slot that is to be dropped waits for no warehouse
+    const waiting = reason === 'slot lag' ? [] : await this.#stillWaiting();
+    const copyWanted = [...this.#copyWanted, ...waiting];
+    return { ...this.#progress(pulse), reason, warnings: this.#warnings, copyWanted };
+  }
+
+  /** An attempt before this one may have found that a table has to be copied again, and been lost before it could say so. */
+  async #stillWaiting(): Promise<TableName[]> {
+    const { captureId, runId: run } = this.#request;
+    const waiting = this.#waiting;
+    if (waiting === undefined || waiting.size === 0) return [];
+    const options = { run, signal: this.#signal };
+    const tables = await this.#context.warehouse.write(options, async (session) =>
+      readTables(session, captureId),
+    );
+    const still = tables.filter((table) => waitsForCopy(table) && waiting.has(formatTableName(table)));
+    return still.map(({ schema, name }) => ({ schema, name }));
   }
 
   async #sourceUri(): Promise<string> {
@@ -260,6 +284,10 @@ class Stream {
     return `postgresql://${server.host}/${server.database}`;
   }
 }
+
+/** Whether a table has to be copied, and no snapshot is taken for that. */
+const waitsForCopy = ({ mirrored, status, copiedAt }: CaptureTable): boolean =>
+  mirrored && status === 'copying' && copiedAt === null;
 
 /** Changes a second, over the last ten. */
 class Speed {

@@ -32,6 +32,8 @@ export interface SegmentContext {
   readonly types: ReadonlyMap<number, TableName>;
   /** What the catalog of the source says of a table now, by its OID; undefined where it is not there any more. */
   readonly readLiveTable: (oid: number) => Promise<LiveTable | undefined>;
+  /** Whether the publication sends a table now. */
+  readonly isPublished: (oid: number) => Promise<boolean>;
   /** Copies that were opened since something about them changed. */
   readonly mirrors: Map<string, Mirror>;
   /** Told of a table that has to be copied again. */
@@ -54,7 +56,10 @@ export async function writeSegment(
   }
 }
 
-/** Tables that the publication got without our doing: their changes are logged. */
+/**
+ * Tables that the publication got without our doing: their changes are logged. What is still sent of one that was removed
+ * does not bring it back.
+ */
 async function recordRelations(
   session: Session,
   relations: readonly Relation[],
@@ -63,7 +68,7 @@ async function recordRelations(
   const { capture, tables: known } = context;
   for (const { oid, schema, name, columns } of relations) {
     const id = formatTableName({ schema, name });
-    if (known.has(id)) continue;
+    if (known.has(id) || !(await context.isPublished(oid))) continue;
     const key = columns.filter(({ isKey }) => isKey).map((column) => column.name);
     const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
     await addTables(session, capture.captureId, [table]);
@@ -98,12 +103,17 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
   throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
+/** An update that brings a row into the filter of the publication is sent as an INSERT, without what it did not touch. */
+const CAME_INCOMPLETE = 'a row came into the row filter of the publication without its large values';
+
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
   if (table?.target == null || table.status !== 'live') return;
   switch (step.kind) {
     case 'relation':
       return follow(session, id, table, step, context);
+    case 'unknown row':
+      return copyAgain(session, id, table, CAME_INCOMPLETE, context);
     case 'batch':
       return applyBatch(session, await mirrorOf(session, id, table, context), step.batch);
     case 'move':

@@ -33,7 +33,7 @@ export interface SessionLimits {
 }
 
 /** The first version that limits whole transactions. */
-const TRANSACTION_TIMEOUT_SINCE = 17;
+export const TRANSACTION_TIMEOUT_SINCE = 17;
 
 /**
  * `SET LOCAL` statements for the start of a transaction, so that no setting outlives it.

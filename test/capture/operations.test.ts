@@ -47,7 +47,7 @@ describe.concurrent('what is written', () => {
       `INSERT INTO whole VALUES (1, 'x'); UPDATE whole SET b = 'y'; DELETE FROM whole`,
       `TRUNCATE things, whole RESTART IDENTITY`,
       `BEGIN; SELECT pg_logical_emit_message(true, 'app', 'in a transaction'); ROLLBACK`,
-      `SELECT pg_logical_emit_message(true, 'app', 'text "quoted"')`,
+      `SELECT pg_logical_emit_message(true, 'app', '\u{feff}text "quoted"')`,
       `SELECT pg_logical_emit_message(false, 'app', '\\x00ff'::bytea)`,
     ]);
     const logged = await captures.changes(slot);
@@ -99,7 +99,7 @@ describe.concurrent('what is written', () => {
       {
         ...none,
         operation: 'MESSAGE',
-        data: '{"prefix": "app", "content": "text \\"quoted\\"", "encoding": "utf8", "transactional": true}',
+        data: '{"prefix": "app", "content": "\u{feff}text \\"quoted\\"", "encoding": "utf8", "transactional": true}',
         old: null,
         unchanged: null,
       },
@@ -181,6 +181,35 @@ describe.concurrent('what is written', () => {
       await expectSameRows(lab, 't', 'public.replayed');
       await captures.drop({ slot });
     });
+  });
+
+  test('deletes are soft from then on where a capture goes on so', async () => {
+    await lab.source.query(
+      `CREATE TABLE softened (id int PRIMARY KEY, v text); INSERT INTO softened VALUES (1, 'a'), (2, 'b'), (3, 'c')`,
+    );
+    const slot = await around({ tables: ['softened'], mirror: true }, ['DELETE FROM softened WHERE id = 1']);
+    await lab.source.query(`DELETE FROM softened WHERE id = 2; UPDATE softened SET v = 'd' WHERE id = 3`);
+    await captures.catchUp({ tables: ['softened'], mirror: true, deletes: 'soft', slot });
+    const { rows } = await lab.warehouse.query<{ id: number; v: string; deleted: boolean }>(
+      'SELECT id, v, _bronze_deleted_at IS NOT NULL AS deleted FROM bronze.br_softened ORDER BY id',
+    );
+    expect(rows).toEqual([{ id: 2, v: 'b', deleted: true }, { id: 3, v: 'd', deleted: false }]); // prettier-ignore
+    await captures.drop({ slot });
+  });
+
+  test('a row that comes into a row filter without its large value is in the copy all the same', async () => {
+    await lab.source.query(`CREATE TABLE filtered (id int PRIMARY KEY, v int, big text);
+    INSERT INTO filtered VALUES (1, 1, NULL), (-2, 2, ${large(5)})`);
+    const slot = captures.slotName();
+    await lab.source.query(`CREATE PUBLICATION ${slot} FOR TABLE filtered WHERE (id > 0)`);
+    const request = { tables: ['filtered'], mirror: true, slot };
+    await captures.catchUp(request);
+    await lab.source.query('UPDATE filtered SET id = -id WHERE id = -2; UPDATE filtered SET v = 3');
+    const { warnings } = await captures.catchUp(request);
+    expect(warnings).toEqual([expect.stringMatching(/^public.filtered was copied again: a row came/)]);
+    await expectSameRows(lab, 'filtered', 'bronze.br_filtered', { where: 'id > 0' });
+    await captures.drop({ slot });
+    await lab.source.query(`DROP PUBLICATION ${slot}`);
   });
 
   // PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root

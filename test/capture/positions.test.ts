@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dropCapture } from '../../src/capture/drop-capture.ts';
 import { streamChanges } from '../../src/capture/stream-changes.ts';
 import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
+import type { StreamRequest } from '../../src/contract/capture-activities.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
 import { Database, type TransactionOptions } from '../../src/postgres/database.ts';
@@ -56,6 +57,22 @@ async function endStream(slot: string): Promise<void> {
 async function endOfLog(): Promise<string> {
   const { rows } = await lab.source.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
   return rows[0]?.lsn ?? '';
+}
+
+/** A stream up to what is in the source now. */
+async function requestFor(slot: string): Promise<StreamRequest> {
+  const { rows } = await lab.warehouse.query<{ captureId: string }>(
+    `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
+    [slot],
+  );
+  return {
+    captureId: rows[0]?.captureId ?? '',
+    input: parseInput(captureChangesInput, { tables: ['t'], slot, publication: slot }, captureChangesExample),
+    duration: 60_000,
+    untilPosition: await endOfLog(),
+    runId: randomUUID(),
+    workflowId: 'none',
+  };
 }
 
 /** A warehouse whose client falls asleep before the transaction that would write changes. */
@@ -279,18 +296,7 @@ test('a stream that slept while another wrote has acknowledged nothing, and writ
   const slot = await own.captured();
   const before = await captures.changes(slot);
   await own.insert();
-  const { rows } = await lab.warehouse.query<{ captureId: string }>(
-    `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
-    [slot],
-  );
-  const request = {
-    captureId: rows[0]?.captureId ?? '',
-    input: parseInput(captureChangesInput, { tables: ['t'], slot, publication: slot }, captureChangesExample),
-    duration: 60_000,
-    untilPosition: await endOfLog(),
-    runId: randomUUID(),
-    workflowId: 'none',
-  };
+  const request = await requestFor(slot);
   const source = new Database({ label: 'source', settings: settingsOfSource() });
   const sleeper = new SleepingDatabase({ label: 'warehouse', settings: lab.configuration().warehouse });
   const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
@@ -307,6 +313,39 @@ test('a stream that slept while another wrote has acknowledged nothing, and writ
   expect(await captures.changes(slot)).toEqual(written);
   await Promise.all([source, sleeper, warehouse].map(async (database) => database.close()));
   await captures.drop({ slot });
+});
+
+test('a copy that a lost attempt wanted is still wanted at the end of the next', async () => {
+  const slot = await own.captured();
+  // all that is left of the attempt is what it has committed
+  await lab.warehouse.query(
+    `UPDATE bronze.cdc_tables SET status = 'copying', copied_at = NULL
+      WHERE capture_id = (SELECT capture_id FROM bronze.cdc_positions WHERE slot = $1)`,
+    [slot],
+  );
+  await own.insert();
+  const source = new Database({ label: 'source', settings: settingsOfSource() });
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const { signal } = new AbortController();
+  const context = { source, warehouse, signal, onProgress: () => undefined };
+  const { reason, copyWanted } = await streamChanges(await requestFor(slot), context);
+  expect({ reason, copyWanted }).toEqual({
+    reason: 'caught up',
+    copyWanted: [{ schema: 'public', name: 't' }],
+  });
+  await Promise.all([source, warehouse].map(async (database) => database.close()));
+  await captures.drop({ slot });
+});
+
+test('the snapshot of a slot is held for longer than transactions of the role may last', async () => {
+  const database = new Database({ label: 'source', settings: settingsOfSource() });
+  await own.asAdmin(`ALTER ROLE extractor SET transaction_timeout = '300ms'`);
+  const session = await ReplicationSession.open(database, 'run');
+  await own.asAdmin('ALTER ROLE extractor RESET transaction_timeout');
+  await session.createSlot('held_for_long', 'temporary');
+  await lab.source.query('SELECT pg_sleep(0.6)');
+  expect(session.lost).toBeUndefined();
+  await session[Symbol.asyncDispose]();
 });
 
 test('when the snapshot of a slot is lost before the first copy is done, a new slot is made, and the capture says so', async () => {

@@ -101,6 +101,25 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
+  test('a column is added when nobody reads the copy, and meanwhile others can read it', async () => {
+    await lab.source.query(`CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)`);
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['busy'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const [reader, another] = [await lab.connect('warehouse'), await lab.connect('warehouse')];
+    await reader.query('BEGIN; SELECT FROM bronze.br_busy');
+    await lab.source.query('ALTER TABLE busy ADD COLUMN v int DEFAULT 7; INSERT INTO busy VALUES (2)');
+    await waitUntil(async () => {
+      const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.br_busy'::regclass AND NOT granted`;
+      return (await lab.warehouse.query(waiting)).rowCount === 1;
+    });
+    await another.query(`SET statement_timeout = '15s'; SELECT FROM bronze.br_busy`);
+    await reader.query('COMMIT');
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'busy', 'bronze.br_busy');
+    await captures.end(handle, slot);
+  });
+
   test('a column is not taken for another that has its name, nor a key for another column', async () => {
     const tables = ['exchanged', 'swapped', 'migrated', 'reused', 'keyed'];
     await lab.source
@@ -249,8 +268,16 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     });
 
     test('one that is removed is not sent any more, and its copy stays', async () => {
+      // what was committed before has yet to be sent when it is removed
+      await handle.signal('pause');
+      await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+      await lab.source.query(`INSERT INTO late VALUES (99999, 'before', NULL)`);
       const tables = await handle.executeUpdate('removeTables', { args: [['late']] });
       expect(tables).toEqual(['public.base', 'public.stray']);
+      await handle.signal('resume');
+      await captures.untilWritten(slot);
+      const late = `SELECT FROM bronze.cdc_tables WHERE "table" = 'late'`;
+      expect((await lab.warehouse.query(late)).rowCount).toBe(0);
       const before = (await captures.changes(slot)).length;
       await lab.source.query(
         `INSERT INTO late VALUES (100000, 'unseen', NULL); INSERT INTO base VALUES (100000)`,

@@ -4,7 +4,7 @@ import type { RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { BronzeTable } from '../bronze-table.ts';
 import { droppedColumn } from '../layout.ts';
-import { lockExclusively } from '../readers.ts';
+import { lockBriefly } from '../readers.ts';
 import { orSchemaConflict } from '../schema-conflict.ts';
 import { widens } from '../type-widening.ts';
 import type { AddedColumn, ColumnChanges } from './compare-columns.ts';
@@ -28,7 +28,7 @@ export interface MirrorChange {
 export async function followColumns(session: Session, change: MirrorChange): Promise<string[]> {
   const { renamed, added, retyped, doubts } = change.changes;
   if (renamed.length + added.length + retyped.length === 0) return [...doubts];
-  await lockExclusively(session, change.bronze);
+  await lockBriefly(session, change.bronze);
   for (const { from, to } of renamed) await rename(session, change, from, to);
   for (const column of added) await add(session, change, column);
   const reasons = [...doubts];

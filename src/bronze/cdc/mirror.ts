@@ -5,6 +5,7 @@ import type { Session } from '../../postgres/session.ts';
 import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../bronze-table.ts';
 import { hasIndex } from '../key-index.ts';
 import { BRONZE } from '../layout.ts';
+import { lockBriefly } from '../readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
 
 export type DeletePolicy = 'hard' | 'soft';
@@ -40,6 +41,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
       `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it anew with addTables`,
     );
   }
+  if (origin.deletes === 'soft') await ensureDeletedAt(session, bronze);
   const columns = await readColumnDefinitions(session, bronze.storage);
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const constants = new Map(
@@ -57,34 +59,35 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
   return { bronze, storage: bronze.storage, types, key: origin.key, deletes: origin.deletes, constants };
 }
 
-/** The index by which rows are found, and with soft deletes the column that marks them. */
-export async function prepareMirror(
-  session: Session,
-  target: string,
-  key: readonly string[],
-  deletes: DeletePolicy,
-): Promise<void> {
+/** The index by which rows are found. */
+export async function prepareMirror(session: Session, target: string, key: readonly string[]): Promise<void> {
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage === undefined)
     throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped meanwhile`);
-  if (deletes === 'soft') {
-    await session.query(
-      `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN IF NOT EXISTS _bronze_deleted_at timestamp with time zone`,
-    );
-  }
   if (await hasIndex(session, bronze.storage, key, true)) return;
   const columns = key.map(quoteName).join(', ');
   const name = quoteName(`capture_key_${bronze.storage.oid}`);
   await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
+/** A capture may go on with soft deletes that was begun without them. */
+async function ensureDeletedAt(session: Session, bronze: BronzeTable): Promise<void> {
+  const columns = await readColumnDefinitions(session, bronze);
+  if (columns.some(({ name }) => name === '_bronze_deleted_at')) return;
+  await lockBriefly(session, bronze);
+  await session.query(
+    `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN _bronze_deleted_at timestamp with time zone`,
+  );
+}
+
 /** Removes the index on a key that is none any more: a new copy would have to obey it. */
-export async function forgetKey(session: Session, { storage }: Mirror): Promise<void> {
+export async function forgetKey(session: Session, { bronze, storage }: Mirror): Promise<void> {
   const indexes = await session.query<{ name: string }>(
     `SELECT i.indexrelid::regclass::text AS name FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
       WHERE i.indrelid = to_regclass($1) AND c.relname ~ '^capture_key_[0-9]+$'`,
     [quoteTable(storage)],
   );
+  if (indexes.length > 0) await lockBriefly(session, bronze);
   for (const { name } of indexes) await session.query(`DROP INDEX ${name}`);
 }
 

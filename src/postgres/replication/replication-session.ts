@@ -4,7 +4,7 @@ import type { DatabaseClient } from '../connect.ts';
 import type { Database } from '../database.ts';
 import { quoteName } from '../identifiers.ts';
 import { serverFailure } from '../server-failure.ts';
-import { valueSettings } from '../session-settings.ts';
+import { TRANSACTION_TIMEOUT_SINCE, valueSettings } from '../session-settings.ts';
 
 /** Nothing but its end ends this session: it holds a snapshot, or streams. */
 const sessionSettings: Readonly<Record<string, string>> = {
@@ -53,7 +53,9 @@ export class ReplicationSession implements AsyncDisposable {
       application_name: applicationName(runId),
       options: Object.entries(sessionSettings).map(startupOption).join(' '),
     });
-    return new ReplicationSession(client, database.label);
+    const session = new ReplicationSession(client, database.label);
+    await session.#outlastTransactions();
+    return session;
   }
 
   /** Why the connection is gone, if it is. */
@@ -99,6 +101,12 @@ export class ReplicationSession implements AsyncDisposable {
     if (stream.destroyed) return;
     stream.destroy();
     await ended;
+  }
+
+  /** A snapshot is held in a transaction. No option of the connection can say it: versions before 17 would refuse that. */
+  async #outlastTransactions(): Promise<void> {
+    if (this.#client.majorVersion < TRANSACTION_TIMEOUT_SINCE) return;
+    await this.#command(`SELECT set_config('transaction_timeout', '0', false)`);
   }
 
   async #command<Row extends object>(text: string): Promise<Row> {
