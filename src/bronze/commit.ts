@@ -208,8 +208,10 @@ async function makeVisible(
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<void> {
+  // rows of this transaction are in no snapshot that others have, whenever they were ready
+  const ready = stored.unseen === true ? null : stored.planId;
   for (const load of loadsOf(stored)) {
-    await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, stored.planId);
+    await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, ready);
     await exchangeRows(session, load);
   }
   await supersedeCheckpoints(session, [stored.plan.target]);
