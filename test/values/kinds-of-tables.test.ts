@@ -51,6 +51,8 @@ test('a table with no columns arrives with its rows', async () => {
   expect(await lab.extract({ table: 'nothing', verify: 'checksum' })).toMatchObject({ rows: 2 });
   const { rows } = await lab.warehouse.query('SELECT count(*)::int AS rows FROM bronze.br_nothing');
   expect(rows).toEqual([{ rows: 2 }]);
+  await lab.source.query('TRUNCATE nothing');
+  expect(await lab.extract({ table: 'nothing', verify: 'checksum' })).toMatchObject({ rows: 0 });
 });
 
 test('foreign tables arrive, of another server and of a file', async () => {
