@@ -20,6 +20,9 @@ export interface ColumnDefinition {
   readonly type: string;
 }
 
+/** As the server writes it. What people partition themselves has another, and partitions that are not ours to drop. */
+export const PARTITION_KEY = 'LIST (_bronze_run_id)';
+
 export async function findBronzeTable(session: Session, target: string): Promise<BronzeTable | undefined> {
   const [row] = await session.query<{
     oid: number;
@@ -33,8 +36,8 @@ export async function findBronzeTable(session: Session, target: string): Promise
        LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
        LEFT JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
        LEFT JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
-      WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'p'`,
-    [BRONZE, target],
+      WHERE n.nspname = $1 AND c.relname = $2 AND pg_get_partkeydef(c.oid) = $3`,
+    [BRONZE, target, PARTITION_KEY],
   );
   if (row === undefined) return undefined;
   const storage =
@@ -47,9 +50,7 @@ export async function findBronzeTable(session: Session, target: string): Promise
 /** Makes the parent with the columns of the staging table. Its partition key is only there because one must be. */
 export async function createBronzeTable(session: Session, target: string, staging: TableName): Promise<void> {
   const parent = quoteTable({ schema: BRONZE, name: target });
-  await session.query(
-    `CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY LIST (_bronze_run_id)`,
-  );
+  await session.query(`CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY ${PARTITION_KEY}`);
 }
 
 export async function readColumnDefinitions(session: Session, table: TableName): Promise<ColumnDefinition[]> {

@@ -2,7 +2,7 @@ import type { Attempt } from '../contract/attempt.ts';
 import type { CommitRequest, CommitResult, RunOutcome } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { IncrementalOutcome } from '../contract/incremental.ts';
-import type { Database } from '../postgres/database.ts';
+import type { Database, TransactionOptions } from '../postgres/database.ts';
 import { isLockTimeout } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { endEarlierSessions } from './attempts.ts';
@@ -42,10 +42,33 @@ const LOCK_TIMEOUT = 2_000;
  */
 export async function commitRun(
   warehouse: Database,
-  { planId, runId }: CommitRequest,
+  request: CommitRequest,
   { signal, attempt }: { readonly signal: AbortSignal; readonly attempt: Attempt },
 ): Promise<CommitResult> {
+  const { planId, runId } = request;
   const limits = { run: runId, signal };
+  try {
+    return await commitOrDescribe(warehouse, request, { limits, attempt });
+  } catch (error) {
+    if (!(error instanceof DatakitError) || error.kind !== 'StagingLost') throw error;
+    // an attempt that was given up may have committed after this one had looked
+    const done = await warehouse.write(limits, async (session) => earlierOutcome(session, runId, planId));
+    if (done === undefined) throw error;
+    return done;
+  }
+}
+
+interface CommitContext {
+  readonly limits: TransactionOptions;
+  readonly attempt: Attempt;
+}
+
+/** @throws {DatakitError} LockTimeout, naming the readers in the way, beside what a commit throws */
+async function commitOrDescribe(
+  warehouse: Database,
+  { planId, runId }: CommitRequest,
+  { limits, attempt }: CommitContext,
+): Promise<CommitResult> {
   const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
     warehouse.write({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
   try {
@@ -208,8 +231,10 @@ async function makeVisible(
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<void> {
+  // rows of this transaction are in no snapshot that others have, whenever they were ready
+  const ready = stored.unseen === true ? null : stored.planId;
   for (const load of loadsOf(stored)) {
-    await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, stored.planId);
+    await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, ready);
     await exchangeRows(session, load);
   }
   await supersedeCheckpoints(session, [stored.plan.target]);

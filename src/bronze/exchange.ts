@@ -16,13 +16,15 @@ import { takeCurrentView } from './current-view.ts';
 import { readOwnIndexes, restoreIndexNames } from './indexes.ts';
 import { BRONZE, STORAGE, storageName } from './layout.ts';
 import { endStrayWriters, type StoredPlan } from './plans.ts';
-import { lockExclusively } from './readers.ts';
+import { lockExclusively, requireNoOldSnapshot } from './readers.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
 /**
  * Puts a prepared staging table in the place of the rows that the bronze table shows.
  *
  * Readers wait for the few catalog changes here; no row is moved.
+ *
+ * @throws {DatakitError} LockTimeout while a reader with an older snapshot is in the way of rows of this transaction
  */
 export async function exchangeRows(session: Session, stored: StoredPlan): Promise<void> {
   const { planId, staging, plan } = stored;
@@ -34,6 +36,8 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   const found = await findBronzeTable(session, plan.target);
   if (found === undefined) await createBronzeTable(session, plan.target, staging);
   await lockExclusively(session, { schema: BRONZE, name: plan.target });
+  // who came while the lock was waited for
+  if (stored.unseen === true) await requireNoOldSnapshot(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze === undefined)
     throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);

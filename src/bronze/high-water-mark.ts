@@ -47,10 +47,12 @@ async function nextCheckpoint(
   if (!plan.moves || plan.limit.kind === 'hold') return plan.checkpoint;
   const cursor = inWarehouse(plan.cursor);
   const type = sqlTypeOf(cursor);
+  // of texts one is the greater or the lesser as a cursor compares them: by their bytes
   const collation = cursor.kind === 'text' ? ' COLLATE "C"' : '';
   const before = plan.checkpoint === null ? `NULL::${type}` : cursorLiteral(cursor, plan.checkpoint);
+  const after = limited(plan, `${cursorLiteral(cursor, newest)}${collation}`);
   const { value } = await session.one<{ value: string }>(
-    `SELECT greatest(${before}${collation}, ${limited(plan, cursorLiteral(cursor, newest))})::text AS value`,
+    `SELECT greatest(${before}${collation}, ${after})::text AS value`,
   );
   return value;
 }

@@ -1,6 +1,6 @@
 import type { TableName } from '../contract/table-name.ts';
 import type { Session } from '../postgres/session.ts';
-import type { ColumnDefinition } from './bronze-table.ts';
+import { PARTITION_KEY, type ColumnDefinition } from './bronze-table.ts';
 import { mirrorOf } from './cdc/tables.ts';
 import { BRONZE, metadataColumns } from './layout.ts';
 import type { ExtractionPlan } from './plan.ts';
@@ -48,7 +48,8 @@ export async function findPlainTables(
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
        FROM named
        JOIN ${BRONZE}.extraction_targets t ON t.target = named.target
-       JOIN pg_catalog.pg_class c ON c.oid = named.oid AND c.oid = ANY (ARRAY(SELECT oid FROM named)) AND c.relkind = 'p'
+       JOIN pg_catalog.pg_class c ON c.oid = named.oid AND c.oid = ANY (ARRAY(SELECT oid FROM named))
+        AND pg_get_partkeydef(c.oid) = $3
        JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
        JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
        JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
@@ -56,7 +57,7 @@ export async function findPlainTables(
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                          WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0 AND a.attnotnull)`,
-    [targets, BRONZE],
+    [targets, BRONZE, PARTITION_KEY],
   );
   return new Map(rows.map((row) => [row.target, row]));
 }

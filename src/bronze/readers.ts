@@ -28,6 +28,8 @@ export async function requireNoOldSnapshot(
   table: TableName,
   planId: string | null = null,
 ): Promise<void> {
+  // a transaction that has looked before would be shown what it saw then
+  await session.query('SELECT pg_stat_clear_snapshot()');
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_stat_activity a

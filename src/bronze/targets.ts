@@ -1,6 +1,7 @@
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import type { Session } from '../postgres/session.ts';
+import { PARTITION_KEY } from './bronze-table.ts';
 import { mirrorOf } from './cdc/tables.ts';
 import { BRONZE } from './layout.ts';
 
@@ -17,15 +18,15 @@ export interface Feed {
  */
 export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
   const [found] = await session.query<Standing & Record<string, unknown>>(
-    `SELECT c.relkind AS kind, t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
+    `SELECT pg_get_partkeydef(c.oid) AS key, t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        LEFT JOIN ${BRONZE}.extraction_targets t ON t.target = c.relname
       WHERE n.nspname = $1 AND c.relname = $2`,
     [BRONZE, target],
   );
   if (found === undefined) return;
-  const { kind, slot, ...owner } = found;
-  if (owner.source === null || kind !== 'p') {
+  const { key, slot, ...owner } = found;
+  if (owner.source === null || key !== PARTITION_KEY) {
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} exists and was not made by datakit-postgres`,
@@ -48,8 +49,8 @@ export async function requireTarget(session: Session, target: string, feed: Feed
 
 /** What the schema bronze has of a name, and who feeds it. */
 type Standing = TableName & {
-  /** As `pg_class.relkind` says it; `p` where we made it. */
-  readonly kind: string;
+  /** What it is partitioned by; null where it is not. */
+  readonly key: string | null;
   /** Null where it was not made by this project; then so are schema and name of the table. */
   readonly source: string | null;
   /** Of the capture that keeps it up to date. */

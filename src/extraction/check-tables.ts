@@ -25,7 +25,8 @@ async function checkTable(session: Session, name: TableName): Promise<readonly F
     chooseColumns(await readColumns(session, table), table, {});
     return [await describe(session, table, check)];
   } catch (error) {
-    if (!(error instanceof DatakitError)) throw error;
+    // what a server says ends the transaction, and with it the look at all of them
+    if (!(error instanceof DatakitError) || error.cause !== undefined) throw error;
     return [problem(check, error.message, failurePolicies[error.kind].advice)];
   }
 }

@@ -18,7 +18,7 @@ import type { ServerFacts } from '../postgres/catalog/server.ts';
 import { checkWhere, type Table } from '../postgres/catalog/table.ts';
 import { assertExpression } from '../postgres/expression.ts';
 import { requireFreshReplica } from '../postgres/replica-lag.ts';
-import { sqlStateOf } from '../postgres/server-failure.ts';
+import { ownWords, sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { chooseAndRead, partitionColumn } from './choose-and-read.ts';
 import { chunkIncrement } from './increment-chunks.ts';
@@ -150,7 +150,7 @@ async function requireWhere(source: Session, table: Table, where: string): Promi
     await checkWhere(source, table, where);
   } catch (error) {
     if (!(error instanceof Error) || !isAboutStatement(sqlStateOf(error))) throw error;
-    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${error.message}`, {
+    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${ownWords(error)}`, {
       cause: error,
     });
   }

@@ -5,7 +5,7 @@ import { connect, type DatabaseClient } from './connect.ts';
 import type { ConnectionSettings, PoolSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
 import { namingLimit } from './limit-failure.ts';
-import { serverFailure, sqlStateOf } from './server-failure.ts';
+import { ownWords, serverFailure, sqlStateOf } from './server-failure.ts';
 import { SessionPool, type Lease } from './session-pool.ts';
 import { Session } from './session.ts';
 import { settingsStatement, type SessionLimits } from './session-settings.ts';
@@ -122,7 +122,7 @@ export class Database {
       if (!refused || !(error instanceof Error)) throw error;
       throw new DatakitError(
         'InvalidInput',
-        `${this.label} refused a setting of "session": ${error.message}`,
+        `${this.label} refused a setting of "session": ${ownWords(error)}`,
         {
           cause: error,
         },

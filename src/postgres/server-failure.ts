@@ -34,6 +34,13 @@ export function sqlStateOf(error: unknown): string | undefined {
   return error instanceof DatakitError ? sqlStateOf(error.cause) : undefined;
 }
 
+/** What a server said in its own words, which may hold values: for statements that no row goes into. */
+export function ownWords(error: Error): string {
+  return error instanceof DatakitError && error.cause instanceof DatabaseError
+    ? error.cause.message
+    : error.message;
+}
+
 /** Whether a lock was waited for in vain. */
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
 

@@ -50,6 +50,7 @@ export class Session {
     return this.#lost;
   }
 
+  /** @throws {DatakitError} what the server or the way to it answered, in words that name whose session it was */
   async query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
@@ -58,7 +59,7 @@ export class Session {
       return rows;
     } catch (error) {
       // a server says why it ended a session while that was idle, and the driver says only that it is gone
-      throw this.#lost === undefined ? error : serverFailure(this.#lost, this.#label);
+      throw serverFailure(this.#lost ?? error, this.#label);
     } finally {
       this.#running -= 1; // the server has answered, or is lost
     }

@@ -2,6 +2,7 @@ import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -95,6 +96,36 @@ describe('readers of a bronze table', () => {
     expect(message).toContain(`process ${rows[0]?.pid}`);
     expect(message).toContain('monthly report');
     expect((await summary(reader)).rows).toBeGreaterThan(0);
+    await reader.query('COMMIT');
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+  });
+
+  test.each([
+    [
+      'another run',
+      'advisory',
+      (bronze: string) => `SELECT pg_advisory_xact_lock(hashtextextended('${bronze}', 0))`,
+    ],
+    ['another reader', 'relation', (bronze: string) => `SELECT FROM ${bronze} LIMIT 1`],
+  ])('with a snapshot from while a small table waits for %s do not find it empty', async (_, wait, use) => {
+    const { table, bronze } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} AS SELECT generate_series(1, 9) AS id`);
+    await lab.extract({ table });
+    const other = await lab.connect('warehouse');
+    const reader = await lab.connect('warehouse');
+    await other.query(`BEGIN; ${use(bronze)}`);
+    const handle = await lab.start({ table });
+    await waitUntil(async () => {
+      const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = '${wait}'`;
+      return (await lab.warehouse.query(waiting)).rowCount === 1;
+    });
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+    await other.query('COMMIT');
+    const inTheWay = pendingFailure(handle).catch(String);
+    await Promise.race([handle.result(), inTheWay]);
+    const { rows } = await reader.query<{ rows: number }>(`SELECT count(*)::int AS rows FROM ${bronze}`);
+    expect(rows).toEqual([{ rows: 9 }]);
+    expect(await inTheWay).toContain('an older snapshot is open');
     await reader.query('COMMIT');
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
   });

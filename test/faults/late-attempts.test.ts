@@ -192,4 +192,22 @@ describe('of two attempts at the same work only the later writes', () => {
     await expectSameRows(lab, table, bronze);
     await waitUntil(async () => (await lab.leftovers()).length === 0);
   });
+
+  test('a commit: the earlier ends well after the later has looked, and both say so', async () => {
+    await using run = new Steps(lab);
+    const plan = await run.load({ table });
+    const earlier = await lab.connect('warehouse');
+    await earlier.query('BEGIN; LOCK TABLE bronze.extraction_plans IN ACCESS EXCLUSIVE MODE');
+    const later = ended(run.commit(plan, 2));
+    await waitUntil(async () => {
+      const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.extraction_plans'::regclass AND NOT granted`;
+      return (await lab.warehouse.query(waiting)).rowCount === 1;
+    });
+    // as a commit leaves it
+    await earlier.query(`DELETE FROM bronze.extraction_plans; DROP TABLE bronze_staging.plan_${plan.planId};
+      DELETE FROM bronze.extraction_attempts; UPDATE bronze.extraction_runs SET status = 'committed', rows = 5000, bytes = 1
+       WHERE run_id = '${run.runId}'; COMMIT`);
+    expect(await later).toMatchObject({ outcome: 'committed', rows: 5000 });
+    expect(await lab.leftovers()).toEqual([]);
+  });
 });

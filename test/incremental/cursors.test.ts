@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { readHighWaterMark } from '../../src/bronze/high-water-mark.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { cursors, endless, expectNoCheckpoint, expectOrderedByValue } from './cursor-types.ts';
 import { checkpointsOf, extractIncrement } from '../setup/incremental.ts';
-import { Lab } from '../setup/lab.ts';
+import { Lab, withDatabase } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
@@ -128,3 +131,38 @@ test.each(['float8', 'jsonb', 'bytea', 'char(5)', 'time', 'interval', 'boolean',
     });
   },
 );
+
+test('a checkpoint of text does not pass its limit in the order of bytes, whatever language the warehouse orders by', async () => {
+  const database = `of_language_${lab.name}`;
+  await lab.warehouse.query(
+    `CREATE DATABASE ${database} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'`,
+  );
+  const settings = connectionTo(withDatabase(inject('warehouseAdmin'), database));
+  const warehouse = new Database({ label: 'warehouse', settings });
+  const facts = await warehouse.write({ run: 'test' }, async (session) => {
+    await session.query(`CREATE TABLE public.staged AS SELECT 'a1' AS c`);
+    return readHighWaterMark(
+      session,
+      { schema: 'public', name: 'staged' },
+      {
+        cursor: { column: 'c', kind: 'text', bytewise: false },
+        limit: { kind: 'value', value: 'Z9' },
+        extraction: 'incremental',
+        range: { from: null, to: null },
+        write: 'append',
+        key: [],
+        keyNullable: false,
+        checkpoint: 'A1',
+        moves: true,
+        base: null,
+        schemaChanges: 'evolve',
+        nullCursors: 0,
+        keyChunks: 0,
+        currentView: false,
+      },
+    );
+  });
+  expect(facts.checkpoint).toBe('Z9');
+  await warehouse.close();
+  await lab.warehouse.query(`DROP DATABASE ${database}`);
+});

@@ -67,6 +67,19 @@ describe('a target that somebody else made', () => {
   });
 });
 
+test('a partitioned table that somebody made in the place of ours keeps its partitions', async () => {
+  const { table, bronze } = lab.nextTable();
+  await lab.source.query(`CREATE TABLE ${table} (id int)`);
+  await lab.extract({ table });
+  await lab.warehouse.query(`DROP TABLE ${bronze}; CREATE TABLE ${bronze} (day date) PARTITION BY RANGE (day);
+    CREATE TABLE bronze.own_partition PARTITION OF ${bronze} FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    INSERT INTO ${bronze} VALUES ('2024-02-03'); GRANT ALL ON ${bronze}, bronze.own_partition TO loader;
+    ALTER TABLE ${bronze} OWNER TO loader; ALTER TABLE bronze.own_partition OWNER TO loader`);
+  const message = await refusal(lab, { table }, 'TargetConflict');
+  expect(message).toContain(`${bronze} exists and was not made by datakit-postgres`);
+  expect((await lab.warehouse.query(`SELECT FROM ${bronze}`)).rowCount).toBe(1);
+});
+
 test('a name too long for a target', async () => {
   expect(await refusal(lab, { table: 'other', target: 'é'.repeat(32) }, 'InvalidInput')).toContain(
     'at most 63 bytes',

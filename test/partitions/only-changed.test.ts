@@ -1,7 +1,9 @@
 import type { Client, QueryResult } from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { startPostgres } from '../../local/postgres.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { Lab } from '../setup/lab.ts';
+import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
@@ -101,6 +103,10 @@ test('partitions that are for sure as they were are left out, and no others', as
   expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
   await change(`ALTER TABLE kept DROP tone`, `ALTER TABLE kept ADD tone text DEFAULT 'new'`);
   expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
+  await change(`ALTER TABLE kept ADD half int GENERATED ALWAYS AS (id / 2) VIRTUAL`);
+  await lab.extract(request);
+  await change(`ALTER TABLE kept ALTER half SET EXPRESSION AS (id / 2 + 1)`);
+  expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
   // counters that begin again say nothing of what was before
   await change('SELECT pg_stat_reset()');
   expect(await lab.extract(request)).toMatchObject({ partitions: 9, skippedPartitions: { unchanged: 0 } });
@@ -113,4 +119,26 @@ test('what a session has changed and not reported yet is waited for', async () =
   expect(counted).toEqual([{ rows: 0 }]);
   expect(await late).toMatchObject({ partitions: 1, skippedPartitions: { unchanged: 1 } });
   await expectSameRows(lab, 'late', 'bronze.br_late');
+});
+
+test('counters that a crash has set back prove nothing', async () => {
+  const server = await startPostgres({ settings: { fsync: 'off' } });
+  await createExtractor(server);
+  const source = server.url('postgres');
+  const own = await Lab.open({ servers: { source, warehouse: inject('warehouseAdmin') } });
+  const write = async (statement: string): Promise<void> => {
+    const session = await own.connect('source');
+    await session.query(statement);
+    await session.end();
+  };
+  await write(`CREATE TABLE kept (id int, part int) PARTITION BY LIST (part);
+    CREATE TABLE kept_1 PARTITION OF kept DEFAULT; INSERT INTO kept VALUES (1, 1), (2, 1), (3, 1)`);
+  await own.extract(request);
+  await server.stop('immediate');
+  await server.start();
+  // as many as were counted before, in the same block
+  await write(`INSERT INTO kept VALUES (4, 1), (5, 1), (6, 1)`);
+  expect(await own.extract(request)).toMatchObject({ rows: 6, skippedPartitions: { unchanged: 0 } });
+  await own.close();
+  await server.dispose();
 });

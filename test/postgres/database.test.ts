@@ -113,6 +113,23 @@ describe('a transaction', () => {
     expect(seen).toEqual([{ id: 1 }, { id: 2 }]);
   });
 
+  test('that fails within one of another database is told by its own name', async () => {
+    const source = new Database({
+      label: 'source',
+      settings: connectionTo(inject('sourceAdmin'), poolOf(1)),
+    });
+    const statement = `SELECT 'row-value'::int`;
+    const working = database.write(writing, async (session) =>
+      source.read({}, async () => session.query(statement)),
+    );
+    await expect(working).rejects.toThrow(/^warehouse: a value does not fit \(SQLSTATE 22P02\)$/);
+    const reading = database.write(writing, async () =>
+      source.read({}, async (session) => session.query(statement)),
+    );
+    await expect(reading).rejects.toThrow(/^source: a value does not fit \(SQLSTATE 22P02\)$/);
+    await source.close();
+  });
+
   test('that gives its session back leaves no setting on it', async () => {
     const ask = async (session: { query(text: string): Promise<unknown> }) =>
       session.query(

@@ -38,12 +38,21 @@ test.each(Object.entries(kinds))('%s arrives', async (_, sql) => {
   await expectSameRows(lab, table, `bronze.br_${table}`);
 });
 
+test('a temporary child that some session has is no part of its parent', async () => {
+  await lab.source.query(`CREATE TABLE parent_of_passing (id int); INSERT INTO parent_of_passing VALUES (1);
+    CREATE TEMPORARY TABLE passing_child () INHERITS (parent_of_passing); INSERT INTO passing_child VALUES (2)`);
+  expect(await lab.extract({ table: 'parent_of_passing' })).toMatchObject({ rows: 1, partitions: 1 });
+  await lab.source.query('DROP TABLE passing_child');
+});
+
 test('a table with no columns arrives with its rows', async () => {
   await lab.source.query(`CREATE TABLE nothing ();
     INSERT INTO nothing DEFAULT VALUES; INSERT INTO nothing DEFAULT VALUES`);
   expect(await lab.extract({ table: 'nothing', verify: 'checksum' })).toMatchObject({ rows: 2 });
   const { rows } = await lab.warehouse.query('SELECT count(*)::int AS rows FROM bronze.br_nothing');
   expect(rows).toEqual([{ rows: 2 }]);
+  await lab.source.query('TRUNCATE nothing');
+  expect(await lab.extract({ table: 'nothing', verify: 'checksum' })).toMatchObject({ rows: 0 });
 });
 
 test('foreign tables arrive, of another server and of a file', async () => {

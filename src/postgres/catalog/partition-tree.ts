@@ -25,7 +25,8 @@ export interface TreeTable extends TableName {
  * no children by inheritance, would wait for a partition that somebody has locked, and ten thousand
  * of its locks would fill the lock table of the server.
  *
- * What is being detached concurrently is no part any more, as for every new query of the server.
+ * What is being detached concurrently is no part any more, as for every new query of the server; nor are
+ * temporary children, whose rows only the session that made them can read.
  */
 export async function readTree(session: Session, table: Pick<Table, 'oid'>): Promise<PartitionTree> {
   const tree = (await readTrees(session, [table.oid])).get(table.oid);
@@ -45,6 +46,7 @@ export async function readTrees(
        SELECT t.of, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
         -- a column since PostgreSQL 14
         WHERE (to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true'
+          AND (SELECT c.relpersistence FROM pg_catalog.pg_class c WHERE c.oid = i.inhrelid) <> 't'
      )
      SELECT t.of, c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
             -- with the table's own OID it would lock the table
