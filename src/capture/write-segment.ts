@@ -72,14 +72,27 @@ async function recordRelations(
     const key = columns.filter(({ isKey }) => isKey).map((column) => column.name);
     const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
     await addTables(session, capture.captureId, [table]);
-    const before = [...known].find(([, { catalog }]) => catalog?.oid === oid)?.[0];
-    if (before !== undefined) await warn(session, renamedWarning(before, id), context);
+    await leaveName(session, oid, id, context);
     known.set(id, { ...table, copiedAt: null, columns: null, catalog: null, runId: null });
   }
 }
 
-const renamedWarning = (before: string, now: string): string =>
-  `${before} is called ${now} in the source now: its changes are logged under that name, and its copy stays as it is. Give it its name back, or remove the one with removeTables and add the other with addTables.`;
+/** Stands for the OID of a captured table that has another name for a while: its copy lacks what was changed meanwhile. */
+const NAMED_OTHERWISE = 0;
+
+/** A table that comes under another name than it was captured by: its copy is not kept any more. */
+async function leaveName(session: Session, oid: number, id: string, context: SegmentContext): Promise<void> {
+  const { capture, tables } = context;
+  for (const [before, table] of tables) {
+    if (table.catalog?.oid !== oid) continue;
+    const catalog = { ...table.catalog, oid: NAMED_OTHERWISE };
+    const description = { columns: table.columns ?? [], key: table.key, catalog };
+    await recordDescription(session, capture.captureId, table, description);
+    tables.set(before, { ...table, ...description });
+    const warning = `${before} is called ${id} in the source now: its changes are logged under that name, and its copy stays as it is. To have it copied and kept, remove ${before} with removeTables and add ${id} with addTables.`;
+    await warn(session, warning, context);
+  }
+}
 
 async function warn(
   session: Session,
@@ -154,7 +167,9 @@ async function follow(
   const { relation } = step;
   if (table.catalog !== null && table.catalog.oid !== relation.oid) {
     await forgetKey(session, await mirrorOf(session, id, table, context));
-    return copyAgain(session, id, table, 'another table has its name now', context);
+    const cameBack = table.catalog.oid === NAMED_OTHERWISE;
+    const reason = cameBack ? 'it had another name for a while' : 'another table has its name now';
+    return copyAgain(session, id, table, reason, context);
   }
   const reasons = await change(session, id, table, relation, context);
   const now = context.tables.get(id) ?? table;

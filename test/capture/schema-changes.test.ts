@@ -196,6 +196,11 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       expect.stringMatching(/^public.other was copied again: another table has its name now/),
       expect.stringMatching(/^public.anew was copied again: another table has its name now/),
     ]);
+    await lab.source.query('ALTER TABLE renamed RENAME TO plain; INSERT INTO plain VALUES (4, $$d$$)');
+    expect((await captures.catchUp(request)).warnings.at(-1)).toMatch(
+      /^public.plain was .* it had another name/,
+    );
+    await expectSameRows(lab, 'plain', 'bronze.br_plain');
     await captures.drop({ slot: request.slot });
   });
 
