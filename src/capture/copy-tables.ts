@@ -4,6 +4,7 @@ import {
   readTables,
   recordColumns,
   recordCopied,
+  recordMembership,
   type CaptureTable,
   type KnownColumn,
 } from '../bronze/cdc/tables.ts';
@@ -64,10 +65,12 @@ export async function planCopy(
       ...(hasHeirs && { partitions: { names: [formatTableName(table)] } }),
     });
     const catalog = new Catalog(session, source.host);
-    return { columns, key, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
+    const plan = await planAsOf(catalog, warehouse, { input, before: undefined });
+    return { columns, key, membership: published.membership, plan };
   };
-  const { columns, key, plan } = await namingLocked(ask, table, async () => ask(planned));
+  const { columns, key, membership, plan } = await namingLocked(ask, table, async () => ask(planned));
   await recordColumns(warehouse, captureId, table, columns, key);
+  await recordMembership(warehouse, captureId, table, membership);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
