@@ -4,6 +4,7 @@ import {
   readTables,
   recordCopied,
   recordDescription,
+  recordMembership,
   type CaptureTable,
   type Description,
   type KnownColumn,
@@ -66,10 +67,12 @@ export async function planCopy(
       ...(hasHeirs && { partitions: { names: [formatTableName(table)] } }),
     });
     const catalog = new Catalog(session, source.host);
-    return { description, plan: await planAsOf(catalog, warehouse, { input, before: undefined }) };
+    const plan = await planAsOf(catalog, warehouse, { input, before: undefined });
+    return { description, membership: published.membership, plan };
   };
-  const { description, plan } = await namingLocked(ask, table, async () => ask(planned));
+  const { description, membership, plan } = await namingLocked(ask, table, async () => ask(planned));
   await recordDescription(warehouse, captureId, table, description);
+  await recordMembership(warehouse, captureId, table, membership);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };

@@ -29,6 +29,7 @@ import {
 import type { Session } from '../postgres/session.ts';
 import { compareSlot } from './compare-positions.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
+import { followPublication } from './follow-publication.ts';
 
 /** Each is planned, copied and committed by a workflow whose history must stay short. */
 const MOST_TABLES = 500;
@@ -147,13 +148,7 @@ async function resumed(
       `The capture of slot "${capture.slot}" reads publication "${capture.publication}", not "${input.publication}"`,
     );
   }
-  const publication = await findPublication(session, input.publication);
-  if (publication === undefined) {
-    throw new DatakitError(
-      'PublicationConflict',
-      `The publication "${input.publication}" is not there any more: the slot cannot be read without it`,
-    );
-  }
+  const missed = await followPublication(target, session, capture);
   const tables = await readTables(target, capture.captureId);
   return {
     captureId: capture.captureId,
@@ -161,7 +156,7 @@ async function resumed(
     tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
     written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
-    warnings: [...capture.warnings, ...(await unheeded(session, input, tables))],
+    warnings: [...capture.warnings, ...missed, ...(await unheeded(session, input, tables))],
   };
 }
 

@@ -4,6 +4,7 @@ import type { Database } from '../postgres/database.ts';
 import type { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { findSlot, readLogPositions } from '../postgres/replication/slots.ts';
 import { compareSlot } from './compare-positions.ts';
+import { followPublication } from './follow-publication.ts';
 import type { SentBefore } from './sent-before.ts';
 
 export interface SlotContext {
@@ -16,9 +17,9 @@ export interface SlotContext {
 
 /**
  * Compares the slot with the stored position, at every start of a stream: while none ran the slot may have been
- * advanced, or the source restored, or a standby may have taken its place.
+ * advanced, or the source restored, or a standby may have taken its place. The publication may have been changed, too.
  *
- * @throws {DatakitError} SlotLost, SlotConflict, PositionConflict; Unreachable where the source is a standby for now
+ * @throws {DatakitError} SlotLost, SlotConflict, PositionConflict, PublicationConflict; Unreachable where the source is a standby for now
  */
 export async function requireSlot(
   replication: ReplicationSession,
@@ -43,6 +44,9 @@ export async function requireSlot(
     return { slot, logEnd: end, database: server.database };
   });
   compareSlot({ ...found, name: capture.slot, capture, system, history });
+  await warehouse.write(limits, async (target) =>
+    source.read(limits, async (session) => followPublication(target, session, capture)),
+  );
   const left = history.get(capture.timeline);
   let { position } = capture;
   if (capture.timeline !== system.timeline && left !== undefined) {

@@ -187,6 +187,33 @@ test('a publication stays for as long as somebody else may read from it', async 
   expect(await captures.drop({ slot: other, publication })).toEqual(gone);
 });
 
+test('what a publication did not send for a while is noticed, and the copies that lack it are made again', async () => {
+  await lab.source.query(`CREATE TABLE sent (id int PRIMARY KEY, v int); INSERT INTO sent VALUES (1, 1);
+    CREATE TABLE always_sent (id int PRIMARY KEY)`);
+  const slot = captures.slotName();
+  const request = { tables: ['always_sent', 'sent'], slot, mirror: true };
+  await captures.catchUp(request);
+  await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE sent; INSERT INTO sent VALUES (2, 2);
+    ALTER PUBLICATION ${slot} ADD TABLE sent`);
+  const { warnings } = await captures.catchUp(request);
+  expect(warnings).toEqual([
+    expect.stringMatching(/^The publication ".*" does not send public.sent, or did not for a while/),
+    expect.stringMatching(/^The copies of public.sent are made again/),
+  ]);
+  await expectSameRows(lab, 'sent', 'bronze.br_sent');
+  await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert'); UPDATE sent SET v = 3`);
+  await expect(captures.catchUp(request)).rejects.toMatchObject({
+    cause: {
+      type: 'PublicationConflict',
+      message: expect.stringMatching(/sends no update, no delete, .* any more/),
+    },
+  });
+  await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert, update, delete, truncate')`);
+  await captures.catchUp(request);
+  await expectSameRows(lab, 'sent', 'bronze.br_sent');
+  await captures.drop({ slot });
+});
+
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {
     const slot = captures.slotName();

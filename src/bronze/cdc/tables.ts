@@ -36,11 +36,14 @@ export interface CaptureTable extends TableName {
   /** As it was when the columns were read; null where that is not known. */
   readonly catalog: CatalogEntry | null;
   readonly runId: string | null;
+  /** By what the publication sent it when that was last looked at; null where it was not, or did not. */
+  readonly membership: string | null;
 }
 
 export async function readTables(session: Session, captureId: string): Promise<CaptureTable[]> {
   return session.query<CaptureTable & Record<string, unknown>>(
-    `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, catalog, run_id AS "runId"
+    `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, catalog,
+            run_id AS "runId", membership
        FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 ORDER BY schema, "table"`,
     [captureId],
   );
@@ -124,6 +127,18 @@ export async function recordDescription(
     `UPDATE ${BRONZE}.cdc_tables SET columns = $4, key = $5, catalog = $6
       WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
     [captureId, schema, name, JSON.stringify(columns), JSON.stringify(key), JSON.stringify(catalog)],
+  );
+}
+
+export async function recordMembership(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+  membership: string | null,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET membership = $4 WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name, membership],
   );
 }
 

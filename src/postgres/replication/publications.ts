@@ -118,6 +118,8 @@ export interface PublishedTable extends TableName {
   readonly columns: readonly string[];
   /** The row filter, as SQL. */
   readonly where: string | null;
+  /** Another where the table was taken out of the publication and put back, or that was altered or made anew. */
+  readonly membership: string;
 }
 
 export interface Publication {
@@ -146,13 +148,17 @@ export async function findPublication(session: Session, name: string): Promise<P
   // column lists and row filters came with 15, generated columns with 18
   const attributes = version >= 15_00_00 ? 'p.attnames' : 'NULL::name[]';
   const filter = version >= 15_00_00 ? 'p.rowfilter' : 'NULL::text';
+  const bySchema = version >= 15_00_00 ? '(SELECT s.oid FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = b.oid AND s.pnnspid = n.oid)' : 'NULL'; // prettier-ignore
   const generated = version >= 18_00_00 ? 'true' : `a.attgenerated = ''`;
   const tables = await session.query<PublishedTable & Record<string, unknown>>(
     `SELECT c.oid, p.schemaname AS schema, p.tablename AS name, ${filter} AS "where",
+            concat_ws('/', b.oid, b.xmin, coalesce(
+              (SELECT r.oid FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = b.oid AND r.prrelid = c.oid), ${bySchema})) AS membership,
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND ${generated}
                      AND (${attributes} IS NULL OR a.attname = ANY (${attributes})) ORDER BY a.attnum) AS columns
        FROM pg_catalog.pg_publication_tables p
+       JOIN pg_catalog.pg_publication b ON b.pubname = p.pubname
        JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
       WHERE p.pubname = $1 ORDER BY p.schemaname, p.tablename`,

@@ -1,0 +1,64 @@
+import { addWarnings, changeTablesOf, type Capture } from '../bronze/cdc/positions.ts';
+import { readTables, recordCopying, recordMembership } from '../bronze/cdc/tables.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { findPublication, type Publication } from '../postgres/replication/publications.ts';
+import type { Session } from '../postgres/session.ts';
+
+/**
+ * Compares what a publication sends with what it sent when that was last looked at. PostgreSQL leaves out what a publication
+ * does not send, and says nothing; the position moves on all the same. Tables whose changes may be missing are copied again
+ * where changes are applied to their copies, and are named in a warning in any case.
+ *
+ * @returns the warnings, which are kept with the capture
+ * @throws {DatakitError} PublicationConflict where nothing, or not every kind of change, is sent any more
+ */
+export async function followPublication(
+  target: Session,
+  source: Session,
+  { captureId, publication: name }: Pick<Capture, 'captureId' | 'publication'>,
+): Promise<readonly string[]> {
+  const publication = await findPublication(source, name);
+  requireWhole(publication, name);
+  const sent = new Map(publication.tables.map((table) => [formatTableName(table), table.membership]));
+  const nowOf = new Map(
+    (await readTables(target, captureId))
+      .filter(({ status }) => status !== 'copying') // what is sent when they are copied is recorded then
+      .map((table) => [table, sent.get(formatTableName(table)) ?? null]),
+  );
+  const others = [...nowOf].filter(([{ membership }, now]) => now !== membership);
+  for (const [table, now] of others) await recordMembership(target, captureId, table, now);
+  const changed = others.map(([table]) => table).filter(({ membership }) => membership !== null);
+  if (changed.length === 0) return [];
+  const kept = changed.filter(({ mirrored }) => mirrored);
+  for (const table of kept) await recordCopying(target, captureId, table);
+  await changeTablesOf(target, captureId);
+  const warnings = [
+    `The publication "${name}" does not send ${namesOf(changed)}, or did not for a while, since it was altered or made anew: changes may be missing from the log.`,
+    ...(kept.length === 0
+      ? []
+      : [`The copies of ${namesOf(kept)} are made again, since changes of them may be missing.`]),
+  ];
+  await addWarnings(target, captureId, warnings);
+  return warnings;
+}
+
+const namesOf = (tables: readonly TableName[]): string => listed(tables.map(formatTableName), 5);
+
+function requireWhole(
+  publication: Publication | undefined,
+  name: string,
+): asserts publication is Publication {
+  if (publication === undefined) {
+    throw new DatakitError(
+      'PublicationConflict',
+      `The publication "${name}" is not there any more: the slot cannot be read without it`,
+    );
+  }
+  if (publication.missing.length === 0) return;
+  throw new DatakitError(
+    'PublicationConflict',
+    `The publication "${name}" sends no ${publication.missing.join(', no ')} any more`,
+  );
+}
