@@ -1,4 +1,5 @@
 import type { QueryResultRow, Submittable } from 'pg';
+import { DatakitError } from '../contract/failures.ts';
 import type { Cancellable } from './cancel-request.ts';
 import type { DatabaseClient } from './connect.ts';
 import { serverFailure } from './server-failure.ts';
@@ -65,10 +66,15 @@ export class Session {
     }
   }
 
-  /** Like {@link query}, for a statement that answers with just one row. */
+  /**
+   * Like {@link query}, for a statement that answers with just one row.
+   *
+   * @throws {DatakitError} Unexpected where it answers with none, beside what {@link query} throws
+   */
   async one<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row> {
     const [row] = await this.query<Row>(text, values);
-    if (row === undefined) throw new Error('the statement answered with no row');
+    if (row === undefined)
+      throw new DatakitError('Unexpected', `${this.#label}: the statement answered with no row`);
     return row;
   }
 

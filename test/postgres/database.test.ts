@@ -127,6 +127,10 @@ describe('a transaction', () => {
       source.read({}, async (session) => session.query(statement)),
     );
     await expect(reading).rejects.toThrow(/^source: a value does not fit \(SQLSTATE 22P02\)$/);
+    const asking = database.write(writing, async (session) =>
+      source.read({}, async () => session.one('SELECT WHERE false')),
+    );
+    await expect(asking).rejects.toThrow(/^warehouse: the statement answered with no row$/);
     await source.close();
   });
 
