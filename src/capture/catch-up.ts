@@ -45,11 +45,11 @@ export async function catchUp(
 
 /**
  * An object with all values as texts, so that no number passes through one of JavaScript. Those of JSON columns are
- * documents: `"abc"` is a text in quotation marks there.
+ * documents: `"abc"` is a text in quotation marks there, and null is a value.
  */
-const texts = (column: string): string =>
+const texts = (column: string, nulls: string): string =>
   `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (
-     SELECT json_object_agg(key, CASE WHEN key = ANY ($6) AND jsonb_typeof(value) <> 'null' THEN value::text ELSE value #>> '{}' END)
+     SELECT json_object_agg(key, CASE WHEN key = ANY (${nulls}) THEN 'null' WHEN key = ANY ($6) AND jsonb_typeof(value) <> 'null' THEN value::text ELSE value #>> '{}' END)
        FROM jsonb_each(${column})) END`;
 
 /** One change at least, however large it is. */
@@ -62,7 +62,7 @@ async function readChanges(
   const json = (columns ?? []).filter(({ typeOid }) => isJson(typeOid)).map((column) => column.name);
   return session.query<LoggedChange & Record<string, unknown>>(
     `WITH next AS (
-       SELECT commit_lsn, ordinal, operation, data, old FROM ${BRONZE}.cdc_changes
+       SELECT commit_lsn, ordinal, operation, data, old, json_nulls FROM ${BRONZE}.cdc_changes
         WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND (commit_lsn, ordinal) > ($4::pg_lsn, $5::bigint)
         ORDER BY commit_lsn, ordinal LIMIT ${PAGE.changes}
      ), page AS (
@@ -70,7 +70,7 @@ async function readChanges(
               sum(coalesce(pg_column_size(data), 0) + coalesce(pg_column_size(old), 0)) OVER place AS bytes
          FROM next WINDOW place AS (ORDER BY commit_lsn, ordinal)
      )
-     SELECT c.commit_lsn::text AS commit, c.ordinal::text AS ordinal, operation, ${texts('data')} AS data, ${texts('old')} AS old
+     SELECT c.commit_lsn::text AS commit, c.ordinal::text AS ordinal, operation, ${texts('data', 'json_nulls')} AS data, ${texts('old', 'NULL')} AS old
        FROM page AS c WHERE number = 1 OR bytes <= ${PAGE.bytes} ORDER BY c.commit_lsn, c.ordinal`,
     [captureId, schema, name, after.commit, after.ordinal, json],
   );

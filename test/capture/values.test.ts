@@ -130,10 +130,16 @@ test('a copy that catches up with the log reads JSON as JSON', async () => {
     ['true', '{"a": [1]}'],
     [String.raw`{"nul": "\u0000"}`, '"{}"'],
     [null, null],
+    ['null', 'null'],
   ];
   for (const [index, [json, jsonb]] of documents.entries())
     await lab.source.query('INSERT INTO late_documents VALUES ($1, $2, $3)', [index, json, jsonb]);
   await captures.untilWritten(slot);
+  const { rows: logged } = await lab.warehouse.query<{ nulls: string[] | null }>(
+    `SELECT json_nulls AS nulls FROM bronze.cdc_changes WHERE slot = $1 AND data @> '{"b": null}' ORDER BY commit_lsn, ordinal`,
+    [slot],
+  );
+  expect(logged).toEqual([{ nulls: null }, { nulls: ['j', 'b'] }]);
   await held.release();
   await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
   await expectSameRows(lab, 'late_documents', 'bronze.br_late_documents');

@@ -25,6 +25,7 @@ const COLUMNS = [
   'data',
   'old',
   'unchanged',
+  'json_nulls',
 ];
 
 /**
@@ -141,7 +142,8 @@ export class ChangeRows {
     this.#writer.copy(name, 0, name.length);
     this.#object(json, data, 'sent');
     this.#object(json, old?.tuple, old?.choice ?? 'sent');
-    this.#unchanged(relation, data);
+    this.#names(data === undefined ? [] : unchangedOf(relation, data));
+    this.#names(data === undefined ? [] : json.nullsOf(data));
   }
 
   /** A change that has no row: TRUNCATE of a table, or a message. */
@@ -158,7 +160,8 @@ export class ChangeRows {
     this.#writer.byte(JSONB_VERSION);
     this.#writer.copy(text, 0, text.length);
     this.#writer.int32(NULL);
-    this.#writer.int32(NULL);
+    this.#names([]);
+    this.#names([]);
   }
 
   #beginRow(operation: Operation, ordinal: number, lsn: Lsn): void {
@@ -191,11 +194,8 @@ export class ChangeRows {
     writer.int32At(writer.length - at - 4, at);
   }
 
-  #unchanged({ columns }: Relation, tuple: Tuple | undefined): void {
-    const names: string[] = [];
-    for (let column = 0; column < (tuple?.count ?? 0); column += 1) {
-      if (tuple?.kinds[column] === UNCHANGED) names.push(columns[column]?.name ?? '');
-    }
+  /** Of columns; NULL where there are none. */
+  #names(names: readonly string[]): void {
     if (names.length === 0) {
       this.#writer.int32(NULL);
       return;
@@ -204,6 +204,14 @@ export class ChangeRows {
     this.#writer.int32(bytes.length);
     this.#writer.copy(bytes, 0, bytes.length);
   }
+}
+
+function unchangedOf({ columns }: Relation, { count, kinds }: Tuple): string[] {
+  const names: string[] = [];
+  for (let column = 0; column < count; column += 1) {
+    if (kinds[column] === UNCHANGED) names.push(columns[column]?.name ?? '');
+  }
+  return names;
 }
 
 /** One dimension, no NULLs, the type of the elements, the number of them, the first index. */

@@ -1,5 +1,5 @@
 import type { ByteWriter } from './byte-writer.ts';
-import { NULL_VALUE, UNCHANGED, type RelationColumn, type Tuple } from './pgoutput.ts';
+import { NULL_VALUE, TEXT_VALUE, UNCHANGED, type RelationColumn, type Tuple } from './pgoutput.ts';
 
 /** How the text of a value becomes JSON. */
 type JsonKind = 'number' | 'boolean' | 'jsonb' | 'json' | 'string';
@@ -24,6 +24,7 @@ export const isJson = (typeOid: number): boolean => ['json', 'jsonb'].includes(k
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
+const BLANK = 0x20;
 const ZERO = 0x30;
 const NINE = 0x39;
 const [OPEN, CLOSE, COMMA] = [0x7b, 0x7d, 0x2c];
@@ -37,11 +38,26 @@ export class JsonColumns {
   /** `"name":` for each. */
   readonly #names: readonly Buffer[];
   readonly #isKey: readonly boolean[];
+  /** The columns that hold documents, by their places. */
+  readonly #documents: readonly { readonly column: number; readonly name: string }[];
 
   constructor(columns: readonly RelationColumn[]) {
     this.#kinds = columns.map(({ typeOid }) => kinds.get(typeOid) ?? 'string');
     this.#names = columns.map(({ name }) => Buffer.from(`${JSON.stringify(name)}:`));
     this.#isKey = columns.map(({ isKey }) => isKey);
+    this.#documents = columns.flatMap(({ name, typeOid }, column) =>
+      isJson(typeOid) ? [{ column, name }] : [],
+    );
+  }
+
+  /** The columns of a row whose value is the null of JSON. In an object it looks like NULL. */
+  nullsOf({ buffer, kinds: sent, starts, ends }: Tuple): string[] {
+    const names: string[] = [];
+    for (const { column, name } of this.#documents) {
+      if (sent[column] === TEXT_VALUE && isNull(buffer, starts[column] ?? 0, ends[column] ?? 0))
+        names.push(name);
+    }
+    return names;
   }
 
   /**
@@ -65,6 +81,13 @@ export class JsonColumns {
     }
     writer.byte(CLOSE);
   }
+}
+
+/** No other document begins like this one, around which the type json keeps blanks. */
+function isNull(from: Buffer, start: number, end: number): boolean {
+  let at = start;
+  while (at < end && (from[at] ?? 0) <= BLANK) at += 1;
+  return at < end && from[at] === NULL[0];
 }
 
 const EMPTY = Buffer.alloc(0);
