@@ -8,9 +8,22 @@ import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/fail
  * (class 22 and 23) are told by their SQLSTATE and column alone, those that somebody's
  * function raised (P0, 38 and 39) by their SQLSTATE.
  *
- * @param where whose session it was: `source "default"`, `warehouse`
+ * @param where whose session it was: `source "default"`, `warehouse`; what is known to be of another stays so
  */
 export function serverFailure(error: unknown, where: string): DatakitError {
+  return described(error, (error instanceof Error ? origins.get(error) : undefined) ?? where);
+}
+
+/** By error of the driver: one of the warehouse may pass through a transaction of the source, and the other way round. */
+const origins = new WeakMap<Error, string>();
+
+/** The same error, known to be of a session of `where`. */
+export function originatingIn(where: string, error: unknown): unknown {
+  if (error instanceof Error) origins.set(error, where);
+  return error;
+}
+
+function described(error: unknown, where: string): DatakitError {
   if (error instanceof DatakitError) return error;
   if (error instanceof Unconnectable) return new DatakitError(error.kind, `${where}: ${error.message}`);
   if (error instanceof DatabaseError && error.code !== undefined) return fromServer(error, error.code, where);

@@ -1,7 +1,7 @@
 import type { QueryResultRow, Submittable } from 'pg';
 import type { Cancellable } from './cancel-request.ts';
 import type { DatabaseClient } from './connect.ts';
-import { serverFailure } from './server-failure.ts';
+import { originatingIn, serverFailure } from './server-failure.ts';
 import type { Lease } from './session-pool.ts';
 import { Settleable } from './settleable.ts';
 
@@ -58,7 +58,9 @@ export class Session {
       return rows;
     } catch (error) {
       // a server says why it ended a session while that was idle, and the driver says only that it is gone
-      throw this.#lost === undefined ? error : serverFailure(this.#lost, this.#label);
+      throw this.#lost === undefined
+        ? originatingIn(this.#label, error)
+        : serverFailure(this.#lost, this.#label);
     } finally {
       this.#running -= 1; // the server has answered, or is lost
     }

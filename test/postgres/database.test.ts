@@ -87,6 +87,22 @@ describe('a transaction', () => {
     expect((await admin.query('TABLE between_statements')).rows).toEqual([]);
   });
 
+  test('is not said to have failed where that of another database did', async () => {
+    const source = new Database({
+      label: 'source "default"',
+      settings: connectionTo(inject('sourceAdmin'), poolOf(1)),
+    });
+    const failing = database.write(writing, async (target) => {
+      await target.query('SET TRANSACTION READ ONLY');
+      return source.read({}, async () => target.query('CREATE TABLE never ()'));
+    });
+    await expect(failing).rejects.toMatchObject({
+      kind: 'ReadOnlyServer',
+      message: expect.stringMatching(/^warehouse: cannot execute CREATE TABLE/) as string,
+    });
+    await source.close();
+  });
+
   test('whose session is ended by the server is a lost connection, and the next has a new one', async () => {
     const working = database.write(writing, async (session) => {
       await admin.query('SELECT pg_terminate_backend($1)', [session.cancellable.processId]);
