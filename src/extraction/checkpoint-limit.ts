@@ -47,6 +47,8 @@ function isWrittenHere({ kind }: Table, partitions: readonly Partition[]): boole
 
 /** At once, by an index. Any transaction that took a value up to it held its lock on the table before. */
 async function readGreatest(source: Session, table: Table, cursor: Cursor): Promise<string | undefined> {
-  const [row] = await source.query<{ greatest: string }>(greatestValue(cursor, table));
+  const [row] = await source.withRolePath(async () =>
+    source.query<{ greatest: string }>(greatestValue(cursor, table)),
+  );
   return row?.greatest;
 }

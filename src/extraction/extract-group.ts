@@ -7,7 +7,7 @@ import {
   type Loading,
   type PlainRun,
 } from '../bronze/exchange-plain.ts';
-import { rowChunkCount } from '../bronze/plan.ts';
+import { rowChunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { isPlainExchange, type PlainTable } from '../bronze/plain-table.ts';
 import type { WarehouseTypes } from '../bronze/type-mapping.ts';
 import type { Copied } from '../contract/activities.ts';
@@ -154,13 +154,28 @@ async function copyRows(
 ): Promise<Copied> {
   const { session } = catalog;
   const statement = `${createStorage(plan, storage)}; ${copyIn(plan, storage)}`;
-  return naming(range, label, async () =>
-    pipeCopy({
-      source: { session, label, statement: copyOut(plan, range) },
-      target: { session: target, label: warehouse.label, statement },
-      onProgress: passed,
-    }),
-  );
+  const copy = async () =>
+    naming(range, label, async () =>
+      pipeCopy({
+        source: { session, label, statement: copyOut(plan, range) },
+        target: { session: target, label: warehouse.label, statement },
+        onProgress: passed,
+      }),
+    );
+  if (!(await needsRolePath(catalog, plan))) return copy();
+  return session.withRolePath(async () => {
+    const copied = await copy();
+    // its locks are given back before the others are looked at
+    await requireSameFiles(session, [range.partition]);
+    return copied;
+  });
+}
+
+/** Whether to read the table runs what users have written, or writes names of objects within values. To ask for the path takes time. */
+async function needsRolePath(catalog: Catalog, { table, where, columns }: ExtractionPlan): Promise<boolean> {
+  const { kind, rowSecurityActive } = await catalog.table(table);
+  const writesNames = columns.some(({ read }) => read === 'to_jsonb' || read === 'object names');
+  return where !== null || kind !== 'table' || rowSecurityActive || writesNames;
 }
 
 function finished({ plan, chunk }: PlainRun): Finished {
