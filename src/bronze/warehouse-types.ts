@@ -1,4 +1,3 @@
-import { quoteTable } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
@@ -12,7 +11,7 @@ const ANY_SCALE = 15_00_00;
 interface Found {
   readonly version: number;
   readonly builtIn: string[];
-  readonly ofExtensions: { readonly extension: string; readonly name: string; readonly schema: string }[];
+  readonly ofExtensions: { readonly extension: string; readonly name: string; readonly type: string }[];
 }
 
 /** Asks the warehouse which of the source's types it has: those of its server, and those of its extensions. */
@@ -27,7 +26,7 @@ export async function readWarehouseTypes(
        ARRAY(SELECT t.typname::text FROM pg_catalog.pg_type t
               WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typname = ANY ($1)
                 AND t.typsend <> 0 AND t.typreceive <> 0) AS "builtIn",
-       (SELECT coalesce(jsonb_agg(jsonb_build_object('extension', e.extname, 'name', t.typname, 'schema', n.nspname)), '[]')
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('extension', e.extname, 'name', t.typname, 'type', format_type(t.oid, NULL))), '[]')
           FROM pg_catalog.pg_extension e
           JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
            AND d.classid = 'pg_catalog.pg_type'::regclass AND d.deptype = 'e'
@@ -47,6 +46,6 @@ export async function readWarehouseTypes(
     // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,
-    ofExtensions: new Map(ofExtensions.map((type) => [`${type.extension}.${type.name}`, quoteTable(type)])),
+    ofExtensions: new Map(ofExtensions.map(({ extension, name, type }) => [`${extension}.${name}`, type])),
   };
 }
