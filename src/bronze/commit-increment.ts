@@ -57,7 +57,7 @@ export async function commitIncrement(
       : await markDeleted(session, {
           keys: stagingKeys(staging),
           storage: bronze.storage,
-          key,
+          key: present.filter(({ name }) => key.includes(name)),
           at: loadedAt,
         });
   const [added, replaced] = [Number(moved.added), Number(moved.replaced)];

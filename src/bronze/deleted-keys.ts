@@ -1,6 +1,8 @@
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
+import type { ColumnDefinition } from './bronze-table.ts';
+import { equalityOf } from './equality.ts';
 
 /** Where a row is marked whose key the source has no more. */
 export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;
@@ -9,7 +11,8 @@ export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with ti
 export interface KeyComparison {
   readonly keys: TableName;
   readonly storage: TableName;
-  readonly key: readonly string[];
+  /** Its columns, in the types of bronze. */
+  readonly key: readonly ColumnDefinition[];
   readonly at: string;
 }
 
@@ -19,11 +22,11 @@ export async function markDeleted(
   { keys, storage, key, at }: KeyComparison,
 ): Promise<number> {
   const there = `EXISTS (SELECT FROM ${quoteTable(keys)} AS k
-    WHERE ${key.map((name) => `k.${quoteName(name)} = b.${quoteName(name)}`).join(' AND ')})`;
+    WHERE ${key.map(({ name, type }) => `k.${quoteName(name)} ${equalityOf(type)} b.${quoteName(name)}`).join(' AND ')})`;
   await session.query(
     `UPDATE ${quoteTable(storage)} AS b SET ${DELETED_AT.name} = NULL WHERE b.${DELETED_AT.name} IS NOT NULL AND ${there}`,
   );
-  const columns = key.map((name) => `b.${quoteName(name)}`).join(', ');
+  const columns = key.map(({ name }) => `b.${quoteName(name)}`).join(', ');
   const { count } = await session.one<{ count: string }>(
     `WITH gone AS (
        UPDATE ${quoteTable(storage)} AS b SET ${DELETED_AT.name} = ${quoteText(at)}::timestamptz

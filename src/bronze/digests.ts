@@ -39,7 +39,7 @@ export function digestsExpression(
 ): string {
   const sums = columns.map(({ type }, index) => {
     const text = digestText(expressions[index] ?? '', type);
-    return `coalesce(sum(coalesce(${hashOf(text, hash)}, ${HASH_OF_NULL})), 0)`;
+    return `coalesce(pg_catalog.sum(coalesce(${hashOf(text, hash)}, ${HASH_OF_NULL})), 0)`;
   });
   return `ARRAY[${sums.join(', ')}]::numeric[]`;
 }
@@ -51,11 +51,11 @@ const HASH_OF_NULL = '5577006791947779410';
 function digestText(value: string, type: string): string {
   switch (type) {
     case 'bytea':
-      return `md5(${value})`; // its text would be twice as long
+      return `pg_catalog.md5(${value})`; // its text would be twice as long
     case '"char"':
       return `(${value})::integer::text`; // text cannot have every byte
     case 'xml':
-      return `textin(xml_out(${value}))`; // the cast keeps a declaration that no output has
+      return `pg_catalog.textin(pg_catalog.xml_out(${value}))`; // the cast keeps a declaration that no output has
     default:
       return `(${value})::text`;
   }
@@ -63,8 +63,8 @@ function digestText(value: string, type: string): string {
 
 function hashOf(text: string, hash: DigestHash): string {
   return hash === 'hashtext'
-    ? `hashtextextended(${text} COLLATE "C", 0)`
-    : `('x' || substr(md5(convert_to(${text}, 'UTF8')), 1, 16))::bit(64)::bigint`;
+    ? `pg_catalog.hashtextextended(${text} COLLATE "C", 0)`
+    : `('x'::text || pg_catalog.substr(pg_catalog.md5(pg_catalog.convert_to(${text}, 'UTF8')), 1, 16))::bit(64)::bigint`;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { TableName } from '../contract/table-name.ts';
 import { cursorConditions, inWarehouse } from '../postgres/cursor.ts';
 import type { ColumnDefinition } from './bronze-table.ts';
 import type { IncrementalPlan } from './incremental-plan.ts';
+import { equalityOf } from './equality.ts';
 import { VERSION } from './key-index.ts';
 import { PARTITION, type MetadataColumn } from './layout.ts';
 
@@ -30,7 +31,10 @@ export function moveStatement(move: Move, plan: IncrementalPlan): string {
 /** A row whose newest version in bronze has the same cursor value was read again, and is no new version. */
 function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
   const [version, column] = [quoteName(VERSION), quoteName(cursor.column)];
-  const sameKey = key.map((name) => `b.${quoteName(name)} = s.${quoteName(name)}`).join(' AND ');
+  const sameKey = move.columns
+    .filter(({ name }) => key.includes(name))
+    .map(({ name, type }) => `b.${quoteName(name)} ${equalityOf(type)} s.${quoteName(name)}`)
+    .join(' AND ');
   return counted(`${insertInto(move)}
      SELECT ${selected(move)} FROM ${typed(move)} AS s
        LEFT JOIN LATERAL (SELECT b.${column} AS newest, true AS found FROM ${quoteTable(move.storage)} AS b

@@ -21,7 +21,7 @@ export interface WarehouseTypes {
   readonly textOnly: ReadonlySet<string>;
   /** Whether `numeric` may have a scale below 0 or above its precision there. */
   readonly anyScale: boolean;
-  /** `extension.type` of the source → the type in the warehouse, as `format_type` writes it there. */
+  /** `extension.type` of the source → the type in the warehouse, with its schema, as `format_type` writes it. */
   readonly ofExtensions: ReadonlyMap<string, string>;
 }
 

@@ -85,6 +85,8 @@ async function limitByValue(
 ): Promise<CheckpointLimit> {
   const safe = isNumber(cursor.kind) && (await isFromSequence(source, table, tables, cursor.column));
   const doubt = safe ? {} : ({ doubt: 'values' } as const);
-  const [row] = await source.query<{ greatest: string }>(greatestValue(cursor, table));
+  const [row] = await source.withRolePath(async () =>
+    source.query<{ greatest: string }>(greatestValue(cursor, table)),
+  );
   return row === undefined ? { kind: 'hold', ...doubt } : { kind: 'value', value: row.greatest, ...doubt };
 }

@@ -125,10 +125,8 @@ async function copyMissing(
 ): Promise<Copied[]> {
   if (chunks.length === 0) return [];
   return readMoment(stored, snapshot, context, async (reading) => {
-    const { session } = reading;
-    if (chunks[0] === 0) await requireSamePartitions(session, stored.plan);
+    if (chunks[0] === 0) await requireSamePartitions(reading.session, stored.plan);
     const copied: Copied[] = [];
-    await session.query('SAVEPOINT before_chunk');
     for (const chunk of chunks) {
       if (context.isStopping()) break;
       const one = await copyOne(reading, chunk, stored, context);
@@ -136,8 +134,6 @@ async function copyMissing(
       const { source, table } = stored.plan;
       context.onCopied({ source, table: formatTableName(table), chunk, ...one });
       copied.push(one);
-      // gives the locks on its tables back, and keeps the snapshot
-      await session.query('ROLLBACK TO SAVEPOINT before_chunk');
     }
     return copied;
   });
@@ -205,7 +201,10 @@ export async function copyAllInto(
   }
 }
 
-/** Copies a chunk, with its mark in the ledger, in the transaction of the session. */
+/**
+ * Copies a chunk, with its mark in the ledger, in the transaction of the session. Afterwards the source has its
+ * locks on the tables back; the snapshot stays.
+ */
 export async function copyChunkInto(
   target: Session,
   reading: Reading,
@@ -214,21 +213,23 @@ export async function copyChunkInto(
   { warehouse, attempt, claim, onProgress }: WritingContext,
 ): Promise<Copied> {
   const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
-  for (const range of rangesOfChunk(plan, chunk)) {
-    const done = all.bytes;
-    const copied = await copyRange(reading, range, {
-      target,
-      targetLabel: warehouse.label,
-      planId,
-      plan,
-      staging,
-      onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
-    });
-    all.rows += copied.rows;
-    all.bytes += copied.bytes;
-    all.missingObjects += copied.missingObjects;
-    all.digests = addDigests(all.digests, copied.digests);
-  }
+  await reading.session.withRolePath(async () => {
+    for (const range of rangesOfChunk(plan, chunk)) {
+      const done = all.bytes;
+      const copied = await copyRange(reading, range, {
+        target,
+        targetLabel: warehouse.label,
+        planId,
+        plan,
+        staging,
+        onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
+      });
+      all.rows += copied.rows;
+      all.bytes += copied.bytes;
+      all.missingObjects += copied.missingObjects;
+      all.digests = addDigests(all.digests, copied.digests);
+    }
+  });
   await markChunk(target, { planId, chunk, attempt, claim, moment: reading.moment, ...all });
   return { rows: all.rows, bytes: all.bytes };
 }

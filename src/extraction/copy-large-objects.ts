@@ -58,8 +58,8 @@ async function findObjects(
 ): Promise<{ larger: readonly number[]; missing: number }> {
   const state = `CASE WHEN NOT ${objectExists('wanted')} THEN 'missing' WHEN ${isLarger('wanted', partSize)} THEN 'larger' END`;
   const row = await source.one<{ larger: string[] | null; missing: string }>(
-    `SELECT array_agg(DISTINCT wanted::text) FILTER (WHERE state = 'larger') AS larger,
-            count(*) FILTER (WHERE state = 'missing') AS missing
+    `SELECT pg_catalog.array_agg(DISTINCT wanted::text) FILTER (WHERE state = 'larger') AS larger,
+            pg_catalog.count(*) FILTER (WHERE state = 'missing') AS missing
        FROM (SELECT wanted, ${state} AS state
                FROM (SELECT ${quoteName(column)}::oid AS wanted ${fromChunk(plan, range)}) AS named
               WHERE wanted IS NOT NULL OFFSET 0) AS found`,
@@ -95,8 +95,8 @@ async function copyParts(
 ): Promise<number> {
   const { source, label, target, targetLabel, plan, staging, onProgress } = objects;
   const size = await sizeOf(source, oid);
-  const parts = `SELECT ${oid}::oid AS oid, part, lo_get(${oid}::oid, part::bigint * ${partSize}, ${partSize}) AS data
-                   FROM generate_series(0, ${Math.ceil(size / partSize) - 1}) AS part`;
+  const parts = `SELECT ${oid}::oid AS oid, part, pg_catalog.lo_get(${oid}::oid, part::bigint * ${partSize}, ${partSize}) AS data
+                   FROM pg_catalog.generate_series(0, ${Math.ceil(size / partSize) - 1}) AS part`;
   const companion = quoteTable(companionStaging(staging));
   const { bytes } = await pipeCopy({
     source: { session: source, label, statement: `COPY (${parts}) TO STDOUT (FORMAT binary)` },
@@ -120,9 +120,12 @@ async function copyParts(
 
 /** There is no function for it: an object is opened, and asked where its end is. */
 async function sizeOf(source: Session, oid: number): Promise<number> {
-  const { fd } = await source.one<{ fd: number }>('SELECT lo_open($1, $2) AS fd', [oid, INV_READ]);
-  const { size } = await source.one<{ size: string }>('SELECT lo_lseek64($1, 0, $2) AS size', [fd, SEEK_END]);
-  await source.query('SELECT lo_close($1)', [fd]);
+  const { fd } = await source.one<{ fd: number }>('SELECT pg_catalog.lo_open($1, $2) AS fd', [oid, INV_READ]);
+  const { size } = await source.one<{ size: string }>('SELECT pg_catalog.lo_lseek64($1, 0, $2) AS size', [
+    fd,
+    SEEK_END,
+  ]);
+  await source.query('SELECT pg_catalog.lo_close($1)', [fd]);
   return Number(size);
 }
 
@@ -131,7 +134,7 @@ const INV_READ = 0x40000;
 const SEEK_END = 2;
 
 const partsDigest = (parts: string): string =>
-  `SELECT string_agg(md5(data), ',' ORDER BY part) AS digest FROM (${parts}) AS parts`;
+  `SELECT pg_catalog.string_agg(pg_catalog.md5(data), ',' ORDER BY part) AS digest FROM (${parts}) AS parts`;
 
 async function requireSameParts(
   source: Session,

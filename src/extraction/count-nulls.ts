@@ -12,8 +12,9 @@ export async function countNullCursors(
 ): Promise<number> {
   if (columns.find(({ name }) => name === column)?.nullable === false) return 0;
   const where = input.where === undefined ? '' : ` AND (${input.where})`;
-  const { count } = await source.one<{ count: string }>(
-    `SELECT count(*) FROM (SELECT FROM ${quoteTable(table)} WHERE ${quoteName(column)} IS NULL${where} LIMIT ${MOST}) AS nulls`,
+  const nulls = `SELECT FROM ${quoteTable(table)} WHERE ${quoteName(column)} IS NULL${where} LIMIT ${MOST}`;
+  const { count } = await source.withRolePath(async () =>
+    source.one<{ count: string }>(`SELECT pg_catalog.count(*) FROM (${nulls}) AS nulls`),
   );
   return Number(count);
 }

@@ -7,7 +7,7 @@ import {
   type Loading,
   type PlainRun,
 } from '../bronze/exchange-plain.ts';
-import { rowChunkCount, type PlannedPartition } from '../bronze/plan.ts';
+import { rowChunkCount, type ExtractionPlan, type PlannedPartition } from '../bronze/plan.ts';
 import { isPlainExchange, type PlainTable } from '../bronze/plain-table.ts';
 import type { WarehouseTypes } from '../bronze/type-mapping.ts';
 import { readWarehouseTypes } from '../bronze/warehouse-types.ts';
@@ -182,15 +182,31 @@ async function copyRows(
   { plan, range, storage }: Pick<PlainRun, 'plan' | 'storage'> & { readonly range: ChunkRange },
   { warehouse, source, catalog, passed }: Group,
 ): Promise<Copied> {
+  const { session } = catalog;
   const { label } = source;
   const statement = `${createStorage(plan, storage)}; ${copyIn(plan, storage)}`;
-  return naming(range, label, async () =>
-    pipeCopy({
-      source: { session: catalog.session, label, statement: copyOut(plan, range) },
-      target: { session: target, label: warehouse.label, statement },
-      onProgress: passed,
-    }),
-  );
+  const copy = async () =>
+    naming(range, label, async () =>
+      pipeCopy({
+        source: { session, label, statement: copyOut(plan, range) },
+        target: { session: target, label: warehouse.label, statement },
+        onProgress: passed,
+      }),
+    );
+  if (!(await needsRolePath(catalog, plan))) return copy();
+  return session.withRolePath(async () => {
+    const copied = await copy();
+    // its locks are given back before the others are looked at
+    await requireSameFiles(session, [range.partition]);
+    return copied;
+  });
+}
+
+/** Whether to read the table runs what users have written, or writes names of objects within values. To ask for the path takes time. */
+async function needsRolePath(catalog: Catalog, { table, where, columns }: ExtractionPlan): Promise<boolean> {
+  const { kind, rowSecurityActive } = await catalog.table(table);
+  const writesNames = columns.some(({ read }) => read === 'to_jsonb' || read === 'object names');
+  return where !== null || kind !== 'table' || rowSecurityActive || writesNames;
 }
 
 function finished({ plan, chunk }: PlainRun): Finished {

@@ -41,10 +41,8 @@ async function fewBytes(
   partition: PlannedPartition,
   most: number,
 ): Promise<number | undefined> {
-  const { bytes, scansAll } = await estimateRows(
-    source,
-    selectChunk(plan, { partition, fromBlock: 0, whole: true }),
-  );
+  const statement = selectChunk(plan, { partition, fromBlock: 0, whole: true });
+  const { bytes, scansAll } = await source.withRolePath(async () => estimateRows(source, statement));
   return scansAll || bytes > most ? undefined : bytes;
 }
 

@@ -26,14 +26,14 @@ export function keyConditions(range: KeyRange): string[] {
   if (range.isNull) return [isNull(range)];
   if (range.from === undefined && range.to === undefined) return [`NOT (${isNull(range)})`];
   return [
-    ...(range.from === undefined ? [] : [`${key} >= ${value(range.from)}`]),
-    ...(range.to === undefined ? [] : [`${key} < ${value(range.to)}`]),
+    ...(range.from === undefined ? [] : [`${key} OPERATOR(pg_catalog.>=) ${value(range.from)}`]),
+    ...(range.to === undefined ? [] : [`${key} OPERATOR(pg_catalog.<) ${value(range.to)}`]),
   ];
 }
 
 /** Of `IS NULL` the planner makes false where a column is declared NOT NULL; into a function it does not look. */
 const isNull = ({ column, doubtful }: Pick<PlannedKey, 'column' | 'doubtful'>): string =>
-  doubtful ? `num_nulls(${quoteName(column)}) = 1` : `${quoteName(column)} IS NULL`;
+  doubtful ? `pg_catalog.num_nulls(${quoteName(column)}) = 1` : `${quoteName(column)} IS NULL`;
 
 /** Texts compare by their bytes, since the order of a language may be another on the day after an upgrade. */
 export function keyExpression({ column, type }: Pick<PlannedKey, 'column' | 'type'>): string {

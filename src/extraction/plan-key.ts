@@ -86,9 +86,11 @@ export async function planKey(
 
 /** What the planner of the server expects; it runs nothing. */
 async function estimate(session: Session, partition: Partition): Promise<{ rows: number; bytes: number }> {
-  const answer = await session.one<{
-    'QUERY PLAN': [{ Plan: { 'Plan Rows': number; 'Plan Width': number } }];
-  }>(`EXPLAIN (FORMAT JSON) SELECT * FROM ONLY ${quoteTable(partition)}`);
+  const answer = await session.withRolePath(async () =>
+    session.one<{
+      'QUERY PLAN': [{ Plan: { 'Plan Rows': number; 'Plan Width': number } }];
+    }>(`EXPLAIN (FORMAT JSON) SELECT * FROM ONLY ${quoteTable(partition)}`),
+  );
   const { 'Plan Rows': rows, 'Plan Width': width } = answer['QUERY PLAN'][0].Plan;
   return { rows, bytes: rows * width };
 }

@@ -53,11 +53,14 @@ interface Ends {
 /** By ORDER BY and LIMIT, which an index answers at once; min() and max() of uuid came with PostgreSQL 18. */
 async function findEnds(session: Session, split: Split): Promise<Ends | undefined> {
   const key = keyExpression(split);
-  const finite = split.kind === 'date' || split.kind === 'timestamp' ? ` AND isfinite(${key})` : '';
+  const finite =
+    split.kind === 'date' || split.kind === 'timestamp' ? ` AND pg_catalog.isfinite(${key})` : '';
   const end = (direction: 'ASC' | 'DESC') =>
     `(SELECT ${key}::text FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL${finite} ORDER BY ${key} ${direction}${split.doubtful ? ' NULLS LAST' : ''} LIMIT 1)`;
-  const row = await session.one<{ least: string | null; greatest: string | null }>(
-    `SELECT ${end('ASC')} AS least, ${end('DESC')} AS greatest`,
+  const row = await session.withRolePath(async () =>
+    session.one<{ least: string | null; greatest: string | null }>(
+      `SELECT ${end('ASC')} AS least, ${end('DESC')} AS greatest`,
+    ),
   );
   return row.least === null || row.greatest === null
     ? undefined
@@ -103,11 +106,14 @@ async function sampled(session: Session, split: Split): Promise<string[]> {
   const key = keyExpression(split);
   const fractions = Array.from({ length: split.ranges - 1 }, (_, index) => (index + 1) / split.ranges);
   const share = Math.min(1, SAMPLE / Math.max(1, split.rows));
-  const { boundaries } = await session.one<{ boundaries: string[] }>(
-    `SELECT ARRAY(SELECT left(boundary, ${LONGEST_BOUNDARY}) FROM unnest(found) WITH ORDINALITY AS u(boundary, n) ORDER BY n) AS boundaries
-       FROM (SELECT percentile_disc($1::float8[]) WITHIN GROUP (ORDER BY ${key}) AS found
-               FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL AND random() < $2) AS sample`,
-    [fractions, share],
+  const { boundaries } = await session.withRolePath(async () =>
+    session.one<{ boundaries: string[] }>(
+      `SELECT ARRAY(SELECT pg_catalog.left(boundary, ${LONGEST_BOUNDARY})
+                      FROM pg_catalog.unnest(found) WITH ORDINALITY AS u(boundary, n) ORDER BY n) AS boundaries
+         FROM (SELECT pg_catalog.percentile_disc($1::float8[]) WITHIN GROUP (ORDER BY ${key}) AS found
+                 FROM ONLY ${quoteTable(split.partition)} WHERE ${key} IS NOT NULL AND pg_catalog.random() < $2) AS sample`,
+      [fractions, share],
+    ),
   );
   return boundaries;
 }

@@ -58,7 +58,10 @@ export async function layRange(
   );
   return {
     reachOf: (leaf) => combined(lineage(tree, leaf).map(({ oid }) => reaches.get(oid) ?? 'across')),
-    condition: [from && `${key.sql} >= ${literal(from, key)}`, to && `${key.sql} < ${literal(to, key)}`]
+    condition: [
+      from && `${key.sql} OPERATOR(pg_catalog.>=) ${literal(from, key)}`,
+      to && `${key.sql} OPERATOR(pg_catalog.<) ${literal(to, key)}`,
+    ]
       .filter((condition) => condition !== undefined)
       .join(' AND '),
   };

@@ -52,6 +52,10 @@ export const sqlTypeOf = ({ kind }: Pick<Cursor, 'kind'>): string => sqlTypes[ki
 export const cursorLiteral = (cursor: Cursor, value: string): string =>
   `${quoteText(value)}::${sqlTypes[cursor.kind]}`;
 
+/** Of PostgreSQL itself, though an operator of somebody else may fit the type of the column better. */
+const AT_LEAST = 'OPERATOR(pg_catalog.>=)';
+const BELOW = 'OPERATOR(pg_catalog.<)';
+
 /** The column as it is compared: texts by their bytes, since collations differ between servers. */
 export function cursorOperand({ column, kind, bytewise }: Cursor): string {
   return kind === 'text' && !bytewise ? `${quoteName(column)} COLLATE "C"` : quoteName(column);
@@ -82,8 +86,8 @@ export interface CursorRange {
 export function cursorConditions(cursor: Cursor, { from, to }: CursorRange): string[] {
   const operand = cursorOperand(cursor);
   return [
-    ...(from === null ? [] : [`${operand} >= ${cursorLiteral(cursor, from)}`]),
-    ...(to === null ? [] : [`${operand} < ${cursorLiteral(cursor, to)}`]),
+    ...(from === null ? [] : [`${operand} ${AT_LEAST} ${cursorLiteral(cursor, from)}`]),
+    ...(to === null ? [] : [`${operand} ${BELOW} ${cursorLiteral(cursor, to)}`]),
   ];
 }
 
@@ -94,6 +98,6 @@ export function cursorConditions(cursor: Cursor, { from, to }: CursorRange): str
  */
 function finiteCondition({ column, kind }: Cursor): string {
   const name = quoteName(column);
-  if (isTime(kind)) return `isfinite(${name})`;
-  return kind === 'numeric' ? `scale(${name}) IS NOT NULL` : `${name} IS NOT NULL`;
+  if (isTime(kind)) return `pg_catalog.isfinite(${name})`;
+  return kind === 'numeric' ? `pg_catalog.scale(${name}) IS NOT NULL` : `${name} IS NOT NULL`;
 }

@@ -44,6 +44,8 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
   const settings: Record<string, string> = {
     ...limits.settings,
     ...valueSettings,
+    // whoever may create objects in a schema of the role's path would decide what our statements call
+    search_path: '',
     application_name: applicationName(limits.run),
     // a holder of a snapshot, or a chunk whose other side is slow, is idle in its transaction by design
     idle_in_transaction_session_timeout: String(limits.idleTimeout ?? 0),

@@ -90,6 +90,19 @@ export class Session {
     return result;
   }
 
+  /**
+   * Does work that reads what users have written: tables and views, whose policies and functions may rely on the
+   * search path of the role, and conditions. All else has none, so functions that are called here are named in full.
+   *
+   * What the work has set is undone afterwards, whoever set it, and the locks that it took are given back.
+   */
+  async withRolePath<T>(work: () => Promise<T>): Promise<T> {
+    await this.query('SAVEPOINT role_path; SET LOCAL search_path TO DEFAULT');
+    const result = await work();
+    await this.query('ROLLBACK TO SAVEPOINT role_path; RELEASE SAVEPOINT role_path');
+    return result;
+  }
+
   release(what: 'keep' | 'close'): void {
     this.#client.off('error', this.#onError);
     this.#client.off('end', this.#onEnd);

@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { extractIncrement } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { operatorTrap, trap } from '../setup/trap.ts';
 import { difficultTable, madeTypesAs, madeTypesTable } from './difficult-values.ts';
 
 /** Each changes what a value is as text, how a text is read, or how a statement is understood. */
@@ -19,9 +21,24 @@ const ODD_SETTINGS = [
   'row_security = off',
 ];
 
+/** Whoever may create in a schema of somebody's search path may make what fits their calls better than PostgreSQL's own. */
+const TRAPS = [
+  'CREATE SCHEMA elsewhere; GRANT USAGE ON SCHEMA elsewhere TO PUBLIC',
+  trap('elsewhere.hashtextextended(text, int)', 'bigint'),
+  trap('elsewhere.unnest(oid[])', 'SETOF oid'),
+  trap('elsewhere.unnest(text[])', 'SETOF text'),
+  trap('elsewhere.to_jsonb(pg_inherits)', 'jsonb'),
+  trap('elsewhere.pg_identify_object(regclass, oid, int)', 'text'),
+  trap('elsewhere.num_nulls(text)', 'int'),
+  operatorTrap('elsewhere', '<>', 'oid', 'int'),
+  operatorTrap('elsewhere', '>=', 'varchar', 'text'),
+  operatorTrap('elsewhere', '<', 'varchar', 'text'),
+];
+
 let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open({ workers: 'none' });
+  for (const side of ['source', 'warehouse'] as const) await lab[side].query(TRAPS.join(';'));
   const roles = [['source', 'extractor'], ['warehouse', 'loader']] as const; // prettier-ignore
   for (const [side, role] of roles) {
     await lab[side].query('CREATE EXTENSION hstore');
@@ -55,4 +72,28 @@ test('casts keep every value whatever the roles are set to', async () => {
   await lab.source.query(madeTypesTable('made'));
   await lab.extract({ table: 'made' });
   await expectSameRows(lab, 'made', 'bronze.br_made', { as: madeTypesAs });
+});
+
+test('own statements call nothing that a schema of the path has, whatever it fits', async () => {
+  await lab.source.query(`CREATE TYPE elsewhere.pair AS (a int, b text);
+    CREATE TABLE tempting (id varchar(9) COLLATE "C" PRIMARY KEY, r regclass, rs regclass[], p elsewhere.pair);
+    INSERT INTO tempting SELECT i, 'pg_class'::regclass, '{pg_class}'::regclass[], ROW(i, 'b')::elsewhere.pair FROM generate_series(1, 9) AS i`);
+  await lab.source.query(trap('elsewhere.to_jsonb(elsewhere.pair)', 'jsonb'));
+  for (const rows of [9, 1]) {
+    const request = { table: 'tempting', incremental: { column: 'id' }, verify: 'checksum' } as const;
+    expect(await extractIncrement(lab, request)).toMatchObject({ rows });
+  }
+});
+
+test('what users have written finds what it names by the path of the role', async () => {
+  await lab.source
+    .query(`CREATE FUNCTION elsewhere.named() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+    CREATE FUNCTION names() RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN named(); END';
+    CREATE TABLE guarded AS SELECT i AS id, 'v' AS v FROM generate_series(1, 9) AS i;
+    CREATE VIEW seen AS SELECT * FROM guarded WHERE public.names();
+    CREATE TABLE policed AS TABLE guarded; ALTER TABLE policed ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY mine ON policed USING (public.names())`);
+  expect(await lab.extract({ table: 'seen', verify: 'checksum' })).toMatchObject({ rows: 9 });
+  expect(await lab.extract({ table: 'seen', chunkBy: 'id' })).toMatchObject({ rows: 9 });
+  expect(await lab.extract({ table: 'guarded', where: 'named()' })).toMatchObject({ rows: 9 });
 });

@@ -101,6 +101,16 @@ describe('small tables that bronze has already', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
+  test('are read by the search path of the role where a policy relies on it', async () => {
+    await lab.source.query(`CREATE FUNCTION allowed() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+      CREATE FUNCTION asks() RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN allowed(); END';
+      ALTER TABLE shop.t2 ENABLE ROW LEVEL SECURITY; CREATE POLICY all_of_it ON shop.t2 USING (public.asks())`);
+    await changeAll();
+    await extractShop();
+    expect(await staged()).toBe(0);
+    await expectShop();
+  });
+
   test('go the ordinary way where something is to be made anew for their rows, which stays', async () => {
     await lab.warehouse.query(`CREATE INDEX shop_token ON bronze.br_shop__t1 (token);
       ALTER TABLE bronze.br_shop__t2 ALTER id SET NOT NULL;

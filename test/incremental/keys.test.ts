@@ -84,6 +84,25 @@ describe('a key that the input names', () => {
     await expect(run({ key: ['a'] })).rejects.toMatchObject({ cause: { type: 'KeyConflict' } });
   });
 
+  test.each(['append', 'merge'] as const)(
+    'whose type an extension brings is compared as that type has it, with %s',
+    async (write) => {
+      for (const side of ['source', 'warehouse'] as const)
+        await lab[side].query('CREATE EXTENSION IF NOT EXISTS citext');
+      await lab.source.query(`CREATE TABLE ${table} (name citext PRIMARY KEY, v int, at timestamptz);
+        INSERT INTO ${table} VALUES ('Ann', 1, '2024-01-01'), ('Bob', 1, '2024-01-02'), ('Cid', 1, '2024-01-01')`);
+      await run({ write, detectDeletes: true });
+      await lab.source.query(`DELETE FROM ${table} WHERE name = 'Cid';
+        UPDATE ${table} SET name = 'ann', v = 2, at = '2024-01-02 00:30' WHERE name = 'ANN'`);
+      const moved = write === 'merge' ? { added: 0, replaced: 1 } : { added: 1, replaced: 0 };
+      expect((await run({ write, detectDeletes: true })).incremental).toMatchObject({ ...moved, deleted: 1 });
+      // the same version under another name is no new one
+      await lab.source.query(`UPDATE ${table} SET name = 'BOB' WHERE name = 'bob'`);
+      const again = { added: 0, replaced: write === 'merge' ? 1 : 0, deleted: 0 };
+      expect((await run({ write, detectDeletes: true })).incremental).toMatchObject(again);
+    },
+  );
+
   test('with a column that is not there is refused, naming one that is alike', async () => {
     await lab.source.query(`CREATE TABLE ${table} (name text, at timestamptz)`);
     await expect(run({ key: ['nmae'] })).rejects.toMatchObject({

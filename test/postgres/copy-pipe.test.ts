@@ -31,7 +31,7 @@ interface Copy {
   readonly onProgress?: (bytes: number) => void;
 }
 
-async function copy({ select, into = 'copied', format = 'binary', signal, onProgress }: Copy) {
+async function copy({ select, into = 'public.copied', format = 'binary', signal, onProgress }: Copy) {
   const limits = signal === undefined ? options : { ...options, signal };
   return source.write(limits, async (reading) =>
     warehouse.write(limits, async (writing) =>
@@ -127,7 +127,7 @@ describe('a COPY from server to server', () => {
         for (const id of [1, 2, 3]) {
           await pipeCopy({
             source: { session: reading, label: 'source', statement: `COPY (SELECT ${id}, 'x') TO STDOUT` },
-            target: { session: writing, label: 'warehouse', statement: 'COPY copied FROM STDIN' },
+            target: { session: writing, label: 'warehouse', statement: 'COPY public.copied FROM STDIN' },
           });
           expect(await reading.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
         }

@@ -79,12 +79,43 @@ describe('a transaction', () => {
     await admin.query('CREATE TABLE between_statements (id int)');
     const cancelling = new AbortController();
     const working = database.write({ ...writing, signal: cancelling.signal }, async (session) => {
-      await session.query('INSERT INTO between_statements VALUES (1)');
+      await session.query('INSERT INTO public.between_statements VALUES (1)');
       cancelling.abort(new Error('stop'));
       await sleep(50);
     });
     await expect(working).rejects.toThrow('stop');
     expect((await admin.query('TABLE between_statements')).rows).toEqual([]);
+  });
+
+  test('is not said to have failed where that of another database did', async () => {
+    const source = new Database({
+      label: 'source "default"',
+      settings: connectionTo(inject('sourceAdmin'), poolOf(1)),
+    });
+    const failing = database.write(writing, async (target) => {
+      await target.query('SET TRANSACTION READ ONLY');
+      return source.read({}, async () => target.query('CREATE TABLE never ()'));
+    });
+    await expect(failing).rejects.toMatchObject({
+      kind: 'ReadOnlyServer',
+      message: expect.stringMatching(/^warehouse: cannot execute CREATE TABLE/) as string,
+    });
+    await source.close();
+  });
+
+  test('leaves nothing that conditions and views have set, neither to itself nor to the next one', async () => {
+    const look = `SELECT current_setting('work_mem') AS memory, current_setting('search_path') AS path`;
+    const settings = ['work_mem', 'search_path'].map((name) => `set_config('${name}', '77MB', false)`);
+    const ask = async (set: boolean) =>
+      database.read(writing, async (session) => {
+        const within = async () => session.one(set ? `SELECT ${settings.join(', ')}` : look);
+        return [await session.withRolePath(within), await session.one(look)];
+      });
+    const [byRole, own] = await ask(false);
+    expect(own).toMatchObject({ path: '""' });
+    expect(byRole).toMatchObject({ path: '"$user", public' });
+    expect((await ask(true))[1]).toEqual(own);
+    expect(await ask(false)).toEqual([byRole, own]);
   });
 
   test('whose session is ended by the server is a lost connection, and the next has a new one', async () => {
@@ -105,9 +136,9 @@ describe('a transaction', () => {
     Object.assign(url, { username: 'strict', password: 'strict' });
     const strict = new Database({ label: 'warehouse', settings: connectionTo(url.href) });
     const seen = await strict.write(writing, async (session) => {
-      await session.query('INSERT INTO seen VALUES (1)');
+      await session.query('INSERT INTO public.seen VALUES (1)');
       await admin.query('INSERT INTO seen VALUES (2)');
-      return session.query('TABLE seen ORDER BY id');
+      return session.query('TABLE public.seen ORDER BY id');
     });
     await strict.close();
     expect(seen).toEqual([{ id: 1 }, { id: 2 }]);

@@ -53,7 +53,7 @@ test('a snapshot goes on in a session that imported it, when the one that export
   await lab.source.query('INSERT INTO orders VALUES (3)');
   const seen = await database.read({}, async (session) => {
     await importSnapshot(session, second.entered);
-    return session.query('SELECT id FROM orders');
+    return session.query('SELECT id FROM public.orders');
   });
   expect(seen).toEqual([{ id: 1 }]);
   await second.end();

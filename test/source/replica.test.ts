@@ -89,7 +89,7 @@ test('a conflict with recovery is a failure that says what to set', async () => 
 test('a conflict that ends a session while it is idle is told as one, too', async () => {
   const database = new Database({ label: 'source "default"', settings: connectionTo(source) });
   const holding = database.read({}, async (session) => {
-    await session.query('SELECT FROM orders LIMIT 1');
+    await session.query('SELECT FROM public.orders LIMIT 1');
     await endOldRows();
     await waitUntil(async () => session.lost !== undefined);
     await session.query('SELECT 1');

@@ -78,7 +78,7 @@ describe('copyOut', () => {
       column('c', { read: 'to_jsonb', type: 'jsonb' }),
     ];
     expect(copyOut({ ...plan, columns }, { partition, fromBlock: 0, whole: true })).toContain(
-      'SELECT "a", "b"::text[], to_jsonb("c") FROM',
+      'SELECT "a", "b"::text[], pg_catalog.to_jsonb("c") FROM',
     );
   });
 });

@@ -3,6 +3,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../bronze-table.ts';
+import { equalityOf } from '../equality.ts';
 import { hasIndex } from '../key-index.ts';
 import { BRONZE } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
@@ -121,7 +122,7 @@ export async function moveRow(
   );
   const row = { ...rowOf(batch.columns, values), ...before };
   const set = [...sent.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
-  const matches = mirror.key.map((name) => `t.${quoteName(name)} = ${read(mirror, name, `old ${name}`)}`);
+  const matches = mirror.key.map((name) => isSame(mirror, name, `old ${name}`));
   await session.query(
     `UPDATE ${quoteTable(mirror.storage)} AS t SET ${set.join(', ')}
        FROM ${recordset([...sent, ...mirror.key.map((name) => `old ${name}`)])} WHERE ${matches.join(' AND ')}`,
@@ -210,16 +211,21 @@ async function touch(
 const recordset = (names: readonly string[]): string =>
   `json_to_recordset($1::json) AS x(${names.map((name) => `${quoteName(name)} text`).join(', ')})`;
 
-function read({ types }: Mirror, name: string, as = name): string {
+function typeOf({ types }: Mirror, name: string): string {
   const type = types.get(name);
   if (type === undefined) throw new DatakitError('Unexpected', `the copy has no column ${quoteName(name)}`);
-  return `x.${quoteName(as)}::${type}`;
+  return type;
 }
+
+const read = (mirror: Mirror, name: string, as = name): string =>
+  `x.${quoteName(as)}::${typeOf(mirror, name)}`;
 
 const assign = (mirror: Mirror, name: string): string => `${quoteName(name)} = ${read(mirror, name)}`;
 
 const constantAssignments = ({ constants }: Mirror): string[] =>
   [...constants].map(([name, value]) => `${name} = ${value}`);
 
-const matching = (mirror: Mirror): string =>
-  mirror.key.map((name) => `t.${quoteName(name)} = ${read(mirror, name)}`).join(' AND ');
+const matching = (mirror: Mirror): string => mirror.key.map((name) => isSame(mirror, name)).join(' AND ');
+
+const isSame = (mirror: Mirror, name: string, as = name): string =>
+  `t.${quoteName(name)} ${equalityOf(typeOf(mirror, name))} ${read(mirror, name, as)}`;

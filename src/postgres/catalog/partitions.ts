@@ -62,8 +62,8 @@ export async function readFileNodes(
   partitions: readonly TableName[],
 ): Promise<(number | undefined)[]> {
   const rows = await session.query<{ file_node: number | null }>(
-    `SELECT pg_relation_filenode(to_regclass(name)) AS file_node
-       FROM unnest($1::text[]) WITH ORDINALITY AS named(name, position) ORDER BY position`,
+    `SELECT pg_catalog.pg_relation_filenode(pg_catalog.to_regclass(name)) AS file_node
+       FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS named(name, position) ORDER BY position`,
     [partitions.map(quoteTable)],
   );
   return rows.map(({ file_node: fileNode }) => fileNode ?? undefined);

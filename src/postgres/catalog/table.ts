@@ -132,5 +132,7 @@ async function notFound(session: Session, name: TableName): Promise<DatakitError
  */
 export async function checkWhere(session: Session, table: TableName, where: string): Promise<void> {
   const statement = `SELECT FROM ${quoteTable(table)} AS ${quoteName(table.name)} WHERE (${where})`;
-  await session.query(`PREPARE datakit_where AS ${statement}; DEALLOCATE datakit_where`);
+  await session.withRolePath(async () =>
+    session.query(`PREPARE datakit_where AS ${statement}; DEALLOCATE datakit_where`),
+  );
 }
