@@ -78,7 +78,7 @@ const captureFields = z.strictObject({
     .literal('full')
     .optional()
     .describe(
-      '"full" sets REPLICA IDENTITY FULL on tables whose rows nothing identifies, so that the source logs whole rows. Default: such tables are refused.',
+      '"full" sets REPLICA IDENTITY FULL on tables whose rows nothing identifies, so that the source logs whole rows, also on partitions. A partitioned table without a primary key is refused even then. Default: all such tables are refused.',
     ),
   maxSlotLag: size
     .optional()
