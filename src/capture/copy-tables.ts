@@ -1,4 +1,5 @@
-import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { forgetKey, openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
   readTables,
@@ -71,6 +72,8 @@ export async function planCopy(
     return { description, membership: published.membership, plan };
   };
   const { description, membership, plan } = await namingLocked(ask, table, async () => ask(planned));
+  const isFoundOtherwise = !isDeepStrictEqual(known.key, description.key);
+  if (isFoundOtherwise && known.target !== null) await forgetKey(warehouse, known.target);
   await recordDescription(warehouse, captureId, table, description);
   await recordMembership(warehouse, captureId, table, membership);
   if (!known.mirrored) return plan;

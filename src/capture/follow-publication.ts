@@ -1,5 +1,11 @@
 import { addWarnings, changeTablesOf, type Capture } from '../bronze/cdc/positions.ts';
-import { readTables, recordCopying, recordMembership } from '../bronze/cdc/tables.ts';
+import {
+  NAMED_OTHERWISE,
+  readTables,
+  recordCopying,
+  recordMembership,
+  type CaptureTable,
+} from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
@@ -21,11 +27,16 @@ export async function followPublication(
 ): Promise<readonly string[]> {
   const publication = await findPublication(source, name);
   requireWhole(publication, name);
-  const sent = new Map(publication.tables.map((table) => [formatTableName(table), table.membership]));
+  const byOid = new Map(publication.tables.map(({ oid, membership }) => [oid, membership]));
+  const byName = new Map(publication.tables.map((table) => [formatTableName(table), table.membership]));
+  // a table that was renamed is the same one
+  const sent = (table: CaptureTable) =>
+    table.catalog === null ? byName.get(formatTableName(table)) : byOid.get(table.catalog.oid);
   const nowOf = new Map(
     (await readTables(target, captureId))
-      .filter(({ status }) => status !== 'copying') // what is sent when they are copied is recorded then
-      .map((table) => [table, sent.get(formatTableName(table)) ?? null]),
+      // what is sent of a table when it is copied is recorded then
+      .filter(({ status, catalog }) => status !== 'copying' && catalog?.oid !== NAMED_OTHERWISE)
+      .map((table) => [table, sent(table) ?? null]),
   );
   const others = [...nowOf].filter(([{ membership }, now]) => now !== membership);
   for (const [table, now] of others) await recordMembership(target, captureId, table, now);

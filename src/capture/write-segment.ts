@@ -1,17 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { copyChanges } from '../bronze/cdc/change-rows.ts';
-import {
-  applyBatch,
-  forgetKey,
-  moveRow,
-  openMirror,
-  type DeletePolicy,
-  type Mirror,
-} from '../bronze/cdc/mirror.ts';
+import { applyBatch, moveRow, openMirror, type DeletePolicy, type Mirror } from '../bronze/cdc/mirror.ts';
 import { compareColumns, type LiveTable } from '../bronze/cdc/compare-columns.ts';
 import { followColumns } from '../bronze/cdc/mirror-schema.ts';
 import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
-import { addTables, recordCopying, recordDescription, type CaptureTable } from '../bronze/cdc/tables.ts';
+import {
+  addTables,
+  NAMED_OTHERWISE,
+  recordCopying,
+  recordDescription,
+  type CaptureTable,
+} from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy-in.ts';
@@ -76,9 +75,6 @@ async function recordRelations(
     known.set(id, { ...table, copiedAt: null, columns: null, catalog: null, runId: null, membership: null });
   }
 }
-
-/** Stands for the OID of a captured table that has another name for a while: its copy lacks what was changed meanwhile. */
-const NAMED_OTHERWISE = 0;
 
 /** A table that comes under another name than it was captured by: its copy is not kept any more. */
 async function leaveName(session: Session, oid: number, id: string, context: SegmentContext): Promise<void> {
@@ -166,7 +162,6 @@ async function follow(
 ): Promise<void> {
   const { relation } = step;
   if (table.catalog !== null && table.catalog.oid !== relation.oid) {
-    await forgetKey(session, await mirrorOf(session, id, table, context));
     const cameBack = table.catalog.oid === NAMED_OTHERWISE;
     const reason = cameBack ? 'it had another name for a while' : 'another table has its name now';
     return copyAgain(session, id, table, reason, context);
@@ -174,10 +169,7 @@ async function follow(
   const reasons = await change(session, id, table, relation, context);
   const now = context.tables.get(id) ?? table;
   const lost = lostOfKey(step, now.key);
-  if (lost.length > 0) {
-    await forgetKey(session, await mirrorOf(session, id, now, context));
-    reasons.push(`its rows are no longer identified by ${lost.map(quoteName).join(', ')}`);
-  }
+  if (lost.length > 0) reasons.push(`its rows are no longer identified by ${lost.map(quoteName).join(', ')}`);
   if (reasons.length > 0) await copyAgain(session, id, now, reasons.join('; '), context);
 }
 

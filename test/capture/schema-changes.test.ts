@@ -191,10 +191,11 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     const { warnings } = await captures.catchUp(request);
     for (const table of ['one', 'other', 'anew']) await expectSameRows(lab, table, `bronze.br_${table}`);
     expect(warnings).toEqual([
+      expect.stringMatching(/does not send public.anew, or did not for a while/),
+      'The copies of public.anew are made again, since changes of them may be missing.',
       expect.stringMatching(/^public.plain is called public.renamed in the source now/),
       expect.stringMatching(/^public.one was copied again: another table has its name now/),
       expect.stringMatching(/^public.other was copied again: another table has its name now/),
-      expect.stringMatching(/^public.anew was copied again: another table has its name now/),
     ]);
     await lab.source.query('ALTER TABLE renamed RENAME TO plain; INSERT INTO plain VALUES (4, $$d$$)');
     expect((await captures.catchUp(request)).warnings.at(-1)).toMatch(

@@ -191,7 +191,7 @@ test('types of extensions do not look like a change, in whatever schema the ware
   await lab.source.query(`ALTER TABLE ${table} ADD c citext, ADD cs citext[], ADD h hstore, ADD k code(5), ADD ks code(5)[]`);
   await change(`UPDATE ${table} SET c = 'Ä', cs = '{a,NULL}', h = 'a=>1', k = 'abc', ks = '{abc}' WHERE id <= 3`);
   expect((await run()).incremental.schemaChanges.map(({ to }) => to)).toEqual(
-    ['citext', 'citext[]', '"Ex tensions".hstore', 'code(5)', 'code(5)[]'],
+    ['public.citext', 'public.citext[]', '"Ex tensions".hstore', 'public.code(5)', 'public.code(5)[]'],
   );
   await change(`UPDATE ${table} SET c = 'B', k = 'abcde' WHERE id = 1`);
   expect((await run({ schemaChanges: 'freeze' })).incremental).toMatchObject({ schemaChanges: [], replaced: 1 });

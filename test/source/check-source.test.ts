@@ -122,6 +122,7 @@ describe('checkSource', () => {
   test('says what roles lack', async () => {
     const bare = `bare_${lab.name}`;
     await lab.source.query(`ALTER ROLE ${bare} SET statement_timeout = '1min'`);
+    await lab.warehouse.query('DROP SCHEMA bronze, bronze_staging, bronze_data CASCADE');
     const databases = { source: as(lab.sourceUrl, bare), warehouse: as(lab.warehouseUrl, bare) };
     const result = await checkAs(databases);
     const tables = await checkAs(databases, { tables: ['orders'] });

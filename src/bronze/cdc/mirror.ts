@@ -81,12 +81,14 @@ async function ensureDeletedAt(session: Session, bronze: BronzeTable): Promise<v
   );
 }
 
-/** Removes the index on a key that is none any more: a new copy would have to obey it. */
-export async function forgetKey(session: Session, { bronze, storage }: Mirror): Promise<void> {
+/** Removes the index on a key that is no longer the key: a new copy would have to obey it. */
+export async function forgetKey(session: Session, target: string): Promise<void> {
+  const bronze = await findBronzeTable(session, target);
+  if (bronze?.storage === undefined) return;
   const indexes = await session.query<{ name: string }>(
     `SELECT i.indexrelid::regclass::text AS name FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
       WHERE i.indrelid = to_regclass($1) AND c.relname ~ '^capture_key_[0-9]+$'`,
-    [quoteTable(storage)],
+    [quoteTable(bronze.storage)],
   );
   if (indexes.length > 0) await lockBriefly(session, bronze);
   for (const { name } of indexes) await session.query(`DROP INDEX ${name}`);

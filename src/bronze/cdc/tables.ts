@@ -22,6 +22,9 @@ export interface CatalogEntry {
   readonly width: number;
 }
 
+/** Stands for the OID of a captured table that has another name for a while: its copy lacks what was changed meanwhile. */
+export const NAMED_OTHERWISE = 0;
+
 /** A table of a capture. */
 export interface CaptureTable extends TableName {
   /** Its copy, in the schema bronze; null where none was made. */
