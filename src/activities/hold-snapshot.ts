@@ -1,8 +1,8 @@
 import { ApplicationFailure, Context, log } from '@temporalio/activity';
-import type { HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
+import type { HoldSnapshotRequest } from '../contract/activities.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
-import { exportSnapshot, importSnapshot } from '../postgres/snapshot.ts';
+import { exportSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { dropWhenTerminated } from './other-runs.ts';
 import { keepSnapshot } from './keep-snapshot.ts';
@@ -33,7 +33,7 @@ export async function holdSnapshot(
       let exported = false;
       const hold = async (): Promise<void> =>
         holdingSourceNamed(source).read(limits, async (session) => {
-          const snapshot = await takeSnapshot(session, from?.snapshot);
+          const snapshot = await exportSnapshot(session, from?.snapshot);
           exported = true;
           report(snapshot);
           log.info('holding a snapshot', { source, holder, ...snapshot });
@@ -67,14 +67,6 @@ async function untilItHolds(hold: () => Promise<void>, holds: () => boolean): Pr
       await context.sleep(Math.min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE));
     }
   }
-}
-
-/** A transaction that imported a snapshot may export it again; it is still the same moment. */
-async function takeSnapshot(session: Session, from: Snapshot | undefined): Promise<Snapshot> {
-  if (from === undefined) return exportSnapshot(session);
-  await importSnapshot(session, from);
-  const { id } = await exportSnapshot(session);
-  return { ...from, id };
 }
 
 function stepBack(): ApplicationFailure {

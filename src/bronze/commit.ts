@@ -23,12 +23,14 @@ import { prepareStaging } from './prepare-staging.ts';
 import { preparePartitions, replacePartitions } from './replace-partitions.ts';
 import { describeReaders, requireNoOldSnapshot } from './readers.ts';
 import {
-  findLoadedPlan,
+  findBase,
   forgetEarlierLedger,
+  isSameBase,
   isSuperseded,
   lockTarget,
   recordLoads,
   requireTarget,
+  type Base,
 } from './targets.ts';
 
 /** How long readers may have to queue behind a commit that itself waits for a reader. Then it steps back and tries again. */
@@ -179,7 +181,7 @@ async function settle(session: Session, stored: StoredPlan, rows: number): Promi
     await supersedeCheckpoints(session, [target]);
     return { status: newer === plan.partitions.length ? 'superseded' : 'committed', incremental: null };
   }
-  if (replacement !== undefined) await requireBase(session, target, replacement.base);
+  if (replacement !== undefined) await requireBase(session, target, replacement);
   if (await isSuperseded(session, target, plan.order ?? planId))
     return { status: 'superseded', incremental: null };
   await replace(session, stored);
@@ -196,8 +198,8 @@ function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {
 }
 
 /** @throws {DatakitError} PlanOutdated where bronze has other rows than the plan saw */
-async function requireBase(session: Session, target: string, base: string | null): Promise<void> {
-  if ((await findLoadedPlan(session, target)) === base) return;
+async function requireBase(session: Session, target: string, planned: Base): Promise<void> {
+  if (isSameBase(planned, await findBase(session, target))) return;
   throw new DatakitError(
     'PlanOutdated',
     `${BRONZE}.${target} was written by another run after this one was planned`,
@@ -214,7 +216,7 @@ async function makeVisible(
   rows: number,
 ): Promise<IncrementalOutcome> {
   const { plan, incremental } = stored;
-  await requireBase(session, plan.target, incremental.base);
+  await requireBase(session, plan.target, incremental);
   if (incremental.extraction === 'incremental') {
     const outcome = await commitIncrement(session, stored, rows);
     await dropStaging(session, stored);

@@ -1,6 +1,6 @@
 import { DatakitError } from '../contract/failures.ts';
 import { MAX_IDENTIFIER_BYTES, utf8Length } from '../contract/table-name.ts';
-import { quoteName, quoteTable } from '../postgres/identifiers.ts';
+import { quoteName, quoteTable, quoteText } from '../postgres/identifiers.ts';
 import type { Session } from '../postgres/session.ts';
 import { VERSION } from './key-index.ts';
 import { BRONZE } from './layout.ts';
@@ -31,19 +31,22 @@ export interface CurrentView {
   readonly marksDeleted: boolean;
 }
 
-/** Makes the view, or brings it up to columns that came since: those come last in both, as PostgreSQL asks. */
-export async function ensureCurrentView(
-  session: Session,
-  { target, key, cursor, marksDeleted }: CurrentView,
-): Promise<void> {
+/**
+ * Makes the view, or brings it up to columns that came since: those come last in both, as PostgreSQL asks.
+ * One that is as it should be is left alone, since nobody can read a view while it is replaced.
+ */
+export async function ensureCurrentView(session: Session, wanted: CurrentView): Promise<void> {
+  const { target, key, cursor, marksDeleted } = wanted;
   const view = viewOf(target);
-  const owner = await readComment(session, target);
-  if (owner !== undefined && !owner.startsWith(COMMENT)) {
+  const found = await readView(session, target);
+  if (found !== undefined && !found.comment.startsWith(COMMENT)) {
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${view.name} exists and was not made by datakit-postgres`,
     );
   }
+  const comment = commentOf(wanted);
+  if (found?.comment === comment && found.hasAllColumns) return;
   const keys = key.map((name) => `b.${quoteName(name)}`).join(', ');
   const filter = marksDeleted ? ' WHERE _bronze_deleted_at IS NULL' : '';
   await session.query(
@@ -51,17 +54,34 @@ export async function ensureCurrentView(
        SELECT DISTINCT ON (${keys}) b.* FROM ${quoteTable({ schema: BRONZE, name: target })} AS b
         ORDER BY ${keys}, b.${VERSION} DESC, b.${quoteName(cursor)} DESC NULLS LAST) AS newest${filter}`,
   );
-  if (owner === undefined)
-    await session.query(`COMMENT ON VIEW ${quoteTable(view)} IS '${COMMENT}its table.'`);
+  await session.query(`COMMENT ON VIEW ${quoteTable(view)} IS ${quoteText(comment)}`);
 }
 
-/** The comment of what has the view's name; undefined where nothing has it. */
-async function readComment(session: Session, target: string): Promise<string | undefined> {
-  const [row] = await session.query<{ comment: string | null }>(
-    `SELECT obj_description(to_regclass($1), 'pg_class') AS comment WHERE to_regclass($1) IS NOT NULL`,
-    [quoteTable(viewOf(target))],
+/** Says of a view all that decides what it shows, but for its columns. */
+function commentOf({ key, cursor, marksDeleted }: Omit<CurrentView, 'target'>): string {
+  const without = marksDeleted ? ', without those that are marked as deleted' : '';
+  return `${COMMENT}its table, by (${key.map(quoteName).join(', ')}) and ${quoteName(cursor)}${without}`;
+}
+
+interface FoundView {
+  readonly comment: string;
+  /** Whether it has the columns of its table, and no others. */
+  readonly hasAllColumns: boolean;
+}
+
+const columnsOf = (relation: string): string =>
+  `ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+          WHERE attrelid = to_regclass(${relation}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum)`;
+
+/** What has the view's name; undefined where nothing has it. */
+async function readView(session: Session, target: string): Promise<FoundView | undefined> {
+  const [row] = await session.query<FoundView & Record<string, unknown>>(
+    `SELECT coalesce(obj_description(to_regclass($1), 'pg_class'), '') AS comment,
+            ${columnsOf('$1')} = ${columnsOf('$2')} AS "hasAllColumns"
+      WHERE to_regclass($1) IS NOT NULL`,
+    [quoteTable(viewOf(target)), quoteTable({ schema: BRONZE, name: target })],
   );
-  return row === undefined ? undefined : (row.comment ?? '');
+  return row;
 }
 
 /**
@@ -73,8 +93,8 @@ export async function takeCurrentView(
   session: Session,
   target: string,
 ): Promise<{ readonly putBack: () => Promise<void> } | undefined> {
-  const comment = await readComment(session, target);
-  if (comment === undefined || !comment.startsWith(COMMENT)) return undefined;
+  const found = await readView(session, target);
+  if (found === undefined || !found.comment.startsWith(COMMENT)) return undefined;
   const view = quoteTable(viewOf(target));
   const { definition } = await session.one<{ definition: string }>(
     `SELECT pg_get_viewdef(to_regclass($1)) AS definition`,
@@ -85,7 +105,7 @@ export async function takeCurrentView(
   return {
     putBack: async () => {
       await session.query(`CREATE VIEW ${view} AS ${definition}`);
-      await session.query(`COMMENT ON VIEW ${view} IS '${COMMENT}its table.'`);
+      await session.query(`COMMENT ON VIEW ${view} IS ${quoteText(found.comment)}`);
       for (const grant of grants) await session.query(grant);
     },
   };

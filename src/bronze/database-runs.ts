@@ -6,6 +6,7 @@ import type { Session } from '../postgres/session.ts';
 import type { CheckpointLimit } from './incremental-plan.ts';
 import { BRONZE } from './layout.ts';
 import { takeOrder } from './plans.ts';
+import type { Base } from './targets.ts';
 
 /** A table that a run of a whole database is to extract. */
 export interface NewMember extends TableName {
@@ -86,11 +87,10 @@ export interface BeforeSnapshot {
   readonly increment?: IncrementBefore;
 }
 
-export interface IncrementBefore {
+/** With the rows that bronze had: what came there later may be newer than the snapshot. */
+export interface IncrementBefore extends Base {
   /** What the checkpoint must not pass. */
   readonly limit: CheckpointLimit;
-  /** The plan whose rows bronze had: what came there later may be newer than the snapshot. A bigint, as text. */
-  readonly base: string | null;
 }
 
 export interface StoredMember {

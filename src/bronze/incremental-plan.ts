@@ -1,8 +1,9 @@
 import type { Protection } from '../contract/incremental.ts';
 import type { Cursor, CursorRange } from '../postgres/cursor.ts';
+import type { Base } from './targets.ts';
 
-/** What a plan says of an incremental run. */
-export interface IncrementalPlan {
+/** What a plan says of an incremental run, with the rows that bronze had: the commit asks whether it still has them. */
+export interface IncrementalPlan extends Base {
   /** `full`: there is nothing to go on from, so that the rows read take the place of all that were there. */
   readonly extraction: 'full' | 'incremental';
   readonly cursor: Cursor;
@@ -17,8 +18,6 @@ export interface IncrementalPlan {
   /** Whether this run may move the checkpoint: a backfill of a past range may not. */
   readonly moves: boolean;
   readonly limit: CheckpointLimit;
-  /** The plan whose rows bronze had: the commit asks whether it still has. A bigint, as text. */
-  readonly base: string | null;
   readonly schemaChanges: 'evolve' | 'freeze';
   /** Rows without a cursor value in the source, as far as they were counted; null: the commit counts them. */
   readonly nullCursors: number | null;

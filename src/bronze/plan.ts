@@ -1,6 +1,7 @@
 import type { SkippedPartitions } from '../contract/partition-inputs.ts';
 import { formatWithin, type TableName } from '../contract/table-name.ts';
 import type { IncrementalPlan } from './incremental-plan.ts';
+import type { Base } from './targets.ts';
 import type { TypeMapping } from './type-mapping.ts';
 
 /** Everything that a run decided before it copied the first row. Kept as jsonb beside its staging table. */
@@ -69,11 +70,10 @@ export interface LargeObjectPlan {
   readonly target: string;
 }
 
-export interface PartitionReplacement {
+/** With the rows that bronze had, where all of them are replaced. */
+export interface PartitionReplacement extends Base {
   /** Bronze has rows of no other partitions, so that the table can be exchanged as a whole. */
   readonly whole: boolean;
-  /** The plan whose rows bronze had. A bigint, as text. */
-  readonly base: string | null;
 }
 
 /** How the text of a value becomes a number on both servers. */

@@ -88,14 +88,25 @@ export async function isSuperseded(session: Session, target: string, order: stri
   return found.length > 0;
 }
 
-/** The plan whose rows the table shows; null where it shows none of ours. A bigint, as text. */
-export async function findLoadedPlan(session: Session, target: string): Promise<string | null> {
-  const [row] = await session.query<{ plan: string | null }>(
-    `SELECT loaded_by_plan AS plan FROM ${BRONZE}.extraction_targets WHERE target = $1`,
+/** The rows that a table shows, by what loaded them. */
+export interface Base {
+  /** The latest plan; null where it shows none of ours. A bigint, as text. */
+  readonly base: string | null;
+  /** The latest run, which may be that of an earlier plan; absent from plans of earlier versions. */
+  readonly baseRun?: string | null;
+}
+
+export async function findBase(session: Session, target: string): Promise<Base> {
+  const [row] = await session.query<{ base: string | null; baseRun: string | null }>(
+    `SELECT loaded_by_plan AS base, run_id AS "baseRun" FROM ${BRONZE}.extraction_targets WHERE target = $1`,
     [target],
   );
-  return row?.plan ?? null;
+  return row ?? { base: null, baseRun: null };
 }
+
+export const isSameBase = (one: Base, other: Base): boolean =>
+  one.base === other.base &&
+  (one.baseRun === undefined || other.baseRun === undefined || one.baseRun === other.baseRun);
 
 /** Now, but later than the load before, whatever the clock does: the time of loading orders the versions of a row. */
 export async function nextLoadedAt(session: Session, target: string): Promise<string> {

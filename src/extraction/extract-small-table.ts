@@ -108,5 +108,7 @@ async function knownNow(
 
 /** What a plan that is made before a snapshot says to one that is made after it. */
 export function incrementOf({ incremental }: ExtractionPlan): IncrementBefore | undefined {
-  return incremental === undefined ? undefined : { limit: incremental.limit, base: incremental.base };
+  if (incremental === undefined) return undefined;
+  const { limit, base, baseRun } = incremental;
+  return { limit, base, ...(baseRun !== undefined && { baseRun }) };
 }

@@ -1,5 +1,6 @@
 import type { BeforeSnapshot } from '../bronze/database-runs.ts';
 import type { ExtractionPlan } from '../bronze/plan.ts';
+import { isSameBase } from '../bronze/targets.ts';
 import type { Snapshot } from '../contract/activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -48,7 +49,8 @@ export async function planAsOf(
     throw new DatakitError('PlanOutdated', `The checkpoint of ${table} was not bounded before the snapshot`);
   }
   const plan = await planTable(catalog, target, input, { limit: known?.limit });
-  if (plan.incremental !== undefined && plan.incremental.base !== known?.base) {
+  const { incremental } = plan;
+  if (incremental !== undefined && known !== undefined && !isSameBase(incremental, known)) {
     throw new DatakitError(
       'PlanOutdated',
       `${table} was extracted by another run after the snapshot was taken`,

@@ -6,7 +6,7 @@ import { BRONZE } from '../bronze/layout.ts';
 import { beganIncremental, findColumnsOfLastRun } from '../bronze/manifest.ts';
 import type { PlannedColumn } from '../bronze/plan.ts';
 import { findDrift } from '../bronze/schema-drift.ts';
-import { findLoadedPlan } from '../bronze/targets.ts';
+import { findBase } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { Column } from '../postgres/catalog/columns.ts';
@@ -43,7 +43,7 @@ export async function planIncrement(
   const { key, keyNullable, warning } = await chooseKey(context);
   if (input.currentView === true) requireViewName(target);
   // the base before the checkpoint: what moves between the two is found by the commit
-  const base = await findLoadedPlan(warehouse, target);
+  const base = await findBase(warehouse, target);
   const write = input.write === 'merge' ? 'merge' : 'append';
   const settings = { column: cursor.column, write, key, where: input.where ?? null };
   const start = await whereToStart(context, settings, cursor.kind);
@@ -62,7 +62,7 @@ export async function planIncrement(
     checkpoint: start.checkpoint,
     moves: moves && !start.gap,
     limit,
-    base,
+    ...base,
     schemaChanges: input.schemaChanges ?? 'evolve',
     nullCursors: everything ? null : await countNullCursors(context, cursor),
     keyChunks: input.detectDeletes === true && extraction === 'incremental' ? partitions.length : 0,

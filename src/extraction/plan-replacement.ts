@@ -4,7 +4,7 @@ import { findColumnsOfLastRun } from '../bronze/manifest.ts';
 import { findPartitionRecords, type PartitionRecord } from '../bronze/partition-records.ts';
 import type { PartitionReplacement, PlannedColumn } from '../bronze/plan.ts';
 import { findDrift } from '../bronze/schema-drift.ts';
-import { findLoadedPlan } from '../bronze/targets.ts';
+import { findBase, type Base } from '../bronze/targets.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
@@ -24,7 +24,7 @@ export interface ReplacementContext {
 
 /** What a run with `"write": "replace-partitions"` finds in bronze. */
 export interface ReplacedTable {
-  readonly base: string | null;
+  readonly base: Base;
   readonly bronze: BronzeTable | undefined;
   /** What is known of the partitions whose rows bronze has, by their labels. */
   readonly records: ReadonlyMap<string, PartitionRecord>;
@@ -40,7 +40,7 @@ export async function findReplaced(context: ReplacementContext): Promise<Replace
   const { warehouse, target } = context;
   requireWholePartitions(context);
   // the base before all else: what moves between the two is found by the commit
-  const base = await findLoadedPlan(warehouse, target);
+  const base = await findBase(warehouse, target);
   const bronze = await findBronzeTable(warehouse, target);
   if (bronze?.storage === undefined) return { base, bronze: undefined, records: new Map() };
   const records = await findPartitionRecords(warehouse, target);
@@ -60,7 +60,7 @@ export async function planReplacement(
   read: ReadonlySet<string>,
 ): Promise<PartitionReplacement> {
   if (bronze === undefined || [...records.keys()].every((label) => read.has(label)))
-    return { whole: true, base };
+    return { whole: true, ...base };
   findDrift({
     target: `${BRONZE}.${target}`,
     planned,
@@ -68,7 +68,7 @@ export async function planReplacement(
     previous: await findColumnsOfLastRun(warehouse, target),
     policy: 'evolve',
   });
-  return { whole: false, base };
+  return { whole: false, ...base };
 }
 
 function requireWholePartitions({ tree, chosen }: ReplacementContext): void {

@@ -4,12 +4,17 @@ import { quoteText } from './identifiers.ts';
 import { sqlStateOf } from './server-failure.ts';
 import type { Session } from './session.ts';
 
-/** Makes the snapshot of this transaction available to others, for as long as the transaction lives. */
-export async function exportSnapshot(session: Session): Promise<Snapshot> {
+/**
+ * Makes the snapshot of this transaction available to others, for as long as the transaction lives.
+ *
+ * @param from one to be entered first and then shared under another name: it is still the same moment
+ */
+export async function exportSnapshot(session: Session, from?: Snapshot): Promise<Snapshot> {
+  if (from !== undefined) await importSnapshot(session, from);
   const { id, taken_at, lsn } = await session.one<{ id: string; taken_at: string; lsn: string | null }>(
     `SELECT pg_export_snapshot() AS id, ${MOMENT}`,
   );
-  return { id, takenAt: taken_at, ...(lsn !== null && { lsn }) };
+  return from === undefined ? { id, takenAt: taken_at, ...(lsn !== null && { lsn }) } : { ...from, id };
 }
 
 /** When this transaction's snapshot was taken, and how far the write-ahead log was then; null on a standby that replays none. */

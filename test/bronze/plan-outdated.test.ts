@@ -119,7 +119,8 @@ describe('columns that change after the plan and rewrite nothing that a file wou
     await keeper.query('BEGIN; LOCK TABLE bronze.extraction_runs IN SHARE MODE');
     const handle = await lab.start({ table });
     await waitUntil(async () => {
-      const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.extraction_runs'::regclass AND NOT granted`;
+      const waiting = `SELECT FROM pg_locks JOIN pg_stat_activity a USING (pid) WHERE NOT granted
+        AND relation = 'bronze.extraction_runs'::regclass AND a.application_name LIKE '%${handle.firstExecutionRunId}'`;
       return (await lab.warehouse.query(waiting)).rowCount === 1;
     });
     await lab.source.query(

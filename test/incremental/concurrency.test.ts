@@ -67,6 +67,17 @@ describe('two runs at once', () => {
     await complete();
   });
 
+  test('one of an earlier plan that is committed meanwhile is found, though the latest plan is as it was', async () => {
+    await using increment = new Steps(lab);
+    const planned = await increment.load(request);
+    // as a run leaves it that replaced a partition, and was planned before the last one
+    await lab.warehouse.query(
+      `UPDATE bronze.extraction_targets SET run_id = 'another' WHERE target = 'br_${table}'`,
+    );
+    await expect(increment.commit(planned)).rejects.toMatchObject({ type: 'PlanOutdated' });
+    await increment.discard();
+  });
+
   test('a full run that is committed meanwhile ends what the checkpoint stood for', async () => {
     await using increment = new Steps(lab);
     const planned = await increment.load(request);

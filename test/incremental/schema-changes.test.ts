@@ -44,6 +44,25 @@ async function manifestChanges(runId: string): Promise<unknown> {
   return rows[0]?.schema_changes;
 }
 
+test('the view of the newest versions is replaced where it must be other, and keeps its readers out of no other run', async () => {
+  const version = async () => {
+    const { rows } = await lab.warehouse.query<{ version: string }>(
+      `SELECT xmin AS version FROM pg_rewrite WHERE ev_class = '${bronze}_current'::regclass`,
+    );
+    return rows[0]?.version;
+  };
+  const first = await version();
+  await change('SELECT 1');
+  await run();
+  expect(await version()).toBe(first);
+  await run({ detectDeletes: true });
+  const second = await version();
+  expect(second).not.toBe(first);
+  await run({ detectDeletes: true });
+  expect(await version()).toBe(second);
+  await expectSameRows(lab, table, `${bronze}_current`);
+});
+
 describe('with "evolve"', () => {
   test('a column that was added is added, NULL in the rows before', async () => {
     await change(`ALTER TABLE ${table} ADD late text; UPDATE ${table} SET late = 'x' WHERE id <= 5`);

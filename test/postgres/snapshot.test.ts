@@ -43,12 +43,12 @@ function withResolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) =
 }
 
 test('a snapshot goes on in a session that imported it, when the one that exported it ends', async () => {
-  const first = await open(exportSnapshot);
+  const first = await open(async (session) => exportSnapshot(session));
   await lab.source.query('INSERT INTO orders VALUES (2)');
-  const second = await open(async (session) => {
-    await importSnapshot(session, first.entered);
-    return exportSnapshot(session);
-  });
+  const second = await open(async (session) => exportSnapshot(session, first.entered));
+  // the moment that it says is that of the first, not of when it was entered
+  expect(first.entered.lsn).toBeDefined();
+  expect(second.entered).toEqual({ ...first.entered, id: second.entered.id });
   await first.end();
   await lab.source.query('INSERT INTO orders VALUES (3)');
   const seen = await database.read({}, async (session) => {
@@ -60,7 +60,7 @@ test('a snapshot goes on in a session that imported it, when the one that export
 });
 
 test('a snapshot whose holder is gone is told from every other failure', async () => {
-  const holder = await open(exportSnapshot);
+  const holder = await open(async (session) => exportSnapshot(session));
   await holder.end();
   const entering = database.read({}, async (session) => importSnapshot(session, holder.entered));
   await expect(entering).rejects.toMatchObject({ kind: 'SnapshotLost' });
