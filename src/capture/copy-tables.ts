@@ -5,7 +5,6 @@ import {
   readTables,
   recordCopied,
   recordDescription,
-  recordMembership,
   type CaptureTable,
   type Description,
   type KnownColumn,
@@ -69,13 +68,12 @@ export async function planCopy(
     });
     const catalog = new Catalog(session, source.host);
     const plan = await planAsOf(catalog, warehouse, { input, before: undefined });
-    return { description, membership: published.membership, plan };
+    return { description, plan };
   };
-  const { description, membership, plan } = await namingLocked(ask, table, async () => ask(planned));
+  const { description, plan } = await namingLocked(ask, table, async () => ask(planned));
   const isFoundOtherwise = !isDeepStrictEqual(known.key, description.key);
   if (isFoundOtherwise && known.target !== null) await forgetKey(warehouse, known.target);
   await recordDescription(warehouse, captureId, table, description);
-  await recordMembership(warehouse, captureId, table, membership);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
@@ -117,7 +115,14 @@ async function describe(
   );
   const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
   const heirs = await findHeirs(source, [candidate]);
-  return { published, columns, key: candidate.key, catalog, hasHeirs: heirs.length > 0 };
+  return {
+    published,
+    columns,
+    key: candidate.key,
+    catalog,
+    membership: published.membership,
+    hasHeirs: heirs.length > 0,
+  };
 }
 
 /** What a publication sends is told as of now, also to a transaction whose snapshot still has the table from before. */

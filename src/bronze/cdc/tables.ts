@@ -118,18 +118,32 @@ export async function recordCopying(
 /** What of a table is known from the source. */
 export interface Description extends Pick<CaptureTable, 'key' | 'catalog'> {
   readonly columns: readonly KnownColumn[];
+  /** As it was where left out. */
+  readonly membership?: string;
 }
 
+/**
+ * One statement: a row that is updated twice in a transaction has its foreign key checked, which would wait for the
+ * transaction of the stream that has locked the position.
+ */
 export async function recordDescription(
   session: Session,
   captureId: string,
   { schema, name }: TableName,
-  { columns, key, catalog }: Description,
+  { columns, key, catalog, membership }: Description,
 ): Promise<void> {
   await session.query(
-    `UPDATE ${BRONZE}.cdc_tables SET columns = $4, key = $5, catalog = $6
+    `UPDATE ${BRONZE}.cdc_tables SET columns = $4, key = $5, catalog = $6, membership = coalesce($7, membership)
       WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
-    [captureId, schema, name, JSON.stringify(columns), JSON.stringify(key), JSON.stringify(catalog)],
+    [
+      captureId,
+      schema,
+      name,
+      JSON.stringify(columns),
+      JSON.stringify(key),
+      JSON.stringify(catalog),
+      membership,
+    ],
   );
 }
 
