@@ -9,7 +9,7 @@ import {
   type Finding,
 } from './contract/check-source.ts';
 import { parseInput } from './contract/parse-input.ts';
-import { checkSource } from './extraction/check-source.ts';
+import { checkSource } from './extraction/check/check-source.ts';
 import { connectDatabases } from './runtime/connect-databases.ts';
 import { doctorReport } from './runtime/doctor-report.ts';
 

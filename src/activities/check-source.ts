@@ -1,6 +1,6 @@
 import { log } from '@temporalio/activity';
 import type { CheckSourceInput, CheckSourceResult } from '../contract/check-source.ts';
-import { checkSource as check } from '../extraction/check-source.ts';
+import { checkSource as check } from '../extraction/check/check-source.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

@@ -1,8 +1,8 @@
 import { log } from '@temporalio/activity';
-import { commitRun } from '../bronze/commit.ts';
-import { readPlan } from '../bronze/plans.ts';
+import { commitRun } from '../bronze/commit/commit.ts';
+import { readPlan } from '../bronze/bookkeeping/plans.ts';
 import type { CommitRequest, CommitResult, CopiedPartitions } from '../contract/activities.ts';
-import { copiedPartitions } from '../extraction/run-observer.ts';
+import { copiedPartitions } from '../extraction/copy/run-observer.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';

@@ -1,7 +1,7 @@
 import { Context, log } from '@temporalio/activity';
-import { readPlan } from '../bronze/plans.ts';
+import { readPlan } from '../bronze/bookkeeping/plans.ts';
 import type { CopiedSpan, CopyChunksRequest } from '../contract/activities.ts';
-import { copyChunks as copy, type CopiedChunk } from '../extraction/copy-chunks.ts';
+import { copyChunks as copy, type CopiedChunk } from '../extraction/copy/copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied } from './metrics.ts';
 import { dropWhenTerminated } from './other-runs.ts';

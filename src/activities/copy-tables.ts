@@ -1,15 +1,24 @@
 import { log } from '@temporalio/activity';
-import { findTargetsUnderWay } from '../bronze/abandoned-runs.ts';
-import { mayBegin, readMembers, type MayBegin, type StoredMember } from '../bronze/database-runs.ts';
+import { findTargetsUnderWay } from '../bronze/bookkeeping/abandoned-runs.ts';
+import {
+  mayBegin,
+  readMembers,
+  type MayBegin,
+  type StoredMember,
+} from '../bronze/bookkeeping/database-runs.ts';
 import { feedOf } from '../bronze/layout.ts';
-import { findOutcomes, recordUnplanned } from '../bronze/manifest.ts';
+import { findOutcomes, recordUnplanned } from '../bronze/bookkeeping/manifest.ts';
 import type { CopiedTable, CopiedTables, CopyTablesRequest } from '../contract/database-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, failurePolicies, isOfServer, withAdvice } from '../contract/failures.ts';
 import { partOf } from '../contract/run-parts.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { extractSmallTable, type SmallTable, type Finished } from '../extraction/extract-small-table.ts';
-import { isPlain, readAlike, extractPlainTables } from '../extraction/extract-plain-tables.ts';
+import {
+  extractSmallTable,
+  type SmallTable,
+  type Finished,
+} from '../extraction/small/extract-small-table.ts';
+import { isPlain, readAlike, extractPlainTables } from '../extraction/small/extract-plain-tables.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied, countRetry, measureCommit } from './metrics.ts';

@@ -1,6 +1,6 @@
 import { feedOf } from '../bronze/layout.ts';
-import { closeFailed, recordUnplanned } from '../bronze/manifest.ts';
-import { dropPlansOfRun } from '../bronze/plans.ts';
+import { closeFailed, recordUnplanned } from '../bronze/bookkeeping/manifest.ts';
+import { dropPlansOfRun } from '../bronze/bookkeeping/plans.ts';
 import type { DiscardRequest } from '../contract/activities.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';

@@ -3,12 +3,12 @@ import {
   readIncrementalMembers,
   recordBeforeSnapshot,
   type IncrementBefore,
-} from '../bronze/database-runs.ts';
+} from '../bronze/bookkeeping/database-runs.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, isOfServer } from '../contract/failures.ts';
-import { incrementOf } from '../extraction/extract-small-table.ts';
-import { planRun, readingLimits } from '../extraction/plan-run.ts';
+import { incrementOf } from '../extraction/small/extract-small-table.ts';
+import { planRun, readingLimits } from '../extraction/plan/plan-run.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

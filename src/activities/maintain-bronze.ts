@@ -1,11 +1,11 @@
 import { log } from '@temporalio/activity';
-import { dropAbandoned, stagingTablesOf } from '../bronze/abandoned-runs.ts';
+import { dropAbandoned, stagingTablesOf } from '../bronze/bookkeeping/abandoned-runs.ts';
 import {
   countOrphanedChunks,
   dropOrphanedChunks,
   dropOrphanedTable,
   findOrphanedTables,
-} from '../bronze/orphans.ts';
+} from '../bronze/bookkeeping/orphans.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { foundOf, type MaintainBronzeInput, type MaintainBronzeResult } from '../contract/maintain-bronze.ts';
 import type { Database } from '../postgres/database.ts';

@@ -1,5 +1,10 @@
 import { Context, log } from '@temporalio/activity';
-import { dropAbandoned, findUnderWay, PAGE_OF_RUNS, type RunUnderWay } from '../bronze/abandoned-runs.ts';
+import {
+  dropAbandoned,
+  findUnderWay,
+  PAGE_OF_RUNS,
+  type RunUnderWay,
+} from '../bronze/bookkeeping/abandoned-runs.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';

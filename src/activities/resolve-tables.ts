@@ -1,5 +1,5 @@
 import { log } from '@temporalio/activity';
-import { openDatabaseRun, readFeeds, readMemberPage } from '../bronze/database-runs.ts';
+import { openDatabaseRun, readFeeds, readMemberPage } from '../bronze/bookkeeping/database-runs.ts';
 import type {
   BoundedNames,
   Member,
@@ -8,7 +8,7 @@ import type {
   ResolveTablesRequest,
 } from '../contract/database-activities.ts';
 import { utf8Length } from '../contract/table-name.ts';
-import { resolveTables as resolve } from '../extraction/resolve-tables.ts';
+import { resolveTables as resolve } from '../extraction/plan/resolve-tables.ts';
 import type { Dependencies } from './dependencies.ts';
 import { sweepAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';

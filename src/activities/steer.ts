@@ -1,6 +1,6 @@
 import { log } from '@temporalio/activity';
-import { closeDatabaseRecord, steer } from '../bronze/database-runs.ts';
-import { pausePlan } from '../bronze/plans.ts';
+import { closeDatabaseRecord, steer } from '../bronze/bookkeeping/database-runs.ts';
+import { pausePlan } from '../bronze/bookkeeping/plans.ts';
 import type { PauseRequest } from '../contract/activities.ts';
 import type { CloseDatabaseRunRequest, SteerTablesRequest } from '../contract/database-activities.ts';
 import type { Session } from '../postgres/session.ts';

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import { PROGRESS_OBSERVED_SIGNAL, type Observed, type WatchRequest } from '../contract/activities.ts';
-import { RunObserver } from '../extraction/run-observer.ts';
+import { RunObserver } from '../extraction/copy/run-observer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

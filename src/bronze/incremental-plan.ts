@@ -1,6 +1,6 @@
 import type { Protection } from '../contract/incremental.ts';
 import type { Cursor, CursorRange } from '../postgres/cursor.ts';
-import type { Base } from './targets.ts';
+import type { Base } from './bookkeeping/targets.ts';
 
 /** What a plan says of an incremental run, with the rows that bronze had: the commit asks whether it still has them. */
 export interface IncrementalPlan extends Base {

@@ -1,8 +1,8 @@
 import type { SkippedPartitions } from '../contract/partition-inputs.ts';
 import { formatWithin, type TableName } from '../contract/table-name.ts';
 import type { IncrementalPlan } from './incremental-plan.ts';
-import type { Base } from './targets.ts';
-import type { TypeMapping } from './type-mapping.ts';
+import type { Base } from './bookkeeping/targets.ts';
+import type { TypeMapping } from './schema/type-mapping.ts';
 
 /** Everything that a run decided before it copied the first row. Kept as jsonb beside its staging table. */
 export interface ExtractionPlan {

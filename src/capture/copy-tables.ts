@@ -15,10 +15,10 @@ import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-act
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { namingLocked } from '../extraction/locked-partitions.ts';
-import { planAsOf } from '../extraction/plan-in-snapshot.ts';
-import type { PlanLimits } from '../extraction/plan-run.ts';
-import type { Ask } from '../extraction/settle-limit.ts';
+import { namingLocked } from '../extraction/copy/locked-partitions.ts';
+import { planAsOf } from '../extraction/plan/plan-in-snapshot.ts';
+import type { PlanLimits } from '../extraction/plan/plan-run.ts';
+import type { Ask } from '../extraction/increment/settle-limit.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteTable } from '../postgres/identifiers.ts';

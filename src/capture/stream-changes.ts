@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endEarlierSessions } from '../bronze/attempts.ts';
+import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import { advance, lockPosition, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import { readTables, type CaptureTable } from '../bronze/cdc/tables.ts';
 import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';

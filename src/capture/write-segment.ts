@@ -13,7 +13,7 @@ import {
 } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { CopyIn } from '../postgres/copy-in.ts';
+import { CopyIn } from '../postgres/copy/copy-in.ts';
 import { quoteName } from '../postgres/identifiers.ts';
 import type { Relation } from '../postgres/replication/pgoutput.ts';
 import type { Session } from '../postgres/session.ts';

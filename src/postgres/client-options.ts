@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { ConnectionSettings, SslMode, TlsSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
-import { LendingSocket } from './lending-socket.ts';
+import { LendingSocket } from './copy/lending-socket.ts';
 import { Unconnectable } from './server-failure.ts';
 import { APPLICATION } from './application-name.ts';
 

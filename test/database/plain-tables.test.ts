@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { findPlainTables, findUnchanged, type PlainTable } from '../../src/bronze/plain-table.ts';
+import { findPlainTables, findUnchanged, type PlainTable } from '../../src/bronze/schema/plain-table.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Gate } from '../setup/gate.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
-import { readHighWaterMark } from '../../src/bronze/high-water-mark.ts';
+import { readHighWaterMark } from '../../src/bronze/commit/high-water-mark.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { cursors, endless, expectNoCheckpoint, expectOrderedByValue } from './cursor-types.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExtractionPlan } from '../../src/bronze/plan.ts';
-import { rangesOfChunk } from '../../src/extraction/chunk-ranges.ts';
-import { selectChunk } from '../../src/extraction/copy-statements.ts';
+import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
+import { selectChunk } from '../../src/extraction/copy/copy-statements.ts';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
 

@@ -72,6 +72,10 @@ for (const layer of layers.filter((other) => !['contract', 'postgres', 'bronze']
   probe('bronze/cdc/probe', importing(`../../${layer}/any.ts`), true);
 }
 probe('bronze/cdc/probe', importing('../../postgres/any.ts'), false);
+for (const layer of layers.filter((other) => other !== 'extraction')) {
+  probe('extraction/plan/probe', importing(`../../${layer}/any.ts`), !mayImport.extraction.includes(layer));
+}
+probe('extraction/plan/probe', importing('../../bronze/schema/any.ts'), false);
 probe('config/probe', importing('../postgres/connection-settings.ts'), false);
 probe('postgres/catalog/probe', importing('../../contract/any.ts'), false);
 probe('postgres/catalog/probe', importing('../session.ts'), false);
@@ -80,7 +84,15 @@ for (const name of outsideTheSandbox) {
   probe('contract/probe', importing(name), true);
 }
 probe('workflows/probe', importing('@temporalio/workflow'), false);
-for (const layer of ['postgres', 'postgres/catalog', 'bronze', 'bronze/cdc', 'extraction', 'capture']) {
+for (const layer of [
+  'postgres',
+  'postgres/catalog',
+  'bronze',
+  'bronze/cdc',
+  'extraction',
+  'extraction/plan',
+  'capture',
+]) {
   probe(`${layer}/probe`, importing('@temporalio/activity'), true);
 }
 

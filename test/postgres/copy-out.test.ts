@@ -2,8 +2,8 @@ import { PassThrough } from 'node:stream';
 import type { Connection } from 'pg';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { CopyOut } from '../../src/postgres/copy-out.ts';
-import { LendingSocket } from '../../src/postgres/lending-socket.ts';
+import { CopyOut } from '../../src/postgres/copy/copy-out.ts';
+import { LendingSocket } from '../../src/postgres/copy/lending-socket.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 function message(type: string, body: Buffer): Buffer {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Client } from 'pg';
 import { applicationName } from '../../src/postgres/application-name.ts';
-import { pipeCopy } from '../../src/postgres/copy-pipe.ts';
+import { pipeCopy } from '../../src/postgres/copy/copy-pipe.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';

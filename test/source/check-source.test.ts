@@ -10,9 +10,9 @@ import {
   type Finding,
 } from '../../src/contract/check-source.ts';
 import type { checkSource } from '../../src/workflows/index.ts';
-import { checkRoute } from '../../src/extraction/check-route.ts';
-import { checkSlots } from '../../src/extraction/check-server.ts';
-import { checkSource as lookAt } from '../../src/extraction/check-source.ts';
+import { checkRoute } from '../../src/extraction/check/check-route.ts';
+import { checkSlots } from '../../src/extraction/check/check-server.ts';
+import { checkSource as lookAt } from '../../src/extraction/check/check-source.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { TcpProxy } from '../faults/tcp-proxy.ts';

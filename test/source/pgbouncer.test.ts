@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { makeTemporaryDirectory, removeTemporaryDirectory } from '../../local/temporary-directory.ts';
-import { checkRoute } from '../../src/extraction/check-route.ts';
+import { checkRoute } from '../../src/extraction/check/check-route.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Gate } from '../setup/gate.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { combined, reachOf, type Reach } from '../../src/extraction/bound-reach.ts';
+import { combined, reachOf, type Reach } from '../../src/extraction/partitions/bound-reach.ts';
 import { parseBound, type PartitionBound } from '../../src/postgres/partition-bound.ts';
 
 describe('what the catalog writes of a bound', () => {

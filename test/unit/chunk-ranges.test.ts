@@ -5,7 +5,7 @@ import {
   chunksOf,
   rangesOfChunk,
   type ChunkRange,
-} from '../../src/extraction/chunk-ranges.ts';
+} from '../../src/extraction/plan/chunk-ranges.ts';
 import { seeded } from './random-names.ts';
 
 const GB = 1024 ** 3;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../../src/bronze/plan.ts';
-import { copyIn, copyOut } from '../../src/extraction/copy-statements.ts';
+import { copyIn, copyOut } from '../../src/extraction/copy/copy-statements.ts';
 
 const column = (name: string, other: Partial<PlannedColumn> = {}): PlannedColumn => {
   return {

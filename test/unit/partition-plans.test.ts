@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { ExtractionPlan, PlannedPartition } from '../../src/bronze/plan.ts';
 import { fitsPattern } from '../../src/contract/name-pattern.ts';
-import { rangesOfChunk } from '../../src/extraction/chunk-ranges.ts';
-import { packSmall, partitionsOfChunk } from '../../src/extraction/pack-partitions.ts';
-import { labelsOf } from '../../src/extraction/partition-labels.ts';
+import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
+import { packSmall, partitionsOfChunk } from '../../src/extraction/partitions/pack-partitions.ts';
+import { labelsOf } from '../../src/extraction/partitions/partition-labels.ts';
 import { seeded } from './random-names.ts';
 
 const partition = (name: string, blocks: number, chunks: number): PlannedPartition => {

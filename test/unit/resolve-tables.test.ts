@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { NewMember } from '../../src/bronze/database-runs.ts';
-import { boundChildren } from '../../src/extraction/resolve-tables.ts';
+import type { NewMember } from '../../src/bronze/bookkeeping/database-runs.ts';
+import { boundChildren } from '../../src/extraction/plan/resolve-tables.ts';
 
 const MB = 1024 * 1024;
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { mapColumn, type TypeMapping } from '../../src/bronze/type-mapping.ts';
+import { mapColumn, type TypeMapping } from '../../src/bronze/schema/type-mapping.ts';
 import type { SourceType } from '../../src/postgres/catalog/columns.ts';
 
 let nextOid = 1;

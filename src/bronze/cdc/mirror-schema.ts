@@ -2,11 +2,11 @@ import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { Session } from '../../postgres/session.ts';
-import type { BronzeTable } from '../bronze-table.ts';
+import type { BronzeTable } from '../schema/bronze-table.ts';
 import { droppedColumn } from '../layout.ts';
-import { lockBriefly } from '../readers.ts';
-import { orSchemaConflict } from '../schema-conflict.ts';
-import { widens } from '../type-widening.ts';
+import { lockBriefly } from '../commit/readers.ts';
+import { orSchemaConflict } from '../schema/schema-conflict.ts';
+import { widens } from '../schema/type-widening.ts';
 import type { AddedColumn, ColumnChanges } from './compare-columns.ts';
 
 export interface MirrorChange {

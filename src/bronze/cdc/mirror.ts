@@ -2,11 +2,11 @@ import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../bronze-table.ts';
+import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../schema/bronze-table.ts';
 import { equalityOf } from '../equality.ts';
-import { hasIndex } from '../key-index.ts';
+import { hasIndex } from '../schema/key-index.ts';
 import { BRONZE } from '../layout.ts';
-import { lockBriefly } from '../readers.ts';
+import { lockBriefly } from '../commit/readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
 
 export type DeletePolicy = 'hard' | 'soft';

@@ -1,6 +1,6 @@
 import type { Connection, Submittable } from 'pg';
 import { DatakitError } from '../../contract/failures.ts';
-import { BorrowedSocket } from '../borrowed-socket.ts';
+import { BorrowedSocket } from '../copy/borrowed-socket.ts';
 import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
 

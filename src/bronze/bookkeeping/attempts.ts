@@ -1,0 +1,97 @@
+import type { Attempt } from '../../contract/attempt.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { applicationName } from '../../postgres/application-name.ts';
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE } from '../layout.ts';
+
+/** Chunks that one activity copies, and the attempt that does. */
+export interface Claim {
+  readonly planId: string;
+  /** Of the span, by which it is known. */
+  readonly firstChunk: number;
+  readonly attempt: Attempt;
+}
+
+/** What every transaction that claims a span or writes chunks of it holds, so that a later attempt finds who does. */
+const LOCK = `hashtextextended('datakit-postgres ' || $1 || '/' || $2, 0)`;
+
+/**
+ * Makes an attempt the one that may write the chunks of a span, and ends what earlier ones have under way.
+ *
+ * An earlier one may be on a worker that hangs, in the middle of a transaction: nobody else would end that,
+ * and its mark in the ledger would be waited for.
+ *
+ * @throws {DatakitError} SerializationFailure where a later attempt has the span, or nobody needs it any more
+ */
+export async function claimSpan(session: Session, { planId, firstChunk, attempt }: Claim): Promise<void> {
+  if (attempt.number > 1) await endEarlierWriters(session, planId, firstChunk);
+  // the plan is kept from being dropped meanwhile, or the claim would be left behind
+  const claimed = await session.query(
+    `INSERT INTO ${BRONZE}.extraction_attempts AS a (plan_id, first_chunk, scheduled_at, attempt)
+     SELECT p.plan_id, $2::int, $3::bigint, $4::int
+       FROM ${BRONZE}.extraction_plans p CROSS JOIN (SELECT pg_advisory_xact_lock_shared(${LOCK})) AS found_by_later
+      WHERE p.plan_id = $1::bigint FOR KEY SHARE OF p
+         ON CONFLICT (plan_id, first_chunk) DO UPDATE
+        SET scheduled_at = excluded.scheduled_at, attempt = excluded.attempt
+      WHERE (a.scheduled_at, a.attempt) <= (excluded.scheduled_at, excluded.attempt)
+     RETURNING attempt`,
+    [planId, firstChunk, attempt.scheduledAt, attempt.number],
+  );
+  if (claimed.length === 0) throw overtaken(firstChunk);
+}
+
+/**
+ * Whether copies are to end after the chunk that they are at; and from here on to the end of the
+ * transaction a later attempt finds this session.
+ */
+export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | 'paused'> {
+  const { planId, firstChunk, attempt } = claim;
+  const [row] = await session.query<{ paused: boolean; latest: boolean | null }>(
+    `SELECT p.paused, (a.scheduled_at, a.attempt) = ($3, $4) AS latest, pg_advisory_xact_lock_shared(${LOCK})
+       FROM ${BRONZE}.extraction_plans p LEFT JOIN ${BRONZE}.extraction_attempts a
+         ON a.plan_id = p.plan_id AND a.first_chunk = $2::int
+      WHERE p.plan_id = $1::bigint`,
+    [planId, firstChunk, attempt.scheduledAt, attempt.number],
+  );
+  if (row?.latest === false) throw overtaken(firstChunk);
+  return row?.paused === true ? 'paused' : 'yes';
+}
+
+/** SQL: whether the claim, by its parameters from a number on, is the latest still. */
+export const isLatest = (first: number): string =>
+  `EXISTS (SELECT FROM ${BRONZE}.extraction_attempts
+            WHERE (plan_id, first_chunk, scheduled_at, attempt) = ($${first}, $${first + 1}, $${first + 2}, $${first + 3}))`;
+
+export const parametersOf = ({ planId, firstChunk, attempt }: Claim): (string | number)[] => [
+  planId,
+  firstChunk,
+  attempt.scheduledAt,
+  attempt.number,
+];
+
+const overtaken = (chunk: number): DatakitError =>
+  new DatakitError('SerializationFailure', `A later attempt copies the chunks from ${chunk} on`);
+
+async function endEarlierWriters(session: Session, planId: string, firstChunk: number): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(l.pid)
+       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.pid <> pg_backend_pid() AND a.usename = current_user
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        AND (l.classid::bigint << 32) | l.objid::bigint = ${LOCK}`,
+    [planId, firstChunk],
+  );
+}
+
+/**
+ * Ends the sessions of earlier attempts at what only one activity of a run does at a time. They may be on
+ * workers that hang, with locks that would be waited for: those of the bronze table among them.
+ */
+export async function endEarlierSessions(session: Session, runId: string): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+      WHERE datname = current_database() AND usename = current_user AND application_name = $1
+        AND pid <> pg_backend_pid() AND state <> 'idle'`,
+    [applicationName(runId)],
+  );
+}

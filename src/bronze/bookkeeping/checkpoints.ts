@@ -1,0 +1,82 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { Protection } from '../../contract/incremental.ts';
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE } from '../layout.ts';
+import type { Feed } from './targets.ts';
+
+/** What a checkpoint was made with: under other settings it would stand for other rows. */
+export interface CheckpointSettings {
+  readonly column: string;
+  readonly write: string;
+  readonly key: readonly string[];
+  readonly where: string | null;
+}
+
+export interface Checkpoint extends CheckpointSettings {
+  readonly value: string;
+  /** The kind of cursor, `timestamptz`. */
+  readonly type: string;
+}
+
+/** The checkpoint of a bronze table, if it has one that stands for the rows it shows. */
+export async function findCheckpoint(session: Session, target: string): Promise<Checkpoint | undefined> {
+  const [row] = await session.query<Checkpoint & Record<string, unknown>>(
+    `SELECT checkpoint_value AS value, cursor_column AS column, cursor_type AS type, write_mode AS write,
+            key_columns AS key, filter AS "where"
+       FROM ${BRONZE}.extraction_checkpoints
+      WHERE target = $1 AND status = 'success' ORDER BY checkpoint_id DESC LIMIT 1`,
+    [target],
+  );
+  return row;
+}
+
+/** @throws {DatakitError} CheckpointConflict, naming what is not as it was */
+export function requireSameSettings(target: string, then: CheckpointSettings, now: CheckpointSettings): void {
+  const compared = { 'incremental.column': 'column', write: 'write', key: 'key', where: 'where' } as const;
+  for (const [input, setting] of Object.entries(compared)) {
+    const [before, after] = [JSON.stringify(then[setting]), JSON.stringify(now[setting])];
+    if (before === after) continue;
+    throw new DatakitError(
+      'CheckpointConflict',
+      `The checkpoint of ${BRONZE}.${target} was made with "${input}" ${before}, and now it is ${after}`,
+    );
+  }
+}
+
+export interface NewCheckpoint extends Checkpoint, Feed {
+  readonly target: string;
+  readonly runId: string;
+  readonly protection: Protection;
+}
+
+export async function recordCheckpoint(session: Session, checkpoint: NewCheckpoint): Promise<void> {
+  const { source, table, target, column, type, value, write, key, where, protection, runId } = checkpoint;
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_checkpoints
+       (source, source_schema, source_table, target, cursor_column, cursor_type, checkpoint_value, status,
+        write_mode, key_columns, filter, protection, run_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 'success', $8, $9, $10, $11, $12)`,
+    [
+      source,
+      table.schema,
+      table.name,
+      target,
+      column,
+      type,
+      value,
+      write,
+      JSON.stringify(key),
+      where,
+      protection,
+      runId,
+    ],
+  );
+}
+
+/** A checkpoint belongs to the rows that it was recorded with: when they are replaced it says nothing any more. */
+export async function supersedeCheckpoints(session: Session, targets: readonly string[]): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_checkpoints SET status = 'superseded' WHERE target = ANY ($1) AND status = 'success'`,
+    [targets],
+  );
+}

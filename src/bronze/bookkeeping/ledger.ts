@@ -1,0 +1,137 @@
+import type { Copied, Span } from '../../contract/activities.ts';
+import type { Attempt } from '../../contract/attempt.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import type { Session } from '../../postgres/session.ts';
+import { isLatest, parametersOf, type Claim } from './attempts.ts';
+import { BRONZE } from '../layout.ts';
+
+export interface LedgerEntry extends Copied {
+  readonly planId: string;
+  readonly chunk: number;
+  readonly attempt: Attempt;
+  /** Of the span that the chunk is of; absent where plan and rows are of one transaction. */
+  readonly claim?: Claim | undefined;
+  /** When what the chunk read was true: by the source's clock, and by its write-ahead log. */
+  readonly moment: { readonly takenAt: string; readonly lsn?: string };
+  /** By column that was sent, what the source computed; null where nothing is verified by checksum. */
+  readonly digests?: readonly string[] | null;
+  /** OIDs that name no large object. */
+  readonly missingObjects?: number;
+}
+
+/** What earlier attempts committed of these chunks, by chunk. */
+export async function findChunks(
+  session: Session,
+  planId: string,
+  { from, count }: Span,
+): Promise<ReadonlyMap<number, Copied>> {
+  const rows = await session.query<{ chunk: number; rows: string; bytes: string }>(
+    `SELECT chunk, rows, bytes FROM ${BRONZE}.extraction_chunks
+      WHERE plan_id = $1 AND chunk >= $2 AND chunk < $3`,
+    [planId, from, from + count],
+  );
+  return new Map(
+    rows.map(({ chunk, rows: copied, bytes }) => [chunk, { rows: Number(copied), bytes: Number(bytes) }]),
+  );
+}
+
+/**
+ * Marks a chunk as done, in the transaction that loaded it.
+ *
+ * Two fences: only the latest attempt at a span may, also when an earlier one slept through its own
+ * time-out and wakes up; and of whoever copies the same chunk, by its primary key, only one can commit.
+ *
+ * @throws {DatakitError} SerializationFailure when another one does or did; the next attempt finds its mark
+ */
+export async function markChunk(session: Session, { claim, ...entry }: LedgerEntry): Promise<void> {
+  const marked = await session.query(
+    `INSERT INTO ${BRONZE}.extraction_chunks
+       (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
+     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 ${claim === undefined ? '' : `WHERE ${isLatest(10)}`}
+     ON CONFLICT DO NOTHING RETURNING chunk`,
+    [
+      entry.planId,
+      entry.chunk,
+      entry.rows,
+      entry.bytes,
+      entry.attempt.number,
+      entry.moment.takenAt,
+      entry.digests ?? null,
+      entry.missingObjects ?? 0,
+      entry.moment.lsn ?? null,
+      ...(claim === undefined ? [] : parametersOf(claim)),
+    ],
+  );
+  if (marked.length > 0) return;
+  throw new DatakitError(
+    'SerializationFailure',
+    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
+  );
+}
+
+/** Marks chunks of plans that are made in the same transaction, so that nobody else can have copied them. */
+export async function markOwnChunks(
+  session: Session,
+  entries: readonly Pick<LedgerEntry, 'planId' | 'chunk' | 'rows' | 'bytes' | 'attempt' | 'moment'>[],
+): Promise<void> {
+  const marks = entries.map(({ planId, chunk, rows, bytes, attempt, moment }) => ({
+    plan_id: planId,
+    chunk,
+    rows,
+    bytes,
+    attempt: attempt.number,
+    snapshot_at: moment.takenAt,
+    snapshot_lsn: moment.lsn,
+  }));
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at, snapshot_lsn)
+     SELECT plan_id, chunk, rows, bytes, attempt, snapshot_at, snapshot_lsn
+       FROM jsonb_populate_recordset(NULL::${BRONZE}.extraction_chunks, $1)`,
+    [JSON.stringify(marks)],
+  );
+}
+
+export interface LedgerTotals {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly snapshotAt: string | null;
+  readonly snapshotLsn: string | null;
+  /** OIDs that named no large object. */
+  readonly missingObjects: number;
+}
+
+/** @param rowChunks the chunks that carry rows; others carry keys, which are no rows of the run */
+export async function sumLedger(session: Session, planId: string, rowChunks: number): Promise<LedgerTotals> {
+  const row = await session.one<{
+    rows: string;
+    bytes: string;
+    snapshot_at: string | null;
+    snapshot_lsn: string | null;
+    missing: string;
+  }>(
+    `SELECT coalesce(sum(rows) FILTER (WHERE chunk < $2), 0) AS rows, coalesce(sum(bytes), 0) AS bytes,
+            min(snapshot_at)::text AS snapshot_at, min(snapshot_lsn)::text AS snapshot_lsn, coalesce(sum(missing_objects), 0) AS missing
+       FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`,
+    [planId, rowChunks],
+  );
+  return {
+    rows: Number(row.rows),
+    bytes: Number(row.bytes),
+    snapshotAt: row.snapshot_at,
+    snapshotLsn: row.snapshot_lsn,
+    missingObjects: Number(row.missing),
+  };
+}
+
+/** How many missing chunks are named at once: a payload has its bounds, and there is a next time. */
+const MISSING_AT_ONCE = 1000;
+
+export async function missingChunks(session: Session, planId: string, chunks: number): Promise<number[]> {
+  const rows = await session.query<{ chunk: number }>(
+    `SELECT chunk FROM generate_series(0, $2::int - 1) AS chunk
+      WHERE NOT EXISTS (SELECT FROM ${BRONZE}.extraction_chunks c WHERE c.plan_id = $1 AND c.chunk = chunk.chunk)
+      ORDER BY chunk LIMIT ${MISSING_AT_ONCE}`,
+    [planId, chunks],
+  );
+  return rows.map(({ chunk }) => chunk);
+}

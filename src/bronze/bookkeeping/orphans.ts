@@ -1,0 +1,50 @@
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { companionStaging } from '../schema/companion.ts';
+import { BRONZE, STAGING } from '../layout.ts';
+import { endStrayWriters, stagingKeys } from './plans.ts';
+
+/**
+ * Staging tables that no plan has. Plan and staging table come and go in one transaction, so that a table
+ * without a plan is nobody's, also beside runs that begin and end.
+ */
+export async function findOrphanedTables(session: Session): Promise<string[]> {
+  const rows = await session.query<{ name: string; plans: string[] }>(
+    `SELECT c.relname AS name, ARRAY(SELECT staging_table FROM ${BRONZE}.extraction_plans) AS plans
+       FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.relnamespace = '${STAGING}'::regnamespace ORDER BY 1`,
+  );
+  const known = new Set((rows[0]?.plans ?? []).flatMap(tablesOf));
+  return rows.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+}
+
+const tablesOf = (name: string): string[] => {
+  const staging: TableName = { schema: STAGING, name };
+  return [staging, companionStaging(staging), stagingKeys(staging)].map((table) => table.name);
+};
+
+export async function dropOrphanedTable(session: Session, name: string): Promise<void> {
+  const table: TableName = { schema: STAGING, name };
+  await endStrayWriters(session, table);
+  await session.query(`DROP TABLE IF EXISTS ${quoteTable(table)}`);
+}
+
+/** Ledgers are needed while their plan runs, and while bronze shows what they loaded. */
+const ORPHANED = `NOT EXISTS (SELECT FROM ${BRONZE}.extraction_plans p WHERE p.plan_id = c.plan_id)
+   AND NOT EXISTS (SELECT FROM ${BRONZE}.extraction_targets t WHERE t.loaded_by_plan = c.plan_id)`;
+
+export async function countOrphanedChunks(session: Session): Promise<number> {
+  const { rows } = await session.one<{ rows: string }>(
+    `SELECT count(*) AS rows FROM ${BRONZE}.extraction_chunks c WHERE ${ORPHANED}`,
+  );
+  return Number(rows);
+}
+
+export async function dropOrphanedChunks(session: Session): Promise<number> {
+  await session.query(`DELETE FROM ${BRONZE}.extraction_attempts c WHERE ${ORPHANED}`);
+  const { rows } = await session.one<{ rows: string }>(
+    `WITH dropped AS (DELETE FROM ${BRONZE}.extraction_chunks c WHERE ${ORPHANED} RETURNING 1)
+     SELECT count(*) AS rows FROM dropped`,
+  );
+  return Number(rows);
+}

@@ -1,0 +1,58 @@
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE } from '../layout.ts';
+import { partitionLabel, type ExtractionPlan } from '../plan.ts';
+
+/** What is known of a partition whose rows bronze has. */
+export interface PartitionRecord {
+  /** The plan that read it. A bigint, as text. */
+  readonly planId: string;
+  /** What was read of each row, as a digest; null where not all rows were. */
+  readonly reading: string | null;
+  /** What the source said of it before it was read; null where that proves nothing. */
+  readonly evidence: string | null;
+  /** When it said so, by the source's clock. */
+  readonly seenAt: string;
+}
+
+/** By label; nothing where bronze has no rows, or rows of which it is not known which partition they are of. */
+export async function findPartitionRecords(
+  session: Session,
+  target: string,
+): Promise<ReadonlyMap<string, PartitionRecord>> {
+  const rows = await session.query<PartitionRecord & { partition: string } & Record<string, unknown>>(
+    `SELECT partition, plan_id AS "planId", reading, evidence, seen_at::text AS "seenAt"
+       FROM ${BRONZE}.extraction_partitions WHERE target = $1`,
+    [target],
+  );
+  return new Map(rows.map((row) => [row.partition, row]));
+}
+
+/** Records that a run has read partitions, unless a later one has already. */
+export async function recordPartitions(
+  session: Session,
+  { planId, plan }: { readonly planId: string; readonly plan: ExtractionPlan },
+): Promise<void> {
+  if (plan.partitioned === undefined) return;
+  const { partitions } = plan;
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_partitions (target, partition, plan_id, reading, evidence, seen_at)
+     SELECT $1, p.partition, $2, p.reading, p.evidence, $6
+       FROM unnest($3::text[], $4::text[], $5::text[]) AS p(partition, reading, evidence)
+     ON CONFLICT (target, partition) DO UPDATE SET
+       plan_id = excluded.plan_id, reading = excluded.reading, evidence = excluded.evidence, seen_at = excluded.seen_at
+     WHERE extraction_partitions.plan_id < excluded.plan_id`,
+    [
+      plan.target,
+      planId,
+      partitions.map((partition) => partitionLabel(plan, partition)),
+      partitions.map(({ filter }) => (filter === undefined ? plan.reading : null)),
+      partitions.map(({ evidence }) => evidence ?? null),
+      plan.seenAt,
+    ],
+  );
+}
+
+/** The rows of bronze are other ones from now on, or from more than one moment. */
+export async function forgetPartitions(session: Session, targets: readonly string[]): Promise<void> {
+  await session.query(`DELETE FROM ${BRONZE}.extraction_partitions WHERE target = ANY ($1)`, [targets]);
+}

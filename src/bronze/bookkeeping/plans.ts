@@ -1,0 +1,156 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE, PARTITION_SETTING, STAGING } from '../layout.ts';
+import { companionStaging, createCompanion } from '../schema/companion.ts';
+import type { ExtractionPlan, PlannedColumn } from '../plan.ts';
+import { isApplication } from '../../postgres/application-name.ts';
+
+/** A plan as the warehouse keeps it. */
+export interface StoredPlan {
+  readonly planId: string;
+  readonly runId: string;
+  readonly staging: TableName;
+  readonly plan: ExtractionPlan;
+  readonly prepared: boolean;
+  /** What was found in the staging table of an incremental run when it was prepared. */
+  readonly staged: StagedFacts | undefined;
+  /** Whether the staging table was made in this transaction, so that nobody else can have it in use. */
+  readonly unseen?: true;
+}
+
+export interface StagedFacts {
+  /** What the checkpoint is to be. */
+  readonly checkpoint: string | null;
+  readonly nullCursors: number;
+}
+
+/** Beside a staging table: the keys of all rows of the source, where deleted ones are looked for. */
+export const stagingKeys = ({ schema, name }: TableName): TableName => ({ schema, name: `${name}_keys` });
+
+/** Stores a plan and makes its staging table, without indexes, and left alone by autovacuum while it is loaded. */
+export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<StoredPlan> {
+  const planId = await takeOrder(session);
+  const staging: TableName = { schema: STAGING, name: `plan_${planId}` };
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_plans (plan_id, run_id, staging_table, plan)
+     OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4)`,
+    [planId, runId, staging.name, JSON.stringify(plan)],
+  );
+  const columns = plan.columns.map(definitionOf).join(', ');
+  await session.query(`CREATE TABLE ${quoteTable(staging)} (${columns}) WITH (autovacuum_enabled = false)`);
+  if (plan.largeObjects !== undefined) await createCompanion(session, staging);
+  if ((plan.incremental?.keyChunks ?? 0) > 0) await createKeys(session, staging, plan);
+  return { planId, runId, staging, plan, prepared: false, staged: undefined, unseen: true };
+}
+
+/** SQL for {@link takeOrder}. */
+export const NEXT_ORDER = `nextval(pg_get_serial_sequence('${BRONZE}.extraction_plans', 'plan_id'))`;
+
+/** A number among those of plans: of a plan, or for what reads a snapshot that is taken next. A bigint, as text. */
+export async function takeOrder(session: Session): Promise<string> {
+  const { number } = await session.one<{ number: string }>(`SELECT ${NEXT_ORDER} AS number`);
+  return number;
+}
+
+async function createKeys(
+  session: Session,
+  staging: TableName,
+  { columns, incremental }: ExtractionPlan,
+): Promise<void> {
+  const keys = columns.filter(({ name }) => incremental?.key.includes(name)).map(definitionOf);
+  await session.query(
+    `CREATE TABLE ${quoteTable(stagingKeys(staging))} (${keys.join(', ')}) WITH (autovacuum_enabled = false)`,
+  );
+}
+
+/** A column of a table that is loaded. */
+export function definitionOf({ name, type, generated, namesPartition }: PlannedColumn): string {
+  const column = `${quoteName(name)} ${type}`;
+  if (namesPartition === true) return `${column} DEFAULT current_setting('${PARTITION_SETTING}')`;
+  return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
+}
+
+/** @throws {DatakitError} StagingLost where the plan, and so its staging table, is not there any more */
+export async function readPlan(session: Session, planId: string): Promise<StoredPlan> {
+  const [row] = await session.query<{
+    run_id: string;
+    staging_table: string;
+    plan: ExtractionPlan;
+    prepared: boolean;
+    staged: StagedFacts | null;
+  }>(
+    `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared, staged
+       FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
+    [planId],
+  );
+  if (row === undefined) throw new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
+  const staging = { schema: STAGING, name: row.staging_table };
+  return {
+    planId,
+    runId: row.run_id,
+    staging,
+    plan: row.plan,
+    prepared: row.prepared,
+    staged: row.staged ?? undefined,
+  };
+}
+
+export async function pausePlan(session: Session, planId: string, paused: boolean): Promise<void> {
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET paused = $2 WHERE plan_id = $1`, [
+    planId,
+    paused,
+  ]);
+}
+
+/** Drops every staging table of a run, with its plan and its ledger. */
+export async function dropPlansOfRun(session: Session, runId: string): Promise<void> {
+  const plans = await session.query<{ plan_id: string; staging_table: string }>(
+    `SELECT plan_id, staging_table FROM ${BRONZE}.extraction_plans WHERE run_id = $1 FOR UPDATE`,
+    [runId],
+  );
+  for (const { plan_id: planId, staging_table: name } of plans) {
+    await dropPlan(session, { planId, staging: { schema: STAGING, name } });
+  }
+}
+
+/** Drops a staging table with all that was known of it. */
+export async function dropPlan(
+  session: Session,
+  { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
+): Promise<void> {
+  await endStrayWriters(session, staging);
+  await endStrayWriters(session, stagingKeys(staging));
+  await dropStaging(session, { staging });
+  await session.query(`DELETE FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1`, [planId]);
+  await forgetPlan(session, planId);
+}
+
+export async function dropStaging(session: Session, { staging }: Pick<StoredPlan, 'staging'>): Promise<void> {
+  const tables = [staging, companionStaging(staging), stagingKeys(staging)].map(quoteTable);
+  await session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`);
+}
+
+/** The rows of the staging table have become part of bronze; its ledger stays. */
+export async function forgetPlan(session: Session, planId: string): Promise<void> {
+  // in this order: what claims a part of the plan meanwhile is waited for, or finds it gone
+  await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
+  await session.query(`DELETE FROM ${BRONZE}.extraction_attempts WHERE plan_id = $1`, [planId]);
+}
+
+/**
+ * Ends sessions of workers that still write to a staging table that is complete or to be dropped:
+ * attempts that were given up, on workers that hang. Without this they would be waited for.
+ * Sessions of others (a dump, a person who looks) are not ours to end.
+ */
+export async function endStrayWriters(session: Session, staging: TableName): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(l.pid)
+       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+      WHERE l.relation = to_regclass($1) AND l.pid <> pg_backend_pid()
+        AND a.usename = current_user AND ${isApplication('a')}
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
+    [quoteTable(staging)],
+  );
+}

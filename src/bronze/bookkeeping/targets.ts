@@ -1,0 +1,164 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
+import type { Session } from '../../postgres/session.ts';
+import { PARTITION_KEY } from '../schema/bronze-table.ts';
+import { mirrorOf } from '../cdc/tables.ts';
+import { BRONZE } from '../layout.ts';
+
+export interface Feed {
+  /** The name of the source. */
+  readonly source: string;
+  readonly table: TableName;
+}
+
+/**
+ * Makes sure that a bronze table may be written from this source table.
+ *
+ * @throws {DatakitError} TargetConflict when another table feeds it, or when it is not this project's
+ */
+export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
+  const [found] = await session.query<Standing & Record<string, unknown>>(
+    `SELECT pg_get_partkeydef(c.oid) AS key, t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN ${BRONZE}.extraction_targets t ON t.target = c.relname
+      WHERE n.nspname = $1 AND c.relname = $2`,
+    [BRONZE, target],
+  );
+  if (found === undefined) return;
+  const { key, slot, ...owner } = found;
+  if (owner.source === null || key !== PARTITION_KEY) {
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${target} exists and was not made by datakit-postgres`,
+    );
+  }
+  if (slot !== null) {
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
+    );
+  }
+  const { source, table } = feed;
+  if (owner.source === source && owner.schema === table.schema && owner.name === table.name) return;
+  const other = formatTableName(owner);
+  throw new DatakitError(
+    'TargetConflict',
+    `${BRONZE}.${target} is fed by ${other} of source "${owner.source}", not by ${formatTableName(table)} of source "${source}"`,
+  );
+}
+
+/** What the schema bronze has of a name, and who feeds it. */
+type Standing = TableName & {
+  /** What it is partitioned by; null where it is not. */
+  readonly key: string | null;
+  /** Null where it was not made by this project; then so are schema and name of the table. */
+  readonly source: string | null;
+  /** Of the capture that keeps it up to date. */
+  readonly slot: string | null;
+};
+
+/** Makes runs that write the same bronze table commit one after the other. Held to the end of the transaction. */
+export async function lockTarget(session: Session, target: string): Promise<void> {
+  await session.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${BRONZE}.${target}`]);
+}
+
+/** Those of the targets that nobody else writes: as {@link lockTarget}, but nothing is waited for. */
+export async function lockFreeTargets(
+  session: Session,
+  targets: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT target FROM unnest($1::text[]) AS target
+      WHERE pg_try_advisory_xact_lock(hashtextextended($2 || '.' || target, 0))`,
+    [targets, BRONZE],
+  );
+  return new Set(rows.map(({ target }) => target));
+}
+
+/**
+ * Whether the table shows rows of a later moment, as the numbers of plans tell.
+ *
+ * @param order the number of the plan, or the one that stands for its snapshot
+ */
+export async function isSuperseded(session: Session, target: string, order: string): Promise<boolean> {
+  const found = await session.query(
+    `SELECT FROM ${BRONZE}.extraction_targets WHERE target = $1 AND coalesce(loaded_order, loaded_by_plan) > $2`,
+    [target, order],
+  );
+  return found.length > 0;
+}
+
+/** The rows that a table shows, by what loaded them. */
+export interface Base {
+  /** The latest plan; null where it shows none of ours. A bigint, as text. */
+  readonly base: string | null;
+  /** The latest run, which may be that of an earlier plan; absent from plans of earlier versions. */
+  readonly baseRun?: string | null;
+}
+
+export async function findBase(session: Session, target: string): Promise<Base> {
+  const [row] = await session.query<{ base: string | null; baseRun: string | null }>(
+    `SELECT loaded_by_plan AS base, run_id AS "baseRun" FROM ${BRONZE}.extraction_targets WHERE target = $1`,
+    [target],
+  );
+  return row ?? { base: null, baseRun: null };
+}
+
+export const isSameBase = (one: Base, other: Base): boolean =>
+  one.base === other.base &&
+  (one.baseRun === undefined || other.baseRun === undefined || one.baseRun === other.baseRun);
+
+/** Now, but later than the load before, whatever the clock does: the time of loading orders the versions of a row. */
+export async function nextLoadedAt(session: Session, target: string): Promise<string> {
+  const { at } = await session.one<{ at: string }>(
+    `SELECT greatest(clock_timestamp(), (SELECT loaded_at + interval '1 microsecond'
+              FROM ${BRONZE}.extraction_targets WHERE target = $1))::text AS at`,
+    [target],
+  );
+  return at;
+}
+
+/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. Comes before {@link recordLoads}. */
+export async function forgetEarlierLedger(
+  session: Session,
+  loads: readonly Pick<Load, 'target' | 'planId'>[],
+): Promise<void> {
+  await session.query(
+    `DELETE FROM ${BRONZE}.extraction_chunks
+      WHERE plan_id = ANY (ARRAY(SELECT loaded_by_plan FROM ${BRONZE}.extraction_targets WHERE target = ANY ($1)))
+        AND plan_id <> ALL ($2)`,
+    [loads.map(({ target }) => target), loads.map(({ planId }) => planId)],
+  );
+}
+
+export interface Load extends Feed {
+  readonly target: string;
+  readonly planId: string;
+  readonly order?: string;
+  readonly runId: string;
+}
+
+/** Records whose rows the tables show now. */
+export async function recordLoads(session: Session, loads: readonly Load[]): Promise<void> {
+  const entries = loads.map(({ target, source, table, planId, order, runId }) => ({
+    target,
+    source,
+    source_schema: table.schema,
+    source_table: table.name,
+    loaded_by_plan: planId,
+    run_id: runId,
+    loaded_order: order ?? planId,
+  }));
+  await session.query(
+    `INSERT INTO ${BRONZE}.extraction_targets
+       (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at, loaded_order)
+     SELECT target, source, source_schema, source_table, loaded_by_plan, run_id, clock_timestamp(), loaded_order
+       FROM jsonb_populate_recordset(NULL::${BRONZE}.extraction_targets, $1)
+     ON CONFLICT (target) DO UPDATE SET
+       source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
+       loaded_by_plan = greatest(extraction_targets.loaded_by_plan, excluded.loaded_by_plan),
+       run_id = excluded.run_id, loaded_at = excluded.loaded_at,
+       loaded_order = greatest(extraction_targets.loaded_order, excluded.loaded_order)`,
+    [JSON.stringify(entries)],
+  );
+}

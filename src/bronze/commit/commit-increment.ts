@@ -1,0 +1,114 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { IncrementalOutcome, SchemaChange } from '../../contract/incremental.ts';
+import type { Session } from '../../postgres/session.ts';
+import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../schema/bronze-table.ts';
+import { recordCheckpoint } from '../bookkeeping/checkpoints.ts';
+import { ensureCurrentView } from '../schema/current-view.ts';
+import { DELETED_AT, markDeleted } from './deleted-keys.ts';
+import { protectionOf, type IncrementalPlan } from '../incremental-plan.ts';
+import { followSchema } from '../schema/follow-schema.ts';
+import { orKeyConflict } from '../schema/key-index.ts';
+import { BRONZE, metadataColumns } from '../layout.ts';
+import { moveStatement } from './move-rows.ts';
+import { stagingKeys, type StagedFacts, type StoredPlan } from '../bookkeeping/plans.ts';
+import { nextLoadedAt } from '../bookkeeping/targets.ts';
+
+/** A plan whose staging table is loaded and prepared. */
+export interface PreparedIncrement extends StoredPlan {
+  readonly incremental: IncrementalPlan;
+  readonly staged: StagedFacts;
+}
+
+/** Moves the rows of an increment into bronze, and what is known of them: all in the transaction of the session. */
+export async function commitIncrement(
+  session: Session,
+  stored: PreparedIncrement,
+  rows: number,
+): Promise<IncrementalOutcome> {
+  const { incremental, plan, staging } = stored;
+  const bronze = await requireBronze(session, plan.target);
+  const loadedAt = await nextLoadedAt(session, plan.target);
+  const { sourceUri, table, partitioned } = plan;
+  const { runId } = stored;
+  const metadata = metadataColumns({ loadedAt, sourceUri, table, runId, incremental, partitioned });
+  const { changes, present } = await followSchema(session, bronze, stored, {
+    policy: incremental.schemaChanges,
+    metadata: [...metadata, ...(incremental.keyChunks > 0 ? [DELETED_AT] : [])],
+  });
+  const planned = new Set(plan.columns.map(({ name }) => name));
+  const written = new Set<string>([...planned, ...metadata.map(({ name }) => name)]);
+  const statement = moveStatement(
+    {
+      staging,
+      storage: bronze.storage,
+      metadata,
+      columns: present.filter(({ name }) => planned.has(name)),
+      others: present.map(({ name }) => name).filter((name) => !written.has(name)),
+    },
+    incremental,
+  );
+  const moved = await orKeyConflict(incremental, async () =>
+    session.one<{ added: string; replaced: string }>(statement),
+  );
+  const { key, keyChunks } = incremental;
+  const deleted =
+    keyChunks === 0
+      ? 0
+      : await markDeleted(session, {
+          keys: stagingKeys(staging),
+          storage: bronze.storage,
+          key: present.filter(({ name }) => key.includes(name)),
+          at: loadedAt,
+        });
+  const [added, replaced] = [Number(moved.added), Number(moved.replaced)];
+  return finishIncremental(session, stored, {
+    added,
+    replaced,
+    unchanged: rows - added - replaced,
+    deleted,
+    changes,
+  });
+}
+
+interface Moved extends Pick<IncrementalOutcome, 'added' | 'replaced' | 'unchanged' | 'deleted'> {
+  readonly changes: readonly SchemaChange[];
+}
+
+/** What every incremental run ends with, whether its rows were moved or took the place of all. */
+export async function finishIncremental(
+  session: Session,
+  { plan, incremental, staged, runId }: PreparedIncrement,
+  { changes, ...counts }: Moved,
+): Promise<IncrementalOutcome> {
+  const { cursor, write, key, extraction } = incremental;
+  const protection = protectionOf(incremental.limit);
+  const settings = { column: cursor.column, type: cursor.kind, write, key, where: plan.where };
+  if (staged.checkpoint !== null && staged.checkpoint !== incremental.checkpoint) {
+    await recordCheckpoint(session, { ...plan, ...settings, value: staged.checkpoint, runId, protection });
+  }
+  if (incremental.currentView) {
+    const present = await readColumnDefinitions(session, { schema: BRONZE, name: plan.target });
+    const marksDeleted = present.some(({ name }) => name === DELETED_AT.name);
+    await ensureCurrentView(session, { target: plan.target, key, cursor: cursor.column, marksDeleted });
+  }
+  return {
+    column: cursor.column,
+    extraction,
+    readFrom: incremental.range.from,
+    previousCheckpoint: incremental.checkpoint,
+    checkpoint: staged.checkpoint,
+    protection,
+    ...counts,
+    nullCursors: staged.nullCursors,
+    schemaChanges: changes,
+  };
+}
+
+async function requireBronze(
+  session: Session,
+  target: string,
+): Promise<BronzeTable & { storage: { oid: number; schema: string; name: string } }> {
+  const bronze = await findBronzeTable(session, target);
+  if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
+  throw new DatakitError('PlanOutdated', `${BRONZE}.${target} was dropped after the run was planned`);
+}

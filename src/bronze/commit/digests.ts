@@ -1,0 +1,105 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { BRONZE } from '../layout.ts';
+import { isSent, type DigestHash, type PlannedColumn } from '../plan.ts';
+import type { StoredPlan } from '../bookkeeping/plans.ts';
+
+/** What decides a hash besides the text: the server's encoding, and its byte order. */
+const PROBE = `SELECT hashtextextended(${quoteText('datakit é表🙂')} COLLATE "C", 0)::text AS hash`;
+
+/** The fast hash where both servers answer alike for the same text, and one of UTF-8 where they do not. */
+export async function chooseHash(source: Session, warehouse: Session): Promise<DigestHash> {
+  const encodings = [await readEncoding(source), await readEncoding(warehouse)];
+  // another encoding may not even have the characters of the probe
+  if (encodings.some((encoding) => encoding !== 'UTF8')) return 'md5';
+  const [read, written] = [await source.one<Hash>(PROBE), await warehouse.one<Hash>(PROBE)];
+  return read.hash === written.hash ? 'hashtext' : 'md5';
+}
+
+type Hash = { hash: string };
+
+async function readEncoding(session: Session): Promise<string> {
+  const { encoding } = await session.one<{ encoding: string }>(
+    `SELECT current_setting('server_encoding') AS encoding`,
+  );
+  return encoding;
+}
+
+/**
+ * An array with one number a column: the sum of the hashes of its values, so that their order does not matter.
+ *
+ * @param expressions by column, in the order of the columns: what the source sends, or the column where it landed
+ */
+export function digestsExpression(
+  columns: readonly PlannedColumn[],
+  expressions: readonly string[],
+  hash: DigestHash,
+): string {
+  const sums = columns.map(({ type }, index) => {
+    const text = digestText(expressions[index] ?? '', type);
+    return `coalesce(pg_catalog.sum(coalesce(${hashOf(text, hash)}, ${HASH_OF_NULL})), 0)`;
+  });
+  return `ARRAY[${sums.join(', ')}]::numeric[]`;
+}
+
+/** Any number that no hash is likely to be: NULL must not count as nothing, since a lost value would not show. */
+const HASH_OF_NULL = '5577006791947779410';
+
+/** The text of a value that is the same on every server, with the settings that every session of ours has. */
+function digestText(value: string, type: string): string {
+  switch (type) {
+    case 'bytea':
+      return `pg_catalog.md5(${value})`; // its text would be twice as long
+    case '"char"':
+      return `(${value})::integer::text`; // text cannot have every byte
+    case 'xml':
+      return `pg_catalog.textin(pg_catalog.xml_out(${value}))`; // the cast keeps a declaration that no output has
+    default:
+      return `(${value})::text`;
+  }
+}
+
+function hashOf(text: string, hash: DigestHash): string {
+  return hash === 'hashtext'
+    ? `pg_catalog.hashtextextended(${text} COLLATE "C", 0)`
+    : `('x'::text || pg_catalog.substr(pg_catalog.md5(pg_catalog.convert_to(${text}, 'UTF8')), 1, 16))::bit(64)::bigint`;
+}
+
+/**
+ * Compares what the source read with what the staging table has, column by column.
+ *
+ * @throws {DatakitError} ChecksumMismatch, naming the columns
+ */
+export async function requireSameDigests(
+  session: Session,
+  { planId, staging, plan }: StoredPlan,
+): Promise<void> {
+  const { hash } = plan;
+  if (hash === undefined) return;
+  const columns = plan.columns.filter(isSent);
+  const landed = digestsExpression(
+    columns,
+    columns.map(({ name }) => quoteName(name)),
+    hash,
+  );
+  const compared = await session.query<{ column: number; same: boolean }>(
+    `WITH source AS (
+       SELECT u.n, sum(u.digest) AS digest FROM ${BRONZE}.extraction_chunks c
+         CROSS JOIN LATERAL unnest(c.digests) WITH ORDINALITY AS u(digest, n) WHERE c.plan_id = $1 GROUP BY u.n
+     ), warehouse AS (
+       SELECT u.n, u.digest FROM (SELECT ${landed} AS digests FROM ${quoteTable(staging)}) AS t
+         CROSS JOIN LATERAL unnest(t.digests) WITH ORDINALITY AS u(digest, n)
+     )
+     SELECT n::int AS column FROM warehouse FULL JOIN source USING (n)
+      WHERE source.digest IS DISTINCT FROM warehouse.digest ORDER BY n`,
+    [planId],
+  );
+  if (compared.length === 0) return;
+  const names = compared.map(({ column }) => `"${columns[column - 1]?.name ?? '?'}"`);
+  throw new DatakitError(
+    'ChecksumMismatch',
+    `What arrived in the warehouse is not what the source read, in ${listed(names, 10)}`,
+  );
+}

@@ -1,0 +1,133 @@
+import type { TableName } from '../../contract/table-name.ts';
+import { Batch } from '../../postgres/batch.ts';
+import { quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { supersedeCheckpoints } from '../bookkeeping/checkpoints.ts';
+import { attachStorage, dropStorages } from './exchange.ts';
+import { BRONZE, metadataColumns, STORAGE, storageName } from '../layout.ts';
+import { markOwnChunks, type LedgerEntry } from '../bookkeeping/ledger.ts';
+import { recordCommitted, type ManifestOf } from '../bookkeeping/manifest.ts';
+import { forgetPartitions } from '../bookkeeping/partition-records.ts';
+import type { ExtractionPlan } from '../plan.ts';
+import { findUnchanged, type PlainTable } from '../schema/plain-table.ts';
+import { definitionOf, NEXT_ORDER } from '../bookkeeping/plans.ts';
+import { addConstants } from './prepare-staging.ts';
+import { lockUnused, requireNoOldSnapshot } from './readers.ts';
+import { forgetEarlierLedger, lockFreeTargets, recordLoads } from '../bookkeeping/targets.ts';
+
+/** What the rows of a run are told by that are made visible in the transaction that copies them. */
+export interface Loading {
+  readonly planId: string;
+  /** By the clock of the warehouse. */
+  readonly loadedAt: string;
+}
+
+/** Takes numbers among those of plans for so many tables. */
+export async function beginLoading(session: Session, tables: number): Promise<Loading[]> {
+  return session.query<Loading & Record<string, unknown>>(
+    `SELECT ${NEXT_ORDER} AS "planId", clock_timestamp()::text AS "loadedAt" FROM generate_series(1, $1)`,
+    [tables],
+  );
+}
+
+/** Where the new rows go, which is where they are to stay: nobody sees them before they are attached. */
+export const newStorage = ({ target }: ExtractionPlan, { planId }: Loading): TableName => ({
+  schema: STORAGE,
+  name: storageName(target, planId),
+});
+
+/** The statement that makes it. */
+export const createStorage = (plan: ExtractionPlan, storage: TableName): string =>
+  `CREATE TABLE ${quoteTable(storage)} (${plan.columns.map(definitionOf).join(', ')})`;
+
+/** A run that was planned and copied, and is made visible, in one transaction, with its only chunk. */
+export interface PlainRun {
+  readonly run: ManifestOf;
+  readonly plan: ExtractionPlan;
+  readonly before: PlainTable;
+  readonly loading: Loading;
+  readonly storage: TableName;
+  readonly chunk: Pick<LedgerEntry, 'attempt' | 'moment' | 'rows' | 'bytes'>;
+}
+
+/**
+ * Puts filled tables in the place of the rows that bronze tables show, and writes manifest and ledger
+ * as runs of several steps would have left them.
+ *
+ * @returns those that were exchanged; what is in use, or not as it was found, stays as it is
+ * @throws {DatakitError} LockTimeout while a reader with an older snapshot is in the way of all
+ */
+export async function exchangePlain(
+  session: Session,
+  runs: readonly PlainRun[],
+): Promise<ReadonlySet<PlainRun>> {
+  const [first] = runs;
+  if (first === undefined) return new Set();
+  await requireNoOldSnapshot(session, bronzeOf(first));
+  const constants = new Batch();
+  for (const { storage, loading, plan, run } of runs)
+    await addConstants(constants, storage, metadataColumns({ ...plan, ...loading, runId: run.runId }));
+  await constants.run(session);
+  const exchanged = await takeUnchanged(session, runs);
+  if (exchanged.size > 0) await record(session, [...exchanged]);
+  const exchange = new Batch();
+  await dropStorages(
+    exchange,
+    runs.map((run) => (exchanged.has(run) ? run.before : run).storage),
+  );
+  for (const run of exchanged) await attachStorage(exchange, bronzeOf(run), run.storage);
+  await exchange.run(session);
+  return exchanged;
+}
+
+const bronzeOf = ({ plan }: PlainRun): TableName => ({ schema: BRONZE, name: plan.target });
+
+/** Those that nobody else writes or reads, and that are as they were found. */
+async function takeUnchanged(session: Session, runs: readonly PlainRun[]): Promise<ReadonlySet<PlainRun>> {
+  const free = await lockFreeTargets(
+    session,
+    runs.map(({ plan }) => plan.target),
+  );
+  const tables = runs.filter(({ plan }) => free.has(plan.target)).map((run) => ({ ...bronzeOf(run), run }));
+  const unused = (await lockUnused(session, tables)).map(({ run }) => run);
+  const unchanged = await findUnchanged(
+    session,
+    unused.map(({ before }) => before),
+  );
+  return new Set(unused.filter(({ plan }) => unchanged.has(plan.target)));
+}
+
+async function record(session: Session, runs: readonly PlainRun[]): Promise<void> {
+  const targets = runs.map(({ plan }) => plan.target);
+  const loads = runs.map(({ run, plan, loading }) => ({
+    ...plan,
+    planId: loading.planId,
+    runId: run.runId,
+  }));
+  await markOwnChunks(
+    session,
+    runs.map(({ chunk, loading }) => ({ ...chunk, ...loading, chunk: 0 })),
+  );
+  await supersedeCheckpoints(session, targets);
+  await forgetPartitions(session, targets);
+  await forgetEarlierLedger(session, loads);
+  await recordLoads(session, loads);
+  await recordCommitted(
+    session,
+    runs.map(({ run, plan, loading, chunk }) => ({
+      run,
+      plan,
+      planId: loading.planId,
+      totals: totalsOf(chunk),
+    })),
+  );
+}
+
+const totalsOf = ({ rows, bytes, moment }: PlainRun['chunk']) => ({
+  rows,
+  bytes,
+  chunks: 1,
+  missingObjects: 0,
+  snapshotAt: moment.takenAt,
+  snapshotLsn: moment.lsn ?? null,
+});

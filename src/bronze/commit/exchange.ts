@@ -1,0 +1,106 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Writer } from '../../postgres/batch.ts';
+import type { Session } from '../../postgres/session.ts';
+import {
+  addColumns,
+  createBronzeTable,
+  findBronzeTable,
+  missingColumns,
+  readColumnDefinitions,
+  type BronzeTable,
+  type ColumnDefinition,
+} from '../schema/bronze-table.ts';
+import { takeCurrentView } from '../schema/current-view.ts';
+import { readOwnIndexes, restoreIndexNames } from '../schema/indexes.ts';
+import { BRONZE, STORAGE, storageName } from '../layout.ts';
+import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
+import { lockExclusively, requireNoOldSnapshot } from './readers.ts';
+import { orSchemaConflict } from '../schema/schema-conflict.ts';
+
+/**
+ * Puts a prepared staging table in the place of the rows that the bronze table shows.
+ *
+ * Readers wait for the few catalog changes here; no row is moved.
+ *
+ * @throws {DatakitError} LockTimeout while a reader with an older snapshot is in the way of rows of this transaction
+ */
+export async function exchangeRows(session: Session, stored: StoredPlan): Promise<void> {
+  const { planId, staging, plan } = stored;
+  if (stored.unseen !== true) {
+    // first, so that no reader waits because somebody uses the staging table
+    await endStrayWriters(session, staging);
+    await lockExclusively(session, staging);
+  }
+  const found = await findBronzeTable(session, plan.target);
+  if (found === undefined) await createBronzeTable(session, plan.target, staging);
+  await lockExclusively(session, { schema: BRONZE, name: plan.target });
+  // who came while the lock was waited for
+  if (stored.unseen === true) await requireNoOldSnapshot(session, { schema: BRONZE, name: plan.target });
+  const bronze = await findBronzeTable(session, plan.target);
+  if (bronze === undefined)
+    throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
+  const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
+  if (bronze.storage !== undefined) await dropStorages(session, [bronze.storage]);
+  if (found !== undefined) await settleColumns(session, bronze, staging);
+  await attach(session, bronze, staging, storageName(plan.target, planId));
+  await restoreIndexNames(session, ownIndexes, staging, STORAGE);
+}
+
+/** To drop them is to detach them, too. */
+export async function dropStorages(writer: Writer, storages: readonly TableName[]): Promise<void> {
+  if (storages.length > 0) await writer.query(`DROP TABLE ${storages.map(quoteTable).join(', ')}`);
+}
+
+export async function attachStorage(writer: Writer, bronze: TableName, storage: TableName): Promise<void> {
+  await writer.query(`ALTER TABLE ${quoteTable(bronze)} ATTACH PARTITION ${quoteTable(storage)} DEFAULT`);
+}
+
+/**
+ * Makes the columns of both the same. Those that only bronze has may have come after the staging table was
+ * prepared. While it has no partition the parent has no rows, so that every change of a column costs the same: nothing.
+ */
+async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
+  const wanted = await readColumnDefinitions(session, staging);
+  const present = await readColumnDefinitions(session, bronze);
+  await addColumns(session, staging, missingColumns(present, wanted));
+  await addColumns(session, bronze, missingColumns(wanted, present));
+  const types = new Map(wanted.map(({ name, type }) => [name, type]));
+  const changed = present.filter(({ name, type }) => type !== (types.get(name) ?? type));
+  if (changed.length === 0) return;
+  const view = await takeCurrentView(session, bronze.name);
+  for (const column of changed)
+    await changeType(session, bronze, column, types.get(column.name) ?? column.type);
+  await view?.putBack();
+}
+
+async function changeType(
+  session: Session,
+  bronze: BronzeTable,
+  { name, type: before }: ColumnDefinition,
+  type: string,
+): Promise<void> {
+  const column = quoteName(name);
+  await orSchemaConflict(
+    `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze, and something depends on it`,
+    async () =>
+      session.query(
+        `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`,
+      ),
+  );
+}
+
+async function attach(
+  session: Session,
+  bronze: BronzeTable,
+  staging: TableName,
+  name: string,
+): Promise<void> {
+  await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
+  const renamed = quoteTable({ schema: staging.schema, name });
+  await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
+  await orSchemaConflict(`The new rows do not fit what ${bronze.schema}.${bronze.name} asks for`, async () =>
+    attachStorage(session, bronze, { schema: STORAGE, name }),
+  );
+}

@@ -1,0 +1,108 @@
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { cursorConditions, inWarehouse } from '../../postgres/cursor.ts';
+import type { ColumnDefinition } from '../schema/bronze-table.ts';
+import type { IncrementalPlan } from '../incremental-plan.ts';
+import { equalityOf } from '../equality.ts';
+import { VERSION } from '../schema/key-index.ts';
+import { PARTITION, type MetadataColumn } from '../layout.ts';
+
+/** Where the rows of an increment come from and go to. */
+export interface Move {
+  readonly staging: TableName;
+  /** The partition that has the rows of the bronze table. */
+  readonly storage: TableName;
+  /** The data columns that the run read, in the types of bronze. */
+  readonly columns: readonly ColumnDefinition[];
+  readonly metadata: readonly MetadataColumn[];
+  /** Columns of bronze that a new version of a row has nothing for. */
+  readonly others: readonly string[];
+}
+
+/**
+ * The statement that moves staged rows into bronze. It answers with the rows that were `added`
+ * and `replaced`; all others are in bronze already.
+ */
+export function moveStatement(move: Move, plan: IncrementalPlan): string {
+  if (plan.key.length === 0) return appendUnkeyed(move, plan);
+  return plan.write === 'merge' ? merge(move, plan) : appendVersions(move, plan);
+}
+
+/** A row whose newest version in bronze has the same cursor value was read again, and is no new version. */
+function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
+  const [version, column] = [quoteName(VERSION), quoteName(cursor.column)];
+  const sameKey = move.columns
+    .filter(({ name }) => key.includes(name))
+    .map(({ name, type }) => `b.${quoteName(name)} ${equalityOf(type)} s.${quoteName(name)}`)
+    .join(' AND ');
+  return counted(`${insertInto(move)}
+     SELECT ${selected(move)} FROM ${typed(move)} AS s
+       LEFT JOIN LATERAL (SELECT b.${column} AS newest, true AS found FROM ${quoteTable(move.storage)} AS b
+                           WHERE ${sameKey} ORDER BY b.${version} DESC LIMIT 1) AS known ON true
+      WHERE known.found IS NULL OR known.newest IS DISTINCT FROM s.${column}
+     RETURNING true AS added`);
+}
+
+/**
+ * Without a key a row is known by all its values: of rows that are alike, as many are added as
+ * bronze has fewer than the source within what was read.
+ */
+function appendUnkeyed(move: Move, { cursor, range }: IncrementalPlan): string {
+  const whole = (table: string) =>
+    `ROW(${move.columns.map(({ name }) => `${table}.${quoteName(name)}`).join(', ')})::text`;
+  const within = cursorConditions(inWarehouse(cursor), range);
+  const where = within.length === 0 ? '' : `WHERE ${within.join(' AND ')}`;
+  return counted(`${insertInto(move)}
+     SELECT ${selected(move)}
+       FROM (SELECT t.*, ${whole('t')} AS "?whole", row_number() OVER (PARTITION BY ${whole('t')}) AS "?copy"
+               FROM ${typed(move)} AS t) AS s
+       LEFT JOIN (SELECT ${whole('b')} AS "?whole", count(*) AS copies
+                    FROM ${quoteTable(move.storage)} AS b ${where} GROUP BY 1) AS known USING ("?whole")
+      WHERE s."?copy" > coalesce(known.copies, 0)
+     RETURNING true AS added`);
+}
+
+/** A row that is as it was is left alone: a lookback rewrites nothing. `*<>` compares any two values, byte by byte. */
+function merge(move: Move, { key }: IncrementalPlan): string {
+  const values = (table: string) =>
+    `ROW(${move.columns.map(({ name }) => `${table}.${quoteName(name)}`).join(', ')})::record`;
+  const sets = [
+    ...[...move.columns, ...move.metadata].map(
+      ({ name }) => `${quoteName(name)} = excluded.${quoteName(name)}`,
+    ),
+    ...move.others.map((name) => `${quoteName(name)} = NULL`),
+  ];
+  const marked = move.others.includes('_bronze_deleted_at') ? ' OR b._bronze_deleted_at IS NOT NULL' : '';
+  // xmax is what a row that was there before has, and a new one has not
+  return counted(`${insertInto(move)}
+     SELECT ${selected(move)} FROM ${typed(move)} AS s
+     ON CONFLICT (${key.map(quoteName).join(', ')}) DO UPDATE SET ${sets.join(', ')}
+      WHERE ${values('b')} OPERATOR(pg_catalog.*<>) ${values('excluded')}${marked}
+     RETURNING b.xmax = 0 AS added`);
+}
+
+const counted = (insert: string): string =>
+  `WITH moved AS (${insert})
+   SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE NOT added) AS replaced FROM moved`;
+
+/** The statement that adds all staged rows to bronze but those of some partitions, whose labels are its one parameter. */
+export const addStatement = (move: Move): string =>
+  `${insertInto(move)} SELECT ${selected(move)} FROM ${typed(move)} AS s WHERE s.${PARTITION} <> ALL ($1::text[])`;
+
+function insertInto({ storage, columns, metadata }: Move): string {
+  const names = [...columns, ...metadata].map(({ name }) => quoteName(name)).join(', ');
+  return `INSERT INTO ${quoteTable(storage)} AS b (${names})`;
+}
+
+function selected({ columns, metadata }: Move): string {
+  const constants = metadata.map(({ type, value }) =>
+    value === null ? `NULL::${type}` : `${quoteText(value)}::${type}`,
+  );
+  return [...columns.map(({ name }) => `s.${quoteName(name)}`), ...constants].join(', ');
+}
+
+/** The staged rows in the types of bronze, which may be wider. */
+function typed({ staging, columns }: Move): string {
+  const casts = columns.map(({ name, type }) => `${quoteName(name)}::${type} AS ${quoteName(name)}`);
+  return `(SELECT ${casts.join(', ')} FROM ${quoteTable(staging)})`;
+}

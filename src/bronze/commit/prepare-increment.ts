@@ -1,0 +1,60 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { findBronzeTable } from '../schema/bronze-table.ts';
+import { readHighWaterMark } from './high-water-mark.ts';
+import type { IncrementalPlan } from '../incremental-plan.ts';
+import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
+import { BRONZE } from '../layout.ts';
+import { endStrayWriters, stagingKeys, type StoredPlan } from '../bookkeeping/plans.ts';
+import { lockTarget } from '../bookkeeping/targets.ts';
+
+/** Makes a loaded staging table ready to be moved into bronze: what can be known and built before, outside of the commit. */
+export async function prepareIncrement(
+  session: Session,
+  { planId, staging, plan, unseen }: StoredPlan,
+  incremental: IncrementalPlan,
+): Promise<void> {
+  await lockTarget(session, plan.target);
+  if (unseen !== true) await endStrayWriters(session, staging);
+  await analyze(session, staging, incremental);
+  if (incremental.keyChunks > 0) await analyze(session, stagingKeys(staging), incremental);
+  await requireKeys(session, staging, incremental);
+  const bronze = await findBronzeTable(session, plan.target);
+  if (bronze?.storage === undefined) {
+    throw new DatakitError(
+      'PlanOutdated',
+      `${BRONZE}.${plan.target} was dropped or emptied after the run was planned`,
+    );
+  }
+  await ensureKeyIndex(session, bronze.storage, planId, incremental);
+  await recordStaged(session, { planId, staging }, incremental);
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
+}
+
+/** Of the columns that rows are found by, and no others: to sort samples of long texts takes as long as to move them. */
+async function analyze(
+  session: Session,
+  staging: TableName,
+  { key, cursor }: IncrementalPlan,
+): Promise<void> {
+  const columns = key.length > 0 ? key : [cursor.column];
+  await session.query(`ANALYZE ${quoteTable(staging)} (${columns.map(quoteName).join(', ')})`);
+}
+
+/** Keeps what the rows say of the checkpoint, so that a commit that must be tried again need not read them again. */
+export async function recordStaged(
+  session: Session,
+  { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
+  incremental: IncrementalPlan,
+): Promise<void> {
+  const facts = await readHighWaterMark(session, staging, incremental);
+  await session.query(`UPDATE ${BRONZE}.extraction_plans SET staged = $2 WHERE plan_id = $1`, [
+    planId,
+    JSON.stringify(facts),
+  ]);
+}

@@ -1,0 +1,83 @@
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
+import type { Writer } from '../../postgres/batch.ts';
+import type { Session } from '../../postgres/session.ts';
+import {
+  addColumns,
+  findBronzeTable,
+  missingColumns,
+  readColumnDefinitions,
+} from '../schema/bronze-table.ts';
+import { addConstraints } from '../schema/constraints.ts';
+import { buildIndexes } from '../schema/indexes.ts';
+import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
+import { BRONZE, metadataColumns, type MetadataColumn } from '../layout.ts';
+import type { ExtractionPlan } from '../plan.ts';
+import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
+import { recordStaged } from './prepare-increment.ts';
+
+/**
+ * Makes a fully loaded staging table into what the bronze table's partition must be.
+ *
+ * All that takes long is done here, in a transaction of its own, where nobody waits for it.
+ */
+export async function prepareStaging(
+  session: Session,
+  { planId, runId, staging, plan, unseen }: StoredPlan,
+): Promise<void> {
+  if (unseen !== true) await endStrayWriters(session, staging);
+  await keepFilled(session, staging, plan);
+  const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
+  const { sourceUri, table, incremental, partitioned } = plan;
+  await addConstants(
+    session,
+    staging,
+    metadataColumns({ loadedAt: now, sourceUri, table, runId, incremental, partitioned }),
+  );
+  const bronze = await findBronzeTable(session, plan.target);
+  if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
+  await buildIndexes(session, bronze?.storage, staging);
+  await addConstraints(session, bronze?.storage, staging);
+  if (incremental !== undefined) {
+    await requireKeys(session, staging, incremental);
+    await ensureKeyIndex(session, staging, planId, incremental);
+    await recordStaged(session, { planId, staging }, incremental);
+  }
+  await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
+}
+
+/** Columns that were filled while rows arrived are full: what they are from now on does not hang on how they came to be. */
+async function keepFilled(session: Session, staging: TableName, { columns }: ExtractionPlan): Promise<void> {
+  const clauses = columns.flatMap(({ name, generated, namesPartition }) => [
+    ...(generated === undefined ? [] : [`ALTER COLUMN ${quoteName(name)} DROP EXPRESSION`]),
+    ...(namesPartition === undefined ? [] : [`ALTER COLUMN ${quoteName(name)} DROP DEFAULT`]),
+  ]);
+  if (clauses.length === 0) return;
+  await session.query(`ALTER TABLE ${quoteTable(staging)} ${clauses.join(', ')}`);
+}
+
+/** A column added with a constant default is kept once, in the catalog: no row is written. The default is for the rows that are there. */
+export async function addConstants(
+  writer: Writer,
+  table: TableName,
+  columns: readonly MetadataColumn[],
+): Promise<void> {
+  const add = columns.map(
+    ({ name, type, value }) =>
+      `ADD COLUMN ${name} ${type} DEFAULT ${value === null ? 'NULL' : quoteText(value)}`,
+  );
+  // NULL is no default. In one statement with ADD COLUMN it comes after that; DROP DEFAULT would come before
+  const forget = columns.map(({ name }) => `ALTER COLUMN ${name} SET DEFAULT NULL`);
+  await writer.query(`ALTER TABLE ${quoteTable(table)} ${[...add, ...forget].join(', ')}`);
+}
+
+/** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
+async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
+  const wanted = await readColumnDefinitions(session, bronze);
+  const present = await readColumnDefinitions(session, staging);
+  await addColumns(session, staging, missingColumns(wanted, present));
+}

@@ -1,0 +1,125 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { quoteTable } from '../../postgres/identifiers.ts';
+import type { Writer } from '../../postgres/batch.ts';
+import type { Session } from '../../postgres/session.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { isApplication } from '../../postgres/application-name.ts';
+import { isLockTimeout } from '../../postgres/server-failure.ts';
+
+interface Reader {
+  readonly pid: number;
+  readonly role: string | null;
+  readonly application: string | null;
+  readonly since: string | null;
+}
+
+/**
+ * Refuses to go on while a session sits in a transaction whose snapshot is older than the new rows.
+ *
+ * Such a session (REPEATABLE READ, or an open cursor) would find the exchanged table empty if it
+ * read it for the first time afterwards: https://www.postgresql.org/docs/current/mvcc-caveats.html.
+ * Between its statements it is known by its backend_xmin. Sessions of other roles are seen with
+ * the privilege of pg_read_all_stats.
+ *
+ * @param planId whose rows were there before, ready; null where they are of this transaction
+ */
+export async function requireNoOldSnapshot(
+  session: Session,
+  table: TableName,
+  planId: string | null = null,
+): Promise<void> {
+  // a transaction that has looked before would be shown what it saw then
+  await session.query('SELECT pg_stat_clear_snapshot()');
+  const readers = await session.query<Reader & Record<string, unknown>>(
+    `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
+       FROM pg_catalog.pg_stat_activity a
+      WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+        AND a.state LIKE 'idle in transaction%' AND a.backend_xmin IS NOT NULL
+        AND ($1::bigint IS NULL
+          OR a.xact_start < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1))
+        AND NOT ${isApplication('a')}
+      LIMIT 5`,
+    [planId],
+  );
+  if (readers.length > 0) throw inTheWay(`an older snapshot is open`, table, readers);
+}
+
+/** Takes a table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
+export async function lockExclusively(writer: Writer, table: TableName): Promise<void> {
+  await writer.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
+}
+
+/** How long readers may have to queue behind a change of the columns that itself waits for a reader. */
+const BRIEFLY = '2s';
+
+/**
+ * The same where the transaction has other locks to wait for, as long as they take.
+ *
+ * @throws {DatakitError} LockTimeout
+ */
+export async function lockBriefly(session: Session, table: TableName): Promise<void> {
+  const { before } = await session.one<{ before: string }>(
+    `SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', $1, true)`,
+    [BRIEFLY],
+  );
+  try {
+    await lockExclusively(session, table);
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    const message = `warehouse: ${table.schema}.${table.name} is in use, and waits for a change of its columns`;
+    throw new DatakitError('LockTimeout', message);
+  }
+  await session.query(`SELECT set_config('lock_timeout', $1, true)`, [before]);
+}
+
+/**
+ * Takes those of the tables from their readers that nobody has in use, and waits for none: to wait for one
+ * would make the readers of those wait that are taken already, and who reads both might wait for ever.
+ */
+export async function lockUnused<Table extends TableName>(
+  session: Session,
+  tables: readonly Table[],
+): Promise<readonly Table[]> {
+  if (tables.length === 0) return [];
+  await session.query('SAVEPOINT before_lock');
+  try {
+    await session.query(`LOCK TABLE ${tables.map(quoteTable).join(', ')} IN ACCESS EXCLUSIVE MODE NOWAIT`);
+    return tables;
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    await session.query('ROLLBACK TO SAVEPOINT before_lock');
+  }
+  if (tables.length === 1) return [];
+  const half = Math.ceil(tables.length / 2);
+  return [
+    ...(await lockUnused(session, tables.slice(0, half))),
+    ...(await lockUnused(session, tables.slice(half))),
+  ];
+}
+
+/** Who has the table in use, or its staging table, to name them when the lock was not had. */
+export async function describeReaders(
+  session: Session,
+  table: TableName,
+  staging: TableName,
+): Promise<DatakitError> {
+  const readers = await session.query<Reader & Record<string, unknown>>(
+    `SELECT DISTINCT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
+       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+      WHERE l.relation IN (VALUES (to_regclass($1)::oid), (to_regclass($2)::oid) UNION SELECT inhrelid FROM pg_catalog.pg_inherits
+                            WHERE inhparent = to_regclass($1))
+        AND l.granted AND l.pid <> pg_backend_pid()
+      LIMIT 5`,
+    [quoteTable(table), quoteTable(staging)],
+  );
+  return inTheWay('the table is in use', table, readers);
+}
+
+function inTheWay(reason: string, { schema, name }: TableName, readers: readonly Reader[]): DatakitError {
+  const named = readers.map(
+    ({ pid, role, application, since }) =>
+      `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
+  );
+  const by = named.length > 0 ? ` by ${named.join(', ')}` : '';
+  return new DatakitError('LockTimeout', `warehouse: ${schema}.${name} waits to be replaced: ${reason}${by}`);
+}

@@ -1,0 +1,65 @@
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { stagingIndexName } from './indexes.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
+
+interface Constraint {
+  readonly name: string;
+  readonly kind: 'check' | 'key';
+  readonly definition: string;
+  /** Of the index under a key. */
+  readonly indexOid: number;
+}
+
+/**
+ * Puts on a loaded staging table the constraints that the current partition has, before any reader must wait.
+ *
+ * PostgreSQL attaches no partition that lacks a NOT NULL or a CHECK of its parent.
+ *
+ * @throws {DatakitError} SchemaConflict when the new rows do not hold to one
+ */
+export async function addConstraints(
+  session: Session,
+  storage: (TableName & { readonly oid: number }) | undefined,
+  staging: TableName,
+): Promise<void> {
+  if (storage === undefined) return;
+  const alter = `ALTER TABLE ${quoteTable(staging)}`;
+  for (const column of await readNotNull(session, storage)) {
+    await orSchemaConflict(`Column ${quoteName(column)} of the bronze table is NOT NULL`, async () =>
+      session.query(`${alter} ALTER COLUMN ${quoteName(column)} SET NOT NULL`),
+    );
+  }
+  for (const { name, kind, definition, indexOid } of await readConstraints(session, storage)) {
+    const index = stagingIndexName(staging, indexOid);
+    const clause =
+      kind === 'check'
+        ? `${quoteName(name)} ${definition}`
+        : `${quoteName(index)} ${definition} ${quoteName(index)}`;
+    await orSchemaConflict(
+      `The new rows do not fit the constraint ${quoteName(name)} of the bronze table`,
+      async () => session.query(`${alter} ADD CONSTRAINT ${clause}`),
+    );
+  }
+}
+
+async function readNotNull(session: Session, table: { readonly oid: number }): Promise<string[]> {
+  const columns = await session.query<{ name: string }>(
+    `SELECT attname AS name FROM pg_catalog.pg_attribute
+      WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attnotnull ORDER BY attnum`,
+    [table.oid],
+  );
+  return columns.map(({ name }) => name);
+}
+
+/** Foreign keys are not among them: PostgreSQL gives a partition those of its parent itself. */
+async function readConstraints(session: Session, table: { readonly oid: number }): Promise<Constraint[]> {
+  return session.query<Constraint & Record<string, unknown>>(
+    `SELECT conname AS name, CASE contype WHEN 'c' THEN 'check' ELSE 'key' END AS kind, conindid AS "indexOid",
+            CASE contype WHEN 'c' THEN pg_get_constraintdef(oid)
+                         WHEN 'p' THEN 'PRIMARY KEY USING INDEX' ELSE 'UNIQUE USING INDEX' END AS definition
+       FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'p', 'u') ORDER BY oid`,
+    [table.oid],
+  );
+}

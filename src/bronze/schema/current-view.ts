@@ -1,0 +1,130 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { MAX_IDENTIFIER_BYTES, utf8Length } from '../../contract/table-name.ts';
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { VERSION } from './key-index.ts';
+import { BRONZE } from '../layout.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
+
+/** What marks a view as one of ours, and says of what and how. */
+const COMMENT = 'datakit-postgres: the newest version of each row of ';
+
+export const currentViewName = (target: string): string => `${target}_current`;
+
+const viewOf = (target: string) => ({ schema: BRONZE, name: currentViewName(target) });
+
+/** @throws {DatakitError} InvalidInput where the name would be cut */
+export function requireViewName(target: string): void {
+  const name = currentViewName(target);
+  if (utf8Length(name) <= MAX_IDENTIFIER_BYTES) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `"currentView" cannot be made: the name ${name} is too long; choose a shorter "target"`,
+  );
+}
+
+export interface CurrentView {
+  readonly target: string;
+  readonly key: readonly string[];
+  readonly cursor: string;
+  /** Whether deleted rows are marked, and so left out. */
+  readonly marksDeleted: boolean;
+}
+
+/**
+ * Makes the view, or brings it up to columns that came since: those come last in both, as PostgreSQL asks.
+ * One that is as it should be is left alone, since nobody can read a view while it is replaced.
+ */
+export async function ensureCurrentView(session: Session, wanted: CurrentView): Promise<void> {
+  const { target, key, cursor, marksDeleted } = wanted;
+  const view = viewOf(target);
+  const found = await readView(session, target);
+  if (found !== undefined && !found.comment.startsWith(COMMENT)) {
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${view.name} exists and was not made by datakit-postgres`,
+    );
+  }
+  const comment = commentOf(wanted);
+  if (found?.comment === comment && found.hasAllColumns) return;
+  const keys = key.map((name) => `b.${quoteName(name)}`).join(', ');
+  const filter = marksDeleted ? ' WHERE _bronze_deleted_at IS NULL' : '';
+  await session.query(
+    `CREATE OR REPLACE VIEW ${quoteTable(view)} AS SELECT * FROM (
+       SELECT DISTINCT ON (${keys}) b.* FROM ${quoteTable({ schema: BRONZE, name: target })} AS b
+        ORDER BY ${keys}, b.${VERSION} DESC, b.${quoteName(cursor)} DESC NULLS LAST) AS newest${filter}`,
+  );
+  await session.query(`COMMENT ON VIEW ${quoteTable(view)} IS ${quoteText(comment)}`);
+}
+
+/** Says of a view all that decides what it shows, but for its columns. */
+function commentOf({ key, cursor, marksDeleted }: Omit<CurrentView, 'target'>): string {
+  const without = marksDeleted ? ', without those that are marked as deleted' : '';
+  return `${COMMENT}its table, by (${key.map(quoteName).join(', ')}) and ${quoteName(cursor)}${without}`;
+}
+
+interface FoundView {
+  readonly comment: string;
+  /** Whether it has the columns of its table, and no others. */
+  readonly hasAllColumns: boolean;
+}
+
+const columnsOf = (relation: string): string =>
+  `ARRAY(SELECT attname FROM pg_catalog.pg_attribute
+          WHERE attrelid = to_regclass(${relation}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum)`;
+
+/** What has the view's name; undefined where nothing has it. */
+async function readView(session: Session, target: string): Promise<FoundView | undefined> {
+  const [row] = await session.query<FoundView & Record<string, unknown>>(
+    `SELECT coalesce(obj_description(to_regclass($1), 'pg_class'), '') AS comment,
+            ${columnsOf('$1')} = ${columnsOf('$2')} AS "hasAllColumns"
+      WHERE to_regclass($1) IS NOT NULL`,
+    [quoteTable(viewOf(target)), quoteTable({ schema: BRONZE, name: target })],
+  );
+  return row;
+}
+
+/**
+ * Takes our view out of the way of a change of a column's type, and gives what puts it back with its grants.
+ *
+ * @throws {DatakitError} SchemaConflict where something depends on the view
+ */
+export async function takeCurrentView(
+  session: Session,
+  target: string,
+): Promise<{ readonly putBack: () => Promise<void> } | undefined> {
+  const found = await readView(session, target);
+  if (found === undefined || !found.comment.startsWith(COMMENT)) return undefined;
+  const view = quoteTable(viewOf(target));
+  const { definition } = await session.one<{ definition: string }>(
+    `SELECT pg_get_viewdef(to_regclass($1)) AS definition`,
+    [view],
+  );
+  const grants = await readGrants(session, view);
+  await dropView(session, view);
+  return {
+    putBack: async () => {
+      await session.query(`CREATE VIEW ${view} AS ${definition}`);
+      await session.query(`COMMENT ON VIEW ${view} IS ${quoteText(found.comment)}`);
+      for (const grant of grants) await session.query(grant);
+    },
+  };
+}
+
+async function readGrants(session: Session, view: string): Promise<string[]> {
+  const rows = await session.query<{ statement: string }>(
+    `SELECT format('GRANT %s ON %s TO %s%s', g.privilege_type, $1::text,
+                   CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+                   CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
+       FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS g
+      WHERE c.oid = to_regclass($1) AND g.grantee <> c.relowner`,
+    [view],
+  );
+  return rows.map(({ statement }) => statement);
+}
+
+async function dropView(session: Session, view: string): Promise<void> {
+  await orSchemaConflict(`A column changed its type, and something depends on the view ${view}`, async () =>
+    session.query(`DROP VIEW ${view}`),
+  );
+}

@@ -1,0 +1,83 @@
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
+
+interface Index {
+  readonly oid: number;
+  readonly name: string;
+  readonly unique: boolean;
+  /** From ` USING` on. */
+  readonly definition: string;
+  /** Whether it is the part that a partition has of an index on the parent. */
+  readonly ofParent: boolean;
+}
+
+/**
+ * Builds on a loaded staging table what indexes the current partition has, before any reader must wait.
+ *
+ * At the exchange PostgreSQL finds those that the parent asks for and takes them as they are.
+ *
+ * @throws {DatakitError} SchemaConflict when one cannot be: not unique, too wide, of another type
+ */
+export async function buildIndexes(
+  session: Session,
+  storage: (TableName & { readonly oid: number }) | undefined,
+  staging: TableName,
+): Promise<void> {
+  if (storage === undefined) return;
+  for (const index of await readIndexes(session, storage)) {
+    const unique = index.unique ? 'UNIQUE ' : '';
+    const name = quoteName(stagingIndexName(staging, index.oid));
+    await orSchemaConflict(
+      `The new rows do not fit the index ${quoteName(index.name)} of the bronze table`,
+      async () => session.query(`CREATE ${unique}INDEX ${name} ON ${quoteTable(staging)}${index.definition}`),
+    );
+  }
+}
+
+/** Indexes that somebody made on the partition itself; they get their names back when the old partition is gone. */
+export async function readOwnIndexes(
+  session: Session,
+  storage: TableName & { readonly oid: number },
+): Promise<Index[]> {
+  return (await readIndexes(session, storage)).filter(({ ofParent }) => !ofParent);
+}
+
+export async function restoreIndexNames(
+  session: Session,
+  indexes: readonly Index[],
+  staging: TableName,
+  schema: string,
+): Promise<void> {
+  for (const index of indexes) {
+    const current = { schema, name: stagingIndexName(staging, index.oid) };
+    await session.query(`ALTER INDEX IF EXISTS ${quoteTable(current)} RENAME TO ${quoteName(index.name)}`);
+  }
+}
+
+/** The index that an incremental run makes for itself: a load that needs one makes its own. */
+export const keyIndexName = (planId: string): string => `plan_${planId}_by_key`;
+
+/** The index that a run makes for itself to find the rows of a partition. */
+export const partitionIndexName = (planId: string): string => `plan_${planId}_by_partition`;
+
+/** What the index that stands for another is called until it is attached. */
+export const stagingIndexName = (staging: TableName, oid: number): string => `${staging.name}_index_${oid}`;
+
+async function readIndexes(session: Session, table: TableName & { readonly oid: number }): Promise<Index[]> {
+  return session.query<Index & Record<string, unknown>>(
+    `SELECT i.indexrelid AS oid, c.relname AS name, i.indisunique AS unique,
+            substr(pg_get_indexdef(i.indexrelid),
+                   length(format('CREATE %sINDEX %I ON %I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
+                                 c.relname, n.nspname, t.relname)) + 1) AS definition,
+            EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS "ofParent"
+       FROM pg_catalog.pg_index i
+       JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+       JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+       JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+      WHERE i.indrelid = $1 AND i.indisvalid AND c.relname !~ '^plan_[0-9]+_by_(key|partition)$'
+      ORDER BY i.indexrelid`,
+    [table.oid],
+  );
+}

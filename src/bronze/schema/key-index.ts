@@ -1,0 +1,88 @@
+import { DatakitError } from '../../contract/failures.ts';
+import type { TableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import { sqlStateOf } from '../../postgres/server-failure.ts';
+import type { Session } from '../../postgres/session.ts';
+import { keyIndexName } from './indexes.ts';
+import type { IncrementalPlan } from '../incremental-plan.ts';
+
+/** When a version of a row came to bronze: the order of the versions of a key. */
+export const VERSION = '_bronze_loaded_at';
+
+/**
+ * The index by which increments find rows that are there already: with "merge" one row of each key,
+ * with "append" one version of each key a run. It is unique, so that PostgreSQL itself holds that.
+ *
+ * @throws {DatakitError} KeyConflict
+ */
+export async function ensureKeyIndex(
+  session: Session,
+  table: TableName,
+  planId: string,
+  plan: IncrementalPlan,
+): Promise<void> {
+  const { key, write, cursor } = plan;
+  const keyed = key.length > 0;
+  const columns = keyed ? [...key, ...(write === 'append' ? [VERSION] : [])] : [cursor.column];
+  if (await hasIndex(session, table, columns, keyed)) return;
+  const collation = !keyed && cursor.kind === 'text' ? ' COLLATE "C"' : '';
+  const list = columns.map((name) => `${quoteName(name)}${collation}`).join(', ');
+  await orKeyConflict(plan, async () =>
+    session.query(
+      `CREATE ${keyed ? 'UNIQUE ' : ''}INDEX ${quoteName(keyIndexName(planId))} ON ${quoteTable(table)} (${list})`,
+    ),
+  );
+}
+
+/** Whether a table has an index on just these columns, in their order. */
+export async function hasIndex(
+  session: Session,
+  table: TableName,
+  columns: readonly string[],
+  unique: boolean,
+): Promise<boolean> {
+  const found = await session.query(
+    `SELECT FROM pg_catalog.pg_index i
+      WHERE i.indrelid = to_regclass($1) AND i.indisvalid AND i.indpred IS NULL AND i.indimmediate
+        AND (i.indisunique OR NOT $3)
+        AND $2::text[] = (SELECT array_agg(a.attname::text ORDER BY k.position)
+                            FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+                            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                           WHERE k.position <= i.indnkeyatts)`,
+    [quoteTable(table), columns, unique],
+  );
+  return found.length > 0;
+}
+
+/** A NULL equals no NULL, so that a row with one in its key would never be found again. */
+export async function requireKeys(
+  session: Session,
+  staging: TableName,
+  plan: IncrementalPlan,
+): Promise<void> {
+  if (!plan.keyNullable) return;
+  const conditions = plan.key.map((name) => `${quoteName(name)} IS NULL`).join(' OR ');
+  const found = await session.query(`SELECT FROM ${quoteTable(staging)} WHERE ${conditions} LIMIT 1`);
+  if (found.length > 0) {
+    throw new DatakitError(
+      'KeyConflict',
+      `The key (${plan.key.map(quoteName).join(', ')}) is NULL in some rows`,
+    );
+  }
+}
+
+/** What PostgreSQL says when two rows of a run have one key. */
+export async function orKeyConflict<T>(
+  { key }: Pick<IncrementalPlan, 'key'>,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const state = sqlStateOf(error);
+    if (state !== '23505' && state !== '21000') throw error;
+    throw new DatakitError('KeyConflict', `Rows share a key (${key.map(quoteName).join(', ')})`, {
+      cause: error,
+    });
+  }
+}

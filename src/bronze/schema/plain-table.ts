@@ -1,0 +1,99 @@
+import type { TableName } from '../../contract/table-name.ts';
+import type { Session } from '../../postgres/session.ts';
+import { PARTITION_KEY, type ColumnDefinition } from './bronze-table.ts';
+import { mirrorOf } from '../cdc/tables.ts';
+import { BRONZE, metadataColumns } from '../layout.ts';
+import type { ExtractionPlan } from '../plan.ts';
+import type { Feed } from '../bookkeeping/targets.ts';
+
+/** A bronze table whose rows can be exchanged with few statements: nothing has to be made anew for those that come. */
+export interface PlainTable extends Feed {
+  readonly target: string;
+  /** The partition that has the rows. */
+  readonly storage: TableName & { readonly oid: number };
+  readonly columns: readonly ColumnDefinition[];
+  /** Of the rows that it shows. A bigint, as text. */
+  readonly loadedBy: string;
+  /** Where they stand among the numbers of plans. A bigint, as text. */
+  readonly loadedOrder: string;
+}
+
+/**
+ * Those of the bronze tables whose rows nothing is made for, no index, no constraint and no NOT NULL, and that
+ * no capture keeps up to date. By target.
+ */
+export async function findPlainTables(
+  session: Session,
+  targets: readonly string[],
+): Promise<ReadonlyMap<string, PlainTable>> {
+  const rows = await session.query<{
+    target: string;
+    source: string;
+    table: TableName;
+    storage: TableName & { oid: number };
+    columns: ColumnDefinition[];
+    loadedBy: string;
+    loadedOrder: string;
+  }>(
+    // looked up by a list of OIDs: in a join of another kind the catalog would be read from end to end
+    `WITH named AS MATERIALIZED (
+       SELECT target, to_regclass(format('%I.%I', $2::text, target))::oid AS oid FROM unnest($1::text[]) AS target
+     )
+     SELECT t.target, t.source, t.loaded_by_plan::text AS "loadedBy",
+            coalesce(t.loaded_order, t.loaded_by_plan)::text AS "loadedOrder",
+            jsonb_build_object('schema', t.source_schema, 'name', t.source_table) AS table,
+            jsonb_build_object('schema', sn.nspname, 'name', s.relname, 'oid', s.oid::bigint) AS storage,
+            (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)))
+               FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+       FROM named
+       JOIN ${BRONZE}.extraction_targets t ON t.target = named.target
+       JOIN pg_catalog.pg_class c ON c.oid = named.oid AND c.oid = ANY (ARRAY(SELECT oid FROM named))
+        AND pg_get_partkeydef(c.oid) = $3
+       JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
+       JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
+       JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+      WHERE ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                         WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0 AND a.attnotnull)`,
+    [targets, BRONZE, PARTITION_KEY],
+  );
+  return new Map(rows.map((row) => [row.target, row]));
+}
+
+/** The targets of those that are still as they were found: to be asked under locks that keep them so. */
+export async function findUnchanged(
+  session: Session,
+  tables: readonly PlainTable[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT t.target
+       FROM unnest($1::text[], $2::bigint[], $3::oid[]) AS found(target, loaded_by, storage)
+       JOIN ${BRONZE}.extraction_targets t ON t.target = found.target AND t.loaded_by_plan = found.loaded_by
+       JOIN pg_catalog.pg_class s ON s.oid = found.storage AND NOT s.relhasindex`,
+    [
+      tables.map(({ target }) => target),
+      tables.map(({ loadedBy }) => loadedBy),
+      tables.map(({ storage }) => storage.oid),
+    ],
+  );
+  return new Set(rows.map(({ target }) => target));
+}
+
+/** Whether a run that was planned so only exchanges rows: no column comes, goes or changes. */
+export function isPlainExchange(plan: ExtractionPlan, { source, table, columns }: PlainTable): boolean {
+  const { incremental, partitioned, replacement, largeObjects, hash } = plan;
+  const special = [incremental, partitioned, replacement, largeObjects, hash];
+  if (special.some((one) => one !== undefined)) return false;
+  if (source !== plan.source || table.schema !== plan.table.schema || table.name !== plan.table.name)
+    return false;
+  const metadata = metadataColumns({ loadedAt: '', sourceUri: '', table, runId: '' });
+  const present = new Map(columns.map(({ name, type }) => [name, type]));
+  const wanted = [...plan.columns, ...metadata];
+  return (
+    plan.columns.every(({ generated }) => generated === undefined) &&
+    wanted.length === present.size &&
+    wanted.every(({ name, type }) => present.get(name) === type)
+  );
+}

@@ -1,0 +1,41 @@
+import type { SchemaChange } from '../../contract/incremental.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import { addColumns, missingColumns, type BronzeTable, type ColumnDefinition } from './bronze-table.ts';
+import { takeCurrentView } from './current-view.ts';
+import { lockExclusively } from '../commit/readers.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
+
+/**
+ * Makes a bronze table that has rows fit for what a run read.
+ *
+ * A longer varchar or numeric is a change of the catalog; from one integer to another, or to numeric,
+ * PostgreSQL writes all rows again, and readers wait for it.
+ *
+ * @param wanted every column that the run writes, metadata among them
+ */
+export async function settleSchema(
+  session: Session,
+  bronze: BronzeTable,
+  wanted: readonly ColumnDefinition[],
+  present: readonly ColumnDefinition[],
+  changes: readonly SchemaChange[],
+): Promise<void> {
+  const missing = missingColumns(wanted, present);
+  const widened = changes.filter(({ change }) => change === 'widened');
+  if (missing.length === 0 && widened.length === 0) return;
+  await lockExclusively(session, bronze);
+  await addColumns(session, bronze, missing);
+  if (widened.length === 0) return;
+  const view = await takeCurrentView(session, bronze.name);
+  for (const { column, to } of widened) await widen(session, bronze, column, to ?? '');
+  await view?.putBack();
+}
+
+async function widen(session: Session, bronze: BronzeTable, column: string, type: string): Promise<void> {
+  await orSchemaConflict(
+    `Column ${quoteName(column)} of ${bronze.schema}.${bronze.name} must become ${type}, as in the source, and something depends on it`,
+    async () =>
+      session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${quoteName(column)} TYPE ${type}`),
+  );
+}

@@ -1,0 +1,144 @@
+import type { Column, SourceType } from '../../postgres/catalog/columns.ts';
+
+/** How a column of the source becomes a column of bronze. */
+export interface TypeMapping {
+  /** The type in the warehouse, as SQL. */
+  readonly type: string;
+  /** What became of the source's type. */
+  readonly decision: 'kept' | 'base type' | 'text' | 'jsonb' | 'large object';
+  /** How the source sends it: as it is, cast to the type above, through `to_jsonb`, or the names of objects in full. */
+  readonly read: 'as is' | 'cast' | 'to_jsonb' | 'object name' | 'object names' | 'large object';
+  /** The system catalog whose objects it names, where it is a `regclass` or its like. */
+  readonly catalog?: string;
+  /** Whether both servers read and write its binary form alike. */
+  readonly binary: boolean;
+}
+
+/** What the warehouse has of the types of the source. */
+export interface WarehouseTypes {
+  readonly builtIn: ReadonlySet<string>;
+  /** Built-in types whose every value only text carries there. */
+  readonly textOnly: ReadonlySet<string>;
+  /** Whether `numeric` may have a scale below 0 or above its precision there. */
+  readonly anyScale: boolean;
+  /** `extension.type` of the source → the type in the warehouse, with its schema, as `format_type` writes it. */
+  readonly ofExtensions: ReadonlyMap<string, string>;
+}
+
+export type SourceTypes = ReadonlyMap<number, SourceType>;
+
+const asText = (suffix: string): TypeMapping => ({
+  type: `text${suffix}`,
+  decision: 'text',
+  read: 'cast',
+  binary: true,
+});
+const asJsonb: TypeMapping = { type: 'jsonb', decision: 'jsonb', read: 'to_jsonb', binary: true };
+
+/**
+ * Decides the type of a column in bronze. Total: every type has an outcome, and none loses a value.
+ *
+ * Binary COPY carries type OIDs inside arrays, ranges and composites, and those of types made
+ * in a database are that database's own; so only types made with the server travel in binary.
+ */
+export function mapColumn(column: Column, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
+  return mapType(column.typeOid, column.type, types, warehouse);
+}
+
+function mapType(oid: number, name: string, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
+  const type = types.get(oid);
+  if (type === undefined) return asText('');
+  if (type.elementOid !== 0) return mapArray(type, name, types, warehouse);
+  switch (type.kind) {
+    case 'domain':
+      return mapDomain(type, types, warehouse);
+    case 'composite':
+      return asJsonb;
+    case 'base':
+    case 'range':
+    case 'multirange':
+      return type.builtIn ? mapBuiltIn(type, name, warehouse) : mapExtensionType(type, name, warehouse);
+    case 'enum':
+    case 'pseudo':
+      return asText('');
+  }
+}
+
+/**
+ * The base type, down through domains over domains; the modifier is the innermost's.
+ *
+ * The text of a domain's value is that of its base type. In binary an array says of which type its
+ * elements are, so there it must be cast.
+ */
+function mapDomain(domain: SourceType, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
+  const base = mapType(domain.baseOid, domain.baseType ?? 'text', types, warehouse);
+  if (base.decision !== 'kept') return base;
+  return { ...base, decision: 'base type', read: base.binary ? 'cast' : 'as is' };
+}
+
+function mapArray(
+  array: SourceType,
+  name: string,
+  types: SourceTypes,
+  warehouse: WarehouseTypes,
+): TypeMapping {
+  const element = mapType(array.elementOid, name.replace(/\[\]$/, ''), types, warehouse);
+  if (element.decision === 'jsonb') return asJsonb;
+  if (element.read === 'object name') return { ...element, type: 'text[]', read: 'object names' };
+  // arrays of domains over arrays: PostgreSQL has no arrays of arrays
+  if (element.type.endsWith('[]')) return asText('[]');
+  return { ...element, type: `${element.type}[]` };
+}
+
+/**
+ * `regclass` and its kin are OIDs that name something in the source only: kept, they would name another
+ * thing. By type, the catalog of what they name.
+ */
+const objectCatalogs: Readonly<Record<string, string>> = {
+  regclass: 'pg_class',
+  regproc: 'pg_proc',
+  regprocedure: 'pg_proc',
+  regoper: 'pg_operator',
+  regoperator: 'pg_operator',
+  regtype: 'pg_type',
+  regnamespace: 'pg_namespace',
+  regrole: 'pg_authid',
+  regconfig: 'pg_ts_config',
+  regdictionary: 'pg_ts_dict',
+  regcollation: 'pg_collation',
+  regdatabase: 'pg_database',
+};
+
+/** Types of the server's own catalogs that it writes and never reads, or (`aclitem`) reads where the roles are the same. */
+const neverRead: ReadonlySet<string> = new Set([
+  'aclitem',
+  'gtsvector',
+  'pg_brin_bloom_summary',
+  'pg_brin_minmax_multi_summary',
+  'pg_dependencies',
+  'pg_mcv_list',
+  'pg_ndistinct',
+  'pg_node_tree',
+]);
+
+function mapBuiltIn(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {
+  const catalog = objectCatalogs[type.name];
+  if (catalog !== undefined) return { ...asText(''), read: 'object name', catalog };
+  const unreadable = neverRead.has(type.name) || type.name.startsWith('reg');
+  if (unreadable || !type.hasBinaryFormat || !warehouse.builtIn.has(type.name)) return asText('');
+  const kept = warehouse.anyScale || !hasUnusualScale(name) ? name : 'numeric';
+  return { type: kept, decision: 'kept', read: 'as is', binary: !warehouse.textOnly.has(type.name) };
+}
+
+/** `numeric(3,-2)`, `numeric(3,5)`. */
+function hasUnusualScale(name: string): boolean {
+  const [, precision, scale] = /^numeric\((\d+),(-?\d+)\)$/.exec(name) ?? [];
+  return scale !== undefined && (Number(scale) < 0 || Number(scale) > Number(precision));
+}
+
+function mapExtensionType(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {
+  const own = warehouse.ofExtensions.get(`${type.extension}.${type.name}`);
+  if (own === undefined) return asText('');
+  const modifier = /\([^()"]*\)$/.exec(name)?.[0] ?? '';
+  return { type: `${own}${modifier}`, decision: 'kept', read: 'as is', binary: false };
+}

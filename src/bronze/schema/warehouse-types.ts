@@ -1,0 +1,52 @@
+import type { Session } from '../../postgres/session.ts';
+import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
+
+/** Infinite intervals. An older server takes their binary form for that of a finite one. */
+const INFINITE_INTERVALS = 17_00_00;
+/** How `"char"` writes a byte beyond ASCII: `\\377`. An older server reads that as a backslash, and cannot be told the byte in UTF-8. */
+const ESCAPED_CHAR = 16_00_00;
+/** A scale of `numeric` below 0 or above its precision. */
+const ANY_SCALE = 15_00_00;
+
+interface Found {
+  readonly version: number;
+  readonly builtIn: string[];
+  readonly ofExtensions: { readonly extension: string; readonly name: string; readonly type: string }[];
+}
+
+/** Asks the warehouse which of the source's types it has: those of its server, and those of its extensions. */
+export async function readWarehouseTypes(
+  session: Session,
+  source: SourceTypes,
+  sourceVersion: number,
+): Promise<WarehouseTypes> {
+  const types = [...source.values()];
+  const { version, builtIn, ofExtensions } = await session.one<Found & Record<string, unknown>>(
+    `SELECT current_setting('server_version_num')::int AS version,
+       ARRAY(SELECT t.typname::text FROM pg_catalog.pg_type t
+              WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typname = ANY ($1)
+                AND t.typsend <> 0 AND t.typreceive <> 0) AS "builtIn",
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('extension', e.extname, 'name', t.typname, 'type', format_type(t.oid, NULL))), '[]')
+          FROM pg_catalog.pg_extension e
+          JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid
+           AND d.classid = 'pg_catalog.pg_type'::regclass AND d.deptype = 'e'
+          JOIN pg_catalog.pg_type t ON t.oid = d.objid
+          JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+         WHERE e.extname = ANY ($2) AND has_schema_privilege(n.oid, 'USAGE')
+           AND has_type_privilege(t.oid, 'USAGE')) AS "ofExtensions"`,
+    [
+      types.filter((type) => type.builtIn).map(({ name }) => name),
+      types.flatMap(({ extension }) => extension ?? []),
+    ],
+  );
+  const losesInfinity = sourceVersion >= INFINITE_INTERVALS && version < INFINITE_INTERVALS;
+  const readAsWritten = builtIn.filter((name) => name !== 'char' || version >= ESCAPED_CHAR);
+  return {
+    builtIn: new Set(readAsWritten),
+    // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
+    textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
+    anyScale: version >= ANY_SCALE,
+    // as the catalog names the type of a bronze column, or each would look like a change of the other
+    ofExtensions: new Map(ofExtensions.map(({ extension, name, type }) => [`${extension}.${name}`, type])),
+  };
+}

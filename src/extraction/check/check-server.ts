@@ -1,0 +1,162 @@
+import { fine, problem, warning, type Finding } from '../../contract/check-source.ts';
+import { listed } from '../../contract/listed.ts';
+import { formatBytes, formatDuration } from '../../contract/quantities.ts';
+import { readReplicaLag } from '../../postgres/replica-lag.ts';
+import type { Session } from '../../postgres/session.ts';
+
+/** What a source is, and what its role may. */
+export const serverChecks = {
+  version: checkVersion,
+  role: checkRole,
+  replica: checkReplica,
+  timeouts: checkTimeouts,
+  connections: checkConnections,
+  'change data capture': checkReplication,
+  slots: async (session: Session) => checkSlots(session),
+} as const;
+
+async function checkVersion(session: Session): Promise<Finding> {
+  const { version, number } = await session.one<{ version: string; number: number }>(
+    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`,
+  );
+  const found = `PostgreSQL ${version}`;
+  if (number < 12_00_00)
+    return problem('version', found, 'Use PostgreSQL 14 or later; 12 and 13 work in part.');
+  if (number < 14_00_00) {
+    return warning('version', found, 'Tables are one chunk each: chunks need PostgreSQL 14 or later.');
+  }
+  return fine('version', found);
+}
+
+async function checkRole(session: Session): Promise<Finding[]> {
+  const role = await session.one<{ name: string; superuser: boolean; bypass: boolean; stats: boolean }>(
+    `SELECT rolname AS name, rolsuper AS superuser, rolbypassrls AS bypass,
+            pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS stats
+       FROM pg_catalog.pg_roles WHERE rolname = current_user`,
+  );
+  const found = `${role.name}${role.bypass ? ', which policies of row-level security do not bind' : ''}`;
+  return [
+    role.superuser
+      ? warning(
+          'role',
+          `${role.name} is a superuser`,
+          'Use a role that may only read: see docs/connections.md.',
+        )
+      : fine('role', found),
+    role.stats
+      ? fine('transactions of others', 'the role sees when they began')
+      : warning(
+          'transactions of others',
+          'the role does not see when they began',
+          'GRANT pg_read_all_stats to it, so that checkpoints of incremental runs can wait for them; "lookback" is all that protects them otherwise.',
+        ),
+  ];
+}
+
+async function checkReplica(session: Session): Promise<Finding> {
+  const { replica, feedback, delay } = await session.one<{
+    replica: boolean;
+    feedback: string;
+    delay: string;
+  }>(
+    `SELECT pg_is_in_recovery() AS replica, current_setting('hot_standby_feedback') AS feedback,
+            current_setting('max_standby_streaming_delay') AS delay`,
+  );
+  if (!replica) return fine('replica', 'the server is a primary');
+  const lag = formatDuration(await readReplicaLag(session));
+  if (feedback === 'on')
+    return fine('replica', `the server is a replica, ${lag} behind, with hot_standby_feedback`);
+  return warning(
+    'replica',
+    `the server is a replica, ${lag} behind; its primary may remove rows that a run still reads (max_standby_streaming_delay ${delay})`,
+    'Set hot_standby_feedback = on there, or raise max_standby_streaming_delay beyond the length of a run.',
+  );
+}
+
+/** Shorter than a copy may take. */
+const SHORT = 10 * 60_000;
+
+async function checkTimeouts(session: Session): Promise<Finding> {
+  // those of this transaction are ours
+  const rows = await session.query<{ name: string; limit: number }>(
+    `SELECT name, reset_val::bigint::int AS limit FROM pg_catalog.pg_settings
+      WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_session_timeout') AND reset_val::bigint > 0`,
+  );
+  const told = rows.map(({ name, limit }) => `${name} ${formatDuration(limit)}`);
+  const short = rows.some(({ name, limit }) => name === 'statement_timeout' && limit < SHORT);
+  if (!short) return fine('timeouts', told.length === 0 ? 'none by default' : told.join(', '));
+  return warning(
+    'timeouts',
+    told.join(', '),
+    'A copy of a chunk is one statement. Choose "statementTimeout" for the run, a smaller "chunkSize", or ALTER ROLE … SET statement_timeout.',
+  );
+}
+
+/** So many that a run with the default parallelism finds its sessions, and people theirs. */
+const WANTED_CONNECTIONS = 10;
+
+async function checkConnections(session: Session): Promise<Finding> {
+  const { free, most } = await session.one<{ free: number; most: number }>(
+    `SELECT current_setting('max_connections')::int AS most,
+            least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
+                  (SELECT CASE WHEN rolconnlimit < 0 THEN 1000000 ELSE rolconnlimit END
+                     FROM pg_catalog.pg_roles WHERE rolname = current_user))::int AS free`,
+  );
+  const found = `${free} of ${most} are left for the role`;
+  if (free >= WANTED_CONNECTIONS) return fine('connections', found);
+  return warning(
+    'connections',
+    found,
+    'A run uses one for each parallel copy and two for its snapshot: lower "parallelism" or "maxSourceConnections", or raise max_connections.',
+  );
+}
+
+async function checkReplication(session: Session): Promise<Finding> {
+  const { level, slots, senders, allowed } = await session.one<{
+    level: string;
+    slots: number;
+    senders: number;
+    allowed: boolean;
+  }>(
+    `SELECT current_setting('wal_level') AS level,
+            current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_catalog.pg_replication_slots) AS slots,
+            current_setting('max_wal_senders')::int - (SELECT count(*)::int FROM pg_catalog.pg_stat_replication) AS senders,
+            (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS allowed`,
+  );
+  const missing = [
+    ...(level === 'logical' ? [] : [`wal_level is ${level} and not logical`]),
+    ...(slots > 0 ? [] : ['no replication slot is left (max_replication_slots)']),
+    ...(senders > 0 ? [] : ['no WAL sender is left (max_wal_senders)']),
+    ...(allowed ? [] : ['the role lacks REPLICATION']),
+  ];
+  if (missing.length === 0)
+    return fine('change data capture', `possible; ${slots} slots and ${senders} WAL senders are left`);
+  return warning(
+    'change data capture',
+    `not possible: ${missing.join(', ')}`,
+    'Only changes (CDC) need this; tables can be extracted without.',
+  );
+}
+
+/** A slot that keeps so much is about to fill a disk. */
+const MUCH_WAL = 1024 ** 3;
+
+export async function checkSlots(session: Session, much = MUCH_WAL): Promise<Finding> {
+  const rows = await session.query<{ name: string; active: boolean; kept: string | null }>(
+    `SELECT slot_name AS name, active,
+            CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END AS kept
+       FROM pg_catalog.pg_replication_slots ORDER BY kept DESC NULLS LAST`,
+  );
+  const forgotten = rows.filter(({ active, kept }) => !active && Number(kept) > much);
+  if (forgotten.length === 0)
+    return fine('slots', rows.length === 0 ? 'none' : `${rows.length}, none of them forgotten`);
+  return warning(
+    'slots',
+    `nobody reads ${listed(
+      forgotten.map(({ name, kept }) => `"${name}" (keeps ${formatBytes(Number(kept))})`),
+      5,
+    )}`,
+    'Drop the slots that nobody needs (pg_drop_replication_slot): they fill the disk of the server.',
+  );
+}

@@ -1,0 +1,152 @@
+import { companionStaging } from '../../bronze/schema/companion.ts';
+import type { ExtractionPlan, LargeObjectPlan } from '../../bronze/plan.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
+import { pipeCopy, type OnBytes } from '../../postgres/copy/copy-pipe.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Session } from '../../postgres/session.ts';
+import type { ChunkRange } from '../plan/chunk-ranges.ts';
+import { fromChunk } from './copy-statements.ts';
+import { isLarger, objectExists } from './select-expression.ts';
+
+export interface ChunkObjects {
+  readonly source: Session;
+  readonly label: string;
+  readonly target: Session;
+  readonly targetLabel: string;
+  readonly plan: ExtractionPlan;
+  readonly planId: string;
+  readonly staging: TableName;
+  readonly range: ChunkRange;
+  /** Called with the bytes of large objects that have passed. */
+  readonly onProgress: OnBytes;
+}
+
+/**
+ * Copies the large objects of a chunk that are too large for a column, part by part, in its transactions.
+ *
+ * @throws {DatakitError} MissingLargeObject where the plan does not allow that one is missing
+ */
+export async function copyLargeObjects(objects: ChunkObjects): Promise<{ bytes: number; missing: number }> {
+  const { largeObjects } = objects.plan;
+  if (largeObjects === undefined) return { bytes: 0, missing: 0 };
+  const larger = new Set<number>();
+  let missing = 0;
+  for (const column of largeObjects.columns) {
+    const found = await findObjects(objects, column, largeObjects);
+    for (const oid of found.larger) larger.add(oid);
+    missing += found.missing;
+    if (found.missing > 0 && largeObjects.missing === 'refuse') throw refused(found.missing, column, objects);
+  }
+  let bytes = 0;
+  // in one order, so that two chunks that name the same objects wait for each other and do not deadlock
+  for (const oid of [...larger].toSorted((a, b) => a - b)) {
+    if (await isOurs(objects, oid)) bytes += await copyParts(objects, oid, largeObjects.partSize, bytes);
+  }
+  return { bytes, missing };
+}
+
+/** An object that several chunks name is copied by the first, and the others must see that it was. Before any query. */
+export async function seeOtherChunks(target: Session): Promise<void> {
+  await target.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
+}
+
+async function findObjects(
+  { source, plan, range }: ChunkObjects,
+  column: string,
+  { partSize }: LargeObjectPlan,
+): Promise<{ larger: readonly number[]; missing: number }> {
+  const state = `CASE WHEN NOT ${objectExists('wanted')} THEN 'missing' WHEN ${isLarger('wanted', partSize)} THEN 'larger' END`;
+  const row = await source.one<{ larger: string[] | null; missing: string }>(
+    `SELECT pg_catalog.array_agg(DISTINCT wanted::text) FILTER (WHERE state = 'larger') AS larger,
+            pg_catalog.count(*) FILTER (WHERE state = 'missing') AS missing
+       FROM (SELECT wanted, ${state} AS state
+               FROM (SELECT ${quoteName(column)}::oid AS wanted ${fromChunk(plan, range)}) AS named
+              WHERE wanted IS NOT NULL OFFSET 0) AS found`,
+  );
+  return { larger: (row.larger ?? []).map(Number), missing: Number(row.missing) };
+}
+
+function refused(missing: number, column: string, { range }: ChunkObjects): DatakitError {
+  const where = formatTableName(range.partition);
+  return new DatakitError(
+    'MissingLargeObject',
+    `${missing} OIDs in "${column}" of ${where} name no large object`,
+  );
+}
+
+/** Whether no other chunk has copied the object; one that is at it is waited for. */
+async function isOurs({ target, planId, staging }: ChunkObjects, oid: number): Promise<boolean> {
+  await target.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
+    `large object ${planId} ${oid}`,
+  ]);
+  const found = await target.query(
+    `SELECT FROM ${quoteTable(companionStaging(staging))} WHERE oid = $1 LIMIT 1`,
+    [oid],
+  );
+  return found.length === 0;
+}
+
+async function copyParts(
+  objects: ChunkObjects,
+  oid: number,
+  partSize: number,
+  before: number,
+): Promise<number> {
+  const { source, label, target, targetLabel, plan, staging, onProgress } = objects;
+  const size = await sizeOf(source, oid);
+  const parts = `SELECT ${oid}::oid AS oid, part, pg_catalog.lo_get(${oid}::oid, part::bigint * ${partSize}, ${partSize}) AS data
+                   FROM pg_catalog.generate_series(0, ${Math.ceil(size / partSize) - 1}) AS part`;
+  const companion = quoteTable(companionStaging(staging));
+  const { bytes } = await pipeCopy({
+    source: { session: source, label, statement: `COPY (${parts}) TO STDOUT (FORMAT binary)` },
+    target: {
+      session: target,
+      label: targetLabel,
+      statement: `COPY ${companion} (oid, part, data) FROM STDIN (FORMAT binary)`,
+    },
+    onProgress: (passed) => onProgress(before + passed),
+  });
+  const landed = `SELECT oid, part, data FROM ${companion} WHERE oid = ${oid}`;
+  const arrived = await target.one<{ size: string }>(
+    `SELECT sum(octet_length(data)) AS size FROM (${landed}) AS parts`,
+  );
+  if (Number(arrived.size) !== size) {
+    throw new DatakitError('CountMismatch', `A large object of ${size} bytes arrived with ${arrived.size}`);
+  }
+  if (plan.hash !== undefined) await requireSameParts(source, parts, target, landed);
+  return bytes;
+}
+
+/** There is no function for it: an object is opened, and asked where its end is. */
+async function sizeOf(source: Session, oid: number): Promise<number> {
+  const { fd } = await source.one<{ fd: number }>('SELECT pg_catalog.lo_open($1, $2) AS fd', [oid, INV_READ]);
+  const { size } = await source.one<{ size: string }>('SELECT pg_catalog.lo_lseek64($1, 0, $2) AS size', [
+    fd,
+    SEEK_END,
+  ]);
+  await source.query('SELECT pg_catalog.lo_close($1)', [fd]);
+  return Number(size);
+}
+
+/** libpq-fs.h */
+const INV_READ = 0x40000;
+const SEEK_END = 2;
+
+const partsDigest = (parts: string): string =>
+  `SELECT pg_catalog.string_agg(pg_catalog.md5(data), ',' ORDER BY part) AS digest FROM (${parts}) AS parts`;
+
+async function requireSameParts(
+  source: Session,
+  sent: string,
+  target: Session,
+  landed: string,
+): Promise<void> {
+  const read = await source.one<{ digest: string }>(partsDigest(sent));
+  const written = await target.one<{ digest: string }>(partsDigest(landed));
+  if (read.digest === written.digest) return;
+  throw new DatakitError(
+    'ChecksumMismatch',
+    'A large object is not in the warehouse what it is in the source',
+  );
+}

@@ -1,0 +1,20 @@
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Cursor } from '../../postgres/cursor.ts';
+import type { IncrementalContext } from './plan-increment.ts';
+
+/** Counting further would cost more than the figure is worth. */
+const MOST = 1_000_000;
+
+/** Rows that no increment will see, because no value is greater than NULL. With an index on the cursor it is a look into it. */
+export async function countNullCursors(
+  { source, table, columns, input }: IncrementalContext,
+  { column }: Cursor,
+): Promise<number> {
+  if (columns.find(({ name }) => name === column)?.nullable === false) return 0;
+  const where = input.where === undefined ? '' : ` AND (${input.where})`;
+  const nulls = `SELECT FROM ${quoteTable(table)} WHERE ${quoteName(column)} IS NULL${where} LIMIT ${MOST}`;
+  const { count } = await source.withRolePath(async () =>
+    source.one<{ count: string }>(`SELECT pg_catalog.count(*) FROM (${nulls}) AS nulls`),
+  );
+  return Number(count);
+}

@@ -1,0 +1,131 @@
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import type { Lookback } from '../../contract/incremental.ts';
+import {
+  cursorLiteral,
+  isNumber,
+  isTime,
+  sqlTypeOf,
+  type Cursor,
+  type CursorRange,
+} from '../../postgres/cursor.ts';
+import { quoteText } from '../../postgres/identifiers.ts';
+import { sqlStateOf } from '../../postgres/server-failure.ts';
+import type { Session } from '../../postgres/session.ts';
+
+type Incremental = NonNullable<ExtractTableInput['incremental']>;
+
+/** Clocks of applications differ, and so do the moments at which they set a value and commit it. */
+export const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+export interface Bounds {
+  readonly range: CursorRange;
+  /** Whether what is read joins what the checkpoint stands for, so that it may move on. */
+  readonly moves: boolean;
+}
+
+/**
+ * What a run reads: from the checkpoint on, less the lookback, or the range of a backfill.
+ *
+ * @throws {DatakitError} InvalidInput for bounds that are no values of the column
+ */
+export async function boundsOf(
+  source: Session,
+  cursor: Cursor,
+  { lookback, from: givenFrom, to: givenTo }: Incremental,
+  checkpoint: string | null,
+): Promise<Bounds> {
+  const distance = checkedLookback(cursor, lookback);
+  const to = givenTo === undefined ? null : await canonical(source, cursor, 'to', givenTo);
+  if (givenFrom === undefined) {
+    const from = checkpoint === null ? null : await lookBack(source, cursor, checkpoint, distance);
+    // up to a bound, without the start of one, it is a backfill from the beginning
+    return to === null ? { range: { from, to }, moves: true } : { range: { from: null, to }, moves: false };
+  }
+  const from = await canonical(source, cursor, 'from', givenFrom);
+  if (to !== null && !(await isBelow(source, cursor, from, to))) {
+    throw new DatakitError('InvalidInput', '"incremental.from" is not below "incremental.to"');
+  }
+  const joins = checkpoint === null || !(await isBelow(source, cursor, checkpoint, from));
+  return { range: { from, to }, moves: to === null && joins };
+}
+
+/** @throws {DatakitError} InvalidInput where the lookback is not of the cursor's kind */
+function checkedLookback(cursor: Cursor, lookback: Lookback | undefined): Lookback {
+  if (lookback === undefined) return defaultLookback(cursor);
+  if (lookback.size === '0') return lookback;
+  const fits = lookback.unit === 'milliseconds' ? isTime(cursor.kind) : isNumber(cursor.kind);
+  if (fits) return lookback;
+  const expected = isTime(cursor.kind)
+    ? 'a duration such as "1 hour"'
+    : isNumber(cursor.kind)
+      ? 'a number'
+      : '0';
+  throw new DatakitError('InvalidInput', `"incremental.lookback" of a ${cursor.kind} is ${expected}`);
+}
+
+function defaultLookback({ kind }: Cursor): Lookback {
+  if (!isTime(kind)) return { unit: 'amount', size: '0' };
+  return { unit: 'milliseconds', size: String(kind === 'date' ? DAY : HOUR) };
+}
+
+/** No value of the type is smaller. */
+const least: Readonly<Record<string, string>> = {
+  smallint: '-32768',
+  integer: '-2147483648',
+  bigint: '-9223372036854775808',
+};
+
+async function lookBack(
+  source: Session,
+  cursor: Cursor,
+  checkpoint: string,
+  { size }: Lookback,
+): Promise<string> {
+  if (size === '0') return checkpoint;
+  const { value } = await source.one<{ value: string }>(
+    `SELECT (${behind(cursor, checkpoint, size)})::text AS value`,
+  );
+  return value;
+}
+
+/** As SQL: the checkpoint, less the lookback. */
+function behind(cursor: Cursor, checkpoint: string, size: string): string {
+  const at = cursorLiteral(cursor, checkpoint);
+  if (cursor.kind === 'date') return `${at} - ${Math.ceil(Number(size) / DAY)}`;
+  if (isTime(cursor.kind)) return `${at} - make_interval(secs => ${Number(size) / 1000})`;
+  const difference = `${quoteText(checkpoint)}::numeric - ${quoteText(size)}::numeric`;
+  const floor = least[cursor.kind];
+  return floor === undefined ? difference : `greatest(ceil(${difference}), ${quoteText(floor)}::numeric)`;
+}
+
+/** A value as the server writes it, in full. */
+async function canonical(
+  source: Session,
+  cursor: Cursor,
+  input: 'from' | 'to',
+  given: string,
+): Promise<string> {
+  const refuse = (cause?: unknown) =>
+    new DatakitError('InvalidInput', `"incremental.${input}" is no value of the type ${sqlTypeOf(cursor)}`, {
+      cause,
+    });
+  if (given.includes('\0')) throw refuse();
+  try {
+    const { value } = await source.one<{ value: string }>(
+      `SELECT ${cursorLiteral(cursor, given)}::text AS value`,
+    );
+    return value;
+  } catch (error) {
+    throw sqlStateOf(error)?.startsWith('22') === true ? refuse(error) : error;
+  }
+}
+
+async function isBelow(source: Session, cursor: Cursor, one: string, other: string): Promise<boolean> {
+  const collation = cursor.kind === 'text' ? ' COLLATE "C"' : '';
+  const { below } = await source.one<{ below: boolean }>(
+    `SELECT ${cursorLiteral(cursor, one)}${collation} < ${cursorLiteral(cursor, other)} AS below`,
+  );
+  return below;
+}

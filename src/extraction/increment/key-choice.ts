@@ -1,0 +1,65 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { suggestion } from '../../contract/parse-input.ts';
+import { formatTableName } from '../../contract/table-name.ts';
+import { readPrimaryKey } from '../../postgres/catalog/keys.ts';
+import type { IncrementalContext } from './plan-increment.ts';
+
+export interface Key {
+  readonly key: readonly string[];
+  readonly keyNullable: boolean;
+  readonly warning: readonly string[];
+}
+
+/**
+ * What identifies a row: what the input says, or the primary key.
+ *
+ * @throws {DatakitError} UndefinedObject; InvalidInput where a key is asked for and there is none
+ */
+export async function chooseKey(context: IncrementalContext): Promise<Key> {
+  const { input, columns, table } = context;
+  const key = input.key ?? (await primaryKey(context));
+  const chosen = key.map((name) => {
+    const column = columns.find((one) => one.name === name);
+    if (column !== undefined) return column;
+    const hint = suggestion(
+      name,
+      columns.map((one) => one.name),
+    );
+    throw new DatakitError(
+      'UndefinedObject',
+      `The key column "${name}" is not among those to extract of ${formatTableName(table)}${hint}`,
+    );
+  });
+  if (key.length > 0) return { key, keyNullable: chosen.some(({ nullable }) => nullable), warning: [] };
+  requireNoNeed(context);
+  return {
+    key,
+    keyNullable: false,
+    warning: [
+      `${formatTableName(table)} has no key: rows that are read again are compared by all their values, and appended if one differs. Name a "key" to identify them.`,
+    ],
+  };
+}
+
+/** Of a table with heirs the key holds for the table alone. */
+async function primaryKey({ source, table, partitions, columns }: IncrementalContext): Promise<string[]> {
+  if (table.kind === 'table' && partitions.length > 1) return [];
+  const key = await readPrimaryKey(source, table);
+  return key.every((name) => columns.some((column) => column.name === name)) ? key : [];
+}
+
+function requireNoNeed({ input, table }: IncrementalContext): void {
+  const needs =
+    input.write === 'merge'
+      ? '"write": "merge"'
+      : input.detectDeletes === true
+        ? '"detectDeletes"'
+        : input.currentView === true
+          ? '"currentView"'
+          : undefined;
+  if (needs === undefined) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `${needs} needs a key, and no primary key of ${formatTableName(table)} is among the columns to extract: name one in "key"`,
+  );
+}

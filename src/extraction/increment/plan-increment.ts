@@ -1,0 +1,134 @@
+import { findBronzeTable, readColumnDefinitions } from '../../bronze/schema/bronze-table.ts';
+import { findCheckpoint, requireSameSettings } from '../../bronze/bookkeeping/checkpoints.ts';
+import { requireViewName } from '../../bronze/schema/current-view.ts';
+import type { CheckpointLimit, IncrementalPlan } from '../../bronze/incremental-plan.ts';
+import { BRONZE } from '../../bronze/layout.ts';
+import { beganIncremental, findColumnsOfLastRun } from '../../bronze/bookkeeping/manifest.ts';
+import type { PlannedColumn } from '../../bronze/plan.ts';
+import { findDrift } from '../../bronze/schema/schema-drift.ts';
+import { findBase } from '../../bronze/bookkeeping/targets.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import type { Column } from '../../postgres/catalog/columns.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
+import type { Table } from '../../postgres/catalog/table.ts';
+import type { Session } from '../../postgres/session.ts';
+import { countNullCursors } from './count-nulls.ts';
+import { chooseCursor } from './cursor-choice.ts';
+import { boundsOf } from './cursor-bounds.ts';
+import { limitCheckpoint } from './checkpoint-limit.ts';
+import { chooseKey } from './key-choice.ts';
+import { lateRowWarnings } from './late-row-warnings.ts';
+
+/** What is known already when the incremental part of a plan is decided. */
+export interface IncrementalContext {
+  readonly source: Session;
+  readonly warehouse: Session;
+  readonly input: ExtractTableInput & { readonly incremental: NonNullable<ExtractTableInput['incremental']> };
+  readonly table: Table;
+  readonly target: string;
+  readonly columns: readonly Column[];
+  readonly planned: readonly PlannedColumn[];
+  readonly partitions: readonly Partition[];
+  /** Found before the snapshot that the plan is made in; else it is found now. */
+  readonly limit: CheckpointLimit | undefined;
+}
+
+/** Decides what an incremental run reads, and what it makes of it. */
+export async function planIncrement(
+  context: IncrementalContext,
+): Promise<{ readonly plan: IncrementalPlan; readonly warnings: readonly string[] }> {
+  const { source, warehouse, input, table, target, partitions } = context;
+  const { cursor, facts } = await chooseCursor(context);
+  const { key, keyNullable, warning } = await chooseKey(context);
+  if (input.currentView === true) requireViewName(target);
+  // the base before the checkpoint: what moves between the two is found by the commit
+  const base = await findBase(warehouse, target);
+  const write = input.write === 'merge' ? 'merge' : 'append';
+  const settings = { column: cursor.column, write, key, where: input.where ?? null };
+  const start = await whereToStart(context, settings, cursor.kind);
+  const { range, moves } = await boundsOf(source, cursor, input.incremental, start.checkpoint);
+  const extraction = start.anew ? 'full' : 'incremental';
+  const limit =
+    context.limit ?? (await limitCheckpoint(source, { table, partitions, cursor, indexed: facts.indexed }));
+  const everything = range.from === null && range.to === null;
+  const plan: IncrementalPlan = {
+    extraction,
+    cursor,
+    range,
+    write,
+    key,
+    keyNullable,
+    checkpoint: start.checkpoint,
+    moves: moves && !start.gap,
+    limit,
+    ...base,
+    schemaChanges: input.schemaChanges ?? 'evolve',
+    nullCursors: everything ? null : await countNullCursors(context, cursor),
+    keyChunks: input.detectDeletes === true && extraction === 'incremental' ? partitions.length : 0,
+    currentView: input.currentView ?? false,
+  };
+  const { lookback } = input.incremental;
+  return {
+    plan,
+    warnings: [
+      ...warning,
+      ...lateRowWarnings(limit, { table, cursor, lookback }),
+      ...(moves && start.gap ? [noCheckpoint(target)] : []),
+    ],
+  };
+}
+
+const noCheckpoint = (target: string): string =>
+  `The rows of ${BRONZE}.${target} are from a run without "incremental", so that a run with "from" sets no checkpoint: what changed in between, below "from", would never be read. The next run without "from" extracts everything anew, and sets one.`;
+
+type Settings = Parameters<typeof requireSameSettings>[1];
+
+interface Start {
+  /** Whether the rows that are read take the place of all that bronze has. */
+  readonly anew: boolean;
+  readonly checkpoint: string | null;
+  /** Whether bronze has rows up to a point that no checkpoint tells: a run that begins at a value may leave some out. */
+  readonly gap: boolean;
+}
+
+/** There is nothing to go on from, or nothing is to be gone on from. */
+const ANEW: Start = { anew: true, checkpoint: null, gap: false };
+
+/** Where a run begins, by what bronze has and what the input asks for. */
+async function whereToStart(
+  { warehouse, input, target, planned }: IncrementalContext,
+  settings: Settings,
+  kind: string,
+): Promise<Start> {
+  const bronze = await findBronzeTable(warehouse, target);
+  if (bronze?.storage === undefined || input.resetCheckpoint === true) return ANEW;
+  const checkpoint = await findCheckpoint(warehouse, target);
+  const { from, to } = input.incremental;
+  if (checkpoint === undefined && from === undefined && to === undefined) return ANEW;
+  if (checkpoint !== undefined) requireSameSettings(target, checkpoint, settings);
+  const drift = {
+    target: `${BRONZE}.${target}`,
+    planned,
+    bronze: await readColumnDefinitions(warehouse, bronze),
+    previous: await findColumnsOfLastRun(warehouse, target),
+    policy: input.schemaChanges ?? 'evolve',
+  };
+  findDrift(drift);
+  if (checkpoint === undefined)
+    return { anew: false, checkpoint: null, gap: !(await beganIncremental(warehouse, target)) };
+  requireSameOrder(target, checkpoint.type, kind);
+  return { anew: false, checkpoint: checkpoint.value, gap: false };
+}
+
+const family = (kind: string): string =>
+  ['smallint', 'integer', 'bigint', 'numeric'].includes(kind) ? 'number' : kind;
+
+/** A date widened to a timestamp, or an integer to another, is ordered as it was. */
+function requireSameOrder(target: string, before: string, now: string): void {
+  if (family(before) === family(now) || (before === 'date' && now === 'timestamp')) return;
+  throw new DatakitError(
+    'SchemaChanged',
+    `The checkpoint of ${BRONZE}.${target} is a ${before}, and the cursor column is ${now} now`,
+  );
+}

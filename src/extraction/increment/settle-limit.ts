@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CheckpointLimit } from '../../bronze/incremental-plan.ts';
+import type { ExtractionPlan } from '../../bronze/plan.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { readWriters, withAncestors } from '../../postgres/oldest-transaction.ts';
+import type { Session } from '../../postgres/session.ts';
+import { lateRowWarning } from './late-row-warnings.ts';
+
+/** Transactions of short work end within it; for longer ones the checkpoint waits. */
+const PATIENCE = 2_000;
+const PAUSE = 25;
+
+/** Does something in a transaction of its own on the source. */
+export type Ask = <T>(work: (source: Session) => Promise<T>) => Promise<T>;
+
+/**
+ * Makes good the greatest value that the plan saw of a cursor that counts: who was writing then
+ * may still commit a smaller one, so they are waited for. Where they go on for long the checkpoint
+ * stays; a first run, which has none to stay at, is left to the lookback.
+ */
+export async function settleLimit(
+  plan: ExtractionPlan,
+  input: ExtractTableInput,
+  ask: Ask,
+): Promise<ExtractionPlan> {
+  const { incremental, table } = plan;
+  if (incremental?.limit.kind !== 'value') return plan;
+  if (
+    await writersEnd(
+      ask,
+      plan.partitions.map(({ oid }) => oid),
+    )
+  )
+    return plan;
+  const { cursor, limit, checkpoint } = incremental;
+  const { doubt } = limit;
+  if (checkpoint !== null) return withLimit(plan, { kind: 'hold', ...(doubt !== undefined && { doubt }) });
+  const { now } = await ask(async (source) => source.one<{ now: string }>('SELECT now()::text AS now'));
+  const unseen = withLimit(plan, { kind: 'unseen', seenAt: now, doubt: doubt ?? 'writers' });
+  // the plan has said already why a lookback is needed
+  if (doubt !== undefined) return unseen;
+  const warning = lateRowWarning('writers', { table, cursor, lookback: input.incremental?.lookback });
+  return { ...unseen, warnings: [...plan.warnings, warning] };
+}
+
+function withLimit(plan: ExtractionPlan, limit: CheckpointLimit): ExtractionPlan {
+  return plan.incremental === undefined ? plan : { ...plan, incremental: { ...plan.incremental, limit } };
+}
+
+async function writersEnd(ask: Ask, partitions: readonly number[]): Promise<boolean> {
+  const tables = await ask(async (source) => withAncestors(source, partitions));
+  const writing = await ask(async (source) => readWriters(source, tables));
+  const deadline = Date.now() + PATIENCE;
+  for (let left = writing; left.length > 0;) {
+    if (Date.now() > deadline) return false;
+    await sleep(PAUSE);
+    const now = new Set(await ask(async (source) => readWriters(source, tables)));
+    left = left.filter((transaction) => now.has(transaction));
+  }
+  return true;
+}

@@ -1,0 +1,113 @@
+import type { BoundValue, PartitionBound } from '../../postgres/partition-bound.ts';
+
+/** Where the rows of a partition lie: none in a range, all of them, or perhaps some. */
+export type Reach = 'outside' | 'inside' | 'across';
+
+/** A range of values, each of which is a number by its place in their order. */
+export interface Span {
+  readonly lo: number;
+  readonly hi: number;
+  readonly hiIncluded: boolean;
+}
+
+/** Gives a value of a bound its place in the order. */
+export type Rank = (text: string) => number;
+
+export interface Bounded {
+  readonly bound: PartitionBound;
+  /** The column of the key that is asked about. */
+  readonly position: number;
+  /** Whether another column of the key may be NULL: such rows are in the default partition, whatever this column is. */
+  readonly othersNullable: boolean;
+  /** The bounds of all partitions of the same table, this one among them. */
+  readonly siblings: () => readonly PartitionBound[];
+}
+
+/** Where a partition lies by its own bound. A bound that says nothing of the column lies `across`. */
+export function reachOf(
+  { bound, position, othersNullable, siblings }: Bounded,
+  wanted: Span,
+  rank: Rank,
+): Reach {
+  switch (bound.kind) {
+    case 'range':
+      return compare(spanOf(bound, position, rank), wanted);
+    case 'list':
+      return compareAll(bound.values, wanted, rank);
+    case 'hash':
+      return 'across';
+    case 'default':
+      if (position > 0 || othersNullable) return 'across';
+      return isCovered(siblings(), wanted, rank) ? 'outside' : 'across';
+  }
+}
+
+/** Of a table and all above it, each of which narrows what it has. */
+export function combined(reaches: readonly Reach[]): Reach {
+  if (reaches.includes('outside')) return 'outside';
+  return reaches.includes('inside') ? 'inside' : 'across';
+}
+
+/** The values of one column of a key that a bound names. */
+export function valuesAt(bound: PartitionBound, position: number): string[] {
+  const values =
+    bound.kind === 'range'
+      ? [bound.from[position], bound.to[position]]
+      : bound.kind === 'list'
+        ? bound.values
+        : [];
+  return values.flatMap((value) => (value?.is === 'value' ? [value.text] : []));
+}
+
+type RangeBound = Extract<PartitionBound, { kind: 'range' }>;
+
+/** Ranges of several columns compare as rows do: a column counts only where those before it are the same at both ends. */
+function spanOf({ from, to }: RangeBound, position: number, rank: Rank): Span {
+  const fixed = from.slice(0, position).every((value, index) => isSame(value, to[index]));
+  const rest = to.slice(position + 1);
+  const hi = fixed ? placeOf(to[position], rank) : Number.POSITIVE_INFINITY;
+  return {
+    lo: fixed ? placeOf(from[position], rank) : Number.NEGATIVE_INFINITY,
+    hi,
+    hiIncluded: hi !== Number.POSITIVE_INFINITY && rest.some(({ is }) => is !== 'least'),
+  };
+}
+
+const isSame = (one: BoundValue, other: BoundValue | undefined): boolean =>
+  one.is === 'value' && other?.is === 'value' && one.text === other.text;
+
+function placeOf(value: BoundValue | undefined, rank: Rank): number {
+  if (value?.is === 'value') return rank(value.text);
+  return value?.is === 'least' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+}
+
+function compare(span: Span, wanted: Span): Reach {
+  const endsBefore = span.hi < wanted.hi || (span.hi === wanted.hi && !span.hiIncluded);
+  if (span.lo >= wanted.hi || span.hi < wanted.lo) return 'outside';
+  if (span.hi === wanted.lo && !span.hiIncluded) return 'outside';
+  return span.lo >= wanted.lo && endsBefore ? 'inside' : 'across';
+}
+
+function compareAll(values: readonly BoundValue[], wanted: Span, rank: Rank): Reach {
+  const within = values.filter((value) => {
+    const place = value.is === 'value' ? rank(value.text) : Number.NaN; // NULL is in no range
+    return place >= wanted.lo && place < wanted.hi;
+  });
+  if (within.length === 0) return 'outside';
+  return within.length === values.length ? 'inside' : 'across';
+}
+
+/**
+ * Whether other partitions take every value of the range, so that none is left to the default one.
+ * Of keys of several columns only those bounds are counted that leave the others open.
+ */
+function isCovered(siblings: readonly PartitionBound[], wanted: Span, rank: Rank): boolean {
+  const spans = siblings
+    .filter((bound) => bound.kind === 'range')
+    .filter(({ from, to }) => [...from.slice(1), ...to.slice(1)].every(({ is }) => is === 'least'))
+    .map((bound) => spanOf(bound, 0, rank))
+    .toSorted((one, other) => one.lo - other.lo);
+  let reached = wanted.lo;
+  for (const { lo, hi } of spans) if (lo <= reached && hi > reached) reached = hi;
+  return reached >= wanted.hi;
+}

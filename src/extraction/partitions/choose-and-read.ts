@@ -1,0 +1,95 @@
+import { PARTITION } from '../../bronze/layout.ts';
+import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../../bronze/plan.ts';
+import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { formatWithin } from '../../contract/table-name.ts';
+import type { Catalog } from '../../postgres/catalog/catalog.ts';
+import { hasPartitions, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
+import type { Session } from '../../postgres/session.ts';
+import { choosePartitions, type ChosenPartition } from './choose-partitions.ts';
+import { digestTree } from '../plan/plan-checks.ts';
+import { findReplaced, planReplacement } from './plan-replacement.ts';
+import { digestReading, isUnchanged, readEvidence } from './unchanged-partitions.ts';
+
+/** Which partition a row came from. The source does not send it: it is the same for all that arrives of one. */
+export const partitionColumn: PlannedColumn = {
+  name: PARTITION,
+  type: 'text',
+  sourceType: 'text',
+  decision: 'kept',
+  read: 'as is',
+  binary: true,
+  namesPartition: true,
+};
+
+export interface Choosing {
+  readonly catalog: Catalog;
+  readonly warehouse: Session;
+  readonly input: ExtractTableInput;
+  readonly target: string;
+  readonly tree: PartitionTree;
+  readonly planned: readonly PlannedColumn[];
+  readonly types: SourceTypes;
+  /** Why the statistics of the source are not sure, where they are not. */
+  readonly doubt: string | undefined;
+}
+
+export interface ReadPartitions {
+  readonly partitions: readonly (Partition & Pick<PlannedPartition, 'filter' | 'evidence'>)[];
+  readonly plan: Pick<
+    ExtractionPlan,
+    'tree' | 'partitioned' | 'skipped' | 'replacement' | 'reading' | 'seenAt'
+  >;
+  readonly warnings: readonly string[];
+}
+
+/** Decides which partitions a run reads, and what becomes of those that bronze has of others. */
+export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions> {
+  const { catalog, input, tree, planned, types, doubt } = choosing;
+  const source = catalog.session;
+  const chosen = await choosePartitions(source, tree, input.partitions);
+  const seenAt = await catalog.now();
+  const reading = await digestReading(source, planned, types, input.where);
+  const oids = chosen.map(({ table }) => table.oid);
+  const evidence = hasPartitions(tree)
+    ? await readEvidence(source, oids, planned, types)
+    : new Map<number, string>();
+  const replaces = input.write === 'replace-partitions' ? { ...choosing, chosen } : undefined;
+  const replaced = replaces && (await findReplaced(replaces));
+  const label = ({ table }: ChosenPartition) => formatWithin(input.table.schema, table);
+  const read = chosen.filter(
+    (one) =>
+      input.onlyChanged !== true ||
+      doubt !== undefined ||
+      !isUnchanged(replaced?.records.get(label(one)), reading, evidence.get(one.table.oid)),
+  );
+  const replacement =
+    replaces && replaced && (await planReplacement(replaces, replaced, new Set(read.map(label))));
+  const filters = new Map(read.map(({ table, filter }) => [table.oid, filter]));
+  const partitions = await catalog.partitions([...filters.keys()]);
+  return {
+    partitions: partitions.map((partition) => {
+      const [filter, proof] = [filters.get(partition.oid), evidence.get(partition.oid)];
+      return {
+        ...partition,
+        ...(filter !== undefined && { filter }),
+        ...(proof !== undefined && { evidence: proof }),
+      };
+    }),
+    plan: {
+      tree: digestTree(tree),
+      reading,
+      seenAt,
+      ...(hasPartitions(tree) && { partitioned: true }),
+      ...((input.partitions !== undefined || input.onlyChanged === true) && {
+        skipped: {
+          notAskedFor: tree.leaves.length - chosen.length,
+          unchanged: chosen.length - read.length,
+        },
+      }),
+      ...(replacement !== undefined && { replacement }),
+    },
+    warnings: doubt === undefined ? [] : [`"onlyChanged" read all partitions, since ${doubt}.`],
+  };
+}

@@ -1,0 +1,101 @@
+import {
+  findBronzeTable,
+  readColumnDefinitions,
+  type BronzeTable,
+} from '../../bronze/schema/bronze-table.ts';
+import { BRONZE } from '../../bronze/layout.ts';
+import { findColumnsOfLastRun } from '../../bronze/bookkeeping/manifest.ts';
+import { findPartitionRecords, type PartitionRecord } from '../../bronze/bookkeeping/partition-records.ts';
+import type { PartitionReplacement, PlannedColumn } from '../../bronze/plan.ts';
+import { findDrift } from '../../bronze/schema/schema-drift.ts';
+import { findBase, type Base } from '../../bronze/bookkeeping/targets.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
+import { formatTableName, formatWithin } from '../../contract/table-name.ts';
+import { hasPartitions, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
+import type { Session } from '../../postgres/session.ts';
+import type { ChosenPartition } from './choose-partitions.ts';
+
+export interface ReplacementContext {
+  readonly warehouse: Session;
+  readonly input: ExtractTableInput;
+  readonly target: string;
+  readonly tree: PartitionTree;
+  readonly chosen: readonly ChosenPartition[];
+  readonly planned: readonly PlannedColumn[];
+}
+
+/** What a run with `"write": "replace-partitions"` finds in bronze. */
+export interface ReplacedTable {
+  readonly base: Base;
+  readonly bronze: BronzeTable | undefined;
+  /** What is known of the partitions whose rows bronze has, by their labels. */
+  readonly records: ReadonlyMap<string, PartitionRecord>;
+}
+
+/**
+ * Looks at the bronze table whose partitions are to be replaced.
+ *
+ * @throws {DatakitError} InvalidInput where only a part of a partition is asked for; TargetConflict where bronze has
+ *   rows of which it is not known which partition they are of
+ */
+export async function findReplaced(context: ReplacementContext): Promise<ReplacedTable> {
+  const { warehouse, target } = context;
+  requireWholePartitions(context);
+  // the base before all else: what moves between the two is found by the commit
+  const base = await findBase(warehouse, target);
+  const bronze = await findBronzeTable(warehouse, target);
+  if (bronze?.storage === undefined) return { base, bronze: undefined, records: new Map() };
+  const records = await findPartitionRecords(warehouse, target);
+  if (records.size === 0) requireAll(context);
+  return { base, bronze, records };
+}
+
+/**
+ * Decides how partitions are to be replaced: all rows of bronze at once, where it has no others, or only theirs.
+ *
+ * @param read the labels of the partitions that are read
+ * @throws {DatakitError} SchemaChanged where new and old rows do not fit one table
+ */
+export async function planReplacement(
+  { warehouse, target, planned }: ReplacementContext,
+  { base, bronze, records }: ReplacedTable,
+  read: ReadonlySet<string>,
+): Promise<PartitionReplacement> {
+  if (bronze === undefined || [...records.keys()].every((label) => read.has(label)))
+    return { whole: true, ...base };
+  findDrift({
+    target: `${BRONZE}.${target}`,
+    planned,
+    bronze: await readColumnDefinitions(warehouse, bronze),
+    previous: await findColumnsOfLastRun(warehouse, target),
+    policy: 'evolve',
+  });
+  return { whole: false, ...base };
+}
+
+function requireWholePartitions({ tree, chosen }: ReplacementContext): void {
+  const shown = formatTableName(tree.root);
+  if (!hasPartitions(tree)) {
+    throw new DatakitError(
+      'InvalidInput',
+      `"write" is "replace-partitions", and ${shown} has no partitions: leave it out`,
+    );
+  }
+  const cut = chosen.filter(({ filter }) => filter !== undefined);
+  if (cut.length === 0) return;
+  const names = cut.map(({ table }) => formatWithin(tree.root.schema, table));
+  throw new DatakitError(
+    'InvalidInput',
+    `"replace-partitions" would replace all rows of ${listed(names, 3)} by those in the range: choose "from" and "to" at the bounds of the partitions, or "exact": false to read all of them`,
+  );
+}
+
+function requireAll({ input, target }: ReplacementContext): void {
+  if (input.partitions === undefined) return;
+  throw new DatakitError(
+    'TargetConflict',
+    `${BRONZE}.${target} has rows whose partition is not known: run once without "partitions", which replaces all rows`,
+  );
+}

@@ -1,0 +1,128 @@
+import { chunkCount, type PlannedPartition } from '../../bronze/plan.ts';
+import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
+import { formatTableName } from '../../contract/table-name.ts';
+import type { Catalog } from '../../postgres/catalog/catalog.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
+import { hasTidRangeScan, type ServerFacts } from '../../postgres/catalog/server.ts';
+import type { Table } from '../../postgres/catalog/table.ts';
+import type { Session } from '../../postgres/session.ts';
+import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import { packSmall, partitionsOfChunk } from '../partitions/pack-partitions.ts';
+import { keyChunks } from './key-range.ts';
+import { findKeyColumn, planKey, type KeyColumn } from './plan-key.ts';
+
+export interface Chunking {
+  readonly table: Table;
+  readonly partitions: readonly (Partition & Pick<PlannedPartition, 'filter' | 'evidence'>)[];
+  readonly types: SourceTypes;
+  readonly server: ServerFacts;
+  readonly input: Pick<ExtractTableInput, 'chunkBy' | 'chunkSize' | 'parallelism' | 'largeObjects'>;
+}
+
+export interface PlannedChunks {
+  /** Bytes. */
+  readonly size: number;
+  readonly blocksPerChunk: number;
+  readonly partitions: PlannedPartition[];
+  readonly warnings: string[];
+}
+
+/**
+ * Decides how each partition is cut: by its blocks where it has some, else by the key that the input
+ * names, else not at all. Small ones that follow one another are read in one chunk.
+ */
+export async function planPartitions(catalog: Catalog, chunking: Chunking): Promise<PlannedChunks> {
+  const { table, partitions, types, server, input } = chunking;
+  const key =
+    input.chunkBy === undefined
+      ? undefined
+      : findKeyColumn(input.chunkBy, await catalog.columns(table), types, table);
+  const total = sumOf(partitions);
+  const perChunk = blocksOfChunk(chunking, total);
+  const planned: PlannedPartition[] = [];
+  for (const { filter, evidence, ...partition } of partitions) {
+    const known = { ...(filter !== undefined && { filter }), ...(evidence !== undefined && { evidence }) };
+    const byBlocks = partition.hasBlocks && hasTidRangeScan(server);
+    const cut =
+      byBlocks || key === undefined
+        ? inBlocks(partition, byBlocks ? chunksOf(partition.blocks, perChunk) : 1)
+        : await inRanges(catalog.session, partition, key, input);
+    planned.push({ ...cut, ...known });
+  }
+  requireFewChunks(planned);
+  const inFiles = new Set(partitions.filter(({ hasBlocks }) => hasBlocks).map(({ oid }) => oid));
+  const packed = packSmall(planned, {
+    blocks: perChunk,
+    count: partitionsOfChunk(input.parallelism),
+    hasBlocks: ({ oid }) => inFiles.has(oid),
+  });
+  const size = total.allBlocks * server.blockSize;
+  return { size, blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };
+}
+
+/** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
+const MOST_CHUNKS = 1_000_000;
+
+function requireFewChunks(partitions: PlannedPartition[]): void {
+  const chunks = chunkCount({ partitions });
+  if (chunks <= MOST_CHUNKS) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks, and at most ${MOST_CHUNKS.toLocaleString('en-US')} are possible: choose a larger one`,
+  );
+}
+
+/** A plan has so many chunks at most where a chunk is but one block. */
+const MOST_SMALL_CHUNKS = 20_000;
+
+/** Rows with large objects are read about 100 at once: a block has that many where they hold little else. */
+function blocksOfChunk({ server, input }: Chunking, { blocks: totalBlocks, allBlocks }: Total): number {
+  const { chunkSize, parallelism, largeObjects } = input;
+  if (largeObjects !== undefined && chunkSize === undefined)
+    return Math.max(1, Math.ceil(totalBlocks / MOST_SMALL_CHUNKS));
+  // with the large values that belong to a block: they are most of some tables
+  const blockSize = server.blockSize * (totalBlocks === 0 ? 1 : allBlocks / totalBlocks);
+  return blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize });
+}
+
+interface Total {
+  readonly blocks: number;
+  /** With those of large values. */
+  readonly allBlocks: number;
+}
+
+function sumOf(partitions: Chunking['partitions']): Total {
+  const blocks = partitions.reduce((sum, partition) => sum + partition.blocks, 0);
+  return { blocks, allBlocks: partitions.reduce((sum, { toastBlocks }) => sum + toastBlocks, blocks) };
+}
+
+function inBlocks(partition: Partition, chunks: number): PlannedPartition {
+  const { schema, name, oid, fileNode, columns, blocks } = partition;
+  return { schema, name, oid, fileNode, columns, blocks, chunks };
+}
+
+async function inRanges(
+  source: Session,
+  partition: Partition,
+  column: KeyColumn,
+  { chunkSize, parallelism }: Chunking['input'],
+): Promise<PlannedPartition> {
+  const key = await planKey(source, partition, column, { chunkSize, parallelism });
+  return { ...inBlocks(partition, keyChunks(key)), key };
+}
+
+function warningsOf({ partitions, input }: Chunking, planned: readonly PlannedPartition[]): string[] {
+  const cut = planned.filter(({ key }) => key !== undefined);
+  if (input.chunkBy !== undefined && cut.length === 0) {
+    return [`"chunkBy" was not used: tables are cut by their blocks, which needs no index and no order.`];
+  }
+  const foreign = new Set(partitions.filter(({ isForeign }) => isForeign).map(({ oid }) => oid));
+  const apart = cut.filter(({ oid }) => foreign.has(oid)).map(formatTableName);
+  if (apart.length === 0) return [];
+  return [
+    `The chunks of ${listed(apart, 3)} were read at different moments: a snapshot of the source does not reach the server behind a foreign table. Without "chunkBy" it is read at one.`,
+  ];
+}

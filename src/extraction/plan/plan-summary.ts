@@ -1,0 +1,37 @@
+import { chunkCount, type ExtractionPlan } from '../../bronze/plan.ts';
+import { outcomeOf } from '../../bronze/commit/commit.ts';
+import { BRONZE } from '../../bronze/layout.ts';
+import type { EndedRun } from '../../bronze/bookkeeping/manifest.ts';
+import type { PlanSummary } from '../../contract/activities.ts';
+import { labelsOf } from '../partitions/partition-labels.ts';
+
+/** What a workflow needs to know of a plan: the same size, about, whatever the number of partitions and chunks. */
+export function summarize(planId: string, plan: ExtractionPlan): PlanSummary {
+  return {
+    planId,
+    target: bronzeName(plan.target),
+    chunks: chunkCount(plan),
+    partitions: labelsOf(plan),
+    partitionCount: plan.partitions.length,
+    warnings: plan.warnings,
+    ...(plan.skipped !== undefined && { skippedPartitions: plan.skipped }),
+    ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
+  };
+}
+
+/** The same of a plan that is known by the manifest alone, since its run has ended. */
+export function summarizeEnded(run: EndedRun): PlanSummary {
+  const { planId, target, chunks, partitions, skipped } = run;
+  return {
+    planId,
+    target: bronzeName(target),
+    chunks,
+    partitions: [],
+    partitionCount: partitions,
+    warnings: run.warnings,
+    ...(skipped !== null && { skippedPartitions: skipped }),
+    outcome: outcomeOf(run),
+  };
+}
+
+const bronzeName = (target: string): string => `${BRONZE}.${target}`;

@@ -1,0 +1,197 @@
+import type { CheckpointLimit } from '../../bronze/incremental-plan.ts';
+import { chooseHash } from '../../bronze/commit/digests.ts';
+import type { ExtractionPlan, PlannedColumn } from '../../bronze/plan.ts';
+import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../../bronze/layout.ts';
+import { mapColumn, type SourceTypes, type WarehouseTypes } from '../../bronze/schema/type-mapping.ts';
+import { readWarehouseTypes } from '../../bronze/schema/warehouse-types.ts';
+import { requireTarget } from '../../bronze/bookkeeping/targets.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { chosenSettings } from '../../contract/session-settings.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
+import { formatTableName } from '../../contract/table-name.ts';
+import type { Catalog } from '../../postgres/catalog/catalog.ts';
+import { chooseColumns, type Column } from '../../postgres/catalog/columns.ts';
+import { hasPartitions } from '../../postgres/catalog/partition-tree.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
+import type { ServerFacts } from '../../postgres/catalog/server.ts';
+import { checkWhere, type Table } from '../../postgres/catalog/table.ts';
+import { assertExpression } from '../../postgres/expression.ts';
+import { requireFreshReplica } from '../../postgres/replica-lag.ts';
+import { ownWords, sqlStateOf } from '../../postgres/server-failure.ts';
+import type { Session } from '../../postgres/session.ts';
+import { chooseAndRead, partitionColumn } from '../partitions/choose-and-read.ts';
+import { chunkIncrement } from '../increment/increment-chunks.ts';
+import { planLargeObjects } from './large-objects.ts';
+import { deriveColumns } from './derived-columns.ts';
+import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
+import { planPartitions } from './plan-partitions.ts';
+import { requireAllRows, requireRoom } from './row-checks.ts';
+
+/**
+ * Decides all that a run needs to know before it copies: one read-only transaction on the source,
+ * and nothing written anywhere.
+ *
+ * @param catalog of the source, as the transaction that reads sees it
+ * @param doubt why the statistics of the source are not sure, where they are not
+ * @param known what somebody has asked the warehouse already, who then knows that the target may be written, too
+ * @param limit what the checkpoint of an incremental run must not pass, where it was found before the snapshot
+ * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
+ */
+export async function planTable(
+  catalog: Catalog,
+  warehouse: Session,
+  input: ExtractTableInput,
+  {
+    doubt,
+    limit,
+    known,
+  }: {
+    readonly doubt?: string | undefined;
+    readonly limit?: CheckpointLimit | undefined;
+    readonly known?: { readonly types: WarehouseTypes };
+  },
+): Promise<ExtractionPlan> {
+  const source = catalog.session;
+  if (input.where !== undefined) await assertExpression(input.where, 'where');
+  await requireFreshReplica(source, input.maxReplicaLag);
+  const server = await catalog.server();
+  const table = await catalog.table(input.table);
+  const columns = await chosenColumns(catalog, table, input);
+  if (input.where !== undefined) await requireWhere(source, table, input.where);
+  const target = chosenTarget(input);
+  if (known === undefined)
+    await requireTarget(warehouse, target, { source: input.source, table: input.table });
+  const largeObjects = planLargeObjects(target, input);
+  if (largeObjects !== undefined) {
+    await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
+  }
+  const types = await catalog.types(table);
+  const tree = await catalog.tree(table);
+  const data = [
+    ...planColumns(
+      columns,
+      types,
+      known?.types ?? (await readWarehouseTypes(warehouse, types, server.version)),
+    ),
+    ...deriveColumns(columns, types, input),
+  ];
+  const planned = hasPartitions(tree) ? [...data, partitionColumn] : data;
+  requireRoom(data, input.table, {
+    incremental: input.incremental !== undefined,
+    partitioned: hasPartitions(tree),
+  });
+  const chosen = await chooseAndRead({ catalog, warehouse, input, target, tree, planned, types, doubt });
+  const { partitions } = chosen;
+  if (input.requireAllRows) requireAllRows(partitions, server);
+  const session = chosenSettings(input.tuning, input.session);
+  const chunks = await planPartitions(catalog, { table, partitions, types, server, input });
+  const plan: ExtractionPlan = {
+    source: input.source,
+    sourceUri: `postgresql://${server.host}/${server.database}`,
+    table: input.table,
+    target,
+    columns: planned,
+    where: input.where ?? null,
+    format: data.every(({ binary }) => binary) ? 'binary' : 'text',
+    size: chunks.size,
+    blocksPerChunk: chunks.blocksPerChunk,
+    ...chosen.plan,
+    partitions: chunks.partitions,
+    lockTimeout: input.lockTimeout,
+    statementTimeout: input.statementTimeout ?? null,
+    stallTimeout: input.stallTimeout,
+    ...(input.idleTimeout !== undefined && { idleTimeout: input.idleTimeout }),
+    ...(input.maxReplicaLag !== undefined && { maxReplicaLag: input.maxReplicaLag }),
+    ...(session !== undefined && { session }),
+    warnings: [...warningsOf(table, partitions, server), ...chosen.warnings, ...chunks.warnings],
+    ...(largeObjects !== undefined && { largeObjects }),
+    ...(input.requireAllRows && { requireAllRows: true }),
+    ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
+  };
+  const { incremental } = input;
+  if (incremental === undefined) return plan;
+  const context = {
+    source,
+    warehouse,
+    input: { ...input, incremental },
+    table,
+    target,
+    columns,
+    planned,
+    partitions,
+    limit,
+  };
+  return withIncrement(plan, context);
+}
+
+async function withIncrement(plan: ExtractionPlan, context: IncrementalContext): Promise<ExtractionPlan> {
+  const { plan: incremental, warnings } = await planIncrement(context);
+  const whole = { ...plan, incremental, warnings: [...plan.warnings, ...warnings] };
+  const { from, to } = incremental.range;
+  if (from === null && to === null) return whole;
+  return { ...whole, ...(await chunkIncrement(context.source, whole, context.input.chunkSize)) };
+}
+
+async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTableInput): Promise<Column[]> {
+  const columns = chooseColumns(await catalog.columns(table), table, input);
+  const reserved: readonly string[] = metadataColumnNames;
+  const clash = columns.find(({ name }) => reserved.includes(name));
+  if (clash === undefined) return columns;
+  throw new DatakitError(
+    'InvalidInput',
+    `${formatTableName(table)} has a column "${clash.name}", which is the name of a metadata column: leave it out with "exclude"`,
+  );
+}
+
+/** What the server itself says of the condition: unknown columns and functions, other types than boolean. */
+async function requireWhere(source: Session, table: Table, where: string): Promise<void> {
+  try {
+    await checkWhere(source, table, where);
+  } catch (error) {
+    if (!(error instanceof Error) || !isAboutStatement(sqlStateOf(error))) throw error;
+    throw new DatakitError('InvalidExpression', `"where" was refused by the source: ${ownWords(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Syntax, names, types and literals; a lost connection says nothing of the condition, nor does a missing privilege. */
+function isAboutStatement(sqlState: string | undefined): boolean {
+  return sqlState !== undefined && sqlState !== '42501' && /^(42|22|0A|54)/.test(sqlState);
+}
+
+export function chosenTarget({ target, table }: Pick<ExtractTableInput, 'target' | 'table'>): string {
+  const chosen = target ?? defaultTarget(table);
+  const reserved: readonly string[] = bookkeepingTables;
+  if (!reserved.includes(chosen)) return chosen;
+  throw new DatakitError(
+    'InvalidInput',
+    `"target" names ${chosen}, where datakit-postgres keeps its own records`,
+  );
+}
+
+const planColumns = (
+  columns: readonly Column[],
+  types: SourceTypes,
+  available: WarehouseTypes,
+): PlannedColumn[] =>
+  columns.map((column) => ({
+    name: column.name,
+    sourceType: column.type,
+    ...mapColumn(column, types, available),
+  }));
+
+/** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */
+function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {
+  const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
+  if (hiding.length > 0) {
+    return [
+      `Row-level security is active on ${listed(hiding, 3)} for the role ${server.role}: rows that its policies hide were not extracted.`,
+    ];
+  }
+  if (!table.rowSecurityActive) return [];
+  return [
+    `The policies of ${formatTableName(table)} hid nothing from the role ${server.role}: its partitions are read directly, and have none.`,
+  ];
+}

@@ -1,0 +1,109 @@
+import type { NewMember } from '../../bronze/bookkeeping/database-runs.ts';
+import { readsItsOwnMoment, type ExtractDatabaseRequest } from '../../contract/extract-database.ts';
+import type { ExtractTableRequest } from '../../contract/extract-table.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
+import { TableSelection } from '../../contract/table-selection.ts';
+import { listTables } from '../../postgres/catalog/tables.ts';
+import type { Session } from '../../postgres/session.ts';
+
+/** One chunk has as much, so that a run of its own would have nothing to share out. */
+export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
+
+/** Each costs nine events of a history, of which Temporal takes 51,200; the rest is for packs, looks and signals. */
+const MOST_CHILDREN = 3_000;
+
+export interface Resolved {
+  /** The largest first. */
+  readonly members: readonly NewMember[];
+  /** Tables that bronze has no rows of yet. */
+  readonly added: readonly string[];
+  /** Tables that bronze has rows of, that the input means, and that are not there any more. */
+  readonly vanished: readonly string[];
+}
+
+/**
+ * Finds the tables that an input means.
+ *
+ * @param feeds the tables of the source that bronze has rows of
+ * @throws {DatakitError} UndefinedObject where there are none; InvalidInput where too many need a workflow of their own
+ */
+export async function resolveTables(
+  source: Session,
+  request: ExtractDatabaseRequest,
+  feeds: readonly TableName[],
+): Promise<Resolved> {
+  const selection = new TableSelection(request);
+  const named = selection.named();
+  const listed = await listTables(source);
+  const there = new Set(listed.map(formatTableName));
+  const members = listed
+    .filter((table) => selection.has(table))
+    .map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
+  // views and the like are extracted where they are named; what is not there at all fails by itself
+  for (const table of named) {
+    if (!there.has(formatTableName(table))) members.push(memberOf(selection, table, undefined));
+  }
+  if (members.length === 0) {
+    throw new DatakitError('UndefinedObject', 'No table of the source is meant by any entry of "tables"');
+  }
+  const known = new Set(feeds.map(formatTableName));
+  const called = new Set(named.map(formatTableName));
+  return {
+    members: boundChildren(members),
+    added: members.map(formatTableName).filter((name) => !known.has(name)),
+    vanished: feeds
+      .filter((table) => selection.has(table))
+      .map(formatTableName)
+      .filter((name) => !there.has(name) && !called.has(name)),
+  };
+}
+
+/** @param bytes unknown of what is no table, which may be of any size */
+function memberOf(selection: TableSelection, table: TableName, bytes: number | undefined): NewMember {
+  const own = selection.requestFor(table);
+  const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || needsItsOwnWorkflow(own);
+  return { ...table, bytes: bytes ?? 0, large, request: own };
+}
+
+/** What one transaction in between others cannot do, or what a workflow waits for. */
+function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
+  const { largeObjects, quietHours, maxBytesPerSecond, analyze } = own;
+  return (
+    readsItsOwnMoment(own) ||
+    [largeObjects, quietHours, maxBytesPerSecond, analyze].some((input) => input !== undefined)
+  );
+}
+
+/**
+ * Leaves no more tables to workflows of their own than the history of their parent has room for. Of those that are
+ * only large, the smallest are packed like small ones.
+ *
+ * @returns the members, those with a workflow of their own first, each kind from the largest on
+ * @throws {DatakitError} InvalidInput where too many cannot be packed
+ */
+export function boundChildren(members: readonly NewMember[]): NewMember[] {
+  const needed = members.filter((one) => one.large && !isOnlyLarge(one)).length;
+  if (needed > MOST_CHILDREN) {
+    throw new DatakitError(
+      'InvalidInput',
+      `${needed} tables need a workflow of their own, by their settings or because they are views: ` +
+        `a run has room for ${MOST_CHILDREN}. Share them out to several runs`,
+    );
+  }
+  const packed = new Set(
+    members
+      .filter(isOnlyLarge)
+      .toSorted(bySize)
+      .slice(MOST_CHILDREN - needed),
+  );
+  return members.map((one) => (packed.has(one) ? { ...one, large: false } : one)).toSorted(bySize);
+}
+
+const isOnlyLarge = ({ bytes, request }: NewMember): boolean =>
+  bytes > LARGEST_SMALL_TABLE && !needsItsOwnWorkflow(request);
+
+function bySize(a: NewMember, b: NewMember): number {
+  if (a.large !== b.large) return a.large ? -1 : 1;
+  return b.bytes - a.bytes || (formatTableName(a) < formatTableName(b) ? -1 : 1);
+}

@@ -1,0 +1,98 @@
+import { findPlainTables } from '../../bronze/schema/plain-table.ts';
+import { feedOf } from '../../bronze/layout.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import type { CopyContext } from '../copy/copy-chunks.ts';
+import { extractGroup, type Able, type GroupContext } from './extract-group.ts';
+import { LOCK_TIMEOUT, type SmallTable } from './extract-small-table.ts';
+import { readingLimits } from '../plan/plan-run.ts';
+import { StallWatch } from '../copy/stall-watch.ts';
+
+/** What a pack is extracted with. */
+export interface PackContext
+  extends
+    Omit<CopyContext, 'onCopied' | 'onProgress'>,
+    Pick<GroupContext, 'mayBegin' | 'onBegin' | 'onDone'> {}
+
+/**
+ * Extracts small tables whose bronze tables are plain: some of them at a time are read in one transaction of the source,
+ * one after the other, and made visible in one of the warehouse, with as few statements as can be.
+ *
+ * What is not done so, for whatever reason, is left to {@link extractSmallTable}: it can do all of them,
+ * and says what is wrong with one.
+ *
+ * @returns why it came to an end before the last of them, where it did
+ */
+export async function extractPlainTables(
+  tables: readonly SmallTable[],
+  context: PackContext,
+): Promise<Error | undefined> {
+  const [first] = tables;
+  if (first === undefined) return undefined;
+  const watch = new StallWatch(first.input.stallTimeout);
+  const signal = AbortSignal.any([context.signal, watch.signal]);
+  try {
+    await extractAll(tables, first, { ...context, signal }, watch.passed);
+    return undefined;
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return error instanceof Error ? error : new Error(String(error));
+  } finally {
+    watch.close();
+  }
+}
+
+/** Whether nothing is asked for but the rows of a table, and not more than to read them. */
+export const isPlain = ({
+  incremental,
+  write,
+  partitions,
+  onlyChanged,
+  requireAllRows,
+  verify,
+}: ExtractTableInput): boolean =>
+  [incremental, write, partitions, onlyChanged].every((input) => input === undefined) &&
+  !requireAllRows &&
+  verify !== 'checksum';
+
+/** Whether one transaction of the source can read both, as the settings of its sessions go. */
+export function readAlike(one: ExtractTableInput, other: ExtractTableInput): boolean {
+  const limits = [one, other].map((input) => [input.source, input.stallTimeout, readingLimits(input)]);
+  return JSON.stringify(limits[0]) === JSON.stringify(limits[1]);
+}
+
+async function extractAll(
+  tables: readonly SmallTable[],
+  { input, run, snapshot }: SmallTable,
+  { warehouse, sourceNamed, signal, ...context }: PackContext,
+  passed: () => void,
+): Promise<void> {
+  const limits = { run: run.databaseRunId, signal, lockTimeout: LOCK_TIMEOUT };
+  const plain = await warehouse.write(limits, async (session) =>
+    findPlainTables(
+      session,
+      tables.map((one) => feedOf(one.input).target),
+    ),
+  );
+  const able = tables.flatMap((table) => {
+    const bronze = plain.get(feedOf(table.input).target);
+    return bronze === undefined ? [] : [{ table, bronze }];
+  });
+  await extractGroups(able, {
+    ...context,
+    warehouse,
+    source: sourceNamed(input.source),
+    snapshot,
+    limits,
+    reading: { ...readingLimits(input), ...limits },
+    passed,
+  });
+}
+
+async function extractGroups(able: readonly Able[], group: GroupContext): Promise<void> {
+  for (let begun = 0; begun < able.length && !group.isStopping();) {
+    const extracted = await extractGroup(able.slice(begun), group);
+    if (extracted === 'paused') break;
+    for (const [table, result] of extracted.done) group.onDone(table, result);
+    begun += extracted.begun;
+  }
+}

@@ -1,0 +1,84 @@
+import type { Connection, Submittable } from 'pg';
+import { copiedRows } from './copied-rows.ts';
+import { withRoom } from './lending-socket.ts';
+import { Settleable } from '../settleable.ts';
+import { COPY_DATA, HEADER } from './squeeze-rows.ts';
+
+const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
+
+/**
+ * `COPY … FROM STDIN` that says of each buffer when it is done with it, which is when the kernel
+ * has taken it: its memory can be used again, and no more than that is ever on its way.
+ *
+ * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
+ */
+export class CopyIn implements Submittable {
+  readonly #statement: string;
+  readonly #ready = new Settleable<undefined>();
+  readonly #rows = new Settleable<number>();
+  #connection: Connection | undefined;
+  #rowCount = 0;
+
+  constructor(statement: string) {
+    this.#statement = statement;
+  }
+
+  /** Settles when the server wants data. @throws what the server says of the statement */
+  get ready(): Promise<unknown> {
+    return this.#ready.promise;
+  }
+
+  /** How many rows the server took. Fails as soon as the server does; succeeds after {@link end}. */
+  get rows(): Promise<number> {
+    return this.#rows.promise;
+  }
+
+  submit(connection: Connection): void {
+    this.#connection = connection;
+    connection.query(this.#statement);
+  }
+
+  /** @param done called when the data is not needed any more, whatever became of it */
+  write(data: Buffer, done: () => void): void {
+    const stream = this.#connection?.stream;
+    if (stream === undefined || stream.destroyed) {
+      done();
+      return;
+    }
+    const message = withRoom(data, HEADER);
+    const header = message ?? Buffer.allocUnsafe(HEADER);
+    header.writeUInt8(COPY_DATA, 0);
+    header.writeUInt32BE(data.length + 4, 1);
+    if (message !== undefined) {
+      stream.write(message, done);
+      return;
+    }
+    stream.cork();
+    stream.write(header);
+    stream.write(data, done);
+    stream.uncork();
+  }
+
+  end(): void {
+    this.#connection?.stream.write(COPY_DONE);
+  }
+
+  handleCopyInResponse(): void {
+    this.#ready.resolve(undefined);
+  }
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#rowCount = copiedRows(message);
+  }
+
+  handleReadyForQuery(): void {
+    this.#connection = undefined;
+    this.#rows.resolve(this.#rowCount);
+  }
+
+  handleError(error: Error): void {
+    this.#connection = undefined;
+    this.#ready.reject(error);
+    this.#rows.reject(error);
+  }
+}

@@ -1,0 +1,140 @@
+import type { Connection, Submittable } from 'pg';
+import { BorrowedSocket } from './borrowed-socket.ts';
+import { copiedRows } from './copied-rows.ts';
+import type { Borrower } from './lending-socket.ts';
+import { Settleable } from '../settleable.ts';
+import { COPY_DATA, HEADER, squeezeRows, type Places } from './squeeze-rows.ts';
+
+/** The messages of the protocol that a COPY TO STDOUT can meet besides rows, by their first byte. */
+const COPY_DONE = 0x63; // 'c'
+const COPY_OUT_RESPONSE = 0x48; // 'H'
+const NOTICE = 0x4e; // 'N'
+const PARAMETER_STATUS = 0x53; // 'S'
+const NOTIFICATION = 0x41; // 'A'
+/** So many buffers are on their way at once: one is written while another is read. */
+const ON_THEIR_WAY = 2;
+
+/**
+ * `COPY … TO STDOUT` that gives its data as it comes, and stops reading while too much of it is in use.
+ *
+ * A server sends a message for every row. Taking each out of its envelope by a buffer of its own,
+ * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
+ * squeezed out of each buffer as it came from the socket, in place.
+ *
+ * For the length of the COPY it borrows the socket of the driver, and gives it back with the first
+ * message that is not part of it.
+ * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
+ */
+export class CopyOut implements Submittable {
+  readonly #statement: string;
+  readonly #rows = new Settleable<number>();
+  #use: Borrower;
+  #socket: BorrowedSocket | undefined;
+  #inUse = 0;
+  /** Of the message that the last buffer ended in: bytes of data to pass on, or of something else to pass over. */
+  #data = 0;
+  #skip = 0;
+  /** A header that a buffer ended in the middle of. */
+  #split: Buffer | undefined;
+  #rowCount = 0;
+
+  /** @param use given all data in order, and a function to call when its memory can be used again */
+  constructor(statement: string, use: Borrower) {
+    this.#statement = statement;
+    this.#use = use;
+  }
+
+  /** How many rows the server says it sent. Settles when all data has been given out and the server is ready again. */
+  get rows(): Promise<number> {
+    return this.#rows.promise;
+  }
+
+  /** From now on data is passed over: the server does not know yet that nobody wants it. */
+  discard(): void {
+    this.#use = (_, giveBack) => giveBack();
+    this.#socket?.resume();
+  }
+
+  submit(connection: Connection): void {
+    this.#socket = new BorrowedSocket(connection, this.#receive);
+    connection.query(this.#statement);
+  }
+
+  handleError(error: Error): void {
+    this.#socket?.giveBack();
+    this.#rows.reject(error);
+  }
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#rowCount = copiedRows(message);
+  }
+
+  handleReadyForQuery(): void {
+    this.#rows.resolve(this.#rowCount);
+  }
+
+  readonly #receive: Borrower = (received, giveBack) => {
+    const chunk = this.#split === undefined ? received : Buffer.concat([this.#split, received]);
+    this.#split = undefined;
+    const { data, rest } = this.#squeeze(chunk);
+    // the driver may keep what it is given
+    const forDriver = rest === undefined ? undefined : Buffer.from(rest);
+    if (data > 0) this.#pass(chunk.subarray(0, data), giveBack);
+    else giveBack();
+    if (forDriver !== undefined) this.#socket?.giveBack(forDriver);
+  };
+
+  #pass(data: Buffer, giveBack: () => void): void {
+    this.#inUse += 1;
+    if (this.#inUse >= ON_THEIR_WAY) this.#socket?.pause();
+    this.#use(data, () => {
+      giveBack();
+      this.#inUse -= 1;
+      this.#socket?.resume();
+    });
+  }
+
+  /** Moves the data of a buffer to its beginning. What is left over belongs to the driver. */
+  #squeeze(chunk: Buffer): { data: number; rest?: Buffer } {
+    let { write, read } = this.#finishMessage(chunk);
+    for (;;) {
+      ({ write, read } = squeezeRows(chunk, { write, read }));
+      if (chunk.length - read < HEADER) {
+        if (read < chunk.length) this.#split = Buffer.from(chunk.subarray(read));
+        return { data: write };
+      }
+      if (!this.#enter(chunk.readUInt8(read), chunk.readUInt32BE(read + 1) - 4)) {
+        return { data: write, rest: chunk.subarray(read) };
+      }
+      ({ write, read } = this.#finishMessage(chunk, { write, read: read + HEADER }));
+    }
+  }
+
+  /** Passes over, or moves, what a buffer has of the message that was begun. */
+  #finishMessage(chunk: Buffer, { write, read }: Places = { write: 0, read: 0 }): Places {
+    const data = Math.min(this.#data, chunk.length - read);
+    if (data > 0 && write !== read) chunk.copyWithin(write, read, read + data);
+    const skipped = Math.min(this.#skip, chunk.length - read - data);
+    this.#data -= data;
+    this.#skip -= skipped;
+    return { write: write + data, read: read + data + skipped };
+  }
+
+  /** Begins a message; false where it ends the COPY. */
+  #enter(type: number, length: number): boolean {
+    switch (type) {
+      case COPY_DATA:
+        this.#data = length;
+        return true;
+      case COPY_OUT_RESPONSE:
+      case COPY_DONE:
+      case NOTICE:
+      case PARAMETER_STATUS:
+      case NOTIFICATION:
+        this.#skip = length;
+        return true;
+      default:
+        return false; // CommandComplete, or an ErrorResponse
+    }
+  }
+}

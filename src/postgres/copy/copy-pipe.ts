@@ -1,0 +1,71 @@
+import type { Copied } from '../../contract/activities.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { CopyIn } from './copy-in.ts';
+import { CopyOut } from './copy-out.ts';
+import { serverFailure } from '../server-failure.ts';
+import type { Session } from '../session.ts';
+
+/** Hears of the bytes that have passed; what it promises is waited for before more pass. */
+export type OnBytes = (bytes: number) => void | Promise<void>;
+
+export interface CopyEnds {
+  readonly source: { readonly session: Session; readonly label: string; readonly statement: string };
+  readonly target: { readonly session: Session; readonly label: string; readonly statement: string };
+  /** Called for every buffer that passed, with the bytes of all so far. */
+  readonly onProgress?: OnBytes;
+}
+
+/**
+ * Pipes `COPY … TO STDOUT` of one server into `COPY … FROM STDIN` of another.
+ *
+ * Bytes pass as they come: no value is parsed, so none can change, and memory is bounded by the
+ * buffers in between.
+ *
+ * @throws {DatakitError} CountMismatch when the servers do not agree how many rows passed
+ */
+export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promise<Copied> {
+  let bytes = 0;
+  // data that has to wait must not be overtaken by what comes after it; where none has to, no promise is made
+  let waiting: Promise<void> | undefined;
+  return target.session.copy(new CopyIn(target.statement), async (writing) => {
+    await labelled(target, writing.ready);
+    const out = new CopyOut(source.statement, (data, giveBack) => {
+      bytes += data.length;
+      const pause = onProgress?.(bytes);
+      if (pause === undefined && waiting === undefined) {
+        writing.write(data, giveBack);
+        return;
+      }
+      const before = waiting;
+      waiting = Promise.all([before, pause]).then(() => writing.write(data, giveBack));
+      waiting.catch(giveBack);
+    });
+    return source.session.copy(out, async (reading) => {
+      try {
+        const read = await firstToFail(labelled(source, reading.rows), labelled(target, writing.rows));
+        await waiting;
+        writing.end();
+        requireSameCount(read, await labelled(target, writing.rows));
+        return { rows: read, bytes };
+      } finally {
+        reading.discard();
+      }
+    });
+  });
+}
+
+/** The first end settles with success before the second can; either may fail first, and is the cause then. */
+async function firstToFail(reading: Promise<number>, writing: Promise<number>): Promise<number> {
+  return Promise.race([reading, writing]);
+}
+
+async function labelled<T>({ label }: { readonly label: string }, work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw serverFailure(error, label);
+  });
+}
+
+function requireSameCount(read: number, written: number): void {
+  if (read === written) return;
+  throw new DatakitError('CountMismatch', `The source sent ${read} rows and the warehouse took ${written}`);
+}
