@@ -3,7 +3,7 @@ import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import { findEnded, openManifest, type ManifestOf } from '../bronze/bookkeeping/manifest.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan, type StoredPlan } from '../bronze/bookkeeping/plans.ts';
-import { planCopy as planCopyOf } from '../capture/copy-tables.ts';
+import { isCopyWanted, planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { readMembers } from '../bronze/bookkeeping/database-runs.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { PlanExtractionRequest, PlanSummary, RunOutcome } from '../contract/activities.ts';
@@ -99,12 +99,16 @@ async function planned(
 export async function planCopy(
   { warehouse, ready, sourceNamed }: Dependencies,
   request: PlanCopyRequest,
-): Promise<PlanSummary> {
+): Promise<PlanSummary | null> {
   const { table, source, runId, workflowId } = request;
   return runActivity(
     `planning the copy of ${formatTableName(table)}`,
     async ({ signal, attempt }) => {
       await ready();
+      const wanted = await warehouse.write({ run: runId, signal }, async (session) =>
+        isCopyWanted(session, request),
+      );
+      if (!wanted) return null;
       const limits = { run: runId, signal, lockTimeout: LONGEST_LOCK_TIMEOUT };
       return storePlanOf(warehouse, signal, { runId, workflowId, attempt }, async (target) =>
         planCopyOf(sourceNamed(source), target, request, limits),

@@ -134,6 +134,14 @@ async function requireSameTable(source: Session, table: TableName, oid: number |
   throw new DatakitError('PlanOutdated', `${formatTableName(table)} is another table than in the snapshot`);
 }
 
+/** Whether a table still waits for its copy: who asked for one may hear late that it is done. */
+export async function isCopyWanted(
+  warehouse: Session,
+  { captureId, table }: Pick<PlanCopyRequest, 'captureId' | 'table'>,
+): Promise<boolean> {
+  return (await findTableOf(warehouse, { captureId }, table)).status === 'copying';
+}
+
 async function findTableOf(
   warehouse: Session,
   { captureId }: Pick<Capture, 'captureId'>,

@@ -104,8 +104,8 @@ export interface CaptureActivities {
   prepareCapture(request: PrepareCaptureRequest): Promise<PreparedCapture>;
   /** Makes a slot, signals the snapshot of its beginning, and holds that until it is cancelled. */
   holdSlot(request: HoldSlotRequest): Promise<void>;
-  /** Plans the copy of a table, as its publication sends it. */
-  planCopy(request: PlanCopyRequest): Promise<PlanSummary>;
+  /** Plans the copy of a table, as its publication sends it. Null where the table has been copied meanwhile. */
+  planCopy(request: PlanCopyRequest): Promise<PlanSummary | null>;
   /** Records that a table is copied; what its changes need is made. */
   finishCopy(request: FinishCopyRequest): Promise<void>;
   /** Records that the first copy is done. */

@@ -54,6 +54,7 @@ async function copyOne(
     const plan = await relay.lend(async (snapshot) =>
       planCopy.executeWithOptions({ summary }, [{ ...run, captureId, source, table, parallelism, snapshot }]),
     );
+    if (plan === null) return [];
     await copyPlan(fanout, plan, relay);
     const { outcome } = await commitBronze.executeWithOptions({ summary }, [
       { planId: plan.planId, runId: run.runId },

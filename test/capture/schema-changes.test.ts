@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isCopyWanted } from '../../src/capture/copy-tables.ts';
+import { Database } from '../../src/postgres/database.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -197,6 +200,11 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       expect.stringMatching(/^public.one was copied again: another table has its name now/),
       expect.stringMatching(/^public.other was copied again: another table has its name now/),
     ]);
+    const { rows } = await lab.warehouse.query<{ id: string }>('SELECT capture_id AS id FROM bronze.cdc_positions WHERE slot = $1', [request.slot]); // prettier-ignore
+    const warehouse = new Database({ label: 'warehouse', settings: connectionTo(lab.warehouseUrl) });
+    const wanted = { captureId: rows[0]?.id ?? '', table: { schema: 'public', name: 'one' } };
+    expect(await warehouse.write({}, async (session) => isCopyWanted(session, wanted))).toBe(false);
+    await warehouse.close();
     await lab.source.query('ALTER TABLE renamed RENAME TO plain; INSERT INTO plain VALUES (4, $$d$$)');
     expect((await captures.catchUp(request)).warnings.at(-1)).toMatch(
       /^public.plain was .* it had another name/,
