@@ -2,10 +2,18 @@ import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../schema/bronze-table.ts';
+import {
+  addColumns,
+  findBronzeTable,
+  missingColumns,
+  readColumnDefinitions,
+  type BronzeTable,
+  type ColumnDefinition,
+} from '../schema/bronze-table.ts';
 import { equalityOf } from '../equality.ts';
 import { hasIndex } from '../schema/key-index.ts';
 import { BRONZE } from '../layout.ts';
+import { DELETED_AT } from '../commit/deleted-keys.ts';
 import { lockBriefly } from '../commit/readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
 
@@ -42,8 +50,8 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
       `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it anew with addTables`,
     );
   }
-  if (origin.deletes === 'soft') await ensureDeletedAt(session, bronze);
-  const columns = await readColumnDefinitions(session, bronze.storage);
+  const present = await readColumnDefinitions(session, bronze.storage);
+  const columns = origin.deletes === 'soft' ? await withDeletedAt(session, bronze, present) : present;
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const constants = new Map(
     [
@@ -54,7 +62,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
       ['_bronze_parent_table', quoteText(origin.table.name)],
       ['_bronze_run_id', quoteText(origin.runId)],
       ['_bronze_extraction_type', `'changes'`],
-      ['_bronze_deleted_at', 'NULL'],
+      [DELETED_AT.name, 'NULL'],
     ].filter((constant): constant is [string, string] => types.has(constant[0] ?? '')),
   );
   return { bronze, storage: bronze.storage, types, key: origin.key, deletes: origin.deletes, constants };
@@ -72,13 +80,16 @@ export async function prepareMirror(session: Session, target: string, key: reado
 }
 
 /** A capture may go on with soft deletes that was begun without them. */
-async function ensureDeletedAt(session: Session, bronze: BronzeTable): Promise<void> {
-  const columns = await readColumnDefinitions(session, bronze);
-  if (columns.some(({ name }) => name === '_bronze_deleted_at')) return;
+async function withDeletedAt(
+  session: Session,
+  bronze: BronzeTable,
+  present: readonly ColumnDefinition[],
+): Promise<readonly ColumnDefinition[]> {
+  const missing = missingColumns([DELETED_AT], present);
+  if (missing.length === 0) return present;
   await lockBriefly(session, bronze);
-  await session.query(
-    `ALTER TABLE ${quoteTable(bronze)} ADD COLUMN _bronze_deleted_at timestamp with time zone`,
-  );
+  await addColumns(session, bronze, missing);
+  return [...present, ...missing];
 }
 
 /** Removes the index on a key that is no longer the key: a new copy would have to obey it. */

@@ -1,5 +1,6 @@
 import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
+import { beneathView } from './relations-beneath.ts';
 
 /**
  * SQL for a digest of the columns of a table, up to the one of a number.
@@ -27,21 +28,9 @@ export const columnsDefinition = (table: string, last: string): string =>
  * By the rules of the views, as the server keeps them, whose text does not depend on a search path.
  */
 const viewDigest = (view: string): string =>
-  `(WITH RECURSIVE below AS (
-      SELECT ${view} AS oid
-      UNION
-      SELECT next.oid FROM below b CROSS JOIN LATERAL (
-        SELECT d.refobjid AS oid FROM pg_catalog.pg_rewrite r
-          JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'
-          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
-           AND d.refclassid = 'pg_catalog.pg_class'::regclass
-         WHERE r.ev_class = b.oid
-        UNION ALL
-        SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid AND p.relpersistence <> 't'
-         WHERE i.inhparent = b.oid) AS next
-    )
+  `(WITH RECURSIVE ${beneathView(view, 'true')}
     SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, md5(r.ev_action::text)), ',' ORDER BY c.oid, r.oid))
-      FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid
+      FROM beneath JOIN pg_catalog.pg_class c ON c.oid = beneath.oid
       LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND c.relkind = 'v')`;
 
 /** How a view is defined now, to compare it with later; undefined where the relation is none. */
