@@ -8,12 +8,12 @@ import type {
   ResolveTablesRequest,
 } from '../contract/database-activities.ts';
 import { utf8Length } from '../contract/table-name.ts';
+import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import { resolveTables as resolve } from '../extraction/plan/resolve-tables.ts';
 import type { Dependencies } from './dependencies.ts';
 import { sweepAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
-const LOCK_TIMEOUT = 10_000;
 /** The most names of a list in a result. */
 const MOST_NAMES = 100;
 
@@ -30,7 +30,7 @@ export async function resolveTables(
       await sweepAbandoned(target);
       const feeds = await readFeeds(target, name);
       const { members, added, vanished } = await source.read(
-        { ...limits, lockTimeout: LOCK_TIMEOUT },
+        { ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT },
         async (session) => resolve(session, request, feeds),
       );
       const consistency = request.consistency ?? 'snapshot';

@@ -18,6 +18,7 @@ import {
   findPublication,
   orStatementFor,
 } from '../postgres/replication/publications.ts';
+import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import type { Session } from '../postgres/session.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 import { newTables, warningsOfHeirs, type CaptureContext } from './prepare-capture.ts';
@@ -35,7 +36,7 @@ export async function changeTables(
   const limits = { run: request.runId, signal };
   return warehouse.write(limits, async (target) => {
     await changeTablesOf(target, request.captureId);
-    await source.write({ ...limits, lockTimeout: 10_000 }, async (session) =>
+    await source.write({ ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }, async (session) =>
       request.change === 'add' ? add(target, session, request) : remove(target, session, request),
     );
     const tables = await readTables(target, request.captureId);

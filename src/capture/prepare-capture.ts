@@ -8,6 +8,7 @@ import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import type { Database } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import {
@@ -66,7 +67,7 @@ export async function prepareCapture(
   const identity = await identify(source, run.runId);
   return warehouse.write(limits, async (target) => {
     const capture = await findCapture(target, input.source, input.slot);
-    return source.write({ ...limits, lockTimeout: 10_000 }, async (session) => {
+    return source.write({ ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }, async (session) => {
       const facts = await readFacts(session, input, identity);
       const slot = await findSlot(session, input.slot);
       const outcome = compareSlot({ ...facts, name: input.slot, capture, slot });
