@@ -10,7 +10,13 @@ import { feedOf } from '../bronze/layout.ts';
 import { findOutcomes, recordUnplanned } from '../bronze/bookkeeping/manifest.ts';
 import type { CopiedTable, CopiedTables, CopyTablesRequest } from '../contract/database-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
-import { DatakitError, failurePolicies, isOfServer, withAdvice } from '../contract/failures.ts';
+import {
+  DatakitError,
+  failurePolicies,
+  affectsEveryTable,
+  restartsRun,
+  withAdvice,
+} from '../contract/failures.ts';
 import { partOf } from '../contract/run-parts.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import {
@@ -183,11 +189,11 @@ async function copyTable(
     return result.outcome === 'paused' ? 'paused' : told(request, one, result);
   } catch (error) {
     signal.throwIfAborted();
-    if (!(error instanceof DatakitError) || isOfServer(error.kind)) throw error;
+    if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
     const message = withAdvice(error.kind, `While extracting ${name}: ${error.message}`);
     const left = { member, rows: 0, bytes: 0, message: message.slice(0, LONGEST_MESSAGE) };
     // a workflow of its own waits, tries again, or plans anew: what it cannot mend, it tells
-    if (failurePolicies[error.kind].retry !== 'never' || beginAnew.has(error.kind)) {
+    if (failurePolicies[error.kind].retry !== 'never' || restartsRun(error.kind)) {
       countRetry(error.kind);
       log.info('left to a workflow of its own', { table: name, reason: error.message });
       return { ...left, outcome: 'alone' };
@@ -198,5 +204,3 @@ async function copyTable(
     return { ...left, outcome: 'failed' };
   }
 }
-
-const beginAnew: ReadonlySet<string> = new Set(['PlanOutdated', 'StagingLost']);

@@ -6,7 +6,7 @@ import {
 } from '../bronze/bookkeeping/database-runs.ts';
 import type { RunIdentity } from '../contract/activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
-import { DatakitError, isOfServer } from '../contract/failures.ts';
+import { DatakitError, affectsEveryTable } from '../contract/failures.ts';
 import { incrementOf } from '../extraction/small/extract-small-table.ts';
 import { planRun, readingLimits } from '../extraction/plan/plan-run.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -32,7 +32,7 @@ export async function limitIncrements(
           if (increment !== undefined) increments.set(member, increment);
         } catch (error) {
           // what is wrong with the table is told by its own run
-          if (!(error instanceof DatakitError) || isOfServer(error.kind)) throw error;
+          if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
           log.info('a checkpoint could not be bounded', { member, reason: error.message });
         }
       }

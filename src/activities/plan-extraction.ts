@@ -10,7 +10,7 @@ import type { PlanExtractionRequest, PlanSummary, RunOutcome } from '../contract
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { DatakitError, isOfServer } from '../contract/failures.ts';
+import { DatakitError, affectsEveryTable } from '../contract/failures.ts';
 import { analyzeSource } from '../extraction/plan/analyze-source.ts';
 import { extractPlanned, isSmall } from '../extraction/small/extract-planned.ts';
 import { planInSnapshot } from '../extraction/plan/plan-in-snapshot.ts';
@@ -70,7 +70,7 @@ async function finishedOrPlanned(
     return { ...plan, outcome };
   } catch (error) {
     tools.signal.throwIfAborted();
-    if (!begun || !(error instanceof DatakitError) || isOfServer(error.kind)) throw error;
+    if (!begun || !(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
     countRetry(error.kind);
     log.info('left to activities of their own', { reason: error.message });
     return planned(dependencies, request, tools);

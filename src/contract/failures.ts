@@ -12,6 +12,12 @@ interface FailurePolicy {
   readonly retry: Retry;
   /** In its place for work of a run that has written already. */
   readonly retryUnderWay?: Retry;
+  /** See {@link affectsEveryTable}. */
+  readonly everyTable?: true;
+  /** See {@link captureWaits}. */
+  readonly captureWaits?: true;
+  /** See {@link restartsRun}. */
+  readonly restartsRun?: true;
   /** What to do about it, after the sentence that says what happened. */
   readonly advice: string;
 }
@@ -27,6 +33,7 @@ export const failurePolicies = {
   },
   UnknownSource: {
     retry: 'never',
+    everyTable: true,
     advice: 'Set the variable in the environment of the worker, or name a source that it has.',
   },
   UndefinedObject: { retry: 'never', advice: 'Names must match exactly, including upper and lower case.' },
@@ -41,6 +48,7 @@ export const failurePolicies = {
   },
   AuthenticationFailed: {
     retry: 'never',
+    everyTable: true,
     advice: 'Check user and password in the connection URL of the worker, and pg_hba.conf of the server.',
   },
   TlsFailed: {
@@ -53,7 +61,11 @@ export const failurePolicies = {
     advice:
       'Connect to the server itself, or to a pooler in session or transaction mode. Poolers do not pass on session options: set them on the role (ALTER ROLE … SET) and remove …_PG_OPTIONS.',
   },
-  UndefinedDatabase: { retry: 'never', advice: 'Check the database in the connection URL of the worker.' },
+  UndefinedDatabase: {
+    retry: 'never',
+    everyTable: true,
+    advice: 'Check the database in the connection URL of the worker.',
+  },
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {
     retry: 'never',
@@ -77,6 +89,8 @@ export const failurePolicies = {
     retry: 'never',
     // what took writes a moment ago has failed over: its name still leads to the former primary
     retryUnderWay: UNTIL_IT_IS_BACK,
+    everyTable: true,
+    captureWaits: true,
     advice: 'Point WAREHOUSE_DATABASE_URL at the primary, with default_transaction_read_only off.',
   },
   UnsupportedServer: {
@@ -95,43 +109,65 @@ export const failurePolicies = {
   },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,
+    everyTable: true,
+    captureWaits: true,
     advice: 'Check that the server runs and that host and port in the connection URL are right.',
   },
   ConnectionLost: {
     retry: UNTIL_IT_IS_BACK,
+    everyTable: true,
+    captureWaits: true,
     advice: 'The server went away or ended the session; if this continues, look into its log.',
   },
   TooManyConnections: {
     retry: UNTIL_IT_IS_BACK,
+    everyTable: true,
+    captureWaits: true,
     advice: 'Raise max_connections or the limit of the role, or lower "parallelism".',
   },
   PoolExhausted: {
     retry: UNTIL_IT_IS_BACK,
+    everyTable: true,
+    captureWaits: true,
     advice:
       'Lower "parallelism", or let the worker have more sessions (…_PG_POOL_SIZE, …_PG_POOL_MAX_OVERFLOW).',
   },
   LockTimeout: {
     retry: UNTIL_IT_IS_BACK,
+    captureWaits: true,
     advice: 'End the session that holds the lock, or run at another time.',
   },
   AlreadyRunning: {
     retry: UNTIL_IT_IS_BACK,
     advice: 'Wait until it has ended, or cancel it.',
   },
-  Deadlock: { retry: 10, advice: 'Find out what else writes to these tables.' },
+  Deadlock: { retry: 10, captureWaits: true, advice: 'Find out what else writes to these tables.' },
   SerializationFailure: {
     retry: 5,
+    captureWaits: true,
     advice:
       'On a read replica this is a recovery conflict: set hot_standby_feedback, raise max_standby_streaming_delay, or choose a smaller "chunkSize".',
   },
   StatementTimeout: {
     retry: 3,
+    captureWaits: true,
     advice: 'Raise "statementTimeout", choose a smaller "chunkSize", or add an index for "where".',
   },
-  StatementCancelled: { retry: 5, advice: 'Find out who or what cancels statements on the server.' },
-  DiskFull: { retry: 5, advice: 'Free space on the server, then start the workflow again.' },
+  StatementCancelled: {
+    retry: 5,
+    captureWaits: true,
+    advice: 'Find out who or what cancels statements on the server.',
+  },
+  DiskFull: {
+    retry: 5,
+    everyTable: true,
+    captureWaits: true,
+    advice: 'Free space on the server, then start the workflow again.',
+  },
   OutOfMemory: {
     retry: 3,
+    everyTable: true,
+    captureWaits: true,
     advice:
       'Give the server more memory, lower "parallelism", or raise the limit in the message (for temp_file_limit, more "work_mem" in "session" helps too).',
   },
@@ -156,6 +192,7 @@ export const failurePolicies = {
   },
   Stalled: {
     retry: 5,
+    captureWaits: true,
     advice: 'Find out which server, or which network between it and the worker, hangs.',
   },
   ReplicaIdentityMissing: {
@@ -174,6 +211,7 @@ export const failurePolicies = {
   },
   SlotActive: {
     retry: UNTIL_IT_IS_BACK,
+    captureWaits: true,
     advice: 'End what reads from the slot: another capture, or a hanging session (pg_terminate_backend).',
   },
   SlotLost: {
@@ -196,9 +234,14 @@ export const failurePolicies = {
     advice:
       'Raise "maxSnapshotAge" or "parallelism", extract the table in parts ("partitions", "incremental"), or hold no snapshot with "consistency": "none".',
   },
-  SnapshotLost: { retry: 'never', advice: 'The run restarts by itself on a new snapshot.' },
-  PlanOutdated: { retry: 'never', advice: 'The run restarts by itself with a new plan.' },
-  StagingLost: { retry: 'never', advice: 'The run restarts by itself.' },
+  SnapshotLost: {
+    retry: 'never',
+    everyTable: true,
+    restartsRun: true,
+    advice: 'The run restarts by itself on a new snapshot.',
+  },
+  PlanOutdated: { retry: 'never', restartsRun: true, advice: 'The run restarts by itself with a new plan.' },
+  StagingLost: { retry: 'never', restartsRun: true, advice: 'The run restarts by itself.' },
   Unexpected: {
     retry: 3,
     advice: 'If it continues, this is a bug in datakit-postgres: please report it with this text.',
@@ -268,27 +311,28 @@ export class DatakitError extends Error {
  * @param underWay whether the run has written to the warehouse before
  */
 export function isFinal(kind: FailureKind, attempt: number, underWay = false): boolean {
-  const { retry, retryUnderWay = retry }: FailurePolicy = failurePolicies[kind];
+  const { retry, retryUnderWay = retry } = policyOf(kind);
   const allowed = underWay ? retryUnderWay : retry;
   return allowed === 'never' || attempt >= allowed;
 }
 
-const ofServers: ReadonlySet<FailureKind> = new Set<FailureKind>([
-  'UnknownSource',
-  'AuthenticationFailed',
-  'UndefinedDatabase',
-  'ReadOnlyServer',
-  'Unreachable',
-  'ConnectionLost',
-  'TooManyConnections',
-  'PoolExhausted',
-  'DiskFull',
-  'OutOfMemory',
-  'SnapshotLost',
-]);
+function policyOf(kind: FailureKind): FailurePolicy {
+  return failurePolicies[kind];
+}
 
-/** Whether it is the matter of a server or of the worker, and so of every table alike. */
-export const isOfServer = (kind: FailureKind): boolean => ofServers.has(kind);
+/** True if the cause lies with a server or the worker, so that every other table would fail in the same way. */
+export const affectsEveryTable = (kind: FailureKind): boolean => policyOf(kind).everyTable === true;
+
+/** True if a run recovers by starting over with a new plan or snapshot. */
+export const restartsRun = (kind: FailureKind): boolean => policyOf(kind).restartsRun === true;
+
+/** True if a capture waits for it to pass, however long that takes. */
+export const captureWaits = (kind: FailureKind): boolean => policyOf(kind).captureWaits === true;
+
+/** True if the text names a kind, as `type` of a Temporal failure does for failures of this project. */
+export function isFailureKind(text: string): text is FailureKind {
+  return Object.hasOwn(failurePolicies, text);
+}
 
 /** What happened, then the way out. */
 export function withAdvice(kind: FailureKind, message: string): string {

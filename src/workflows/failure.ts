@@ -4,43 +4,24 @@ import {
   ChildWorkflowFailure,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import type { FailureKind } from '../contract/failures.ts';
+import { captureWaits, isFailureKind, restartsRun, type FailureKind } from '../contract/failures.ts';
 
-/** What a run recovers from by beginning again: its snapshot, plan or staging table is no longer what it was. */
-const beginsAnew: ReadonlySet<string> = new Set<FailureKind>(['SnapshotLost', 'PlanOutdated', 'StagingLost']);
-
+/** True if the run can recover by starting over. */
 export function canBeginAgain(error: unknown): boolean {
-  const cause = rootOf(error);
-  return cause instanceof ApplicationFailure && beginsAnew.has(cause.type ?? '');
+  const kind = kindOf(rootOf(error));
+  return kind !== undefined && restartsRun(kind);
 }
 
 export function isSnapshotLost(error: unknown): boolean {
-  const cause = rootOf(error);
-  return cause instanceof ApplicationFailure && cause.type === ('SnapshotLost' satisfies FailureKind);
+  return kindOf(rootOf(error)) === 'SnapshotLost';
 }
 
-/** What passes by itself, however long it takes: a capture waits for it for ever. */
-const passes: ReadonlySet<string> = new Set<FailureKind>([
-  'Unreachable',
-  'ConnectionLost',
-  'TooManyConnections',
-  'PoolExhausted',
-  'LockTimeout',
-  'Deadlock',
-  'SerializationFailure',
-  'StatementCancelled',
-  'StatementTimeout',
-  'DiskFull',
-  'OutOfMemory',
-  'ReadOnlyServer', // while another takes the place of a primary
-  'SlotActive',
-  'Stalled',
-]);
-
+/** True if a capture waits for the failure to pass. */
 export function isPassing(error: unknown): boolean {
   const cause = rootOf(error);
   if (cause instanceof TimeoutFailure) return true;
-  return cause instanceof ApplicationFailure && passes.has(cause.type ?? '');
+  const kind = kindOf(cause);
+  return kind !== undefined && captureWaits(kind);
 }
 
 /** Why a holder is no more: its own failure where retrying is of no use, the loss of its snapshot otherwise. */
@@ -72,6 +53,11 @@ export function asRunFailure(error: unknown): unknown {
 export function messageOf(error: unknown): string {
   const cause = rootOf(error);
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+function kindOf(cause: unknown): FailureKind | undefined {
+  if (!(cause instanceof ApplicationFailure) || typeof cause.type !== 'string') return undefined;
+  return isFailureKind(cause.type) ? cause.type : undefined;
 }
 
 function rootOf(error: unknown): unknown {
