@@ -10,13 +10,13 @@ interface Reached {
   readonly version: string | null;
 }
 
-/** Milliseconds. Waited for here and not by the server: a pooler would take no such setting. */
+/** Milliseconds. Enforced here and not by the server, since a pooler would not accept such a setting. */
 const LONGEST_ANSWER = 30_000;
 
 /**
- * What lies between the worker and the server: nothing, a pooler, a load balancer; and who can listen.
+ * Checks what lies between worker and server (nothing, a pooler, a load balancer), and whether anyone can listen in.
  *
- * @throws {DatakitError} where the two sessions that this takes are not to be had
+ * @throws {DatakitError} if the two sessions that this takes are not available
  */
 export async function checkRoute(database: Database, signal?: AbortSignal): Promise<Finding[]> {
   return connected(database, signal, async (first) => {
@@ -26,7 +26,7 @@ export async function checkRoute(database: Database, signal?: AbortSignal): Prom
   });
 }
 
-/** Does work on a session of its own; a server that hangs keeps nobody who has been cancelled. */
+/** Runs work on a session of its own, which cancellation closes even if the server hangs. */
 async function connected<T>(
   database: Database,
   signal: AbortSignal | undefined,
@@ -78,7 +78,7 @@ function poolers(first: DatabaseClient, here: Reached, there: Reached): Finding[
       ),
     ];
   }
-  // the first session is not in a transaction: only a pooler gives its process to another meanwhile
+  // the first session is outside a transaction: only a pooler would give its process to another
   if (here.process === there.process) {
     return [
       warning(

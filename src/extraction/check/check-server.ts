@@ -4,7 +4,7 @@ import { formatBytes, formatDuration } from '../../contract/quantities.ts';
 import { readReplicaLag } from '../../postgres/replica-lag.ts';
 import type { Session } from '../../postgres/session.ts';
 
-/** What a source is, and what its role may. */
+/** Checks of a source server and of what its role may do. */
 export const serverChecks = {
   version: checkVersion,
   role: checkRole,
@@ -73,11 +73,11 @@ async function checkReplica(session: Session): Promise<Finding> {
   );
 }
 
-/** Shorter than a copy may take. */
+/** Milliseconds. A shorter statement_timeout may end the copy of a chunk. */
 const SHORT = 10 * 60_000;
 
 async function checkTimeouts(session: Session): Promise<Finding> {
-  // those of this transaction are ours
+  // by reset_val, since this transaction sets its own
   const rows = await session.query<{ name: string; limit: number }>(
     `SELECT name, reset_val::bigint::int AS limit FROM pg_catalog.pg_settings
       WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_session_timeout') AND reset_val::bigint > 0`,
@@ -92,7 +92,7 @@ async function checkTimeouts(session: Session): Promise<Finding> {
   );
 }
 
-/** So many that a run with the default parallelism finds its sessions, and people theirs. */
+/** Enough for a run with the default parallelism, with some left for other users. */
 const WANTED_CONNECTIONS = 10;
 
 async function checkConnections(session: Session): Promise<Finding> {
@@ -139,7 +139,7 @@ async function checkReplication(session: Session): Promise<Finding> {
   );
 }
 
-/** A slot that keeps so much is about to fill a disk. */
+/** Bytes. An inactive slot that retains more is about to fill a disk. */
 const MUCH_WAL = 1024 ** 3;
 
 export async function checkSlots(session: Session, much = MUCH_WAL): Promise<Finding> {

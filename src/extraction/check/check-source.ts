@@ -21,12 +21,12 @@ export interface CheckedDatabases {
   readonly signal?: AbortSignal;
 }
 
-/** Looks at something of a server, within a transaction that only reads. */
+/** Checks one aspect of a server, in a read-only transaction. */
 export type Check = (session: Session) => Promise<Finding | readonly Finding[]>;
 
 /**
- * Finds out whether runs can be expected to succeed: what the source and the warehouse are, what their roles
- * may, and what is in the way. Writes nothing anywhere.
+ * Checks whether runs can be expected to succeed: what the source and the warehouse are, what their roles may do, and
+ * what stands in the way. Writes nothing.
  */
 export async function checkSource(
   input: CheckSourceInput,
@@ -44,7 +44,7 @@ export async function checkSource(
   return summarize(input.source, [...ofSource, ...ofWarehouse]);
 }
 
-/** Of a server that lets nobody in there is just one thing to say. */
+/** Reports just one finding for a server that cannot be reached. */
 async function reaching(
   database: Database,
   signal: AbortSignal | undefined,
@@ -59,7 +59,7 @@ async function reaching(
   return [fine(`connection to the ${database.label}`, `reached at ${database.host}`), ...(await look())];
 }
 
-/** One after the other, each in a transaction of its own, so that one that fails takes no other with it. */
+/** Runs checks one after another, each in a transaction of its own, so that one failure does not affect the rest. */
 async function each(
   database: Database,
   checks: Readonly<Record<string, Check>>,
@@ -71,7 +71,7 @@ async function each(
   return findings;
 }
 
-/** What a check finds; that it cannot be made is a finding, too. */
+/** Returns what a check finds; a check that fails is a finding, too. */
 async function found(
   check: string,
   signal: AbortSignal | undefined,
@@ -104,7 +104,7 @@ function failed(check: string, error: unknown): Finding {
   return problem(check, message, failurePolicies[kind].advice);
 }
 
-/** More than this, and "when" in bronze misleads people. */
+/** Milliseconds. Beyond this, timestamps in bronze are misleading. */
 const CLOCK_TOLERANCE = 2_000;
 
 async function compareClocks(

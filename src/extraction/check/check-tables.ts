@@ -7,7 +7,7 @@ import { chooseColumns, readColumns } from '../../postgres/catalog/columns.ts';
 import { findTable, type Table } from '../../postgres/catalog/table.ts';
 import type { Session } from '../../postgres/session.ts';
 
-/** Whether tables can be read: each of those that are named, or all together. */
+/** Checks whether tables can be read: each named table, or all of them together. */
 export async function checkTables(
   session: Session,
   names: readonly TableName[] | undefined,
@@ -25,7 +25,7 @@ async function checkTable(session: Session, name: TableName): Promise<readonly F
     chooseColumns(await readColumns(session, table), table, {});
     return [await describe(session, table, check)];
   } catch (error) {
-    // what a server says ends the transaction, and with it the look at all of them
+    // a server error aborts the transaction, and with it the check of all tables
     if (!(error instanceof DatakitError) || error.cause !== undefined) throw error;
     return [problem(check, error.message, failurePolicies[error.kind].advice)];
   }

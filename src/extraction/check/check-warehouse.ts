@@ -3,7 +3,7 @@ import { fine, problem, warning, type Finding } from '../../contract/check-sourc
 import { formatBytes } from '../../contract/quantities.ts';
 import type { Session } from '../../postgres/session.ts';
 
-/** What a warehouse is, and what its role may. */
+/** Checks of a warehouse and of what its role may do. */
 export const warehouseChecks = {
   'rights in the warehouse': checkRights,
   'readers of the warehouse': checkReaders,
@@ -63,7 +63,7 @@ async function checkReaders(session: Session): Promise<Finding> {
   );
 }
 
-/** How much is free nobody can ask a server; how much is there already tells what a run would add. */
+/** A server cannot be asked for its free space; its present size suggests what a run would add. */
 async function checkRoom(session: Session): Promise<Finding> {
   const { size } = await session.one<{ size: string }>('SELECT pg_database_size(current_database()) AS size');
   return fine(

@@ -28,11 +28,11 @@ export interface CopyContext {
   readonly sourceNamed: (name: string) => Database;
   readonly attempt: Attempt;
   readonly signal: AbortSignal;
-  /** Whether to begin no further chunk, since the worker was asked to stop; those that are left go to another. */
+  /** True once the worker was asked to stop: no further chunk is begun, and those left go to another worker. */
   readonly isStopping: () => boolean;
-  /** The chunk that is being copied, and the bytes of it that have passed. */
+  /** Called with the chunk being copied and its bytes so far. */
   readonly onProgress: (progress: ChunkProgress) => void;
-  /** Called when a chunk and its mark are committed. */
+  /** Called when a chunk and its ledger mark are committed. */
   readonly onCopied: (copied: CopiedChunk) => void;
 }
 
@@ -47,24 +47,24 @@ export interface ChunkProgress {
   readonly bytes: number;
 }
 
-/** The same, for those who can be made to wait. */
+/** A copy context whose `onProgress` can hold up the copy by returning a promise. */
 interface PacedContext extends Omit<CopyContext, 'onProgress'> {
   readonly claim: Claim;
   readonly onProgress: (progress: ChunkProgress) => void | Promise<void>;
 }
 
 /**
- * Copies chunks of a plan into its staging table: one transaction of the source for all of them,
- * and one of the warehouse for each, with its mark in the ledger.
+ * Copies chunks of a plan into its staging table: one source transaction for all of them, and one warehouse
+ * transaction for each, with its mark in the ledger.
  *
- * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost when the run must begin again
+ * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost if the run must start over
  */
 export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
   const { warehouse, signal, attempt } = context;
   const claim = { planId: request.planId, firstChunk: request.from, attempt };
   const { stored, done } = await warehouse.write({ signal }, async (session) => {
     const plan = await readPlan(session, request.planId);
-    // what the sessions of a run are found by; whose this one is only the plan tells
+    // the sessions of a run are found by this name, and only the plan tells which run this one serves
     await session.query(`SELECT set_config('application_name', $1, true)`, [applicationName(plan.runId)]);
     await claimSpan(session, claim);
     return { stored: plan, done: await findChunks(session, request.planId, request) };
@@ -73,7 +73,7 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
   const missing = chunks.filter((chunk) => !done.has(chunk));
   const copied = await copyWatched(missing, request, stored, { ...context, claim });
   const next = missing[copied.length];
-  // what is marked beyond the first that is left is counted when the rest is copied
+  // chunks marked beyond the first one left are counted when the rest is copied
   const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
   const sum = [...counted, ...copied].reduce(
     ({ rows, bytes }, one) => ({ rows: rows + one.rows, bytes: bytes + one.bytes }),
@@ -100,7 +100,7 @@ async function copyWatched(
     return pace?.passed(progress.chunk, progress.bytes, signal);
   };
   try {
-    // chunks of an earlier attempt too, which may have ended before it asked
+    // including chunks of an earlier attempt, which may have ended before it checked
     return await copyAsPlanned(
       async (work) => source.read({ run, signal }, work),
       () => partitionsOf(plan, span),
@@ -139,7 +139,7 @@ async function copyMissing(
   });
 }
 
-/** Does work in a transaction of the source that reads as the plan says: the moment of the snapshot, or one of its own. */
+/** Runs work in a source transaction with the limits of the plan, as of the snapshot or else one of its own. */
 export async function readMoment<T>(
   { plan, runId }: StoredPlan,
   snapshot: Snapshot | undefined,
@@ -158,20 +158,20 @@ export async function readMoment<T>(
   return source.read(limits, async (session) => {
     const moment = await enterSnapshot(session, snapshot);
     await requireFreshReplica(session, plan.maxReplicaLag);
-    // then a policy that came after the plan is an error and not a loss
+    // a policy added after planning is then an error rather than a loss of rows
     if (plan.requireAllRows === true) await session.query('SET LOCAL row_security = off');
     return work({ session, label: source.label, moment });
   });
 }
 
-/** A session of the source, in a transaction that reads one moment. */
+/** A source session in a transaction that reads as of one snapshot. */
 export interface Reading {
   readonly session: Session;
   readonly label: string;
   readonly moment: Moment;
 }
 
-/** Copies a chunk in a transaction of its own; nothing where the run was paused. */
+/** Copies a chunk in a transaction of its own, unless the run is paused. */
 async function copyOne(
   reading: Reading,
   chunk: number,
@@ -189,7 +189,7 @@ async function copyOne(
 
 type WritingContext = Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'> & { readonly claim?: Claim };
 
-/** Copies all chunks of a plan, with their marks in the ledger, in the transaction of the session. */
+/** Copies all chunks of a plan, with their ledger marks, in the transaction of the target session. */
 export async function copyAllInto(
   target: Session,
   reading: Reading,
@@ -202,8 +202,8 @@ export async function copyAllInto(
 }
 
 /**
- * Copies a chunk, with its mark in the ledger, in the transaction of the session. Afterwards the source has its
- * locks on the tables back; the snapshot stays.
+ * Copies a chunk, with its ledger mark, in the transaction of the target session. Afterwards the source's table locks
+ * are released; the snapshot stays.
  */
 export async function copyChunkInto(
   target: Session,
@@ -276,15 +276,15 @@ async function copyRange(
   return { rows: rows.rows, bytes: rows.bytes + objects.bytes, missingObjects: objects.missing, digests };
 }
 
-/** What the rows that arrive from now on say in `_bronze_partition`. */
+/** Sets the `_bronze_partition` of rows that arrive from now on. */
 async function namePartition(target: Session, label: string): Promise<void> {
   await target.query('SELECT set_config($1, $2, true)', [PARTITION_SETTING, label]);
 }
 
-/** What was there when the run was planned, and is no more, is there in another shape or not at all in a new plan. */
+/** SQLSTATEs of a table or column that was dropped after planning: a new plan goes without it. */
 const GONE = new Set(['42P01', '42703']);
 
-/** Gives failures that are about the partition its name. */
+/** Adds the partition's name to failures that concern it. */
 export async function naming<T>(
   { partition }: ChunkRange,
   label: string,

@@ -18,14 +18,14 @@ export interface ChunkObjects {
   readonly planId: string;
   readonly staging: TableName;
   readonly range: ChunkRange;
-  /** Called with the bytes of large objects that have passed. */
+  /** Called with the bytes of large objects copied so far. */
   readonly onProgress: OnBytes;
 }
 
 /**
  * Copies the large objects of a chunk that are too large for a column, part by part, in its transactions.
  *
- * @throws {DatakitError} MissingLargeObject where the plan does not allow that one is missing
+ * @throws {DatakitError} MissingLargeObject if one is missing and the plan does not allow it
  */
 export async function copyLargeObjects(objects: ChunkObjects): Promise<{ bytes: number; missing: number }> {
   const { largeObjects } = objects.plan;
@@ -39,14 +39,14 @@ export async function copyLargeObjects(objects: ChunkObjects): Promise<{ bytes: 
     if (found.missing > 0 && largeObjects.missing === 'refuse') throw refused(found.missing, column, objects);
   }
   let bytes = 0;
-  // in one order, so that two chunks that name the same objects wait for each other and do not deadlock
+  // in a fixed order, so that two chunks with the same objects wait for each other and do not deadlock
   for (const oid of [...larger].toSorted((a, b) => a - b)) {
     if (await isOurs(objects, oid)) bytes += await copyParts(objects, oid, largeObjects.partSize, bytes);
   }
   return { bytes, missing };
 }
 
-/** An object that several chunks name is copied by the first, and the others must see that it was. Before any query. */
+/** Lets a chunk see objects that another has copied, since the first to name one copies it. Before any query. */
 export async function seeOtherChunks(target: Session): Promise<void> {
   await target.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
 }
@@ -75,7 +75,7 @@ function refused(missing: number, column: string, { range }: ChunkObjects): Data
   );
 }
 
-/** Whether no other chunk has copied the object; one that is at it is waited for. */
+/** Returns whether no other chunk has copied the object; waits for one that is copying it. */
 async function isOurs({ target, planId, staging }: ChunkObjects, oid: number): Promise<boolean> {
   await target.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
     `large object ${planId} ${oid}`,
@@ -118,7 +118,7 @@ async function copyParts(
   return bytes;
 }
 
-/** There is no function for it: an object is opened, and asked where its end is. */
+/** Opens an object and seeks to its end, since PostgreSQL has no function for the size. */
 async function sizeOf(source: Session, oid: number): Promise<number> {
   const { fd } = await source.one<{ fd: number }>('SELECT pg_catalog.lo_open($1, $2) AS fd', [oid, INV_READ]);
   const { size } = await source.one<{ size: string }>('SELECT pg_catalog.lo_lseek64($1, 0, $2) AS size', [

@@ -7,7 +7,7 @@ import type { ChunkRange } from '../plan/chunk-ranges.ts';
 import { keyConditions } from '../plan/key-range.ts';
 import { selectExpression } from './select-expression.ts';
 
-/** The statement that reads a chunk on the source. A partition goes by the name of its table, which `where` may use. */
+/** Returns the statement that reads a chunk. A partition has its table's name as alias, which `where` may use. */
 export function copyOut(plan: ExtractionPlan, range: ChunkRange): string {
   return `COPY (${selectChunk(plan, range)}) TO STDOUT (FORMAT ${plan.format})`;
 }
@@ -17,7 +17,7 @@ export function selectChunk(plan: ExtractionPlan, range: ChunkRange): string {
   return `SELECT ${columns} ${fromChunk(plan, range)}`;
 }
 
-/** `FROM … WHERE …` of the rows of a chunk. */
+/** Returns `FROM … WHERE …` for the rows of a chunk. */
 export function fromChunk(plan: ExtractionPlan, range: ChunkRange): string {
   const conditions = [
     ...rangeConditions(range),
@@ -34,7 +34,7 @@ function incrementConditions({ incremental }: ExtractionPlan, { keysOnly }: Chun
   return cursorConditions(incremental.cursor, incremental.range);
 }
 
-/** The statement that writes a chunk into its staging table. */
+/** Returns the statement that writes a chunk to its staging table. */
 export function copyIn(
   plan: ExtractionPlan,
   staging: TableName,

@@ -6,9 +6,9 @@ import { fromChunk } from './copy-statements.ts';
 import { selectExpression } from './select-expression.ts';
 
 /**
- * Digests of what the source sends of a chunk, in the transaction that sends it and so of the same rows.
+ * Digests what the source sends of a chunk, in the transaction that sends it and so over the same rows.
  *
- * @returns one number a column, as text, or null where the plan asks for none
+ * @returns one number per column, as text; null if the plan asks for none
  */
 export async function digestChunk(
   session: Session,
@@ -17,7 +17,7 @@ export async function digestChunk(
 ): Promise<string[] | null> {
   if (plan.hash === undefined) return null;
   const columns = plan.columns.filter(isSent);
-  // without a sum it would be a question about each row, and of no row there is no answer
+  // without an aggregate the query would return one row per row of the chunk, or none
   if (columns.length === 0) return [];
   const digests = digestsExpression(columns, columns.map(selectExpression), plan.hash);
   const row = await session.one<{ digests: string[] }>(
@@ -26,7 +26,7 @@ export async function digestChunk(
   return row.digests;
 }
 
-/** The digests of two ranges together: each is a sum. */
+/** Combines the digests of two ranges: each is a sum. */
 export function addDigests(
   one: readonly string[] | null,
   other: readonly string[] | null,

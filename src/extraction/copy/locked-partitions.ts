@@ -5,7 +5,7 @@ import { readLocked } from '../../postgres/catalog/locked-tables.ts';
 import { isLockTimeout } from '../../postgres/server-failure.ts';
 import type { Ask } from '../increment/settle-limit.ts';
 
-/** Gives a failure that is about a lock on a table, or on a partition of it, its name: the server does not say it. */
+/** Names the locked table or partition in a lock timeout, since the server does not. */
 export async function namingLocked<T>(ask: Ask, table: TableName, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -17,7 +17,7 @@ export async function namingLocked<T>(ask: Ask, table: TableName, work: () => Pr
   }
 }
 
-/** @param what names the table, and whose it is where that is not plain */
+/** @param what the name of the table, with its database where that is not obvious */
 export function lockedBySomebody(what: string, cause: unknown): DatakitError {
   return new DatakitError('LockTimeout', `${what} is locked by another session of the source`, { cause });
 }

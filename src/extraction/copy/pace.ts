@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What may pass at once after a pause, as time: small enough that nobody notices bursts. */
+/** Milliseconds' worth of bytes that may pass at once after a pause: a burst too short to notice. */
 const BURST = 200;
 
-/** Lets no more bytes pass than so many in a second, over any second or more. */
+/** Limits throughput to a number of bytes per second, apart from a short burst after a pause. */
 export class Pace {
   readonly #millisecondsPerByte: number;
   #due = 0;
@@ -14,7 +14,7 @@ export class Pace {
     this.#millisecondsPerByte = 1000 / bytesPerSecond;
   }
 
-  /** @param bytes those of this chunk that have passed so far; resolves when more may */
+  /** @param bytes of this chunk that have passed so far; resolves when more may */
   async passed(chunk: number, bytes: number, signal: AbortSignal): Promise<void> {
     const more = chunk === this.#chunk ? bytes - this.#passed : bytes;
     this.#chunk = chunk;

@@ -5,7 +5,7 @@ import type { CopiedPartitions, Observed, WatchRequest } from '../../contract/ac
 import type { Session } from '../../postgres/session.ts';
 import { labelsOf } from '../partitions/partition-labels.ts';
 
-/** Looks at a run again and again; its plan, which may be large, it reads once. */
+/** Observes a run repeatedly, reading its plan, which may be large, only once. */
 export class RunObserver {
   readonly #request: Pick<WatchRequest, 'runId' | 'partitions'>;
   #planned: { readonly planId: string; readonly plan: ExtractionPlan } | undefined;
@@ -24,7 +24,7 @@ export class RunObserver {
   }
 }
 
-/** What the ledger has of each partition; nothing where there is but one. */
+/** Returns what the ledger has of each partition; undefined if there is only one. */
 export async function copiedPartitions(
   session: Session,
   { planId, plan }: { readonly planId: string; readonly plan: ExtractionPlan },

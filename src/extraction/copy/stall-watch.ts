@@ -2,8 +2,8 @@ import { DatakitError } from '../../contract/failures.ts';
 import { formatDuration } from '../../contract/quantities.ts';
 
 /**
- * Ends a copy through which nothing passes any more. A heartbeat only tells that the worker lives:
- * beside a hung copy it would go on for ever.
+ * Aborts a copy that makes no progress. A heartbeat only shows that the worker is alive: beside a hung copy it would
+ * go on indefinitely.
  */
 export class StallWatch {
   readonly #controller = new AbortController();
@@ -25,7 +25,7 @@ export class StallWatch {
     return this.#controller.signal;
   }
 
-  /** To be called for whatever passes. */
+  /** Must be called on any progress. */
   readonly passed = (): void => {
     this.#timer.refresh();
   };

@@ -17,16 +17,16 @@ export interface Watched {
   readonly table: Table;
   readonly partitions: readonly Partition[];
   readonly cursor: Cursor;
-  /** Whether the greatest value is had at once. */
+  /** True if an index yields the greatest value at once. */
   readonly indexed: boolean;
 }
 
 /**
- * Finds what the checkpoint must not pass, so that no row commits behind it later.
+ * Finds the limit that the checkpoint must not pass, so that no row commits behind it later.
  *
- * For values of time that is the start of the oldest open transaction. For values that count it is
- * the greatest one there is now, once all who are writing now have ended: whoever writes later takes
- * greater ones. All of it before the run's snapshot, so that what is seen ending is in the snapshot.
+ * For time values it is the start of the oldest open transaction. For other values it is the current greatest one,
+ * once all current writers have ended: later writers take greater values. All of this happens before the run's
+ * snapshot is taken, so that the snapshot includes whatever was seen to end.
  */
 export async function limitCheckpoint(source: Session, watched: Watched): Promise<CheckpointLimit> {
   const { seenAt, startedAt, visible, standby } = await readOldestTransaction(source);
@@ -45,8 +45,8 @@ export async function limitCheckpoint(source: Session, watched: Watched): Promis
 }
 
 /**
- * The tables that the rows are in, and those whose lock a writer to one of them may hold instead. Undefined where not
- * all are here: who writes to a foreign table is not seen, and a materialized view shows rows long after their commit.
+ * Finds the tables that hold the rows, and their ancestors, whose lock a writer may hold instead. Undefined if not
+ * all are here: writers to a foreign table are invisible, and a materialized view shows rows long after commit.
  */
 async function findTablesHere(
   source: Session,
@@ -65,7 +65,7 @@ async function findTablesHere(
   return withAncestors(source, [table.oid, ...partitions.map(({ oid }) => oid)]);
 }
 
-/** What a view reads by functions is not known, so that any prepared transaction may have written it. */
+/** For a view, any prepared transaction counts: what the view reads through functions is not known. */
 async function mayCommitPrepared(
   source: Session,
   { kind }: Table,
@@ -75,8 +75,8 @@ async function mayCommitPrepared(
 }
 
 /**
- * At once, by an index. Any transaction that took a value up to it from the sequence held its lock on the table
- * before. Of values that come from elsewhere this is not known, and who is writing is waited for all the same.
+ * Limits the checkpoint by the greatest value, which an index yields at once. A transaction that took a value up to
+ * it from the sequence already held its table lock. For other values that is uncertain; writers are awaited anyway.
  */
 async function limitByValue(
   source: Session,

@@ -5,7 +5,7 @@ import type { IncrementalContext } from './plan-increment.ts';
 /** Counting further would cost more than the figure is worth. */
 const MOST = 1_000_000;
 
-/** Rows that no increment will see, because no value is greater than NULL. With an index on the cursor it is a look into it. */
+/** Counts rows that no increment reads because their cursor is NULL. Cheap with an index on the cursor. */
 export async function countNullCursors(
   { source, table, columns, input }: IncrementalContext,
   { column }: Cursor,

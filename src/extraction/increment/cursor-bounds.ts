@@ -15,20 +15,21 @@ import type { Session } from '../../postgres/session.ts';
 
 type Incremental = NonNullable<ExtractTableInput['incremental']>;
 
-/** Clocks of applications differ, and so do the moments at which they set a value and commit it. */
+/** The default lookback for timestamps: application clocks differ, and values commit some time after they are set. */
 export const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 export interface Bounds {
   readonly range: CursorRange;
-  /** Whether what is read joins what the checkpoint stands for, so that it may move on. */
+  /** True if the range adjoins what the checkpoint covers, so that the checkpoint may advance. */
   readonly moves: boolean;
 }
 
 /**
- * What a run reads: from the checkpoint on, less the lookback, or the range of a backfill.
+ * Returns the range that a run reads: from the checkpoint on, minus the lookback, or the range of a backfill.
  *
- * @throws {DatakitError} InvalidInput for bounds that are no values of the column
+ * @throws {DatakitError} InvalidInput for bounds that are not values of the column or are out of order, or a lookback
+ *   that does not fit the cursor
  */
 export async function boundsOf(
   source: Session,
@@ -40,7 +41,7 @@ export async function boundsOf(
   const to = givenTo === undefined ? null : await canonical(source, cursor, 'to', givenTo);
   if (givenFrom === undefined) {
     const from = checkpoint === null ? null : await lookBack(source, cursor, checkpoint, distance);
-    // up to a bound, without the start of one, it is a backfill from the beginning
+    // "to" without "from" is a backfill from the beginning
     return to === null ? { range: { from, to }, moves: true } : { range: { from: null, to }, moves: false };
   }
   const from = await canonical(source, cursor, 'from', givenFrom);
@@ -51,7 +52,7 @@ export async function boundsOf(
   return { range: { from, to }, moves: to === null && joins };
 }
 
-/** @throws {DatakitError} InvalidInput where the lookback is not of the cursor's kind */
+/** @throws {DatakitError} InvalidInput if the lookback does not fit the cursor's kind */
 function checkedLookback(cursor: Cursor, lookback: Lookback | undefined): Lookback {
   if (lookback === undefined) return defaultLookback(cursor);
   if (lookback.size === '0') return lookback;
@@ -70,7 +71,7 @@ function defaultLookback({ kind }: Cursor): Lookback {
   return { unit: 'milliseconds', size: String(kind === 'date' ? DAY : HOUR) };
 }
 
-/** No value of the type is smaller. */
+/** The smallest value of each integer type. */
 const least: Readonly<Record<string, string>> = {
   smallint: '-32768',
   integer: '-2147483648',
@@ -90,7 +91,7 @@ async function lookBack(
   return value;
 }
 
-/** As SQL: the checkpoint, less the lookback. */
+/** Returns SQL for the checkpoint minus the lookback. */
 function behind(cursor: Cursor, checkpoint: string, size: string): string {
   const at = cursorLiteral(cursor, checkpoint);
   if (cursor.kind === 'date') return `${at} - ${Math.ceil(Number(size) / DAY)}`;
@@ -100,7 +101,7 @@ function behind(cursor: Cursor, checkpoint: string, size: string): string {
   return floor === undefined ? difference : `greatest(ceil(${difference}), ${quoteText(floor)}::numeric)`;
 }
 
-/** A value as the server writes it, in full. */
+/** Returns a value in full, as the server writes it. */
 async function canonical(
   source: Session,
   cursor: Cursor,

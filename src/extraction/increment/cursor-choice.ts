@@ -6,9 +6,9 @@ import { cursorKind, type Cursor } from '../../postgres/cursor.ts';
 import type { IncrementalContext } from './plan-increment.ts';
 
 /**
- * The cursor that the input names.
+ * Finds the cursor that the input names.
  *
- * @throws {DatakitError} UndefinedObject; InvalidInput for a type without an order that holds everywhere
+ * @throws {DatakitError} UndefinedObject; InvalidInput for a type whose order differs between servers
  */
 export async function chooseCursor({
   source,
@@ -28,7 +28,7 @@ export async function chooseCursor({
       `"incremental" names the column "${column}", which is not among those to extract of ${formatTableName(table)}${hint}`,
     );
   }
-  // an enum becomes text, whose order is another
+  // an enum becomes text, which sorts differently
   const kept = found.decision === 'kept' || found.decision === 'base type';
   const kind = kept ? cursorKind(found.type) : undefined;
   if (kind === undefined) {

@@ -5,17 +5,17 @@ import { selectChunk } from '../copy/copy-statements.ts';
 
 const MB = 1024 * 1024;
 
-/** Up to this much one range of an index is read in one go, where the input sets no size of a chunk. */
+/** Up to this many bytes of an index range are read in one go, unless the input sets a chunk size. */
 const SMALL = 64 * MB;
 
-/** What an increment reads of a plan. */
+/** The fields of a plan that an increment narrows. */
 type Read = Pick<ExtractionPlan, 'partitions' | 'size'>;
 
 /**
- * Reads the small part of a large partition that an increment asks for in one go, by its index.
+ * Plans to read the small part of a large partition that an increment asks for in one go, by its index.
  *
- * A partition stays cut into ranges of blocks where the planner would read all of it anyway, or
- * where what is asked for is large: a first run, or a catch-up after a long pause.
+ * A partition stays cut into block ranges if the planner would read all of it anyway, or if the requested part is
+ * large: a backfill, or a catch-up after a long pause.
  */
 export async function chunkIncrement(
   source: Session,
@@ -34,7 +34,7 @@ export async function chunkIncrement(
   return { partitions: decided, size };
 }
 
-/** How much the increment asks for of a partition, where that is little and an index leads to it. */
+/** Estimates the bytes that an increment reads of a partition; undefined if they are many or no index finds them. */
 async function fewBytes(
   source: Session,
   plan: ExtractionPlan,

@@ -11,9 +11,9 @@ export interface Key {
 }
 
 /**
- * What identifies a row: what the input says, or the primary key.
+ * Chooses what identifies a row: the key in the input, or else the primary key.
  *
- * @throws {DatakitError} UndefinedObject; InvalidInput where a key is asked for and there is none
+ * @throws {DatakitError} UndefinedObject; InvalidInput if a key is needed and there is none
  */
 export async function chooseKey(context: IncrementalContext): Promise<Key> {
   const { input, columns, table } = context;
@@ -41,7 +41,7 @@ export async function chooseKey(context: IncrementalContext): Promise<Key> {
   };
 }
 
-/** Of a table with heirs the key holds for the table alone. */
+/** Returns no key for a table with inheritance children, since its key does not cover their rows. */
 async function primaryKey({ source, table, partitions, columns }: IncrementalContext): Promise<string[]> {
   if (table.kind === 'table' && partitions.length > 1) return [];
   const key = await readPrimaryKey(source, table);

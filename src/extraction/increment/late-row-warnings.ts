@@ -7,11 +7,11 @@ import { HOUR } from './cursor-bounds.ts';
 export interface LateRows {
   readonly table: TableName;
   readonly cursor: Cursor;
-  /** As the input has it. */
+  /** As given in the input. */
   readonly lookback: Lookback | undefined;
 }
 
-/** What is to be known of rows that nothing but a lookback keeps from being missed. */
+/** Warns of late rows that only a lookback keeps from being missed. */
 export function lateRowWarnings({ doubt }: CheckpointLimit, rows: LateRows): string[] {
   return [
     ...(doubt === undefined ? [] : [lateRowWarning(doubt, rows)]),
@@ -61,7 +61,7 @@ function remedy(doubt: Doubt, { cursor: { kind } }: LateRows): string {
   }
 }
 
-/** Where the clocks are set back at the end of summer time, the second hour has the values of the first. */
+/** When clocks are set back at the end of summer time, the second hour repeats the values of the first. */
 const missesRepeatedHour = ({ cursor, lookback }: LateRows): boolean =>
   cursor.kind === 'timestamp' && lookback !== undefined && Number(lookback.size) < HOUR;
 

@@ -20,7 +20,7 @@ import { limitCheckpoint } from './checkpoint-limit.ts';
 import { chooseKey } from './key-choice.ts';
 import { lateRowWarnings } from './late-row-warnings.ts';
 
-/** What is known already when the incremental part of a plan is decided. */
+/** Everything needed to decide the incremental part of a plan. */
 export interface IncrementalContext {
   readonly source: Session;
   readonly warehouse: Session;
@@ -30,11 +30,11 @@ export interface IncrementalContext {
   readonly columns: readonly Column[];
   readonly planned: readonly PlannedColumn[];
   readonly partitions: readonly Partition[];
-  /** Found before the snapshot that the plan is made in; else it is found now. */
+  /** Found before the snapshot in which the plan is made; if undefined, it is found now. */
   readonly limit: CheckpointLimit | undefined;
 }
 
-/** Decides what an incremental run reads, and what it makes of it. */
+/** Decides what an incremental run reads and how it is written. */
 export async function planIncrement(
   context: IncrementalContext,
 ): Promise<{ readonly plan: IncrementalPlan; readonly warnings: readonly string[] }> {
@@ -42,7 +42,7 @@ export async function planIncrement(
   const { cursor, facts } = await chooseCursor(context);
   const { key, keyNullable, warning } = await chooseKey(context);
   if (input.currentView === true) requireViewName(target);
-  // the base before the checkpoint: what moves between the two is found by the commit
+  // the base before the checkpoint: the commit detects whatever changes in between
   const base = await findBase(warehouse, target);
   const write = input.write === 'merge' ? 'merge' : 'append';
   const settings = { column: cursor.column, write, key, where: input.where ?? null };
@@ -85,17 +85,17 @@ const noCheckpoint = (target: string): string =>
 type Settings = Parameters<typeof requireSameSettings>[1];
 
 interface Start {
-  /** Whether the rows that are read take the place of all that bronze has. */
+  /** True if the rows read replace everything in bronze. */
   readonly anew: boolean;
   readonly checkpoint: string | null;
-  /** Whether bronze has rows up to a point that no checkpoint tells: a run that begins at a value may leave some out. */
+  /** True if bronze has rows but no checkpoint says up to where: a run with bounds may leave some out. */
   readonly gap: boolean;
 }
 
-/** There is nothing to go on from, or nothing is to be gone on from. */
+/** There is nothing to continue from, or the input asks for a fresh start. */
 const ANEW: Start = { anew: true, checkpoint: null, gap: false };
 
-/** Where a run begins, by what bronze has and what the input asks for. */
+/** Decides where a run starts, from the state of bronze and the input. */
 async function whereToStart(
   { warehouse, input, target, planned }: IncrementalContext,
   settings: Settings,
@@ -124,7 +124,7 @@ async function whereToStart(
 const family = (kind: string): string =>
   ['smallint', 'integer', 'bigint', 'numeric'].includes(kind) ? 'number' : kind;
 
-/** A date widened to a timestamp, or an integer to another, is ordered as it was. */
+/** Allows a date widened to a timestamp and changes between number types, which keep the order. */
 function requireSameOrder(target: string, before: string, now: string): void {
   if (family(before) === family(now) || (before === 'date' && now === 'timestamp')) return;
   throw new DatakitError(

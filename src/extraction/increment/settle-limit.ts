@@ -6,17 +6,17 @@ import { readWriters, withAncestors } from '../../postgres/oldest-transaction.ts
 import type { Session } from '../../postgres/session.ts';
 import { lateRowWarning } from './late-row-warnings.ts';
 
-/** Transactions of short work end within it; for longer ones the checkpoint waits. */
+/** Milliseconds. Short transactions end within it; for longer ones the checkpoint does not advance. */
 const PATIENCE = 2_000;
 const PAUSE = 25;
 
-/** Does something in a transaction of its own on the source. */
+/** Runs work in a source transaction of its own. */
 export type Ask = <T>(work: (source: Session) => Promise<T>) => Promise<T>;
 
 /**
- * Makes good the greatest value that the plan saw of a cursor that counts: who was writing then
- * may still commit a smaller one, so they are waited for. Where they go on for long the checkpoint
- * stays; a first run, which has none to stay at, is left to the lookback.
+ * Confirms the greatest cursor value that the plan saw as its limit: transactions that were writing then may still
+ * commit smaller values, so they are waited for. If they take too long, the checkpoint stays where it is; a first
+ * run, which has no checkpoint yet, relies on the lookback.
  */
 export async function settleLimit(
   plan: ExtractionPlan,
@@ -37,7 +37,7 @@ export async function settleLimit(
   if (checkpoint !== null) return withLimit(plan, { kind: 'hold', ...(doubt !== undefined && { doubt }) });
   const { now } = await ask(async (source) => source.one<{ now: string }>('SELECT now()::text AS now'));
   const unseen = withLimit(plan, { kind: 'unseen', seenAt: now, doubt: doubt ?? 'writers' });
-  // the plan has said already why a lookback is needed
+  // the plan already warns why a lookback is needed
   if (doubt !== undefined) return unseen;
   const warning = lateRowWarning('writers', { table, cursor, lookback: input.incremental?.lookback });
   return { ...unseen, warnings: [...plan.warnings, warning] };

@@ -1,29 +1,29 @@
 import type { BoundValue, PartitionBound } from '../../postgres/partition-bound.ts';
 
-/** Where the rows of a partition lie: none in a range, all of them, or perhaps some. */
+/** How the rows of a partition relate to a range: none in it, all in it, or perhaps some. */
 export type Reach = 'outside' | 'inside' | 'across';
 
-/** A range of values, each of which is a number by its place in their order. */
+/** A range of values, each represented by its rank. */
 export interface Span {
   readonly lo: number;
   readonly hi: number;
   readonly hiIncluded: boolean;
 }
 
-/** Gives a value of a bound its place in the order. */
+/** Returns the rank of a bound's value. */
 export type Rank = (text: string) => number;
 
 export interface Bounded {
   readonly bound: PartitionBound;
-  /** The column of the key that is asked about. */
+  /** Index of the key column in question. */
   readonly position: number;
-  /** Whether another column of the key may be NULL: such rows are in the default partition, whatever this column is. */
+  /** True if another key column may be NULL: such rows are in the default partition, whatever this column is. */
   readonly othersNullable: boolean;
-  /** The bounds of all partitions of the same table, this one among them. */
+  /** Bounds of all partitions of the same table, including this one. */
   readonly siblings: () => readonly PartitionBound[];
 }
 
-/** Where a partition lies by its own bound. A bound that says nothing of the column lies `across`. */
+/** Relates a partition to a range by its own bound: `across` if the bound says nothing about the column. */
 export function reachOf(
   { bound, position, othersNullable, siblings }: Bounded,
   wanted: Span,
@@ -42,13 +42,13 @@ export function reachOf(
   }
 }
 
-/** Of a table and all above it, each of which narrows what it has. */
+/** Combines the reaches of a table and its ancestors, each of which narrows the rows of the table. */
 export function combined(reaches: readonly Reach[]): Reach {
   if (reaches.includes('outside')) return 'outside';
   return reaches.includes('inside') ? 'inside' : 'across';
 }
 
-/** The values of one column of a key that a bound names. */
+/** Returns the values that a bound names for one key column. */
 export function valuesAt(bound: PartitionBound, position: number): string[] {
   const values =
     bound.kind === 'range'
@@ -61,7 +61,7 @@ export function valuesAt(bound: PartitionBound, position: number): string[] {
 
 type RangeBound = Extract<PartitionBound, { kind: 'range' }>;
 
-/** Ranges of several columns compare as rows do: a column counts only where those before it are the same at both ends. */
+/** Multi-column bounds compare as rows: a column counts only if all before it are equal at both ends. */
 function spanOf({ from, to }: RangeBound, position: number, rank: Rank): Span {
   const fixed = from.slice(0, position).every((value, index) => isSame(value, to[index]));
   const rest = to.slice(position + 1);
@@ -98,8 +98,8 @@ function compareAll(values: readonly BoundValue[], wanted: Span, rank: Rank): Re
 }
 
 /**
- * Whether other partitions take every value of the range, so that none is left to the default one.
- * Of keys of several columns only those bounds are counted that leave the others open.
+ * Returns whether other partitions take every value of the range, leaving none to the default partition. For keys of
+ * several columns, counts only bounds that leave the other columns open.
  */
 function isCovered(siblings: readonly PartitionBound[], wanted: Span, rank: Rank): boolean {
   const spans = siblings

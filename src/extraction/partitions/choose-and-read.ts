@@ -12,7 +12,7 @@ import { digestTree } from '../plan/plan-checks.ts';
 import { findReplaced, planReplacement } from './plan-replacement.ts';
 import { digestReading, isUnchanged, readEvidence } from './unchanged-partitions.ts';
 
-/** Which partition a row came from. The source does not send it: it is the same for all that arrives of one. */
+/** The partition that a row came from. The source does not send it, since it is the same for all its rows. */
 export const partitionColumn: PlannedColumn = {
   name: PARTITION,
   type: 'text',
@@ -31,7 +31,7 @@ export interface Choosing {
   readonly tree: PartitionTree;
   readonly planned: readonly PlannedColumn[];
   readonly types: SourceTypes;
-  /** Why the statistics of the source are not sure, where they are not. */
+  /** Why the source's statistics cannot be trusted; undefined if they can. */
   readonly doubt: string | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface ReadPartitions {
   readonly warnings: readonly string[];
 }
 
-/** Decides which partitions a run reads, and what becomes of those that bronze has of others. */
+/** Decides which partitions a run reads, and what happens to the bronze rows of others. */
 export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions> {
   const { catalog, input, tree, planned, types, doubt } = choosing;
   const source = catalog.session;

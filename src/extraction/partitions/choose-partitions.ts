@@ -14,17 +14,18 @@ import {
 import type { Session } from '../../postgres/session.ts';
 import { layRange } from './time-range.ts';
 
-/** A partition that is to be read. */
+/** A partition to read. */
 export interface ChosenPartition {
   readonly table: TreeTable;
-  /** The rows of it that are asked for, as SQL, where that may not be all. */
+  /** SQL condition for the requested rows; absent where all rows are read. */
   readonly filter?: string;
 }
 
 /**
- * Finds the partitions that an input asks for, by the catalog alone.
+ * Finds the partitions that an input asks for, from the catalog alone.
  *
- * @throws {DatakitError} InvalidInput where the table has no such partitions; UndefinedObject for a name that no partition has
+ * @throws {DatakitError} InvalidInput if the table is not partitioned, or not by time; UndefinedObject for unknown
+ *   names
  */
 export async function choosePartitions(
   session: Session,
@@ -57,7 +58,7 @@ async function byRange(
   });
 }
 
-/** By the name of a partition or of one that it is below, with its schema or, where it is that of the table, without. */
+/** Matches the names of a partition or its ancestors; the schema may be omitted if it is that of the table. */
 function byNames(tree: PartitionTree, { names = [], patterns = [] }: PartitionChoice): ChosenPartition[] {
   const wanted = new Set(names);
   const fits = (name: string) => patterns.some((pattern) => fitsPattern(name, pattern, '*?'));

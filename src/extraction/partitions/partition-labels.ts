@@ -1,10 +1,10 @@
 import { partitionLabel, type ExtractionPlan } from '../../bronze/plan.ts';
 import type { PartitionLabel } from '../../contract/activities.ts';
 
-/** They travel with every plan, and so into the history: with two names each they stay below 40 kB. */
+/** Labels travel with every plan summary, and so into the history: with two names each they stay below 40 kB. */
 const MOST_LABELS = 200;
 
-/** What the chunks of a plan are of, in their order: one partition each, or several together where there are many. */
+/** Labels the chunks of a plan, in order: one partition per label, or several if there are many. */
 export function labelsOf(plan: ExtractionPlan): PartitionLabel[] {
   const chunked = inChunks(plan);
   const together = Math.ceil(chunked.length / MOST_LABELS);
@@ -26,7 +26,7 @@ interface Chunked {
   readonly chunks: number;
 }
 
-/** Partitions that share a chunk are one. */
+/** Merges partitions that share a chunk. */
 function inChunks(plan: ExtractionPlan): Chunked[] {
   const all: Chunked[] = [];
   for (const partition of plan.partitions) {

@@ -26,24 +26,24 @@ export interface ReplacementContext {
   readonly planned: readonly PlannedColumn[];
 }
 
-/** What a run with `"write": "replace-partitions"` finds in bronze. */
+/** The state of bronze that a run with `"write": "replace-partitions"` finds. */
 export interface ReplacedTable {
   readonly base: Base;
   readonly bronze: BronzeTable | undefined;
-  /** What is known of the partitions whose rows bronze has, by their labels. */
+  /** Records of the partitions whose rows bronze has, by label. */
   readonly records: ReadonlyMap<string, PartitionRecord>;
 }
 
 /**
- * Looks at the bronze table whose partitions are to be replaced.
+ * Reads the state of the bronze table whose partitions are to be replaced.
  *
- * @throws {DatakitError} InvalidInput where only a part of a partition is asked for; TargetConflict where bronze has
- *   rows of which it is not known which partition they are of
+ * @throws {DatakitError} InvalidInput if the table has no partitions, or only part of one is requested;
+ *   TargetConflict if partitions were chosen, but it is not known which partitions the bronze rows are from
  */
 export async function findReplaced(context: ReplacementContext): Promise<ReplacedTable> {
   const { warehouse, target } = context;
   requireWholePartitions(context);
-  // the base before all else: what moves between the two is found by the commit
+  // the base first: the commit detects whatever changes between these reads
   const base = await findBase(warehouse, target);
   const bronze = await findBronzeTable(warehouse, target);
   if (bronze?.storage === undefined) return { base, bronze: undefined, records: new Map() };
@@ -53,10 +53,10 @@ export async function findReplaced(context: ReplacementContext): Promise<Replace
 }
 
 /**
- * Decides how partitions are to be replaced: all rows of bronze at once, where it has no others, or only theirs.
+ * Decides how partitions are replaced: the whole bronze table if it has no others, otherwise only their rows.
  *
- * @param read the labels of the partitions that are read
- * @throws {DatakitError} SchemaChanged where new and old rows do not fit one table
+ * @param read labels of the partitions to read
+ * @throws {DatakitError} SchemaChanged if new and old rows do not fit one table
  */
 export async function planReplacement(
   { warehouse, target, planned }: ReplacementContext,

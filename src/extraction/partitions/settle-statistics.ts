@@ -8,15 +8,15 @@ import {
 } from '../../postgres/unsettled-sessions.ts';
 import type { Ask } from '../increment/settle-limit.ts';
 
-/** Long enough for every session that is idle; one that stays in a transaction for longer leaves us unsure. */
+/** Milliseconds. Enough for every idle session to report; a longer transaction leaves the statistics in doubt. */
 const PATIENCE = 15_000;
 const PAUSE = 50;
 
 /**
- * Waits until every change that was committed before this was called is counted in the source's statistics.
+ * Waits until the source's statistics count every change that was committed before this call.
  *
- * @param since by the source's clock, when the statistics to compare with were read
- * @returns why that is not sure, where it is not
+ * @param since when the statistics to compare with were read, by the source's clock
+ * @returns why this is not certain; undefined if it is
  */
 export async function settleStatistics(ask: Ask, since: string): Promise<string | undefined> {
   const read = async () => ask(async (source) => readUnsettled(source, since));
@@ -35,9 +35,9 @@ export async function settleStatistics(ask: Ask, since: string): Promise<string 
   }
 }
 
-/** What has been seen of a session since the beginning. */
+/** What has been observed of a session since the wait began. */
 class Watch {
-  /** When, in seconds from the beginning, a transaction began that came late enough; its end is a report. */
+  /** When a transaction began late enough that its end is a report, in seconds since the wait began. */
   #later: number | undefined;
 
   isUnsettled({ isIdle, seconds }: UnsettledSession, elapsed: number): boolean {
@@ -45,12 +45,12 @@ class Watch {
     if (isIdle) return began < REPORTS_AGAIN_AFTER && seconds < REPORTS_IDLE_AFTER;
     if (began < REPORTS_AGAIN_AFTER) return true;
     this.#later ??= began;
-    // another transaction than the one that came late enough: that one has ended, and reported
+    // once a later transaction is seen, the one that began late enough has ended, and reported
     return began - this.#later < CLOCKS_APART;
   }
 }
 
-/** Seconds by which two looks at the same transaction may disagree of its beginning. */
+/** Seconds by which two observations of a transaction may disagree about when it began. */
 const CLOCKS_APART = 0.5;
 
 const whoIsLeft = (left: readonly UnsettledSession[]): string =>

@@ -12,10 +12,10 @@ import { combined, reachOf, valuesAt, type Reach, type Span } from './bound-reac
 
 type PartitionKeys = ReadonlyMap<number, PartitionKey>;
 
-/** A range of time, laid on the keys of a partition tree. */
+/** A time range, applied to the keys of a partition tree. */
 export interface TimeRange {
   readonly reachOf: (leaf: TreeTable) => Reach;
-  /** The rows in the range, as SQL. */
+  /** SQL condition for the rows in the range. */
   readonly condition: string;
 }
 
@@ -26,10 +26,11 @@ const timeTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * Compares a range of time with the bounds of partitions, as the catalog has them: no partition is
- * opened for it. Where bounds cannot tell, the answer is `across`, never `outside`.
+ * Compares a time range with the partition bounds in the catalog, without opening any partition. Where bounds are
+ * inconclusive, the answer is `across`, never `outside`.
  *
- * @throws {DatakitError} InvalidInput where the table is not partitioned by time, or by another kind of time than is asked for
+ * @throws {DatakitError} InvalidInput if the table is not partitioned by time, or the range has a time of day or zone
+ *   that its key lacks
  */
 export async function layRange(
   session: Session,
@@ -76,7 +77,7 @@ const literal = ({ text }: Moment, { type }: TimeKey): string => `${quoteText(te
 
 const isTimeKey = (part: KeyPart): part is TimeKey => part.type !== null && part.type in timeTypes;
 
-/** The key of time that is nearest to the root; of several columns of one key the first. */
+/** Finds the time key nearest to the root; of several such columns in one key, the first. */
 function findTimeKey(tree: PartitionTree, keys: PartitionKeys): TimeKey {
   for (let level = [tree.root]; level.length > 0; level = below(tree, level)) {
     const found = level.flatMap(({ oid }) => {
@@ -108,7 +109,7 @@ const refuse = ({ root }: PartitionTree, reason: string): DatakitError =>
     `"partitions" has a range of time, and ${formatTableName(root)} is not partitioned by ranges or lists of dates or timestamps: ${reason}. Use "names", "patterns" or "where"`,
   );
 
-/** PostgreSQL would cut the time off for a date, and forget the zone for a timestamp that has none. */
+/** Refuses what PostgreSQL would silently drop: the time of day for a date, the zone for a timestamp without one. */
 function requireKind(input: string, moment: Moment | undefined, { sql, type }: TimeKey): void {
   if (moment === undefined) return;
   const problem =
@@ -121,12 +122,12 @@ function requireKind(input: string, moment: Moment | undefined, { sql, type }: T
   throw new DatakitError('InvalidInput', `"partitions.${input}" (${moment.text}) has ${problem}: ${sql}`);
 }
 
-/** A partition whose parent is partitioned by the key of time. */
+/** A partition whose parent is partitioned by the time key. */
 interface Place {
   readonly table: TreeTable;
   readonly parent: number;
   readonly bound: PartitionBound;
-  /** Which of the columns of its parent's key it is. */
+  /** Index of the time key among the columns of the parent's key. */
   readonly position: number;
   readonly othersNullable: boolean;
 }
@@ -142,7 +143,7 @@ function placeOf(table: TreeTable, tree: PartitionTree, keys: PartitionKeys, key
   });
 }
 
-/** The server orders the values, as it knows infinity, years before Christ and zones. */
+/** Has the server order the values, since it knows infinity, BC years and time zones. */
 async function rankValues(
   session: Session,
   { type }: TimeKey,

@@ -6,7 +6,7 @@ import { readChangeEvidence } from '../../postgres/catalog/change-evidence.ts';
 import { readEnumLabels } from '../../postgres/catalog/columns.ts';
 import type { Session } from '../../postgres/session.ts';
 
-/** A digest of what is read of each row: what decides its values beside the row itself. */
+/** Digests how rows are read: everything that determines the values besides the rows themselves. */
 export async function digestReading(
   session: Session,
   columns: readonly PlannedColumn[],
@@ -19,7 +19,7 @@ export async function digestReading(
   return createHash('sha256').update(read).digest('hex');
 }
 
-/** What proves of tables that their rows are as they were, by OID; nothing where values come from elsewhere too. */
+/** Returns evidence by OID that tables are unchanged; none if values also depend on other objects. */
 export async function readEvidence(
   session: Session,
   tables: readonly number[],
@@ -31,7 +31,7 @@ export async function readEvidence(
   return named || composite ? new Map() : readChangeEvidence(session, tables);
 }
 
-/** Whether a partition that was read before is for sure as it was. */
+/** True if a partition is certainly unchanged since it was last read. */
 export const isUnchanged = (
   record: PartitionRecord | undefined,
   reading: string,

@@ -4,13 +4,13 @@ import { findTable, type Table } from '../../postgres/catalog/table.ts';
 import { quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 
-/** The first version with a privilege for it; before, tables are analyzed by their owners. */
+/** The first version with the MAINTAIN privilege; before that, only owners may analyze tables. */
 const MAINTAIN_SINCE = 17;
 
 /**
  * Brings the statistics of a table up to date.
  *
- * PostgreSQL passes over tables that the role may not analyze, with a warning that nobody reads.
+ * Checks the privilege first, since PostgreSQL skips tables that the role may not analyze with a mere warning.
  *
  * @throws {DatakitError} UnsupportedServer on a replica, InsufficientPrivilege, UnsupportedTable for a view
  */

@@ -2,51 +2,51 @@ import type { ExtractionPlan, PlannedPartition } from '../../bronze/plan.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { keyRange, type KeyRange } from './key-range.ts';
 
-/** The rows of a partition whose blocks are in a range; the last range of a partition has no end. */
+/** The rows of a partition in a range of blocks, or of keys. */
 export interface ChunkRange {
   readonly partition: PlannedPartition;
   readonly fromBlock: number;
-  /** Absent: to the end of the table, however far it grew since it was planned. */
+  /** Exclusive; absent for the last range, which ends with the table, however much it has grown since. */
   readonly toBlock?: number;
-  /** Whether the chunk is its whole partition, so that no range need be named. */
+  /** True if the chunk is the whole partition, so that no range is needed. */
   readonly whole: boolean;
-  /** Where the partition is cut by a key. */
+  /** Set when the partition is cut by a key. */
   readonly key?: KeyRange;
-  /** Whether it carries the keys of all rows in place of the rows that the run extracts. */
+  /** Set when it carries the keys of all rows instead of the rows to extract. */
   readonly keysOnly?: true;
 }
 
 const MB = 1024 * 1024;
 
-/** A chunk should be seconds of work: less costs more in bookkeeping than it saves in repeating. */
+/** A chunk should be seconds of work: a smaller one costs more in bookkeeping than it saves on a retry. */
 const SMALLEST_CHUNK = 16 * MB;
 const LARGEST_CHUNK = 256 * MB;
-/** How many chunks each of the parallel copies should get at least, so that all end at about the same time. */
+/** Chunks that each parallel copy should get at least, so that all finish at about the same time. */
 const CHUNKS_EACH = 8;
 
 export interface ChunkSizing {
   readonly totalBlocks: number;
   readonly blockSize: number;
   readonly parallelism: number;
-  /** Bytes, where the input says. */
+  /** Bytes, if set in the input. */
   readonly chunkSize?: number | undefined;
 }
 
-/** How many blocks one chunk has. */
+/** Returns the number of blocks in a chunk. */
 export function blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize }: ChunkSizing): number {
   const even = (totalBlocks * blockSize) / (parallelism * CHUNKS_EACH);
   const bytes = chunkSize ?? Math.min(Math.max(even, SMALLEST_CHUNK), LARGEST_CHUNK);
   return Math.max(1, Math.ceil(bytes / blockSize));
 }
 
-/** How many chunks a partition of so many blocks has; an empty one has one too, since rows may arrive before the snapshot. */
+/** Returns the number of chunks of a partition: at least one, since rows may arrive before the snapshot. */
 export const chunksOf = (blocks: number, perChunk: number): number =>
   Math.max(1, Math.ceil(blocks / perChunk));
 
 /**
- * What a chunk covers, computed from its number: plans carry no list of chunks.
+ * Computes what a chunk covers from its number, since plans carry no list of chunks.
  *
- * @param chunk from 0, counted over all partitions in their order
+ * @param chunk from 0, counted across all partitions in order
  * @returns one range, or several small partitions
  */
 export function rangesOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange[] {
@@ -63,7 +63,7 @@ export function rangesOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange[]
   throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
 }
 
-/** The partitions that are read in the chunk of this one. */
+/** Returns the partitions that share the chunk of this one. */
 function partnersOf(partitions: readonly PlannedPartition[], at: number): ChunkRange[] {
   const rest = partitions.slice(at + 1);
   const end = rest.findIndex(({ chunks }) => chunks > 0);

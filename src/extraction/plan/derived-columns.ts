@@ -11,7 +11,7 @@ import { quoteName } from '../../postgres/identifiers.ts';
 type Derivations = Pick<ExtractTableInput, 'json' | 'arrays' | 'largeObjects' | 'largeObjectPartSize'>;
 
 interface Derivation {
-  /** The input that asks for it, for messages. */
+  /** The name of the input, for messages. */
   readonly input: string;
   readonly names: readonly string[];
   readonly suffix: string;
@@ -21,9 +21,10 @@ interface Derivation {
 }
 
 /**
- * The columns that an input asks for beside those of the table: parsed JSON, expanded arrays, contents of large objects.
+ * Derives the columns that an input adds to those of the table: parsed JSON, expanded arrays, large object contents.
  *
- * @throws {DatakitError} InvalidInput where a column is not extracted, of another type, or its new name is taken
+ * @throws {DatakitError} InvalidInput if a column is not extracted or of another type, or the new name is taken or
+ *   too long
  */
 export function deriveColumns(
   columns: readonly Column[],
@@ -50,7 +51,7 @@ function derivations({ json, arrays, largeObjects, largeObjectPartSize: limit }:
       expected: 'text or json',
       fits: ({ name, builtIn, extension }) =>
         builtIn ? ['text', 'varchar', 'bpchar', 'json'].includes(name) : extension === 'citext',
-      // where it lands, since only new servers can be asked whether a text is JSON, and nothing may be made on the source
+      // in the warehouse: only new servers can test whether text is JSON, and nothing may be created on the source
       make: (from) => ({
         ...jsonb,
         read: 'as is',
@@ -97,7 +98,7 @@ function requireType(column: Column, types: SourceTypes, { input, expected, fits
   );
 }
 
-/** The type of a column, down through domains. */
+/** Resolves a column's type through its domains. */
 export function baseOf(oid: number, types: SourceTypes): SourceType | undefined {
   const type = types.get(oid);
   return type?.kind === 'domain' ? baseOf(type.baseOid, types) : type;

@@ -5,10 +5,10 @@ import { quoteName, quoteText } from '../../postgres/identifiers.ts';
 export type KeyRange = Pick<PlannedKey, 'column' | 'type' | 'doubtful'> &
   ({ readonly isNull: true } | { readonly isNull: false; readonly from?: string; readonly to?: string });
 
-/** NULL is in no range, so that it has a chunk of its own; even where the catalog says that there is none, a foreign table may have it. */
+/** Counts a chunk for NULL, which is in no range; a foreign table may have NULLs even if the catalog denies it. */
 export const keyChunks = ({ boundaries }: PlannedKey): number => boundaries.length + 2;
 
-/** The first and the last range are open: what lies beyond all that was seen when the run was planned is in them. */
+/** Leaves the first and last range open, to include keys beyond those seen when the run was planned. */
 export function keyRange({ boundaries, ...key }: PlannedKey, index: number): KeyRange {
   if (index > boundaries.length) return { ...key, isNull: true };
   const [from, to] = [boundaries[index - 1], boundaries[index]];
@@ -31,11 +31,11 @@ export function keyConditions(range: KeyRange): string[] {
   ];
 }
 
-/** Of `IS NULL` the planner makes false where a column is declared NOT NULL; into a function it does not look. */
+/** The planner folds `IS NULL` to false on a NOT NULL column, but does not look into a function. */
 const isNull = ({ column, doubtful }: Pick<PlannedKey, 'column' | 'doubtful'>): string =>
   doubtful ? `pg_catalog.num_nulls(${quoteName(column)}) = 1` : `${quoteName(column)} IS NULL`;
 
-/** Texts compare by their bytes, since the order of a language may be another on the day after an upgrade. */
+/** Compares text bytewise, since an upgrade may change the order of a collation. */
 export function keyExpression({ column, type }: Pick<PlannedKey, 'column' | 'type'>): string {
   return type === 'text' ? `${quoteName(column)}::text COLLATE "C"` : quoteName(column);
 }

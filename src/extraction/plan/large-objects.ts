@@ -4,7 +4,7 @@ import type { ExtractTableInput } from '../../contract/extract-table.ts';
 
 type Wanted = Pick<ExtractTableInput, 'largeObjects' | 'largeObjectPartSize' | 'missingLargeObjects'>;
 
-/** What is to become of the large objects that a table names, if they are asked for. */
+/** Plans the large objects that a table refers to; undefined if they are not requested. */
 export function planLargeObjects(target: string, input: Wanted): LargeObjectPlan | undefined {
   if (input.largeObjects === undefined) return undefined;
   return {

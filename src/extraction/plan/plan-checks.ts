@@ -9,15 +9,15 @@ import { sqlStateOf } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { Ask } from '../increment/settle-limit.ts';
 
-/** All partitions of a table and their bounds, those that are not read among them. */
+/** Digests all partitions of a table and their bounds, including those that are not read. */
 export function digestTree({ tables }: PartitionTree): string {
   const lines = [...tables.values()].map(({ oid, bound }) => `${oid} ${bound ?? ''}`);
   return createHash('sha256').update(lines.join('\n')).digest('hex');
 }
 
 /**
- * The plan was made before the snapshot: a partition that came between them would be missed.
- * The catalog is read in the snapshot too, so what is there is what the snapshot has.
+ * Refuses a plan whose partitions have changed: it was made before the snapshot, and would miss a partition added in
+ * between. The catalog is read in the snapshot too, and so shows what the snapshot contains.
  *
  * @throws {DatakitError} PlanOutdated
  */
@@ -33,9 +33,9 @@ export async function requireSamePartitions(session: Session, plan: ExtractionPl
 }
 
 /**
- * A rewrite of the table (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) moves rows to other blocks,
- * or hides them from older snapshots; a rename may put another in its place. A COPY holds its lock to the end of the transaction,
- * so files that are still the planned ones afterwards were it all the time.
+ * Refuses partitions whose files have changed. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE, ALTER TABLE) moves rows to
+ * other blocks or hides them from older snapshots; a rename may put another table in its place. A COPY keeps its lock
+ * to the end of the transaction, so files that match the plan afterwards matched it throughout.
  *
  * @throws {DatakitError} PlanOutdated
  */
@@ -55,15 +55,15 @@ export async function requireSameFiles(
 }
 
 /**
- * Copies partitions, and makes sure afterwards that they are defined as they were planned.
+ * Copies partitions, then checks that they are still defined as planned.
  *
- * A COPY finds columns by their names, in the catalog as it is by then, and rows of an older snapshot have nothing in a
- * column that has taken the name of another. No file shows it: to drop and to add one rewrites nothing. To look afterwards is
- * enough, since the number of a column that was dropped never comes back; and it has to be in another transaction than that
- * of the COPY, which reads the catalog as of its snapshot.
+ * A COPY looks columns up by name in the current catalog, and in rows of an older snapshot a column that has taken
+ * over another's name is empty. No file node shows this: dropping and adding a column rewrites nothing. Checking
+ * afterwards is enough, since the number of a dropped column is never reused. It takes another transaction, since
+ * that of the COPY reads the catalog as of its snapshot.
  *
- * @param partitions those that were copied, asked for when the copy has ended
- * @throws {DatakitError} PlanOutdated; also where that is why the copy failed
+ * @param partitions the copied ones; called when the copy has ended
+ * @throws {DatakitError} PlanOutdated, including when that is why the copy failed
  */
 export async function copyAsPlanned<T>(
   ask: Ask,
@@ -85,7 +85,7 @@ export async function copyAsPlanned<T>(
   return copied;
 }
 
-/** What a server says of values of another type than was planned, of the binary form of one, or of a condition on one. */
+/** Returns whether an error may come from a column of another type: its values, binary form or a condition on it. */
 const isOfOtherColumns = (error: unknown): boolean => /^(22|42|08P01)/.test(sqlStateOf(error) ?? '');
 
 const redefinedAfterPlan = (table: TableName, cause?: unknown): DatakitError =>

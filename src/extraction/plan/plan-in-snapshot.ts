@@ -20,7 +20,7 @@ export interface Planning {
   readonly limits: PlanLimits;
 }
 
-/** Plans a table as a snapshot has it that was taken before. */
+/** Plans a table as of an existing snapshot. */
 export async function planInSnapshot(
   { source, target, input, limits }: Planning,
   snapshot: Snapshot,
@@ -35,8 +35,8 @@ export async function planInSnapshot(
 /**
  * Plans a table in a transaction that has entered a snapshot.
  *
- * @throws {DatakitError} PlanOutdated where an increment must not be read from it: others have written to bronze what
- *   may be newer, or how far the checkpoint may move was not found before
+ * @throws {DatakitError} PlanOutdated if an increment must not be read from it: other runs may have written newer
+ *   rows to bronze, or how far the checkpoint may move was not found before the snapshot
  */
 export async function planAsOf(
   catalog: Catalog,

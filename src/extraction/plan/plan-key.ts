@@ -13,10 +13,10 @@ import { blocksPerChunk, type ChunkSizing } from './chunk-ranges.ts';
 import { baseOf } from './derived-columns.ts';
 import { splitKeys, type KeyKind } from './split-keys.ts';
 
-/** A plan names every boundary, so there are not too many. */
+/** A plan stores every boundary, so their number is limited. */
 const MOST_CHUNKS = 1000;
 
-/** By type of the source, what boundaries are written as and how they are found. Floats are none: NaN and -0 have no place in ranges. */
+/** By source type: the SQL type and kind of boundaries. Floats are excluded: NaN and -0 have no place in ranges. */
 const keyTypes: Readonly<Record<string, { readonly type: string; readonly kind: KeyKind }>> = {
   int2: { type: 'smallint', kind: 'integer' },
   int4: { type: 'integer', kind: 'integer' },
@@ -37,7 +37,7 @@ export interface KeyColumn {
 }
 
 /**
- * The column that an input names in "chunkBy".
+ * Finds the column that an input names in "chunkBy".
  *
  * @throws {DatakitError} UndefinedObject, InsufficientPrivilege, InvalidInput for a type without ranges
  */
@@ -68,7 +68,7 @@ export function findKeyColumn(
   );
 }
 
-/** Where a partition without blocks is cut: as many ranges as its estimated size asks for, and one for each parallel copy at least. */
+/** Cuts a partition without blocks into ranges: by its estimated size, and at least one per parallel copy. */
 export async function planKey(
   session: Session,
   partition: Partition,
@@ -84,7 +84,7 @@ export async function planKey(
   return { column, type, boundaries, doubtful, ...(view !== undefined && { view }) };
 }
 
-/** What the planner of the server expects; it runs nothing. */
+/** Returns the estimate of the server's planner; executes nothing. */
 async function estimate(session: Session, partition: Partition): Promise<{ rows: number; bytes: number }> {
   const answer = await session.withRolePath(async () =>
     session.one<{

@@ -31,8 +31,8 @@ export interface PlannedChunks {
 }
 
 /**
- * Decides how each partition is cut: by its blocks where it has some, else by the key that the input
- * names, else not at all. Small ones that follow one another are read in one chunk.
+ * Decides how each partition is cut: into ranges of blocks if possible, else by the key that the input names, else
+ * not. Consecutive small partitions share a chunk.
  */
 export async function planPartitions(catalog: Catalog, chunking: Chunking): Promise<PlannedChunks> {
   const { table, partitions, types, server, input } = chunking;
@@ -63,7 +63,7 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
   return { size, blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };
 }
 
-/** Each chunk costs a row of the ledger and its share of a history: this many are far more than any table needs. */
+/** Each chunk costs a ledger row and its share of a history; this is far more than any table needs. */
 const MOST_CHUNKS = 1_000_000;
 
 function requireFewChunks(partitions: PlannedPartition[]): void {
@@ -75,22 +75,22 @@ function requireFewChunks(partitions: PlannedPartition[]): void {
   );
 }
 
-/** A plan has so many chunks at most where a chunk is but one block. */
+/** With large objects a chunk is a single block, or more if there would be more chunks than this. */
 const MOST_SMALL_CHUNKS = 20_000;
 
-/** Rows with large objects are read about 100 at once: a block has that many where they hold little else. */
+/** With large objects, aims at about 100 rows per chunk: a block has that many if they hold little else. */
 function blocksOfChunk({ server, input }: Chunking, { blocks: totalBlocks, allBlocks }: Total): number {
   const { chunkSize, parallelism, largeObjects } = input;
   if (largeObjects !== undefined && chunkSize === undefined)
     return Math.max(1, Math.ceil(totalBlocks / MOST_SMALL_CHUNKS));
-  // with the large values that belong to a block: they are most of some tables
+  // including TOAST, which makes up most of some tables
   const blockSize = server.blockSize * (totalBlocks === 0 ? 1 : allBlocks / totalBlocks);
   return blocksPerChunk({ totalBlocks, blockSize, parallelism, chunkSize });
 }
 
 interface Total {
   readonly blocks: number;
-  /** With those of large values. */
+  /** Including TOAST. */
   readonly allBlocks: number;
 }
 

@@ -16,10 +16,10 @@ export interface PlanLimits extends SessionLimits {
   readonly signal: AbortSignal;
 }
 
-/** A table that somebody has locked is asked for again later: to plan holds nobody up for longer. */
+/** Milliseconds. Planning waits no longer for a locked table, which would hold up others; it is retried later. */
 export const LONGEST_LOCK_TIMEOUT = 10_000;
 
-/** Of the sessions that plan; a setting that the source does not take is refused then, before anything is copied. */
+/** Returns the limits of sessions that plan, where a setting that the source rejects fails before any copy. */
 export function readingLimits(input: ExtractTableInput): SessionLimits & {
   readonly lockTimeout: number;
 } {
@@ -33,7 +33,7 @@ export function readingLimits(input: ExtractTableInput): SessionLimits & {
   };
 }
 
-/** Plans a run in one transaction of the source, and asks in others what cannot be seen from that one. */
+/** Plans a run in one source transaction, and uses others for what that one cannot see. */
 export async function planRun(
   source: Database,
   warehouse: Session,
@@ -48,7 +48,7 @@ export async function planRun(
   return settleLimit(plan, input, ask);
 }
 
-/** Why statistics that are read from now on may lack a change that was committed before, where that is so. */
+/** Returns why statistics read from now on may lack a change committed earlier; undefined if they cannot. */
 async function doubtOfStatistics(
   ask: Ask,
   warehouse: Session,

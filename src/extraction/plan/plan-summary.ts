@@ -5,7 +5,7 @@ import type { EndedRun } from '../../bronze/bookkeeping/manifest.ts';
 import type { PlanSummary } from '../../contract/activities.ts';
 import { labelsOf } from '../partitions/partition-labels.ts';
 
-/** What a workflow needs to know of a plan: the same size, about, whatever the number of partitions and chunks. */
+/** Summarizes a plan for a workflow, in about the same size for any number of partitions and chunks. */
 export function summarize(planId: string, plan: ExtractionPlan): PlanSummary {
   return {
     planId,
@@ -19,7 +19,7 @@ export function summarize(planId: string, plan: ExtractionPlan): PlanSummary {
   };
 }
 
-/** The same of a plan that is known by the manifest alone, since its run has ended. */
+/** Summarizes a plan from the manifest alone, once its run has ended. */
 export function summarizeEnded(run: EndedRun): PlanSummary {
   const { planId, target, chunks, partitions, skipped } = run;
   return {

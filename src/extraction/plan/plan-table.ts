@@ -29,14 +29,14 @@ import { planPartitions } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
 
 /**
- * Decides all that a run needs to know before it copies: one read-only transaction on the source,
- * and nothing written anywhere.
+ * Decides everything that a run needs before it copies, in one read-only source transaction and without writing
+ * anything.
  *
- * @param catalog of the source, as the transaction that reads sees it
- * @param doubt why the statistics of the source are not sure, where they are not
- * @param known what somebody has asked the warehouse already, who then knows that the target may be written, too
- * @param limit what the checkpoint of an incremental run must not pass, where it was found before the snapshot
- * @throws {DatakitError} whatever is wrong with the input, in the words of its kind
+ * @param catalog of the source, as the reading transaction sees it
+ * @param doubt why the source's statistics cannot be trusted; undefined if they can
+ * @param known what the caller has already read from the warehouse; it has then checked the target, too
+ * @param limit what the checkpoint of an incremental run must not pass, if found before the snapshot
+ * @throws {DatakitError} whatever is wrong with the input, by its kind
  */
 export async function planTable(
   catalog: Catalog,
@@ -144,7 +144,7 @@ async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTable
   );
 }
 
-/** What the server itself says of the condition: unknown columns and functions, other types than boolean. */
+/** Has the server check the condition: unknown columns and functions, types other than boolean. */
 async function requireWhere(source: Session, table: Table, where: string): Promise<void> {
   try {
     await checkWhere(source, table, where);
@@ -156,7 +156,7 @@ async function requireWhere(source: Session, table: Table, where: string): Promi
   }
 }
 
-/** Syntax, names, types and literals; a lost connection says nothing of the condition, nor does a missing privilege. */
+/** True for errors of syntax, names, types and literals, but not a lost connection or a missing privilege. */
 function isAboutStatement(sqlState: string | undefined): boolean {
   return sqlState !== undefined && sqlState !== '42501' && /^(42|22|0A|54)/.test(sqlState);
 }
@@ -182,7 +182,7 @@ const planColumns = (
     ...mapColumn(column, types, available),
   }));
 
-/** Each partition is read by its own name, and so by its own policies, whatever those of the table above are. */
+/** Each partition is read by its own name, so its own policies apply, whatever those of the parent. */
 function warningsOf(table: Table, partitions: readonly Partition[], server: ServerFacts): string[] {
   const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
   if (hiding.length > 0) {

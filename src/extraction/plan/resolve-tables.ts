@@ -7,26 +7,26 @@ import { TableSelection } from '../../contract/table-selection.ts';
 import { listTables } from '../../postgres/catalog/tables.ts';
 import type { Session } from '../../postgres/session.ts';
 
-/** One chunk has as much, so that a run of its own would have nothing to share out. */
+/** Bytes. The size of one chunk: a smaller table would have nothing to share out in a run of its own. */
 export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
 
-/** Each costs nine events of a history, of which Temporal takes 51,200; the rest is for packs, looks and signals. */
+/** Each costs nine of a history's 51,200 events (Temporal's limit); the rest is for packs, looks and signals. */
 const MOST_CHILDREN = 3_000;
 
 export interface Resolved {
-  /** The largest first. */
+  /** Those with a workflow of their own first, each kind largest first. */
   readonly members: readonly NewMember[];
   /** Tables that bronze has no rows of yet. */
   readonly added: readonly string[];
-  /** Tables that bronze has rows of, that the input means, and that are not there any more. */
+  /** Selected tables that bronze has rows of, but that no longer exist in the source. */
   readonly vanished: readonly string[];
 }
 
 /**
- * Finds the tables that an input means.
+ * Finds the tables that an input selects.
  *
- * @param feeds the tables of the source that bronze has rows of
- * @throws {DatakitError} UndefinedObject where there are none; InvalidInput where too many need a workflow of their own
+ * @param feeds the source tables that bronze has rows of
+ * @throws {DatakitError} UndefinedObject if there are none; InvalidInput if too many need a workflow of their own
  */
 export async function resolveTables(
   source: Session,
@@ -40,7 +40,7 @@ export async function resolveTables(
   const members = listed
     .filter((table) => selection.has(table))
     .map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
-  // views and the like are extracted where they are named; what is not there at all fails by itself
+  // views and the like are extracted if named; a table that does not exist fails in its own run
   for (const table of named) {
     if (!there.has(formatTableName(table))) members.push(memberOf(selection, table, undefined));
   }
@@ -59,14 +59,14 @@ export async function resolveTables(
   };
 }
 
-/** @param bytes unknown of what is no table, which may be of any size */
+/** @param bytes undefined for views and the like, which may be of any size */
 function memberOf(selection: TableSelection, table: TableName, bytes: number | undefined): NewMember {
   const own = selection.requestFor(table);
   const large = bytes === undefined || bytes > LARGEST_SMALL_TABLE || needsItsOwnWorkflow(own);
   return { ...table, bytes: bytes ?? 0, large, request: own };
 }
 
-/** What one transaction in between others cannot do, or what a workflow waits for. */
+/** True if a table needs what one transaction in a pack cannot do, or what a workflow waits for. */
 function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
   const { largeObjects, quietHours, maxBytesPerSecond, analyze } = own;
   return (
@@ -76,11 +76,11 @@ function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
 }
 
 /**
- * Leaves no more tables to workflows of their own than the history of their parent has room for. Of those that are
- * only large, the smallest are packed like small ones.
+ * Limits the tables with workflows of their own to what the history of their parent has room for: of those that are
+ * merely large, the smallest are packed like small ones.
  *
- * @returns the members, those with a workflow of their own first, each kind from the largest on
- * @throws {DatakitError} InvalidInput where too many cannot be packed
+ * @returns the members, those with a workflow of their own first, each kind largest first
+ * @throws {DatakitError} InvalidInput if too many cannot be packed
  */
 export function boundChildren(members: readonly NewMember[]): NewMember[] {
   const needed = members.filter((one) => one.large && !isOnlyLarge(one)).length;

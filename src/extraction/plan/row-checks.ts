@@ -8,7 +8,7 @@ import type { ServerFacts } from '../../postgres/catalog/server.ts';
 
 /** MaxHeapAttributeNumber: https://www.postgresql.org/docs/current/limits.html. */
 const MOST_COLUMNS = 1600;
-/** The metadata columns that every run adds. */
+/** Number of metadata columns that every run adds. */
 const metadataOfAll = metadataColumns({
   loadedAt: '',
   sourceUri: '',
@@ -21,7 +21,7 @@ const METADATA_OF_INCREMENTS = 2;
 /** `_bronze_partition` and `_bronze_parent_table`. */
 const METADATA_OF_PARTITIONS = 2;
 
-/** @throws {DatakitError} UnsupportedTable where the bronze table would have more columns than a table can have */
+/** @throws {DatakitError} UnsupportedTable if the bronze table would have more columns than a table can have */
 export function requireRoom(
   columns: readonly PlannedColumn[],
   table: TableName,
@@ -37,7 +37,7 @@ export function requireRoom(
   );
 }
 
-/** @throws {DatakitError} RowsHidden where policies decide which rows the role is shown, though all are required */
+/** @throws {DatakitError} RowsHidden if policies decide which rows the role is shown */
 export function requireAllRows(partitions: readonly Partition[], { role }: ServerFacts): void {
   const hiding = partitions.filter(({ rowSecurityActive }) => rowSecurityActive).map(formatTableName);
   if (hiding.length === 0) return;

@@ -11,14 +11,14 @@ export interface Split {
   readonly column: string;
   readonly type: string;
   readonly kind: KeyKind;
-  /** Whether NULL may come first in a descending order, though it is asked to be left out. */
+  /** True if NULL may come first in descending order although the query excludes it. */
   readonly doubtful: boolean;
   readonly ranges: number;
-  /** About how many there are. */
+  /** An estimate. */
   readonly rows: number;
 }
 
-/** Boundaries between so many ranges, ascending, each once; fewer where there are not so many keys. */
+/** Returns distinct, ascending boundaries between the ranges; fewer if there are not enough keys. */
 export async function splitKeys(session: Session, split: Split): Promise<string[]> {
   if (split.ranges < 2) return [];
   const found = split.kind === 'text' ? await sampled(session, split) : await between(session, split);
@@ -36,7 +36,7 @@ async function between(session: Session, split: Split): Promise<string[]> {
     case 'date':
       return ask(session, split, ends, `$1::date + (($2::date - $1::date)::bigint * i / $3)::integer`);
     case 'timestamp': {
-      // in seconds, since PostgreSQL's intervals are shorter than its calendar
+      // in seconds, since an interval cannot span PostgreSQL's whole calendar
       const [from, to] = ['$1', '$2'].map((end) => `extract(epoch FROM ${end}::${split.type})::float8`);
       return ask(session, split, ends, `to_timestamp(${from} + (${to} - ${from}) * i / $3)::${split.type}`);
     }
@@ -50,7 +50,7 @@ interface Ends {
   readonly greatest: string;
 }
 
-/** By ORDER BY and LIMIT, which an index answers at once; min() and max() of uuid came with PostgreSQL 18. */
+/** Uses ORDER BY and LIMIT, which an index answers at once; min() and max() of uuid came with PostgreSQL 18. */
 async function findEnds(session: Session, split: Split): Promise<Ends | undefined> {
   const key = keyExpression(split);
   const finite =
@@ -67,7 +67,7 @@ async function findEnds(session: Session, split: Split): Promise<Ends | undefine
     : { least: row.least, greatest: row.greatest };
 }
 
-/** Dates and times are divided by the server, which knows its calendar. */
+/** Has the server divide dates and times, since it knows its calendar. */
 async function ask(
   session: Session,
   { ranges }: Split,
@@ -97,9 +97,9 @@ const numberToUuid = (number: bigint): string =>
     .padStart(32, '0')
     .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 
-/** Texts have no arithmetic. A sample is enough: boundaries only have to be the same for all chunks. */
+/** Text has no arithmetic, so keys are sampled: boundaries need only be the same for all chunks. */
 const SAMPLE = 30_000;
-/** A boundary need not be a key, so that the beginning of a long one does as well. */
+/** Characters. A boundary need not be a key, so the beginning of a long one will do. */
 const LONGEST_BOUNDARY = 64;
 
 async function sampled(session: Session, split: Split): Promise<string[]> {

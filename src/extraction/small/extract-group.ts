@@ -25,13 +25,13 @@ import type { Finished, SmallTable } from './extract-small-table.ts';
 import { copyAsPlanned, requireSameFiles } from '../plan/plan-checks.ts';
 import { planTable } from '../plan/plan-table.ts';
 
-/** What is exchanged at once is kept from its readers for as long as all of it takes: some milliseconds. */
+/** Tables exchanged together are locked against readers until all are done: some milliseconds. */
 const MOST_TABLES = 25;
-/** A group that has come so far is made visible: it holds locks on the source, and is lost as a whole. */
+/** A group that reaches either limit is committed: it holds locks on the source, and fails as a whole. */
 const ENOUGH_BYTES = 16 * 1024 * 1024;
 const ENOUGH_MS = 250;
 
-/** A small table, with the plain table that it feeds. */
+/** A small table and the plain bronze table that it feeds. */
 export interface Able {
   readonly table: SmallTable;
   readonly bronze: PlainTable;
@@ -40,17 +40,17 @@ export interface Able {
 export interface GroupContext {
   readonly warehouse: Database;
   readonly source: Database;
-  /** Of the sessions that write, and of those that ask. */
+  /** For sessions that write to the warehouse or query the source's catalog. */
   readonly limits: TransactionOptions;
-  /** Of the sessions that read. */
+  /** For sessions that copy from the source. */
   readonly reading: TransactionOptions;
-  /** Where all tables are of one moment; else each group has its own. */
+  /** Set when all tables share one snapshot; otherwise each group takes its own. */
   readonly snapshot: Snapshot | undefined;
   readonly attempt: Attempt;
-  /** Called for all that passes. */
+  /** Called on any progress. */
   readonly passed: () => void;
   readonly isStopping: () => boolean;
-  /** Asked for tables that may be begun next; `elsewhere` are those that are not to be extracted in this way. */
+  /** Says which of these tables may start now; `elsewhere` marks those to be extracted another way. */
   readonly mayBegin: (
     session: Session,
     tables: readonly SmallTable[],
@@ -60,12 +60,12 @@ export interface GroupContext {
 }
 
 interface Extracted {
-  /** How many of the first tables it has looked at: those that it did nothing for are left to others. */
+  /** Number of leading tables handled; those not in `done` are left to be extracted one by one. */
   readonly begun: number;
   readonly done: readonly (readonly [SmallTable, Finished])[];
 }
 
-/** Extracts some of the first tables in one transaction of each server: as many as are made visible quickly. */
+/** Extracts a leading group of the tables in one transaction on each server, small enough to commit quickly. */
 export async function extractGroup(
   tables: readonly Able[],
   context: GroupContext,
@@ -85,26 +85,26 @@ export async function extractGroup(
   });
 }
 
-/** What is slow to read would keep the others waiting. */
+/** Gives a table with a condition a group of its own: it may be slow, and would hold up the others. */
 function mostAtOnce(tables: readonly Able[]): number {
   const slow = tables.findIndex(({ table }) => table.input.where !== undefined);
   return slow === -1 ? MOST_TABLES : Math.min(MOST_TABLES, Math.max(1, slow));
 }
 
-/** A table that was looked at, and the run whose rows are ready for it where there is one. */
+/** A table that was handled, and the run whose rows are ready to be exchanged, if any. */
 interface Copy {
   readonly table: SmallTable;
   readonly run?: PlainRun | undefined;
 }
 
-/** Of a transaction of the source that reads tables. */
+/** The context within one reading transaction of the source. */
 interface Group extends GroupContext {
   readonly catalog: Catalog;
   readonly moment: Moment;
   readonly types: WarehouseTypes;
 }
 
-/** Copies tables as of one moment. Its transaction of the source ends, and gives its locks back, before they are made visible. */
+/** Copies tables as of one snapshot. The source transaction ends, releasing its locks, before they become visible. */
 async function copyGroup(
   session: Session,
   tables: readonly Able[],
@@ -112,7 +112,7 @@ async function copyGroup(
   context: GroupContext,
 ): Promise<Copy[]> {
   const { source, limits, reading, snapshot } = context;
-  // before the moment: what is seen ending now is then in it
+  // before the snapshot, so that it includes whatever has been seen to end by now
   const loadings = await beginLoading(session, tables.length);
   let partitions: readonly PlannedPartition[] = [];
   const inOneMoment = async (reader: Session): Promise<Copy[]> => {
@@ -133,7 +133,7 @@ async function copyGroup(
   );
 }
 
-/** Copies those that may be begun, until it is enough: the first of them at least. */
+/** Copies the tables that may start, until a limit is reached or the worker is stopping; at least the first. */
 async function copyTables(
   session: Session,
   tables: readonly Able[],
@@ -155,7 +155,7 @@ async function copyTables(
   return copies;
 }
 
-/** @returns nothing where more would have to be done than to exchange rows */
+/** @returns undefined if the table needs more than an exchange of rows */
 async function copyTable(
   session: Session,
   { table: small, bronze: before }: Able,
@@ -176,7 +176,7 @@ async function copyTable(
   return { run: small.run, plan, before, loading, storage, chunk: { attempt, moment, ...copied } };
 }
 
-/** Makes the table and fills it by what is sent at once. */
+/** Creates the table and starts the COPY into it in one round trip. */
 async function copyRows(
   target: Session,
   { plan, range, storage }: Pick<PlainRun, 'plan' | 'storage'> & { readonly range: ChunkRange },
@@ -196,13 +196,13 @@ async function copyRows(
   if (!(await needsRolePath(catalog, plan))) return copy();
   return session.withRolePath(async () => {
     const copied = await copy();
-    // its locks are given back before the others are looked at
+    // while the lock is held: leaving the role path releases it, before the whole group is checked
     await requireSameFiles(session, [range.partition]);
     return copied;
   });
 }
 
-/** Whether to read the table runs what users have written, or writes names of objects within values. To ask for the path takes time. */
+/** True if reading runs user-written SQL or puts object names into values; setting the path costs round trips. */
 async function needsRolePath(catalog: Catalog, { table, where, columns }: ExtractionPlan): Promise<boolean> {
   const { kind, rowSecurityActive } = await catalog.table(table);
   const writesNames = columns.some(({ read }) => read === 'to_jsonb' || read === 'object names');

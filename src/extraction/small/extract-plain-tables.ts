@@ -7,20 +7,20 @@ import { LOCK_TIMEOUT, type SmallTable } from './extract-small-table.ts';
 import { readingLimits } from '../plan/plan-run.ts';
 import { StallWatch } from '../copy/stall-watch.ts';
 
-/** What a pack is extracted with. */
+/** The context for extracting a pack of small tables. */
 export interface PackContext
   extends
     Omit<CopyContext, 'onCopied' | 'onProgress'>,
     Pick<GroupContext, 'mayBegin' | 'onBegin' | 'onDone'> {}
 
 /**
- * Extracts small tables whose bronze tables are plain: some of them at a time are read in one transaction of the source,
- * one after the other, and made visible in one of the warehouse, with as few statements as can be.
+ * Extracts small tables whose bronze tables are plain, in groups: each group is read table by table in one
+ * transaction of the source and made visible in one of the warehouse, with as few statements as possible.
  *
- * What is not done so, for whatever reason, is left to {@link extractSmallTable}: it can do all of them,
- * and says what is wrong with one.
+ * Whatever cannot be done this way, for any reason, is left to {@link extractSmallTable}, which can handle every
+ * table and reports what is wrong with one.
  *
- * @returns why it came to an end before the last of them, where it did
+ * @returns the error that ended it early, if any
  */
 export async function extractPlainTables(
   tables: readonly SmallTable[],
@@ -41,7 +41,7 @@ export async function extractPlainTables(
   }
 }
 
-/** Whether nothing is asked for but the rows of a table, and not more than to read them. */
+/** True if the input asks for the rows of a table and nothing more. */
 export const isPlain = ({
   incremental,
   write,
@@ -54,7 +54,7 @@ export const isPlain = ({
   !requireAllRows &&
   verify !== 'checksum';
 
-/** Whether one transaction of the source can read both, as the settings of its sessions go. */
+/** True if one source transaction can read both, judging by their session settings. */
 export function readAlike(one: ExtractTableInput, other: ExtractTableInput): boolean {
   const limits = [one, other].map((input) => [input.source, input.stallTimeout, readingLimits(input)]);
   return JSON.stringify(limits[0]) === JSON.stringify(limits[1]);

@@ -11,13 +11,12 @@ import { copyAsPlanned, requireSamePartitions } from '../plan/plan-checks.ts';
 import { LARGEST_SMALL_TABLE } from '../plan/resolve-tables.ts';
 import { copiedPartitions } from '../copy/run-observer.ts';
 
-/** Milliseconds. What takes longer is worth activities of its own, which can be seen and steered. */
+/** Milliseconds. A longer read deserves activities of its own, which can be watched and steered. */
 const LONGEST_READ = 2_000;
 
 /**
- * Whether to copy and commit it is worth no activities of its own: to hand out one takes Temporal longer.
- *
- * Who can say how long it takes to compute a condition, or a view?
+ * Returns whether a plan is too small for activities of its own: Temporal takes longer to dispatch one than the copy
+ * and commit take. Conditions and views are excluded, since there is no telling how long they take to compute.
  */
 export function isSmall(plan: ExtractionPlan): boolean {
   const { where, largeObjects, partitions, size } = plan;
@@ -26,10 +25,10 @@ export function isSmall(plan: ExtractionPlan): boolean {
 }
 
 /**
- * Copies and commits a plan in the transaction of the warehouse that made it, by the steps that others take in
- * transactions of their own. Until that is committed nothing of the run is there.
+ * Copies and commits a plan in the warehouse transaction that stored it, by the steps that other plans take in
+ * separate transactions. Nothing of the run exists until that transaction commits.
  *
- * @throws {DatakitError} whatever is in the way, that it takes too long among it; then the transaction is lost
+ * @throws {DatakitError} on any failure, including a copy that takes too long; the transaction is then lost
  */
 export async function extractPlanned(
   target: Session,
@@ -55,7 +54,7 @@ export async function extractPlanned(
   } finally {
     clearTimeout(timer);
   }
-  // before the commit forgets the plan
+  // before the commit, which may drop the ledger
   const partitions = await copiedPartitions(target, stored);
   return { ...(await commitWithin(target, stored)), ...(partitions !== undefined && { partitions }) };
 }

@@ -14,28 +14,28 @@ import { planAsOf } from '../plan/plan-in-snapshot.ts';
 import { planRun, readingLimits } from '../plan/plan-run.ts';
 import { StallWatch } from '../copy/stall-watch.ts';
 
-/** A table that somebody has locked, on either side, is left to a run of its own. */
+/** Milliseconds. A table that stays locked for longer, on either side, is left to a run of its own. */
 export const LOCK_TIMEOUT = 2_000;
 
 export interface SmallTable {
   readonly run: ManifestOf & { readonly databaseRunId: string };
   readonly input: ExtractTableInput;
-  /** Where all tables of a run are of one moment. */
+  /** Set when all tables of a run share one snapshot. */
   readonly snapshot?: Snapshot | undefined;
-  /** What was known before that snapshot was taken. */
+  /** State recorded before that snapshot was taken. */
   readonly before?: BeforeSnapshot | undefined;
-  /** Asked in the transaction of the table, before anything else is done in it. */
+  /** Called in the transaction of the table, before anything else is done in it. */
   readonly mayBegin: (session: Session) => Promise<'yes' | 'paused' | 'skipped'>;
 }
 
-/** What became of a table that was begun, or was not to be. */
+/** The outcome of a table that was extracted or skipped. */
 export type Finished = RunOutcome | { readonly outcome: 'skipped' };
 
 export type SmallTableResult = Finished | { readonly outcome: 'paused' };
 
 /**
- * Extracts a table that is worth neither chunks nor a workflow: the same steps as those of a large one, in
- * one transaction of the source and one of the warehouse. Until the second is committed nothing of it is there.
+ * Extracts a table that is worth neither chunks nor a workflow, by the same steps as a large one but in one
+ * transaction of the source and one of the warehouse. Nothing of it exists until the latter commits.
  */
 export async function extractSmallTable(
   table: SmallTable,
@@ -93,7 +93,7 @@ async function planAndCopy(
   );
 }
 
-/** Before the transaction that reads begins: what is seen ending now is then in its snapshot. */
+/** Must run before the reading transaction begins, whose snapshot then includes whatever is seen to end here. */
 async function knownNow(
   { input, run }: SmallTable,
   { sourceNamed, signal }: Pick<CopyContext, 'sourceNamed' | 'signal'>,
@@ -106,7 +106,7 @@ async function knownNow(
   return { order, ...(increment !== undefined && { increment }) };
 }
 
-/** What a plan that is made before a snapshot says to one that is made after it. */
+/** Returns what a plan made before a snapshot passes on to the plan made after it. */
 export function incrementOf({ incremental }: ExtractionPlan): IncrementBefore | undefined {
   if (incremental === undefined) return undefined;
   const { limit, base, baseRun } = incremental;
