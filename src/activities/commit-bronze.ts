@@ -16,7 +16,7 @@ export async function commitBronze(
   return runActivity(
     'committing to bronze',
     async ({ signal, attempt }) => {
-      // before the commit forgets the plan
+      // before the commit deletes the plan
       const partitions =
         request.tellPartitions === true ? await lastLook(warehouse, request, signal) : undefined;
       const result = await commitRun(warehouse, request, { signal, attempt });
@@ -29,7 +29,7 @@ export async function commitBronze(
   );
 }
 
-/** For people only: whatever is in the way of it, the commit says so itself. */
+/** Reads the final partition counts. Only informational, so errors are ignored: the commit reports its own. */
 async function lastLook(
   warehouse: Database,
   { planId, runId }: CommitRequest,

@@ -31,12 +31,12 @@ import { countCopied, countRetry, measureCommit } from './metrics.ts';
 import { dropWhenTerminated, requireNoOtherRun, workflowNamespace } from './other-runs.ts';
 import { runActivity, type ActivityTools } from './run-activity.ts';
 
-/** A message is for a list of many: the manifest has all of it. */
+/** Characters. Messages appear in a list of many; the manifest has them in full. */
 const LONGEST_MESSAGE = 500;
 
 /**
- * Extracts small tables, one after the other. The manifest is what a retry goes by: tables that are committed
- * are told again and not extracted again. A worker that was asked to stop leaves those that it has not begun.
+ * Extracts small tables, one after another. A retry goes by the manifest: tables already committed are reported, but
+ * not extracted again. A worker that was asked to stop leaves tables that it has not begun.
  */
 export async function copyTables(
   dependencies: Dependencies,
@@ -75,7 +75,7 @@ export async function copyTables(
   );
 }
 
-/** A table of the pack, as its extraction needs to know it. */
+/** A table of the pack, prepared for its extraction. */
 interface Member {
   readonly member: number;
   readonly name: string;
@@ -86,7 +86,7 @@ function memberOf(request: CopyTablesRequest, { member, request: own, before }: 
   const input = extractTableInput.parse(own);
   const name = formatTableName(input.table);
   const { runId: databaseRunId, workflowId, restarts, snapshot } = request;
-  // names the run of the table in the manifest, and in its rows
+  // identifies the run of the table in the manifest and in its rows
   const runId = partOf(databaseRunId, `${restarts === 0 ? '' : `${restarts}/`}${name}`);
   const run = { runId, workflowId, databaseRunId, namespace: workflowNamespace() };
   const begin = async (session: Session) => {
@@ -96,7 +96,7 @@ function memberOf(request: CopyTablesRequest, { member, request: own, before }: 
   return { member, name, table: { run, input, snapshot, before, mayBegin: begin } };
 }
 
-/** Those that can be, in one look at the source; what stands in the way of one is found when it is copied by itself. */
+/** Copies plain members in groups; if one fails, the cause shows when it is copied by itself. */
 async function copyPlainMembers(
   { warehouse, sourceNamed, isStopping }: Dependencies,
   request: CopyTablesRequest,
@@ -132,7 +132,7 @@ async function copyPlainMembers(
   return copied;
 }
 
-/** What somebody else writes has to be looked into by itself. */
+/** Leaves tables that another run is writing to be examined individually. */
 async function whichMayBegin(
   session: Session,
   { runId }: CopyTablesRequest,
@@ -154,7 +154,7 @@ async function whichMayBegin(
   );
 }
 
-/** Counts and logs what became of a table. */
+/** Counts and logs the outcome of a table. */
 function told(
   { runId }: CopyTablesRequest,
   { member, name, table: { input } }: Member,
@@ -192,7 +192,7 @@ async function copyTable(
     if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
     const message = withAdvice(error.kind, `While extracting ${name}: ${error.message}`);
     const left = { member, rows: 0, bytes: 0, message: message.slice(0, LONGEST_MESSAGE) };
-    // a workflow of its own waits, tries again, or plans anew: what it cannot mend, it tells
+    // a workflow of its own waits, retries or plans anew, and reports what it cannot mend
     if (failurePolicies[error.kind].retry !== 'never' || restartsRun(error.kind)) {
       countRetry(error.kind);
       log.info('left to a workflow of its own', { table: name, reason: error.message });

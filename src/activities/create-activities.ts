@@ -52,8 +52,8 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
 }
 
 /**
- * The activities of the task queue for snapshots. They last as long as their runs, or wait, so they have
- * slots of their own: were they to share, enough runs at once would leave no slot to copy with.
+ * The activities of the task queue for snapshots. They last as long as their runs, or wait, so they have slots of
+ * their own: if they shared, enough concurrent runs would leave no slot for copying.
  */
 export function createLastingActivities(dependencies: Dependencies): LastingActivities {
   return {
@@ -63,7 +63,7 @@ export function createLastingActivities(dependencies: Dependencies): LastingActi
   };
 }
 
-/** The activities of the task queue for streams, which last for ever, and so would take what they share. */
+/** The activities of the task queue for streams, which run all the time and would use up shared slots. */
 export function createStreamActivities(dependencies: Dependencies): StreamActivities {
   return { streamChanges: async (request) => streamChanges(dependencies, request) };
 }

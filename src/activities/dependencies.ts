@@ -1,21 +1,21 @@
 import type { Database } from '../postgres/database.ts';
 
-/** What the activities work with; made once by the worker, from its environment. */
+/** The dependencies of the activities, created once by the worker from its environment. */
 export interface Dependencies {
-  /** Tells this worker's process from others. */
+  /** Identifies this worker's process. */
   readonly worker: string;
-  /** Whether it was asked to stop, and is only to finish what it has. */
+  /** True once the worker was asked to stop, and should only finish what it has begun. */
   readonly isStopping: () => boolean;
   readonly warehouse: Database;
-  /** The bookkeeping in the warehouse, brought up to date before its first use. */
+  /** Brings the bookkeeping in the warehouse up to date, before its first use. */
   readonly ready: () => Promise<void>;
   /** @throws DatakitError of kind UnknownSource */
   readonly sourceNamed: (name: string) => Database;
-  /** Whether the namespace knows the search attributes of this project. */
+  /** Returns whether the namespace has the search attributes of this project. */
   readonly searchAttributesKnown: () => Promise<boolean>;
-  /** Like {@link sourceNamed}, with sessions apart, so that holders of snapshots leave those of the copies alone. */
+  /** Like {@link sourceNamed}, with a pool of its own, so that snapshots do not take the sessions of copies. */
   readonly holdingSourceNamed: (name: string) => Database;
-  /** Sessions apart for streams, which last: they leave those of the copies alone. */
+  /** Separate pools for long-running streams, so that they do not take the sessions of copies. */
   readonly streamingSourceNamed: (name: string) => Database;
   readonly streamingWarehouse: Database;
 }

@@ -9,10 +9,10 @@ import { keepSnapshot } from './keep-snapshot.ts';
 import { countRetry } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
 
-/** After so many attempts there is no other worker, and a second session on the same one is better than none. */
+/** After this many attempts there is no other worker, and a second session on the same one is better than none. */
 const ATTEMPTS_ELSEWHERE = 5;
 
-/** Between two attempts to get a session, in milliseconds; as for other activities. */
+/** Milliseconds between attempts to get a session; as for other activities. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 30_000;
 
@@ -49,8 +49,8 @@ export async function holdSnapshot(
 }
 
 /**
- * Nothing is lost while there is no snapshot yet: a server that is away, or has no session left, is waited
- * for here, since another attempt of the activity would look like another snapshot to the run.
+ * Retries here while there is no snapshot yet and so nothing to lose, for a server that is away or has no session
+ * left: another attempt of the activity would look like another snapshot to the run.
  */
 async function untilItHolds(hold: () => Promise<void>, holds: () => boolean): Promise<void> {
   const context = Context.current();

@@ -3,19 +3,19 @@ import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../contract/activit
 import type { Dependencies } from './dependencies.ts';
 import { measureSnapshot } from './metrics.ts';
 
-/** How often the holder looks whether its session still lives. */
+/** Milliseconds between checks that the session is still alive. */
 const CHECK_INTERVAL = 1_000;
 
 export interface Keeping {
   readonly source: string;
   readonly isStopping: Dependencies['isStopping'];
-  /** Rejects when the session that holds it is gone. */
+  /** Rejects if the session that holds the snapshot is gone. */
   readonly requireLife: () => Promise<void>;
 }
 
 /**
- * Tells the workflow of a snapshot and keeps it, until it is cancelled or its session is lost. A worker that was asked
- * to stop asks for somebody else to hold it, and keeps it for its grace.
+ * Signals a snapshot to the workflow and keeps it until cancelled or its session is lost. A worker that was asked to
+ * stop asks for another holder, and keeps the snapshot for its grace period.
  */
 export async function keepSnapshot(
   held: HeldSnapshot,
@@ -28,7 +28,7 @@ export async function keepSnapshot(
     for (;;) {
       measureSnapshot(holder, source, snapshot.takenAt);
       if (isStopping() && !leaving) {
-        // where Temporal is not to be reached now it is tried again
+        // if Temporal cannot be reached, try again next time
         leaving = await signalWorkflow({ ...held, leaving: true }).then(
           () => true,
           () => false,

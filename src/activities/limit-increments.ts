@@ -12,7 +12,7 @@ import { planRun, readingLimits } from '../extraction/plan/plan-run.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
-/** Before a snapshot for all tables is taken: its place among the plans, and how far each checkpoint may move. */
+/** Records what a snapshot for all tables needs beforehand: its place among the plans, and checkpoint limits. */
 export async function limitIncrements(
   { warehouse, sourceNamed }: Dependencies,
   { runId, source: name }: RunIdentity & { readonly source: string },
@@ -31,7 +31,7 @@ export async function limitIncrements(
           );
           if (increment !== undefined) increments.set(member, increment);
         } catch (error) {
-          // what is wrong with the table is told by its own run
+          // the table's own run reports what is wrong with it
           if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
           log.info('a checkpoint could not be bounded', { member, reason: error.message });
         }

@@ -15,10 +15,10 @@ import type { Dependencies } from './dependencies.ts';
 import { findAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
-/** What somebody reads that long stays until the next time. */
+/** Milliseconds. A table that stays locked for longer is left until the next time. */
 const LOCK_TIMEOUT = 2_000;
 
-/** Each of them in a transaction of its own, so that nothing waits for what somebody holds. */
+/** Drops each leftover in a transaction of its own, so that none waits for a lock on another. */
 export async function maintainBronze(
   { warehouse, ready }: Dependencies,
   { dryRun, lostNamespaces }: MaintainBronzeInput,
@@ -57,7 +57,7 @@ export async function maintainBronze(
   });
 }
 
-/** Of our own it is known which runs are over. */
+/** Refuses this workflow's own namespace, where Temporal knows which runs are over. */
 function requireOthers(lostNamespaces: readonly string[]): void {
   const own = workflowNamespace();
   if (!lostNamespaces.includes(own)) return;

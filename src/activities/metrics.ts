@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { Copied, RunOutcome } from '../contract/activities.ts';
 import type { FailureKind } from '../contract/failures.ts';
 
-/** Counts what was copied: durable by the time it is counted. */
+/** Counts what was copied, once it is durable. */
 export function countCopied(source: string, { rows, bytes }: Copied, chunks: number): void {
   const { metricMeter } = Context.current();
   const tags = { source };
@@ -11,7 +11,7 @@ export function countCopied(source: string, { rows, bytes }: Copied, chunks: num
   metricMeter.createCounter('datakit_chunks', 'chunks', 'Chunks copied').add(chunks, tags);
 }
 
-/** Counts a commit, and measures how far behind the source its rows were. Of an earlier attempt's nothing is known any more. */
+/** Counts a commit and measures how far behind the source its rows were; skips runs that copied nothing. */
 export function measureCommit({ source, snapshotAt, outcome }: RunOutcome): void {
   if (source === undefined || snapshotAt === undefined) return;
   const { metricMeter } = Context.current();
@@ -23,7 +23,7 @@ export function measureCommit({ source, snapshotAt, outcome }: RunOutcome): void
     .record(Math.max(0, (Date.now() - Date.parse(snapshotAt)) / 1000), { source });
 }
 
-/** By kind; what is not final is tried again. */
+/** Counts a failed attempt by kind, and as a retry unless it is final. */
 export function countFailure(kind: FailureKind, final: boolean): void {
   Context.current()
     .metricMeter.createCounter('datakit_failures', 'failures', 'Attempts that failed, by kind')
@@ -31,18 +31,18 @@ export function countFailure(kind: FailureKind, final: boolean): void {
   if (!final) countRetry(kind);
 }
 
-/** Counts what is tried again, in whatever way: by Temporal, by the activity itself, or by a run of its own. */
+/** Counts work that is retried in any way: by Temporal, by the activity itself, or by a run of its own. */
 export function countRetry(kind: FailureKind): void {
   Context.current()
-    // which activity it is the SDK says
+    // the SDK tags the activity itself
     .metricMeter.createCounter('datakit_retries', 'retries', 'Work that failed and is tried again, by kind')
     .add(1, { kind });
 }
 
-/** When each snapshot was taken that this worker holds open, by holder. */
+/** The snapshots that this worker holds open, by holder. */
 const openSnapshots = new Map<string, { readonly source: string; readonly takenAt: string }>();
 
-/** Tells how old the oldest snapshot of a source is that this worker holds, and so how far back its vacuum is held up. */
+/** Reports the age of the oldest snapshot of a source that this worker holds, and so how far it holds back vacuum. */
 export function measureSnapshot(holder: string, source: string, takenAt: string | undefined): void {
   if (takenAt === undefined) openSnapshots.delete(holder);
   else openSnapshots.set(holder, { source, takenAt });
@@ -51,7 +51,7 @@ export function measureSnapshot(holder: string, source: string, takenAt: string 
     .map((one) => (Date.now() - Date.parse(one.takenAt)) / 1000);
   Context.current()
     .metricMeter.createGauge(
-      // the exporter puts the unit after the names of all but gauges
+      // the exporter appends the unit to all names but those of gauges
       'datakit_snapshot_age_seconds',
       'float',
       undefined,

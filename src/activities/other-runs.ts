@@ -11,13 +11,13 @@ import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 
-/** What Temporal says of a workflow; `unknown` where it was not to be had. */
+/** The state of a workflow by Temporal; `unknown` if that could not be found out. */
 type Life = 'running' | 'over' | 'unknown';
 
 /**
- * Lets a run of a target begin only when no other is under way, and drops what others have left that are over.
+ * Refuses to begin a run of a target while another is under way, and drops what runs that are over have left.
  *
- * @throws {DatakitError} AlreadyRunning, which is tried again for some time
+ * @throws {DatakitError} AlreadyRunning, which is retried for some time
  */
 export async function requireNoOtherRun(session: Session, target: string, runId: string): Promise<void> {
   for (const other of await findUnderWay(session, { namespaces: [workflowNamespace()], target })) {
@@ -32,7 +32,7 @@ export async function requireNoOtherRun(session: Session, target: string, runId:
   }
 }
 
-/** Drops what runs of any target have left whose workflows were terminated; of the first of very many, since somebody waits. */
+/** Drops what terminated runs of any target have left; looks at only one page of runs, since a caller waits. */
 export async function sweepAbandoned(session: Session): Promise<void> {
   const { abandoned } = await findAbandoned(session, { most: PAGE_OF_RUNS });
   for (const run of abandoned) {
@@ -43,11 +43,11 @@ export async function sweepAbandoned(session: Session): Promise<void> {
 
 export interface Abandoned {
   readonly abandoned: readonly RunUnderWay[];
-  /** How many are under way, or may be. */
+  /** Number of runs that are, or may be, under way. */
   readonly leftAlone: number;
 }
 
-/** Runs that the manifest has as under way, and whose workflows are over or not there any more. */
+/** Finds runs that are under way by the manifest, but whose workflows are over or gone. */
 export async function findAbandoned(
   session: Session,
   { lostNamespaces = [], most = Infinity }: { lostNamespaces?: readonly string[]; most?: number },
@@ -68,10 +68,7 @@ export async function findAbandoned(
   return { abandoned, leftAlone: seen - abandoned.length };
 }
 
-/**
- * For an activity that was given up: when that is because its workflow is over, nobody else is left
- * to drop what the run has staged.
- */
+/** Drops what a run has staged if its activity was given up because the workflow is over: nobody else will. */
 export async function dropWhenTerminated(
   { warehouse }: Dependencies,
   runIdOf: (session: Session) => Promise<string>,
@@ -85,13 +82,13 @@ export async function dropWhenTerminated(
   });
 }
 
-/** Where the workflow of the activity is: of runs of another namespace sharing the warehouse it cannot be known whether they live. */
+/** The namespace of the activity's workflow. Whether runs of other namespaces are alive cannot be known. */
 export const workflowNamespace = (): string => Context.current().info.namespace;
 
-/** Whether a run is under way, as far as Temporal can be asked of it. */
+/** Returns whether a run is under way, as far as Temporal can tell. */
 export const isRunning = async (run: RunIdentity): Promise<boolean> => (await lifeOf(run)) === 'running';
 
-/** A run is known by its first execution: a later one of the same workflow may be it still, after a reset. */
+/** Identifies a run by its first execution: after a reset, a later one of the same workflow is still that run. */
 async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
   try {
     const { client } = Context.current();

@@ -48,7 +48,7 @@ export async function planExtraction(
   );
 }
 
-/** What stands in the way of a small table is left to activities of their own, which wait, try again, and say what is wrong. */
+/** Plans a table, and finishes a small one. If that fails, separate activities wait, retry and report the cause. */
 async function finishedOrPlanned(
   dependencies: Dependencies,
   request: PlanExtractionRequest,
@@ -95,7 +95,7 @@ async function planned(
   return storePlanOf(warehouse, signal, run, make, finish);
 }
 
-/** The same for the copy of a table whose changes are captured. */
+/** Plans the copy of a captured table; returns null if none is wanted. */
 export async function planCopy(
   { warehouse, ready, sourceNamed }: Dependencies,
   request: PlanCopyRequest,
@@ -118,7 +118,7 @@ export async function planCopy(
   );
 }
 
-/** What is done with a small plan in the transaction that stores it. */
+/** Finishes a small plan in the transaction that stores it. */
 type Finish = (target: Session, stored: StoredPlan) => Promise<RunOutcome>;
 
 async function storePlanOf(
@@ -131,7 +131,7 @@ async function storePlanOf(
   return warehouse.write({ run: run.runId, signal }, async (target) => {
     if (run.attempt.number > 1) await endEarlierSessions(target, run.runId);
     await dropPlansOfRun(target, run.runId);
-    // the answer of an earlier attempt may have got lost
+    // the result of an earlier attempt may have been lost
     const ended = await findEnded(target, run.runId, run.attempt);
     if (ended !== undefined) return summarizeEnded(ended);
     const plan = await make(target);

@@ -14,7 +14,7 @@ import type { Dependencies } from './dependencies.ts';
 import { sweepAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
-/** The most names of a list in a result. */
+/** Limit on the names of a list in a result. */
 const MOST_NAMES = 100;
 
 export async function resolveTables(
@@ -54,10 +54,10 @@ const bounded = (names: readonly string[]): BoundedNames => ({
   names: names.slice(0, MOST_NAMES),
 });
 
-/** Well below what Temporal takes in one payload before it warns (256 KiB). */
+/** Well below the payload size at which Temporal warns (256 KiB). */
 const PAGE_BYTES = 128 * 1024;
 const PAGE_ROWS = 2_000;
-/** What a member is in JSON, besides the name of its table. */
+/** Bytes of a member in JSON, besides the name of its table. */
 const BESIDE_THE_NAME = 80;
 
 export async function readMembers(

@@ -4,27 +4,27 @@ import { DatakitError, isFinal, withAdvice, type FailureKind } from '../contract
 import { countFailure } from './metrics.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 
-/** How often an activity says that it lives; also how soon it hears that it was cancelled. */
+/** Milliseconds between heartbeats; also how soon an activity learns that it was cancelled. */
 const HEARTBEAT_INTERVAL = 1_000;
 
 export interface ActivityTools {
   /** Aborts when the activity is cancelled, times out or its worker shuts down. */
   readonly signal: AbortSignal;
   readonly attempt: Attempt;
-  /** What the next heartbeat says, for those who look at the pending activity. */
+  /** Sets the details of the next heartbeat, for anyone looking at the pending activity. */
   readonly report: (details: unknown) => void;
 }
 
 interface ActivityOptions {
-  /** Whether its run has written to the warehouse before, so that a warehouse that takes no writes now did then. */
+  /** Set when the run has written to the warehouse before, so that a read-only warehouse is worth a retry. */
   readonly underWay?: boolean;
-  /** Done when the work has failed or was given up. */
+  /** Called when the work has failed or was given up. */
   readonly afterwards?: () => Promise<void>;
 }
 
 /**
- * Runs the work of an activity with a heartbeat beside it, and turns what it throws into a
- * failure that says what, where and what to do, and that is retried as its kind says.
+ * Runs the work of an activity with heartbeats, and turns what it throws into a failure that says what happened,
+ * where and what to do, and that is retried according to its kind.
  *
  * @param purpose what is being done, for the message: `copying chunk 3`
  */
@@ -43,7 +43,7 @@ export async function runActivity<T>(
       report: (latest) => (details = latest),
     });
   } catch (error) {
-    // best effort: what it cannot do is done by the next run
+    // best effort: the next run does what this one could not
     await afterwards?.().catch(() => undefined);
     throw asFailure(error, purpose, context.info.attempt, underWay);
   } finally {
@@ -51,7 +51,7 @@ export async function runActivity<T>(
   }
 }
 
-/** The cause stays behind: what a server says in full may hold values of rows. */
+/** Leaves out the cause: a server's full message may contain values of rows. */
 function asFailure(error: unknown, purpose: string, attempt: number, underWay: boolean): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
   const kind: FailureKind = error instanceof DatakitError ? error.kind : 'Unexpected';

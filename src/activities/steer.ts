@@ -31,7 +31,7 @@ export async function closeDatabaseRun(
     dependencies,
     'closing the record of the run',
     async (session) => closeDatabaseRecord(session, request),
-    // a run that failed because nothing can be written must not wait for that once more
+    // a run that failed because the warehouse is read-only must not wait for it again
     request.status === 'complete' || request.status === 'partial',
   );
   log.info('closed', { runId: request.runId, status: request.status });

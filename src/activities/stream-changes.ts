@@ -5,7 +5,7 @@ import { streamChanges as stream } from '../capture/stream-changes.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
-/** A signal costs events of a history: while changes come, and while there is nothing to tell. */
+/** Milliseconds between signals, which cost history events: while changes arrive, and while there are none. */
 const TELL_INTERVAL = { busy: 30_000, idle: 15 * 60_000 };
 
 export async function streamChanges(
@@ -29,7 +29,7 @@ export async function streamChanges(
   });
 }
 
-/** Tells the workflow now and then how far the stream is. */
+/** Signals the stream's progress to the workflow from time to time. */
 class Teller {
   #toldAt = Date.now() - TELL_INTERVAL.busy + 2_000;
   #told: StreamProgress | undefined;
@@ -60,7 +60,7 @@ class Teller {
       .catch(() => undefined); // the next one comes soon
   }
 
-  /** What the workflow does about a slot that holds back too much, it is to begin and to end at once. */
+  /** Crossing this limit is signalled at once, so that the workflow starts and stops reacting without delay. */
   #exceeds(progress: StreamProgress | undefined): boolean {
     return (progress?.slotLagBytes ?? 0) > this.#maxSlotLag;
   }

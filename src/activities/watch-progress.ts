@@ -5,7 +5,7 @@ import { RunObserver } from '../extraction/copy/run-observer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
-/** Holds no session while it waits. A signal is four events of a history, an activity for each look would be six. */
+/** Holds no session while it waits. A signal costs four history events; an activity per look would cost six. */
 export async function watchProgress(
   { warehouse }: Dependencies,
   { pace, ...request }: WatchRequest,
@@ -21,7 +21,7 @@ export async function watchProgress(
   });
 }
 
-/** @returns whether there is still somebody to tell */
+/** @returns false if the workflow is gone */
 async function tell(observed: Observed): Promise<boolean> {
   const { client, info } = Context.current();
   if (info.workflowExecution === undefined) return false;

@@ -18,7 +18,7 @@ export async function checkSlot(
   });
 }
 
-/** Asks nothing of the warehouse: it may be what keeps the slot from moving on. */
+/** Does not touch the warehouse, which may be what keeps the slot from advancing. */
 export async function dropSlot(
   { sourceNamed }: Dependencies,
   { source, slot, runId }: SlotRequest,
