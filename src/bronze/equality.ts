@@ -1,11 +1,11 @@
-/** The schema of a type, as `format_type` writes it where no search path leads to it: `public.citext`. */
+/** Matches the schema that `format_type` writes before a type that is not on the search path: `public.citext`. */
 const SCHEMA = /^("(?:[^"]|"")+"|[^".( ]+)\./;
 
 /**
- * SQL: the operator that says whether two values of a type are equal, as an index on them has it.
+ * Returns SQL for the equality operator of a type, the one that an index on it uses.
  *
- * By its name alone that of PostgreSQL would be found: for `citext` the one of `text`, for `hstore` none. What an
- * extension brings is in the schema of its types.
+ * The bare name would find PostgreSQL's own: that of `text` for `citext`, none for `hstore`. An extension's
+ * operators are in the schema of its types.
  *
  * @param type as the catalog of the warehouse writes it
  */

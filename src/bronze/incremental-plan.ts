@@ -2,60 +2,60 @@ import type { Protection } from '../contract/incremental.ts';
 import type { Cursor, CursorRange } from '../postgres/cursor.ts';
 import type { Base } from './bookkeeping/targets.ts';
 
-/** What a plan says of an incremental run, with the rows that bronze had: the commit asks whether it still has them. */
+/** The incremental part of a plan, with the rows that bronze had: the commit checks that it still has them. */
 export interface IncrementalPlan extends Base {
-  /** `full`: there is nothing to go on from, so that the rows read take the place of all that were there. */
+  /** `full`: there is nothing to continue from, and the rows read replace all that bronze had. */
   readonly extraction: 'full' | 'incremental';
   readonly cursor: Cursor;
   readonly range: CursorRange;
   readonly write: 'append' | 'merge';
-  /** What identifies a row; nothing where the table has no key. */
+  /** The columns that identify a row; empty if the table has no key. */
   readonly key: readonly string[];
-  /** Whether a column of the key could be NULL. */
+  /** True if a key column could be NULL. */
   readonly keyNullable: boolean;
   /** The checkpoint that the plan saw. */
   readonly checkpoint: string | null;
-  /** Whether this run may move the checkpoint: a backfill of a past range may not. */
+  /** True if this run may move the checkpoint: a backfill of a past range may not. */
   readonly moves: boolean;
   readonly limit: CheckpointLimit;
   readonly schemaChanges: 'evolve' | 'freeze';
-  /** Rows without a cursor value in the source, as far as they were counted; null: the commit counts them. */
+  /** Source rows without a cursor value, counted up to a limit; null: the staged rows are counted instead. */
   readonly nullCursors: number | null;
-  /** How many chunks, after those of the rows, carry the keys of all rows; 0 where deletes are not looked for. */
+  /** Number of chunks, after those with rows, that carry the keys of all rows; 0 if deletes are not looked for. */
   readonly keyChunks: number;
   readonly currentView: boolean;
 }
 
-/** What the checkpoint must not pass, and why rows may still commit below it, where they may. */
+/** A bound for the checkpoint, and why rows may still commit below it, if they may. */
 export type CheckpointLimit = CheckpointBound & { readonly doubt?: Doubt };
 
-/** What the checkpoint must not pass, besides the newest value that was read. */
+/** The value that the checkpoint must not pass, besides the newest value that was read. */
 type CheckpointBound =
-  /** Values of time: a transaction that is still open began at `startedAt` at the earliest. */
+  /** Time cursors: no transaction that is still open began before `startedAt`. */
   | { readonly kind: 'transaction'; readonly seenAt: string; readonly startedAt: string }
-  /** Values that count: all who were writing when this value was the greatest have ended before the snapshot. */
+  /** Other cursors: whoever was writing when this value was the greatest ended before the snapshot. */
   | { readonly kind: 'value'; readonly value: string }
-  /** It stays where it is, since who may still commit cannot be bounded. */
+  /** The checkpoint stays where it is, since nothing bounds what may still commit. */
   | { readonly kind: 'hold' }
-  /** Open transactions are not seen; values of time at least do not pass the source's clock. */
+  /** Open transactions are not visible; time values at least do not pass the source's clock. */
   | { readonly kind: 'unseen'; readonly seenAt: string };
 
-/** Why rows that commit late may have smaller values than the checkpoint, so that only a lookback finds them. */
+/** Why rows that commit late may have values below the checkpoint, so that only a lookback finds them. */
 export type Doubt =
   /** Some rows are not in ordinary tables of this server: a foreign table, a materialized view. */
   | 'elsewhere'
-  /** Logical replication brings the rows, in the order in which its publisher committed them. */
+  /** Logical replication brings the rows, in the order in which the publisher committed them. */
   | 'subscription'
   | 'standby'
-  /** The role does not see when the transactions of others began. */
+  /** The role cannot see when the transactions of others began. */
   | 'privilege'
-  /** Values that count, of a view: who writes to the tables beneath it is not looked for. */
+  /** Not a time cursor, and of a view: writers to its underlying tables are not looked for. */
   | 'view'
-  /** Values that count, of which the greatest is not had at once. */
+  /** Not a time cursor, and no index finds its greatest value. */
   | 'index'
-  /** Values that count, and may be taken before their transaction writes to the table. */
+  /** Not a time cursor, and values may be taken before their transaction writes to the table. */
   | 'values'
-  /** Values that count: others were still writing when the first checkpoint was taken. */
+  /** Not a time cursor, and others were still writing when the first checkpoint was taken. */
   | 'writers';
 
 export const protectionOf = ({ kind, doubt }: CheckpointLimit): Protection =>

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { MAX_IDENTIFIER_BYTES, type TableName } from '../contract/table-name.ts';
 
-/** Where people read. */
+/** The schema that people read. */
 export const BRONZE = 'bronze';
-/** Where runs load, and nobody reads: empty when nothing runs. */
+/** The schema that runs load into, and nobody reads: empty when nothing runs. */
 export const STAGING = 'bronze_staging';
-/** Where the rows of bronze tables are stored: the partition under each. */
+/** The schema of the partitions that store the rows of bronze tables. */
 export const STORAGE = 'bronze_data';
 
 /** The schema whose tables need no prefix. */
@@ -17,23 +17,23 @@ export function defaultTarget({ schema, name }: TableName): string {
   return fitted(schema === DEFAULT_SCHEMA ? `br_${name}` : `br_${schema}__${name}`);
 }
 
-/** From where to where an input means to go, before anybody has looked whether that can be. */
+/** Returns the source table and target that an input asks for, before any check. */
 export const feedOf = ({ source, table, target }: ExtractTableInput) => ({
   source,
   table,
   target: target ?? defaultTarget(table),
 });
 
-/** Where the parts of large objects land that are too large for a column. */
+/** Names the table that takes, in parts, large objects that are too large for a column. */
 export const companionTarget = (target: string): string => fitted(`${target}__lo`);
 
-/** The partition that stores the rows of a bronze table: one name a load, so that old and new can stand side by side. */
+/** Names the partition that stores a bronze table's rows: one name per load, so that old and new can coexist. */
 export const storageName = (target: string, planId: string): string => fitted(`${target}_${planId}`);
 
-/** What a column of a mirrored copy is called that the source dropped, once another has its name. */
+/** Names a mirrored column that the source dropped, once another column takes its name. */
 export const droppedColumn = (name: string, number: number): string => fitted(`${name}_dropped_${number}`);
 
-/** Names over PostgreSQL's limit keep their beginning and end in a digest of the whole, so that no two fall together. */
+/** Shortens names over PostgreSQL's limit to their beginning and a digest of the whole, so that no two collide. */
 function fitted(name: string): string {
   if (Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 10);
@@ -44,7 +44,7 @@ function fitted(name: string): string {
   return `${beginning}_${digest}`;
 }
 
-/** Tables of this project in the schema bronze, which no run may write. */
+/** This project's own tables in the schema bronze, which no run may write to. */
 export const bookkeepingTables = [
   'extraction_attempts',
   'extraction_checkpoints',
@@ -61,13 +61,13 @@ export const bookkeepingTables = [
   'cdc_tables',
 ] as const;
 
-/** Which partition a row came from: the one column of metadata that is not the same for all rows of a run. */
+/** The column that says which partition a row came from: the only metadata column that varies within a run. */
 export const PARTITION = '_bronze_partition';
 
-/** The setting that has its value while rows of a partition arrive. */
+/** The setting that holds its value while rows of a partition are loaded. */
 export const PARTITION_SETTING = 'datakit.partition';
 
-/** Columns that runs add after the data, whatever the kind of run: no source column may be called so. */
+/** Columns that runs of any kind add after the data: no source column may have one of these names. */
 export const metadataColumnNames = [
   '_bronze_loaded_at',
   '_bronze_source',
@@ -81,7 +81,7 @@ export const metadataColumnNames = [
   '_bronze_deleted_at',
 ] as const;
 
-/** A column whose value is the same for every row of a run, and so is stored once, in the catalog. */
+/** A column with one value for all rows of a run; stored once, in the catalog, if the whole table is replaced. */
 export interface MetadataColumn {
   readonly name: (typeof metadataColumnNames)[number];
   readonly type: 'text' | 'timestamp with time zone';
@@ -94,9 +94,9 @@ export interface MetadataOfRun {
   readonly sourceUri: string;
   readonly table: TableName;
   readonly runId: string;
-  /** Present where the table has partitions. */
+  /** Present if the table has partitions. */
   readonly partitioned?: true | undefined;
-  /** Absent: a full extraction, without a cursor. */
+  /** Absent for a full extraction without a cursor. */
   readonly incremental?:
     { readonly extraction: 'full' | 'incremental'; readonly checkpoint: string | null } | undefined;
 }
@@ -119,7 +119,7 @@ export function metadataColumns({
     ...(partitioned === undefined
       ? []
       : [{ name: '_bronze_parent_table', type: 'text', value: table.name } as const]),
-    // the checkpoint that the run went on from
+    // the checkpoint that the run continued from
     ...(incremental === undefined
       ? []
       : [{ name: '_bronze_checkpoint', type: 'text', value: incremental.checkpoint } as const]),

@@ -5,14 +5,14 @@ import { BRONZE, STAGING, STORAGE } from './layout.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
 
-/** Any number that nothing else locks: `bronze` in ASCII. */
+/** An arbitrary key that nothing else locks: `bronze` in ASCII. */
 const MIGRATION_LOCK = 0x62726f6e7a65;
 
 /**
- * Brings the bookkeeping in the warehouse to the version that this worker needs.
+ * Migrates the bookkeeping in the warehouse to the version that this worker needs.
  *
- * Migrations are numbered SQL files, each applied once, all in one transaction under a lock,
- * so that two workers that start at once do not meet.
+ * Migrations are numbered SQL files, each applied once, all in one transaction under a lock, so that workers that
+ * start at once do not collide.
  */
 export async function migrate(warehouse: Database): Promise<void> {
   await warehouse.write({}, async (session) => {
@@ -35,7 +35,7 @@ async function pending(applied: readonly string[]): Promise<string[]> {
   return files.filter((name) => name.endsWith('.sql') && !applied.includes(name)).toSorted();
 }
 
-/** `CREATE SCHEMA IF NOT EXISTS` asks for the right to create even where the schema is there. */
+/** Looks first: `CREATE SCHEMA IF NOT EXISTS` requires the CREATE privilege even if the schema exists. */
 async function ensureSchema(session: Session, schema: string): Promise<void> {
   const found = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema]);
   if (found.length === 0) await session.query(`CREATE SCHEMA ${schema}`);

@@ -4,7 +4,7 @@ import type { IncrementalPlan } from './incremental-plan.ts';
 import type { Base } from './bookkeeping/targets.ts';
 import type { TypeMapping } from './schema/type-mapping.ts';
 
-/** Everything that a run decided before it copied the first row. Kept as jsonb beside its staging table. */
+/** Everything that a run decided before it copied the first row. Stored as jsonb with its staging table. */
 export interface ExtractionPlan {
   /** The name of the source, resolved by the worker's environment. */
   readonly source: string;
@@ -16,126 +16,126 @@ export interface ExtractionPlan {
   readonly columns: readonly PlannedColumn[];
   readonly where: string | null;
   readonly format: 'binary' | 'text';
-  /** Of the files of all partitions, in bytes, large values included; of an increment, about what it reads. */
+  /** Bytes in the files of all partitions, TOAST included; for an increment, about what it reads. */
   readonly size: number;
-  /** The heap blocks that one chunk has, the same for all partitions. */
+  /** Heap blocks per chunk, the same for all partitions. */
   readonly blocksPerChunk: number;
   readonly partitions: readonly PlannedPartition[];
-  /** A digest of all partitions that the table had, and of their bounds. */
+  /** Digest of all partitions that the table had, and of their bounds. */
   readonly tree: string;
-  /** Present where the table has partitions, so that every row says which one it came from. */
+  /** Present if the table has partitions, so that every row says which one it came from. */
   readonly partitioned?: true;
-  /** Present where partitions were chosen: those that are not read. */
+  /** Present if partitions were chosen: how many are not read. */
   readonly skipped?: SkippedPartitions;
   /** When the partitions were looked at, by the source's clock. */
   readonly seenAt: string;
-  /** A digest of what is read of each row: rows that were read otherwise are not the same. */
+  /** Digest of what is read of each row: rows that were read differently are not the same. */
   readonly reading: string;
-  /** Present where only the partitions that are read are to be replaced. */
+  /** Present if only the partitions that are read are replaced. */
   readonly replacement?: PartitionReplacement;
   /** Milliseconds. */
   readonly lockTimeout: number;
   /** Milliseconds. */
   readonly statementTimeout: number | null;
-  /** Milliseconds; of the sessions that copy, where the input says so. */
+  /** Milliseconds, for the sessions that copy; absent if the input does not set it. */
   readonly idleTimeout?: number;
   /** Milliseconds. */
   readonly stallTimeout: number;
-  /** Settings of PostgreSQL for the sessions that read, by name. */
+  /** PostgreSQL settings for the sessions that read, by name. */
   readonly session?: Readonly<Record<string, string>>;
-  /** How far a replica may be behind, in milliseconds. */
+  /** Milliseconds that a replica may be behind. */
   readonly maxReplicaLag?: number;
   readonly warnings: readonly string[];
   /**
-   * Where it stands among the numbers of plans, when it was made after the snapshot that it reads:
-   * a number taken before that. A bigint, as text.
+   * Its place among plan numbers, if it was made after the snapshot that it reads: a number taken before that. A
+   * bigint, as text.
    */
   readonly order?: string;
   readonly incremental?: IncrementalPlan;
-  /** Present where every column is to be verified by its checksum. */
+  /** Present if every column is verified by checksum. */
   readonly hash?: DigestHash;
-  /** Present where row-level security must not hide a row: the server then refuses to filter. */
+  /** Present if row-level security must not hide rows: the server then fails instead of filtering. */
   readonly requireAllRows?: true;
-  /** Present where the content of large objects is to be had. */
+  /** Present if the content of large objects is extracted. */
   readonly largeObjects?: LargeObjectPlan;
 }
 
 export interface LargeObjectPlan {
-  /** Columns with their OIDs. */
+  /** The columns with their OIDs. */
   readonly columns: readonly string[];
-  /** Larger objects go in parts of so many bytes to the companion table. */
+  /** Objects of more bytes go to the companion table, in parts of this size. */
   readonly partSize: number;
   readonly missing: 'null' | 'refuse';
   /** The companion table in the schema bronze. */
   readonly target: string;
 }
 
-/** With the rows that bronze had, where all of them are replaced. */
+/** Includes the rows that bronze had, which the commit checks when it replaces all of them. */
 export interface PartitionReplacement extends Base {
-  /** Bronze has rows of no other partitions, so that the table can be exchanged as a whole. */
+  /** True if bronze has no rows of other partitions, so that the table can be exchanged as a whole. */
   readonly whole: boolean;
 }
 
-/** How the text of a value becomes a number on both servers. */
+/** The function that turns the text of a value into a number, alike on both servers. */
 export type DigestHash = 'hashtext' | 'md5';
 
 export interface PlannedColumn extends TypeMapping {
   readonly name: string;
-  /** The column of the source that it comes from, where it is not the one of its own name. */
+  /** The source column that it comes from, if that has another name. */
   readonly from?: string;
-  /** Where it is the content of a large object: the most bytes that the column takes of one. */
+  /** For the content of a large object: the most bytes that the column takes of one. */
   readonly limit?: number;
-  /** SQL by which the warehouse computes it while rows arrive; then the source sends nothing for it. */
+  /** SQL by which the warehouse computes it during the load; then the source sends nothing for it. */
   readonly generated?: string;
-  /** Present where the warehouse fills it with the name of the partition, while rows of it arrive. */
+  /** Present if the warehouse fills it with the name of the partition during the load. */
   readonly namesPartition?: true;
-  /** As the source calls it. */
+  /** The name of the type in the source. */
   readonly sourceType: string;
 }
 
 export interface PlannedPartition extends TableName {
   readonly oid: number;
   readonly fileNode: number;
-  /** How its columns are defined; absent from plans of earlier versions. */
+  /** Definition of its columns, as one text; absent from plans of earlier versions. */
   readonly columns?: string;
   readonly blocks: number;
-  /** 1 where the partition is read whole; 0 where it is read whole in the chunk of the one before. */
+  /** 1 if the partition is read whole; 0 if it is read whole in the chunk of a preceding one. */
   readonly chunks: number;
-  /** The rows of it that are asked for, as SQL, where that may not be all. */
+  /** SQL for the rows of it that are asked for, if those may not be all. */
   readonly filter?: string;
-  /** What tells whether it changed since; absent where nothing does for sure. */
+  /** Stays the same only while its rows do; absent if nothing proves that. */
   readonly evidence?: string;
-  /** Where it is cut by the values of a column and not by its blocks. */
+  /** Present if it is cut by the values of a column instead of by its blocks. */
   readonly key?: PlannedKey;
 }
 
 export interface PlannedKey {
   readonly column: string;
-  /** Of the boundaries, as SQL. */
+  /** SQL type of the boundaries. */
   readonly type: string;
   /** Ascending; ranges lie below the first, between two, and from the last on. */
   readonly boundaries: readonly string[];
-  /** NOT NULL by the word of a foreign table, which nobody checks and the planner believes. */
+  /** True if it is NOT NULL only as a foreign table declares, which nobody checks and the planner trusts. */
   readonly doubtful: boolean;
-  /** How it is defined, where it is a view: each chunk is a statement of its own. */
+  /** Definition of the view, if it is one: each chunk is a statement of its own. */
   readonly view?: string;
 }
 
 export const chunkCount = (plan: Pick<ExtractionPlan, 'partitions' | 'incremental'>): number =>
   rowChunkCount(plan) + (plan.incremental?.keyChunks ?? 0);
 
-/** Those that carry rows; others, after them, carry the keys of all rows. */
+/** Counts the chunks that carry rows; those after them carry the keys of all rows. */
 export const rowChunkCount = ({ partitions }: Pick<ExtractionPlan, 'partitions'>): number =>
   partitions.reduce((sum, { chunks }) => sum + chunks, 0);
 
-/** Whether the source sends the column; others are made where they land. */
+/** Returns true if the source sends the column; others are filled in the warehouse. */
 export const isSent = ({ generated, namesPartition }: PlannedColumn): boolean =>
   generated === undefined && namesPartition === undefined;
 
-/** What the rows of a partition say in `_bronze_partition`. */
+/** Returns the `_bronze_partition` of a partition's rows. */
 export const partitionLabel = ({ table }: Pick<ExtractionPlan, 'table'>, partition: TableName): string =>
   formatWithin(table.schema, partition);
 
-/** Whether there is no partition to read where not all rows of bronze are to be replaced: then bronze stays as it is. */
+/** Returns true if there is no partition to read and not all rows are replaced: bronze then stays as it is. */
 export const readsNothing = ({ skipped, replacement, partitions }: ExtractionPlan): boolean =>
   partitions.length === 0 && (skipped !== undefined || replacement?.whole === false);

@@ -5,22 +5,22 @@ import { closeFailed } from './manifest.ts';
 import { dropPlansOfRun } from './plans.ts';
 
 export interface RunUnderWay extends RunIdentity {
-  /** Of Temporal, where its workflow is. */
+  /** The Temporal namespace of its workflow. */
   readonly namespace: string;
 }
 
 export interface UnderWay {
   readonly namespaces: readonly string[];
-  /** Of any target, where left out. */
+  /** Any target if left out. */
   readonly target?: string;
-  /** The last of the page before. */
+  /** The last run id of the previous page. */
   readonly after?: string;
 }
 
-/** How many runs are found at once. */
+/** Runs per page. */
 export const PAGE_OF_RUNS = 50;
 
-/** Runs that the manifest has as under way, by their ids. */
+/** Finds runs that the manifest has as running, ordered by id. */
 export async function findUnderWay(
   session: Session,
   { namespaces, target, after }: UnderWay,
@@ -38,7 +38,7 @@ export async function findUnderWay(
   );
 }
 
-/** Those of the targets that other runs than these are writing, or were when they were given up. */
+/** Returns the targets that runs other than these are writing, or were writing when they were abandoned. */
 export async function findTargetsUnderWay(
   session: Session,
   {
@@ -63,7 +63,7 @@ export async function stagingTablesOf(session: Session, runId: string): Promise<
   return rows.map(({ name }) => name);
 }
 
-/** Drops what a run has left whose workflow was terminated, so that it could not do it itself. */
+/** Cleans up after a run whose workflow was terminated and so could not do it itself. */
 export async function dropAbandoned(session: Session, runId: string): Promise<void> {
   const message = 'The workflow was terminated.';
   await dropPlansOfRun(session, runId);

@@ -4,28 +4,28 @@ import { applicationName } from '../../postgres/application-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 
-/** Chunks that one activity copies, and the attempt that does. */
+/** A span of chunks that one activity copies, and the attempt that does so. */
 export interface Claim {
   readonly planId: string;
-  /** Of the span, by which it is known. */
+  /** The first chunk of the span, which identifies it. */
   readonly firstChunk: number;
   readonly attempt: Attempt;
 }
 
-/** What every transaction that claims a span or writes chunks of it holds, so that a later attempt finds who does. */
+/** Advisory lock key of transactions that claim a span or write its chunks, so that a later attempt finds them. */
 const LOCK = `hashtextextended('datakit-postgres ' || $1 || '/' || $2, 0)`;
 
 /**
- * Makes an attempt the one that may write the chunks of a span, and ends what earlier ones have under way.
+ * Claims a span for an attempt, and ends the sessions of earlier attempts at it.
  *
- * An earlier one may be on a worker that hangs, in the middle of a transaction: nobody else would end that,
- * and its mark in the ledger would be waited for.
+ * An earlier one may hang on another worker in the middle of a transaction: nobody else would end it, and this
+ * attempt would wait for its ledger row.
  *
- * @throws {DatakitError} SerializationFailure where a later attempt has the span, or nobody needs it any more
+ * @throws {DatakitError} SerializationFailure if a later attempt has the span, or nobody needs it any more
  */
 export async function claimSpan(session: Session, { planId, firstChunk, attempt }: Claim): Promise<void> {
   if (attempt.number > 1) await endEarlierWriters(session, planId, firstChunk);
-  // the plan is kept from being dropped meanwhile, or the claim would be left behind
+  // lock the plan, or it could be dropped and leave the claim behind
   const claimed = await session.query(
     `INSERT INTO ${BRONZE}.extraction_attempts AS a (plan_id, first_chunk, scheduled_at, attempt)
      SELECT p.plan_id, $2::int, $3::bigint, $4::int
@@ -41,8 +41,9 @@ export async function claimSpan(session: Session, { planId, firstChunk, attempt 
 }
 
 /**
- * Whether copies are to end after the chunk that they are at; and from here on to the end of the
- * transaction a later attempt finds this session.
+ * Returns whether the next chunk may be copied. Until the transaction ends, a later attempt can find this session.
+ *
+ * @throws {DatakitError} SerializationFailure if a later attempt has the span
  */
 export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | 'paused'> {
   const { planId, firstChunk, attempt } = claim;
@@ -57,7 +58,7 @@ export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | '
   return row?.paused === true ? 'paused' : 'yes';
 }
 
-/** SQL: whether the claim, by its parameters from a number on, is the latest still. */
+/** Returns SQL that is true while a claim is the latest; its parameters start at number `first`. */
 export const isLatest = (first: number): string =>
   `EXISTS (SELECT FROM ${BRONZE}.extraction_attempts
             WHERE (plan_id, first_chunk, scheduled_at, attempt) = ($${first}, $${first + 1}, $${first + 2}, $${first + 3}))`;
@@ -84,8 +85,8 @@ async function endEarlierWriters(session: Session, planId: string, firstChunk: n
 }
 
 /**
- * Ends the sessions of earlier attempts at what only one activity of a run does at a time. They may be on
- * workers that hang, with locks that would be waited for: those of the bronze table among them.
+ * Ends the sessions of earlier attempts at work that only one activity of a run does at a time. They may be on hung
+ * workers and hold locks that this attempt would wait for, such as those on the bronze table.
  */
 export async function endEarlierSessions(session: Session, runId: string): Promise<void> {
   await session.query(

@@ -4,7 +4,7 @@ import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 import type { Feed } from './targets.ts';
 
-/** What a checkpoint was made with: under other settings it would stand for other rows. */
+/** The settings a checkpoint was made with: under others it would stand for other rows. */
 export interface CheckpointSettings {
   readonly column: string;
   readonly write: string;
@@ -18,7 +18,7 @@ export interface Checkpoint extends CheckpointSettings {
   readonly type: string;
 }
 
-/** The checkpoint of a bronze table, if it has one that stands for the rows it shows. */
+/** Finds the checkpoint that stands for the rows a bronze table shows. */
 export async function findCheckpoint(session: Session, target: string): Promise<Checkpoint | undefined> {
   const [row] = await session.query<Checkpoint & Record<string, unknown>>(
     `SELECT checkpoint_value AS value, cursor_column AS column, cursor_type AS type, write_mode AS write,
@@ -30,7 +30,7 @@ export async function findCheckpoint(session: Session, target: string): Promise<
   return row;
 }
 
-/** @throws {DatakitError} CheckpointConflict, naming what is not as it was */
+/** @throws {DatakitError} CheckpointConflict, naming the setting that changed */
 export function requireSameSettings(target: string, then: CheckpointSettings, now: CheckpointSettings): void {
   const compared = { 'incremental.column': 'column', write: 'write', key: 'key', where: 'where' } as const;
   for (const [input, setting] of Object.entries(compared)) {
@@ -73,7 +73,7 @@ export async function recordCheckpoint(session: Session, checkpoint: NewCheckpoi
   );
 }
 
-/** A checkpoint belongs to the rows that it was recorded with: when they are replaced it says nothing any more. */
+/** Marks checkpoints as superseded, since one says nothing about rows other than those it was recorded with. */
 export async function supersedeCheckpoints(session: Session, targets: readonly string[]): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.extraction_checkpoints SET status = 'superseded' WHERE target = ANY ($1) AND status = 'success'`,

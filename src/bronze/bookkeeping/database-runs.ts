@@ -23,7 +23,7 @@ export interface NewDatabaseRun extends RunIdentity {
   readonly vanishedTables: readonly string[];
 }
 
-/** Records a run of a whole database and its tables, in their order; again where that was not heard of. */
+/** Records a run of a whole database and its tables, in order. Repeated if the first answer was lost. */
 export async function openDatabaseRun(
   session: Session,
   run: NewDatabaseRun,
@@ -56,7 +56,7 @@ export async function openDatabaseRun(
   );
 }
 
-/** Members from a number on, as many as are asked for. */
+/** Reads at most `most` members, from number `from` on. */
 export async function readMemberPage(
   session: Session,
   runId: string,
@@ -79,24 +79,24 @@ export async function readMemberPage(
   }));
 }
 
-/** What was known of a table before the snapshot of its run was taken. */
+/** Facts about a table from before its run's snapshot was taken. */
 export interface BeforeSnapshot {
-  /** The number that stands for the snapshot among those of plans. A bigint, as text. */
+  /** The number that represents the snapshot among plan numbers. A bigint, as text. */
   readonly order: string;
-  /** Of an incremental table. */
+  /** Present for an incremental table. */
   readonly increment?: IncrementBefore;
 }
 
-/** With the rows that bronze had: what came there later may be newer than the snapshot. */
+/** Includes the rows that bronze had: rows that arrive later may be newer than the snapshot. */
 export interface IncrementBefore extends Base {
-  /** What the checkpoint must not pass. */
+  /** The limit that the checkpoint must not pass. */
   readonly limit: CheckpointLimit;
 }
 
 export interface StoredMember {
   readonly member: number;
   readonly request: ExtractTableRequest;
-  /** Absent where nothing was asked for, since the run has no snapshot for all tables. */
+  /** Absent if the run has no snapshot for all tables, so that there was nothing to record. */
   readonly before?: BeforeSnapshot;
 }
 
@@ -131,7 +131,7 @@ export async function readIncrementalMembers(session: Session, runId: string): P
   );
 }
 
-/** Takes the number that stands for a snapshot that is taken next, and keeps what is known of increments before it. */
+/** Takes the number that represents the snapshot about to be taken, and stores facts about increments before it. */
 export async function recordBeforeSnapshot(
   session: Session,
   runId: string,
@@ -151,7 +151,7 @@ export async function recordBeforeSnapshot(
 
 export type MayBegin = 'yes' | 'paused' | 'skipped';
 
-/** Which small tables may be begun: the run may have been paused meanwhile, or a table skipped. */
+/** Returns which small tables may begin: the run may have been paused since, or a table skipped. */
 export async function mayBegin(
   session: Session,
   runId: string,
@@ -166,7 +166,7 @@ export async function mayBegin(
   return new Map(members.map((member) => [member, answer(found.get(member))]));
 }
 
-/** Of a run that is over nothing is there any more. */
+/** Counts a table without a row as skipped: a run that is over has none. */
 function answer(row: { readonly paused: boolean; readonly skipped: boolean } | undefined): MayBegin {
   if (row === undefined || row.skipped) return 'skipped';
   return row.paused ? 'paused' : 'yes';
@@ -216,7 +216,7 @@ async function forgetMembers(session: Session, runId: string): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.extraction_members WHERE run_id = $1`, [runId]);
 }
 
-/** The tables of a source that bronze has rows of. */
+/** Returns the tables of a source that bronze has rows of. */
 export async function readFeeds(session: Session, source: string): Promise<TableName[]> {
   return session.query<TableName & Record<string, unknown>>(
     `SELECT DISTINCT t.source_schema AS schema, t.source_table AS name FROM ${BRONZE}.extraction_targets t

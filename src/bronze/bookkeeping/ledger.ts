@@ -9,17 +9,17 @@ export interface LedgerEntry extends Copied {
   readonly planId: string;
   readonly chunk: number;
   readonly attempt: Attempt;
-  /** Of the span that the chunk is of; absent where plan and rows are of one transaction. */
+  /** The claim to the chunk's span; absent if plan and rows are written in one transaction. */
   readonly claim?: Claim | undefined;
-  /** When what the chunk read was true: by the source's clock, and by its write-ahead log. */
+  /** The moment of the snapshot that the chunk read, by the source's clock and its write-ahead log. */
   readonly moment: { readonly takenAt: string; readonly lsn?: string };
-  /** By column that was sent, what the source computed; null where nothing is verified by checksum. */
+  /** The digests that the source computed, one per column sent; null if checksums are not verified. */
   readonly digests?: readonly string[] | null;
-  /** OIDs that name no large object. */
+  /** Number of OIDs that refer to no large object. */
   readonly missingObjects?: number;
 }
 
-/** What earlier attempts committed of these chunks, by chunk. */
+/** Returns what earlier attempts committed of these chunks, by chunk. */
 export async function findChunks(
   session: Session,
   planId: string,
@@ -38,10 +38,10 @@ export async function findChunks(
 /**
  * Marks a chunk as done, in the transaction that loaded it.
  *
- * Two fences: only the latest attempt at a span may, also when an earlier one slept through its own
- * time-out and wakes up; and of whoever copies the same chunk, by its primary key, only one can commit.
+ * Two fences: only the latest attempt at a span may mark it, even if an earlier one wakes up after sleeping through
+ * its timeout; and if several copy the same chunk, the primary key lets only one commit.
  *
- * @throws {DatakitError} SerializationFailure when another one does or did; the next attempt finds its mark
+ * @throws {DatakitError} SerializationFailure if another attempt does or did; the next attempt finds its mark
  */
 export async function markChunk(session: Session, { claim, ...entry }: LedgerEntry): Promise<void> {
   const marked = await session.query(
@@ -69,7 +69,7 @@ export async function markChunk(session: Session, { claim, ...entry }: LedgerEnt
   );
 }
 
-/** Marks chunks of plans that are made in the same transaction, so that nobody else can have copied them. */
+/** Marks chunks of plans made in the same transaction, which nobody else can have copied. */
 export async function markOwnChunks(
   session: Session,
   entries: readonly Pick<LedgerEntry, 'planId' | 'chunk' | 'rows' | 'bytes' | 'attempt' | 'moment'>[],
@@ -96,11 +96,11 @@ export interface LedgerTotals {
   readonly bytes: number;
   readonly snapshotAt: string | null;
   readonly snapshotLsn: string | null;
-  /** OIDs that named no large object. */
+  /** Number of OIDs that referred to no large object. */
   readonly missingObjects: number;
 }
 
-/** @param rowChunks the chunks that carry rows; others carry keys, which are no rows of the run */
+/** @param rowChunks number of chunks that carry rows; the others carry keys, which are not rows of the run */
 export async function sumLedger(session: Session, planId: string, rowChunks: number): Promise<LedgerTotals> {
   const row = await session.one<{
     rows: string;
@@ -123,7 +123,7 @@ export async function sumLedger(session: Session, planId: string, rowChunks: num
   };
 }
 
-/** How many missing chunks are named at once: a payload has its bounds, and there is a next time. */
+/** The most missing chunks reported at once: payloads are limited, and the next call reports the rest. */
 const MISSING_AT_ONCE = 1000;
 
 export async function missingChunks(session: Session, planId: string, chunks: number): Promise<number[]> {

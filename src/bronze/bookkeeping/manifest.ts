@@ -14,19 +14,19 @@ import { chunkCount, type ExtractionPlan } from '../plan.ts';
 export type RunStatus = 'running' | 'committed' | 'superseded' | 'unchanged' | 'failed' | 'cancelled';
 
 export interface ManifestOf extends RunIdentity {
-  /** Of Temporal, where the workflow of the run is: that of another says nothing of it. */
+  /** The Temporal namespace of the run's workflow: another namespace knows nothing of it. */
   readonly namespace: string;
-  /** The run of a whole database that the table is a part of. */
+  /** The run of a whole database that the table belongs to. */
   readonly databaseRunId?: string | undefined;
-  /** At the plan; absent where that is made visible in the same transaction. */
+  /** The attempt at the plan; absent if the run is made visible in the transaction that plans it. */
   readonly attempt?: Attempt;
 }
 
 /**
- * Opens the manifest of a run, or brings it up to a new plan of the same run.
+ * Opens the manifest of a run, or updates it to a new plan of the same run.
  *
- * @throws {DatakitError} SerializationFailure where a later attempt at the plan has: one that wakes up late
- *   would take its plan from a run that copies, or that is over
+ * @throws {DatakitError} SerializationFailure if a later attempt has planned the run: an earlier one that wakes up
+ *   late would take the plan away from a run that is copying or over
  */
 export async function openManifest(
   session: Session,
@@ -54,7 +54,7 @@ export interface CommittedRun {
   readonly totals: LedgerTotals;
 }
 
-/** Records runs that are planned and made visible in one transaction, as the manifest of several steps would have them in the end. */
+/** Records runs that are planned and made visible in one transaction, as runs of several steps end up recorded. */
 export async function recordCommitted(session: Session, runs: readonly CommittedRun[]): Promise<void> {
   const entries = runs.map(({ run, planId, plan, totals }) => ({
     ...entryOf(run, planId, plan),
@@ -80,13 +80,13 @@ const ENTRY = `run_id, workflow_id, source, source_uri, source_schema, source_ta
   partitions, format, columns, filter, warnings, verify, extraction_type, skipped_partitions, database_run_id,
   worker_version, namespace, plan_scheduled_at, plan_attempt`;
 
-/** What another plan of the same run may say otherwise. */
+/** The assignments for what a new plan of the same run may change. */
 const ANEW = `status = excluded.status, plan_id = excluded.plan_id, chunks = excluded.chunks, partitions = excluded.partitions,
   format = excluded.format, columns = excluded.columns, warnings = excluded.warnings, extraction_type = excluded.extraction_type,
   skipped_partitions = excluded.skipped_partitions, worker_version = excluded.worker_version, message = NULL,
   plan_scheduled_at = excluded.plan_scheduled_at, plan_attempt = excluded.plan_attempt`;
 
-/** A run that is under way, by the columns of the manifest. */
+/** Returns the manifest columns of a running run. */
 function entryOf(run: ManifestOf, planId: string, plan: ExtractionPlan) {
   const data = plan.columns.filter(({ namesPartition }) => namesPartition === undefined);
   return {
@@ -123,17 +123,17 @@ export interface Outcome {
   readonly incremental: IncrementalOutcome | null;
   readonly warnings: readonly string[];
   readonly source: string;
-  /** When the rows were true, by the source's clock; null where none were read. */
+  /** The moment that the rows are of, by the source's clock; null if none were read. */
   readonly snapshotAt: string | null;
 }
 
 const OUTCOME = `status, rows, bytes, incremental, warnings, source, snapshot_at::text AS "snapshotAt"`;
 const HAS_ENDED = `status IN ('committed', 'superseded', 'unchanged')`;
 
-/** As the driver has them. */
+/** As the driver returns them. */
 type OutcomeRow = Omit<Outcome, 'rows' | 'bytes'> & { readonly rows: string; readonly bytes: string };
 
-/** What the manifest says of a run that has ended with this plan: a retried commit answers from it. */
+/** Finds the outcome of a run that has ended with this plan: a retried commit returns it. */
 export async function findOutcome(
   session: Session,
   runId: string,
@@ -152,7 +152,7 @@ const withCounts = <T extends OutcomeRow>(row: T) => ({
   bytes: Number(row.bytes),
 });
 
-/** A run that has ended well, with what its plan was. */
+/** A run that ended successfully, with facts of its plan. */
 export interface EndedRun extends Outcome, EndedPlan {}
 
 interface EndedPlan {
@@ -163,7 +163,7 @@ interface EndedPlan {
   readonly skipped: SkippedPartitions | null;
 }
 
-/** What the manifest says of a run that an attempt up to this one has planned, and ended as well. */
+/** Finds a run that this attempt or an earlier one both planned and ended. */
 export async function findEnded(
   session: Session,
   runId: string,
@@ -178,7 +178,7 @@ export async function findEnded(
   return row === undefined ? undefined : withCounts(row);
 }
 
-/** What the manifest says of runs that have ended well, of those that are named, by run. */
+/** Returns the outcomes, by run, of those of the runs that were committed or superseded. */
 export async function findOutcomes(
   session: Session,
   runIds: readonly string[],
@@ -204,7 +204,7 @@ export interface UnplannedRun extends Omit<ManifestOf, 'namespace'> {
   readonly message: string;
 }
 
-/** Records a run that came to nothing before it had a plan; of one that had the manifest knows already. */
+/** Records a run that failed or was cancelled before it had a plan; one that had is in the manifest already. */
 export async function recordUnplanned(session: Session, run: UnplannedRun): Promise<void> {
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_runs
@@ -227,7 +227,7 @@ export async function recordUnplanned(session: Session, run: UnplannedRun): Prom
   );
 }
 
-/** The columns, with their types, that the run read whose rows bronze shows; undefined where that is not known. */
+/** Returns the columns and types read by the run whose rows bronze shows; undefined if unknown. */
 export async function findColumnsOfLastRun(
   session: Session,
   target: string,
@@ -240,7 +240,7 @@ export async function findColumnsOfLastRun(
   return row?.columns ?? undefined;
 }
 
-/** Whether the run that last replaced all rows of a bronze table, or some of its partitions, was incremental. */
+/** Returns true if the run that last replaced all rows of a bronze table, or some partitions, was incremental. */
 export async function beganIncremental(session: Session, target: string): Promise<boolean> {
   const [row] = await session.query<{ incremental: boolean }>(
     `SELECT incremental IS NOT NULL AS incremental FROM ${BRONZE}.extraction_runs
@@ -250,7 +250,7 @@ export async function beganIncremental(session: Session, target: string): Promis
   return row?.incremental === true;
 }
 
-/** Closes the manifest of a run whose rows arrived. */
+/** Closes the manifest of a run that ended successfully. */
 export async function closeManifest(
   session: Session,
   runId: string,
@@ -276,7 +276,7 @@ export async function closeManifest(
   );
 }
 
-/** Closes the manifest of a run that came to nothing. One that was committed stays committed. */
+/** Closes the manifest of a run that failed or was cancelled. One that was committed stays committed. */
 export async function closeFailed(
   session: Session,
   runId: string,

@@ -3,12 +3,12 @@ import { formatTableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 
-/** Past this, to add up the ledger of a plan every few seconds would cost more than it tells. */
+/** Beyond this, summing the ledger of a plan every few seconds would cost more than it is worth. */
 const MOST_CHUNKS = 100_000;
-/** People look at few, and each look is kept in a history. */
+/** People look at few, and every observation stays in a workflow history. */
 const MOST_PARTITIONS = 20;
 
-/** How far a run is: a table that is extracted alone, or all that a run of a whole database has under way. */
+/** Reports the progress of a run: of one table, or of all tables that a run of a whole database has under way. */
 export async function observeRun(session: Session, runId: string): Promise<Observed> {
   const tables = await session.query<{
     planId: string;
@@ -48,9 +48,9 @@ export async function observeRun(session: Session, runId: string): Promise<Obser
 }
 
 /**
- * How far the partitions of a plan are.
+ * Reports the progress of a plan's partitions.
  *
- * @param chunks how many chunks each has, in their order
+ * @param chunks number of chunks of each, in order
  */
 export async function observePartitions(
   session: Session,
@@ -61,7 +61,7 @@ export async function observePartitions(
   const rows = await session.query<{ partition: number; rows: string; bytes: string; done: number }>(
     `SELECT width_bucket(chunk, $2::int[]) AS partition, sum(rows) AS rows, sum(bytes) AS bytes, count(*)::int AS done
        FROM ${BRONZE}.extraction_chunks WHERE plan_id = $1 AND chunk < $3 GROUP BY 1 ORDER BY rows DESC, 1`,
-    // what comes after the last of them are chunks of keys
+    // chunks after the last partition carry keys
     [planId, ends, ends.at(-1) ?? 0],
   );
   const chunksDone = chunks.map(() => 0);

@@ -6,8 +6,8 @@ import { BRONZE, STAGING } from '../layout.ts';
 import { endStrayWriters, stagingKeys } from './plans.ts';
 
 /**
- * Staging tables that no plan has. Plan and staging table come and go in one transaction, so that a table
- * without a plan is nobody's, also beside runs that begin and end.
+ * Finds staging tables without a plan. Both are created and dropped in one transaction, so a table without a plan
+ * belongs to nobody, even while runs begin and end.
  */
 export async function findOrphanedTables(session: Session): Promise<string[]> {
   const rows = await session.query<{ name: string; plans: string[] }>(
@@ -29,7 +29,7 @@ export async function dropOrphanedTable(session: Session, name: string): Promise
   await session.query(`DROP TABLE IF EXISTS ${quoteTable(table)}`);
 }
 
-/** Ledgers are needed while their plan runs, and while bronze shows what they loaded. */
+/** Ledgers are needed only while their plan runs, or while bronze shows what they loaded. */
 const ORPHANED = `NOT EXISTS (SELECT FROM ${BRONZE}.extraction_plans p WHERE p.plan_id = c.plan_id)
    AND NOT EXISTS (SELECT FROM ${BRONZE}.extraction_targets t WHERE t.loaded_by_plan = c.plan_id)`;
 

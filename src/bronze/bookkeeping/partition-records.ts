@@ -2,19 +2,19 @@ import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 import { partitionLabel, type ExtractionPlan } from '../plan.ts';
 
-/** What is known of a partition whose rows bronze has. */
+/** A partition whose rows bronze has. */
 export interface PartitionRecord {
   /** The plan that read it. A bigint, as text. */
   readonly planId: string;
-  /** What was read of each row, as a digest; null where not all rows were. */
+  /** Digest of what was read of each row; null if not all rows were read. */
   readonly reading: string | null;
-  /** What the source said of it before it was read; null where that proves nothing. */
+  /** Evidence from the source, taken before the partition was read; null if none proves anything. */
   readonly evidence: string | null;
-  /** When it said so, by the source's clock. */
+  /** When that evidence was taken, by the source's clock. */
   readonly seenAt: string;
 }
 
-/** By label; nothing where bronze has no rows, or rows of which it is not known which partition they are of. */
+/** Returns records by partition label; none if bronze has no rows, or rows of unknown partitions. */
 export async function findPartitionRecords(
   session: Session,
   target: string,
@@ -52,7 +52,7 @@ export async function recordPartitions(
   );
 }
 
-/** The rows of bronze are other ones from now on, or from more than one moment. */
+/** Forgets the partitions of tables whose rows are replaced, or come from more than one moment from now on. */
 export async function forgetPartitions(session: Session, targets: readonly string[]): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.extraction_partitions WHERE target = ANY ($1)`, [targets]);
 }

@@ -14,22 +14,22 @@ export interface StoredPlan {
   readonly staging: TableName;
   readonly plan: ExtractionPlan;
   readonly prepared: boolean;
-  /** What was found in the staging table of an incremental run when it was prepared. */
+  /** Facts found in the staging table of an incremental run when it was prepared. */
   readonly staged: StagedFacts | undefined;
-  /** Whether the staging table was made in this transaction, so that nobody else can have it in use. */
+  /** Set if the staging table was created in this transaction, so that nobody else can be using it. */
   readonly unseen?: true;
 }
 
 export interface StagedFacts {
-  /** What the checkpoint is to be. */
+  /** The next checkpoint. */
   readonly checkpoint: string | null;
   readonly nullCursors: number;
 }
 
-/** Beside a staging table: the keys of all rows of the source, where deleted ones are looked for. */
+/** Returns the table next to a staging table that takes the keys of all source rows, to detect deleted ones. */
 export const stagingKeys = ({ schema, name }: TableName): TableName => ({ schema, name: `${name}_keys` });
 
-/** Stores a plan and makes its staging table, without indexes, and left alone by autovacuum while it is loaded. */
+/** Stores a plan and creates its staging table, without indexes and with autovacuum off while it is loaded. */
 export async function storePlan(session: Session, runId: string, plan: ExtractionPlan): Promise<StoredPlan> {
   const planId = await takeOrder(session);
   const staging: TableName = { schema: STAGING, name: `plan_${planId}` };
@@ -48,7 +48,7 @@ export async function storePlan(session: Session, runId: string, plan: Extractio
 /** SQL for {@link takeOrder}. */
 export const NEXT_ORDER = `nextval(pg_get_serial_sequence('${BRONZE}.extraction_plans', 'plan_id'))`;
 
-/** A number among those of plans: of a plan, or for what reads a snapshot that is taken next. A bigint, as text. */
+/** Takes a plan number: for a plan, or to represent a snapshot about to be taken. A bigint, as text. */
 export async function takeOrder(session: Session): Promise<string> {
   const { number } = await session.one<{ number: string }>(`SELECT ${NEXT_ORDER} AS number`);
   return number;
@@ -65,14 +65,14 @@ async function createKeys(
   );
 }
 
-/** A column of a table that is loaded. */
+/** Defines a column of a table that is loaded. */
 export function definitionOf({ name, type, generated, namesPartition }: PlannedColumn): string {
   const column = `${quoteName(name)} ${type}`;
   if (namesPartition === true) return `${column} DEFAULT current_setting('${PARTITION_SETTING}')`;
   return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
 }
 
-/** @throws {DatakitError} StagingLost where the plan, and so its staging table, is not there any more */
+/** @throws {DatakitError} StagingLost if the plan, and so its staging table, is gone */
 export async function readPlan(session: Session, planId: string): Promise<StoredPlan> {
   const [row] = await session.query<{
     run_id: string;
@@ -115,7 +115,7 @@ export async function dropPlansOfRun(session: Session, runId: string): Promise<v
   }
 }
 
-/** Drops a staging table with all that was known of it. */
+/** Drops a staging table with its plan and its ledger. */
 export async function dropPlan(
   session: Session,
   { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
@@ -132,17 +132,17 @@ export async function dropStaging(session: Session, { staging }: Pick<StoredPlan
   await session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`);
 }
 
-/** The rows of the staging table have become part of bronze; its ledger stays. */
+/** Deletes a plan and the claims on it, but not its ledger: that stays while bronze shows the rows. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {
-  // in this order: what claims a part of the plan meanwhile is waited for, or finds it gone
+  // in this order: a concurrent claim is waited for, or finds the plan gone
   await session.query(`DELETE FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`, [planId]);
   await session.query(`DELETE FROM ${BRONZE}.extraction_attempts WHERE plan_id = $1`, [planId]);
 }
 
 /**
- * Ends sessions of workers that still write to a staging table that is complete or to be dropped:
- * attempts that were given up, on workers that hang. Without this they would be waited for.
- * Sessions of others (a dump, a person who looks) are not ours to end.
+ * Ends sessions of workers that still write to a staging table that is complete or to be dropped: abandoned
+ * attempts on hung workers, which would otherwise be waited for. Sessions of others (a dump, somebody looking) are
+ * not ours to end.
  */
 export async function endStrayWriters(session: Session, staging: TableName): Promise<void> {
   await session.query(

@@ -14,7 +14,8 @@ export interface Feed {
 /**
  * Makes sure that a bronze table may be written from this source table.
  *
- * @throws {DatakitError} TargetConflict when another table feeds it, or when it is not this project's
+ * @throws {DatakitError} TargetConflict if another table feeds it, a capture maintains it, or this project did not
+ *   make it
  */
 export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
   const [found] = await session.query<Standing & Record<string, unknown>>(
@@ -47,22 +48,22 @@ export async function requireTarget(session: Session, target: string, feed: Feed
   );
 }
 
-/** What the schema bronze has of a name, and who feeds it. */
+/** The relation of a name in the schema bronze, and who feeds it. */
 type Standing = TableName & {
-  /** What it is partitioned by; null where it is not. */
+  /** Its partition key; null if it is not partitioned. */
   readonly key: string | null;
-  /** Null where it was not made by this project; then so are schema and name of the table. */
+  /** Null if this project did not make it; then schema and name of the table are null too. */
   readonly source: string | null;
-  /** Of the capture that keeps it up to date. */
+  /** The slot of the capture that maintains it. */
   readonly slot: string | null;
 };
 
-/** Makes runs that write the same bronze table commit one after the other. Held to the end of the transaction. */
+/** Makes runs that write the same bronze table commit one after the other. Held until the end of the transaction. */
 export async function lockTarget(session: Session, target: string): Promise<void> {
   await session.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${BRONZE}.${target}`]);
 }
 
-/** Those of the targets that nobody else writes: as {@link lockTarget}, but nothing is waited for. */
+/** Locks the targets that nobody else writes, like {@link lockTarget} but without waiting, and returns them. */
 export async function lockFreeTargets(
   session: Session,
   targets: readonly string[],
@@ -76,9 +77,9 @@ export async function lockFreeTargets(
 }
 
 /**
- * Whether the table shows rows of a later moment, as the numbers of plans tell.
+ * Returns true if the table shows rows of a later moment, judged by plan numbers.
  *
- * @param order the number of the plan, or the one that stands for its snapshot
+ * @param order the plan's number, or the one that represents its snapshot
  */
 export async function isSuperseded(session: Session, target: string, order: string): Promise<boolean> {
   const found = await session.query(
@@ -88,9 +89,9 @@ export async function isSuperseded(session: Session, target: string, order: stri
   return found.length > 0;
 }
 
-/** The rows that a table shows, by what loaded them. */
+/** The rows that a table shows, identified by what loaded them. */
 export interface Base {
-  /** The latest plan; null where it shows none of ours. A bigint, as text. */
+  /** The latest plan; null if it shows none of ours. A bigint, as text. */
   readonly base: string | null;
   /** The latest run, which may be that of an earlier plan; absent from plans of earlier versions. */
   readonly baseRun?: string | null;
@@ -108,7 +109,7 @@ export const isSameBase = (one: Base, other: Base): boolean =>
   one.base === other.base &&
   (one.baseRun === undefined || other.baseRun === undefined || one.baseRun === other.baseRun);
 
-/** Now, but later than the load before, whatever the clock does: the time of loading orders the versions of a row. */
+/** Returns the current time, but always later than the last load, since it orders the versions of a row. */
 export async function nextLoadedAt(session: Session, target: string): Promise<string> {
   const { at } = await session.one<{ at: string }>(
     `SELECT greatest(clock_timestamp(), (SELECT loaded_at + interval '1 microsecond'
@@ -118,7 +119,7 @@ export async function nextLoadedAt(session: Session, target: string): Promise<st
   return at;
 }
 
-/** The ledger of the rows that bronze shows stays; those of rows that are gone would only grow. Comes before {@link recordLoads}. */
+/** Deletes the ledgers of loads being replaced, which would only pile up. Call it before {@link recordLoads}. */
 export async function forgetEarlierLedger(
   session: Session,
   loads: readonly Pick<Load, 'target' | 'planId'>[],
@@ -138,7 +139,7 @@ export interface Load extends Feed {
   readonly runId: string;
 }
 
-/** Records whose rows the tables show now. */
+/** Records the loads whose rows the tables show now. */
 export async function recordLoads(session: Session, loads: readonly Load[]): Promise<void> {
   const entries = loads.map(({ target, source, table, planId, order, runId }) => ({
     target,

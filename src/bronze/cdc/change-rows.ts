@@ -29,8 +29,8 @@ const COLUMNS = [
 ];
 
 /**
- * In binary, values go as they are: a position is its eight bytes, and no text is escaped for COPY
- * after it was escaped for JSON.
+ * Binary, so that values go as they are: an LSN is its eight bytes, and text escaped for JSON is not escaped again
+ * for COPY.
  */
 export const copyChanges = `COPY ${BRONZE}.cdc_changes (${COLUMNS.join(', ')}) FROM STDIN (FORMAT binary)`;
 
@@ -41,10 +41,10 @@ const JSONB_VERSION = 1;
 const TEXT_OID = 25;
 const NULL = -1;
 
-/** What a relation brings to each of its rows: written once. */
+/** The parts that all rows of a relation share, encoded once. */
 export interface RelationBytes {
   readonly json: JsonColumns;
-  /** Schema and table, each with its length before it. */
+  /** Schema and table, each prefixed with its length. */
   readonly name: Buffer;
   readonly relation: Relation;
 }
@@ -73,10 +73,10 @@ export interface CaptureIdentity {
   readonly slot: string;
 }
 
-/** Rows of `bronze.cdc_changes`, as COPY takes them. */
+/** Rows of `bronze.cdc_changes` in the binary format of COPY. */
 export class ChangeRows {
   readonly #writer: ByteWriter;
-  /** The field count and the capture, alike in all rows. */
+  /** The field count and the capture id, the same in all rows. */
   readonly #start: Buffer;
   readonly #slot: Buffer;
   #transaction = Buffer.alloc(0);
@@ -101,13 +101,13 @@ export class ChangeRows {
     return this.#writer.length;
   }
 
-  /** All of it, ready to be sent. */
+  /** Ends the COPY data and returns it, ready to send. */
   finish(): Buffer {
     this.#writer.int16(TRAILER);
     return this.#writer.bytes.subarray(0, this.#writer.length);
   }
 
-  /** Begins again in the same room. */
+  /** Starts over in the same buffer. */
   clear(): void {
     this.#writer.length = HEADER.length;
     this.#count = 0;
@@ -124,7 +124,7 @@ export class ChangeRows {
     this.#xid.writeBigInt64BE(BigInt(xid), 16);
   }
 
-  /** A message outside of any transaction: it has no time of its own. */
+  /** Begins a message outside of any transaction, which has neither commit time nor xid. */
   beginWithoutTransaction(lsn: Lsn): void {
     this.begin({ commitLsn: lsn, committedAt: 0n, xid: 0 });
     this.#xid = Buffer.from('ffffffffffffffff', 'hex');
@@ -146,7 +146,7 @@ export class ChangeRows {
     this.#names(data === undefined ? [] : json.nullsOf(data));
   }
 
-  /** A change that has no row: TRUNCATE of a table, or a message. */
+  /** Adds a change without a row: the TRUNCATE of a table, or a message. */
   note(operation: Operation, ordinal: number, lsn: Lsn, name: Buffer | undefined, data: object): void {
     this.#beginRow(operation, ordinal, lsn);
     if (name === undefined) {
@@ -169,7 +169,7 @@ export class ChangeRows {
     writer.copy(this.#start, 0, this.#start.length);
     writer.copy(this.#transaction, 0, this.#transaction.length);
     writer.int32(8);
-    // ordinals stay far below what two halves of a number hold exactly
+    // ordinals stay far below the integers that a number holds exactly, so both halves are exact
     writer.int32(Math.floor(ordinal / 0x1_0000_0000));
     writer.int32(ordinal | 0);
     writer.int32(8);
@@ -194,7 +194,7 @@ export class ChangeRows {
     writer.int32At(writer.length - at - 4, at);
   }
 
-  /** Of columns; NULL where there are none. */
+  /** Writes an array of column names; NULL if there are none. */
   #names(names: readonly string[]): void {
     if (names.length === 0) {
       this.#writer.int32(NULL);
@@ -214,7 +214,7 @@ function unchangedOf({ columns }: Relation, { count, kinds }: Tuple): string[] {
   return names;
 }
 
-/** One dimension, no NULLs, the type of the elements, the number of them, the first index. */
+/** Encodes a text array: dimensions (1), NULLs (0), element type, element count, first index, elements. */
 function textArray(texts: readonly string[]): Buffer {
   const head = Buffer.alloc(20);
   [1, 0, TEXT_OID, texts.length, 1].forEach((value, index) => head.writeInt32BE(value, index * 4));

@@ -2,20 +2,20 @@ import { quoteName } from '../../postgres/identifiers.ts';
 import type { Relation, RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { CaptureTable, CatalogEntry, KnownColumn } from './tables.ts';
 
-/** What the catalog of the source says of a column now, which may be later than the stream. */
+/** A column as the source's catalog has it now, which may be ahead of the stream. */
 export interface LiveColumn {
   readonly number: number;
   readonly version: string;
-  /** What rows from before the column was added have in it, as text; null where that is NULL or differs by row. */
+  /** The value, as text, in rows older than the column; null if that is NULL or differs by row. */
   readonly missing: string | null;
 }
 
-/** What the catalog of the source says of a table now. */
+/** A table as the source's catalog has it now. */
 export interface LiveTable extends CatalogEntry {
   readonly columns: ReadonlyMap<string, LiveColumn>;
 }
 
-/** A column that came, and what is in it in the rows from before: NULL unless something else is said. */
+/** An added column, with its value in existing rows: NULL unless `missing` says otherwise. */
 export interface AddedColumn extends RelationColumn {
   readonly missing: string | null;
 }
@@ -24,21 +24,21 @@ export interface ColumnChanges {
   readonly renamed: readonly { readonly from: string; readonly to: string }[];
   readonly added: readonly AddedColumn[];
   readonly retyped: readonly RelationColumn[];
-  /** Whether the source has written the rows of the table anew. */
+  /** True if the source has rewritten the table's rows. */
   readonly rewritten: boolean;
-  /** Why nothing says what is in the rows from before; each is the end of a sentence. */
+  /** Reasons why the values in existing rows are unknown; each is the end of a sentence. */
   readonly doubts: readonly string[];
-  /** What is known from now on. */
+  /** The columns known from now on. */
   readonly columns: readonly KnownColumn[];
   readonly catalog: CatalogEntry | null;
 }
 
 /**
- * What became of the columns of a table, from the last description of it to the one that the stream sends now.
+ * Compares the last known description of a table's columns with the one that the stream sends now.
  *
- * A description has neither column numbers nor values. The catalog has numbers, which tell a rename from one column
- * dropped and another added, and says whether rows were written anew. It may have gone on meanwhile: where it
- * contradicts what is known, or no longer has what must be known, that is a doubt.
+ * A description has neither column numbers nor values. The catalog has numbers, which tell a rename from a drop and
+ * an add, and shows whether rows were rewritten. It may be ahead of the stream: where it contradicts what is known,
+ * or no longer has what is needed, that is a doubt.
  */
 export function compareColumns(
   table: Pick<CaptureTable, 'columns' | 'catalog'>,
@@ -61,9 +61,9 @@ class Comparison implements ColumnChanges {
   readonly #known: readonly KnownColumn[];
   readonly #names: ReadonlySet<string>;
   readonly #live: LiveTable | undefined;
-  /** Whether the catalog has columns that the stream has yet to send. */
+  /** True if the catalog has columns that the stream has yet to send. */
   readonly #hasUnseen: boolean;
-  /** Whether the catalog has gone on from where the stream is. */
+  /** True if the catalog is ahead of the stream. */
   readonly #isLater: boolean;
 
   constructor(
@@ -79,7 +79,7 @@ class Comparison implements ColumnChanges {
     const now = [...(live?.columns ?? [])];
     this.#hasUnseen = now.some(([name, { number }]) => number > width && !this.#names.has(name));
     this.#isLater = this.#hasUnseen || relation.columns.some(({ name }) => live?.columns.has(name) === false);
-    // that rows were written anew may be about what the stream has yet to send
+    // a rewrite may belong to a change that the stream has yet to send
     this.catalog = live === undefined || this.#isLater ? catalog : entryOf(live);
   }
 
@@ -95,7 +95,7 @@ class Comparison implements ColumnChanges {
     else this.#stayed(column, same, now);
   }
 
-  /** What the catalog says of a column of the stream, unless another that the stream has, too, is called so by now. */
+  /** Returns the catalog's entry for a column, unless the name by now belongs to another that the stream has. */
   #nowOf(name: string, before: KnownColumn | undefined): LiveColumn | undefined {
     const now = this.#live?.columns.get(name);
     if (before !== undefined || now === undefined) return now;
@@ -103,7 +103,7 @@ class Comparison implements ColumnChanges {
     return isAnother ? undefined : now;
   }
 
-  /** By its number; where the catalog has gone on, one at the same place that is there by a later name. */
+  /** Finds the column it was renamed from: by number or, if the catalog no longer has the name, by place and type. */
   #renamedFrom(
     { typeOid }: RelationColumn,
     now: LiveColumn | undefined,
@@ -140,7 +140,7 @@ class Comparison implements ColumnChanges {
   }
 }
 
-/** A partition that came or went says nothing of the rows of others. */
+/** Compares only partitions that both have: one that was added or removed says nothing about the rows of others. */
 const areRewritten = ({ files }: CatalogEntry, live: CatalogEntry): boolean =>
   Object.entries(live.files).some(([oid, file]) => (files[oid] ?? file) !== file);
 

@@ -1,24 +1,24 @@
-/** A value as text; undefined where it was not sent, because an update did not touch it. */
+/** A value as text; undefined if it was not sent, because an update did not touch it. */
 export type MirrorValue = string | null | undefined;
 
-/** What is to become of the row of a key. */
+/** The state that the row of a key is to have. */
 export interface RowState {
-  /** The values of the key, in its order. */
+  /** The key values, in key order. */
   readonly key: readonly (string | null)[];
   readonly row: 'deleted' | readonly MirrorValue[];
 }
 
 /**
- * The net effect of changes of one table: of each key the last state.
+ * The net effect of changes to one table: the last state of each key.
  *
- * What an update did not send is taken from the state before it where there is one, and stays as the
- * warehouse has it where there is none.
+ * A value that an update did not send is taken from the state before it or, if there is none, stays as the
+ * warehouse has it.
  */
 export class MirrorBatch {
   readonly columns: readonly string[];
   readonly #key: readonly number[];
   readonly #states = new Map<string, RowState>();
-  /** Everything that was there before the states is gone. */
+  /** Set once all rows from before the states are gone. */
   truncated = false;
 
   /** @param key indexes of the key columns */
@@ -31,7 +31,7 @@ export class MirrorBatch {
     return this.#states;
   }
 
-  /** The values of the key. */
+  /** Returns the key values of a row. */
   keyOf(values: readonly MirrorValue[]): (string | null)[] {
     return this.#key.map((index) => values[index] ?? null);
   }
@@ -50,8 +50,8 @@ export class MirrorBatch {
   }
 
   /**
-   * @param old what was sent of the row before: its key or all of it; undefined where the key stays
-   * @returns false where the key changes and a value that was not sent is not known here: the row must be moved where it is
+   * @param old what was sent of the old row: its key or all of it; undefined if the key stays
+   * @returns false if the key changes and an unsent value is unknown here: the warehouse must move the row
    */
   update(values: readonly MirrorValue[], old: readonly MirrorValue[] | undefined): boolean {
     const key = this.keyOf(values);

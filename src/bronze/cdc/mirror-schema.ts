@@ -11,19 +11,18 @@ import type { AddedColumn, ColumnChanges } from './compare-columns.ts';
 
 export interface MirrorChange {
   readonly bronze: BronzeTable;
-  /** Names of types that do not come with the server, as the stream has told them. */
+  /** Names, as the stream sent them, of types without a fixed OID. */
   readonly types: ReadonlyMap<number, TableName>;
   readonly changes: ColumnChanges;
-  /** Columns that the bronze table had before, with their types. */
+  /** The previous columns of the bronze table, with their types. */
   readonly present: ReadonlyMap<string, string>;
 }
 
 /**
- * Changes the columns of a copy as those of the source were changed.
+ * Applies column changes of the source to a copy.
  *
- * @returns why the table must be copied again, where nothing that is known says what became of the rows from before; each
- *   is the end of a sentence
- * @throws {DatakitError} SchemaConflict where something depends on a column that must change
+ * @returns why the table must be copied again, where values in existing rows are unknown; each ends a sentence
+ * @throws {DatakitError} SchemaConflict if something depends on a column that must change
  */
 export async function followColumns(session: Session, change: MirrorChange): Promise<string[]> {
   const { renamed, added, retyped, doubts } = change.changes;
@@ -52,7 +51,7 @@ async function add(session: Session, change: MirrorChange, column: AddedColumn):
   if (value !== '') await session.query(`ALTER TABLE ${table} ALTER COLUMN ${name} DROP DEFAULT`);
 }
 
-/** A column of the name may be there: one that the source dropped earlier, whose values are not those of the new one. */
+/** Renames a column that has the name already: one that the source dropped, whose values are not the new one's. */
 async function setAside(session: Session, { bronze, present }: MirrorChange, name: string): Promise<void> {
   if (!present.has(name)) return;
   let number = 1;
@@ -77,17 +76,17 @@ async function retype(
     async () =>
       session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${name} TYPE ${type} USING ${using}`),
   );
-  // a wider type whose rows were written anew may have come with an expression: USING n * 100
+  // the rewrite for a wider type may have come with an expression: USING n * 100
   return fits && !changes.rewritten ? [] : [`column ${name} was ${before} and is ${type}`];
 }
 
-/** Types of these names point at objects of their own server. */
+/** Types with these names refer to objects of their own server. */
 const POINTS_AT_OBJECTS = /^reg/;
 
 /**
- * The type of a column whose values come as text: the source's own where both servers have it, else text.
+ * Returns the type of a column whose values come as text: the source's own if both servers have it, else text.
  *
- * OIDs of types that come with the server are the same everywhere.
+ * Types that the stream does not name are built in, and have the same OID everywhere.
  */
 async function typeInWarehouse(
   session: Session,

@@ -22,9 +22,9 @@ export type DeletePolicy = 'hard' | 'soft';
 /** A copy that changes are applied to. */
 export interface Mirror {
   readonly bronze: BronzeTable;
-  /** The partition below the bronze table, which has the rows and the index on the key. */
+  /** The partition of the bronze table, which has the rows and the index on the key. */
   readonly storage: TableName;
-  /** By name, metadata columns among them. */
+  /** By name, including metadata columns. */
   readonly types: ReadonlyMap<string, string>;
   readonly key: readonly string[];
   readonly deletes: DeletePolicy;
@@ -41,7 +41,7 @@ export interface MirrorOrigin {
   readonly runId: string;
 }
 
-/** @throws {DatakitError} StagingLost where the bronze table was dropped */
+/** @throws {DatakitError} UndefinedObject if the bronze table was dropped */
 export async function openMirror(session: Session, origin: MirrorOrigin): Promise<Mirror> {
   const bronze = await findBronzeTable(session, origin.target);
   if (bronze?.storage === undefined) {
@@ -68,7 +68,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
   return { bronze, storage: bronze.storage, types, key: origin.key, deletes: origin.deletes, constants };
 }
 
-/** The index by which rows are found. */
+/** Ensures the unique index by which rows are found. */
 export async function prepareMirror(session: Session, target: string, key: readonly string[]): Promise<void> {
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage === undefined)
@@ -79,7 +79,7 @@ export async function prepareMirror(session: Session, target: string, key: reado
   await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
-/** A capture may go on with soft deletes that was begun without them. */
+/** Adds the column for soft deletes to the copy of a capture that was started without them. */
 async function withDeletedAt(
   session: Session,
   bronze: BronzeTable,
@@ -92,7 +92,7 @@ async function withDeletedAt(
   return [...present, ...missing];
 }
 
-/** Removes the index on a key that is no longer the key: a new copy would have to obey it. */
+/** Drops the index on a key that is no longer the key: a new copy would have to satisfy it. */
 export async function forgetKey(session: Session, target: string): Promise<void> {
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage === undefined) return;
@@ -105,7 +105,7 @@ export async function forgetKey(session: Session, target: string): Promise<void>
   for (const { name } of indexes) await session.query(`DROP INDEX ${name}`);
 }
 
-/** Brings a copy to where the changes of a batch have left the table of the source. */
+/** Applies the net changes of a batch to a copy. */
 export async function applyBatch(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
   if (batch.truncated) await removeAll(session, mirror);
   const deleted: Row[] = [];
@@ -121,7 +121,7 @@ export async function applyBatch(session: Session, mirror: Mirror, batch: Mirror
   for (const { names, rows } of touched.values()) await touch(session, mirror, names, rows);
 }
 
-/** Gives a row another key, where the warehouse alone has the values that were not sent. */
+/** Changes the key of a row whose unsent values only the warehouse has. */
 export async function moveRow(
   session: Session,
   mirror: Mirror,
@@ -143,7 +143,7 @@ export async function moveRow(
   );
 }
 
-/** Values are texts, so that no number passes through one of JavaScript. */
+/** Values are text, so that none passes through a JavaScript number. */
 type Row = Record<string, string | null>;
 
 function rowOf(columns: readonly string[], values: readonly MirrorValue[]): Row {
@@ -159,7 +159,7 @@ function keyRow({ key }: Mirror, values: readonly (string | null)[]): Row {
   return Object.fromEntries(key.map((name, index) => [name, values[index] ?? null]));
 }
 
-/** Updates that sent the same columns go in one statement. */
+/** Groups updates that sent the same columns, to run as one statement. */
 function collect(
   touched: Map<string, { names: string[]; rows: Row[] }>,
   columns: readonly string[],

@@ -14,24 +14,24 @@ export interface Capture {
   readonly systemId: string;
   readonly timeline: number;
   readonly status: 'copying' | 'streaming' | 'dropped';
-  /** All that commits before it is in the warehouse; null while the slot is not made. */
+  /** Everything that commits before it is in the warehouse; null until the slot is created. */
   readonly position: string | null;
   readonly committedAt: string | null;
-  /** Null where nothing was written yet. */
+  /** Null if nothing has been written yet. */
   readonly last: LastChange | null;
-  /** Where the latest snapshot was that a table was copied from; null where none was. */
+  /** LSN of the latest snapshot that a table was copied from; null if there was none. */
   readonly copiedAt: string | null;
   readonly transactions: number;
   readonly changes: number;
-  /** Counts changes of its tables. */
+  /** Incremented whenever its tables change. */
   readonly tablesVersion: number;
-  /** The workflow that goes on with it, or went on last. */
+  /** The run of the workflow that continues it, or did last. */
   readonly runId: string;
   readonly workflowId: string;
   readonly warnings: readonly string[];
 }
 
-/** The last transaction, or message outside of one, that is in the log of changes. */
+/** The last transaction in the change log, or the last message outside of one. */
 export interface LastChange {
   readonly commitLsn: string;
   /** Null for a message outside of transactions. */
@@ -45,7 +45,7 @@ const CAPTURE = `SELECT capture_id AS "captureId", source, slot, publication, ow
          warnings, to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "committedAt"
     FROM ${BRONZE}.cdc_positions AS p`;
 
-/** The capture of a slot, if there is one that was not dropped. */
+/** Finds the capture of a slot, unless it was dropped. */
 export async function findCapture(
   session: Session,
   source: string,
@@ -58,7 +58,7 @@ export async function findCapture(
   return capture;
 }
 
-/** The captures that other slots of a source have. */
+/** Finds the captures of a source that use other slots. */
 export async function findCapturesBeside(
   session: Session,
   { source, slot }: Pick<Capture, 'source' | 'slot'>,
@@ -70,7 +70,7 @@ export async function findCapturesBeside(
   );
 }
 
-/** @throws {DatakitError} SlotLost where it was dropped */
+/** @throws {DatakitError} SlotLost if it was dropped */
 export async function readCapture(session: Session, captureId: string): Promise<Capture> {
   const [capture] = await session.query<Capture & Record<string, unknown>>(
     `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped'`,
@@ -85,7 +85,7 @@ export type NewCapture = Pick<
   'source' | 'slot' | 'publication' | 'ownPublication' | 'systemId' | 'timeline' | 'warnings'
 >;
 
-/** Records that a slot is about to be made, so that it is known as ours whatever happens next. */
+/** Records that a slot is about to be created, so that it is known as ours whatever happens next. */
 export async function openCapture(session: Session, capture: NewCapture, run: RunIdentity): Promise<string> {
   const { id } = await session.one<{ id: string }>(
     `INSERT INTO ${BRONZE}.cdc_positions
@@ -106,7 +106,7 @@ export async function openCapture(session: Session, capture: NewCapture, run: Ru
   return id;
 }
 
-/** The slot is made: everything before its beginning is in the snapshot. */
+/** Records where a new slot begins: everything before that is in its snapshot. */
 export async function recordSlot(session: Session, captureId: string, position: string): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.cdc_positions SET position = $2, updated_at = now() WHERE capture_id = $1`,
@@ -121,7 +121,7 @@ export async function recordStreaming(session: Session, captureId: string): Prom
   );
 }
 
-/** The workflow that goes on with a capture. */
+/** Records the workflow that continues a capture. */
 export async function takeOver(
   session: Session,
   { captureId }: Pick<Capture, 'captureId'>,
@@ -134,11 +134,11 @@ export async function takeOver(
 }
 
 /**
- * A standby took the place of the source, and has all that was written: from now on positions are on its timeline.
+ * Moves a capture to the timeline of a standby that took the place of the source and has all that was written.
  *
- * @param left where it left the timeline before; a position that had moved past it, without a change, goes back there
- * @returns the position now
- * @throws {DatakitError} SerializationFailure where another stream has moved it
+ * @param left where it left the previous timeline; a position past that, without a change, goes back there
+ * @returns the new position
+ * @throws {DatakitError} SerializationFailure if another stream has moved it
  */
 export async function changeTimeline(
   session: Session,
@@ -155,12 +155,12 @@ export async function changeTimeline(
 }
 
 /**
- * Locks the position of a capture to the end of the transaction.
+ * Locks the position of a capture until the end of the transaction.
  *
- * The fence: of two streams of a slot, one of which slept, only the one that knows the position writes.
+ * A fence: of two streams of a slot, one of which slept, only the one that knows the position writes.
  *
- * @returns the version of its tables now
- * @throws {DatakitError} SerializationFailure where another stream has moved it
+ * @returns the current version of its tables
+ * @throws {DatakitError} SerializationFailure if another stream has moved it
  */
 export async function lockPosition(session: Session, captureId: string, expected: string): Promise<number> {
   const [found] = await session.query<{ version: number }>(
@@ -172,7 +172,7 @@ export async function lockPosition(session: Session, captureId: string, expected
   throw new DatakitError('SerializationFailure', 'Another stream of the same slot has written meanwhile');
 }
 
-/** Locks a capture, so that no stream writes, and tells its streams that its tables are others. */
+/** Locks a capture, so that no stream writes, and signals its streams that its tables have changed. */
 export async function changeTablesOf(session: Session, captureId: string): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.cdc_positions SET tables_version = tables_version + 1, updated_at = now() WHERE capture_id = $1`,
@@ -180,7 +180,7 @@ export async function changeTablesOf(session: Session, captureId: string): Promi
   );
 }
 
-/** Keeps what readers should know. */
+/** Stores warnings for readers with the capture. */
 export async function addWarnings(
   session: Session,
   captureId: string,
@@ -195,15 +195,15 @@ export async function addWarnings(
 
 export interface Advance {
   readonly position: string;
-  /** ISO 8601; null where no transaction was written. */
+  /** ISO 8601; null if no transaction was written. */
   readonly committedAt: string | null;
-  /** Null where nothing was written. */
+  /** Null if nothing was written. */
   readonly last: LastChange | null;
   readonly transactions: number;
   readonly changes: number;
 }
 
-/** Moves the position, in the transaction of the changes before it. */
+/** Advances the position, in the transaction that writes the changes before it. */
 export async function advance(session: Session, captureId: string, to: Advance): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.cdc_positions
@@ -223,7 +223,7 @@ export async function advance(session: Session, captureId: string, to: Advance):
   );
 }
 
-/** Keeps the record of a capture that is gone, since its changes are still there. */
+/** Marks a capture as dropped. Its record stays, since its changes are still there. */
 export async function closeCapture(session: Session, captureId: string): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.cdc_tables WHERE capture_id = $1`, [captureId]);
   await session.query(
@@ -232,7 +232,7 @@ export async function closeCapture(session: Session, captureId: string): Promise
   );
 }
 
-/** Forgets a capture whose first copy never ended, with what was to be known of it. */
+/** Deletes all records of a capture whose first copy never completed. */
 export async function forgetCapture(session: Session, captureId: string): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.cdc_tables WHERE capture_id = $1`, [captureId]);
   await session.query(`DELETE FROM ${BRONZE}.cdc_changes WHERE capture_id = $1`, [captureId]);

@@ -2,44 +2,44 @@ import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 
-/** A column of a table as the changes that were written last had it. */
+/** A column of a table as of the last changes written. */
 export interface KnownColumn {
   readonly name: string;
   readonly typeOid: number;
   readonly modifier: number;
-  /** Its number in the table of the source, which stays when it is renamed; 0 where that is not known. */
+  /** Its attribute number in the source, which a rename does not change; 0 if unknown. */
   readonly number: number;
-  /** Another one whenever the source has written the definition of the column; absent where that is not known. */
+  /** Changes whenever the source writes the column's definition; absent if unknown. */
   readonly version?: string;
 }
 
-/** What the catalog of the source says of a table besides its columns. */
+/** A table as the source's catalog has it, except for its columns. */
 export interface CatalogEntry {
   readonly oid: number;
-  /** The file that has its rows, or those of each partition, by OID: another one where the rows were written anew. */
+  /** The file that has its rows, or those of each partition, by OID: a rewrite changes it. */
   readonly files: Readonly<Record<string, number>>;
-  /** The highest number that a column of it has or had. */
+  /** The highest attribute number in use now or earlier. */
   readonly width: number;
 }
 
-/** Stands for the OID of a captured table that has another name for a while: its copy lacks what was changed meanwhile. */
+/** Replaces the OID of a captured table while it has another name: its copy lacks the changes of that time. */
 export const NAMED_OTHERWISE = 0;
 
 /** A table of a capture. */
 export interface CaptureTable extends TableName {
-  /** Its copy, in the schema bronze; null where none was made. */
+  /** Its copy, in the schema bronze; null if there is none. */
   readonly target: string | null;
   readonly status: 'copying' | 'live' | 'logged';
-  /** Transactions that commit before it are in the copy; null where all that is sent is wanted. */
+  /** Transactions that commit before it are in the copy; null if every change sent is wanted. */
   readonly copiedAt: string | null;
-  /** Whether changes are applied to the copy. */
+  /** True if changes are applied to the copy. */
   readonly mirrored: boolean;
   readonly key: readonly string[];
   readonly columns: readonly KnownColumn[] | null;
-  /** As it was when the columns were read; null where that is not known. */
+  /** As of when the columns were read; null if unknown. */
   readonly catalog: CatalogEntry | null;
   readonly runId: string | null;
-  /** By what the publication sent it when that was last looked at; null where it was not, or did not. */
+  /** Identifies its membership in the publication when last checked; null if never checked, or not sent. */
   readonly membership: string | null;
 }
 
@@ -81,7 +81,7 @@ export async function removeTables(
   }
 }
 
-/** Where the snapshot is that all tables are copied from whose copy is not done. */
+/** Records the LSN of the snapshot that all unfinished copies read. */
 export async function recordSnapshot(session: Session, captureId: string, lsn: string): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.cdc_tables SET copied_at = $2 WHERE capture_id = $1 AND status = 'copying'`,
@@ -102,7 +102,7 @@ export async function recordCopied(
   );
 }
 
-/** A copy that is of no use any more is made again. */
+/** Marks a copy that is of no use any more, to be made again. */
 export async function recordCopying(
   session: Session,
   captureId: string,
@@ -115,16 +115,16 @@ export async function recordCopying(
   );
 }
 
-/** What of a table is known from the source. */
+/** A table as described by the source. */
 export interface Description extends Pick<CaptureTable, 'key' | 'catalog'> {
   readonly columns: readonly KnownColumn[];
-  /** As it was where left out. */
+  /** Unchanged if left out. */
   readonly membership?: string;
 }
 
 /**
- * One statement: a row that is updated twice in a transaction has its foreign key checked, which would wait for the
- * transaction of the stream that has locked the position.
+ * Uses one statement: updating a row twice in a transaction checks its foreign key, which would wait for the
+ * stream's transaction that has locked the position.
  */
 export async function recordDescription(
   session: Session,
@@ -160,8 +160,8 @@ export async function recordMembership(
 }
 
 /**
- * SQL that gives the slot whose changes are applied to a bronze table, NULL where there is none; `target` is SQL too,
- * in which names of the query around it mean what they mean there.
+ * Returns SQL for the slot whose changes are applied to a bronze table, NULL if there is none; `target` is SQL too,
+ * and may use names of the enclosing query.
  */
 export const mirrorOf = (target: string): string =>
   `(SELECT cdc_p.slot FROM ${BRONZE}.cdc_tables cdc_t JOIN ${BRONZE}.cdc_positions cdc_p USING (capture_id)

@@ -19,7 +19,7 @@ export interface PreparedIncrement extends StoredPlan {
   readonly staged: StagedFacts;
 }
 
-/** Moves the rows of an increment into bronze, and what is known of them: all in the transaction of the session. */
+/** Moves the rows of an increment into bronze and records the outcome, all in the transaction of the session. */
 export async function commitIncrement(
   session: Session,
   stored: PreparedIncrement,
@@ -74,7 +74,7 @@ interface Moved extends Pick<IncrementalOutcome, 'added' | 'replaced' | 'unchang
   readonly changes: readonly SchemaChange[];
 }
 
-/** What every incremental run ends with, whether its rows were moved or took the place of all. */
+/** Completes an incremental run, whether its rows were moved or replaced all that bronze had. */
 export async function finishIncremental(
   session: Session,
   { plan, incremental, staged, runId }: PreparedIncrement,

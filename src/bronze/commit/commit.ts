@@ -33,11 +33,11 @@ import {
   type Base,
 } from '../bookkeeping/targets.ts';
 
-/** How long readers may have to queue behind a commit that itself waits for a reader. Then it steps back and tries again. */
+/** Milliseconds that readers may queue behind a commit that itself waits for one. Then it backs off and retries. */
 const LOCK_TIMEOUT = 2_000;
 
 /**
- * Makes a run visible. May be called again after any failure: what was committed answers as it did.
+ * Makes a run visible. Safe to call again after any failure: a committed run returns the same outcome.
  *
  * @throws {DatakitError} LockTimeout, naming the readers in the way; TargetConflict; SchemaConflict; StagingLost;
  *   ChecksumMismatch
@@ -53,7 +53,7 @@ export async function commitRun(
     return await commitOrDescribe(warehouse, request, { limits, attempt });
   } catch (error) {
     if (!(error instanceof DatakitError) || error.kind !== 'StagingLost') throw error;
-    // an attempt that was given up may have committed after this one had looked
+    // an abandoned attempt may have committed after this one looked
     const done = await warehouse.write(limits, async (session) => earlierOutcome(session, runId, planId));
     if (done === undefined) throw error;
     return done;
@@ -65,7 +65,7 @@ interface CommitContext {
   readonly attempt: Attempt;
 }
 
-/** @throws {DatakitError} LockTimeout, naming the readers in the way, beside what a commit throws */
+/** @throws {DatakitError} LockTimeout, naming the readers in the way, besides what a commit throws */
 async function commitOrDescribe(
   warehouse: Database,
   { planId, runId }: CommitRequest,
@@ -89,7 +89,7 @@ async function commitOrDescribe(
   }
 }
 
-/** Makes a run visible in the transaction that planned and loaded it: for tables so small that nobody waits for it. */
+/** Makes a run visible in the transaction that planned and loaded it, for tables so small that nobody waits. */
 export async function commitWithin(session: Session, stored: StoredPlan): Promise<RunOutcome> {
   if (!readsNothing(stored.plan)) await prepare(session, stored);
   if (stored.plan.incremental === undefined) return commit(session, stored);
@@ -112,7 +112,7 @@ async function prepare(session: Session, stored: StoredPlan): Promise<void> {
   else for (const load of loadsOf(stored)) await prepareStaging(session, load);
 }
 
-/** An attempt that was given up may commit just before this one: what it left is found under the lock only. */
+/** Looks for an earlier outcome under the lock, since an abandoned attempt may commit just before this one. */
 async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
   const { plan } = await readPlan(session, planId);
   await lockTarget(session, plan.target);
@@ -165,7 +165,7 @@ interface Settled {
   readonly incremental: IncrementalOutcome | null;
 }
 
-/** Makes the rows of the run those of bronze, in the way that its plan says. */
+/** Puts the rows of the run into bronze in the way that its plan says. */
 async function settle(session: Session, stored: StoredPlan, rows: number): Promise<Settled> {
   const { planId, plan } = stored;
   const { replacement, target } = plan;
@@ -197,7 +197,7 @@ function preparedIncrement(stored: StoredPlan): PreparedIncrement | undefined {
   return { ...stored, staged, incremental: plan.incremental };
 }
 
-/** @throws {DatakitError} PlanOutdated where bronze has other rows than the plan saw */
+/** @throws {DatakitError} PlanOutdated if bronze has other rows than the plan saw */
 async function requireBase(session: Session, target: string, planned: Base): Promise<void> {
   if (isSameBase(planned, await findBase(session, target))) return;
   throw new DatakitError(
@@ -207,8 +207,8 @@ async function requireBase(session: Session, target: string, planned: Base): Pro
 }
 
 /**
- * An incremental run goes on from what its plan saw. When another run was committed meanwhile, it
- * begins again: its rows may be there already, or what it goes on from may be gone.
+ * Makes visible an incremental run, which builds on what its plan saw. If another run was committed since, it must
+ * start over: its rows may be there already, or what it builds on may be gone.
  */
 async function makeVisible(
   session: Session,
@@ -233,7 +233,7 @@ async function makeVisible(
 }
 
 async function replace(session: Session, stored: StoredPlan): Promise<void> {
-  // rows of this transaction are in no snapshot that others have, whenever they were ready
+  // rows of this transaction are in nobody else's snapshot, however recent
   const ready = stored.unseen === true ? null : stored.planId;
   for (const load of loadsOf(stored)) {
     await requireNoOldSnapshot(session, { schema: BRONZE, name: load.plan.target }, ready);

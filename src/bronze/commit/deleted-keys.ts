@@ -4,19 +4,19 @@ import type { Session } from '../../postgres/session.ts';
 import type { ColumnDefinition } from '../schema/bronze-table.ts';
 import { equalityOf } from '../equality.ts';
 
-/** Where a row is marked whose key the source has no more. */
+/** The column that marks rows whose key the source no longer has. */
 export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;
 
 /** Every key that the source had in the run's snapshot, and the rows of bronze to compare them with. */
 export interface KeyComparison {
   readonly keys: TableName;
   readonly storage: TableName;
-  /** Its columns, in the types of bronze. */
+  /** The key columns, in the types of bronze. */
   readonly key: readonly ColumnDefinition[];
   readonly at: string;
 }
 
-/** Marks the rows whose key is gone, takes the mark from those whose key is back, and says how many keys were newly gone. */
+/** Marks the rows whose key is gone, unmarks those whose key is back, and returns how many keys are newly gone. */
 export async function markDeleted(
   session: Session,
   { keys, storage, key, at }: KeyComparison,

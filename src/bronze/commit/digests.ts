@@ -6,10 +6,10 @@ import { BRONZE } from '../layout.ts';
 import { isSent, type DigestHash, type PlannedColumn } from '../plan.ts';
 import type { StoredPlan } from '../bookkeeping/plans.ts';
 
-/** What decides a hash besides the text: the server's encoding, and its byte order. */
+/** Shows whether servers hash the same text alike: that depends on their encoding and byte order. */
 const PROBE = `SELECT hashtextextended(${quoteText('datakit é表🙂')} COLLATE "C", 0)::text AS hash`;
 
-/** The fast hash where both servers answer alike for the same text, and one of UTF-8 where they do not. */
+/** Chooses the fast hash if both servers return the same for the same text, else a hash of its UTF-8 bytes. */
 export async function chooseHash(source: Session, warehouse: Session): Promise<DigestHash> {
   const encodings = [await readEncoding(source), await readEncoding(warehouse)];
   // another encoding may not even have the characters of the probe
@@ -28,9 +28,9 @@ async function readEncoding(session: Session): Promise<string> {
 }
 
 /**
- * An array with one number a column: the sum of the hashes of its values, so that their order does not matter.
+ * Returns SQL for an array with one number per column: the sum of its values' hashes, whatever their order.
  *
- * @param expressions by column, in the order of the columns: what the source sends, or the column where it landed
+ * @param expressions one per column, in column order: what the source sends, or the column where it landed
  */
 export function digestsExpression(
   columns: readonly PlannedColumn[],
@@ -44,18 +44,18 @@ export function digestsExpression(
   return `ARRAY[${sums.join(', ')}]::numeric[]`;
 }
 
-/** Any number that no hash is likely to be: NULL must not count as nothing, since a lost value would not show. */
+/** Any number that no hash is likely to be: if NULLs were skipped, a lost one would not show. */
 const HASH_OF_NULL = '5577006791947779410';
 
-/** The text of a value that is the same on every server, with the settings that every session of ours has. */
+/** Returns SQL for the text of a value, the same on every server under the settings of our sessions. */
 function digestText(value: string, type: string): string {
   switch (type) {
     case 'bytea':
       return `pg_catalog.md5(${value})`; // its text would be twice as long
     case '"char"':
-      return `(${value})::integer::text`; // text cannot have every byte
+      return `(${value})::integer::text`; // text cannot hold every byte
     case 'xml':
-      return `pg_catalog.textin(pg_catalog.xml_out(${value}))`; // the cast keeps a declaration that no output has
+      return `pg_catalog.textin(pg_catalog.xml_out(${value}))`; // a cast keeps a declaration that output drops
     default:
       return `(${value})::text`;
   }

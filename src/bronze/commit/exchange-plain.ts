@@ -15,14 +15,14 @@ import { addConstants } from './prepare-staging.ts';
 import { lockUnused, requireNoOldSnapshot } from './readers.ts';
 import { forgetEarlierLedger, lockFreeTargets, recordLoads } from '../bookkeeping/targets.ts';
 
-/** What the rows of a run are told by that are made visible in the transaction that copies them. */
+/** Identifies the rows of a run that is made visible in the transaction that copies them. */
 export interface Loading {
   readonly planId: string;
   /** By the clock of the warehouse. */
   readonly loadedAt: string;
 }
 
-/** Takes numbers among those of plans for so many tables. */
+/** Takes one plan number per table. */
 export async function beginLoading(session: Session, tables: number): Promise<Loading[]> {
   return session.query<Loading & Record<string, unknown>>(
     `SELECT ${NEXT_ORDER} AS "planId", clock_timestamp()::text AS "loadedAt" FROM generate_series(1, $1)`,
@@ -30,17 +30,17 @@ export async function beginLoading(session: Session, tables: number): Promise<Lo
   );
 }
 
-/** Where the new rows go, which is where they are to stay: nobody sees them before they are attached. */
+/** Returns the table that takes the new rows and keeps them: nobody sees it until it is attached. */
 export const newStorage = ({ target }: ExtractionPlan, { planId }: Loading): TableName => ({
   schema: STORAGE,
   name: storageName(target, planId),
 });
 
-/** The statement that makes it. */
+/** Returns the statement that creates a storage table. */
 export const createStorage = (plan: ExtractionPlan, storage: TableName): string =>
   `CREATE TABLE ${quoteTable(storage)} (${plan.columns.map(definitionOf).join(', ')})`;
 
-/** A run that was planned and copied, and is made visible, in one transaction, with its only chunk. */
+/** A run that is planned, copied and made visible in one transaction, with its only chunk. */
 export interface PlainRun {
   readonly run: ManifestOf;
   readonly plan: ExtractionPlan;
@@ -51,11 +51,11 @@ export interface PlainRun {
 }
 
 /**
- * Puts filled tables in the place of the rows that bronze tables show, and writes manifest and ledger
- * as runs of several steps would have left them.
+ * Replaces the rows that bronze tables show with those of loaded tables, and writes manifest and ledger as runs of
+ * several steps leave them.
  *
- * @returns those that were exchanged; what is in use, or not as it was found, stays as it is
- * @throws {DatakitError} LockTimeout while a reader with an older snapshot is in the way of all
+ * @returns the runs that were exchanged; tables in use, or not as they were found, stay as they are
+ * @throws {DatakitError} LockTimeout while a reader with an older snapshot blocks them all
  */
 export async function exchangePlain(
   session: Session,
@@ -82,7 +82,7 @@ export async function exchangePlain(
 
 const bronzeOf = ({ plan }: PlainRun): TableName => ({ schema: BRONZE, name: plan.target });
 
-/** Those that nobody else writes or reads, and that are as they were found. */
+/** Locks the tables that nobody else writes or reads, and returns the runs whose tables are as they were found. */
 async function takeUnchanged(session: Session, runs: readonly PlainRun[]): Promise<ReadonlySet<PlainRun>> {
   const free = await lockFreeTargets(
     session,

@@ -20,11 +20,11 @@ import { lockExclusively, requireNoOldSnapshot } from './readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 
 /**
- * Puts a prepared staging table in the place of the rows that the bronze table shows.
+ * Replaces the rows that the bronze table shows with those of a prepared staging table.
  *
  * Readers wait for the few catalog changes here; no row is moved.
  *
- * @throws {DatakitError} LockTimeout while a reader with an older snapshot is in the way of rows of this transaction
+ * @throws {DatakitError} LockTimeout while a reader with an older snapshot blocks rows of this transaction
  */
 export async function exchangeRows(session: Session, stored: StoredPlan): Promise<void> {
   const { planId, staging, plan } = stored;
@@ -36,7 +36,7 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   const found = await findBronzeTable(session, plan.target);
   if (found === undefined) await createBronzeTable(session, plan.target, staging);
   await lockExclusively(session, { schema: BRONZE, name: plan.target });
-  // who came while the lock was waited for
+  // again, for readers that came while the lock was waited for
   if (stored.unseen === true) await requireNoOldSnapshot(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze === undefined)
@@ -48,7 +48,7 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   await restoreIndexNames(session, ownIndexes, staging, STORAGE);
 }
 
-/** To drop them is to detach them, too. */
+/** Drops storage tables, which detaches them too. */
 export async function dropStorages(writer: Writer, storages: readonly TableName[]): Promise<void> {
   if (storages.length > 0) await writer.query(`DROP TABLE ${storages.map(quoteTable).join(', ')}`);
 }
@@ -58,8 +58,8 @@ export async function attachStorage(writer: Writer, bronze: TableName, storage: 
 }
 
 /**
- * Makes the columns of both the same. Those that only bronze has may have come after the staging table was
- * prepared. While it has no partition the parent has no rows, so that every change of a column costs the same: nothing.
+ * Aligns the columns of both. Bronze may have gained some after the staging table was prepared. While it has no
+ * partition the parent has no rows, so that any change of a column costs nothing.
  */
 async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, staging);

@@ -6,15 +6,15 @@ import type { IncrementalPlan } from '../incremental-plan.ts';
 import type { StagedFacts } from '../bookkeeping/plans.ts';
 
 /**
- * A transaction takes its start time a moment before others can see that it began, and a value of
- * its own clock is never earlier: this is more than that moment.
+ * Longer than the moment between a transaction taking its start time and others seeing that it began. Values of its
+ * own clock are never earlier than that start.
  */
 const MARGIN = `interval '1 second'`;
 
-/** The clocks that people live by are at most this far ahead of UTC; what is further is in the future. */
+/** Local clocks are at most this far ahead of UTC; anything beyond is in the future. */
 const FURTHEST_CLOCK = `interval '14 hours'`;
 
-/** Reads from the rows of the run's snapshot how far it has come. */
+/** Computes the next checkpoint from the rows of the run's snapshot, and counts those without a cursor value. */
 export async function readHighWaterMark(
   session: Session,
   staging: TableName,
@@ -32,7 +32,7 @@ export async function readHighWaterMark(
 const countNulls = (staging: TableName, column: string): string =>
   `(SELECT count(*) FROM ${quoteTable(staging)} WHERE ${quoteName(column)} IS NULL)`;
 
-/** A time without a zone is by a clock that nobody knows, so that only what no clock shows is left out. */
+/** Excludes only what no clock shows yet: a time without a zone comes from an unknown clock. */
 function plausible({ cursor, limit }: IncrementalPlan): string[] {
   if (!('seenAt' in limit) || (cursor.kind !== 'timestamp' && cursor.kind !== 'date')) return [];
   const now = `${quoteText(limit.seenAt)}::timestamptz AT TIME ZONE 'UTC'`;
@@ -47,7 +47,7 @@ async function nextCheckpoint(
   if (!plan.moves || plan.limit.kind === 'hold') return plan.checkpoint;
   const cursor = inWarehouse(plan.cursor);
   const type = sqlTypeOf(cursor);
-  // of texts one is the greater or the lesser as a cursor compares them: by their bytes
+  // text cursors compare by their bytes
   const collation = cursor.kind === 'text' ? ' COLLATE "C"' : '';
   const before = plan.checkpoint === null ? `NULL::${type}` : cursorLiteral(cursor, plan.checkpoint);
   const after = limited(plan, `${cursorLiteral(cursor, newest)}${collation}`);
@@ -57,7 +57,7 @@ async function nextCheckpoint(
   return value;
 }
 
-/** As SQL: the newest value that was read, or what it must not pass. */
+/** Returns SQL for the newest value that was read, capped at what it must not pass. */
 function limited({ cursor, limit }: IncrementalPlan, newest: string): string {
   switch (limit.kind) {
     case 'transaction':
@@ -74,8 +74,9 @@ function limited({ cursor, limit }: IncrementalPlan, newest: string): string {
 }
 
 /**
- * With a zone the start of the oldest transaction can be compared. Without, only spans can: the
- * newest value is not ahead of its clock, so as much behind it as the transaction is old is before its start.
+ * Returns SQL for a value before the start of the oldest transaction. With a zone the start itself can be compared.
+ * Without one only durations can: the newest value is not ahead of its clock, so subtracting the transaction's age
+ * yields a time before its start.
  */
 function behindTransaction(
   kind: IncrementalPlan['cursor']['kind'],

@@ -1,6 +1,6 @@
 import type { IncrementalOutcome } from '../../contract/incremental.ts';
 
-/** What a reader of bronze should know of an incremental run, as its rows showed it. */
+/** Returns the warnings that the rows of an incremental run call for. */
 export function incrementalWarnings({
   column,
   extraction,

@@ -15,20 +15,20 @@ export interface Move {
   /** The data columns that the run read, in the types of bronze. */
   readonly columns: readonly ColumnDefinition[];
   readonly metadata: readonly MetadataColumn[];
-  /** Columns of bronze that a new version of a row has nothing for. */
+  /** Columns of bronze that have no value in a new version of a row. */
   readonly others: readonly string[];
 }
 
 /**
- * The statement that moves staged rows into bronze. It answers with the rows that were `added`
- * and `replaced`; all others are in bronze already.
+ * Returns the statement that moves staged rows into bronze. It returns how many were `added` and `replaced`; all
+ * others are in bronze already.
  */
 export function moveStatement(move: Move, plan: IncrementalPlan): string {
   if (plan.key.length === 0) return appendUnkeyed(move, plan);
   return plan.write === 'merge' ? merge(move, plan) : appendVersions(move, plan);
 }
 
-/** A row whose newest version in bronze has the same cursor value was read again, and is no new version. */
+/** Appends versions, except rows whose newest version in bronze has the same cursor value: those were read again. */
 function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
   const [version, column] = [quoteName(VERSION), quoteName(cursor.column)];
   const sameKey = move.columns
@@ -44,8 +44,8 @@ function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
 }
 
 /**
- * Without a key a row is known by all its values: of rows that are alike, as many are added as
- * bronze has fewer than the source within what was read.
+ * Appends rows without a key, identified by all their values: of identical rows in the range that was read, only as
+ * many as bronze lacks.
  */
 function appendUnkeyed(move: Move, { cursor, range }: IncrementalPlan): string {
   const whole = (table: string) =>
@@ -62,7 +62,7 @@ function appendUnkeyed(move: Move, { cursor, range }: IncrementalPlan): string {
      RETURNING true AS added`);
 }
 
-/** A row that is as it was is left alone: a lookback rewrites nothing. `*<>` compares any two values, byte by byte. */
+/** Merges rows, leaving unchanged ones alone: a lookback rewrites nothing. `*<>` compares any values byte by byte. */
 function merge(move: Move, { key }: IncrementalPlan): string {
   const values = (table: string) =>
     `ROW(${move.columns.map(({ name }) => `${table}.${quoteName(name)}`).join(', ')})::record`;
@@ -73,7 +73,7 @@ function merge(move: Move, { key }: IncrementalPlan): string {
     ...move.others.map((name) => `${quoteName(name)} = NULL`),
   ];
   const marked = move.others.includes('_bronze_deleted_at') ? ' OR b._bronze_deleted_at IS NOT NULL' : '';
-  // xmax is what a row that was there before has, and a new one has not
+  // xmax is 0 in a new row only
   return counted(`${insertInto(move)}
      SELECT ${selected(move)} FROM ${typed(move)} AS s
      ON CONFLICT (${key.map(quoteName).join(', ')}) DO UPDATE SET ${sets.join(', ')}
@@ -85,7 +85,7 @@ const counted = (insert: string): string =>
   `WITH moved AS (${insert})
    SELECT count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE NOT added) AS replaced FROM moved`;
 
-/** The statement that adds all staged rows to bronze but those of some partitions, whose labels are its one parameter. */
+/** Returns the statement that adds all staged rows but those of some partitions, whose labels are its parameter. */
 export const addStatement = (move: Move): string =>
   `${insertInto(move)} SELECT ${selected(move)} FROM ${typed(move)} AS s WHERE s.${PARTITION} <> ALL ($1::text[])`;
 
@@ -101,7 +101,7 @@ function selected({ columns, metadata }: Move): string {
   return [...columns.map(({ name }) => `s.${quoteName(name)}`), ...constants].join(', ');
 }
 
-/** The staged rows in the types of bronze, which may be wider. */
+/** Selects the staged rows in the types of bronze, which may be wider. */
 function typed({ staging, columns }: Move): string {
   const casts = columns.map(({ name, type }) => `${quoteName(name)}::${type} AS ${quoteName(name)}`);
   return `(SELECT ${casts.join(', ')} FROM ${quoteTable(staging)})`;

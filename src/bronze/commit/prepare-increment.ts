@@ -10,7 +10,7 @@ import { BRONZE } from '../layout.ts';
 import { endStrayWriters, stagingKeys, type StoredPlan } from '../bookkeeping/plans.ts';
 import { lockTarget } from '../bookkeeping/targets.ts';
 
-/** Makes a loaded staging table ready to be moved into bronze: what can be known and built before, outside of the commit. */
+/** Prepares a loaded staging table for the move into bronze: all that can be done ahead of the commit. */
 export async function prepareIncrement(
   session: Session,
   { planId, staging, plan, unseen }: StoredPlan,
@@ -36,7 +36,7 @@ export async function prepareIncrement(
   );
 }
 
-/** Of the columns that rows are found by, and no others: to sort samples of long texts takes as long as to move them. */
+/** Analyzes only the columns that rows are found by: sorting samples of long texts takes as long as moving them. */
 async function analyze(
   session: Session,
   staging: TableName,
@@ -46,7 +46,7 @@ async function analyze(
   await session.query(`ANALYZE ${quoteTable(staging)} (${columns.map(quoteName).join(', ')})`);
 }
 
-/** Keeps what the rows say of the checkpoint, so that a commit that must be tried again need not read them again. */
+/** Stores what the rows say about the checkpoint, so that a retried commit need not read them again. */
 export async function recordStaged(
   session: Session,
   { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,

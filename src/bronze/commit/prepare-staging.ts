@@ -17,9 +17,9 @@ import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
 import { recordStaged } from './prepare-increment.ts';
 
 /**
- * Makes a fully loaded staging table into what the bronze table's partition must be.
+ * Turns a fully loaded staging table into what the bronze table's partition must be.
  *
- * All that takes long is done here, in a transaction of its own, where nobody waits for it.
+ * Everything slow is done here, before the commit takes its locks, so that nobody waits for it.
  */
 export async function prepareStaging(
   session: Session,
@@ -50,7 +50,7 @@ export async function prepareStaging(
   );
 }
 
-/** Columns that were filled while rows arrived are full: what they are from now on does not hang on how they came to be. */
+/** Drops the expressions and defaults that filled columns during the load; the values stay. */
 async function keepFilled(session: Session, staging: TableName, { columns }: ExtractionPlan): Promise<void> {
   const clauses = columns.flatMap(({ name, generated, namesPartition }) => [
     ...(generated === undefined ? [] : [`ALTER COLUMN ${quoteName(name)} DROP EXPRESSION`]),
@@ -60,7 +60,7 @@ async function keepFilled(session: Session, staging: TableName, { columns }: Ext
   await session.query(`ALTER TABLE ${quoteTable(staging)} ${clauses.join(', ')}`);
 }
 
-/** A column added with a constant default is kept once, in the catalog: no row is written. The default is for the rows that are there. */
+/** Adds columns with a constant default for existing rows, which the catalog stores once: no row is written. */
 export async function addConstants(
   writer: Writer,
   table: TableName,
@@ -70,12 +70,12 @@ export async function addConstants(
     ({ name, type, value }) =>
       `ADD COLUMN ${name} ${type} DEFAULT ${value === null ? 'NULL' : quoteText(value)}`,
   );
-  // NULL is no default. In one statement with ADD COLUMN it comes after that; DROP DEFAULT would come before
+  // DEFAULT NULL is no default. In one statement SET DEFAULT runs after ADD COLUMN; DROP DEFAULT would run before
   const forget = columns.map(({ name }) => `ALTER COLUMN ${name} SET DEFAULT NULL`);
   await writer.query(`ALTER TABLE ${quoteTable(table)} ${[...add, ...forget].join(', ')}`);
 }
 
-/** Columns that bronze has and the source no more: they stay, and are NULL from now on. */
+/** Adds columns that bronze has and the source no longer: they stay, and are NULL from now on. */
 async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);

@@ -14,21 +14,20 @@ interface Reader {
 }
 
 /**
- * Refuses to go on while a session sits in a transaction whose snapshot is older than the new rows.
+ * Refuses to go on while a session is idle in a transaction whose snapshot is older than the new rows.
  *
- * Such a session (REPEATABLE READ, or an open cursor) would find the exchanged table empty if it
- * read it for the first time afterwards: https://www.postgresql.org/docs/current/mvcc-caveats.html.
- * Between its statements it is known by its backend_xmin. Sessions of other roles are seen with
- * the privilege of pg_read_all_stats.
+ * Such a session (REPEATABLE READ, or an open cursor) would find the exchanged table empty if it first read it
+ * afterwards: https://www.postgresql.org/docs/current/mvcc-caveats.html. Between statements it is recognised by its
+ * backend_xmin. Sessions of other roles are visible only with the privileges of pg_read_all_stats.
  *
- * @param planId whose rows were there before, ready; null where they are of this transaction
+ * @param planId the plan whose rows were ready before; null if this transaction wrote them
  */
 export async function requireNoOldSnapshot(
   session: Session,
   table: TableName,
   planId: string | null = null,
 ): Promise<void> {
-  // a transaction that has looked before would be shown what it saw then
+  // or a transaction that has read these statistics before would get the same again
   await session.query('SELECT pg_stat_clear_snapshot()');
   const readers = await session.query<Reader & Record<string, unknown>>(
     `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
@@ -44,16 +43,16 @@ export async function requireNoOldSnapshot(
   if (readers.length > 0) throw inTheWay(`an older snapshot is open`, table, readers);
 }
 
-/** Takes a table from its readers for the moment of the exchange. Waits as long as `lock_timeout` says. */
+/** Locks a table against its readers. Waits as long as `lock_timeout` allows. */
 export async function lockExclusively(writer: Writer, table: TableName): Promise<void> {
   await writer.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
 }
 
-/** How long readers may have to queue behind a change of the columns that itself waits for a reader. */
+/** How long readers may queue behind a column change that itself waits for a reader. */
 const BRIEFLY = '2s';
 
 /**
- * The same where the transaction has other locks to wait for, as long as they take.
+ * Locks a table exclusively with a short timeout, in a transaction that may wait longer for its other locks.
  *
  * @throws {DatakitError} LockTimeout
  */
@@ -73,8 +72,8 @@ export async function lockBriefly(session: Session, table: TableName): Promise<v
 }
 
 /**
- * Takes those of the tables from their readers that nobody has in use, and waits for none: to wait for one
- * would make the readers of those wait that are taken already, and who reads both might wait for ever.
+ * Locks those of the tables that nobody uses, without waiting for any: a wait would block the readers of tables
+ * already locked, and could deadlock with a session that reads both.
  */
 export async function lockUnused<Table extends TableName>(
   session: Session,
@@ -97,7 +96,7 @@ export async function lockUnused<Table extends TableName>(
   ];
 }
 
-/** Who has the table in use, or its staging table, to name them when the lock was not had. */
+/** Returns the error that names who uses the table or its staging table, for when they could not be locked. */
 export async function describeReaders(
   session: Session,
   table: TableName,

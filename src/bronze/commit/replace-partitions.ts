@@ -15,11 +15,11 @@ import { lockTarget, nextLoadedAt } from '../bookkeeping/targets.ts';
 
 type Storage = NonNullable<BronzeTable['storage']>;
 
-/** Blocks that are summarised together, and how many partitions are expected among them at the most. */
+/** Blocks that the index summarises together, and the most partitions expected among them. */
 const STRETCH = 32;
 const IN_A_STRETCH = 32;
 const BLOOM_SINCE = 14;
-/** One partition of so many is few. */
+/** Up to one partition in this many counts as few. */
 const FEW = 4;
 
 /** Makes the rows of a partition quick to find in bronze, before the commit. */
@@ -38,8 +38,8 @@ export async function preparePartitions(
 }
 
 /**
- * Partitions that were copied at the same time lie among one another, in stretches of some blocks. A summary of which
- * of them are in each stretch is next to nothing to keep up; the least and the greatest name would tell nothing.
+ * Creates a BRIN index. Partitions copied at the same time are interleaved in stretches of some blocks. A Bloom
+ * filter of those in a stretch costs next to nothing to maintain; minimum and maximum would say nothing.
  */
 async function ensurePartitionIndex(session: Session, storage: TableName, planId: string): Promise<void> {
   const found = await session.query(
@@ -57,24 +57,24 @@ async function ensurePartitionIndex(session: Session, storage: TableName, planId
   );
 }
 
-/** Deletes the rows of so many of all partitions. */
+/** Deletes the rows of some of `all` partitions. */
 async function deleteRows(
   session: Session,
   storage: TableName,
   labels: readonly string[],
   all: number,
 ): Promise<void> {
-  // how well the index tells them apart is in no statistics; for most of them it would be read once for each
+  // no statistics say how selective the index is; for most partitions it would be read once for each
   if (labels.length <= all / FEW) await session.query('SET LOCAL enable_seqscan = off');
   await session.query(`DELETE FROM ${quoteTable(storage)} WHERE ${PARTITION} = ANY ($1::text[])`, [labels]);
   await session.query('SET LOCAL enable_seqscan TO DEFAULT');
 }
 
 /**
- * Replaces in bronze the rows of the partitions that were read, and records it: all in the transaction
- * of the session. To its readers the rows before are there until it commits, and nobody waits.
+ * Replaces in bronze the rows of the partitions that were read, and records it, all in the transaction of the
+ * session. Readers see the old rows until it commits, and nobody waits.
  *
- * A partition that a later plan has read meanwhile keeps its rows.
+ * A partition that a later plan has read keeps its rows.
  *
  * @returns how many partitions a later plan had read
  */

@@ -4,10 +4,10 @@ import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 
 /**
- * A bronze table is a partitioned table with one partition, the default one, which has the rows.
+ * A partitioned table with one partition, the default one, which has the rows.
  *
- * What people attach to it (views, grants, comments, indexes) belongs to the parent and stays,
- * while a commit exchanges the partition below: see docs/adr/0002-replace-by-partition-exchange.md.
+ * What people attach to it (views, grants, comments, indexes) belongs to the parent and stays when a commit
+ * exchanges the partition: see docs/adr/0002-replace-by-partition-exchange.md.
  */
 export interface BronzeTable extends TableName {
   readonly oid: number;
@@ -20,7 +20,7 @@ export interface ColumnDefinition {
   readonly type: string;
 }
 
-/** As the server writes it. What people partition themselves has another, and partitions that are not ours to drop. */
+/** As the server writes it. Tables that people partition have another, and partitions that are not ours to drop. */
 export const PARTITION_KEY = 'LIST (_bronze_run_id)';
 
 export async function findBronzeTable(session: Session, target: string): Promise<BronzeTable | undefined> {
@@ -47,7 +47,7 @@ export async function findBronzeTable(session: Session, target: string): Promise
   return { schema: BRONZE, name: target, oid: row.oid, storage };
 }
 
-/** Makes the parent with the columns of the staging table. Its partition key is only there because one must be. */
+/** Creates the parent with the columns of the staging table. Its partition key exists only because one must. */
 export async function createBronzeTable(session: Session, target: string, staging: TableName): Promise<void> {
   const parent = quoteTable({ schema: BRONZE, name: target });
   await session.query(`CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY ${PARTITION_KEY}`);
@@ -75,7 +75,7 @@ export async function addColumns(
   await session.query(`ALTER TABLE ${quoteTable(table)} ${clauses.join(', ')}`);
 }
 
-/** The columns of `wanted` that `present` has not. */
+/** Returns the columns of `wanted` that `present` lacks. */
 export function missingColumns(
   wanted: readonly ColumnDefinition[],
   present: readonly ColumnDefinition[],

@@ -3,7 +3,7 @@ import { quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { StoredPlan } from '../bookkeeping/plans.ts';
 
-/** Where the parts of large objects land while a run copies, beside its staging table. */
+/** Returns the table next to a run's staging table that takes the parts of large objects. */
 export const companionStaging = (staging: TableName): TableName => ({
   ...staging,
   name: `${staging.name}_lo`,
@@ -16,7 +16,7 @@ export async function createCompanion(session: Session, staging: TableName): Pro
   );
 }
 
-/** What a run makes visible at once: its table, and the companion with its large objects where it has one. */
+/** Returns what a run makes visible together: its table, and the companion with its large objects if it has one. */
 export function loadsOf(stored: StoredPlan): StoredPlan[] {
   const { staging, plan } = stored;
   if (plan.largeObjects === undefined) return [stored];

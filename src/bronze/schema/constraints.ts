@@ -8,16 +8,16 @@ interface Constraint {
   readonly name: string;
   readonly kind: 'check' | 'key';
   readonly definition: string;
-  /** Of the index under a key. */
+  /** OID of the index behind a key. */
   readonly indexOid: number;
 }
 
 /**
- * Puts on a loaded staging table the constraints that the current partition has, before any reader must wait.
+ * Adds the constraints of the current partition to a loaded staging table, before any reader has to wait.
  *
  * PostgreSQL attaches no partition that lacks a NOT NULL or a CHECK of its parent.
  *
- * @throws {DatakitError} SchemaConflict when the new rows do not hold to one
+ * @throws {DatakitError} SchemaConflict if the new rows violate one
  */
 export async function addConstraints(
   session: Session,
@@ -53,7 +53,7 @@ async function readNotNull(session: Session, table: { readonly oid: number }): P
   return columns.map(({ name }) => name);
 }
 
-/** Foreign keys are not among them: PostgreSQL gives a partition those of its parent itself. */
+/** Leaves out foreign keys: PostgreSQL itself gives a partition those of its parent. */
 async function readConstraints(session: Session, table: { readonly oid: number }): Promise<Constraint[]> {
   return session.query<Constraint & Record<string, unknown>>(
     `SELECT conname AS name, CASE contype WHEN 'c' THEN 'check' ELSE 'key' END AS kind, conindid AS "indexOid",

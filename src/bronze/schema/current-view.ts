@@ -6,14 +6,14 @@ import { VERSION } from './key-index.ts';
 import { BRONZE } from '../layout.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
-/** What marks a view as one of ours, and says of what and how. */
+/** Beginning of the comment that marks a view as ours and says what it shows. */
 const COMMENT = 'datakit-postgres: the newest version of each row of ';
 
 export const currentViewName = (target: string): string => `${target}_current`;
 
 const viewOf = (target: string) => ({ schema: BRONZE, name: currentViewName(target) });
 
-/** @throws {DatakitError} InvalidInput where the name would be cut */
+/** @throws {DatakitError} InvalidInput if the name would be truncated */
 export function requireViewName(target: string): void {
   const name = currentViewName(target);
   if (utf8Length(name) <= MAX_IDENTIFIER_BYTES) return;
@@ -27,13 +27,13 @@ export interface CurrentView {
   readonly target: string;
   readonly key: readonly string[];
   readonly cursor: string;
-  /** Whether deleted rows are marked, and so left out. */
+  /** True if deleted rows are marked, and so left out. */
   readonly marksDeleted: boolean;
 }
 
 /**
- * Makes the view, or brings it up to columns that came since: those come last in both, as PostgreSQL asks.
- * One that is as it should be is left alone, since nobody can read a view while it is replaced.
+ * Creates the view, or adds columns that came since: those come last in both, as PostgreSQL requires. A view that
+ * is up to date is left alone, since nobody can read one while it is replaced.
  */
 export async function ensureCurrentView(session: Session, wanted: CurrentView): Promise<void> {
   const { target, key, cursor, marksDeleted } = wanted;
@@ -57,7 +57,7 @@ export async function ensureCurrentView(session: Session, wanted: CurrentView): 
   await session.query(`COMMENT ON VIEW ${quoteTable(view)} IS ${quoteText(comment)}`);
 }
 
-/** Says of a view all that decides what it shows, but for its columns. */
+/** Describes everything that decides what a view shows, except its columns. */
 function commentOf({ key, cursor, marksDeleted }: Omit<CurrentView, 'target'>): string {
   const without = marksDeleted ? ', without those that are marked as deleted' : '';
   return `${COMMENT}its table, by (${key.map(quoteName).join(', ')}) and ${quoteName(cursor)}${without}`;
@@ -65,7 +65,7 @@ function commentOf({ key, cursor, marksDeleted }: Omit<CurrentView, 'target'>): 
 
 interface FoundView {
   readonly comment: string;
-  /** Whether it has the columns of its table, and no others. */
+  /** True if it has exactly the columns of its table. */
   readonly hasAllColumns: boolean;
 }
 
@@ -73,7 +73,7 @@ const columnsOf = (relation: string): string =>
   `ARRAY(SELECT attname FROM pg_catalog.pg_attribute
           WHERE attrelid = to_regclass(${relation}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum)`;
 
-/** What has the view's name; undefined where nothing has it. */
+/** Returns whatever has the view's name; undefined if nothing has. */
 async function readView(session: Session, target: string): Promise<FoundView | undefined> {
   const [row] = await session.query<FoundView & Record<string, unknown>>(
     `SELECT coalesce(obj_description(to_regclass($1), 'pg_class'), '') AS comment,
@@ -85,9 +85,9 @@ async function readView(session: Session, target: string): Promise<FoundView | u
 }
 
 /**
- * Takes our view out of the way of a change of a column's type, and gives what puts it back with its grants.
+ * Drops our view, so that the type of a column can change, and returns what restores it with its grants.
  *
- * @throws {DatakitError} SchemaConflict where something depends on the view
+ * @throws {DatakitError} SchemaConflict if something depends on the view
  */
 export async function takeCurrentView(
   session: Session,

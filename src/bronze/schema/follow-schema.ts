@@ -8,19 +8,19 @@ import { findDrift, type Schemas } from './schema-drift.ts';
 import { settleSchema } from './settle-schema.ts';
 
 export interface Following extends Pick<Schemas, 'policy'> {
-  /** Columns that the run writes beside those that it read. */
+  /** Columns that the run writes besides those that it read. */
   readonly metadata: readonly ColumnDefinition[];
 }
 
 export interface Followed {
   readonly changes: readonly SchemaChange[];
-  /** The columns of the bronze table, now. */
+  /** The columns of the bronze table after the changes. */
   readonly present: readonly ColumnDefinition[];
 }
 
 /**
- * Makes a bronze table whose rows stay fit for those that a run brings: columns that came since are added, and
- * are NULL in the rows that are there; wider types are taken over.
+ * Adapts a bronze table that keeps its rows to those that a run brings: new columns are added, NULL in existing
+ * rows, and wider types are adopted.
  *
  * @throws {DatakitError} SchemaChanged for what cannot be followed, and with `freeze` for every change
  */

@@ -9,16 +9,16 @@ interface Index {
   readonly unique: boolean;
   /** From ` USING` on. */
   readonly definition: string;
-  /** Whether it is the part that a partition has of an index on the parent. */
+  /** True if it is a partition's part of an index on the parent. */
   readonly ofParent: boolean;
 }
 
 /**
- * Builds on a loaded staging table what indexes the current partition has, before any reader must wait.
+ * Builds the indexes of the current partition on a loaded staging table, before any reader has to wait.
  *
- * At the exchange PostgreSQL finds those that the parent asks for and takes them as they are.
+ * At the exchange PostgreSQL finds those that the parent requires and adopts them as they are.
  *
- * @throws {DatakitError} SchemaConflict when one cannot be: not unique, too wide, of another type
+ * @throws {DatakitError} SchemaConflict if one cannot be built: not unique, too wide, of another type
  */
 export async function buildIndexes(
   session: Session,
@@ -36,7 +36,7 @@ export async function buildIndexes(
   }
 }
 
-/** Indexes that somebody made on the partition itself; they get their names back when the old partition is gone. */
+/** Returns indexes made on the partition itself, whose names are restored once the old partition is gone. */
 export async function readOwnIndexes(
   session: Session,
   storage: TableName & { readonly oid: number },
@@ -56,13 +56,13 @@ export async function restoreIndexNames(
   }
 }
 
-/** The index that an incremental run makes for itself: a load that needs one makes its own. */
+/** Names the index that an incremental run makes for itself. Not copied: a load that needs one makes its own. */
 export const keyIndexName = (planId: string): string => `plan_${planId}_by_key`;
 
-/** The index that a run makes for itself to find the rows of a partition. */
+/** Names the index that a run makes for itself to find the rows of a partition. */
 export const partitionIndexName = (planId: string): string => `plan_${planId}_by_partition`;
 
-/** What the index that stands for another is called until it is attached. */
+/** Names the counterpart of an index until it is attached. */
 export const stagingIndexName = (staging: TableName, oid: number): string => `${staging.name}_index_${oid}`;
 
 async function readIndexes(session: Session, table: TableName & { readonly oid: number }): Promise<Index[]> {

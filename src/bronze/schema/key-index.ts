@@ -6,12 +6,12 @@ import type { Session } from '../../postgres/session.ts';
 import { keyIndexName } from './indexes.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 
-/** When a version of a row came to bronze: the order of the versions of a key. */
+/** The column that says when a version of a row was loaded: it orders the versions of a key. */
 export const VERSION = '_bronze_loaded_at';
 
 /**
- * The index by which increments find rows that are there already: with "merge" one row of each key,
- * with "append" one version of each key a run. It is unique, so that PostgreSQL itself holds that.
+ * Ensures the index by which increments find existing rows. With a key it is unique, so that PostgreSQL itself
+ * enforces one row per key ("merge"), or one version per key and run ("append"). Without one it is on the cursor.
  *
  * @throws {DatakitError} KeyConflict
  */
@@ -34,7 +34,7 @@ export async function ensureKeyIndex(
   );
 }
 
-/** Whether a table has an index on just these columns, in their order. */
+/** Returns true if a table has an index on exactly these columns, in this order. */
 export async function hasIndex(
   session: Session,
   table: TableName,
@@ -54,7 +54,7 @@ export async function hasIndex(
   return found.length > 0;
 }
 
-/** A NULL equals no NULL, so that a row with one in its key would never be found again. */
+/** Refuses a NULL in a key: it equals no other NULL, so the row would never be found again. */
 export async function requireKeys(
   session: Session,
   staging: TableName,
@@ -71,7 +71,7 @@ export async function requireKeys(
   }
 }
 
-/** What PostgreSQL says when two rows of a run have one key. */
+/** Throws KeyConflict for the errors that PostgreSQL raises when rows of a run share a key. */
 export async function orKeyConflict<T>(
   { key }: Pick<IncrementalPlan, 'key'>,
   work: () => Promise<T>,

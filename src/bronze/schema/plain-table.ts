@@ -6,22 +6,19 @@ import { BRONZE, metadataColumns } from '../layout.ts';
 import type { ExtractionPlan } from '../plan.ts';
 import type { Feed } from '../bookkeeping/targets.ts';
 
-/** A bronze table whose rows can be exchanged with few statements: nothing has to be made anew for those that come. */
+/** A bronze table whose rows can be exchanged with few statements: nothing has to be rebuilt for new ones. */
 export interface PlainTable extends Feed {
   readonly target: string;
   /** The partition that has the rows. */
   readonly storage: TableName & { readonly oid: number };
   readonly columns: readonly ColumnDefinition[];
-  /** Of the rows that it shows. A bigint, as text. */
+  /** The plan that loaded the rows it shows. A bigint, as text. */
   readonly loadedBy: string;
-  /** Where they stand among the numbers of plans. A bigint, as text. */
+  /** The place of those rows among plan numbers. A bigint, as text. */
   readonly loadedOrder: string;
 }
 
-/**
- * Those of the bronze tables whose rows nothing is made for, no index, no constraint and no NOT NULL, and that
- * no capture keeps up to date. By target.
- */
+/** Finds bronze tables, by target, without any index, constraint or NOT NULL, and which no capture maintains. */
 export async function findPlainTables(
   session: Session,
   targets: readonly string[],
@@ -35,7 +32,7 @@ export async function findPlainTables(
     loadedBy: string;
     loadedOrder: string;
   }>(
-    // looked up by a list of OIDs: in a join of another kind the catalog would be read from end to end
+    // looked up by a list of OIDs: another kind of join would scan the whole catalog
     `WITH named AS MATERIALIZED (
        SELECT target, to_regclass(format('%I.%I', $2::text, target))::oid AS oid FROM unnest($1::text[]) AS target
      )
@@ -62,7 +59,7 @@ export async function findPlainTables(
   return new Map(rows.map((row) => [row.target, row]));
 }
 
-/** The targets of those that are still as they were found: to be asked under locks that keep them so. */
+/** Returns the targets that are still as they were found. Call it under locks that keep them so. */
 export async function findUnchanged(
   session: Session,
   tables: readonly PlainTable[],
@@ -81,7 +78,7 @@ export async function findUnchanged(
   return new Set(rows.map(({ target }) => target));
 }
 
-/** Whether a run that was planned so only exchanges rows: no column comes, goes or changes. */
+/** Returns true if a run with this plan only exchanges rows: no column is added, dropped or changed. */
 export function isPlainExchange(plan: ExtractionPlan, { source, table, columns }: PlainTable): boolean {
   const { incremental, partitioned, replacement, largeObjects, hash } = plan;
   const special = [incremental, partitioned, replacement, largeObjects, hash];

@@ -8,16 +8,16 @@ import { widens } from './type-widening.ts';
 export interface Schemas {
   /** `bronze.br_orders`, for messages. */
   readonly target: string;
-  /** What the run reads, in the types of the warehouse. */
+  /** The columns that the run reads, in the types of the warehouse. */
   readonly planned: readonly ColumnDefinition[];
   readonly bronze: readonly ColumnDefinition[];
-  /** The columns that the run before had read; those of bronze where that is not known. */
+  /** The columns that the previous run read; if undefined, those of bronze stand in for them. */
   readonly previous: readonly ColumnDefinition[] | undefined;
   readonly policy: 'evolve' | 'freeze';
 }
 
 /**
- * What changed between the table as bronze has it and as the source has it now.
+ * Finds the differences between the table in bronze and in the source now.
  *
  * @throws {DatakitError} SchemaChanged for what cannot be followed, and with `freeze` for every change
  */

@@ -7,12 +7,12 @@ import { lockExclusively } from '../commit/readers.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
 /**
- * Makes a bronze table that has rows fit for what a run read.
+ * Changes a bronze table that has rows to fit what a run read.
  *
- * A longer varchar or numeric is a change of the catalog; from one integer to another, or to numeric,
- * PostgreSQL writes all rows again, and readers wait for it.
+ * A longer varchar or numeric only changes the catalog; from one integer type to another, or to numeric, PostgreSQL
+ * rewrites all rows while readers wait.
  *
- * @param wanted every column that the run writes, metadata among them
+ * @param wanted every column that the run writes, including metadata
  */
 export async function settleSchema(
   session: Session,

@@ -4,22 +4,22 @@ import type { Column, SourceType } from '../../postgres/catalog/columns.ts';
 export interface TypeMapping {
   /** The type in the warehouse, as SQL. */
   readonly type: string;
-  /** What became of the source's type. */
+  /** What the source's type became. */
   readonly decision: 'kept' | 'base type' | 'text' | 'jsonb' | 'large object';
-  /** How the source sends it: as it is, cast to the type above, through `to_jsonb`, or the names of objects in full. */
+  /** How the source sends it: as it is, cast to the type above, through `to_jsonb`, or as full names of objects. */
   readonly read: 'as is' | 'cast' | 'to_jsonb' | 'object name' | 'object names' | 'large object';
-  /** The system catalog whose objects it names, where it is a `regclass` or its like. */
+  /** The system catalog whose objects it refers to, for `regclass` and its kin. */
   readonly catalog?: string;
-  /** Whether both servers read and write its binary form alike. */
+  /** True if both servers read and write its binary form alike. */
   readonly binary: boolean;
 }
 
-/** What the warehouse has of the types of the source. */
+/** The source's types, as far as the warehouse has them. */
 export interface WarehouseTypes {
   readonly builtIn: ReadonlySet<string>;
-  /** Built-in types whose every value only text carries there. */
+  /** Built-in types with values that only text can carry to the warehouse. */
   readonly textOnly: ReadonlySet<string>;
-  /** Whether `numeric` may have a scale below 0 or above its precision there. */
+  /** True if `numeric` may have a scale below 0 or above its precision there. */
   readonly anyScale: boolean;
   /** `extension.type` of the source → the type in the warehouse, with its schema, as `format_type` writes it. */
   readonly ofExtensions: ReadonlyMap<string, string>;
@@ -36,10 +36,10 @@ const asText = (suffix: string): TypeMapping => ({
 const asJsonb: TypeMapping = { type: 'jsonb', decision: 'jsonb', read: 'to_jsonb', binary: true };
 
 /**
- * Decides the type of a column in bronze. Total: every type has an outcome, and none loses a value.
+ * Decides the type of a column in bronze. Every type has an outcome, and none loses a value.
  *
- * Binary COPY carries type OIDs inside arrays, ranges and composites, and those of types made
- * in a database are that database's own; so only types made with the server travel in binary.
+ * Binary COPY carries type OIDs inside arrays, ranges and composites, and those of types created in a database are
+ * its own; so only built-in types travel in binary.
  */
 export function mapColumn(column: Column, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
   return mapType(column.typeOid, column.type, types, warehouse);
@@ -65,10 +65,10 @@ function mapType(oid: number, name: string, types: SourceTypes, warehouse: Wareh
 }
 
 /**
- * The base type, down through domains over domains; the modifier is the innermost's.
+ * Maps a domain to its base type, down through nested domains, with the innermost modifier.
  *
- * The text of a domain's value is that of its base type. In binary an array says of which type its
- * elements are, so there it must be cast.
+ * The text of a domain's value is that of its base type. In binary an array names the type of its elements, so
+ * there it must be cast.
  */
 function mapDomain(domain: SourceType, types: SourceTypes, warehouse: WarehouseTypes): TypeMapping {
   const base = mapType(domain.baseOid, domain.baseType ?? 'text', types, warehouse);
@@ -91,8 +91,8 @@ function mapArray(
 }
 
 /**
- * `regclass` and its kin are OIDs that name something in the source only: kept, they would name another
- * thing. By type, the catalog of what they name.
+ * The catalog that values of each type refer to. `regclass` and its kin are OIDs of objects in the source: kept as
+ * they are, they would refer to other objects.
  */
 const objectCatalogs: Readonly<Record<string, string>> = {
   regclass: 'pg_class',
@@ -109,7 +109,7 @@ const objectCatalogs: Readonly<Record<string, string>> = {
   regdatabase: 'pg_database',
 };
 
-/** Types of the server's own catalogs that it writes and never reads, or (`aclitem`) reads where the roles are the same. */
+/** Catalog types that the server writes but never reads, or (`aclitem`) reads only if the roles are the same. */
 const neverRead: ReadonlySet<string> = new Set([
   'aclitem',
   'gtsvector',

@@ -7,16 +7,16 @@ interface Type {
 const TYPE =
   /^(?<name>[^([]+?)(?:\((?<modifiers>-?\d+(?:,-?\d+)*)\))?(?<zone> with(?:out)? time zone)?(?<dimensions>(?:\[\])*)$/;
 
-/** Takes apart what `format_type` writes: `timestamp(3) with time zone`, `numeric(10,2)[]`. */
+/** Parses what `format_type` writes: `timestamp(3) with time zone`, `numeric(10,2)[]`. */
 function parseType(text: string): Type {
   const { name = text, modifiers, zone = '', dimensions = '' } = TYPE.exec(text)?.groups ?? {};
   return { name: `${name}${zone}`, modifiers: modifiers?.split(',').map(Number) ?? [], dimensions };
 }
 
-/** Decimal digits before the point that every value fits in. */
+/** Digits before the decimal point that hold every value. */
 const integerDigits: Readonly<Record<string, number>> = { smallint: 5, integer: 10, bigint: 19 };
 
-/** By type, the types that hold all of its values whatever its modifier. */
+/** By type, the types that hold all of its values, whatever its modifier. */
 const wider: Readonly<Record<string, readonly string[]>> = {
   smallint: ['integer', 'bigint'],
   integer: ['bigint'],
@@ -24,7 +24,7 @@ const wider: Readonly<Record<string, readonly string[]>> = {
   date: ['timestamp without time zone'],
 };
 
-/** Types whose modifier is a limit, so that a greater one, or none, holds all that a smaller one does. */
+/** Types whose modifier is a limit, so that a greater one, or none, covers a smaller one. */
 const limited = new Set([
   'character varying',
   'bit varying',
@@ -35,7 +35,7 @@ const limited = new Set([
   'interval',
 ]);
 
-/** Whether every value of one type is a value of the other too, with nothing rounded or cut. */
+/** Returns true if every value of one type fits the other, with nothing rounded or truncated. */
 export function widens(from: string, to: string): boolean {
   if (from === to) return true;
   const [before, after] = [parseType(from), parseType(to)];
@@ -70,7 +70,7 @@ function integerFits(before: Type, { modifiers: [precision, scale = 0] }: Type):
   return digits !== undefined && (precision === undefined || (scale >= 0 && precision - scale >= digits));
 }
 
-/** The blanks that pad a `character(n)` mean nothing, and go. */
+/** Ignores the blanks that pad a `character(n)`: they mean nothing, and are dropped. */
 function textFits(before: Type, after: Type): boolean {
   if (before.name !== 'character varying' && before.name !== 'character') return false;
   if (after.name === 'text') return true;

@@ -1,11 +1,14 @@
 import type { Session } from '../../postgres/session.ts';
 import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
-/** Infinite intervals. An older server takes their binary form for that of a finite one. */
+/** First version with infinite intervals. Older servers read their binary form as that of a finite one. */
 const INFINITE_INTERVALS = 17_00_00;
-/** How `"char"` writes a byte beyond ASCII: `\\377`. An older server reads that as a backslash, and cannot be told the byte in UTF-8. */
+/**
+ * First version in which `"char"` writes a byte beyond ASCII as `\377`. Older servers read that as a backslash, and
+ * cannot be sent the byte itself in UTF-8.
+ */
 const ESCAPED_CHAR = 16_00_00;
-/** A scale of `numeric` below 0 or above its precision. */
+/** First version in which `numeric` may have a scale below 0 or above its precision. */
 const ANY_SCALE = 15_00_00;
 
 interface Found {
@@ -14,7 +17,7 @@ interface Found {
   readonly ofExtensions: { readonly extension: string; readonly name: string; readonly type: string }[];
 }
 
-/** Asks the warehouse which of the source's types it has: those of its server, and those of its extensions. */
+/** Asks the warehouse which of the source's types it has: built-in ones, and those of its extensions. */
 export async function readWarehouseTypes(
   session: Session,
   source: SourceTypes,
@@ -43,10 +46,10 @@ export async function readWarehouseTypes(
   const readAsWritten = builtIn.filter((name) => name !== 'char' || version >= ESCAPED_CHAR);
   return {
     builtIn: new Set(readAsWritten),
-    // of the empty `tsquery` that it sent itself a server says "malformed tsquery"
+    // a server rejects the empty `tsquery` that it sent itself: "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,
-    // as the catalog names the type of a bronze column, or each would look like a change of the other
+    // named as in the catalog for a bronze column, or each would look like a change of the other
     ofExtensions: new Map(ofExtensions.map(({ extension, name, type }) => [`${extension}.${name}`, type])),
   };
 }
