@@ -6,7 +6,7 @@ import type { Measured, Section } from './result.ts';
 import { copies, dropCase, shapeCase, shapePeers, shapes } from './shapes.ts';
 import { ourselves, peerSubjects, type Subject } from './subjects.ts';
 
-/** The same table by this project and by every peer; of the ways of pandas, which have a table of their own, by the quickest. */
+/** Copies one table with this project and every peer; of pandas, which has its own table, only the fastest method. */
 export async function againstPeers(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
   const names = allPeers.map(({ name }) => name);
@@ -24,7 +24,7 @@ export async function againstPeers(bench: Bench): Promise<Section> {
   };
 }
 
-/** Tables of different shapes, by this project and by the peers that come near. */
+/** Copies tables of different shapes with this project and the peers that come close. */
 export async function byShape(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
   const { entries, leftOut } = await compare(bench, shapePeers, async (subjects) => {
@@ -47,7 +47,7 @@ export async function byShape(bench: Bench): Promise<Section> {
   };
 }
 
-/** Lets this project and some peers, all of them where none are named, do something, and closes them. */
+/** Runs `use` with this project and the named peers (all of them by default), and closes them afterwards. */
 export async function compare(
   bench: Bench,
   peers: readonly string[] | undefined,

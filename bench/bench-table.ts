@@ -1,10 +1,10 @@
 import { Client } from 'pg';
 
-/** The columns of the benchmark's table: keys, numbers, times, short and longer text, jsonb; about 270 bytes a row. */
+/** Columns of the benchmark table: keys, numbers, timestamps, short and long text, jsonb; about 270 bytes per row. */
 export const benchColumns = `id bigint, customer int, kind smallint, amount numeric(12, 2), score float8, open boolean,
   created_at timestamptz, updated_at timestamptz, token text, name text, address text, note text, details jsonb`;
 
-/** Makes the table `events` and gives its size in bytes. */
+/** Creates the table `events` and returns its size in bytes. */
 export async function makeBenchTable(url: string, rows: number): Promise<number> {
   const client = new Client(url);
   await client.connect();

@@ -3,14 +3,14 @@ import type { BenchOptions } from './options.ts';
 import type { ReadyPeers } from './peers/all-peers.ts';
 import type { Section } from './result.ts';
 
-/** What every benchmark gets: servers that are empty, and what was asked for. */
+/** Everything a benchmark gets: empty servers and the options of the command line. */
 export interface Bench {
   readonly stack: LocalStack;
   readonly options: BenchOptions;
   /**
-   * The peers that can be had, of those that were asked for.
+   * Installs the requested peers and returns those that are available.
    *
-   * @param proposed beginnings of the names of those to take where none were asked for; all of them where it is left out
+   * @param proposed name prefixes of the peers to use if none were requested; all peers if omitted
    */
   peers(proposed?: readonly string[]): Promise<ReadyPeers>;
 }

@@ -3,10 +3,10 @@ import { promisify } from 'node:util';
 
 let built: Promise<unknown> | undefined;
 
-/** The module of the worker that is measured, from the root of the project. */
+/** Module of the worker under test, relative to the project root. */
 export const workerEntry = process.env['BENCH_WORKER'] ?? 'dist/worker.js';
 
-/** Benchmarks run what production runs: the build, not the sources. Once in a process; never where one is named. */
+/** Builds the project, since production runs the build: once per process, but not if BENCH_WORKER names a module. */
 export async function build(): Promise<void> {
   if (process.env['BENCH_WORKER'] !== undefined) return;
   built ??= promisify(execFile)('npm', ['run', 'build']);

@@ -3,14 +3,14 @@ import { execute, query } from './execute.ts';
 import type { Case } from './in-turn.ts';
 import type { SourceTable } from './peers/peer.ts';
 
-/** The table of the benchmarks. */
+/** Creates the benchmark table and describes it as a case. */
 export async function eventsCase(url: string, rows: number): Promise<Case> {
   await execute(url, 'DROP TABLE IF EXISTS events');
   await makeBenchTable(url, rows);
   return describeCase(url, `${rows.toLocaleString('en-US')} rows`, ['events']);
 }
 
-/** What is there of tables of the schema `public`. */
+/** Describes tables of the schema `public`, with their rows and bytes. */
 export async function describeCase(url: string, name: string, names: readonly string[]): Promise<Case> {
   const tables = await describeTables(url, names);
   const counts = names.map((table) => `(SELECT count(*) FROM public."${table}")`);

@@ -19,7 +19,7 @@ import { measuredWays, takeTurns, type Way } from './take-turns.ts';
 /** A way to catch up with a table, and where its rows land. */
 type CatchingUp = Way & Landed;
 
-/** One row of so many is changed between two runs. */
+/** One row in this many changes between two runs. */
 const ONE_OF = 100;
 const KEYS = { key: 'id', cursor: 'updated_at' } as const;
 const names = benchColumns
@@ -27,14 +27,14 @@ const names = benchColumns
   .map((column) => column.trim().split(' ')[0] ?? '')
   .filter((name) => name !== 'id');
 
-/** What one would write by hand, with an index on both sides and no regard for transactions that commit late. */
+/** A handwritten script, with an index on both sides and no regard for transactions that commit late. */
 const byHand = `set -o pipefail
 last=$(psql "$WAREHOUSE" -qXAtc "SELECT coalesce(max(updated_at), '-infinity') FROM by_hand") &&
 psql "$SOURCE" -qXc "COPY (SELECT * FROM events WHERE updated_at > '$last') TO STDOUT (FORMAT binary)" |
   psql "$WAREHOUSE" -1qX -v ON_ERROR_STOP=1 -c "CREATE TEMP TABLE fresh (LIKE by_hand)" -c "COPY fresh FROM STDIN (FORMAT binary)" \\
     -c "INSERT INTO by_hand SELECT * FROM fresh ON CONFLICT (id) DO UPDATE SET (${names.join(', ')}) = (${names.map((name) => `excluded.${name}`).join(', ')})"`;
 
-/** Increments: a hundredth of a large table changed, caught up with by this project, by a script and by peers. */
+/** Measures increments: a hundredth of a large table changes, and this project, a script and peers catch up. */
 export async function catchUp(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
   const rows = options.rows ?? 1_000_000;
@@ -79,7 +79,7 @@ export async function catchUp(bench: Bench): Promise<Section> {
   };
 }
 
-/** Copies all with each of them, and gives those that could. */
+/** Runs a first, full copy with each way and returns those that succeeded. */
 async function firstRuns(
   ways: readonly CatchingUp[],
   leftOut: Record<string, string>,
@@ -99,14 +99,14 @@ async function firstRuns(
   return able;
 }
 
-/** What was changed last. */
+/** The last batch of changes. */
 interface Change {
-  /** A moment before it. */
+  /** A moment before the changes. */
   readonly since: string;
   readonly rows: number;
 }
 
-/** Changes rows all over the table of the benchmarks. */
+/** Changes rows spread over the whole benchmark table. */
 export async function changeRows(url: string): Promise<Change> {
   const [row] = await query<{ since: string; rows: number }>(
     url,
@@ -117,7 +117,7 @@ export async function changeRows(url: string): Promise<Change> {
   return row ?? { since: '', rows: 0 };
 }
 
-/** Who copies nothing is quick. */
+/** Makes sure that all changes arrived: a way that copies nothing would look fast. */
 async function expectAllIn(way: CatchingUp, { since, rows }: Change): Promise<void> {
   const [row] = await query<{ rows: number }>(
     way.warehouseUrl,
@@ -162,7 +162,7 @@ async function hand({ sourceUrl, warehouseUrl }: LocalStack, directory: string):
   };
 }
 
-/** Those of the peers that have a mode for it. */
+/** The peers that support incremental copies. */
 async function peerWays(bench: Bench, { tables }: Case) {
   const { ready, leftOut } = await bench.peers(
     allPeers.filter(({ increments }) => increments === true).map(({ name }) => name),

@@ -15,7 +15,7 @@ import { measuredWays, takeTurns, type Way } from './take-turns.ts';
 
 const REFERENCE = 'bench_reference';
 
-/** The same content of a slot, read to a file by pg_recvlogical and into bronze by captureChanges; then their lag. */
+/** Reads the same changes from a slot into a file with pg_recvlogical and into bronze; then measures the lag. */
 export async function changes({ stack, options }: Bench): Promise<Section> {
   await commitTimesAreKept(stack);
   await makeTables(stack.sourceUrl);
@@ -35,7 +35,7 @@ export async function changes({ stack, options }: Bench): Promise<Section> {
   for (const load of loads(options.rows ?? 1_000_000, options.rounds ?? 5)) {
     entries.push(...(await compare(stack, load, received, ours)));
   }
-  // a slot that nobody reads from would keep the log
+  // a slot without a reader would retain WAL
   await execute(stack.sourceUrl, `SELECT pg_drop_replication_slot('${REFERENCE}')`);
   const lag = await measureLag(stack, extractor);
   await extractor.stop();
@@ -74,11 +74,11 @@ async function distance(url: string, from: string, to: string): Promise<number> 
   return Number(row?.bytes);
 }
 
-/** The program that comes with PostgreSQL, which does nothing but write what it gets to a file. */
+/** PostgreSQL's own client, which only writes what it receives to a file. */
 class Received implements Way {
   readonly name = 'pg_recvlogical';
   readonly workers = [];
-  /** Up to where it reads. */
+  /** LSN to stop reading at. */
   end = '';
   readonly #url: string;
   readonly #directory: string;

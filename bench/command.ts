@@ -6,17 +6,17 @@ import type { Running } from './measure.ts';
 import type { Command } from './peers/peer.ts';
 
 export interface Started extends Running {
-  /** Kills what does the work, by SIGKILL, and waits until it is dead. */
+  /** Kills the processes that do the work with SIGKILL, and waits until they are gone. */
   kill(): Promise<void>;
 }
 
-/** A run that takes longer is given up. */
+/** A run that takes longer than this is aborted. */
 const LIMIT_MS = 8 * 60_000;
 
-/** Starts a program; the directory is its own, and is deleted when it has succeeded. */
+/** Starts a program in a directory of its own, which is deleted once the program succeeds. */
 export function startCommand({ program, args, env }: Command, directory: string): Started {
   const log = openSync(join(directory, 'output'), 'a');
-  // a group of its own, so that all of it can be killed; and a home of its own, where some keep settings
+  // its own process group, so that all of it can be killed; its own home, since some programs keep settings there
   const child = spawn(program, args, {
     detached: true,
     stdio: ['ignore', log, log],
@@ -38,7 +38,7 @@ export function startCommand({ program, args, env }: Command, directory: string)
     await rm(directory, { recursive: true, force: true });
   };
   const done = finish();
-  // whoever kills it is not interested in how it ended
+  // a caller that kills it does not care how it ended
   done.catch(() => undefined);
   return {
     roots: child.pid === undefined ? [] : [child.pid],
@@ -50,7 +50,7 @@ export function startCommand({ program, args, env }: Command, directory: string)
   };
 }
 
-/** What a program said last is why it failed, as a rule. */
+/** Returns the line that explains why a program failed: as a rule the last one that mentions an error. */
 async function lastLine(file: string, code: number | null): Promise<string> {
   const lines = (await readFile(file, 'utf8').catch(() => ''))
     .split('\n')

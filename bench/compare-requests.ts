@@ -7,7 +7,7 @@ import { settle } from './settle.ts';
 import { median } from './statistics.ts';
 import { timed } from './timed.ts';
 
-/** Extracts by each of the requests in turn, some rounds, and tells how long each took against the first of them. */
+/** Runs the requests in turn for some rounds, and prints how long each took relative to the first. */
 export async function compareRequests(
   stack: LocalStack,
   requests: Readonly<Record<string, ExtractTableRequest>>,

@@ -8,7 +8,7 @@ import type { Section } from './result.ts';
 
 const SMALL_ROWS = 10_000;
 
-/** A large table and a small one, by this project and by what one would do by hand, and the history of a run. */
+/** Copies a large and a small table with this project and with psql, and counts the history events of a run. */
 export async function copy(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
   const rounds = options.rounds ?? 5;
@@ -28,7 +28,7 @@ export async function copy(bench: Bench): Promise<Section> {
   };
 }
 
-/** How long the history of a run is. */
+/** Describes how long the history of a run is. */
 async function historyOf(stack: Bench['stack']): Promise<string> {
   const extractor = await Extractor.start(stack);
   const run = await extractor.start('extractTable', { table: 'events', parallelism: 4 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** Stands before a server and counts what goes through; for runs whose time does not matter. */
+/** A proxy that counts the bytes passing through, for runs whose time does not matter. */
 export class CountingProxy {
   readonly url: string;
   readonly #close: () => void;
@@ -21,7 +21,7 @@ export class CountingProxy {
         sockets.add(socket);
         socket.on('close', () => sockets.delete(socket));
       }
-      // an orderly end is handed on by the pipes
+      // the pipes pass on an orderly end
       client.on('error', () => upstream.destroy());
       upstream.on('error', () => client.destroy());
       client.on('data', (chunk) => (proxy.#bytes.toServer += chunk.length));
@@ -39,7 +39,7 @@ export class CountingProxy {
     return proxy;
   }
 
-  /** Bytes of both directions since the last time. */
+  /** Returns the bytes in each direction since the last call. */
   take(): { fromServer: number; toServer: number } {
     const bytes = this.#bytes;
     this.#bytes = { fromServer: 0, toServer: 0 };

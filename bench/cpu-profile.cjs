@@ -1,6 +1,6 @@
 'use strict';
 
-// Loaded before a program: writes a profile of its CPU when it ends, into the directory that CPU_PROFILES names.
+// Preloaded into a program: writes its CPU profile to the directory in CPU_PROFILES when the program ends.
 const { writeFileSync } = require('node:fs');
 const { Session } = require('node:inspector');
 const path = require('node:path');

@@ -1,11 +1,11 @@
 import { Client, type QueryResultRow } from 'pg';
 
-/** Runs statements in a session of their own. */
+/** Runs statements in a new session. */
 export async function execute(url: string, statements: string): Promise<void> {
   await query(url, statements);
 }
 
-/** The rows of one statement, run in a session of its own. */
+/** Runs one statement in a new session and returns its rows. */
 export async function query<Row extends QueryResultRow>(url: string, statement: string): Promise<Row[]> {
   const client = new Client(url);
   await client.connect();
@@ -16,7 +16,7 @@ export async function query<Row extends QueryResultRow>(url: string, statement: 
   }
 }
 
-/** The URL of another database of the same server. */
+/** Returns the URL of another database on the same server. */
 export function inDatabase(url: string, database: string): string {
   const changed = new URL(url);
   changed.pathname = `/${database}`;

@@ -14,12 +14,12 @@ interface Workflows {
 }
 
 export interface ExtractorOptions {
-  /** Other addresses of the databases than their own. */
+  /** Addresses to use in place of the databases' own. */
   readonly addresses?: { readonly sourceUrl: string; readonly warehouseUrl: string };
   readonly taskQueue?: string;
 }
 
-/** This project as people use it: a worker of the build, and runs that are started through Temporal. */
+/** This project as people use it: a worker running the build, and runs started through Temporal. */
 export class Extractor {
   readonly worker: WorkerProcess;
   readonly #environment: Readonly<Record<string, string>>;
@@ -62,7 +62,7 @@ export class Extractor {
     return this.#running;
   }
 
-  /** Begins a run, and does not wait for its end. */
+  /** Starts a run without waiting for its end. */
   async start<Name extends keyof Workflows>(
     name: Name,
     request: Parameters<Workflows[Name]>[0],
@@ -87,15 +87,15 @@ export class Extractor {
     return (await this.start('extractDatabase', request)).result();
   }
 
-  /** A worker more beside this one's own; whoever starts it stops it. */
+  /** Starts an additional worker, which the caller must stop. */
   async anotherWorker(): Promise<WorkerProcess> {
     return startWorkerProcess({ env: this.#environment, entry: workerEntry });
   }
 
-  /** Stops the worker, and ends what it left unfinished: a client that waits would ask for the result for ever. */
+  /** Stops the worker and terminates unfinished runs, since a client awaiting their results would poll forever. */
   async stop(): Promise<void> {
     await this.worker.stop();
-    // most have ended, which is an error here
+    // most have ended, and terminating those is an error
     await Promise.allSettled(this.#runs.map(async (run) => run.terminate()));
     await this.#connection.close();
   }

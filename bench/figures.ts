@@ -2,22 +2,22 @@ import { growthsOf } from './growth.ts';
 import type { Kept, Measured, Sample, Section, ValuesKept } from './result.ts';
 import { medianOf, secondsOf } from './statistics.ts';
 
-/** What tables show of the samples of one subject and case: the median of each, and of seconds the least and the most. */
+/** What tables show for the samples of one subject and case: medians, and for seconds also the extremes. */
 export interface Figures extends Pick<Sample, 'cpu' | 'memory' | 'wal'> {
   readonly seconds: { readonly median: number; readonly least: number; readonly most: number };
-  /** To the seconds of what it is compared with. */
+  /** Relative to the seconds of the entry it is compared with. */
   readonly ratio: number;
   readonly rowsPerSecond: number;
   readonly bytesPerSecond: number;
 }
 
-/** What the others of a table are compared with where nothing is said: what one would do by hand. */
+/** Name prefix of the default entry for comparison: the handwritten pipe. */
 const BASE = 'psql | psql, binary';
 
-/** By what the lines of a table differ. */
+/** What distinguishes the rows of a table. */
 export type LinesBy = 'case' | 'subject';
 
-/** The entries as tables: one for each case with its subjects below one another, or one of cases where there is one subject. */
+/** Groups entries into a table per case, with a row per subject; or into one of all cases if each has one subject. */
 export function tablesOf(entries: readonly Measured[]): {
   readonly by: LinesBy;
   readonly groups: Measured[][];
@@ -28,7 +28,7 @@ export function tablesOf(entries: readonly Measured[]): {
   return oneSubject ? { by: 'case', groups: [groups.flat()] } : { by: 'subject', groups };
 }
 
-/** The figures of each of the entries of a table. */
+/** Computes the figures of each entry of a table. */
 export function figuresOf(entries: readonly Measured[], by: LinesBy, base = BASE): (Figures | undefined)[] {
   const compared = entries.find((entry) => entry[by].startsWith(base)) ?? entries[0];
   const seconds = secondsOf(compared);
@@ -59,13 +59,13 @@ function figures({ samples, rows, bytes }: Measured, base: number): Figures {
   };
 }
 
-/** How many types had each outcome. */
+/** Counts the types with each outcome. */
 export function countsOf({ types }: ValuesKept): Record<Kept, number> {
   const count = (kept: Kept): number => Object.values(types).filter((result) => result === kept).length;
   return { exact: count('exact'), text: count('text'), lost: count('lost'), refused: count('refused') };
 }
 
-/** The section with all that its tables show, for who reads the file of results and not the tables. */
+/** Adds everything that the tables show to the section, for readers of the results file. */
 export function withFigures(section: Section): Section {
   switch (section.kind) {
     case 'times': {

@@ -1,31 +1,31 @@
 import type { Measured } from './result.ts';
 import { medianOf, secondsOf } from './statistics.ts';
 
-/** How one subject's time grows with the rows. */
+/** How a subject's time grows with the number of rows. */
 export interface Growth {
   readonly subject: string;
-  /** Linear growth has 1. Of the two sizes `from` and `to`. */
+  /** 1 for linear growth; between the sizes `from` and `to`. */
   readonly exponent: number;
   readonly from: number;
   readonly to: number;
   readonly sizes: readonly SizeShown[];
 }
 
-/** What it takes at one size, measured or computed. */
+/** Cost at one size, measured or extrapolated. */
 export interface SizeShown {
   readonly rows: number;
   readonly seconds: number;
   readonly computed: boolean;
-  /** Bytes, where it was measured. */
+  /** Bytes, if measured. */
   readonly memory?: number;
   /** Why it could not be measured. */
   readonly failed?: string;
 }
 
-/** To what sizes it is computed. */
+/** Sizes to extrapolate to. */
 const LARGER = [1e6, 1e7, 1e8];
 
-/** Of each subject what was measured, and what sizes beyond would take. */
+/** Summarizes the measurements of each subject and extrapolates them to larger sizes. */
 export function growthsOf(entries: readonly Measured[]): Growth[] {
   const sizes = [...new Set(entries.map(({ rows }) => rows))].toSorted((a, b) => a - b);
   const all = [...sizes, ...LARGER.filter((rows) => rows > Math.max(...sizes))];
@@ -42,7 +42,7 @@ export function growthsOf(entries: readonly Measured[]): Growth[] {
 function growthOfSubject(subject: string, entries: readonly Measured[], sizes: readonly number[]): Growth {
   const measured = entries.filter(({ samples }) => samples.length > 0).toSorted((a, b) => a.rows - b.rows);
   const last = measured.at(-1);
-  // what a run costs beside its rows would make growth look less than it is: over a factor of ten, as far up as possible
+  // fixed costs of a run would make growth look smaller: compare over a factor of ten, as high up as possible
   const first = measured.findLast(({ rows }) => rows * 10 <= (last?.rows ?? 0)) ?? measured[0];
   const [from, to] = [first?.rows ?? Number.NaN, last?.rows ?? Number.NaN];
   const { exponent, at } = growthOf([from, to], [secondsOf(first), secondsOf(last)]);
@@ -63,7 +63,7 @@ function growthOfSubject(subject: string, entries: readonly Measured[], sizes: r
   };
 }
 
-/** How time grew from the first to the last size, and what it is at another if rows go on to take as much each. */
+/** Computes growth from the first to the last size, and extrapolates at the same cost per additional row. */
 export function growthOf(
   sizes: readonly number[],
   seconds: readonly number[],

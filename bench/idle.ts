@@ -5,12 +5,12 @@ import { Extractor } from './extractor.ts';
 import { allChanges } from './loads.ts';
 import { say } from './say.ts';
 
-/** What a capture does by itself comes once in this time. */
+/** A capture's periodic work happens once per cycle. */
 const CYCLE_MINUTES = 30;
-/** Before it, for what a capture does at its beginning. */
+/** Time before the cycle, for a capture's initial work. */
 const FIRST_MINUTES = 2;
 
-/** What the history of a capture grows by while nothing is written. */
+/** Measures how the history of a capture grows while nothing is written. */
 export async function benchIdle(): Promise<void> {
   const stack = await startStack({ ui: false });
   try {

@@ -10,7 +10,7 @@ import { say } from './say.ts';
 import type { Addresses, Subject } from './subjects.ts';
 import { takeTurns, type Way } from './take-turns.ts';
 
-/** Tables that are there to be copied. */
+/** Tables to copy. */
 export interface Case {
   readonly name: string;
   readonly tables: readonly SourceTable[];
@@ -18,12 +18,12 @@ export interface Case {
   readonly bytes: number;
 }
 
-/** What takes longer than this to warm up is measured once. */
+/** A subject whose warm-up run takes longer than this is measured only once. */
 const SLOW_SECONDS = 30;
 
 interface InTurnOptions {
   readonly rounds: number;
-  /** Whether the run that warms up goes through proxies that count bytes, which are no good for its time. */
+  /** Set to send the warm-up run through byte-counting proxies, which distort its time. */
   readonly countBytes?: boolean;
 }
 
@@ -40,7 +40,7 @@ interface Addressed<T> {
   readonly warehouse: T;
 }
 
-/** Copies by each of the subjects in turn: A B C A B C …, after a run of each that warms up. */
+/** Copies with each subject in turn (A B C A B C …), after a warm-up run of each. */
 export async function inTurn(
   stack: LocalStack,
   subjects: readonly Subject[],
@@ -78,7 +78,7 @@ async function enter(
 ): Promise<Contender> {
   const way: Way = {
     name: subject.name,
-    // another process when the one before was killed
+    // a different process after the previous one was killed
     get workers() {
       return subject.workers;
     },
@@ -107,7 +107,7 @@ async function run(
   return { first: await measure(stack, subject.workers, await subject.prepare(tables, through)) };
 }
 
-/** Whose own workers have run before. */
+/** Subjects whose own workers have already run. */
 const warm = new WeakSet<Subject>();
 
 async function countingRun(
@@ -125,7 +125,7 @@ async function countingRun(
       warehouseUrl: warehouse.url,
     });
     const wire = { source: source.take().fromServer, warehouse: warehouse.take().toServer };
-    // the processes that were warmed up through the proxies are others than those that are measured
+    // the processes that warmed up through the proxies are not the ones to be measured
     if (subject.workers.length > 0 && !warm.has(subject)) await run(stack, subject, copied);
     warm.add(subject);
     return { first, wire };
@@ -135,7 +135,7 @@ async function countingRun(
   }
 }
 
-/** A peer that copies nothing is quick. */
+/** Makes sure that all rows arrived: a peer that copies nothing would look fast. */
 async function expectAllRows(subject: Subject, { tables, rows }: Case): Promise<void> {
   const counts = tables.map(({ name }) => `(SELECT count(*) FROM ${subject.target(name)})`);
   const [found] = await query<{ count: string }>(

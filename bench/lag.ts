@@ -9,23 +9,23 @@ import { say } from './say.ts';
 
 const SECONDS = 30;
 const TRANSACTIONS_A_SECOND = 1000;
-/** For what is under way to settle, before and after. */
+/** Time for work in progress to settle, before and after the load. */
 const MEANWHILE_MS = 3_000;
 
-/** The moment of a commit is what lag is measured by; the server keeps it from its next start on. */
+/** Enables commit timestamps, which lag is measured by; this takes a restart of the server. */
 export async function commitTimesAreKept({ warehouse, warehouseUrl }: LocalStack): Promise<void> {
   await execute(warehouseUrl, 'ALTER SYSTEM SET track_commit_timestamp = on');
   await warehouse?.stop('fast');
   await warehouse?.start();
 }
 
-/** From the commit in the source to the commit in the warehouse, both by the clock of this machine. */
+/** Measures lag from commit in the source to commit in the warehouse, both by this machine's clock. */
 export async function measureLag(
   { sourceUrl, warehouseUrl }: LocalStack,
   extractor: Extractor,
 ): Promise<Lag> {
   const handle = await extractor.start('captureChanges', { ...allChanges, heartbeat: '1 second' });
-  // what is written before the stream runs would only tell how long a workflow takes to start
+  // changes written before the stream runs would only show how long a workflow takes to start
   while ((await handle.query<CaptureStatus>('status')).phase !== 'streaming') await sleep(100);
   await sleep(MEANWHILE_MS);
   await execute(

@@ -2,15 +2,15 @@ import { query } from './execute.ts';
 import type { SourceTable } from './peers/peer.ts';
 import type { Measured } from './result.ts';
 
-/** Where tables landed: a database, and the name that each has there, as SQL. */
+/** Where tables landed: a database, and the SQL name of each table there. */
 export interface Landed {
   readonly warehouseUrl: string;
   target(table: string): string;
 }
 
 /**
- * The columns that have another type in the target than in the source, as `jsonb as text`, each pair of types once;
- * none where all are the same. What the target has beside them is not looked at.
+ * Lists the columns that have a different type in the target, such as `jsonb as text`, each pair of types once; empty
+ * if all types match. Additional columns of the target are ignored.
  */
 export async function otherTypes(landed: Landed, tables: readonly SourceTable[]): Promise<string[]> {
   const types = await typesOf(landed, tables);
@@ -36,7 +36,7 @@ async function typesOf(landed: Landed, tables: readonly SourceTable[]): Promise<
 
 const keyOf = (table: string, column: string): string => `${table}.${column}`;
 
-/** Those of the entries whose types are known, with them; who failed has none. */
+/** Returns the entries whose landed types are known, with those types; subjects that failed have none. */
 export function withTypes(
   entries: readonly Measured[],
   types: ReadonlyMap<string, readonly string[]>,

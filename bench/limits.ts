@@ -11,14 +11,14 @@ import type { Section } from './result.ts';
 import { ourselves } from './subjects.ts';
 import { measuredWays, takeTurns, type Way } from './take-turns.ts';
 
-/** Parts of the table, by ranges of its key, each copied by a session of its own. */
+/** Parts of the table, by key range, each copied by a session of its own. */
 const PARTS = 4;
 
 interface ByHand {
   readonly name: string;
-  /** What the warehouse is to have before it begins. */
+  /** SQL that prepares the warehouse. */
   readonly target: string;
-  /** What each of the sessions does; $part, $low and $high are its own. */
+  /** Command of each session, which sets $part, $low and $high. */
   readonly each: string;
   readonly parts: number;
 }
@@ -55,7 +55,7 @@ const byHand: readonly ByHand[] = [
   { name: 'psql | psql, four sessions, four tables', target: heaps(), each: `${read} | ${write('landed_$part')}`, parts: PARTS },
 ]; // prettier-ignore
 
-/** What reading, writing and both take with the servers' own COPY, and so what is left to be saved. */
+/** Measures reading, writing and both with the servers' own COPY, which shows how much could still be saved. */
 export async function limits({ stack, options }: Bench): Promise<Section> {
   const copied = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
   const work = await makeTemporaryDirectory('limits');
@@ -94,7 +94,7 @@ const scripts =
     },
   });
 
-/** A script of so many sessions at once, each with its range of keys. */
+/** Builds a script that runs concurrent sessions, each with its own range of keys. */
 function sessions(rows: number, parts: number, each: string): string {
   const step = Math.ceil((rows + 1) / parts);
   const all = Array.from(

@@ -5,7 +5,7 @@ import { execute } from './execute.ts';
 
 const run = promisify(execFile);
 
-/** Every change from now on, of all tables; what is in them before is not copied. */
+/** Captures all changes of all tables from now on, without copying existing rows. */
 export const allChanges: CaptureChangesRequest = {
   tables: ['public.*'],
   slot: 'bench',
@@ -13,7 +13,7 @@ export const allChanges: CaptureChangesRequest = {
   initialCopy: false,
 };
 
-/** Changes of one kind, to be read from the log. */
+/** A kind of changes to be read from the WAL. */
 export interface Load {
   readonly name: string;
   readonly changes: number;
@@ -23,7 +23,7 @@ export interface Load {
   write(url: string, round: number): Promise<unknown>;
 }
 
-/** What is changed. */
+/** Creates the tables that the loads change. */
 export async function makeTables(url: string): Promise<void> {
   await execute(
     url,
@@ -61,7 +61,7 @@ export const loads = (total: number, rounds: number): Load[] => [
       ),
   },
   {
-    // three updates and an insert each, of eight sessions
+    // three updates and an insert per transaction, in eight sessions
     name: 'transactions of pgbench',
     changes: Math.ceil(total / 128) * 32,
     rounds: Math.min(rounds, 3),
@@ -70,7 +70,7 @@ export const loads = (total: number, rounds: number): Load[] => [
   },
 ];
 
-/** Its commits do not wait for the disk, so that it has the rate that is asked for on a machine that all share. */
+/** Runs pgbench without waiting for the disk at commit, so that it reaches the requested rate on a shared machine. */
 export async function pgbench(url: string, options: readonly string[]): Promise<void> {
   const env = { ...process.env, PGOPTIONS: '-c synchronous_commit=off' };
   await run('pgbench', ['--jobs=2', '--protocol=prepared', '--no-vacuum', ...options, url], { env });

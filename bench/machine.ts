@@ -25,7 +25,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** What the figures depend on beside the machine. */
+/** Lists the versions that the figures depend on, besides the machine. */
 export async function describeVersions(stack: LocalStack): Promise<Record<string, string>> {
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
   const commit = await run('git', ['rev-parse', '--short', 'HEAD']).catch(() => ({ stdout: 'unknown' }));

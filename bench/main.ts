@@ -75,7 +75,7 @@ async function runBenchmark(name: BenchmarkName, options: BenchOptions): Promise
   }
 }
 
-/** Results of other benchmarks stay. */
+/** Adds to the file of results, keeping those of other benchmarks. */
 async function addTo(file: string, results: Results): Promise<void> {
   const before = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Results;
   await mkdir(dirname(file), { recursive: true });

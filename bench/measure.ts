@@ -4,20 +4,20 @@ import { cpuSeconds, ownChildrenCpuSeconds } from './process-times.ts';
 import { forgetPeak, memoryOf, processTrees } from './process-tree.ts';
 import type { Sample } from './result.ts';
 
-/** Work that is under way. */
+/** Work in progress. */
 export interface Running {
-  /** The processes that do it, without those that they start. */
+  /** The processes that do it, without their children. */
   readonly roots: readonly number[];
   readonly done: Promise<unknown>;
 }
 
-/** Often enough for a peak, seldom enough to cost the machine nothing that shows. */
+/** Often enough to catch a peak, rarely enough not to load the machine noticeably. */
 const LOOK_EVERY_MS = 500;
 
 /**
- * Runs work and tells what it took: time, and CPU, memory and write-ahead log by whose they are.
+ * Runs work and measures its time, and CPU, memory and WAL by process group.
  *
- * @param workers processes that do the work and were there before; what is started for it is found by itself
+ * @param workers existing processes that do the work; processes started for it are found automatically
  */
 export async function measure(
   stack: LocalStack,
@@ -66,7 +66,7 @@ async function readWal({ sourceUrl, warehouseUrl }: LocalStack): Promise<Sample[
   return { source: source ?? 0, warehouse: warehouse ?? 0 };
 }
 
-/** Bytes that the server has written to its write-ahead log. */
+/** Returns the bytes that the server has written to its WAL. */
 async function walPosition(url: string): Promise<number> {
   const [row] = await query<{ bytes: string }>(
     url,
@@ -75,7 +75,7 @@ async function walPosition(url: string): Promise<number> {
   return Number(row?.bytes);
 }
 
-/** Looks again and again what the processes have; what ends between two looks is not seen. */
+/** Polls the memory of the processes; a process that ends between two polls is missed. */
 function watchMemory(stack: LocalStack, tools: readonly number[]) {
   const peaks = { tool: 0, source: 0, warehouse: 0 };
   const look = (): void => {

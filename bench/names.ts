@@ -1,4 +1,4 @@
-/** Benchmarks by name: what they are about. Their results are tables, and kept. */
+/** Benchmarks by name, with their subject. Their results are tables, which are kept. */
 export const benchmarkNames = {
   copy: 'one table of 5,000,000 rows, and a small one, against psql | psql',
   peers: 'one table, by this project and by every peer',
@@ -15,7 +15,7 @@ export const benchmarkNames = {
   pandas: 'scripts with pandas, from a hundredth of the rows to ten times as many',
 };
 
-/** Studies by name: they answer one question each, and print the answer. */
+/** Studies by name: each answers one question and prints the answer. */
 export const studyNames = {
   idle: 'how the history of a capture of an idle source grows; takes 32 minutes',
   values: 'the cost of checksums, and of rows copied as text',

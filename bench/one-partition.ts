@@ -19,7 +19,7 @@ import { measuredWays, takeTurns, type Way } from './take-turns.ts';
 
 /** A way to replace a partition, and where its rows land. */
 interface Replacing extends Way, Landed {
-  /** Brings the whole table, which is not measured. */
+  /** Copies the whole table, which is not measured. */
   first(): Promise<void>;
 }
 
@@ -28,12 +28,12 @@ const REPLACED = 50;
 const PART: Part = { column: 'day', from: dayOf(REPLACED), to: dayOf(REPLACED + 1) };
 const inPart = `${PART.column} >= '${PART.from}' AND ${PART.column} < '${PART.to}'`;
 
-/** What one would write by hand, in one transaction, with an index on the column that tells the partition. */
+/** A handwritten script, in one transaction, with an index on the partition column. */
 const byHand = `set -o pipefail
 psql "$SOURCE" -qXc "COPY (SELECT * FROM ${TABLE} WHERE $ROWS) TO STDOUT (FORMAT binary)" |
   psql "$WAREHOUSE" -1qX -v ON_ERROR_STOP=1 -c "DELETE FROM ${TABLE} WHERE $ROWS" -c "COPY ${TABLE} FROM STDIN (FORMAT binary)"`;
 
-/** One of a hundred partitions replaced: by this project, by a script, and by peers that have a mode for it. */
+/** Replaces one of a hundred partitions with this project, a script, and the peers that support it. */
 export async function onePartition(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
   const rows = ofPartitioned(options.rows ?? 1_000_000);
@@ -68,7 +68,7 @@ export async function onePartition(bench: Bench): Promise<Section> {
   };
 }
 
-/** Copies all with each of them, and gives those that could. */
+/** Runs a first, full copy with each way and returns those that succeeded. */
 async function firstRuns(ways: readonly Replacing[], leftOut: Record<string, string>): Promise<Replacing[]> {
   const able: Replacing[] = [];
   for (const way of ways) {
@@ -83,13 +83,13 @@ async function firstRuns(ways: readonly Replacing[], leftOut: Record<string, str
   return able;
 }
 
-/** Other values in all rows of the partition, so that it shows whether they were replaced. */
+/** Changes all rows of the partition, so that a replacement is visible. */
 async function changePart(url: string): Promise<void> {
   await execute(url, `UPDATE ${TABLE} SET amount = amount + 1 WHERE ${inPart}`);
   await execute(url, `VACUUM ${TABLE}_${REPLACED}`);
 }
 
-/** The same rows as in the source, once each. */
+/** Makes sure that the target has the same rows as the source, once each. */
 async function expectReplaced(sourceUrl: string, way: Replacing): Promise<void> {
   const [source, target] = await Promise.all([
     summaryOf(sourceUrl, TABLE),
@@ -150,7 +150,7 @@ async function hand(
   };
 }
 
-/** Those of the peers that have a mode for it. */
+/** The peers that can replace a range of rows. */
 async function peerWays(bench: Bench, tables: readonly SourceTable[]) {
   const { ready, leftOut } = await bench.peers(
     allPeers.filter(({ parts }) => parts === true).map(({ name }) => name),

@@ -1,22 +1,22 @@
 import { parseArgs } from 'node:util';
 import { benchmarkNames, studyNames, type BenchmarkName, type StudyName } from './names.ts';
 
-/** What `npm run bench` is asked for. */
+/** Options of `npm run bench`. */
 export interface BenchOptions {
-  /** Rows of the tables; each benchmark has its own number where it is left out. */
+  /** Rows per table; each benchmark has its own default. */
   readonly rows: number | undefined;
   readonly rounds: number | undefined;
-  /** All benchmarks, and no study, where it is left out. */
+  /** All benchmarks and no studies by default. */
   readonly only: readonly (BenchmarkName | StudyName)[];
   readonly peers: readonly string[];
   readonly json: string;
   readonly help: boolean;
 }
 
-/** An option that is not known, or a value that is not one. */
+/** An unknown option or an invalid value. */
 export class OptionsError extends Error {}
 
-/** @throws {OptionsError} says which option and what it takes */
+/** @throws {OptionsError} names the option and the values it takes */
 export function parseOptions(args: readonly string[]): BenchOptions {
   const { values, positionals } = parse(args);
   const only = [...positionals, ...list(values.only)].map(parseName);
@@ -40,7 +40,7 @@ function parseName(name: string): BenchmarkName | StudyName {
 const typedKeys = <Name extends string>(names: Readonly<Record<Name, string>>): Name[] =>
   Object.keys(names) as Name[];
 
-/** Below what git ignores. */
+/** In a directory that git ignores. */
 const DEFAULT_FILE = '.cache/bench/results.json';
 
 function parse(args: readonly string[]) {
@@ -70,7 +70,7 @@ const list = (value: string | undefined): string[] =>
 
 const FACTORS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6 };
 
-/** `200000`, `200k`, `1M`, `2.5M`. */
+/** Parses `200000`, `200k`, `1M` or `2.5M`. */
 export function parseCount(option: string, text: string): number {
   const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)([kKmM]?)$/.exec(text) ?? [];
   const count = Number(digits) * (FACTORS[unit.toLowerCase()] ?? Number.NaN);

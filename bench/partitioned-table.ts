@@ -2,11 +2,11 @@ export const PARTITIONS = 100;
 const FIRST_DAY = Date.UTC(2024, 0, 1);
 const MILLISECONDS_OF_DAY = 86_400_000;
 
-/** The day of a partition, as SQL has dates. */
+/** Returns the day of a partition as an SQL date. */
 export const dayOf = (partition: number): string =>
   new Date(FIRST_DAY + partition * MILLISECONDS_OF_DAY).toISOString().slice(0, 10);
 
-/** A table with a partition for each of a hundred days, and as many rows in each. */
+/** Returns statements for a table with a partition for each of a hundred days, and equally many rows in each. */
 export function partitioned(name: string, rows: number): string[] {
   const partitions = Array.from(
     { length: PARTITIONS },

@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 
-/** Clock ticks a second, as Linux counts the CPU time of processes. */
+/** Clock ticks per second, the unit of CPU time in Linux's proc files. */
 const TICKS = 100;
 
-/** CPU seconds of a process with all that it started, those that ended among them. Linux only; NaN elsewhere. */
+/** Returns the CPU seconds of a process and its descendants, including ended ones. Linux only; NaN elsewhere. */
 export async function cpuSeconds(root: number): Promise<number> {
   const processes = await readProcesses();
   const ticksOf = (pid: number): number => {
@@ -14,12 +14,12 @@ export async function cpuSeconds(root: number): Promise<number> {
   return processes.has(root) ? ticksOf(root) / TICKS : Number.NaN;
 }
 
-/** CPU seconds of all processes that this one has started and that have ended, with what they had started. */
+/** Returns the CPU seconds of all ended children of this process, and of their descendants. */
 export async function ownChildrenCpuSeconds(): Promise<number> {
   return ((await readStat('self'))?.endedTicks ?? 0) / TICKS;
 }
 
-/** The most memory that a process has had, in bytes. Linux only; NaN elsewhere. */
+/** Returns the peak memory of a process, in bytes. Linux only; NaN elsewhere. */
 export async function peakMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) * 1024;
@@ -27,7 +27,7 @@ export async function peakMemory(pid: number): Promise<number> {
 
 interface Stat {
   readonly parent: number;
-  /** With those of its ended children. */
+  /** Including those of its ended children. */
   readonly ticks: number;
   readonly endedTicks: number;
 }
@@ -38,7 +38,7 @@ async function readProcesses(): Promise<Map<number, Stat>> {
   return new Map(entries.flatMap(([pid, stat]) => (stat === undefined ? [] : [[pid, stat] as const])));
 }
 
-/** Fields 4, 14 to 17 of proc(5): parent, and user and system time of the process and of its ended children. */
+/** Reads fields 4 and 14 to 17 of proc(5): parent, and user and system time, own and of ended children. */
 async function readStat(pid: string): Promise<Stat | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;

@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 
 /**
- * Of each group of roots: the processes that descend from them, and the roots themselves. Linux only; none elsewhere.
+ * For each group of roots, returns the roots and all their descendants. Linux only; just the roots elsewhere.
  *
- * For all groups at once, since it reads a file of every process there is. Files of the kernel are read at once, and not
- * by threads, which take more of the machine that is measured than the reading does.
+ * Takes all groups at once because it reads a file of every process. It reads synchronously: kernel files are
+ * immediately available, and threads would take more CPU from the machine under test than the reading does.
  */
 export function processTrees(groups: readonly (readonly number[])[]): number[][] {
   const parents = readParents();
@@ -14,7 +14,7 @@ export function processTrees(groups: readonly (readonly number[])[]): number[][]
 
 function descendants(roots: readonly number[], parents: readonly [number, number][]): number[] {
   const tree = new Set(roots);
-  // children have higher numbers than their parents but for when numbers begin again
+  // children have higher pids than their parents, except after the pids wrap around
   for (let found = -1; found !== tree.size;) {
     found = tree.size;
     for (const [pid, parent] of parents) if (tree.has(parent)) tree.add(pid);
@@ -30,7 +30,7 @@ function readParents(): [number, number][] {
   });
 }
 
-/** A process may be gone by now, and other systems have no such files. */
+/** Returns a fallback if reading fails: the process may be gone, and other systems have no such files. */
 function existing<T>(read: () => T, otherwise: T): T {
   try {
     return read();
@@ -39,7 +39,7 @@ function existing<T>(read: () => T, otherwise: T): T {
   }
 }
 
-/** Bytes that a process has resident, those it has of its own, and the most it had resident; 0 when it is gone. */
+/** Bytes of a process: resident, resident and private, and peak resident; 0 once it is gone. */
 export interface Memory {
   readonly resident: number;
   readonly own: number;
@@ -53,7 +53,7 @@ export function memoryOf(pid: number): Memory {
   return { resident: bytes('VmRSS'), own: bytes('RssAnon'), peak: bytes('VmHWM') };
 }
 
-/** Lets the kernel count the peak of a process from now on; where that is not permitted it is that of its life. */
+/** Resets a process's peak memory; without permission to do so, the peak covers its whole life. */
 export async function forgetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, '5').catch(() => undefined);
 }

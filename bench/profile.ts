@@ -16,7 +16,7 @@ import { timelineOf } from './timeline.ts';
 import { WaitSampler } from './wait-sampler.ts';
 import { hottest, profileInto, profileNoMore } from './worker-profile.ts';
 
-/** What is profiled, each in a worker of its own. */
+/** Runs to profile, each with its own worker. */
 const works: readonly {
   readonly name: string;
   readonly request: ExtractTableRequest;
@@ -35,7 +35,7 @@ const works: readonly {
   },
 ];
 
-/** What sessions wait for, which statements take long, what is written of the log, and where the worker spends its time. */
+/** Shows what sessions wait for, the slowest statements, the WAL written, and where the worker spends its time. */
 export async function profile({ stack, options }: Bench): Promise<Section> {
   await countStatements(stack);
   const { rows } = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
@@ -53,7 +53,7 @@ export async function profile({ stack, options }: Bench): Promise<Section> {
   };
 }
 
-/** The first run warms up; what the second needs is told. */
+/** Profiles one run, after two warm-up runs. */
 async function profileRun(
   stack: LocalStack,
   request: ExtractTableRequest,

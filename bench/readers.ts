@@ -10,16 +10,16 @@ import { say } from './say.ts';
 import { ourselves, peerSubjects, type Subject } from './subjects.ts';
 import { timed } from './timed.ts';
 
-/** How far into a replace, as a share of how long one lasts, its processes are killed. */
+/** Points at which the replacing processes are killed, as fractions of the duration of a replace. */
 const KILLED_AT = [0.4, 0.6, 0.8];
 const BETWEEN_READS_MS = 5;
 
-/** All but two ways of pandas, which show parts of the rows as the chunked way does. */
+/** All peers except two pandas methods, which expose partial rows just as the chunked one does. */
 const watched = allPeers
   .map(({ name }) => name)
   .filter((name) => name !== 'pandas: cursor' && name !== 'pandas: parallel');
 
-/** What readers of the target see while it is replaced, and after a SIGKILL in the middle of that. */
+/** Measures what readers of the target see during a replace, and after a SIGKILL in the middle of one. */
 export async function readers(bench: Bench): Promise<Section> {
   const { stack, options } = bench;
   const rows = options.rows ?? 200_000;
@@ -49,7 +49,7 @@ export async function readers(bench: Bench): Promise<Section> {
   };
 }
 
-/** Each run of a tool copies another generation of rows than the last. */
+/** Gives each run a new generation of rows to copy. */
 class Generations {
   readonly #url: string;
   #current = 1;
@@ -100,7 +100,7 @@ async function watch(
     for (const table of await tablesOf(subject.warehouseUrl)) {
       if (!before.includes(table)) leftBehind.add(table.replaceAll(/\d+/g, '…'));
     }
-    // what a run that was killed left must not be what the next one is judged by
+    // the next kill must not be judged by what this one left behind
     if (state !== 'whole') await (await copy()).done;
   }
   say(`  ${subject.name}: ${JSON.stringify(seen)}, killed: ${JSON.stringify(afterKill)}`);
@@ -116,7 +116,7 @@ async function watch(
 
 type Seen = Pick<SeenByReaders, 'missing' | 'empty' | 'partial' | 'mixed' | 'whole'>;
 
-/** Somebody who asks again and again. */
+/** A session that reads the target continuously. */
 class Reader {
   readonly #seen: Record<keyof Seen, number> = { missing: 0, empty: 0, partial: 0, mixed: 0, whole: 0 };
   readonly #client: Client;
@@ -177,7 +177,7 @@ async function stateOf(subject: Subject, rows: number): Promise<keyof Seen> {
   }
 }
 
-/** The server notices that a client was killed when it writes or reads next. */
+/** Waits for other sessions to end: a backend notices that its client was killed when it next reads or writes. */
 async function othersAreGone(url: string): Promise<void> {
   for (let look = 0; look < 300; look += 1) {
     const [row] = await query<{ count: string }>(
@@ -190,7 +190,7 @@ async function othersAreGone(url: string): Promise<void> {
   }
 }
 
-/** What stands for itself: a partition is of its table. */
+/** Lists tables, without partitions. */
 async function tablesOf(url: string): Promise<string[]> {
   const rows = await query<{ name: string }>(
     url,

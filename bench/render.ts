@@ -16,14 +16,14 @@ import { secondsOf } from './statistics.ts';
 
 const OURS = 'datakit-postgres';
 
-/** A section of results as tables of Markdown, and when it was measured. */
+/** Renders a section of results as Markdown tables, with the date of measurement. */
 export function render(section: Section, circumstances: Circumstances): string {
   return [section.about, tables(section), leftOut(section), measuredAt(circumstances)]
     .filter((part) => part !== '')
     .join('\n\n');
 }
 
-/** The machine and the versions of all that was measured, with what was run of each peer. */
+/** Renders the machines, and the version of everything measured, with the command used for each peer. */
 export function renderVersions(results: Results, runs: Readonly<Record<string, string>>): string {
   const all = Object.values(results).map(({ circumstances }) => circumstances);
   const machines = new Set(
@@ -31,14 +31,14 @@ export function renderVersions(results: Results, runs: Readonly<Record<string, s
   );
   const versions = new Map<string, Set<string>>();
   for (const [name, version] of all.flatMap((circumstances) => Object.entries(circumstances.versions))) {
-    // which commit of this project is told of each section
+    // the commit of this project is shown with each section
     if (name !== OURS) versions.set(name, (versions.get(name) ?? new Set()).add(version));
   }
   const rows = [...versions].map(([name, each]) => [name, runs[name] ?? '', [...each].join(' and ')]);
   return `${[...machines].join('; ')}.\n\n${table(['', 'what it runs', 'version'], rows, ['---', '---', '---'])}`;
 }
 
-/** What matters most of three benchmarks, a line for each that was measured by the first of them. */
+/** Summarizes three benchmarks, with a row for everything measured by the first of them. */
 export function renderSummary({ peers, types, readers }: Results): string {
   if (peers?.kind !== 'times') return '';
   const ours = secondsOf(peers.entries.find(({ subject }) => subject === OURS));
@@ -63,7 +63,7 @@ export function renderSummary({ peers, types, readers }: Results): string {
   return table(head, rows);
 }
 
-/** What nobody should see who reads a table while it is replaced. */
+/** Describes what readers should never see while a table is replaced. */
 function badReads({ missing, empty, partial, mixed }: SeenByReaders): string {
   const bad = Object.entries({
     'no table': missing,
@@ -124,7 +124,7 @@ function tables(section: Section): string {
   }
 }
 
-/** Subjects below one another, a table for each case; or one of the cases where there is one subject. */
+/** Renders a table per case, with a row per subject; or one of all cases if each has one subject. */
 function caseTables({ entries, base }: Extract<Section, { kind: 'times' | 'changes' }>): string {
   const { by, groups } = tablesOf(entries);
   return groups
@@ -150,7 +150,7 @@ function timesTable(entries: readonly Measured[], by: LinesBy, base: string | un
   );
 } // prettier-ignore
 
-/** What must not grow from one round to the next. */
+/** Shows the peak memory per round, which must not grow. */
 function memoryOfRounds(entries: readonly Measured[]): string {
   const rows = entries
     .filter(({ subject, samples }) => subject === OURS && samples.length > 2)
@@ -171,7 +171,7 @@ const lagTable = ({ rate, seconds, ...lag }: Lag): string =>
     ],
   );
 
-/** A subject a line: what it took at each size, how that grew, and what larger sizes would take. */
+/** Renders a row per subject: cost at each size, growth, and extrapolated cost at larger sizes. */
 function sizesTable(entries: readonly Measured[]): string {
   const growths = growthsOf(entries);
   const sizes = growths[0]?.sizes.map(({ rows }) => rows) ?? [];

@@ -1,4 +1,4 @@
-/** Benchmarks tell people how far they are, line by line. */
+/** Prints a line of progress. */
 export function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }

@@ -5,7 +5,7 @@ import { Extractor } from './extractor.ts';
 import type { Measured, Section } from './result.ts';
 import { takeTurns, type Way } from './take-turns.ts';
 
-/** How many copies at once, by how many workers share them: to start a worker takes longer than a copy. */
+/** Parallelism by number of workers, grouped because starting a worker takes longer than a copy. */
 const variants: readonly { readonly workers: number; readonly parallelism: readonly number[] }[] = [
   { workers: 1, parallelism: [1, 2, 4, 8] },
   { workers: 2, parallelism: [4] },
@@ -13,7 +13,7 @@ const variants: readonly { readonly workers: number; readonly parallelism: reado
   { workers: 4, parallelism: [4] },
 ];
 
-/** The same table with more copies at once, and with more workers. */
+/** Copies the same table with increasing parallelism, and with more workers. */
 export async function scaling({ stack, options }: Bench): Promise<Section> {
   const { rows, bytes } = await eventsCase(stack.sourceUrl, options.rows ?? 1_000_000);
   const extractor = await Extractor.start(stack);

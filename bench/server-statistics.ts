@@ -2,7 +2,7 @@ import type { LocalStack } from '../local/stack.ts';
 import { execute, query } from './execute.ts';
 import type { Statement, WalWritten } from './result.ts';
 
-/** Both servers count statements from their next start on, which is now. */
+/** Enables pg_stat_statements on both servers, and restarts them. */
 export async function countStatements(stack: LocalStack): Promise<void> {
   for (const name of ['source', 'warehouse'] as const) {
     const url = stack[`${name}Url`];
@@ -13,11 +13,11 @@ export async function countStatements(stack: LocalStack): Promise<void> {
   }
 }
 
-/** Begins to count anew. */
+/** Resets the statement statistics. */
 export const forgetStatements = async (url: string): Promise<void> =>
   execute(url, 'SELECT pg_stat_statements_reset()');
 
-/** The statements that took longest in all, and how often each was run. */
+/** Returns the statements with the longest total time, and their number of calls. */
 export async function longestStatements(url: string, most: number): Promise<Statement[]> {
   return query<{ text: string; calls: number; seconds: number }>(
     url,
@@ -26,7 +26,7 @@ export async function longestStatements(url: string, most: number): Promise<Stat
   );
 }
 
-/** What the warehouse has written of its write-ahead log, since it began to count. */
+/** Returns what the warehouse has written to its WAL since its statistics were reset. */
 export async function walWritten({ warehouseUrl }: LocalStack): Promise<WalWritten> {
   const [row] = await query<Record<keyof WalWritten, string>>(
     warehouseUrl,

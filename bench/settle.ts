@@ -1,7 +1,7 @@
 import type { LocalStack } from '../local/stack.ts';
 import { execute, inDatabase, query } from './execute.ts';
 
-/** Those that grow when tables are made and dropped. */
+/** Catalogs that grow when tables are created and dropped. */
 const CATALOGS = [
   'pg_class',
   'pg_attribute',
@@ -16,7 +16,7 @@ const CATALOGS = [
 
 type Servers = Pick<LocalStack, 'sourceUrl' | 'warehouseUrl'>;
 
-/** Keeps autovacuum, which comes when it likes, from working in one run for what another has written. */
+/** Turns off autovacuum, which could otherwise clean up after one run during another. */
 export async function withoutAutovacuum({ sourceUrl, warehouseUrl }: Servers): Promise<void> {
   for (const url of [sourceUrl, warehouseUrl]) {
     await execute(url, 'ALTER SYSTEM SET autovacuum = off');
@@ -24,7 +24,7 @@ export async function withoutAutovacuum({ sourceUrl, warehouseUrl }: Servers): P
   }
 }
 
-/** What the last copy left to be written, or to be cleaned up, must not burden the next. */
+/** Vacuums and checkpoints, so that leftovers of one copy do not slow down the next. */
 export async function settle({ sourceUrl, warehouseUrl }: Servers): Promise<void> {
   for (const url of [sourceUrl, warehouseUrl]) {
     const databases = await query<{ name: string }>(

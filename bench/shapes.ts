@@ -5,18 +5,18 @@ import type { Landed } from './landed-types.ts';
 import { inPublic } from './peers/peer.ts';
 import { partitioned, PARTITIONS } from './partitioned-table.ts';
 
-/** Those that come near: what is slow on one shape is so on the others. */
+/** Peers that come close; slower ones are slow on every shape. */
 const QUICK = ['psql | psql, binary', 'pgcopydb', 'ADBC', 'DuckDB'];
 
 const TABLES = 500;
 
 interface Shape {
   readonly name: string;
-  /** Who copies it beside this project, by the beginnings of their names; those that are quick where it is left out. */
+  /** Name prefixes of the peers that copy it; the fast ones by default. */
   readonly peers?: readonly string[];
-  /** How many rows it has in all, where so many are asked for. */
+  /** Total rows for a requested number of rows. */
   readonly rows: (asked: number) => number;
-  /** Its tables, made of so many rows. */
+  /** Creates its tables with the given number of rows. */
   readonly make: (rows: number) => {
     readonly statements: readonly string[];
     readonly tables: readonly string[];
@@ -24,18 +24,18 @@ interface Shape {
 }
 
 /**
- * What a shape has in the source for each million rows that are asked for. With less, what a run costs beside its rows
- * would weigh as much as the copy.
+ * Bytes of a shape in the source per million rows requested. With less, the fixed costs of a run would weigh as much
+ * as the copy.
  */
 const BYTES_OF_A_MILLION = 256 * 1024 ** 2;
 
-/** So many rows that a shape has its bytes; how large a row is was measured. */
+/** Returns a function that scales rows to the bytes of a shape, from the measured size of a row. */
 const ofRows =
   (bytesOfRow: number) =>
   (asked: number): number =>
     Math.max(1, Math.round(((asked / 1e6) * BYTES_OF_A_MILLION) / bytesOfRow));
 
-/** Of the table of partitions. */
+/** For the partitioned table. */
 export const ofPartitioned = ofRows(136);
 
 const series = (rows: number): string => `generate_series(1, ${rows}) i`;
@@ -119,7 +119,7 @@ export const shapes: readonly Shape[] = [
   },
   {
     name: `${PARTITIONS} partitions`,
-    // pgcopydb copies partitions to partitions, which are not in the target
+    // pgcopydb copies each partition to its counterpart, and the target has no partitions
     peers: QUICK.filter((name) => name !== 'pgcopydb'),
     rows: ofPartitioned,
     make: (rows) => ({ tables: ['parted'], statements: partitioned('parted', rows) }),
@@ -144,7 +144,7 @@ export const shapes: readonly Shape[] = [
   },
 ];
 
-/** Makes the tables of a shape in the schema `public`. */
+/** Creates the tables of a shape in the schema `public`. */
 export async function shapeCase(url: string, shape: Shape, asked: number): Promise<Case> {
   const { name, rows, make } = shape;
   const { statements, tables } = make(rows(asked));
@@ -153,7 +153,7 @@ export async function shapeCase(url: string, shape: Shape, asked: number): Promi
   return describeCase(url, name, tables);
 }
 
-/** Takes its tables away again, from the source and from where they landed: the disk need not hold all shapes at once. */
+/** Drops the tables in the source and wherever they landed, so that the disk need not hold all shapes at once. */
 export async function dropCase(url: string, { tables }: Case, landed: readonly Landed[]): Promise<void> {
   for (const { name } of tables) {
     await execute(url, `DROP TABLE ${inPublic(name)}`);
@@ -163,11 +163,11 @@ export async function dropCase(url: string, { tables }: Case, landed: readonly L
   }
 }
 
-/** All peers of any shape. */
+/** The peers of all shapes. */
 export const shapePeers: readonly string[] = [
   ...new Set([...QUICK, ...shapes.flatMap(({ peers }) => peers ?? [])]),
 ];
 
-/** Whether a peer, or this project, is to copy a shape. */
+/** True if a peer, or this project, is meant to copy the shape. */
 export const copies = ({ peers = QUICK }: Shape, name: string): boolean =>
   ['datakit-postgres', ...peers].some((beginning) => name.startsWith(beginning));

@@ -1,6 +1,6 @@
 import type { Share } from './result.ts';
 
-/** Counts as shares of all of them, the largest first. */
+/** Converts counts to shares of their sum, largest first. */
 export function sharesOf(counts: ReadonlyMap<string, number>): Share[] {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
   return [...counts]

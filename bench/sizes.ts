@@ -7,7 +7,7 @@ import { inTurn } from './in-turn.ts';
 import type { Measured, Section } from './result.ts';
 import { medianOf, secondsOf } from './statistics.ts';
 
-/** The ways of scripts with pandas, at each size that they can be waited for, to see how they grow. */
+/** Measures common pandas scripts at every size they finish in reasonable time, to see how they grow. */
 export async function pandasTable(bench: Bench): Promise<Section> {
   return bySize(bench, {
     title: 'Scripts with pandas',
@@ -19,7 +19,7 @@ export async function pandasTable(bench: Bench): Promise<Section> {
   });
 }
 
-/** From one size to ten times as much, by this project and by what one would do by hand. */
+/** Measures this project and the psql pipe from one size to ten times that size. */
 export async function growth(bench: Bench): Promise<Section> {
   return bySize(bench, {
     title: 'Growth',
@@ -33,11 +33,11 @@ export async function growth(bench: Bench): Promise<Section> {
 interface Sizes {
   readonly title: string;
   readonly about: string;
-  /** Of the rows that are asked for. */
+  /** Multiples of the requested rows. */
   readonly factors: readonly number[];
   readonly peers: readonly string[];
   readonly rounds: number;
-  /** Whether a size is to be measured of who was measured at those before; all are where it is left out. */
+  /** Decides whether to measure a size, given a subject's results at smaller ones; always measured if omitted. */
   readonly inReach?: (measured: readonly Measured[], rows: number) => boolean;
 }
 
@@ -61,12 +61,12 @@ async function bySize(bench: Bench, sizes: Sizes): Promise<Section> {
 const of = (entries: readonly Measured[], name: string): Measured[] =>
   entries.filter(({ subject }) => subject === name);
 
-/** A run of one size is not begun that would take longer, by what the sizes before took. */
+/** A run is skipped if the smaller sizes predict that it takes longer. */
 const LONGEST_SECONDS = 90;
 
 /**
- * Whether a size is in reach of who has been measured at smaller ones: of time and of memory. Two are always measured, since
- * from one alone nothing can be computed.
+ * Predicts from smaller sizes whether a subject can copy this many rows, in terms of time and memory. Two sizes are
+ * always measured, since one alone predicts nothing.
  */
 export function inReach(measured: readonly Measured[], rows: number, memory = totalmem()): boolean {
   const [first, last] = measured.slice(-2);

@@ -9,28 +9,28 @@ import { Extractor } from './extractor.ts';
 import type { ReadyPeers } from './peers/all-peers.ts';
 import { columnList, inPublic, type Job, type SourceTable } from './peers/peer.ts';
 
-/** Where to read and write: the servers themselves, or proxies before them. */
+/** Where to read and write: the servers themselves, or proxies in front of them. */
 export interface Addresses {
   readonly sourceUrl: string;
   readonly warehouseUrl: string;
 }
 
-/** What is measured: this project or a peer, with a database of the warehouse of its own. */
+/** The thing being measured: this project or a peer, with its own database in the warehouse. */
 export interface Subject {
   readonly name: string;
   readonly version: string;
-  /** The database that it writes. */
+  /** The database it writes to. */
   readonly warehouseUrl: string;
-  /** Processes that work for it and were there before a run. */
+  /** Existing processes that work for it. */
   readonly workers: readonly number[];
-  /** Does what goes before a run and is not measured; what it gives begins the run. */
+  /** Does the work that precedes a run and is not measured; the returned function starts the run. */
   prepare(tables: readonly SourceTable[], through?: Addresses): Promise<() => Started>;
-  /** Where rows of a table land, as SQL. */
+  /** Where the rows of a table land, as SQL. */
   target(table: string): string;
   close(): Promise<void>;
 }
 
-/** This project, with the input of a table beside its name. */
+/** This project, with further inputs besides the name of the table. */
 export async function ourselves(
   stack: LocalStack,
   options: Omit<ExtractTableRequest, 'table'> = { parallelism: 4 },
@@ -46,7 +46,7 @@ export async function ourselves(
     },
     target: (table) => `bronze."br_${table}"`,
     async prepare(tables, through) {
-      // a worker that was killed is started again, as whatever supervises it would
+      // restarts a killed worker, as a supervisor would
       if (!extractor.running) {
         killed.push(extractor);
         extractor = await Extractor.start(stack);
@@ -76,7 +76,7 @@ export async function ourselves(
   };
 }
 
-/** Each of the peers, with a database of its own; `only` tells before each run what is to be brought, if not all. */
+/** Each peer with its own database; `only` is asked before each run which rows to copy, if not all. */
 export async function peerSubjects(
   stack: LocalStack,
   peers: ReadyPeers['ready'],

@@ -5,26 +5,26 @@ import type { Measured, Sample } from './result.ts';
 import { say } from './say.ts';
 import { settle, withoutAutovacuum } from './settle.ts';
 
-/** One of the things that are compared. */
+/** One of the alternatives being compared. */
 export interface Way {
   readonly name: string;
-  /** Processes that work for it and were there before a run. */
+  /** Existing processes that work for it. */
   readonly workers: readonly number[];
-  /** Does what goes before a run and is not measured; what it gives begins the run. */
+  /** Does the work that precedes a run and is not measured; the returned function starts the run. */
   prepare(): Promise<() => Running>;
 }
 
 interface Turns<W> {
   readonly rounds: number;
-  /** Rounds before them that are not counted; one where it is left out. */
+  /** Uncounted rounds at the start; one by default. */
   readonly warmUps?: number;
-  /** What is done before each round, to make what all ways work on. */
+  /** Called before each round, to make the changes that all ways process. */
   readonly before?: (round: number) => Promise<void>;
-  /** Told of a way that failed, which has no more turns then; without it the failure is thrown. */
+  /** Called for a way that failed, which then gets no more turns; without it the failure is thrown. */
   readonly onFailure?: (way: W, reason: string) => void;
 }
 
-/** Measures each of the ways in turn, A B C A B C …, each after a checkpoint on both servers. */
+/** Measures the ways in turn (A B C A B C …), each after a checkpoint on both servers. */
 export async function takeTurns<W extends Way>(
   stack: LocalStack,
   ways: readonly W[],
@@ -58,7 +58,7 @@ async function takeTurn(stack: LocalStack, way: Way): Promise<Sample> {
   return measure(stack, way.workers, start);
 }
 
-/** What ways took for the same case. */
+/** Turns the samples of each way into measurements of the same case. */
 export const measuredWays = (
   samples: ReadonlyMap<Way, readonly Sample[]>,
   of: Pick<Measured, 'case' | 'rows' | 'bytes'>,

@@ -1,4 +1,4 @@
-/** Runs the work, and tells how long it took. */
+/** Runs the work and measures how long it took. */
 export async function timed<T>(work: () => Promise<T>): Promise<{ result: T; milliseconds: number }> {
   const began = performance.now();
   const result = await work();

@@ -3,7 +3,7 @@ import type { WorkflowHandle } from '@temporalio/client';
 type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
 type Event = NonNullable<History['events']>[number];
 
-/** When an activity was handed out, and when it began and ended, in milliseconds since its run began. */
+/** When an activity was scheduled, started and ended, in milliseconds since its run began. */
 export interface ActivityTimes {
   readonly activity: string;
   readonly scheduled: number;
@@ -13,11 +13,11 @@ export interface ActivityTimes {
 
 export interface Timeline {
   readonly activities: readonly ActivityTimes[];
-  /** When the run was over. */
+  /** When the run ended. */
   readonly ended: number;
 }
 
-/** What a run was at, by its history: its activities, and all that lies between them. */
+/** Reads the completed activities of a run from its history. */
 export async function timelineOf(handle: WorkflowHandle): Promise<Timeline> {
   const events = (await handle.fetchHistory()).events ?? [];
   const began = at(events[0]);

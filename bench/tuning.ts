@@ -4,7 +4,7 @@ import { tuningProfiles } from '../src/contract/session-settings.ts';
 import type { BenchOptions } from './options.ts';
 import { say } from './say.ts';
 
-/** What the source is asked by runs of different kinds: the statement of a chunk, or of a whole view. */
+/** Statements that different kinds of runs send to the source: for a chunk, or for a whole view. */
 const statements: Readonly<Record<string, string>> = {
   'a chunk of a table': `SELECT * FROM ONLY events WHERE ctid >= '(0,0)' AND ctid < '(4000,0)'`,
   'where, by an index': `SELECT * FROM events WHERE customer BETWEEN 100 AND 400`,
@@ -22,8 +22,8 @@ const variants: Readonly<Record<string, Readonly<Record<string, string | number>
 };
 
 /**
- * Which settings of a session make the source quicker: the time of the server alone, the best of some rounds,
- * what it wrote to temporary files, and the plan that it chose.
+ * Finds the session settings that make the source faster: server time only, the best of some rounds, with the
+ * temporary files it wrote and the plan it chose.
  */
 export async function benchTuning({ rows = 500_000, rounds = 5 }: BenchOptions): Promise<void> {
   const server = await startPostgres({ databases: ['source'] });
@@ -88,7 +88,7 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** The nodes of the plan, and the megabytes of temporary files that it wrote. */
+/** Lists the plan nodes, and the megabytes written to temporary files. */
 async function describe(client: Client, statement: string): Promise<string> {
   const { rows } = await client.query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
     `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ${statement}`,

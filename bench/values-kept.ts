@@ -8,7 +8,7 @@ import type { Kept, Section, ValuesKept } from './result.ts';
 import { say } from './say.ts';
 import { ourselves, peerSubjects, type Subject } from './subjects.ts';
 
-/** Of the types that extractors are tried with here, those that tables have. */
+/** The types to try: common ones in tables, out of those with difficult values in the tests. */
 const types = [
   'boolean', 'smallint', 'integer', 'bigint', 'numeric', 'numeric(10,2)', 'real', 'double precision', 'money',
   'text', 'character varying(10)', 'character(4)', 'bytea', 'uuid', 'bit(3)', 'bit varying', 'date',
@@ -16,12 +16,12 @@ const types = [
   'inet', 'cidr', 'macaddr', 'json', 'jsonb', 'xml', 'point', 'int4range', 'tstzrange', 'integer[]', 'text[]',
 ]; // prettier-ignore
 
-/** All but two ways of pandas, whose values are those of the basic way, by pieces. */
+/** All peers except two pandas methods, which produce the same values as the basic one, in chunks. */
 const tried = allPeers
   .map(({ name }) => name)
   .filter((name) => name !== 'pandas: chunked' && name !== 'pandas: parallel');
 
-/** Whether values of difficult types are the same in the warehouse: by this project and by each of the peers. */
+/** Checks whether values of difficult types arrive unchanged, with this project and each peer. */
 export async function valuesKept(bench: Bench): Promise<Section> {
   const { stack } = bench;
   const tables = new Tables(stack.sourceUrl);
@@ -47,7 +47,7 @@ export async function valuesKept(bench: Bench): Promise<Section> {
 
 const columnOf = (type: string): string => `column_${types.indexOf(type) + 1}`;
 
-/** Tables of difficult values, made when they are wanted first. */
+/** Tables of difficult values, created on first use. */
 class Tables {
   readonly #url: string;
   readonly #made = new Map<string, SourceTable>();
@@ -56,7 +56,7 @@ class Tables {
     this.#url = url;
   }
 
-  /** One with a column of each of the types. */
+  /** Returns a table with a column of each of the types. */
   async of(wanted: readonly string[]): Promise<SourceTable> {
     const key = wanted.join();
     const table = this.#made.get(key) ?? (await makeTable(this.#url, `types_${this.#made.size}`, wanted));
@@ -86,7 +86,7 @@ async function countValues(url: string): Promise<number> {
   return Number(row?.count);
 }
 
-/** All types at once; where that is refused, each half of them, down to single ones. */
+/** Tries all types at once; if that is refused, each half of them, down to single types. */
 async function tryTypes(
   sourceUrl: string,
   subject: Subject,
@@ -119,11 +119,11 @@ async function succeeds(subject: Subject, table: SourceTable): Promise<boolean> 
   }
 }
 
-/** The text of a value must not depend on how the session, the role or the server is set. */
+/** Settings that keep the text of a value independent of session, role and server. */
 const SAME_TEXT = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
   SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'`;
 
-/** The same values in rows of the same number, and a column of the same type. */
+/** Compares the values by row number, and the type of the column. */
 async function compare(sourceUrl: string, subject: Subject, table: string, column: string): Promise<Kept> {
   try {
     const [source, target] = await Promise.all([
@@ -150,7 +150,7 @@ async function describeColumn(
   return row ?? { values: '', type: '' };
 }
 
-/** `SET name = 'value'` as libpq's options have it. */
+/** Turns `SET name = 'value'` into libpq's options. */
 const asOptions = (settings: string): string =>
   settings
     .split(';')

@@ -7,7 +7,7 @@ import { execute } from './execute.ts';
 import type { BenchOptions } from './options.ts';
 import { say } from './say.ts';
 
-/** `events_text` has one column more, which is NULL, of a type that crosses as text only, and so makes all of them. */
+/** `events_text` has an additional NULL column of a type that can only be copied as text, so all columns are. */
 const variants: Readonly<Record<string, ExtractTableRequest>> = {
   'binary, rows counted': { table: 'events' },
   'binary, checksum': { table: 'events', verify: 'checksum' },
@@ -15,7 +15,7 @@ const variants: Readonly<Record<string, ExtractTableRequest>> = {
   'text, checksum': { table: 'events_text', verify: 'checksum' },
 };
 
-/** What it costs to verify by checksum, and to cross as text: the same rows in each way, in turn. */
+/** Measures the cost of checksum verification and of copying as text: the same rows each way, in turn. */
 export async function benchValues({ rows = 1_000_000, rounds = 3 }: BenchOptions): Promise<void> {
   const stack = await startStack({ ui: false });
   try {

@@ -6,7 +6,7 @@ import { sharesOf } from './shares.ts';
 const LOOK_EVERY_MS = 20;
 const AT_WORK = 'at work (CPU)';
 
-/** Looks again and again what the sessions of this project wait for on a server. */
+/** Samples the wait events of this project's sessions on a server. */
 export class WaitSampler {
   readonly #client: Client;
   readonly #seen = new Map<string, number>();
@@ -25,7 +25,7 @@ export class WaitSampler {
     return sampler;
   }
 
-  /** What sessions that had something to do were seen at. */
+  /** Stops sampling, and returns the wait events of active sessions as shares. */
   async stop(): Promise<Share[]> {
     this.#stopped = true;
     await this.#sampling;

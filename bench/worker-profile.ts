@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Share } from './result.ts';
 import { sharesOf } from './shares.ts';
 
-/** As V8 writes it, in what matters here. */
+/** The parts of V8's profile that matter here. */
 interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
@@ -12,7 +12,7 @@ interface CpuProfile {
   readonly samples: readonly number[];
 }
 
-/** Starts every Node process from now on with a profile of its CPU, which it writes when it ends. */
+/** Makes every Node process started from now on write a CPU profile when it ends. */
 export function profileInto(directory: string): void {
   process.env['NODE_OPTIONS'] = `--require ${join(import.meta.dirname, 'cpu-profile.cjs')}`;
   process.env['CPU_PROFILES'] = directory;
@@ -22,7 +22,7 @@ export function profileNoMore(): void {
   delete process.env['NODE_OPTIONS'];
 }
 
-/** The functions that the main thread of the worker was seen in, but for when it had nothing to do. */
+/** Returns the functions sampled on the worker's main thread, without idle time. */
 export async function hottest(directory: string): Promise<Share[]> {
   const files = (await readdir(directory)).filter((name) => name.endsWith('.cpuprofile'));
   const profiles = await Promise.all(

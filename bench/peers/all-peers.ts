@@ -8,11 +8,11 @@ export const allPeers: readonly Peer[] = [...psqlPeers, ...debianPeers, ...pytho
 
 export interface ReadyPeers {
   readonly ready: readonly (Peer & PreparedPeer)[];
-  /** By name, why a peer cannot be had. */
+  /** Why a peer is not available, by name. */
   readonly leftOut: Record<string, string>;
 }
 
-/** Installs what is missing of the peers; one that cannot be had is left out, with the reason. */
+/** Installs missing peers; one that cannot be installed is left out, with the reason. */
 export async function preparePeers(peers: readonly Peer[], cache: PeerCache): Promise<ReadyPeers> {
   const ready: (Peer & PreparedPeer)[] = [];
   const leftOut: Record<string, string> = {};

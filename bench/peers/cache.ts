@@ -5,10 +5,10 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-/** Registries are not waited for longer. */
+/** Time limit for package registries. */
 const WITHIN_MS = 1_800_000;
 
-/** Where peers are installed: in a directory of the benchmarks, and nowhere else. */
+/** Directory of the benchmarks in which peers are installed, and nowhere else. */
 export class PeerCache {
   readonly #directory: string;
 
@@ -16,7 +16,7 @@ export class PeerCache {
     this.#directory = resolve(directory);
   }
 
-  /** Packages of PyPI, in an environment of their own; gives the directory of its programs. */
+  /** Installs PyPI packages in an environment of their own, and returns the directory of its programs. */
   async python(name: string, requirements: readonly string[]): Promise<string> {
     const directory = await this.#once([name, ...requirements], async (draft) => {
       await run('python3', ['-m', 'venv', draft], { timeout: WITHIN_MS });
@@ -26,7 +26,7 @@ export class PeerCache {
     return join(directory, 'bin');
   }
 
-  /** A package of Debian, unpacked and not installed; gives the directory of its programs. */
+  /** Unpacks a Debian package without installing it, and returns the directory of its programs. */
   async debian(name: string, version: string): Promise<string> {
     const directory = await this.#once([name, version], async (draft) => {
       await mkdir(draft, { recursive: true });
@@ -37,7 +37,7 @@ export class PeerCache {
     return join(directory, 'usr', 'bin');
   }
 
-  /** Made where it is not there as a whole. */
+  /** Makes a directory, unless it is already there and complete. */
   async #once(key: readonly string[], make: (draft: string) => Promise<void>): Promise<string> {
     const [name = '', ...versions] = key;
     const digest = createHash('sha256').update(versions.join(' ')).digest('hex').slice(0, 12);
@@ -47,7 +47,7 @@ export class PeerCache {
     await rm(directory, { recursive: true, force: true });
     await mkdir(this.#directory, { recursive: true });
     try {
-      // a Python environment knows its own path, so it cannot be moved; the mark at the end tells that it is whole
+      // a Python environment contains its own path and cannot be moved, so a marker is written once it is complete
       await make(directory);
       await mkdir(complete);
       return directory;
@@ -65,7 +65,7 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-/** What an installer said last is why it failed. */
+/** Returns the last line of an installer's output, which says why it failed. */
 function firstLine(error: unknown): string {
   const { stderr = '', message = String(error) } = error as { stderr?: string; message?: string };
   return stderr.trim().split('\n').at(-1) ?? message;

@@ -5,7 +5,7 @@ import { inPublic, type Peer } from './peer.ts';
 const PGCOPYDB = '0.10-1';
 const PGLOADER = '3.6.9-1';
 
-/** It makes no tables here and empties none: what it calls `table-data` adds to what is there. */
+/** Neither creates nor truncates tables here: its `table-data` appends to the existing rows. */
 const pgcopydb: Peer = {
   name: 'pgcopydb',
   about: '`TRUNCATE`, then `pgcopydb copy table-data --table-jobs 4`',
@@ -42,7 +42,7 @@ const pgcopydb: Peer = {
 
 const pgloader: Peer = {
   name: 'pgloader',
-  // with the heap of 1 GB that it has by itself it runs out of it: with many tables, and with all that it reads ahead
+  // its default heap of 1 GB is exhausted by many tables, and by its read-ahead
   about:
     '`LOAD DATABASE … WITH include drop, create tables, create no indexes, prefetch rows = 10000`, `--dynamic-space-size 4096`',
   prepare: async (cache) => {

@@ -5,15 +5,15 @@ export interface Job {
   readonly sourceUrl: string;
   readonly warehouseUrl: string;
   readonly tables: readonly SourceTable[];
-  /** An empty directory, for files that the peer wants. */
+  /** An empty directory for the peer's files. */
   readonly directory: string;
-  /** Where only what is new since the last run is to be brought: the key of a row, and the column that tells. */
+  /** For an incremental copy: the key of a row, and the column that identifies new rows. */
   readonly increment?: { readonly key: string; readonly cursor: string };
-  /** Where only the rows of a range are to be brought, in place of those that the target has of it. */
+  /** For a range copy: the rows to copy, replacing those of the same range in the target. */
   readonly part?: Part;
 }
 
-/** The rows whose column is not before `from`, and before `to`. */
+/** The rows whose column is at or after `from`, and before `to`. */
 export interface Part {
   readonly column: string;
   readonly from: string;
@@ -32,34 +32,34 @@ export interface Command {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Another way to copy tables, used as its documents say, each run replacing what the last one has written. */
+/** Another way to copy tables, used as documented; each run replaces what the previous one wrote. */
 export interface Peer {
   readonly name: string;
-  /** What is run, in a few words. */
+  /** The command or method, in a few words. */
   readonly about: string;
-  /** Whether it has a mode of its own that merges what is new. */
+  /** Set if it has a mode of its own for merging new rows. */
   readonly increments?: boolean;
-  /** Whether it has one that puts the rows of a range in the place of those that are there. */
+  /** Set if it has a mode for replacing the rows of a range. */
   readonly parts?: boolean;
   /**
-   * Makes it ready to run.
+   * Installs it if necessary.
    *
-   * @throws if it cannot be had, with the reason
+   * @throws with the reason if it is not available
    */
   prepare(cache: PeerCache): Promise<PreparedPeer>;
 }
 
 export interface PreparedPeer {
   readonly version: string;
-  /** Whether tables must be there, empty, before the first run; it is the user who makes them then. */
+  /** Set if the user must create empty tables before the first run. */
   readonly needsTables?: boolean;
   command(job: Job): Promise<Command> | Command;
-  /** Where rows of a table land, as SQL. */
+  /** Where the rows of a table land, as SQL. */
   target(table: string): string;
 }
 
 export const inPublic = (table: string): string => `public."${table}"`;
 
-/** The columns as SQL of a table's definition. */
+/** Returns the columns as SQL for a table definition. */
 export const columnList = ({ columns }: SourceTable): string =>
   columns.map(({ name, type }) => `"${name.replaceAll('"', '""')}" ${type}`).join(', ');

@@ -12,7 +12,7 @@ async function psqlVersion(): Promise<string> {
   }
 }
 
-/** One after the other; a shell's pipe is the kernel's. */
+/** Copies tables one after another through a shell pipe. */
 const pipe = (format: string): string => `set -o pipefail
 for table in "$@"; do
   psql "$SOURCE" -qXc "COPY (SELECT * FROM public.\\"$table\\") TO STDOUT (FORMAT ${format})" |
@@ -36,7 +36,7 @@ function psqlPipe(format: 'binary' | 'text'): Peer {
   };
 }
 
-/** From server to server: the warehouse asks the source. */
+/** Copies from server to server: the warehouse queries the source. */
 function withinTheWarehouse(name: string, about: string, statements: (job: Job) => string[]): Peer {
   return {
     name,

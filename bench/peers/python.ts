@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inPublic, type Command, type Job, type Peer } from './peer.ts';
 
-/** Versions that were the newest to be had when they were tried. */
+/** The latest available versions when the peers were tried. */
 const PYARROW = 'pyarrow==26.0.1';
 const CONNECTORX = 'connectorx==0.4.6';
 const SQLALCHEMY = 'sqlalchemy==2.1.9';
@@ -15,7 +15,7 @@ interface Program {
   readonly name: string;
   readonly about: string;
   readonly requirements: readonly string[];
-  /** A program beside this file. */
+  /** File name of a program next to this module. */
   readonly file: string;
   readonly method?: string;
   readonly schema?: string;
@@ -23,7 +23,7 @@ interface Program {
   readonly parts?: boolean;
 }
 
-/** A program of ours that uses packages of PyPI as their documents say. */
+/** One of our programs, using PyPI packages as documented. */
 function program(described: Program): Peer {
   const { name, about, requirements, file, method = '', schema = 'public', ...modes } = described;
   return {
@@ -64,12 +64,12 @@ function environment({
     FROM: part?.from ?? '',
     TO: part?.to ?? '',
     WORK: directory,
-    // some ask at every start who uses them
+    // some send telemetry at every start
     RUNTIME__DLTHUB_TELEMETRY: 'false',
     INGESTR_DISABLE_TELEMETRY: 'true',
     DISABLE_TELEMETRY: 'true',
     SLING_DISABLE_TELEMETRY: 'true',
-    // what dlt keeps between its steps, which is also within ingestr: to compress it takes half of its time
+    // the files that dlt keeps between its steps, also when used by ingestr: compressing them takes half of its time
     DATA_WRITER__DISABLE_COMPRESSION: 'true',
   };
 }
@@ -77,7 +77,7 @@ function environment({
 const pandas = (method: string, about: string): Peer =>
   program({ name: `pandas: ${method}`, about, requirements: PANDAS, file: 'pandas_ways.py', method });
 
-/** What most scripts do, with pandas and psycopg2. */
+/** What most scripts do with pandas and psycopg2. */
 export const pandasPeers: readonly Peer[] = [
   pandas('basic', '`read_sql` of all rows, `to_sql` with multi-row inserts'),
   pandas('chunked', '`read_sql` in chunks of 10,000 rows, `to_sql` for each'),
@@ -91,7 +91,7 @@ const sling: Peer = {
   about: '`sling run`, mode `full-refresh`; `incremental` for increments',
   increments: true,
   prepare: async (cache) => {
-    // later packages of PyPI download their program from elsewhere
+    // later PyPI packages download their program from elsewhere
     const programs = await cache.python('sling', ['sling-linux-amd64==1.4.11']);
     const binary = join(
       programs,
@@ -132,7 +132,7 @@ const ingestr: Peer = {
   increments: true,
   parts: true,
   prepare: async (cache) => {
-    // later packages of PyPI download their program from elsewhere
+    // later PyPI packages download their program from elsewhere
     const programs = await cache.python('ingestr', ['ingestr==0.14.155', CONNECTORX]);
     const script = `for table in $(echo "$TABLES" | tr , ' '); do
       "$PROGRAM" ingest --source-uri "$SOURCE" --source-table "public.$table" --dest-uri "$WAREHOUSE" --dest-table "ingestr.$table" \\
@@ -155,11 +155,11 @@ function modeOfIngestr({ increment, part }: Job): string {
     return `--sql-backend connectorx --incremental-strategy merge --primary-key ${increment.key} --incremental-key ${increment.cursor}`;
   }
   if (part === undefined) return '--sql-backend connectorx';
-  // ConnectorX gets no query with a day in it, and the end of the interval is part of it
+  // ConnectorX gets no query with a day in it; the end of the interval is inclusive
   return `--sql-backend pyarrow --incremental-strategy delete+insert --incremental-key ${part.column} --interval-start ${part.from} --interval-end ${part.from}`;
 }
 
-/** With the backend that reads quickest. */
+/** dlt, with its fastest backend for reading. */
 const dlt = (name: string, method: string, files: string, requirements: readonly string[]): Peer =>
   program({
     name,
