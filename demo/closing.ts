@@ -1,17 +1,17 @@
-/** What has been started, to be stopped in reverse order, whenever and why ever the demo ends. */
+/** Stops everything that was started, in reverse order, whenever and for whatever reason the demo ends. */
 export class Closing {
   readonly #steps: (() => Promise<unknown>)[] = [];
   #closed: Promise<void> | undefined;
 
-  /** True from the moment that something began to close: what fails afterwards fails because of that. */
+  /** True once closing has begun: later failures are a consequence of it. */
   get began(): boolean {
     return this.#closed !== undefined;
   }
 
   /**
-   * Remembers how to stop what is being started; a start that failed leaves nothing to stop.
+   * Registers how to stop something that is being started; a failed start leaves nothing to stop.
    *
-   * @throws when something began to close meanwhile: the next thing is not to be started on what goes away
+   * @throws if closing has begun: nothing further may start on something that is shutting down
    */
   async adopt<Started>(
     starting: Promise<Started>,
@@ -26,7 +26,7 @@ export class Closing {
     return started;
   }
 
-  /** More than once is no error. */
+  /** Closes everything; may be called more than once. */
   close(): Promise<void> {
     return (this.#closed ??= this.#closeAll());
   }

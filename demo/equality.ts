@@ -1,7 +1,7 @@
 import { type Client, escapeIdentifier } from 'pg';
 import { parseTableName, type TableName } from '../src/contract/table-name.ts';
 
-/** What two tables have in common only if they hold the same rows, in whatever order. */
+/** A value that two tables share only if they hold the same rows, in any order. */
 export interface Fingerprint {
   readonly rows: string;
   readonly checksum: string;
@@ -14,14 +14,14 @@ export interface Comparison {
   readonly equal: boolean;
 }
 
-/** The text of a value must not depend on how the two servers are set. */
+/** Settings that keep the text of a value independent of the configuration of the two servers. */
 const SAME_TEXT = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
   SET extra_float_digits = 1; SET bytea_output = 'hex'`;
 
 const COLUMNS = `SELECT attname AS name FROM pg_attribute
   WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`;
 
-/** Compares the columns that the source has; bronze has metadata columns beside them. */
+/** Compares the columns of the source; bronze adds metadata columns. */
 export async function compareTable(
   source: Client,
   warehouse: Client,
@@ -39,7 +39,7 @@ export async function compareTable(
   return { table, source: expected, bronze: found, equal };
 }
 
-/** Both servers compute it: a sum does not depend on the order of the rows, and counts a row as often as it is there. */
+/** Computed by both servers: the sum does not depend on the order of rows, and counts duplicates. */
 export function fingerprintQuery(table: string, columns: readonly string[]): string {
   const row = `ROW(${columns.map(escapeIdentifier).join(', ')})::text`;
   return `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${row}, 0)), 0)::text AS checksum FROM ${table}`;

@@ -1,14 +1,14 @@
 import type { Client } from 'pg';
 import type { TextColumn } from './terminal/text-table.ts';
 
-/** Two extracted tables joined, and where the rows are from: the columns that every bronze table ends with. */
+/** Joins two extracted tables, and shows where the rows came from: metadata columns that every bronze table has. */
 export const EXAMPLE_QUERY = `SELECT city, origin, count(*) AS flights, round(avg(delay), 1) AS mean_delay,
        f._bronze_source, f._bronze_loaded_at
 FROM bronze.br_flights f JOIN bronze.br_airports ON iata = origin
 GROUP BY city, origin, f._bronze_source, f._bronze_loaded_at HAVING count(*) > 1000
 ORDER BY mean_delay DESC LIMIT 5`;
 
-/** The types that are read from the right: bigint and numeric, by their object ids in pg_type. */
+/** Right-aligned types: bigint and numeric, by their OIDs in pg_type. */
 const FIGURES = [20, 1700];
 
 export interface Answer {

@@ -1,7 +1,7 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import { ActivityFailure, ChildWorkflowFailure } from '@temporalio/common';
 
-/** What a person should read of an error: what is inside those that only say which part failed. */
+/** Returns the message for people: that of the innermost cause, since wrappers only say which part failed. */
 export function reasonOf(error: unknown): string {
   let reason = error;
   while (isWrapper(reason)) reason = reason.cause;

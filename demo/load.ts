@@ -3,7 +3,7 @@ import { loadDemoData } from './data/load-demo-data.ts';
 import { count } from './terminal/figures.ts';
 import type { Screen } from './terminal/screen.ts';
 
-/** Loads the data, showing how far each table is. */
+/** Loads the data, showing the progress of each table. */
 export async function load(sourceUrl: string, screen: Screen): Promise<void> {
   const began = performance.now();
   const tables = new Map<string, number>();

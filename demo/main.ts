@@ -19,7 +19,7 @@ try {
   if (!(await play(screen, closing))) status = 1;
   if (!exitAtOnce) await untilInterrupted();
 } catch (error) {
-  // What fails while everything closes fails because of it, and the signal decides the status.
+  // A failure during shutdown is caused by it, and the signal decides the exit status.
   if (closing.began) await untilInterrupted();
   tellFailure(error);
 }
@@ -27,7 +27,7 @@ await closing.close().catch(tellFailure);
 // Not left to Node: the connection to Temporal is still open.
 process.exit(status);
 
-/** Ctrl-C closes all and ends the process. */
+/** Waits until Ctrl-C closes everything and ends the process. */
 function untilInterrupted(): Promise<never> {
   screen.print('', 'All of it runs until you press Ctrl-C.');
   return new Promise(() => {});

@@ -10,7 +10,7 @@ import type { Screen } from './terminal/screen.ts';
 import { watch } from './watch.ts';
 import { showWhatNext } from './what-next.ts';
 
-/** The whole demo, up to the point where it waits or ends; says whether all that was extracted was proven equal. */
+/** Runs the demo up to the point where it waits or ends; returns true if everything extracted was proven equal. */
 export async function play(screen: Screen, closing: Closing): Promise<boolean> {
   screen.print('Starting a source, a warehouse and a Temporal server …');
   const stack = await startServers(closing);
@@ -27,7 +27,7 @@ export async function play(screen: Screen, closing: Closing): Promise<boolean> {
   return finished && equal;
 }
 
-/** The big table first: the small ones are done while it goes on. */
+/** Starts with the largest table: the small ones finish while it runs. */
 async function extract({ client, taskQueue, worker }: Stage, screen: Screen): Promise<RunView[]> {
   const runs: Run[] = [];
   for (const table of demoTables) runs.push(await Run.start(client, taskQueue, table));

@@ -5,7 +5,7 @@ import { count } from './terminal/figures.ts';
 import type { Screen } from './terminal/screen.ts';
 import { withClient } from './with-client.ts';
 
-/** Has both servers compute what only equal tables have in common, and says so table by table. */
+/** Has both servers compute the fingerprint of each table, and prints the comparison. */
 export async function prove(stack: LocalStack, views: readonly RunView[], screen: Screen): Promise<boolean> {
   const comparisons = await withClient(stack.sourceUrl, (source) =>
     withClient(stack.warehouseUrl, async (warehouse) => {

@@ -4,18 +4,18 @@ import { PROGRESS_QUERY, type Progress } from '../src/contract/progress.ts';
 import { reasonOf } from './failure-reason.ts';
 import type { Ending, RunView } from './run-view.ts';
 
-/** As it is called in Temporal; the type is exported by src/workflows. */
+/** The signature of the workflow, whose implementation is in src/workflows. */
 type ExtractTable = (input: ExtractTableRequest) => Promise<ExtractTableResult>;
 
-/** A worker busy with something else must not hold up the others' lines. */
+/** A worker busy with something else must not hold up the progress of the other runs. */
 const QUERY_WITHIN_MS = 2_000;
 
 export const workflowId = (table: string) => `demo-${table}`;
 
-/** One extraction, from outside. */
+/** One extraction, seen from a client. */
 export class Run {
   readonly table: string;
-  /** Never rejects: a run that failed has ended. */
+  /** Never rejects: a failed run has ended too. */
   readonly ended: Promise<Ending>;
   readonly #client: Client;
   readonly #handle: WorkflowHandle<ExtractTable>;
@@ -42,7 +42,7 @@ export class Run {
     return { table: this.table, progress: this.#progress, ending: this.#ending };
   }
 
-  /** Asks how far it is; no answer leaves what is known as it is. */
+  /** Queries the progress; without an answer the last known one stays. */
   async ask(): Promise<void> {
     if (this.#ending !== undefined) return;
     const query = () => this.#handle.query<Progress>(PROGRESS_QUERY);

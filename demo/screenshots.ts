@@ -8,9 +8,9 @@ import { startStack } from '../local/stack.ts';
 import { startWorkerProcess } from '../local/worker-process.ts';
 
 /**
- * Takes the screenshots of docs/images from real runs, in Temporal's own Web UI.
+ * Takes the screenshots of docs/images from real runs, in Temporal's Web UI.
  *
- * Needs a Chromium: that of Debian's package `chromium`, or another that CHROMIUM names.
+ * Needs Chromium: Debian's package `chromium`, or the executable named by CHROMIUM.
  */
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 const IMAGES = join(PROJECT_ROOT, 'docs/images');
@@ -61,7 +61,7 @@ async function makeTables(url: string): Promise<void> {
   await source.end();
 }
 
-/** A run that is slow enough to be looked at: its copies may read so many bytes a second. */
+/** Takes the screenshots of a run whose copies are limited to few bytes per second, so that it can be watched. */
 async function take(client: TemporalClient, browser: Browser, ui: string): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 1100 } });
   const handle = await client.workflow.start('extractDatabase', {
@@ -95,7 +95,7 @@ async function untilCopied(enough: () => Promise<boolean>): Promise<void> {
 async function shoot(page: Page, url: string, file: string, text: string): Promise<void> {
   await page.goto(url, { timeout: LOADED_WITHIN });
   await page.getByText(text).first().waitFor({ timeout: LOADED_WITHIN });
-  // what is drawn after the text came; Markdown is drawn in a frame of its own
+  // for what is drawn after the text appears; Markdown has a frame of its own
   await page.waitForTimeout(5_000);
   await page.screenshot({ path: join(IMAGES, file) });
 }

@@ -5,7 +5,7 @@ import { startStack, type LocalStack } from '../local/stack.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
 import type { Closing } from './closing.ts';
 
-/** What the demo plays on: a source, a warehouse, a Temporal, a worker, and a client to ask for runs. */
+/** Everything the demo uses: a source, a warehouse, Temporal, a worker, and a client to start runs. */
 export interface Stage {
   readonly stack: LocalStack;
   readonly worker: WorkerProcess;
@@ -13,7 +13,7 @@ export interface Stage {
   readonly taskQueue: string;
 }
 
-/** The databases are always our own: the demo drops tables. */
+/** Starts the servers. The databases are always our own, because the demo drops tables. */
 export function startServers(closing: Closing): Promise<LocalStack> {
   return closing.adopt(startStack({ ui: true }), (stack) => stack.close());
 }
@@ -25,13 +25,13 @@ export async function startWorker(closing: Closing, stack: LocalStack): Promise<
   return { stack, worker, client: await connectClient(stack), taskQueue };
 }
 
-/** On a Temporal that was there before us another worker may serve the usual queue, with other databases. */
+/** On an existing Temporal, another worker with other databases may serve the usual task queue. */
 function taskQueueOf({ temporal }: LocalStack): string {
   return temporal === undefined ? `datakit-postgres-demo-${process.pid}` : DEFAULT_TASK_QUEUE;
 }
 
 /**
- * The connection goes with our process. When a run is still being waited for, closing it would be an uncaught
+ * The connection closes with our process. Closing it while a run is still awaited would cause an uncaught
  * "Channel has been shut down": the client's retries are timers that nothing clears.
  */
 async function connectClient(stack: LocalStack): Promise<Client> {
@@ -40,7 +40,7 @@ async function connectClient(stack: LocalStack): Promise<Client> {
   return new Client({ connection, namespace: stack.temporalNamespace });
 }
 
-/** Throws when the worker ends: without one the runs would wait for ever. */
+/** Throws if the worker ends: without one the runs would wait forever. */
 export async function failWhenEnded(worker: WorkerProcess): Promise<never> {
   const { code, signal } = await worker.exited;
   const lastLines = worker.output().split('\n').slice(-20).join('\n');

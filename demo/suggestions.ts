@@ -14,7 +14,7 @@ export interface Suggestion {
   readonly command: string;
 }
 
-/** Commands for a POSIX shell. */
+/** Returns commands for a POSIX shell. */
 export function suggestions(cli: string, server: Server, taskQueue: string): Suggestion[] {
   const temporal = (...parts: readonly string[]) => `${shellWord(cli)} workflow ${parts.join(' \\\n  ')}`;
   const run = [...serverOptions(server), `--workflow-id ${workflowId('flights')}`].join(' ');
@@ -35,7 +35,7 @@ interface Server {
   readonly temporalNamespace: string;
 }
 
-/** Only what the command line does not assume by itself. */
+/** Returns only the options that differ from the command line's defaults. */
 function serverOptions({ temporalAddress, temporalNamespace }: Server): string[] {
   const usual = ['127.0.0.1:7233', 'localhost:7233'].includes(temporalAddress);
   return [

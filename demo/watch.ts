@@ -7,7 +7,7 @@ import type { Screen } from './terminal/screen.ts';
 
 const ASK_EVERY_MS = 300;
 
-/** Shows how far the runs are until all have ended. */
+/** Shows the progress of the runs until all have ended. */
 export async function watch(runs: readonly Run[], screen: Screen): Promise<RunView[]> {
   const log = new RunLog();
   const allEnded = Promise.all(runs.map((run) => run.ended)).then(() => true);

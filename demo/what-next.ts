@@ -7,7 +7,7 @@ import type { Screen } from './terminal/screen.ts';
 import { textTable } from './terminal/text-table.ts';
 import { withClient } from './with-client.ts';
 
-/** Where to look, and what to try. */
+/** Shows where to look, and commands to try. */
 export async function showWhatNext({ stack, taskQueue }: Stage, screen: Screen): Promise<void> {
   screen.heading('A query over bronze');
   screen.print(`  psql '${stack.warehouseUrl}'`, '', ...indented(EXAMPLE_QUERY), '');
@@ -27,7 +27,7 @@ function indented(text: string): string[] {
   return text.split('\n').map((line) => `  ${line}`);
 }
 
-/** `temporal` where the shell finds it, otherwise a path from here. */
+/** Returns `temporal` if the shell finds it, otherwise a path relative to the working directory if possible. */
 function commandLine({ temporal }: LocalStack): string {
   if (temporal === undefined || isOnPath(temporal.cli)) return 'temporal';
   const fromHere = relative(process.cwd(), temporal.cli);

@@ -6,7 +6,7 @@ export async function withClient<Result>(
   use: (client: Client) => Promise<Result>,
 ): Promise<Result> {
   const client = new Client({ connectionString: url, application_name: 'datakit-postgres demo' });
-  // The query under way is told too; without a listener the event would end the process.
+  // The query in progress fails too; without a listener the event would end the process.
   client.on('error', () => {});
   await client.connect();
   try {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-/** Whether something on this machine accepts connections on the port. */
+/** Resolves to true if something on this machine accepts connections on the port. */
 export function canConnect(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });

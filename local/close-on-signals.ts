@@ -2,12 +2,12 @@ import { constants } from 'node:os';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** tsx hands a Ctrl-C on that the terminal sent us already; only what comes later is a second one. */
+/** tsx forwards a Ctrl-C that the terminal has already sent us; only a later one counts as a second. */
 const SAME_WITHIN_MS = 500;
 
 /**
- * Closes on the first Ctrl-C (or SIGTERM, or SIGHUP) and ends the process; the second ends it at once, and what
- * is tethered to it with it.
+ * Closes on the first Ctrl-C (or SIGTERM, or SIGHUP) and ends the process; a second one ends it at once, along with
+ * everything tethered to it.
  */
 export function closeOnSignals(target: { close(): Promise<void> }): void {
   let first: number | undefined;

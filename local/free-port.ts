@@ -4,17 +4,17 @@ import { createServer } from 'node:net';
 import { canConnect } from './can-connect.ts';
 
 /**
- * Below the range systems take for outgoing connections (from 32768 on Linux): a client that keeps dialling a
- * stopped server's port inside that range can be given the same port and connect to itself.
+ * Below the range that systems use for outgoing connections (from 32768 on Linux): a client that keeps dialling a
+ * stopped server's port inside that range can be assigned the same port and connect to itself.
  */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 30_000;
 const ATTEMPTS = 200;
 
-/** What this process was given already: two servers that start at once must not be told the same port. */
+/** Ports already given out by this process: two servers that start at once must not get the same one. */
 const given = new Set<number>();
 
-/** A loopback port nobody listens on: the wanted one, or the next free one after it. */
+/** Finds a loopback port that nobody listens on: the wanted one, or the next free one after it. */
 export async function freePort(wanted = randomInt(FIRST_PORT, LAST_PORT)): Promise<number> {
   for (let port = wanted; port < wanted + ATTEMPTS; port++) {
     if (given.has(port)) continue;
@@ -25,13 +25,13 @@ export async function freePort(wanted = randomInt(FIRST_PORT, LAST_PORT)): Promi
   throw new Error(`no free port between ${wanted} and ${wanted + ATTEMPTS - 1}`);
 }
 
-/** Lets a later server have the port again. */
+/** Makes the port available to a later server. */
 export function releasePort(port: number): void {
   given.delete(port);
 }
 
 async function isFree(port: number): Promise<boolean> {
-  // Asked first because macOS lets a second socket bind the loopback address below a wildcard listener.
+  // Checked first because macOS lets a second socket bind the loopback address below a wildcard listener.
   if (await canConnect(port)) return false;
   const probe = createServer();
   try {

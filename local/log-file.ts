@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
 
-/** Gives `use` a descriptor that a child's output can be appended to. */
+/** Passes `use` a descriptor to which a child's output can be appended. */
 export async function withLogFile<Result>(
   path: string,
   use: (descriptor: number) => Promise<Result>,
@@ -13,10 +13,10 @@ export async function withLogFile<Result>(
   }
 }
 
-/** The end of a log, for the message of an error. */
+/** Returns the end of a log, for an error message. */
 export async function lastLines(path: string, count = 20): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  // a program in Go says why it panics, and then shows its stack
+  // a Go program says why it panics before it prints its stacks
   const [said = ''] = text.split(/\n+goroutine \d+ \[/);
   return said.trimEnd().split('\n').slice(-count).join('\n');
 }

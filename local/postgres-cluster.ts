@@ -16,7 +16,7 @@ export interface ClusterPlan {
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** What extraction needs. Durability stays at PostgreSQL's own defaults: figures measured here must be honest. */
+/** Settings that extraction needs. Durability keeps PostgreSQL's defaults, so that measurements here are honest. */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -26,17 +26,17 @@ const SETTINGS: Readonly<Record<string, string>> = {
   max_replication_slots: '20',
   shared_buffers: '256MB',
   max_wal_size: '4GB',
-  // "log" ranks above "error": statements that fail are their client's affair, a failing start is ours.
+  // "log" ranks above "error": failing statements are their client's business, a failing start is ours.
   log_min_messages: 'log',
   log_checkpoints: 'off',
 };
 
-/** Servers and initdb speak English whatever the machine is set to: we read what they write. */
+/** Makes servers and initdb speak English regardless of the locale, since we parse their output. */
 export function serverEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C' };
 }
 
-/** Makes a data directory with a superuser `postgres`. */
+/** Creates a data directory with a superuser `postgres`. */
 export async function initCluster(plan: ClusterPlan): Promise<void> {
   const directory = dirname(plan.dataDirectory);
   await chmod(directory, 0o711);
@@ -52,7 +52,7 @@ export async function initCluster(plan: ClusterPlan): Promise<void> {
   await writeSettings(plan);
 }
 
-/** Makes a data directory of the files of a server that does not run, to follow it as its replica. */
+/** Creates a data directory from the files of a stopped server, to follow it as a replica. */
 export async function copyCluster(
   plan: ClusterPlan,
   primary: { readonly dataDirectory: string; readonly host: string; readonly port: number },
@@ -87,7 +87,7 @@ async function initdb(plan: ClusterPlan, passwordFile: string, locale: string): 
   );
 }
 
-/** In the file and not on the command line, so that ALTER SYSTEM can still change them. */
+/** Writes settings to the file rather than the command line, so that ALTER SYSTEM can still change them. */
 async function writeSettings(plan: ClusterPlan): Promise<void> {
   const lines = Object.entries({ ...SETTINGS, ...plan.settings }).map(
     ([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`,

@@ -16,10 +16,10 @@ export interface PostmasterPlan {
 
 /** Recovery after an immediate stop replays up to max_wal_size. */
 const READY_WITHIN_MS = 180_000;
-/** Backends of a postmaster that was killed notice within moments, and block the next start until then. */
+/** Backends of a killed postmaster notice within moments, and block the next start until then. */
 const LINGERING_ATTEMPTS = 50;
 
-/** The server did not come up; the message holds the end of its log. */
+/** The server failed to start; the message contains the end of its log. */
 export class PostgresStartError extends Error {
   override readonly name = 'PostgresStartError';
 
@@ -71,7 +71,7 @@ async function becomesReady(postmaster: Tethered, dataDirectory: string): Promis
   return false;
 }
 
-/** Line 1 of postmaster.pid is the pid, line 8 the state: see pidfile.h. A killed postmaster leaves its file. */
+/** Line 1 of postmaster.pid is the pid, line 8 the state: see pidfile.h. The file outlives a killed postmaster. */
 async function saysReady(pid: number, dataDirectory: string): Promise<boolean> {
   const text = await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8').catch(() => '');
   const lines = text.split('\n');

@@ -15,35 +15,35 @@ const HOST = '127.0.0.1';
 const PORT_ATTEMPTS = 5;
 
 export interface PostgresOptions {
-  /** Added to, or in place of, the defaults in `postgres-cluster.ts`. */
+  /** Added to the defaults in `postgres-cluster.ts`, or replacing them. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly databases?: readonly string[];
-  /** An older version that is installed beside, 14 to 17. */
+  /** One of the older versions that are also installed, 14 to 17. */
   readonly version?: number;
-  /** Another version than those that come with npm. */
+  /** A version other than those that come with npm. */
   readonly binaries?: PostgresBinaries;
-  /** A wish: a port in use is stepped over. */
+  /** Preferred port; one in use is skipped. */
   readonly port?: number;
-  /** A server to be a replica of. It is stopped for the moment in which its files are copied. */
+  /** The primary to replicate. It is stopped briefly while its files are copied. */
   readonly standbyOf?: PostgresServer;
-  /** Where the server's temporary directory is made, if not in the system's. */
+  /** Parent of the server's temporary directory; the system's by default. */
   readonly directory?: string;
 }
 
-/** A real PostgreSQL of our own: temporary, on loopback, gone when our process is. */
+/** A real PostgreSQL of our own: temporary, on loopback, gone when our process is gone. */
 export interface PostgresServer {
   readonly host: string;
   readonly port: number;
   readonly dataDirectory: string;
-  /** The postmaster's: another one after a restart. */
+  /** The postmaster's pid, which changes with a restart. */
   readonly pid: number;
-  /** A connection URL; without a role it is the superuser's and holds its password. */
+  /** Returns a connection URL; without a role it is the superuser's, including its password. */
   url(database: string, role?: { user: string; password: string }): string;
   /** Keeps the data. `immediate` is a crash: the next start recovers. */
   stop(mode: 'fast' | 'immediate'): Promise<void>;
-  /** The same port, the same data. */
+  /** Starts it again with the same port and data. */
   start(): Promise<void>;
-  /** Gives the new database's URL. */
+  /** Returns the new database's URL. */
   createDatabase(name: string, template?: string): Promise<string>;
   /** Stops the server and deletes its data. */
   dispose(): Promise<void>;
@@ -90,7 +90,7 @@ async function withDatabases(server: PostgresServer, names: readonly string[]): 
   }
 }
 
-/** Between finding a port free and listening on it another process may take it. */
+/** Retries on another port: another process may take one between finding it free and listening on it. */
 async function startOnFreePort(
   cluster: Omit<PostmasterPlan, 'port'>,
   wanted: number | undefined,

@@ -5,15 +5,15 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * When a process started, in the system's own notation, or undefined when there is no such process.
+ * Returns when a process started, in the system's own notation, or undefined if there is no such process.
  *
- * A pid alone does not tell whether the process that wrote it down is still there: pids are used again.
+ * A pid alone does not tell whether the process that recorded it still exists: pids are reused.
  */
 export function processStart(pid: number): Promise<string | undefined> {
   return process.platform === 'linux' ? startInProc(pid) : startByPs(pid);
 }
 
-/** proc_pid_stat(5): the name is in parentheses and may hold anything; state is field 3, starttime field 22. */
+/** proc_pid_stat(5): the name is in parentheses and may contain anything; state is field 3, starttime field 22. */
 async function startInProc(pid: number): Promise<string | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');

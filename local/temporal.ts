@@ -10,8 +10,8 @@ const PREFERRED_UI_PORT = 8233;
 const NAMESPACE = 'default';
 const PORT_ATTEMPTS = 5;
 /**
- * A dev server has one shard, and looks 20 times a second at each of its queues: every step of every run would wait for
- * the next look. A cluster has hundreds of shards, which are limited each.
+ * A dev server has one shard, and polls each of its queues 20 times a second: every step of every run would wait for
+ * the next poll. A cluster has hundreds of shards, each with its own limit.
  */
 export const LOOKS_PER_SECOND = {
   'history.transferProcessorMaxPollRPS': 1000,
@@ -22,28 +22,28 @@ export const LOOKS_PER_SECOND = {
 export type SearchAttributeKind = 'Keyword' | 'Int' | 'Text' | 'Double' | 'Bool' | 'Datetime' | 'KeywordList';
 
 export interface TemporalOptions {
-  /** Serve the Web UI too. */
+  /** Also serves the Web UI. */
   readonly ui?: boolean;
-  /** Keep the state in this file; without it the state is temporary. */
+  /** Keeps the state in this file; without it the state is temporary. */
   readonly databaseFile?: string;
-  /** Wishes: ports in use are stepped over. */
+  /** Preferred ports; those in use are skipped. */
   readonly port?: number;
   readonly uiPort?: number;
   readonly searchAttributes?: Readonly<Record<string, SearchAttributeKind>>;
   readonly dynamicConfig?: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** Temporal's dev server: on loopback, gone when our process is. */
+/** Temporal's dev server: on loopback, gone when our process is gone. */
 export interface TemporalServer {
   readonly address: string;
   readonly namespace: string;
   readonly uiUrl: string | undefined;
-  /** The executable, for people who want to use its command line too. */
+  /** The executable, also for people who want to use its command line. */
   readonly cli: string;
   readonly pid: number;
-  /** Keeps the state. */
+  /** Stops the server and keeps the state. */
   stop(): Promise<void>;
-  /** The same ports, the same state. */
+  /** Starts it again with the same ports and state. */
   start(): Promise<void>;
   /** Stops the server and deletes its temporary state. */
   dispose(): Promise<void>;
@@ -65,7 +65,7 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Temp
   }
 }
 
-/** Between finding a port free and listening on it another process may take it. */
+/** Retries on other ports: another process may take one between finding it free and listening on it. */
 async function startOnFreePorts(
   cli: string,
   directory: string,
@@ -132,7 +132,7 @@ class DevServer implements TemporalServer {
   }
 
   async dispose(): Promise<void> {
-    // An orderly stop takes a second, which state about to be deleted is not worth.
+    // An orderly stop takes a second, which is wasted on state about to be deleted.
     if (this.#plan.temporary) this.#server.signal('SIGKILL');
     await this.stop();
     const { port, uiPort, directory } = this.#plan;

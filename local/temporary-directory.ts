@@ -5,7 +5,7 @@ import { processStart } from './process-start.ts';
 
 const PREFIX = 'datakit-postgres-';
 const OWNER_FILE = 'owner.json';
-/** Between making a directory and naming its owner a process needs milliseconds. */
+/** Naming the owner takes only milliseconds after a directory is made. */
 const NAMELESS_FOR_MS = 60_000;
 
 interface Owner {
@@ -15,7 +15,7 @@ interface Owner {
   readonly host: string;
 }
 
-/** Makes a directory for this process, after removing what killed processes left behind. */
+/** Makes a directory for this process, after removing those that killed processes left behind. */
 export async function makeTemporaryDirectory(kind: string, parent = tmpdir()): Promise<string> {
   await removeAbandoned(parent);
   const directory = await mkdtemp(join(parent, `${PREFIX}${kind}-`));
@@ -33,7 +33,7 @@ async function removeAbandoned(parent: string): Promise<void> {
   await Promise.all(names.map((name) => removeIfAbandoned(join(parent, name))));
 }
 
-/** Two processes may clean up at once, so a directory that vanishes meanwhile is no error. */
+/** Removes a directory whose owner is gone. Two processes may clean up at once, so it may vanish in between. */
 async function removeIfAbandoned(directory: string): Promise<void> {
   try {
     const { uid, mtimeMs } = await lstat(directory);
@@ -42,7 +42,7 @@ async function removeIfAbandoned(directory: string): Promise<void> {
     if (owner !== undefined) {
       if (await isAbandoned(owner, directory)) await removeTemporaryDirectory(directory);
     } else if (Date.now() - mtimeMs > NAMELESS_FOR_MS) {
-      await rmdir(directory); // fails unless empty: what has no owner and is not empty is not ours to judge
+      await rmdir(directory); // fails unless empty: a directory with content but no owner is not ours to judge
     }
   } catch {
     // left for the next start
@@ -63,7 +63,7 @@ async function isAbandoned(owner: Owner, directory: string): Promise<boolean> {
   return !(await isServed(directory));
 }
 
-/** A tethered postmaster needs a moment to follow its parent; until then its files stay. */
+/** True while a postmaster uses the directory: a tethered one takes a moment to end after its parent. */
 async function isServed(directory: string): Promise<boolean> {
   try {
     const lockFile = await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8');

@@ -12,29 +12,29 @@ export interface Exit {
 export interface TetherOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Run as this user; only root can ask for it. */
+  /** Run as this user, which requires root. */
   readonly user?: SystemUser | undefined;
   /** Where stdout and stderr go: nowhere (the default), a pipe to us, or an open file. */
   readonly output?: 'ignore' | 'pipe' | number;
-  /** What the child is sent when our process is gone; SIGKILL follows ten seconds later. */
+  /** Signal for the child when our process is gone; SIGKILL follows ten seconds later. */
   readonly whenOrphaned?: 'TERM' | 'INT' | 'QUIT' | 'KILL';
 }
 
 export interface Tethered {
   readonly pid: number;
   readonly running: boolean;
-  /** Resolves when the process has ended, however it ended. */
+  /** Resolves when the process has ended, in whatever way. */
   readonly exited: Promise<Exit>;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
-  /** False when the process is gone already. */
+  /** Returns false if the process is already gone. */
   signal(name: NodeJS.Signals): boolean;
 }
 
 /**
- * The shell becomes the command by `exec`, so the pid we get from `spawn` is the command's own. Before that it
- * leaves a watcher behind that reads a pipe whose other end only we hold: the kernel closes it when we die, by
- * SIGKILL too. The watcher is in the process group named after the pid, which therefore cannot be given to
+ * The shell becomes the command by `exec`, so the pid from `spawn` is the command's own. Before that it leaves
+ * behind a watcher that reads a pipe whose other end only we hold: the kernel closes it when we die, even by
+ * SIGKILL. The watcher is in the process group named after the pid, which therefore cannot be reused for
  * another process while the watcher may still signal it.
  */
 const SCRIPT = `
@@ -50,9 +50,9 @@ exec "$@" 3<&- </dev/null
 `;
 
 /**
- * Starts a process that does not outlive ours, even when ours is killed with SIGKILL.
+ * Starts a process that does not outlive ours, even if ours is killed with SIGKILL.
  *
- * It gets a session of its own: a terminal's Ctrl-C reaches us alone, and we stop things in order.
+ * It gets its own session: a terminal's Ctrl-C reaches only us, and we stop things in order.
  */
 export async function spawnTethered(
   command: string,
@@ -78,7 +78,7 @@ function exitOf(child: ChildProcess): Promise<Exit> {
       child.stdin?.destroy();
       resolve({ code, signal });
     });
-    // The pipe is never written to; when the other side goes first that is no error of ours.
+    // The pipe is never written to; it is no error of ours if the other side closes first.
     child.stdin?.on('error', () => {});
   });
 }

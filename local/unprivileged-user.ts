@@ -8,7 +8,7 @@ export interface SystemUser {
   readonly gid: number;
 }
 
-/** PostgreSQL refuses to run as root: whom it runs as instead, or undefined when we are not root. */
+/** Returns the user to run PostgreSQL as, because it refuses to run as root; undefined if we are not root. */
 export async function unprivilegedUser(): Promise<SystemUser | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const user = (await findUser('postgres')) ?? (await findUser('nobody'));

@@ -6,30 +6,30 @@ import { spawnTethered, type Exit, type Tethered } from './tether.ts';
 
 const READY_WITHIN_MS = 60_000;
 const KEPT_LINES = 200;
-/** The flags of `npm start`: copies make much short-lived garbage, and a small nursery keeps the process small. */
+/** The flags of `npm start`: copies create much short-lived garbage, and a small nursery keeps the process small. */
 const AS_IN_PRODUCTION = ['--max-semi-space-size=4'];
 
 export interface WorkerProcessOptions {
-  /** The databases, Temporal and the task queue. Temporal's settings come from here alone, not from ours. */
+  /** Databases, Temporal and task queue. Temporal's settings come only from here, not from our environment. */
   readonly env: Readonly<Record<string, string>>;
-  /** The module to run, from the project's root. */
+  /** The module to run, relative to the project root. */
   readonly entry?: string;
-  /** Given every line the worker prints. */
+  /** Called with every line the worker prints. */
   readonly onLine?: (line: string) => void;
 }
 
 export interface WorkerProcess {
   readonly pid: number;
   readonly exited: Promise<Exit>;
-  /** Asks the worker to finish, and waits until it has. */
+  /** Asks the worker to shut down, and waits until it has. */
   stop(): Promise<Exit>;
-  /** False when the worker is gone already. */
+  /** Returns false if the worker is already gone. */
   kill(signal: NodeJS.Signals): boolean;
-  /** The last lines it printed. */
+  /** Returns the last lines it printed. */
   output(): string;
 }
 
-/** Starts the worker in a process of its own, and waits until it says that it is ready. */
+/** Starts the worker as a separate process, and waits until it says that it is ready. */
 export async function startWorkerProcess(options: WorkerProcessOptions): Promise<WorkerProcess> {
   const entry = options.entry ?? 'src/worker.ts';
   const loader = entry.endsWith('.ts') ? ['--import', 'tsx'] : AS_IN_PRODUCTION;
@@ -95,7 +95,7 @@ class ChildWorker implements WorkerProcess {
     return this.#lines.join('\n');
   }
 
-  /** Whoever was given every line has seen them. */
+  /** Returns the output for an error message, unless a caller has already received every line. */
   #untold(): string {
     return this.#onLine === undefined ? `:\n${this.output()}` : '';
   }

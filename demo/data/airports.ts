@@ -4,7 +4,7 @@ import { readVegaFile } from './vega-file.ts';
 
 type Airport = Record<string, string>;
 
-/** The file writes NA where it knows no city or state. */
+/** The file has NA for an unknown city or state. */
 const known = (text: string | undefined) => (text === undefined || text === 'NA' ? null : text);
 
 export const airports = recordTable<Airport>(

@@ -4,14 +4,14 @@ import type { Client } from 'pg';
 import { from } from 'pg-copy-streams';
 import { copyLine, type CopyValue } from './copy-text.ts';
 
-/** Rows as the server will read them. */
+/** Rows in the format the server reads. */
 export interface CopyBatch {
   readonly rows: number;
   readonly text: string;
 }
 
 const ROWS_PER_BATCH = 5_000;
-/** So many are made while the server still reads: making and reading overlap, and memory stays bounded. */
+/** Batches made ahead of the server: making and reading overlap, and memory stays bounded. */
 const BATCHES_AHEAD = 8;
 
 /** Streams batches into one COPY and returns how many rows the server took. */
@@ -37,7 +37,7 @@ async function* textsOf(
   }
 }
 
-/** Packs rows, so that the server is not sent one message a row. */
+/** Packs rows into batches, to avoid one message per row. */
 export async function* batchesOf(rows: Iterable<readonly CopyValue[]>): AsyncGenerator<CopyBatch> {
   let lines: string[] = [];
   for (const row of rows) {

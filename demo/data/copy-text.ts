@@ -1,4 +1,4 @@
-/** What a column of a loaded row may be; a number is written with all digits that it has. */
+/** The value of a column in a loaded row; a number is written with all its digits. */
 export type CopyValue = string | number | null;
 
 const special = /[\\\b\f\n\r\t\v]/;
@@ -15,7 +15,7 @@ const escapes: Readonly<Record<string, string>> = {
 };
 
 /**
- * One value in the text format of COPY.
+ * Formats one value in the text format of COPY.
  * @see https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
  */
 export function copyField(value: CopyValue): string {
@@ -24,7 +24,7 @@ export function copyField(value: CopyValue): string {
   return special.test(value) ? value.replace(specials, (character) => escapes[character] ?? '') : value;
 }
 
-/** One row in the text format of COPY, with its line end. */
+/** Formats one row in the text format of COPY, including the line end. */
 export function copyLine(values: readonly CopyValue[]): string {
   return `${values.map(copyField).join('\t')}\n`;
 }

@@ -1,7 +1,7 @@
 const field = /"((?:[^"]|"")*)"|([^,\r\n]*)/y;
 const lineEnd = /\r?\n|$/y;
 
-/** The records of a CSV text (RFC 4180) by the names in its first line. */
+/** Parses CSV text (RFC 4180) into records keyed by the names in its first line. */
 export function* parseCsv(text: string): Generator<Record<string, string>> {
   const lines = readLines(text);
   const header = lines.next();

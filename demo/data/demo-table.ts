@@ -14,7 +14,7 @@ export interface TableDefinition {
   readonly primaryKey: readonly string[];
 }
 
-/** A column that says where in a record of its file its value is. */
+/** A column that knows its value in a record of the file. */
 export interface RecordColumn<Source> extends Column {
   readonly value: (record: Source, index: number) => CopyValue;
 }
@@ -24,12 +24,12 @@ export interface RecordDefinition<Source> extends TableDefinition {
   readonly columns: readonly RecordColumn<Source>[];
 }
 
-/** A table whose file is small enough to be read at once. */
+/** A table whose file is small enough to read in one go. */
 export interface RecordTable extends TableDefinition {
   readonly rows: () => Promise<Iterable<readonly CopyValue[]>>;
 }
 
-/** Binds the columns to the records that they are read from. */
+/** Binds the columns to the records they are read from. */
 export function recordTable<Source>(
   definition: RecordDefinition<Source>,
   read: () => Promise<Iterable<Source>>,

@@ -11,7 +11,7 @@ import { vegaFile } from './vega-file.ts';
 
 /** The columns of a row group, as arrays of equal length. */
 export interface FlightColumns {
-  /** Microseconds since 1970 on the clock of the airport. */
+  /** Microseconds since 1970 in the airport's local time. */
   readonly date: readonly bigint[];
   readonly delay: readonly bigint[];
   readonly distance: readonly bigint[];
@@ -19,18 +19,18 @@ export interface FlightColumns {
   readonly destination: readonly string[];
 }
 
-/** Some hundred thousand rows of the file: what is decoded at once. */
+/** Some hundred thousand rows of the file, which are decoded together. */
 export interface RowGroup {
-  /** The place of its first row in the file. */
+  /** Position of its first row in the file. */
   readonly firstRow: number;
   readonly rows: number;
-  /** The span of its dates. */
+  /** The range of its dates. */
   readonly from: bigint;
   readonly to: bigint;
   readonly read: () => Promise<FlightColumns>;
 }
 
-/** A Date has milliseconds only, and making one a row costs more than the rest of the decoding. */
+/** A Date only has milliseconds, and creating one per row costs more than the rest of the decoding. */
 const parsers = { timestampFromMicroseconds: (microseconds: bigint) => microseconds };
 
 export async function openFlights(): Promise<RowGroup[]> {
@@ -47,7 +47,7 @@ export async function openFlights(): Promise<RowGroup[]> {
 
 type ReadColumns = (firstRow: number, rows: number) => Promise<FlightColumns>;
 
-/** A month begins in the row group in which the one before it ended: that is not decoded twice. */
+/** Caches the last row group: a month begins in the group in which the previous one ended. */
 function rememberingLast(read: ReadColumns): ReadColumns {
   let last: { readonly firstRow: number; readonly columns: Promise<FlightColumns> } | undefined;
   return (firstRow, rows) => {
@@ -88,7 +88,7 @@ async function readColumns(
   };
 }
 
-/** This file has one page a column and row group; of several we would have kept the last. */
+/** Checks that the column is complete: of several pages only the last is kept; this file has one per row group. */
 function wholeColumn<Value>(data: DecodedArray | undefined, rows: number): Value[] {
   if (Array.isArray(data) && data.length === rows) return data;
   throw new Error(`expected a column of ${rows} flights in one page, found ${data?.length ?? 'none'}`);

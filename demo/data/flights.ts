@@ -20,13 +20,13 @@ export const flights: TableDefinition = {
 
 const ROWS_PER_BATCH = 20_000;
 
-/** The months that the row groups have rows of. */
+/** Returns the months covered by the row groups. */
 export function monthsOf(groups: readonly RowGroup[]): Month[] {
   const months = groups.flatMap(({ from, to }) => monthsBetween(from, to));
   return [...new Map(months.map((month) => [month.suffix, month])).values()];
 }
 
-/** A month's rows; one row group is held at a time. */
+/** Yields a month's rows, holding one row group at a time. */
 export async function* batchesOfMonth(groups: readonly RowGroup[], month: Month): AsyncGenerator<CopyBatch> {
   for (const group of groups) {
     if (group.to < month.from || group.from >= month.to) continue;
@@ -52,7 +52,7 @@ function* batchesOfGroup(
   }
 }
 
-/** Makes the lines of the rows that are of the month. Dates come in order, many times the same: each is written once. */
+/** Formats the rows of a month. Dates are sorted and repeat often, so each is formatted once. */
 function lineFormat(
   columns: FlightColumns,
   firstRow: number,

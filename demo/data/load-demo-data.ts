@@ -18,9 +18,9 @@ const recordTables: readonly RecordTable[] = [airports, birdstrikes, zipcodes, m
 export const demoTables: readonly string[] = [flights.name, ...recordTables.map(({ name }) => name)];
 
 /**
- * Loads the data of `vega-datasets` into the schema public; tables of an earlier load are replaced.
+ * Loads the data of `vega-datasets` into the schema public, replacing the tables of an earlier load.
  *
- * @param report is told the rows of a table so far, several times for a big one
+ * @param report receives the rows of a table so far, repeatedly for a large one
  */
 export async function loadDemoData(
   sourceUrl: string,

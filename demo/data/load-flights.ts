@@ -8,10 +8,10 @@ import { addComments, addPrimaryKey, copyFrozen, createTable, dropTable, qualifi
 import { inTransaction } from './transaction.ts';
 
 /**
- * Loads the flights a month at a time and makes the months one table at the end: a COPY into
- * a partitioned table cannot FREEZE, and finds the partition of every row anew.
+ * Loads the flights month by month and turns the months into one table at the end: a COPY into
+ * a partitioned table cannot FREEZE, and has to find the partition of every row.
  *
- * @param sent is told the rows so far
+ * @param sent receives the rows so far
  */
 export async function loadFlights(
   client: Client,
@@ -46,7 +46,7 @@ async function loadMonth(
 async function joinMonths(client: Client, months: readonly Month[]): Promise<void> {
   await client.query(`${createTable(flights.name, flights)} PARTITION BY RANGE (date)`);
   for (const month of months) await client.query(attach(month));
-  // The months' own keys become parts of this one; nothing is built again.
+  // The months' own keys become parts of this one; nothing is rebuilt.
   await client.query(addPrimaryKey(flights.name, flights));
   for (const comment of addComments(flights)) await client.query(comment);
 }

@@ -1,15 +1,15 @@
-/** A month of the calendar without a time zone; times are microseconds since 1970, as Parquet has them. */
+/** A calendar month without a time zone; times are microseconds since 1970, as in Parquet. */
 export interface Month {
   /** `2001_01` */
   readonly suffix: string;
-  /** The first moment, and the first after it. */
+  /** The first moment of the month, and the first after it. */
   readonly from: bigint;
   readonly to: bigint;
 }
 
 const MICROSECONDS = 1000n;
 
-/** The months from that of one moment to that of another. */
+/** Returns the months from that of one moment to that of another. */
 export function monthsBetween(first: bigint, last: bigint): Month[] {
   const months: Month[] = [];
   for (let month = monthOf(first); month.from <= last; month = monthOf(month.to)) months.push(month);
@@ -26,7 +26,7 @@ function monthOf(moment: bigint): Month {
   };
 }
 
-/** `2001-01-01 00:01:00`, with a fraction where there is one. */
+/** Formats a moment as `2001-01-01 00:01:00`, with a fraction if there is one. */
 export function timestampText(moment: bigint): string {
   const text = toDate(moment).toISOString().slice(0, 19).replace('T', ' ');
   const fraction = BigInt.asUintN(64, moment) % 1_000_000n;

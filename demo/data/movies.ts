@@ -8,7 +8,7 @@ type Movie = z.output<typeof movie>;
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** `Jun 12 1998` as `1998-06-12`. */
+/** Converts `Jun 12 1998` to `1998-06-12`. */
 export function isoDate(text: string): string {
   const [, name = '', day = '', year = ''] = /^([A-Z][a-z]{2}) (\d{2}) (\d{4})$/.exec(text) ?? [];
   const month = MONTHS.indexOf(name) + 1;
@@ -22,7 +22,7 @@ const column = (name: string, type: string, field: string): RecordColumn<Movie> 
   value: (row) => row[field] ?? null,
 });
 
-/** The file has titles such as 1776 as numbers. */
+/** The file stores titles such as 1776 as numbers. */
 const title = (row: Movie) => (row['Title'] == null ? null : String(row['Title']));
 
 const releaseDate = (row: Movie) =>

@@ -3,17 +3,17 @@ import type { TableDefinition } from './demo-table.ts';
 
 const SCHEMA = 'public';
 
-/** `public.flights`, quoted. */
+/** Returns the quoted name, such as `"public"."flights"`. */
 export function qualified(name: string): string {
   return `${escapeIdentifier(SCHEMA)}.${escapeIdentifier(name)}`;
 }
 
-/** Views on an earlier load go with it: CASCADE. */
+/** CASCADE also drops views on an earlier load. */
 export function dropTable(name: string): string {
   return `DROP TABLE IF EXISTS ${qualified(name)} CASCADE`;
 }
 
-/** Without its key, which is built faster when the rows are in. */
+/** Creates the table without its key, which is faster to build once the rows are in. */
 export function createTable(name: string, { columns }: TableDefinition): string {
   const lines = columns.map((column) => `  ${escapeIdentifier(column.name)} ${column.type}`);
   return `CREATE TABLE ${qualified(name)} (\n${lines.join(',\n')}\n)`;
@@ -23,7 +23,7 @@ export function addPrimaryKey(name: string, { primaryKey }: TableDefinition): st
   return `ALTER TABLE ${qualified(name)} ADD PRIMARY KEY (${primaryKey.map(escapeIdentifier).join(', ')})`;
 }
 
-/** One statement a comment. */
+/** Returns one statement per comment. */
 export function addComments({ name, comment, columns }: TableDefinition): string[] {
   const table = `COMMENT ON TABLE ${qualified(name)} IS ${escapeLiteral(comment)}`;
   const commented = columns.flatMap((column) =>
@@ -39,8 +39,8 @@ export function addComments({ name, comment, columns }: TableDefinition): string
 }
 
 /**
- * FREEZE saves the first reader from setting a hint in every page, which is a write of every page;
- * it asks for a table made in the same transaction.
+ * FREEZE saves the first reader from setting hint bits, and thus writing every page;
+ * it requires a table created in the same transaction.
  */
 export function copyFrozen(name: string, { columns }: TableDefinition): string {
   const names = columns.map((column) => escapeIdentifier(column.name));

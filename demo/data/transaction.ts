@@ -7,7 +7,7 @@ export async function inTransaction(client: Client, work: () => Promise<void>): 
     await work();
     await client.query('COMMIT');
   } catch (error) {
-    // A connection that is gone cannot roll back, and the first error says why.
+    // A lost connection cannot roll back, and the first error says why.
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }

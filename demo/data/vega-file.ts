@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Where a data file of the package `vega-datasets` is. Its exports name the code only, so the data is found beside it. */
+/** Locates a data file of the package `vega-datasets`, relative to its code: its exports do not name the data. */
 export function vegaFile(name: string): string {
   const build = dirname(createRequire(import.meta.url).resolve('vega-datasets'));
   return join(build, '..', 'data', name);

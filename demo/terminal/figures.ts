@@ -1,21 +1,21 @@
 import { formatBytes } from '../../src/contract/quantities.ts';
 
-/** `1,620,000`, the same on every machine. */
+/** Formats a number as `1,620,000`, independent of the locale. */
 export function count(amount: number): string {
   return amount.toLocaleString('en-US');
 }
 
-/** `48.2 MB/s`, or nothing where no time has passed. */
+/** Formats a rate as `48.2 MB/s`; empty if no time has passed. */
 export function rate(bytes: number, milliseconds: number): string {
   return milliseconds > 0 ? `${formatBytes(Math.round((bytes * 1000) / milliseconds))}/s` : '';
 }
 
-/** ` 54 %`; only what is complete is 100 %. */
+/** Formats a fraction as ` 54 %`; only a complete one is 100 %. */
 export function percent(fraction: number): string {
   return `${String(Math.floor(fraction * 100)).padStart(3)} %`;
 }
 
-/** A bar of so many characters. */
+/** Draws a bar of the given width in characters. */
 export function bar(fraction: number, width: number): string {
   const filled = Math.floor(Math.min(Math.max(fraction, 0), 1) * width);
   return '█'.repeat(filled) + '░'.repeat(width - filled);

@@ -4,14 +4,14 @@ import { bar, count, percent, rate } from './figures.ts';
 
 const BAR_WIDTH = 24;
 
-/** `  flights      copying     █████████░░░  54 %  1,620,000 rows   48.2 MB/s  ETA 2.1 s` */
+/** Formats `  flights      copying     █████████░░░  54 %  1,620,000 rows   48.2 MB/s  ETA 2.1 s` */
 export function runLine(view: RunView, now: number): string {
   const fraction = fractionOf(view);
   const name = `${view.table.padEnd(12)} ${phaseOf(view).padEnd(10)}`;
   return `  ${name}  ${bar(fraction, BAR_WIDTH)} ${figures(view, now)}`.trimEnd();
 }
 
-/** The same for a log, where a bar tells nothing that the figure beside it does not. */
+/** Formats the line for a log, without the bar, which only repeats the percentage. */
 export function logLine(view: RunView, now: number): string {
   return `  ${view.table.padEnd(12)} ${phaseOf(view).padEnd(10)} ${figures(view, now)}`.trimEnd();
 }

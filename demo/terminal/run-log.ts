@@ -1,10 +1,10 @@
 import type { RunView } from '../run-view.ts';
 import { logLine } from './run-line.ts';
 
-/** How long a run may go on without a line of its own. */
+/** Longest time without a line about a run. */
 const QUIET_MS = 2_000;
 
-/** Chooses what is worth a line where nothing can be drawn over: an end, and now and then a sign of life. */
+/** Chooses the lines for output that cannot be redrawn: ends of runs, and an occasional sign of life. */
 export class RunLog {
   readonly #last = new Map<string, { readonly ended: boolean; readonly at: number }>();
 

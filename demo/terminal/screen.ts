@@ -1,6 +1,6 @@
 import { coloured, plain, type Paint } from './style.ts';
 
-/** The part of `process.stdout` that is needed. */
+/** The parts of `process.stdout` that are needed. */
 export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -11,10 +11,10 @@ const DEFAULT_COLUMNS = 100;
 const CLEAR_LINE = '\u001b[2K';
 const cursorUp = (lines: number) => (lines === 0 ? '' : `\u001b[${lines}A`);
 
-/** Lines that stay, and below them, on a terminal, lines that are drawn over. */
+/** Permanent lines, and on a terminal lines below them that are redrawn. */
 export class Screen {
   readonly #output: Output;
-  /** False in a log: nothing can be drawn over there. */
+  /** False in a log, where nothing can be redrawn. */
   readonly interactive: boolean;
   readonly paint: Paint;
   #drawn = 0;
@@ -35,22 +35,22 @@ export class Screen {
     this.print('', this.paint('bold', text));
   }
 
-  /** Takes the place of what was drawn last; nothing happens in a log. */
+  /** Replaces what was drawn last; does nothing in a log. */
   draw(lines: readonly string[]): void {
     if (!this.interactive) return;
     const width = (this.#output.columns ?? DEFAULT_COLUMNS) - 1;
-    // A line that wraps would be two, and the cursor would go up too few.
+    // A line that wraps would occupy two, and the cursor would not go up far enough.
     const text = lines.map((line) => `${CLEAR_LINE}${line.slice(0, width)}\n`).join('');
     this.#write(cursorUp(this.#drawn) + text);
     this.#drawn = lines.length;
   }
 
-  /** What was drawn stays. */
+  /** Keeps what was drawn. */
   settle(): void {
     this.#drawn = 0;
   }
 
-  /** For the end, when what goes on below is of no interest any more. */
+  /** Suppresses further output at the end, when it is of no interest any more. */
   mute(): void {
     this.#muted = true;
   }

@@ -1,6 +1,6 @@
 export type Style = 'bold' | 'dim' | 'green' | 'red';
 
-/** Select Graphic Rendition (ECMA-48): what turns a style on, and what turns it off. */
+/** Select Graphic Rendition (ECMA-48): codes that turn a style on and off. */
 const codes: Readonly<Record<Style, readonly [number, number]>> = {
   bold: [1, 22],
   dim: [2, 22],

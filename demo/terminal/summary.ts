@@ -13,7 +13,7 @@ const columns: readonly TextColumn[] = [
   { title: 'pace', align: 'right' },
 ];
 
-/** A table of the runs that finished, then what is to be said about any of them. */
+/** Returns a table of the finished runs, followed by remarks on individual runs. */
 export function summary(views: readonly RunView[]): string[] {
   const rows = views.flatMap(({ ending }) => (ending?.kind === 'finished' ? [summaryRow(ending)] : []));
   return [...textTable(columns, rows), ...views.flatMap(remarks)];

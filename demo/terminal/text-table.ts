@@ -5,7 +5,7 @@ export interface TextColumn {
 
 const GAP = '  ';
 
-/** A table with a line below its titles; every line is indented like the rest of the output. */
+/** Returns a table with a line below its titles, indented like the rest of the output. */
 export function textTable(columns: readonly TextColumn[], rows: readonly (readonly string[])[]): string[] {
   const titles = columns.map(({ title }) => title);
   const widths = titles.map((title, index) =>
