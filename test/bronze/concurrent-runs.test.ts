@@ -97,7 +97,7 @@ describe('a commit', () => {
   test('that is tried again while the first attempt is still at it is done once, and both know it', async () => {
     await using run = new Steps(lab);
     const plan = await run.load({ table });
-    // the first stands at the end of its work, where it records whose rows the table shows
+    // the first blocks at the end of its commit, where it records whose rows the table shows
     const holder = await lab.connect('warehouse');
     await holder.query('BEGIN; LOCK TABLE bronze.extraction_targets IN SHARE MODE');
     const first = run.commit(plan);

@@ -1,7 +1,7 @@
 /**
- * By type, values that extractors are known to lose, as SQL (CORRECTNESS.md, rule 33).
+ * Values, by type and as SQL, that extractors are known to lose.
  *
- * A type's first use of each feature: limits, infinities, emptiness, what a text format escapes.
+ * They exercise each feature of a type: limits, infinities, empty values, characters that a text format escapes.
  */
 export const difficultValues: Readonly<Record<string, readonly string[]>> = {
   boolean: ['true', 'false'],
@@ -97,10 +97,10 @@ export const difficultValues: Readonly<Record<string, readonly string[]>> = {
   oidvector: ["'1 2 3'"],
 };
 
-/** Types of the server that cross in text only. */
+/** Types of the server that are only copied as text. */
 const textOnlyValues: typeof difficultValues = { tsquery: ["'fat & (cat | !dog:*)'", "''"] };
 
-/** Values and types that came with a version of PostgreSQL. */
+/** Values and types introduced by a version of PostgreSQL. */
 const newValues: readonly {
   readonly since: number;
   readonly type: string;
@@ -117,7 +117,7 @@ function valuesOf(type: string, version: number): readonly string[] {
   return added.values === undefined ? [] : all.filter((value) => !added.values?.includes(value));
 }
 
-/** A table with a column a type, one difficult value of each in a row until all were had, and NULL from then on. */
+/** Returns a table with a column per type, whose rows have the next difficult value of each, then NULL. */
 export function difficultTable(
   name: string,
   format: 'binary' | 'text',
@@ -138,7 +138,7 @@ export function difficultTable(
   return [`CREATE TABLE ${name} (${columns.join(', ')})`, ...inserts].join(';\n');
 }
 
-/** A table of types that were made in the source: the warehouse has none of them. */
+/** Returns a table of types created in the source, none of which the warehouse has. */
 export const madeTypesTable = (
   name: string,
 ): string => `CREATE TYPE mood AS ENUM ('so so', 'it''s "fine"', '\\N', '');
@@ -154,5 +154,5 @@ export const madeTypesTable = (
     ('', '{}', 0, 0, '{}', NULL, '{}', ROW(NULL, NULL, NULL), '{}', 'empty', NULL),
     (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)`;
 
-/** What the columns are in bronze whose text is another there. */
+/** Expressions for the columns whose text differs in bronze. */
 export const madeTypesAs = { c: 'to_jsonb(c)', cs: 'to_jsonb(cs)', r: "'pg_catalog.' || r::text" };

@@ -32,7 +32,7 @@ function warehouse(): Database {
   return database;
 }
 
-/** Every relation in the schemas of the project, and when the migrations were applied. */
+/** Returns every relation in the schemas of the project, and when the migrations were applied. */
 async function state(): Promise<unknown[]> {
   const client = new Client(admin());
   await client.connect();

@@ -3,7 +3,7 @@ import type { Lab } from '../setup/lab.ts';
 
 const ACCOUNTS = 20_000;
 
-/** Statements that leave the number of accounts and the sum of their balances as they are; the two do not meet. */
+/** Statements that preserve the number of accounts and the sum of their balances; they touch different rows. */
 const MONEY_MOVES = [
   `WITH payer AS (SELECT id FROM accounts WHERE id % 2 = 0 ORDER BY random() LIMIT 1), payee AS (SELECT id FROM accounts WHERE id % 2 = 0 ORDER BY random() LIMIT 1)
    UPDATE accounts a SET balance = balance + CASE WHEN a.id = payee.id THEN 7 ELSE -7 END
@@ -20,9 +20,9 @@ async function keepMoving(lab: Lab, statement: string, until: AbortSignal): Prom
   return times;
 }
 
-/** Extracts accounts, a run for each size of chunks, while their rows move: each run shows one moment. */
+/** Extracts accounts once per chunk size while their rows move: each run must show a single moment. */
 export async function expectOneMoment(lab: Lab, chunkSizes: readonly string[]): Promise<void> {
-  // full blocks, so that an updated row must move to another one
+  // full blocks, so that an updated row has to move to another one
   await lab.source
     .query(`CREATE TABLE accounts (id int PRIMARY KEY, balance bigint, filler text) WITH (fillfactor = 100);
     INSERT INTO accounts SELECT i, 1000, repeat('x', 200) FROM generate_series(1, ${ACCOUNTS}) i`);

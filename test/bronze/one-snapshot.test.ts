@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-// more sizes of chunks are in the long suite
+// the long suite has more chunk sizes
 test('chunks that are copied at once, while rows move, come and go, show one moment', async () => {
   await expectOneMoment(lab, ['64kB']);
 });

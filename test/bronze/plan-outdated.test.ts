@@ -37,7 +37,7 @@ describe('when a table changes after its plan and snapshot were made, the run be
   const tableOf = (change: string) => change.replaceAll(' ', '_').toLowerCase();
   const runs = new Map<string, ExtractHandle>();
 
-  // all at once, since each waits a second before it begins again
+  // all at once, since each waits a second before its restart
   beforeAll(async () => {
     for (const [change] of changes) {
       const table = tableOf(change);
@@ -85,7 +85,7 @@ describe('columns that change after the plan and rewrite nothing that a file wou
       `ALTER TABLE ${table} ALTER v TYPE ${after}; INSERT INTO ${table} VALUES ('${value}')`,
     );
     await expect(run.copy(plan, 0, 1, 1)).rejects.toMatchObject(outdated);
-    // also an attempt that finds the chunk marked
+    // the same for an attempt that finds the chunk marked
     await expect(run.copy(plan, 0, 1, 2)).rejects.toMatchObject(outdated);
     await run.discard();
   });

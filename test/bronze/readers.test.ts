@@ -31,7 +31,7 @@ async function summary(reader: Client): Promise<Summary> {
   return rows[0];
 }
 
-/** Reads on and on until something is settled, and gives the milliseconds of the slowest. */
+/** Reads repeatedly until the promise settles, and returns the milliseconds of the slowest read. */
 async function longestRead(reader: Client, until: Promise<unknown>): Promise<number> {
   const settled = new AbortController();
   void until.finally(() => settled.abort());

@@ -4,7 +4,7 @@ import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
 let number = 0;
-/** A table of three rows that was extracted once. */
+/** A table with three rows, extracted once. */
 let table: string;
 let bronze: string;
 
@@ -23,7 +23,7 @@ beforeEach(async () => {
   await lab.extract({ table });
 });
 
-/** Other rows in the source, and the same run once more. */
+/** Changes the rows of the source and repeats the run. */
 async function extractAgain(): Promise<void> {
   await lab.source.query(
     `DELETE FROM ${table} WHERE id <> 2; INSERT INTO ${table} SELECT i, 'new ' || i, i FROM generate_series(3, 9) i`,

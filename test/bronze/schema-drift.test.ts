@@ -4,7 +4,7 @@ import { expectSameRows } from '../setup/same-rows.ts';
 
 let lab: Lab;
 let number = 0;
-/** A table that was extracted once, before its columns change. */
+/** A table extracted once before its columns change. */
 let table: string;
 let bronze: string;
 

@@ -54,7 +54,7 @@ describe('columns', () => {
 });
 
 describe('names', () => {
-  // more of them are in test/inputs/odd-names.test.ts
+  // test/inputs/odd-names.test.ts has more
   const names = ['Odd "quoted".name', 'x'.repeat(60), '日'.repeat(20)];
   test.each(names)('%s, of schema, table and column', async (name) => {
     const quoted = lab.source.escapeIdentifier(name);

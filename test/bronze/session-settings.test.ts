@@ -5,7 +5,7 @@ import { expectSameRows } from '../setup/same-rows.ts';
 import { operatorTrap, trap } from '../setup/trap.ts';
 import { difficultTable, madeTypesAs, madeTypesTable } from './difficult-values.ts';
 
-/** Each changes what a value is as text, how a text is read, or how a statement is understood. */
+/** Settings that change the text of a value, how text is parsed, or how a statement is interpreted. */
 const ODD_SETTINGS = [
   "DateStyle = 'SQL, DMY'",
   "TimeZone = 'Asia/Kathmandu'",
@@ -21,7 +21,7 @@ const ODD_SETTINGS = [
   'row_security = off',
 ];
 
-/** Whoever may create in a schema of somebody's search path may make what fits their calls better than PostgreSQL's own. */
+/** Functions that fit our calls better than PostgreSQL's own, created by someone in a schema of the search path. */
 const TRAPS = [
   'CREATE SCHEMA elsewhere; GRANT USAGE ON SCHEMA elsewhere TO PUBLIC',
   trap('elsewhere.hashtextextended(text, int)', 'bigint'),
@@ -45,7 +45,7 @@ beforeAll(async () => {
     for (const setting of ODD_SETTINGS) {
       await lab[side].query(`ALTER ROLE ${role} IN DATABASE ${side}_${lab.name} SET ${setting}`);
     }
-    // of a warehouse it says that nobody is to write, which is heeded: test/inputs/warehouse-away.test.ts
+    // in a warehouse it means that nobody is to write, which is respected: test/inputs/warehouse-away.test.ts
     if (side === 'source')
       await lab.source.query(
         `ALTER ROLE extractor IN DATABASE source_${lab.name} SET default_transaction_read_only = on`,

@@ -5,7 +5,7 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-/** Temporal itself says when a history should end; this one says so early. */
+/** History length at which this server suggests to continue as new, far below Temporal's default. */
 const SUGGESTED_AT = 40;
 
 let temporal: TemporalServer;
@@ -36,7 +36,7 @@ test('a capture whose history was left behind is what it was: paused, with its t
     rows += 1;
     await lab.source.query(`INSERT INTO t VALUES (${rows}); INSERT INTO added VALUES (${rows})`);
   };
-  // what comes while the next history begins: rows, a table, resume
+  // events while the next history begins: rows, a table, resume
   let adding: Promise<unknown> = Promise.resolve();
   while (histories.size < 4) {
     await write();

@@ -27,7 +27,7 @@ async function slotsOf(pattern: string): Promise<number | null> {
   return (await lab.source.query(slots, [pattern])).rowCount;
 }
 
-/** How often its workflow has begun to stream. */
+/** Counts how often the workflow has started to stream. */
 async function streamsOf(handle: CaptureHandle): Promise<number | undefined> {
   const { events } = await handle.fetchHistory();
   return events?.filter(
@@ -144,7 +144,7 @@ describe('what cannot be captured is refused before anything is made:', () => {
     expect(result.warnings).toEqual([
       expect.stringMatching(/also sends public.t, which "tables" does not name/),
     ]);
-    // a publication that somebody else made stays
+    // a publication that somebody else created is kept
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: false, bookkeeping: true });
     await superuser.query(
       `DROP PUBLICATION ${slot}; CREATE PUBLICATION ${slot} FOR TABLE theirs WITH (publish = 'insert')`,
@@ -160,7 +160,7 @@ describe('what cannot be captured is refused before anything is made:', () => {
   });
 });
 
-// they have tables of their own
+// each has its own tables
 describe.concurrent('a capture', () => {
   test('a table without a key is logged by its whole rows, where the input lets that be set', async () => {
     const slot = captures.slotName();
@@ -221,7 +221,7 @@ describe.concurrent('a capture', () => {
     await lab.source.query(`INSERT INTO t VALUES (3, 'three')`);
     await handle.signal('resume');
     await captures.untilStreaming(handle);
-    // resumed before the attempt has heard that it is to end
+    // resumed before the attempt learns that it is to end
     await handle.signal('pause');
     await captures.status(handle);
     await handle.signal('resume');
@@ -235,7 +235,7 @@ describe.concurrent('a capture', () => {
       copiedRows: 2,
     });
 
-    // nobody else writes a copy that is kept
+    // nobody else may write a mirrored copy
     await expect(lab.extract({ table: 't' })).rejects.toMatchObject({ cause: { type: 'TargetConflict' } });
 
     await handle.cancel();
@@ -261,7 +261,7 @@ describe.concurrent('a capture', () => {
     await captures.drop({ slot });
   });
 
-  // by itself, since messages that others write into the log of the database are changes too
+  // not concurrent, since messages that other tests write to the database's WAL count as changes too
   test.sequential(
     'a capture that is to run for a while ends when it is over, and goes on another time',
     async () => {
@@ -272,7 +272,7 @@ describe.concurrent('a capture', () => {
       await lab.source.query('UPDATE brief SET id = id');
       const first = await handle.result();
       expect(first.outcome).toBe('time is up');
-      // what it was begun with stays, and it says so
+      // it keeps the settings it was started with, and says so
       const other = { ...request, tables: ['brief', 't'], initialCopy: true, mirror: true };
       const { changes, warnings, tables } = await captures.catchUp(other);
       expect(first.changes + changes).toBe(1);
@@ -287,7 +287,7 @@ describe.concurrent('a capture', () => {
 
   test('an idle database on a busy server does not hold back the log', async () => {
     const slot = captures.slotName();
-    // no heartbeat helps: what moves the position is that the server says how far it has read
+    // no heartbeat contributes: the position moves because the server reports how far it has read
     const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, heartbeat: '1 hour' });
     await captures.untilStreaming(handle);
     await administer(inject('sourceAdmin'), [

@@ -10,7 +10,7 @@ import { expectSameRows } from '../setup/same-rows.ts';
 
 export type Fault = () => Promise<void>;
 
-/** Ends the session that streams, as a person would who looks for sessions to end. */
+/** Terminates the walsender, as an administrator might. */
 export function endWalsender({ lab }: CaptureLab, slot: string): Fault {
   return async () => {
     await lab.source.query(
@@ -20,7 +20,7 @@ export function endWalsender({ lab }: CaptureLab, slot: string): Fault {
   };
 }
 
-/** A server is gone from one moment to the next, and comes back. */
+/** Crashes a server and starts it again. */
 export function crash({ lab }: CaptureLab, server: PostgresServer): Fault {
   return async () => {
     await server.stop('immediate');
@@ -36,7 +36,7 @@ export function restart(temporal: TemporalServer): Fault {
   };
 }
 
-/** A worker in a process of its own that can be killed, and then another does its work. */
+/** A separate worker process that can be killed and is then replaced by another. */
 export class KilledWorker implements AsyncDisposable {
   readonly #lab: Lab;
   #process: WorkerProcess;
@@ -61,7 +61,7 @@ export class KilledWorker implements AsyncDisposable {
   }
 }
 
-/** A capture that is disturbed at random moments, while somebody writes, misses nothing and has nothing twice. */
+/** Disturbs a capture at random moments while rows are written, and expects every change exactly once. */
 export async function expectExactlyOnce(
   captures: CaptureLab,
   { slot, mirror, moments }: { readonly slot: string; readonly mirror: boolean; readonly moments: number },
@@ -90,7 +90,7 @@ export async function expectExactlyOnce(
   await captures.end(handle, slot);
 }
 
-/** All that was committed in the source is written, once, in whole transactions; in the end the copy is the table. */
+/** Expects every change exactly once and in whole transactions, and in the end a copy that equals the table. */
 export async function expectAllWritten(captures: CaptureLab, slot: string, mirror: boolean): Promise<void> {
   const { lab } = captures;
   await captures.untilWritten(slot, 120_000);

@@ -3,7 +3,7 @@ import { CaptureLab } from '../setup/capture-lab.ts';
 import { crash, endWalsender, expectExactlyOnce, KilledWorker, restart } from './fault-moments.ts';
 import { OwnServers } from './own-servers.ts';
 
-/** One moment of each; twenty, and more faults, are in the long suite. */
+/** One moment each; the long suite has twenty, and more faults. */
 test('changes are written once, whatever happens while they come: a worker is killed, a walsender ended, either database crashes, Temporal is restarted', async () => {
   await using servers = await OwnServers.start();
   await using lab = await servers.lab({ workers: 'none' });

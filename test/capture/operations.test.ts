@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** Captures, lets the work be done, and captures once more. */
+/** Captures, runs the statements, and captures again. */
 async function around(
   request: {
     tables: string[];
@@ -32,7 +32,7 @@ async function around(
 const large = (seed: number): string =>
   `(SELECT string_agg(md5((i * ${seed})::text), '') FROM generate_series(1, 400) i)`;
 
-// they have tables of their own
+// each has its own tables
 describe.concurrent('what is written', () => {
   test('what the log has of each operation', async () => {
     await lab.source.query(
@@ -121,15 +121,15 @@ describe.concurrent('what is written', () => {
     await captures.drop({ slot });
   });
 
-  /** Everything that changes can do to a row that is found by its key, in one transaction and in several. */
+  /** All kinds of changes to rows identified by a key, in one transaction and in several. */
   const difficultChanges = [
-    // a chain: each row takes the key that the one before it had a moment ago
+    // a chain: each row takes the key that the previous one has just given up
     `DELETE FROM t WHERE id = 50; UPDATE t SET id = id - 1 WHERE id BETWEEN 51 AND 60`,
     `INSERT INTO t SELECT i, 'new ' || i, ${large(2)} FROM generate_series(101, 120) i`,
     `UPDATE t SET v = 'touched' WHERE id % 3 = 0`,
     `UPDATE t SET id = id + 1000 WHERE id IN (1, 2)`,
     `UPDATE t SET id = id + 1000 WHERE id BETWEEN 20 AND 30`,
-    // a swap: the key of one is that of the other, while what is large was not sent
+    // a swap: two rows exchange their keys, while unchanged large values are not sent
     `BEGIN; UPDATE t SET id = -1 WHERE id = 3; UPDATE t SET id = 3 WHERE id = 4; UPDATE t SET id = 4 WHERE id = -1; COMMIT`,
     `BEGIN; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 'again', 'small'); UPDATE t SET v = 'and again' WHERE id = 5; COMMIT`,
     `BEGIN; UPDATE t SET big = ${large(7)} WHERE id = 6; UPDATE t SET v = 'after' WHERE id = 6; UPDATE t SET id = 2006 WHERE id = 6; COMMIT`,
@@ -212,7 +212,7 @@ describe.concurrent('what is written', () => {
     await lab.source.query(`DROP PUBLICATION ${slot}`);
   });
 
-  // PostgreSQL itself does not send the TRUNCATE of one partition under the name of its root
+  // PostgreSQL itself does not send the TRUNCATE of a single partition under the name of its root
   test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
     await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
     CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (100);
@@ -235,10 +235,10 @@ describe.concurrent('what is written', () => {
   });
 });
 
-// by itself: the other captures would log its messages too
+// not concurrent: the other captures would log its messages too
 test('a message outside of transactions stands before the commit that follows it at once', async () => {
   await lab.source.query('CREATE TABLE noted (id int PRIMARY KEY)');
-  // others write into the same log: of so many commits some follow their message directly
+  // others write to the same WAL: with this many commits, some directly follow their message
   const insert = (id: number) =>
     `BEGIN; INSERT INTO noted VALUES (${id}); SELECT pg_logical_emit_message(false, 'app', '${id}'); COMMIT`;
   const slot = await around(

@@ -3,7 +3,7 @@ import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { Lab, type LabOptions } from '../setup/lab.ts';
 import { createRoles } from '../setup/roles.ts';
 
-/** Servers that nobody else has, so that a test may stop any of them. */
+/** Servers of this test alone, so that it may stop any of them. */
 export class OwnServers implements AsyncDisposable {
   readonly source: PostgresServer;
   readonly warehouse: PostgresServer;

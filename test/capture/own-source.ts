@@ -6,12 +6,12 @@ import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor } from '../setup/roles.ts';
 
-/** Captures of a table `t` on a server of their own, whose settings, files and slots are nobody else's. */
+/** Captures of a table `t` on a separate server, whose settings, files and slots the test may change. */
 export class OwnSource implements AsyncDisposable {
   readonly server: PostgresServer;
   readonly lab: Lab;
   readonly captures: CaptureLab;
-  /** Ends the workers that run now. */
+  /** Stops the current workers. */
   stopWorkers: () => Promise<void>;
   #rows = 0;
 
@@ -48,7 +48,7 @@ export class OwnSource implements AsyncDisposable {
     await this.lab.source.query(`INSERT INTO t VALUES (${this.nextRow()})`);
   }
 
-  /** A capture that has streamed a change, and ended. */
+  /** Runs a capture that streams a change and ends, and returns its slot. */
   async captured(more: Partial<CaptureChangesRequest> = {}): Promise<string> {
     const slot = this.captures.slotName();
     await this.catchUp(slot, more);

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(async () => own[Symbol.asyncDispose]());
 
-/** Puts the files of the source back to what they were before the work. */
+/** Restores the files of the source to their state before the work. */
 async function restoredAfter(work: () => Promise<void>): Promise<void> {
   const { server, lab } = own;
   await server.stop('fast');
@@ -81,7 +81,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
       await own.captured(logOnly),
     ];
     await restoredAfter(async () => {
-      // one has read nothing but a position that the backup has not, another a change
+      // one capture has read only a position that the backup lacks, the other a change
       await fill(1_000);
       await own.catchUp(other, logOnly);
       await own.insert();
@@ -92,7 +92,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     const changed = /has another transaction at .* the source was restored from a backup/;
     await expectRefused(own, lost, { kind: 'PositionConflict', text: changed }, logOnly);
     await expectRefused(own, other, { kind: 'PositionConflict', text: changed }, logOnly);
-    // and one that has read nothing of what is gone goes on
+    // but a capture that has read nothing of what was lost continues
     await expect(own.catchUp(kept, logOnly)).resolves.toMatchObject({ changes: 1 });
     for (const slot of [lost, other, kept]) await own.captures.drop({ slot });
   });
@@ -121,7 +121,7 @@ test('a source that is shut down does not wait for its capture, which goes on wh
   for (let round = 0; round < 3; round += 1) {
     await own.insert();
     await captures.untilWritten(slot);
-    // a server that ends waits until its log is acknowledged, to the byte
+    // at shutdown, a server waits until its WAL is acknowledged, to the byte
     await untilPast(slot, await writtenHeartbeat());
     await server.stop('fast');
     await server.start();
@@ -137,7 +137,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
   const [kept, ahead] = [captures.slotName(), await own.captured(logOnly)];
   const handle = await captures.start({ tables: ['t'], slot: kept, mirror: true });
   await captures.untilStreaming(handle);
-  // its files have the slots, as those of a standby have whose slots are synchronized
+  // its files include the slots, like those of a standby with synchronized slots
   const standby = await startPostgres({
     standbyOf: server,
     settings: { fsync: 'off', hot_standby_feedback: 'on' },
@@ -147,7 +147,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
     await own.insert();
     await captures.untilWritten(kept);
     await standby.stop('fast');
-    // the position moves on past what the standby has, and no change with it
+    // the position moves past what the standby has, without a change
     await untilPast(kept, await writtenHeartbeat());
     await handle.signal('pause');
     await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
@@ -191,7 +191,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
   }
 });
 
-/** What is no change, as captures themselves write it. */
+/** Writes a heartbeat, which is no change, just as captures do. */
 async function writtenHeartbeat(): Promise<string> {
   const { rows } = await own.lab.source.query<{ lsn: string }>(
     `SELECT pg_logical_emit_message(false, 'datakit-postgres', '')::text AS lsn`,

@@ -59,7 +59,7 @@ async function endOfLog(): Promise<string> {
   return rows[0]?.lsn ?? '';
 }
 
-/** A stream up to what is in the source now. */
+/** Requests a stream up to the current end of the source's WAL. */
 async function requestFor(slot: string): Promise<StreamRequest> {
   const { rows } = await lab.warehouse.query<{ captureId: string }>(
     `SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1`,
@@ -75,7 +75,7 @@ async function requestFor(slot: string): Promise<StreamRequest> {
   };
 }
 
-/** A warehouse whose client falls asleep before the transaction that would write changes. */
+/** A warehouse client that falls asleep before the transaction that would write changes. */
 class SleepingDatabase extends Database {
   #fall: () => void = () => undefined;
   #wake: () => void = () => undefined;
@@ -89,7 +89,7 @@ class SleepingDatabase extends Database {
 
   override async write<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
     this.#transactions += 1;
-    // strays are ended, and the position is read, before
+    // earlier transactions end stray sessions and read the position
     if (this.#transactions > 2) {
       this.#fall();
       await this.#awake;
@@ -104,7 +104,7 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
   await lab.source.query('CREATE TABLE slow (id int PRIMARY KEY)');
   await blocker.query('BEGIN; INSERT INTO slow VALUES (1)');
   const handle = await captures.start({ tables: ['slow'], slot });
-  // the slot waits for the transaction that is open, and says so
+  // creating the slot waits for the open transaction, and says so
   await waitUntil(async () => {
     const { raw } = await handle.describe();
     const heard =
@@ -179,7 +179,7 @@ test('a publication stays for as long as somebody else may read from it', async 
   expect(await captures.drop({ slot: one })).toEqual(kept);
   await own.insert();
   await expect(captures.catchUp({ ...request, slot: other })).resolves.toMatchObject({ changes: 1 });
-  // of a slot that another warehouse has, or a subscription, nobody knows what it reads
+  // what a slot of another warehouse or a subscription reads is unknown
   await own.asAdmin(`SELECT pg_create_logical_replication_slot('${one}', 'pgoutput')`);
   expect(await captures.drop({ slot: other })).toEqual(kept);
   await own.asAdmin(`SELECT pg_drop_replication_slot('${one}')`);
@@ -333,7 +333,7 @@ test('a stream that slept while another wrote has acknowledged nothing, and writ
   await sleeper.asleep;
   await streamChanges(request, { ...context, warehouse });
   const written = await captures.changes(slot);
-  // nor was anything acknowledged that was read, and not written
+  // and nothing was acknowledged that was read but not written
   expect(written).toHaveLength(before.length + 1);
   sleeper.wake();
   await expect(slept).rejects.toMatchObject({ kind: 'SerializationFailure' });
@@ -344,7 +344,7 @@ test('a stream that slept while another wrote has acknowledged nothing, and writ
 
 test('a copy that a lost attempt wanted is still wanted at the end of the next', async () => {
   const slot = await own.captured();
-  // all that is left of the attempt is what it has committed
+  // only what the attempt has committed is left of it
   await lab.warehouse.query(
     `UPDATE bronze.cdc_tables SET status = 'copying', copied_at = NULL
       WHERE capture_id = (SELECT capture_id FROM bronze.cdc_positions WHERE slot = $1)`,
@@ -381,7 +381,7 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
   const held = await HeldCopies.hold(lab, 'before the first');
   const handle = await captures.start({ tables: ['fragile'], slot, mirror: true, until: 'caught-up' });
   await held.reached();
-  // as yet one session holds it
+  // so far, one session holds the snapshot
   await lab.source.query('INSERT INTO fragile VALUES (3)');
   await own.asAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'walsender'`);
@@ -408,7 +408,7 @@ test('a table that is rewritten before the first copy comes to it is not taken f
     'ALTER TABLE copied_later ALTER n TYPE bigint; INSERT INTO copied_later VALUES (3, 3)',
   );
   await held.release();
-  // nor is what was copied before copied once more
+  // tables copied earlier are not copied again
   await expect(handle.result()).resolves.toMatchObject({
     copiedRows: 4,
     warnings: [
@@ -435,7 +435,7 @@ test('rows that come before the copy of an added table is planned are there, wha
     await held.release();
     await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
     await captures.untilWritten(slot);
-    // a column that came without a change is not seen yet
+    // a column added without a change is not visible yet
     await expectSameRows(lab, 'added_later', 'bronze.br_added_later', { columns: ['id'] });
   };
   await addAround(
@@ -484,11 +484,11 @@ test('what the copy of an added table has already is not logged by a stream that
   if (walsender === null) throw new Error('nobody reads from the slot');
   process.kill(walsender, 'SIGSTOP');
   try {
-    // the snapshot of the copy waits for the transaction that is open, and so comes after the update
+    // the snapshot of the copy waits for the open transaction, and so comes after the update
     const open = await lab.connect('source');
     await open.query(`BEGIN; INSERT INTO t VALUES (${own.nextRow()})`);
     await handle.executeUpdate('addTables', { args: [['joining']] });
-    // what the stream says of this change has not the column that the copy has
+    // the stream describes this change without the column that the copy has
     await lab.source.query('UPDATE joining SET v = 1; ALTER TABLE joining ADD COLUMN w int DEFAULT 7');
     await lab.source.query('UPDATE joining SET w = 9 WHERE id = 2');
     await open.query('COMMIT');
@@ -524,7 +524,7 @@ test('a stream that is connected and comes no further is begun again', async () 
 });
 
 describe('a slot that holds back more than it may', () => {
-  /** A transaction that stays open makes the slot keep the log from there on. */
+  /** An open transaction makes the slot retain WAL from that point on. */
   async function holdBack(): Promise<Client> {
     const open = await lab.connect('source');
     await open.query(`BEGIN; INSERT INTO t VALUES (${own.nextRow()});
@@ -566,7 +566,7 @@ describe('a slot that holds back more than it may', () => {
     await captures.untilStreaming(handle);
     await captures.untilWritten(slot);
     const open = await holdBack();
-    // the snapshot of its copy waits for the transaction that is open
+    // the snapshot of its copy waits for the open transaction
     await handle.executeUpdate('addTables', { args: [['added']] });
     await waitUntil(async () =>
       (await captures.status(handle)).warnings.some((one) => one.includes('"maxSlotLag"')),

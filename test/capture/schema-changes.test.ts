@@ -15,17 +15,17 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** The tables that were copied again because of one of their columns. */
+/** Returns the tables that were copied again because of a column. */
 const copiedAgain = (warnings: readonly string[]): (string | undefined)[] =>
   warnings.map((warning) => /^public\.(\w+) was copied again: column/.exec(warning)?.[1]);
 
-/** Where a table is copied again the workflow hears of it a moment later. */
+/** Waits for the end of a copy, of whose start the workflow learns a moment later. */
 async function untilCopied(table: string): Promise<void> {
   const copying = `SELECT FROM bronze.cdc_tables WHERE "table" = $1 AND status = 'copying'`;
   await waitUntil(async () => (await lab.warehouse.query(copying, [table])).rowCount === 0);
 }
 
-// they have tables of their own
+// each has its own tables
 describe.concurrent('what changes in the source while it is captured:', () => {
   test('a copy follows columns that are added, dropped, renamed and retyped while changes stream', async () => {
     await lab.source.query(`CREATE TYPE mood AS ENUM ('fine', 'so so'); CREATE DOMAIN price AS numeric;
@@ -39,10 +39,10 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       `ALTER TABLE t ADD COLUMN plain text; INSERT INTO t (id, plain) VALUES (101, 'x')`,
       `ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 7; INSERT INTO t (id) VALUES (102)`,
       `ALTER TABLE t ADD COLUMN many text[] DEFAULT '{a,"b c"}', ADD COLUMN m mood; ALTER TABLE t ADD COLUMN p price; INSERT INTO t (id, m, p) VALUES (103, 'so so', 1.50)`,
-      // a column in the place of another that was dropped is no rename
+      // a column that takes the place of a dropped one is not a rename
       `ALTER TABLE t DROP COLUMN last; ALTER TABLE t ADD COLUMN later text; INSERT INTO t (id, later) VALUES (104, 'l')`,
       `ALTER TABLE t RENAME COLUMN a TO renamed; UPDATE t SET renamed = 'changed' WHERE id = 5`,
-      // two names on, with one change between them
+      // two renames with one change in between
       `ALTER TABLE t RENAME COLUMN renamed TO again; UPDATE t SET b = 0 WHERE id = 6; ALTER TABLE t RENAME COLUMN again TO finally; UPDATE t SET b = 1 WHERE id = 7`,
       `ALTER TABLE t ALTER COLUMN b TYPE bigint; INSERT INTO t (id, b) VALUES (105, 9007199254740993)`,
       `ALTER TABLE t RENAME COLUMN id TO number; UPDATE t SET number = -number WHERE number = 10; DELETE FROM t WHERE number = 11`,
@@ -139,7 +139,7 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     UPDATE swapped SET a = 0 WHERE id = 1;
     ALTER TABLE migrated RENAME id TO old_id; ALTER TABLE migrated RENAME new_id TO id;
     ALTER TABLE migrated DROP CONSTRAINT migrated_pkey, ADD PRIMARY KEY (id); INSERT INTO migrated VALUES (3, 3)`);
-    // a name comes back, twice
+    // a name is reused, twice
     const reuse = (from: string, id: number) =>
       lab.source
         .query(`ALTER TABLE reused DROP COLUMN b; UPDATE reused SET id = id; ALTER TABLE reused RENAME ${from} TO b;
@@ -282,7 +282,7 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     });
 
     test('one that is removed is not sent any more, and its copy stays', async () => {
-      // what was committed before has yet to be sent when it is removed
+      // changes committed earlier have yet to be sent when it is removed
       await handle.signal('pause');
       await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
       await lab.source.query(`INSERT INTO late VALUES (99999, 'before', NULL)`);

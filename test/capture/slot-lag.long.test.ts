@@ -21,7 +21,7 @@ test('a slot that holds back too much while the warehouse is away is dropped all
     await captures.untilWritten(slot);
     await warehouse.stop('immediate');
     await lab.source.query(`SELECT pg_logical_emit_message(false, 'filling', repeat('x', 2000000))`);
-    // an attempt of the stream is given up after some minutes, and then the slot is looked at
+    // an attempt of the stream is given up after some minutes, and then the slot is checked
     await waitUntil(async () => {
       const slots = await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot]);
       return slots.rowCount === 0;
@@ -34,7 +34,7 @@ test('a slot that holds back too much while the warehouse is away is dropped all
         message: expect.stringMatching(/held back .*MB.*more than 1 MB, and was dropped/) as string,
       },
     });
-    // with the warehouse back, nothing is left there either
+    // once the warehouse is back, nothing is left there either
     expect(await captures.drop({ slot })).toEqual({ slot: false, publication: false, bookkeeping: false });
   } finally {
     await Promise.all([source.dispose(), warehouse.dispose()]);

@@ -31,7 +31,7 @@ async function columnsOf(table: string): Promise<Column[]> {
   return rows;
 }
 
-/** Makes tables of the values that the log has, each read as the type of its column. */
+/** Builds a table from the values in the change log, each converted to the type of its column. */
 async function readLog(slot: string, table: string, columns: readonly Column[]): Promise<void> {
   const values = columns.map(({ name, type }) => `(data ->> '${name}')::${type} AS "${name}"`);
   await lab.warehouse.query(`CREATE TABLE logged_${table} AS SELECT ${values.join(', ')}
@@ -67,7 +67,7 @@ test('every value comes through the log and into the copy as the source has it',
   const every = (await columnsOf('every')).filter(({ type }) => !type.startsWith('reg'));
   await expectSameRows(lab, 'every', 'bronze.br_every', { columns: every.map(({ name }) => name) });
 
-  // jsonb keeps neither the blanks nor the order of the type json
+  // jsonb keeps neither the whitespace nor the key order of json
   const difficult = (await columnsOf('difficult')).filter(({ type }) => !type.startsWith('json'));
   await readLog(slot, 'difficult', difficult);
   await expectSameRows(lab, 'difficult', 'public.logged_difficult', {

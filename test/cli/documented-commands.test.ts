@@ -45,7 +45,7 @@ interface Step {
   readonly text: string;
 }
 
-/** Commands of a document, and what a comment tells the test to do between them. */
+/** Returns the commands of a document, and the instructions for this test in comments between them. */
 async function stepsOf(document: string): Promise<Step[]> {
   const text = await readFile(join(PROJECT_ROOT, document), 'utf8');
   return [...text.matchAll(/```sh\n([^]*?)```|<!-- test: ([^]*?) -->/g)].map(([, command, note]) =>

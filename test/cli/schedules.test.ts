@@ -30,7 +30,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** What `npm run schedules` does, without a process of its own. */
+/** Runs the command of `npm run schedules` in this process. */
 async function told(
   command: keyof typeof commands,
   path: string,

@@ -117,7 +117,7 @@ describe('pause', () => {
     await waitUntil(async () => (await marks()) === 2);
     await waitUntil(async () => (await handle.query<{ chunksDone: number }>('progress')).chunksDone === 2);
     expect(await handle.query('progress')).toMatchObject({ phase: 'paused', chunksDone: 2 });
-    // the ledger has a chunk a moment before Temporal hears that its copy has ended
+    // the ledger has a chunk slightly before Temporal learns that its copy has ended
     await waitUntil(async () => {
       const { raw } = await handle.describe();
       return !(raw.pendingActivities ?? []).some(({ activityType }) => activityType?.name === 'copyChunks');

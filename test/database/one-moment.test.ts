@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** Makes a table of 18 MB in few rows, which is large enough for a workflow of its own. */
+/** Creates a table of 18 MB in few rows, large enough for a workflow of its own. */
 const largeTable = (name: string) => `CREATE TABLE ${name} (id int, filler text);
   ALTER TABLE ${name} ALTER filler SET STORAGE PLAIN;
   INSERT INTO ${name} SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i`;
@@ -49,7 +49,7 @@ describe('all tables are of one moment', () => {
     const copies = await HeldCopies.hold(lab, 'before each mark');
     const handle = await lab.startDatabase({ tables: ['rewritten.*'], parallelism: 1 });
     await copies.reached();
-    // to the snapshot of the run the table looks empty from now on
+    // to the snapshot of the run, the table looks empty from now on
     await lab.source.query(`TRUNCATE rewritten.emptied; INSERT INTO rewritten.emptied VALUES (7)`);
     await lab.source.query(
       `ALTER TABLE rewritten.altered DROP v, ADD v text; UPDATE rewritten.altered SET v = 'new'`,
@@ -116,7 +116,7 @@ test('an increment does not pass a row that commits after the snapshot and befor
   const copies = await HeldCopies.hold(lab, 'before each mark');
   const handle = await lab.startDatabase(request);
   await copies.reached();
-  // longer than the margin that a checkpoint keeps to the transactions that it sees
+  // longer than the margin that a checkpoint keeps from the transactions it sees
   await late.query('SELECT pg_sleep(1.5); COMMIT');
   await copies.release();
   expect(await handle.result()).toMatchObject({ committed: 2, warnings: [] });
@@ -135,7 +135,7 @@ describe('rows of an older snapshot', () => {
     const newer = lab.extract({ table: 'older.small' });
     await copies.reached(2);
     expect(first).toBeDefined();
-    // the newer run commits first: the older one has the large table before it
+    // the newer run commits first: the older one still has the large table ahead of it
     await copies.release();
     expect(await newer).toMatchObject({ outcome: 'committed', rows: 2 });
     expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 1, superseded: 1 });

@@ -12,7 +12,7 @@ beforeAll(async () => {
   lab = await Lab.open();
   await lab.source.query('CREATE TABLE first_of_all AS SELECT 1 AS id');
   await lab.extract({ table: 'first_of_all' });
-  // what is created in the schema of staging tables is the ordinary way of a small table
+  // a table created in the staging schema means that a small table went the ordinary way
   await lab.warehouse.query(`CREATE TABLE public.staged (name text);
     CREATE FUNCTION public.note_staged() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
@@ -73,7 +73,7 @@ describe('small tables that bronze has already', () => {
               has_table_privilege('shop_reader', 'bronze.br_shop__t1', 'SELECT') AS granted FROM public.shop_view`,
     );
     expect(rows).toEqual([{ n: 686, comment: 'of the shop', granted: true }]);
-    // metadata is of this run, the same for all rows, and the books agree with them
+    // metadata is of this run, the same for all rows, and consistent with the ledger
     for (const table of tables) {
       const { rows: metadata } = await lab.warehouse.query(
         `SELECT b._bronze_schema AS schema, b._bronze_table AS name, b._bronze_extraction_type AS type,
@@ -92,7 +92,7 @@ describe('small tables that bronze has already', () => {
       const agreed = { agree: true, counted: true, ledgers: 1 };
       expect(metadata).toEqual([{ schema: 'shop', name: table, type: 'full', ...agreed }]);
     }
-    // so that a row that somebody adds to a partition does not claim to be of the run
+    // no defaults, so that a row added to a partition by hand does not claim to be from the run
     const { rowCount: defaults } = await lab.warehouse.query(
       `SELECT FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid WHERE c.relname LIKE 'br\\_shop\\_\\_%'`,
     );
@@ -136,7 +136,7 @@ describe('small tables that bronze has already', () => {
       parallelism: 1,
     });
     await gate.reached();
-    // one of the tables that are under way, and the last of all, which is not yet looked at
+    // one table in progress, and the last one, which has not been looked at yet
     for (const later of ['t2', 't4']) {
       await lab.source.query(`UPDATE shop.${later} SET token = 'later'`);
       await lab.extract({ table: `shop.${later}` });
@@ -222,7 +222,7 @@ describe('small tables that bronze has already', () => {
 
   test('are exchanged but for one whose rows are others when all are copied', async () => {
     await changeAll();
-    // as another run would, when the storage of the table is made already
+    // as another run would, once the storage of the table has been created
     await lab.warehouse
       .query(`CREATE FUNCTION public.come_between() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
       BEGIN

@@ -27,7 +27,7 @@ afterAll(async () => {
   await server.dispose();
 });
 
-/** Compares with a bronze table that holds these rows. */
+/** Compares the source with a bronze table that has these rows. */
 async function compareWith(rows: string): Promise<Comparison> {
   await warehouse.query(`DROP SCHEMA IF EXISTS bronze CASCADE; CREATE SCHEMA bronze;
     CREATE TABLE bronze.br_odd (id int, "Odd ""name""" text, at timestamptz, amount numeric, _bronze_run_id text DEFAULT 'run');

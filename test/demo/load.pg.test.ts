@@ -29,7 +29,7 @@ afterAll(async () => {
   await server.dispose();
 });
 
-/** Rows with every value as the server's own text, so that no parser of the client rounds it. */
+/** Returns rows as the server's own text, so that no parser of the client rounds values. */
 async function textsOf(sql: string): Promise<(string | null)[][]> {
   const types = { getTypeParser: () => (text: string) => text };
   const { rows } = await client.query<(string | null)[]>({ text: sql, rowMode: 'array', types });
@@ -38,7 +38,7 @@ async function textsOf(sql: string): Promise<(string | null)[][]> {
 
 const oneText = async (sql: string) => (await textsOf(sql))[0]?.[0];
 
-/** The lines of a CSV file without quotes. */
+/** Returns the lines of a CSV file without quotes. */
 async function linesOf(file: string): Promise<string[][]> {
   const text = (await readVegaFile(file)).trimEnd();
   return text
@@ -47,7 +47,7 @@ async function linesOf(file: string): Promise<string[][]> {
     .map((line) => line.split(','));
 }
 
-/** In one order, with coordinates as numbers: the file does not write the zeros at their end. */
+/** Sorts rows and parses their coordinates: the file omits trailing zeros. */
 function comparableZipcodes(rows: readonly (readonly (string | null)[])[]): unknown[] {
   const values = rows.map(([zip, latitude, longitude, ...place]) => {
     return [zip, Number(latitude), Number(longitude), ...place];
@@ -174,7 +174,7 @@ describe('loading', () => {
   });
 });
 
-/** Some rows of the file as the package reads them by itself, in the form of the table's text. */
+/** Returns rows of the file as read by the package itself, in the text form of the table. */
 async function flightsOf(rowStart: number, rowEnd: number): Promise<string[][]> {
   const file = await asyncBufferFromFile(vegaFile('flights-3m.parquet'));
   const rows = await parquetReadObjects({ file, compressors, rowStart, rowEnd });

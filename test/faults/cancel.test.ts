@@ -7,14 +7,14 @@ import { Lab, type ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-/** From the request until nothing of the run is left on either server. */
+/** Time from the request until nothing of the run is left on either server. */
 const WITHIN = 5_000;
 
 let lab: Lab;
 let table: string;
-/** The rows of the first run, which must stay. */
+/** Digest of the rows of the first run, which must stay. */
 let before: string;
-/** A condition, so that plan, copy and commit are activities of their own. */
+/** A condition makes plan, copy and commit separate activities. */
 const inSteps = { where: 'true' };
 beforeAll(async () => {
   lab = await Lab.open();
@@ -42,7 +42,7 @@ async function expectCancelled(handle: ExtractHandle): Promise<void> {
   await expectSameRows(lab, before, `bronze.br_${table}`);
 }
 
-/** Cancels a run in the middle of a copy, whose session does not wait for what holds it. */
+/** Cancels a run in the middle of a copy, whose session must end without waiting for the lock that holds it. */
 async function cancelHeld(handle: ExtractHandle, held: HeldCopies): Promise<void> {
   const [pid] = await held.reached();
   await handle.cancel();
@@ -50,7 +50,7 @@ async function cancelHeld(handle: ExtractHandle, held: HeldCopies): Promise<void
   try {
     await waitUntil(isGone, WITHIN);
   } finally {
-    // to drop what is staged waits for it
+    // dropping the staging table waits for it
     await held.release();
   }
   await handle.result().catch(() => undefined);

@@ -5,10 +5,10 @@ import { waitUntil } from '../setup/wait-until.ts';
 import type { FaultStack } from './fault-stack.ts';
 import type { Moment, Subject } from './table-run.ts';
 
-/** After a fault a stream goes on within this. */
+/** Time limit for a stream to continue after a fault. */
 const GOES_ON_WITHIN = 120_000;
 
-/** A capture from its first copy on, of a table that is written meanwhile. */
+/** A capture, from its first copy on, of a table that is being written. */
 export class CaptureRun implements Subject {
   readonly mode = 'capture';
   readonly #stack: FaultStack;
@@ -44,7 +44,7 @@ export class CaptureRun implements Subject {
     return this.#handle.firstExecutionRunId;
   }
 
-  /** What is written stays, or the copy would not be the table in the end: there is nothing to keep. */
+  /** Needs to keep nothing: changes lost after being written would show in the final comparison with the table. */
   async look(): Promise<Moment | undefined> {
     const { rows } = await this.#stack.lab.warehouse.query<{ status: string }>(
       'SELECT status FROM bronze.cdc_positions WHERE slot = $1',
@@ -76,7 +76,7 @@ export class CaptureRun implements Subject {
     }
   }
 
-  /** A query needs a worker, and there may be none just now. */
+  /** Returns the phase, if any: a query needs a worker, and there may be none right now. */
   async #status(): Promise<string | undefined> {
     const asked = this.#stack.captures.status(this.#handle).catch(() => undefined);
     return (await asked)?.phase;

@@ -11,25 +11,25 @@ import { Lab } from '../setup/lab.ts';
 import { createRoles } from '../setup/roles.ts';
 import { otherVersionPath, Seat } from './seat.ts';
 
-/** What a database has that is to fill up. */
+/** Size of the disk for a database that is to run out of space. */
 const DISK = '512m';
 
 export interface StackOptions {
   readonly workers: number;
-  /** Bundles the workflows in another version too. */
+  /** Also bundles another version of the workflows. */
   readonly versions?: boolean;
-  /** Puts the tables of the warehouse on a disk of their own. */
+  /** Puts the warehouse's tables on a disk of their own. */
   readonly smallDisk?: boolean;
 }
 
-/** Servers of its own, all of which may be killed, and workers in processes of their own behind proxies. */
+/** Servers of its own, all of which may be killed, and separate worker processes behind proxies. */
 export class FaultStack implements AsyncDisposable {
   readonly source: PostgresServer;
   readonly warehouse: PostgresServer;
   readonly temporal: TemporalServer;
   readonly lab: Lab;
   readonly captures: CaptureLab;
-  /** Undefined where this process may not mount. */
+  /** Undefined if this process may not mount. */
   readonly disk: SmallDisk | undefined;
   readonly otherVersion: string | undefined;
   #seats: readonly Seat[] = [];
@@ -50,7 +50,7 @@ export class FaultStack implements AsyncDisposable {
   }
 
   static async open({ workers, versions = false, smallDisk = false }: StackOptions): Promise<FaultStack> {
-    // a crash of the process loses nothing that it gave to the system, and only the process crashes here
+    // only processes crash here, and a crashed process loses nothing that it has passed to the system
     const settings = { fsync: 'off' };
     const [source, warehouse, temporal, otherVersion] = await Promise.all([
       startPostgres({ settings }),
@@ -75,12 +75,12 @@ export class FaultStack implements AsyncDisposable {
     return this.#seats;
   }
 
-  /** The file of the worker as it is. */
+  /** Entry module of the current worker. */
   get version(): string {
     return inject('worker');
   }
 
-  /** Fills the disk of the warehouse's tables; gives what makes room again. */
+  /** Fills the disk of the warehouse's tables; the returned function frees the space. */
   async fillDisk(): Promise<() => Promise<void>> {
     if (this.disk === undefined) throw new Error('the warehouse has no disk of its own');
     const ballast = join(this.disk.directory, 'ballast');
@@ -114,7 +114,7 @@ async function moveTo(lab: Lab): Promise<SmallDisk | undefined> {
   return disk;
 }
 
-/** The same worker with other workflows, beside the build that it is made of. */
+/** Builds the same worker with other workflows, next to the build it is based on. */
 async function buildOtherVersion(): Promise<string> {
   const { code } = await bundleWorkflowCode({
     workflowsPath,

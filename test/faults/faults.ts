@@ -5,32 +5,32 @@ import type { FaultStack } from './fault-stack.ts';
 import type { Seat } from './seat.ts';
 import type { Subject } from './table-run.ts';
 
-/** What a fault happens to, and the numbers that it may draw. */
+/** What a fault strikes, with a source of random numbers. */
 export interface Scene {
   readonly stack: FaultStack;
   readonly subjects: readonly Subject[];
-  /** Draws a number from 0 on, below 1. */
+  /** Draws a number in [0, 1). */
   readonly random: () => number;
-  /** Resolves when the runs are over, and captures go on. */
+  /** Resolves when the runs have ended and captures have resumed. */
   readonly settled: () => Promise<void>;
 }
 
 export interface Fault {
-  /** As the table in the documentation has it. */
+  /** As shown in the table of the documentation. */
   readonly name: string;
-  /** Whether all that held the snapshot may be lost by it, so that runs may begin again. */
+  /** Set if the fault may take down every holder of the snapshot, so that runs may restart. */
   readonly losesSnapshot: boolean;
-  /** Resolves when the fault is over. */
+  /** Strikes; resolves when the fault is over. */
   readonly strike: (scene: Scene) => Promise<void>;
-  /** Puts the stack back, when the runs are gone. */
+  /** Restores the stack once the runs are gone. */
   readonly mend?: (stack: FaultStack) => Promise<void>;
-  /** Whether it can be had on a stack; on all where left out. */
+  /** Decides whether the fault is possible on a stack; always possible if omitted. */
   readonly isPossible?: (stack: FaultStack) => boolean;
 }
 
-/** How long what hangs hangs: longer than `stallTimeout` in the runs, and than the pause in which nobody minds. */
+/** Duration of stalls: longer than the `stallTimeout` of the runs, and than the pauses that are tolerated. */
 const STALL = 5_000;
-/** Longer than a worker may be silent. */
+/** Longer than a worker may go without a heartbeat. */
 const SILENCE = 13_000;
 
 const one = <T>(all: readonly T[], random: () => number): T => {
@@ -54,7 +54,7 @@ async function endSessions(client: Client, role: string, which: string): Promise
   );
 }
 
-/** Does something to the network of all workers, for a while or once. */
+/** Changes the network of all workers, for a while or once. */
 const toAll =
   (work: (seat: Seat) => void): ((scene: Scene) => void) =>
   ({ stack }) => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 
-/** Tables that somebody writes while they are extracted, by how that is done. */
+/** Tables that are written during extraction, by write mode. */
 export const written = {
   replace: { table: 'replaced', columns: ['id', 'g', 'v'] },
   append: { table: 'appended', columns: ['id', 'g', 'v'] },
@@ -20,7 +20,7 @@ const TABLES = `DROP TABLE IF EXISTS replaced, appended, merged, generations;
   INSERT INTO appended (g, v) SELECT 0, repeat(md5(i::text), 7) FROM generate_series(1, ${ROWS}) i;
   INSERT INTO merged (g, v) SELECT 0, repeat(md5(i::text), 7) FROM generate_series(1, ${ROWS}) i`;
 
-/** Changes that come in one transaction: each moves rows to other blocks. */
+/** Changes made in one transaction, which move rows to other blocks. */
 const changes = (g: number): string => `
   UPDATE replaced SET g = ${g}, v = repeat(md5(${g} || v), 7) WHERE id % 40 = ${g % 40};
   DELETE FROM replaced WHERE id = (SELECT min(id) FROM replaced);
@@ -29,12 +29,12 @@ const changes = (g: number): string => `
   UPDATE merged SET g = ${g}, v = repeat(md5(${g} || v), 7), updated_at = clock_timestamp() WHERE id % 40 = ${g % 40};
   INSERT INTO merged (g, v) VALUES (${g}, repeat(md5('${g}'), 7))`;
 
-/** More of them at once, so that the next increment has chunks. */
+/** More changes at once, so that the next increment has several chunks. */
 const manyChanges = (g: number): string => `
   INSERT INTO appended (g, v) SELECT ${g}, repeat(md5(${g} || ':' || i), 7) FROM generate_series(1, ${ROWS / 2}) i;
   UPDATE merged SET g = ${g}, updated_at = clock_timestamp() WHERE id % 2 = 0`;
 
-/** All rows of a table by value, as one short text. */
+/** Returns a digest of all rows of a table, by value. */
 export async function digestOf(client: Client, mode: TableMode, table: string): Promise<string> {
   const { rows } = await client.query<{ digest: string }>(`SELECT ${digest(mode, table)} AS digest`);
   return rows[0]?.digest ?? '';
@@ -44,9 +44,9 @@ const digest = (mode: TableMode, table: string): string =>
   `(SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(ROW(${written[mode].columns.join(', ')})::text, 42)), 0) FROM ${table})`;
 
 /**
- * Writes tables, one transaction after the other, and keeps with each what the tables were then.
+ * Writes tables, one transaction after another, and records the digests of the tables with each.
  *
- * What a run brings to bronze must be one of these generations: a row more, less or of another moment is none.
+ * A run must bring exactly one of these generations to bronze: not a row more or less, or of another moment.
  */
 export class Generations {
   readonly #url: string;
@@ -68,7 +68,7 @@ export class Generations {
     await this.#once(async (client) => write(client, manyChanges));
   }
 
-  /** Writes through whatever becomes of the server, until it is stopped. */
+  /** Keeps writing, whatever happens to the server, until it is stopped. */
   start(): void {
     this.#stopping = false;
     this.#done = this.#run();
@@ -84,7 +84,7 @@ export class Generations {
     return rows[0]?.g ?? 0;
   }
 
-  /** Which generation a digest is of, of those from one on. */
+  /** Returns the generation with this digest, from the given one on. */
   async find(client: Client, mode: TableMode, found: string, from: number): Promise<number | undefined> {
     const { rows } = await client.query<{ g: number }>(
       `SELECT g::int AS g FROM generations WHERE ${mode} = $1 AND g >= $2`,
@@ -111,7 +111,7 @@ export class Generations {
           await write(client, changes);
           await sleep(150 + Math.random() * 100);
         }
-      }).catch(async () => sleep(50)); // the server is away, and what was under way with it
+      }).catch(async () => sleep(50)); // the server is down, and the transaction in progress is lost
     }
   }
 }

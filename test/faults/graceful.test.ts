@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** The activities of a kind in the order in which they ended, each with the attempt that did and what it gave. */
+/** Returns the completed activities of a type in order, each with its attempt and result. */
 async function endedOf(handle: WorkflowHandle, kind: string) {
   const { events = [] } = await handle.fetchHistory();
   const of = new Map((events ?? []).map((event) => [String(event.eventId), event]));
@@ -41,7 +41,7 @@ test('a worker that is asked to stop ends the chunk that it is at, and leaves th
   await expect(handle.result()).resolves.toMatchObject({ rows: 10_000, restarts: 0 });
   await stopped;
   const copies = await endedOf(handle, 'copyChunks');
-  // the first ended before its span did, and no attempt failed
+  // the first ended before the end of its span, and no attempt failed
   expect(copies.slice(0, 2)).toMatchObject([{ id: 'copy-0' }, { id: 'copy-1' }]);
   expect(copies.every(({ attempt }) => attempt === 1)).toBe(true);
   await expectSameRows(lab, 'orders', 'bronze.br_orders');
@@ -49,7 +49,7 @@ test('a worker that is asked to stop ends the chunk that it is at, and leaves th
   await stopOther();
 });
 
-// what is there already is exchanged in another way than what is new
+// existing tables are exchanged in a different way than new ones
 test.for([
   ['new', false],
   ['known', true],
@@ -77,10 +77,10 @@ test.for([
     expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 6, restarts: 0 });
     await stopped;
     const packs = await endedOf(handle, 'copyTables');
-    // the first was given all of them, of which it left four, and no attempt failed
+    // the first was given all tables and left four of them, and no attempt failed
     expect(packs[0]).toMatchObject({ gave: { tables: [{ member: 0 }, { member: 1 }] } });
     expect(packs.every(({ attempt }) => attempt === 1)).toBe(true);
-    // what was committed is what it was
+    // what was committed has not changed
     expect(committedBefore).toHaveLength(1);
     expect(await committed(handle.firstExecutionRunId)).toEqual(expect.arrayContaining(committedBefore));
     expect(await committed(handle.firstExecutionRunId)).toHaveLength(tables.length);
@@ -108,11 +108,11 @@ test('one that holds the snapshot of a slot hands it on, and the first copy of a
   const held = await HeldCopies.hold(lab, 'before each mark');
   const handle = await captures.start({ tables: ['first', 'second'], slot, mirror: true });
   await held.reached();
-  // neither copy may have it, and both get it from the log
+  // neither copy may contain the update, and both tables get it from the WAL
   await lab.source.query(`UPDATE first SET v = 'later'; UPDATE second SET v = 'later'`);
   const stopOther = await lab.startWorkers();
   const stopped = stop();
-  // in the middle of a copy, which is cancelled at the end of the grace
+  // in the middle of a copy, which is cancelled at the end of the grace period
   await waitUntil(async () => !(await isSlotHeld()));
   await held.release();
   const heldAgain = await HeldCopies.hold(lab, 'before each mark');

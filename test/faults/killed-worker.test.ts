@@ -20,7 +20,7 @@ async function ledgerOf(lab: Lab, table: string): Promise<LedgerRow[]> {
   return rows;
 }
 
-/** Tables that a run has committed, with what a second commit would change. */
+/** Returns the tables that a run has committed, with everything that a second commit would change. */
 async function committedOf(lab: Lab, runId: string) {
   const { rows } = await lab.warehouse.query<{ name: string; plan: string; at: string; file: string }>(
     `SELECT source_table AS name, plan_id AS plan, finished_at::text AS at,
@@ -36,7 +36,7 @@ interface Stage extends AsyncDisposable {
   readonly worker: WorkerProcess;
 }
 
-/** A lab of its own for each test, since they run at once, with a worker in a process of its own. */
+/** Opens a separate lab for each test, since they run concurrently, with a separate worker process. */
 async function openStage(): Promise<Stage> {
   const lab = await Lab.open({ workers: 'none' });
   for (const table of ['plain', 'shared']) {
@@ -51,7 +51,7 @@ async function openStage(): Promise<Stage> {
   return { lab, worker, [Symbol.asyncDispose]: dispose };
 }
 
-/** Both runs stand in the middle: some chunks are done, others are not. */
+/** Starts two runs and waits until each has completed some of its chunks. */
 async function runBoth(lab: Lab) {
   const gate = await Gate.closed(lab);
   const where = 'gate(id = 10000)';
@@ -72,7 +72,7 @@ async function expectFinishedByOthers(lab: Lab, { plain, shared }: Runs, before:
   await expectSameRows(lab, 'plain', 'bronze.br_plain');
   await expectSameRows(lab, 'shared', 'bronze.br_shared');
   const after = await ledgerOf(lab, 'plain');
-  expect(after).toEqual(expect.arrayContaining(before)); // what was done was not done again
+  expect(after).toEqual(expect.arrayContaining(before)); // completed chunks were not copied again
   expect(after.length).toBeGreaterThan(before.length);
   expect(await lab.leftoversAtLast()).toEqual([]);
 }
@@ -105,11 +105,11 @@ describe.concurrent(
           await lab.source.query(`UPDATE packed.t${number} SET token = 'changed' WHERE id % 3 = 0`);
       }
       const gate = await Gate.closed(lab);
-      // the largest come first, so that two of the first three are committed when the third stands in the middle
+      // the largest come first, so that two of the first three are committed when the third is held up
       const handle = await lab.startDatabase({
         tables: ['packed.*', { table: 'packed.t3', where: 'gate(id = 2000)' }],
         parallelism: 1,
-        // the snapshot of all tables would be lost with its only holder, and all be extracted again
+        // otherwise the snapshot of all tables would be lost with its only holder, and all of them be extracted again
         consistency: 'table',
       });
       await gate.reached();
@@ -131,7 +131,7 @@ describe.concurrent(
     test('killed while it extracts known small tables, of which those that it has committed are not extracted again', async () =>
       expectSmallTablesOnce(true));
 
-    // what is new is not exchanged as what is there already
+    // new tables are exchanged in a different way than existing ones
     test('and so with new ones', { tags: 'long' }, async () => expectSmallTablesOnce(false));
 
     test('asked to stop with SIGTERM, and gone before its copies are', { tags: 'long' }, async () => {
@@ -142,7 +142,7 @@ describe.concurrent(
       const asked = Date.now();
       expect(await worker.stop()).toMatchObject({ code: 0 });
       expect(Date.now() - asked).toBeLessThan(15_000);
-      // what is staged stays, for another worker
+      // staged rows stay, for another worker
       await waitUntil(async () => !(await lab.leftovers()).some((left) => left.startsWith('session')));
       await runs.gate.open();
       await lab.startWorkers();

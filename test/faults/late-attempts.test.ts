@@ -26,7 +26,7 @@ const ended = async (work: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** Holds attempts that are the first, when they have read the plan and claim their chunks. */
+/** Holds first attempts after they have read the plan, while they claim their chunks. */
 async function heldClaims() {
   const lock = 4243;
   const keeper = await lab.connect('warehouse');
@@ -90,7 +90,7 @@ describe('of two attempts at the same work only the later writes', () => {
     await using run = new Steps(lab);
     const where = 'CASE WHEN id < 1000 THEN true ELSE 1 / (id - id) = 0 END';
     const plan = await run.plan({ table, chunkSize: '128kB', where });
-    // as a later attempt does, when the earlier has marked its first chunk
+    // like a later attempt, once the earlier one has marked its first chunk
     await lab.warehouse.query(`CREATE FUNCTION overtake() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         UPDATE bronze.extraction_attempts SET attempt = 2 WHERE plan_id = NEW.plan_id;
@@ -109,7 +109,7 @@ describe('of two attempts at the same work only the later writes', () => {
     const held = await HeldCopies.hold(lab, 'before each mark');
     const earlier = ended(run.copy(plan, 0));
     await held.reached();
-    // as a later attempt does, when the warehouse does not let it end the session of the earlier
+    // like a later attempt that the warehouse does not allow to end the session of the earlier one
     await lab.warehouse.query('UPDATE bronze.extraction_attempts SET attempt = 2 WHERE plan_id = $1', [
       plan.planId,
     ]);
@@ -203,7 +203,7 @@ describe('of two attempts at the same work only the later writes', () => {
       const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.extraction_plans'::regclass AND NOT granted`;
       return (await lab.warehouse.query(waiting)).rowCount === 1;
     });
-    // as a commit leaves it
+    // the state after a commit
     await earlier.query(`DELETE FROM bronze.extraction_plans; DROP TABLE bronze_staging.plan_${plan.planId};
       DELETE FROM bronze.extraction_attempts; UPDATE bronze.extraction_runs SET status = 'committed', rows = 5000, bytes = 1
        WHERE run_id = '${run.runId}'; COMMIT`);

@@ -1,10 +1,10 @@
 import { waitUntil } from '../setup/wait-until.ts';
 import type { FaultStack } from './fault-stack.ts';
 
-/** What may still be ending: a session whose worker was killed ends when the server hears of it. */
+/** Time for endings in progress: the session of a killed worker ends when the server notices. */
 const WITHIN = 20_000;
 
-/** Sessions, staging tables, plans, locks, slots, publications and exported snapshots that nobody needs any more. */
+/** Lists sessions, staging tables, plans, locks, slots, publications and snapshots that are no longer needed. */
 export async function leftoversOf(stack: FaultStack): Promise<string[]> {
   let left: string[] = [];
   await waitUntil(async () => (left = await leftovers(stack)).length === 0, WITHIN).catch(() => undefined);

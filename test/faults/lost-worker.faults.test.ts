@@ -6,7 +6,7 @@ import { FaultStack } from './fault-stack.ts';
 import { busiestSeat, chunksDone, holdersOf, makeTable, outcomeOf, requestFor } from './rolling-restart.ts';
 import type { Seat } from './seat.ts';
 
-/** `FAULT_ROWS=5000000` is what the documentation tells of. */
+/** The documentation describes `FAULT_ROWS=5000000`. */
 const rows = Number(process.env['FAULT_ROWS'] ?? 150_000);
 const ROUNDS = 3;
 
@@ -25,7 +25,7 @@ test('the loss of one of two workers: what it costs, beside runs that nobody dis
     const undisturbed = await run(async () => undefined);
     let seat: Seat | undefined;
     const lost = await run(async (handle) => {
-      // each worker holds the snapshot by then, be it the first or the second to do so
+      // by then each worker holds the snapshot, whichever was first
       await waitUntil(async () => (await holdersOf(handle)).length > 1, 60_000);
       expect(new Set(await holdersOf(handle)).size).toBe(2);
       await waitUntil(async () => (await chunksDone(stack)) > undisturbed.chunks / 2, 60_000);
@@ -46,7 +46,7 @@ test('the loss of one of two workers: what it costs, beside runs that nobody dis
   );
 });
 
-/** As in `src/workflows/activities.ts`, in milliseconds. */
+/** In milliseconds, as in `src/workflows/activities.ts`. */
 const HEARTBEAT_TIMEOUT = 10_000;
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;

@@ -16,18 +16,18 @@ import {
 import { randomFrom } from './random.ts';
 
 const {
-  /** How many runs must have been hit before it ends; every cell that can be met is aimed at first. */
+  /** Number of runs to hit; every possible cell is aimed at first. */
   FAULT_RUNS = '300',
   FAULT_SEED = String(randomInt(2 ** 31)),
-  /** Set, the table that is there is gone on with. */
+  /** If set, continues the existing table. */
   FAULT_GO_ON,
-  /** Ends earlier, when so many minutes are over. */
+  /** Ends earlier, after this many minutes. */
   FAULT_MINUTES = '300',
 } = process.env;
 
-/** Some moments pass so fast that they are aimed at in vain now and then. */
+/** Some moments pass so fast that aiming at them fails now and then. */
 const MOST_TRIES = 8;
-/** Captures stream nearly always, so they would be hit in every round. */
+/** Captures are streaming most of the time, so they would be hit in every round. */
 const ENOUGH = 1;
 
 test('each fault at each moment: exact, nothing copied twice, nothing left', async () => {

@@ -2,7 +2,7 @@
 import { test } from 'vitest';
 import { expectExactRounds } from './rounds.ts';
 
-/** One round of each kind of fault that differs in what it takes away; `npm run test:faults` has all, at all moments. */
+/** One round of each kind of fault; `npm run test:faults` has all of them, at all moments. */
 test('faults at random moments: exact, nothing copied twice, nothing left', async () => {
   await expectExactRounds([
     ['all workers are killed (SIGKILL)', 'copying', 'merge'],

@@ -2,7 +2,7 @@
 import { test } from 'vitest';
 import { expectExactRounds } from './rounds.ts';
 
-/** What takes away a worker, a server or a network is in the long suite too, and all at all moments in `npm run test:faults`. */
+/** Two faults of the warehouse; matrix.long.test.ts has other kinds, and `npm run test:faults` all at all moments. */
 test(
   'faults at random moments: exact, nothing copied twice, nothing left',
   { timeout: 300_000 },

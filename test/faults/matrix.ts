@@ -15,16 +15,16 @@ import {
   type Subject,
 } from './table-run.ts';
 
-/** How long a run that was hit may take to its end. */
+/** Time limit for a run to end after it was hit. */
 const ENDS_WITHIN = 150_000;
-/** Rounds after which tables are made anew, since some grow. */
+/** Rounds until tables are recreated, since some of them grow. */
 const ROUNDS_OF_A_TABLE = 6;
 const LOOK_EVERY = 1;
 const AIMED_WITHIN = 20_000;
-/** Of each connection, where a copy is aimed at: fast enough, and a chunk takes long enough to be seen. */
+/** Per connection, when aiming at a copy: fast enough, yet slow enough for a chunk to be observed. */
 const BYTES_PER_SECOND = 2_000_000;
 
-/** How long after it was first seen in a moment a run is hit at most, in milliseconds. What passes fast is hit at once. */
+/** Longest delay in milliseconds between seeing a run in a moment and hitting it; none for short moments. */
 const LATEST: Readonly<Record<Moment, number>> = {
   plan: 30,
   copying: 300,
@@ -35,7 +35,7 @@ const LATEST: Readonly<Record<Moment, number>> = {
   streaming: 50,
 };
 
-/** What comes after what. */
+/** The order of moments. */
 const order: Readonly<Record<Moment, number>> = {
   plan: 0,
   copying: 1,
@@ -46,32 +46,32 @@ const order: Readonly<Record<Moment, number>> = {
   streaming: 1,
 };
 
-/** What a fault is aimed at. */
+/** Target of a fault. */
 export interface Aim {
   readonly fault: Fault;
   readonly moment: Moment;
   readonly mode: Mode;
 }
 
-/** A run that was hit, at the moment that was observed. */
+/** A run that was hit, at the observed moment. */
 export interface Hit {
   readonly fault: string;
   readonly moment: Moment;
   readonly mode: Mode;
-  /** Nothing where all was exact and nothing was left. */
+  /** Empty if everything was exact and nothing was left behind. */
   readonly problems: readonly string[];
 }
 
-/** All that faults can be aimed at. */
+/** Lists everything that faults can be aimed at. */
 export const cellsOf = (faults: readonly Fault[]): Aim[] =>
   faults.flatMap((fault) =>
     moments.flatMap((moment) => modesOf(moment).map((mode) => ({ fault, moment, mode }))),
   );
 
 /**
- * Lets faults happen to runs, a round each: three runs and a capture at once, one of which is aimed at.
+ * Runs rounds with one fault each: three runs and a capture at the same time, one of which is the target.
  *
- * The moment of each is what it was seen to do when the fault struck.
+ * The moment of each is what it was doing when the fault struck.
  */
 export class Matrix {
   readonly #stack: FaultStack;
@@ -85,7 +85,7 @@ export class Matrix {
     this.#generations = new Generations(stack.source.url(stack.lab.source.database ?? ''));
   }
 
-  /** @param beside whether a capture is hit too where none is aimed at */
+  /** @param beside true to run a capture even if the fault is not aimed at one */
   async round(aim: Aim, beside = true): Promise<Hit[]> {
     if (this.#rounds % ROUNDS_OF_A_TABLE === 0) await this.#beginAnew();
     this.#rounds += 1;
@@ -100,11 +100,11 @@ export class Matrix {
     }
   }
 
-  /** New tables, and the first runs, which have no checkpoint to go on from. */
+  /** Recreates the tables and makes the first runs, which have no checkpoint to continue from. */
   async #beginAnew(): Promise<void> {
     const { lab } = this.#stack;
     await this.#generations.makeTables();
-    await lab.warehouse.query('TRUNCATE bronze.cdc_changes'); // it is kept, and the disk is small
+    await lab.warehouse.query('TRUNCATE bronze.cdc_changes'); // they are kept, and the disk is small
     for (const mode of tableModes) {
       await lab.warehouse.query(`DROP TABLE IF EXISTS bronze.br_${written[mode].table}`);
     }
@@ -113,13 +113,13 @@ export class Matrix {
 
   async #startAll(aim: Aim, beside: boolean): Promise<Subject[]> {
     const capture = beside && aim.mode !== 'capture' ? await this.#startCapture() : undefined;
-    // between chunks there is time only where one is copied after the other
+    // there is only time between chunks if they are copied one after another
     const width = aim.moment === 'between chunks' ? 1 : 2;
     const runs = await Promise.all(
       tableModes.map(async (mode) => TableRun.start(mode, this.#stack, this.#generations, width)),
     );
     if (capture !== undefined) return [...runs, capture];
-    // its first copy is short, so nothing else is waited for before it is looked at
+    // its first copy is short, so it must be observed without waiting for anything else
     return aim.mode === 'capture' ? [...runs, await CaptureRun.start(this.#stack)] : runs;
   }
 
@@ -147,14 +147,14 @@ export class Matrix {
   }
 
   /**
-   * Waits until the run that is aimed at is in its moment, at a time that is drawn. What the others do is what they
-   * were seen to do in the same look, and nothing is asked between that look and the fault.
+   * Waits until the target is in its moment, at a random time. The moments of the others are from the same look,
+   * and there are no queries between that look and the fault.
    */
   async #untilMet(
     { mode, moment }: Aim,
     subjects: readonly Subject[],
   ): Promise<[Subject, Moment | undefined][]> {
-    // what is aimed at is looked at last
+    // the target comes last
     const inOrder = subjects.toSorted(
       (one, other) => Number(one.mode === mode) - Number(other.mode === mode),
     );
@@ -198,7 +198,7 @@ export class Matrix {
   }
 }
 
-/** Looks until it is so, for a while. */
+/** Polls until the condition is met, for a limited time. */
 async function seen(condition: () => Promise<boolean>, within = AIMED_WITHIN): Promise<void> {
   const deadline = Date.now() + within;
   while (!(await condition()) && Date.now() < deadline) await sleep(LOOK_EVERY);

@@ -7,21 +7,21 @@ import { isOfCapture, modesOf, moments, type Mode, type Moment } from './table-r
 
 const FILE = join(PROJECT_ROOT, 'test/faults/measured.json');
 
-/** Runs by the fault that hit them, what they were doing, and how they write. */
+/** Numbers of runs by the fault that hit them, what they were doing, and their write mode. */
 export type Counts = Record<string, Partial<Record<Moment, Partial<Record<Mode, number>>>>>;
 
-/** What the long form found when it ran last. */
+/** Results of the last `npm run test:faults`. */
 export interface Measured {
   exact: Counts;
-  /** Of code before a change, for what has not been hit again since. */
+  /** Results with earlier code, for cells that have not been hit since. */
   earlier: Counts;
-  /** Each with what was wrong. */
+  /** Each with its problems. */
   wrong: Hit[];
 }
 
 export const readMeasured = (): Measured => JSON.parse(readFileSync(FILE, 'utf8')) as Measured;
 
-/** Begins anew; what was exact before is what is shown until it is hit again. */
+/** Starts over; earlier exact results are shown until their cell is hit again. */
 export function measuredAnew({ exact, earlier }: Measured): Measured {
   const before: Counts = {};
   for (const { name } of faults) {
@@ -52,14 +52,14 @@ export function totalOf({ exact }: Measured): number {
   return cells.flatMap((cell) => Object.values(cell)).reduce((sum, runs) => sum + runs, 0);
 }
 
-/** What the table of the documentation has in its lines. */
+/** Returns the rows of the table in the documentation. */
 export function measuredLines(measured: Measured): { readonly head: string[]; readonly rows: string[][] } {
   const head = ['fault', ...moments.map((moment) => (isOfCapture(moment) ? `capture: ${moment}` : moment))];
   const rows = faults.map(({ name }) => [name, ...moments.map((moment) => cellOf(measured, name, moment))]);
   return { head, rows };
 }
 
-/** How many cells there are, in how many runs were hit, and in how many only with earlier code. */
+/** Counts all cells, those that were hit, and those that were only hit with earlier code. */
 export function cellsMet({ exact, earlier }: Measured): { all: number; met: number; earlier: number } {
   const cells = faults.flatMap(({ name }) =>
     moments.flatMap((moment) =>

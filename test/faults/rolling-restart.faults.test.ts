@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { FaultStack } from './fault-stack.ts';
 import { makeTable, outcomeOf, requestFor, restartAll } from './rolling-restart.ts';
 
-/** `FAULT_ROWS=5000000` is what the documentation tells of. */
+/** The documentation describes `FAULT_ROWS=5000000`. */
 const rows = Number(process.env['FAULT_ROWS'] ?? 150_000);
 
 test('two workers are replaced one after the other in the middle of a run: no chunk is lost, and no attempt fails', async () => {
@@ -15,7 +15,7 @@ test('two workers are replaced one after the other in the middle of a run: no ch
     `${rows} rows, ${chunks} chunks, ${(took / 1000).toFixed(1)} s; workers asked to stop when ${restarted.join(' and ')} were done\n`,
   );
   expect(outcome).toEqual({ failedAttempts: 0, chunksOfLaterAttempts: 0, restarts: 0 });
-  // in the middle: the last of them too
+  // all restarts, including the last, were in the middle of the run
   expect(restarted.at(-1)).toBeLessThan(chunks);
   expect(restarted.at(-1)).toBeGreaterThan(restarted[0] ?? 0);
   expect(await stack.lab.leftoversAtLast()).toEqual([]);

@@ -8,23 +8,23 @@ import type { FaultStack } from './fault-stack.ts';
 import type { Seat } from './seat.ts';
 
 export interface Restarted {
-  /** Of activities that copy, by what the history says. */
+  /** Of copying activities, according to the history. */
   readonly failedAttempts: number;
   readonly chunks: number;
-  /** Chunks whose mark is of another attempt than the first. */
+  /** Chunks marked by an attempt other than the first. */
   readonly chunksOfLaterAttempts: number;
   readonly restarts: number;
   /** Milliseconds. */
   readonly took: number;
 }
 
-/** A table of so many rows, that nobody writes. */
+/** Creates a table that nobody writes to. */
 export async function makeTable({ lab }: FaultStack, rows: number): Promise<void> {
   await lab.source.query(`CREATE TABLE large (id bigint, v text);
     INSERT INTO large SELECT i, repeat(md5(i::text), 3) FROM generate_series(1, ${rows}) i`);
 }
 
-/** A run of that table, slow enough to last for most of a minute, in some hundred chunks. */
+/** Requests a run of that table, slowed down to last most of a minute, with some hundred chunks. */
 export const requestFor = (rows: number): ExtractTableRequest => ({
   table: 'large',
   chunkSize: `${Math.ceil(rows / 1000)}kB`,
@@ -32,7 +32,7 @@ export const requestFor = (rows: number): ExtractTableRequest => ({
   parallelism: 4,
 });
 
-/** The workers that hold the snapshot of a run, in the order in which they said so. */
+/** Returns the workers that hold the snapshot of a run, in the order of their signals. */
 export async function holdersOf(handle: ExtractHandle): Promise<string[]> {
   const { events } = await handle.fetchHistory();
   return (events ?? []).flatMap(({ workflowExecutionSignaledEventAttributes: signal }) => {
@@ -42,7 +42,7 @@ export async function holdersOf(handle: ExtractHandle): Promise<string[]> {
   });
 }
 
-/** The worker that has most of the copies that are under way. */
+/** Returns the worker with the most copies in progress. */
 export async function busiestSeat({ seats }: FaultStack, handle: ExtractHandle): Promise<Seat | undefined> {
   const { pendingActivities } = (await handle.describe()).raw;
   const copies = (pendingActivities ?? []).filter(({ activityType }) => activityType?.name === 'copyChunks');
@@ -51,7 +51,7 @@ export async function busiestSeat({ seats }: FaultStack, handle: ExtractHandle):
   return seats.toSorted((one, other) => copiesOf(other) - copiesOf(one))[0];
 }
 
-/** How many chunks of the run of a table are done. */
+/** Counts the completed chunks. */
 export async function chunksDone({ lab }: FaultStack): Promise<number> {
   const { rows } = await lab.warehouse.query<{ done: number }>(
     `SELECT count(*)::int AS done FROM bronze.extraction_chunks JOIN bronze.extraction_plans USING (plan_id)`,
@@ -60,9 +60,9 @@ export async function chunksDone({ lab }: FaultStack): Promise<number> {
 }
 
 /**
- * Replaces each worker in turn, the next one as soon as the one before is there again, while a run copies.
+ * Replaces each worker in turn during a run, the next one as soon as the previous one is back.
  *
- * @returns how many chunks were done when each was asked to stop
+ * @returns the number of completed chunks when each was asked to stop
  */
 export async function restartAll(stack: FaultStack, from: number): Promise<number[]> {
   await waitUntil(async () => (await chunksDone(stack)) >= from, 300_000);
@@ -75,7 +75,7 @@ export async function restartAll(stack: FaultStack, from: number): Promise<numbe
   return done;
 }
 
-/** What a run came to; all of its rows are compared. */
+/** Summarizes a run, after comparing all of its rows. */
 export async function outcomeOf({ lab }: FaultStack, handle: ExtractHandle): Promise<Restarted> {
   const { restarts } = await handle.result();
   const { startTime, closeTime } = await handle.describe();

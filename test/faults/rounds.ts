@@ -5,10 +5,10 @@ import { FaultStack } from './fault-stack.ts';
 import { Matrix, type Aim } from './matrix.ts';
 import { randomFrom } from './random.ts';
 
-/** The name of a fault, and where it is aimed at. */
+/** The name of a fault, and its target. */
 export type NamedAim = readonly [string, Aim['moment'], Aim['mode']];
 
-/** A round of each, after which all is exact, nothing was copied twice and nothing is left. */
+/** Runs a round for each; all must be exact, with nothing copied twice and nothing left behind. */
 export async function expectExactRounds(aims: readonly NamedAim[]): Promise<void> {
   const seed = randomInt(2 ** 31);
   await using stack = await FaultStack.open({ workers: 2 });

@@ -4,7 +4,7 @@ import type { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
-/** A network that is near. It also makes each phase long enough to be met. */
+/** Latency of a nearby network. It also makes each phase long enough to hit. */
 const LATENCY = 2;
 
 export interface Reaches {
@@ -13,7 +13,7 @@ export interface Reaches {
   readonly temporal: TcpProxy;
 }
 
-/** A place for a worker process: whichever process sits there reaches the servers by the same proxies. */
+/** A place for a worker process: every process in it reaches the servers through the same proxies. */
 export class Seat implements AsyncDisposable {
   readonly network: Reaches;
   readonly #environment: Readonly<Record<string, string>>;
@@ -29,7 +29,7 @@ export class Seat implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** @param entry the file of the worker, of a version */
+  /** @param entry entry module of a version of the worker */
   static async open(lab: Lab, entry: string): Promise<Seat> {
     const { workerEnvironment: direct } = lab;
     const [source, warehouse, temporal] = await Promise.all(
@@ -64,14 +64,14 @@ export class Seat implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Ends the process in the way the signal says, and starts another. */
+  /** Ends the process with the signal, and starts another. */
   async replace(signal: 'SIGKILL' | 'SIGTERM', entry: string): Promise<void> {
     this.#process.kill(signal);
     await this.#process.exited;
     this.#process = await start(this.#environment, entry);
   }
 
-  /** Asks the process to finish, and gives how that went. */
+  /** Asks the process to shut down, and returns how it ended. */
   async stop(): ReturnType<WorkerProcess['stop']> {
     return this.#process.stop();
   }
@@ -90,5 +90,5 @@ const start = async (environment: Readonly<Record<string, string>>, entry: strin
     onLine: remember,
   });
 
-/** The module that makes the other version of the workflows what it is. */
+/** The module that turns the workflows into another version. */
 export const otherVersionPath = fileURLToPath(new URL('./programs/other-version.ts', import.meta.url));

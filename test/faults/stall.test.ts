@@ -90,7 +90,7 @@ test('a copy over connections that are slow for longer than the timeout, in whic
   for (const network of [source, warehouse]) network.throttle(150_000);
   const began = performance.now();
   expect(await steps.copy(plan, 0)).toMatchObject({ rows: 300 });
-  // else it would not have been slow for long enough to tell
+  // otherwise it was not slow for long enough to prove anything
   expect(performance.now() - began).toBeGreaterThan(1_500);
   for (const network of [source, warehouse]) network.throttle(Infinity);
   await steps.discard();

@@ -13,23 +13,23 @@ export type Mode = TableMode | 'capture';
 
 export const isOfCapture = (moment: Moment): boolean => captureMoments.some((one) => one === moment);
 
-/** The ways to write of what can be in a moment. */
+/** Returns the write modes that can be in a moment. */
 export const modesOf = (moment: Moment): readonly Mode[] => (isOfCapture(moment) ? ['capture'] : tableModes);
 
-/** Something that a fault happens to. */
+/** A run or capture that a fault strikes. */
 export interface Subject {
   readonly mode: Mode;
   readonly runId: string;
   /**
-   * What it is doing now; nothing where it is doing none of what is looked for. Keeps what is finished, to be
-   * compared at the end.
+   * Returns what it is doing right now, if that is one of the moments. Remembers completed work for the comparison at
+   * the end.
    */
   look(): Promise<Moment | undefined>;
-  /** Whether it was over, by Temporal's clock, before a moment in milliseconds. */
+  /** True if it ended before a time in milliseconds, by Temporal's clock. */
   endedBefore(time: number): Promise<boolean>;
-  /** Waits until it has ended, or goes on as if nothing had been. */
+  /** Waits until it has ended, or has resumed normal operation. */
   settled(): Promise<void>;
-  /** What is wrong with what it brought; nothing, where all is as it must be. */
+  /** Describes what is wrong with the result; empty if all is well. */
   problems(mayBeginAgain: boolean): Promise<string[]>;
 }
 
@@ -59,13 +59,13 @@ export const requestOf = (mode: TableMode): ExtractTableRequest => ({
   ...requests[mode],
 });
 
-/** A run of `extractTable` on a table that is written meanwhile. */
+/** A run of `extractTable` on a table that is being written. */
 export class TableRun implements Subject {
   readonly mode: TableMode;
   readonly #stack: FaultStack;
   readonly #handle: ExtractHandle;
   readonly #generations: Generations;
-  /** The generation that there was when it began. */
+  /** The current generation when it began. */
   readonly #from: number;
   #planId: string | undefined;
   #marks: readonly Mark[] = [];
@@ -158,7 +158,7 @@ export class TableRun implements Subject {
     return rowCount !== 0;
   }
 
-  /** Where the plan is the same still, what was marked must be marked still, by the same attempt. */
+  /** Finds chunks copied twice: as long as the plan stays the same, existing marks must not change. */
   async #copiedTwice(): Promise<string[]> {
     const { rows } = await this.#stack.lab.warehouse.query<Mark>(
       `SELECT chunk, loaded_at::text AS at FROM bronze.extraction_chunks JOIN bronze.extraction_runs USING (plan_id)

@@ -5,16 +5,16 @@ import { Settleable } from '../../src/postgres/settleable.ts';
 
 type Side = 'worker' | 'server';
 
-/** A connection from a worker, and the one to the server that it stands for. */
+/** A connection from a worker, and the corresponding one to the server. */
 interface Link {
   readonly worker: Socket;
   readonly server: Socket;
 }
 
 /**
- * Stands between a worker and a server, and does to their connections what networks do.
+ * A proxy between a worker and a server that makes their connections fail the way networks do.
  *
- * Bytes and ends of streams pass as they come, each way after a pause such as a network makes.
+ * Bytes and stream ends are passed on, with a network-like delay in each direction.
  */
 export class TcpProxy implements AsyncDisposable {
   readonly #links = new Set<Link>();
@@ -47,7 +47,7 @@ export class TcpProxy implements AsyncDisposable {
     return address.port;
   }
 
-  /** The same URL by way of this proxy. */
+  /** Returns the URL routed through this proxy. */
   through(url: string): string {
     const proxied = new URL(url);
     proxied.port = String(this.port);
@@ -58,7 +58,7 @@ export class TcpProxy implements AsyncDisposable {
     return this.#links.size;
   }
 
-  /** Resets all connections: both sides hear of it at once. */
+  /** Resets all connections: both sides notice at once. */
   cut(): void {
     for (const { worker, server } of this.#links) {
       worker.resetAndDestroy();
@@ -66,7 +66,7 @@ export class TcpProxy implements AsyncDisposable {
     }
   }
 
-  /** Lets nothing pass, and tells nobody; new connections are taken and stand still too. */
+  /** Silently lets nothing through; new connections are accepted and stall too. */
   stall(): void {
     this.#stalled ??= new Settleable<void>();
   }
@@ -76,12 +76,12 @@ export class TcpProxy implements AsyncDisposable {
     this.#stalled = undefined;
   }
 
-  /** Each way of each connection. */
+  /** Limits each direction of each connection. */
   throttle(bytesPerSecond: number): void {
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** Ends one way of all connections: that side hears that no more comes, and may go on to send. */
+  /** Ends one direction of all connections: that side receives the end of the stream, but may keep sending. */
   endTowards(side: Side): void {
     for (const link of this.#links) link[side].end();
   }
@@ -113,7 +113,7 @@ export class TcpProxy implements AsyncDisposable {
   async #pass(from: Socket, to: Socket): Promise<void> {
     for await (const bytes of from as AsyncIterable<Buffer>) {
       await this.#delay(bytes.length);
-      // what comes after its end goes nowhere, as in a network that has forgotten the connection
+      // what arrives after the end is dropped, as in a network that has forgotten the connection
       if (to.writable && !to.write(bytes)) await once(to, 'drain');
     }
     if (to.writable) to.end();

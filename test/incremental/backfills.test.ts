@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** Ten rows a day, for ten days of January. */
+/** Ten rows per day, for ten days of January. */
 beforeEach(async () => {
   ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, name text, at timestamptz);

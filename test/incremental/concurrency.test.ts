@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** A table with no key, where a row that came twice would be there twice, that was extracted, and has new rows since. */
+/** A table without a key, so that a repeated row would be there twice; extracted once, with new rows since. */
 beforeEach(async () => {
   ({ table, bronze } = lab.nextTable());
   request = { table, incremental: { column: 'at', lookback: 0 } };
@@ -70,7 +70,7 @@ describe('two runs at once', () => {
   test('one of an earlier plan that is committed meanwhile is found, though the latest plan is as it was', async () => {
     await using increment = new Steps(lab);
     const planned = await increment.load(request);
-    // as a run leaves it that replaced a partition, and was planned before the last one
+    // the state after another run, planned before the last one, has replaced a partition
     await lab.warehouse.query(
       `UPDATE bronze.extraction_targets SET run_id = 'another' WHERE target = 'br_${table}'`,
     );

@@ -5,7 +5,7 @@ import { expectSameRows } from '../setup/same-rows.ts';
 
 export interface Cursor {
   readonly type: string;
-  /** In the order of the type, which is not that of their text. */
+  /** In the order of the type, which differs from that of their text. */
   readonly values: readonly [string, string, string];
 }
 
@@ -23,7 +23,7 @@ export const cursors: readonly Cursor[] = [
   { type: 'uuid', values: ['00000000-0000-0000-0000-00000000000a', '0a000000-0000-7000-8000-000000000000', 'fa000000-0000-7000-8000-000000000000'] },
 ]; // prettier-ignore
 
-/** Three increments, each of one value more, in the order of the type. */
+/** Runs three increments, each with one more value, in the order of the type. */
 export async function expectOrderedByValue(
   lab: Lab,
   table: string,
@@ -49,7 +49,7 @@ export async function expectOrderedByValue(
   await expectSameRows(lab, table, `bronze.br_${table}`);
 }
 
-/** What is beyond all other values of a type. */
+/** Values beyond all others of a type. */
 export interface Endless {
   readonly type: string;
   readonly most: string;

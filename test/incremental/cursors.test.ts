@@ -19,7 +19,7 @@ beforeEach(() => {
   ({ table, bronze } = lab.nextTable());
 });
 
-// the varieties of these types are in the long suite
+// the long suite has the other varieties of these types
 test.each(cursors.filter(({ type }) => !/^(smallint|integer|varchar)|\(30/.test(type)))(
   'a cursor of type $type is ordered by value and kept in full, with an index',
   async (cursor) => {

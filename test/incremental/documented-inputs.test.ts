@@ -28,7 +28,7 @@ test('every input of docs/incremental.md works, in the order of the document', a
     const id = 2000 + index;
     await lab.source.query(`INSERT INTO orders VALUES ($1::int, 'n' || $1, 0, now())`, [id]);
     await extractIncrement(lab, request);
-    // a backfill of the past does not see the newest row
+    // a backfill does not see the newest row
     if (request.incremental?.to !== undefined) continue;
     await expectSameRows(lab, 'orders', `bronze.${request.target ?? 'br_orders'}`);
   }

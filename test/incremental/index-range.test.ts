@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** What the server does for the one chunk of an increment, as text. */
+/** Returns the server's query plan for the single chunk of an increment. */
 async function explained(table: string, column: string): Promise<string> {
   await using steps = new Steps(lab);
   const { planId, chunks } = await steps.plan({ table, incremental: { column, lookback: 0 } });

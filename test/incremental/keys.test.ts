@@ -96,7 +96,7 @@ describe('a key that the input names', () => {
         UPDATE ${table} SET name = 'ann', v = 2, at = '2024-01-02 00:30' WHERE name = 'ANN'`);
       const moved = write === 'merge' ? { added: 0, replaced: 1 } : { added: 1, replaced: 0 };
       expect((await run({ write, detectDeletes: true })).incremental).toMatchObject({ ...moved, deleted: 1 });
-      // the same version under another name is no new one
+      // the same version under another name is not a new one
       await lab.source.query(`UPDATE ${table} SET name = 'BOB' WHERE name = 'bob'`);
       const again = { added: 0, replaced: write === 'merge' ? 1 : 0, deleted: 0 };
       expect((await run({ write, detectDeletes: true })).incremental).toMatchObject(again);

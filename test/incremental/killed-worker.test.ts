@@ -6,7 +6,7 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-/** What holds a run at a step, and gives what lets it on. */
+/** Holds a run at a step; the returned function releases it. */
 type Hold = (lab: Lab) => Promise<() => Promise<unknown>>;
 
 const steps: Readonly<Record<string, Hold>> = {
@@ -26,7 +26,7 @@ const steps: Readonly<Record<string, Hold>> = {
   },
 };
 
-// no key: a row that came twice would be there twice
+// no key: a repeated row would be there twice
 const request: ExtractTableRequest = {
   table: 'k',
   where: 'gate(id = 5)',
@@ -67,5 +67,5 @@ async function expectEndedByAnother(step: string): Promise<void> {
 test('a worker that is killed in its commit leaves a run that another one ends, with nothing lost and nothing doubled', async () =>
   expectEndedByAnother('commit'));
 
-// at once, since most of the time is waiting for the worker to be missed
+// concurrent, since most of the time is spent waiting until the worker is missed
 test.concurrent.for(['plan', 'copy-0'])('and so at the step %s', { tags: 'long' }, expectEndedByAnother);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** Such as are behind and ahead of the clock of the server; the one that is neither is in the long suite. */
+/** Clocks behind and ahead of the server's; the long suite has one that is neither. */
 const clocks: readonly Clock[] = [
   { type: 'timestamptz', value: 'now()' },
   { type: 'timestamp', value: `now() AT TIME ZONE 'America/Los_Angeles'` },
@@ -78,7 +78,7 @@ test('a number that is taken before its transaction writes is covered by the loo
   await expectSameRows(lab, 'ev', 'bronze.br_ev');
 });
 
-/** Columns whose values come one after the other from the moment on in which a row is inserted, and others. */
+/** Column types whose values increase from the moment a row is inserted, and others. */
 const counting: Readonly<Record<string, readonly string[]>> = {
   'oldest transaction': [
     'bigint GENERATED ALWAYS AS IDENTITY',

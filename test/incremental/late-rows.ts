@@ -6,11 +6,11 @@ import { expectSameRows } from '../setup/same-rows.ts';
 
 export interface Clock {
   readonly type: string;
-  /** What a writer sets, at the beginning of its transaction. */
+  /** Value that a writer sets, at the beginning of its transaction. */
   readonly value: string;
 }
 
-/** A row that is committed after the run that began later is in bronze after the next, without any lookback. */
+/** Expects rows committed after a later run has begun to be in bronze after the next run, without any lookback. */
 export async function expectLateRows(lab: Lab, name: string, { type, value }: Clock): Promise<void> {
   const request: ExtractTableRequest = { table: name, incremental: { column: 'at', lookback: 0 } };
   await lab.source
@@ -31,7 +31,7 @@ export async function expectLateRows(lab: Lab, name: string, { type, value }: Cl
   expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
   await expectSameRows(lab, name, `bronze.br_${name}`);
 
-  // it had written nothing yet, and is the oldest all the same
+  // had written nothing so far, and is still the oldest transaction
   await idle.query(`INSERT INTO ${name} VALUES (1003, ${value}); COMMIT`);
   expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
   await lab.source.query(`INSERT INTO ${name} VALUES (1004, ${value})`);

@@ -4,10 +4,10 @@ import type { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { OutOfOrderWriter } from './out-of-order-writer.ts';
 
-/** No lookback: nothing but the checkpoint keeps late rows from being lost. */
+/** No lookback: only the checkpoint keeps late rows from being lost. */
 const incremental = { column: 'updated_at', lookback: 0 };
 
-/** Runs beside writers that commit out of order, in append and in merge: they lose nothing and double nothing. */
+/** Runs append and merge alongside writers that commit out of order: nothing may be lost or duplicated. */
 export async function expectNothingLost(lab: Lab, rounds: number): Promise<void> {
   await lab.source
     .query(`CREATE TABLE accounts (id bigserial PRIMARY KEY, balance numeric, note text, updated_at timestamptz NOT NULL DEFAULT now());
@@ -21,7 +21,7 @@ export async function expectNothingLost(lab: Lab, rounds: number): Promise<void>
         `INSERT INTO accounts (balance, note) SELECT $1::int / 7.0, 'new' FROM generate_series(1, 3)`,
         [random(1e6)],
       );
-      // rows of its own, so that writers do not wait for one another
+      // different rows per session, so that writers do not wait for one another
       await session.query(`UPDATE accounts SET balance = $1, note = 'changed', updated_at = now() WHERE id IN (SELECT id FROM accounts WHERE id % 97 = $2 ORDER BY id LIMIT 5 FOR UPDATE SKIP LOCKED)`, [random(1e6), random(97)]); // prettier-ignore
     },
   });
@@ -64,7 +64,7 @@ export async function expectNothingLost(lab: Lab, rounds: number): Promise<void>
   expect(await lab.leftovers()).toEqual([]);
 }
 
-/** The same beside writers whose ids are taken in one order and committed in another: each is there once. */
+/** The same with ids that are assigned in one order and committed in another: each must be there once. */
 export async function expectNoIdLost(lab: Lab, rounds: number): Promise<void> {
   await lab.source.query(`CREATE TABLE events (id bigserial PRIMARY KEY, what text)`);
   const writer = await OutOfOrderWriter.start(lab, {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectNoIdLost, expectNothingLost } from './many-runs.ts';
 
-/** As many as it takes for several rows to be late; the long suite has a hundred. */
+/** Enough for several rows to be late; the long suite has a hundred. */
 const ROUNDS = 5;
 
 let lab: Lab;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Lab } from '../setup/lab.ts';
 
-/** Numbers that look random and are the same every time. */
+/** Returns a generator of reproducible pseudo-random numbers. */
 export function seeded(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -11,17 +11,17 @@ export function seeded(seed: number): (below: number) => number {
   };
 }
 
-/** Does a piece of work in a transaction of its own. */
+/** Work to do in a transaction of its own. */
 export type Work = (session: Client, random: (below: number) => number) => Promise<void>;
 
 export interface WriterOptions {
   readonly sessions: number;
-  /** The longest that a transaction waits, after its work, before it is committed: others overtake it. */
+  /** Longest pause in milliseconds between work and commit, during which others overtake it. */
   readonly longestPause: number;
   readonly work: Work;
 }
 
-/** Several sessions that write at once, each of whose transactions is committed when others that began later are. */
+/** Several concurrent sessions whose transactions commit after others that began later. */
 export class OutOfOrderWriter {
   readonly #stopping = new AbortController();
   readonly #running: Promise<number>[];
@@ -37,7 +37,7 @@ export class OutOfOrderWriter {
     return new OutOfOrderWriter(sessions, options);
   }
 
-  /** Ends after every transaction was committed, and gives their number. */
+  /** Waits until every transaction has committed, and returns their number. */
   async stop(): Promise<number> {
     this.#stopping.abort();
     const counts = await Promise.all(this.#running);

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** A table that was extracted, before its columns change. */
+/** A table extracted before its columns change. */
 beforeEach(async () => {
   ({ table, bronze } = lab.nextTable());
   await lab.source
@@ -195,7 +195,7 @@ test('what people made that depends on a column that must be widened is named', 
   });
 });
 
-/** A type with a modifier, as `geometry(Point,4326)` has one: of no extension that comes with PostgreSQL. */
+/** A type with a modifier, like `geometry(Point,4326)`; no extension that comes with PostgreSQL has one. */
 const CODE = `CREATE TYPE code;
   CREATE FUNCTION code_in(cstring, oid, int) RETURNS code LANGUAGE internal IMMUTABLE STRICT AS 'varcharin';
   CREATE FUNCTION code_out(code) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'varcharout';

@@ -17,7 +17,7 @@ test('a warehouse whose disk is full: tried again for seconds, then told, and no
   try {
     const stop = await lab.startWorkers();
     await prepareOrders(lab);
-    await stop(); // sessions learn of a new default when they begin
+    await stop(); // only new sessions see a new default
     await lab.warehouse.query(`CREATE TABLESPACE ${tablespace} LOCATION '${disk.directory}'`);
     await lab.warehouse.query(`GRANT CREATE ON TABLESPACE ${tablespace} TO loader`);
     await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_tablespace = ${tablespace}`);

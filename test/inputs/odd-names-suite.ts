@@ -2,7 +2,7 @@ import { escapeIdentifier } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 
-/** Each name as that of a schema, a table, a column and a target. */
+/** Tests each name as that of a schema, a table, a column and a target. */
 export function oddNamesSuite(names: readonly (readonly [string, string])[]): void {
   let lab: Lab;
   beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { oddNamesSuite } from './odd-names-suite.ts';
 
-/** Several kinds in one where they can be; each by itself is in the long suite. */
+/** Combines several kinds of names where possible; the long suite has each by itself. */
 oddNamesSuite([
   ['quotes, dots, spaces and upper case', ' Say "hi" it\'s a.b..c '],
   ['63 bytes of Unicode', '表'.repeat(21)],

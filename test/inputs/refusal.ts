@@ -4,22 +4,22 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
 import type { ExtractHandle, Lab } from '../setup/lab.ts';
 
-/** In every text column of these tests, so that no message and no history may hold it. */
+/** The value of every text column in these tests, which no message or history may contain. */
 export const ROW_VALUE = 'row-value-7f3a';
 
 const SECRETS = ['extractor-secret', 'loader-secret', 'wrong-secret', ROW_VALUE];
 
-/** A run that cannot succeed should say so at once; a busy machine is given the rest. */
+/** A run that cannot succeed should fail at once; the rest is a margin for a busy machine. */
 const AT_ONCE = 5_000;
 
 /**
- * Starts a run that must be refused, and expects what every refusal owes: that it comes at once, has the kind,
- * changes nothing in bronze, leaves nothing behind and tells no secret. Gives the message.
+ * Starts a run that must be refused and checks what every refusal must satisfy: it is immediate, has the right kind,
+ * does not change bronze, leaves nothing behind and reveals no secret. Returns the message.
  */
 export async function refusal(lab: Lab, request: object, kind: FailureKind): Promise<string> {
   const before = await bronzeState(lab);
   const started = Date.now();
-  // what people send is not what the compiler would let them
+  // people may send what the compiler would not allow
   const handle = await lab.start(request as ExtractTableRequest);
   const failure = await failureOf(handle);
   const took = Date.now() - started;
@@ -32,7 +32,7 @@ export async function refusal(lab: Lab, request: object, kind: FailureKind): Pro
   return failure.message;
 }
 
-/** What a run failed with, as the UI and the CLI show it. */
+/** Returns the failure of a run, as the UI and the CLI show it. */
 export async function failureOf(handle: ExtractHandle): Promise<ApplicationFailure> {
   const error: unknown = await handle.result().then(
     (result) => new Error(`the run was not refused: ${JSON.stringify(result)}`),
@@ -42,10 +42,10 @@ export async function failureOf(handle: ExtractHandle): Promise<ApplicationFailu
   throw error;
 }
 
-/** The whole history: inputs, results, heartbeats and failures with their causes. */
+/** Searches the whole history: inputs, results, heartbeats and failures with their causes. */
 export async function expectNoSecrets(handle: ExtractHandle): Promise<void> {
   const texts = [...textsOf(await handle.fetchHistory())];
-  expect(texts).toContain('json/plain'); // payloads are bytes, so this says that they were read
+  expect(texts).toContain('json/plain'); // payloads are bytes, so this shows that they were read
   expect(texts.filter((text) => SECRETS.some((secret) => text.includes(secret)))).toEqual([]);
 }
 
@@ -57,7 +57,7 @@ function* textsOf(value: unknown): Iterable<string> {
   }
 }
 
-/** Every relation that readers or runs could see, and whose rows it has. */
+/** Returns every relation that readers or runs could see, and the run whose rows it has. */
 async function bronzeState(lab: Lab): Promise<unknown[]> {
   const { rows } = await lab.warehouse.query<Record<string, unknown>>(
     `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relfilenode, c.relispartition
@@ -70,7 +70,7 @@ async function bronzeState(lab: Lab): Promise<unknown[]> {
   return [...rows, ...targets.rows];
 }
 
-/** A lab whose bronze holds a table already, which a refused run must not touch. */
+/** Prepares a bronze table, which a refused run must not touch. */
 export async function prepareOrders(lab: Lab): Promise<void> {
   await lab.source
     .query(`CREATE TABLE orders (id int PRIMARY KEY, status text, total numeric(10,2), "Odd Name" text);

@@ -8,7 +8,7 @@ let lab: Lab;
 let handle: ExtractHandle;
 beforeAll(async () => {
   lab = await Lab.open();
-  // a run that stays open: the table is locked, so that its plan waits
+  // a run that stays open: its plan waits for the lock on the table
   await lab.source.query('CREATE TABLE orders (id int)');
   const blocker = await lab.connect('source');
   await blocker.query('BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE');

@@ -7,12 +7,12 @@ import type { Client } from 'pg';
 
 const run = promisify(execFile);
 
-/** A file system of its own for a server on this machine, with an end that comes soon. */
+/** A separate, small file system for a server on this machine. */
 export interface SmallDisk extends AsyncDisposable {
   readonly directory: string;
 }
 
-/** Gives a reason instead where this process may not mount. */
+/** Mounts a disk, or returns the reason why this process cannot. */
 export async function mountSmallDisk(server: Client, size: string): Promise<SmallDisk | string> {
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-disk-'));
   try {

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** Nothing listens on port 1. */
+/** Replaces the port with 1, on which nothing listens. */
 function atPort1(url: string): string {
   return Object.assign(new URL(url), { port: '1' }).href;
 }

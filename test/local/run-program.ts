@@ -12,7 +12,7 @@ export interface RunningProgram {
   readonly firstLine: string;
 }
 
-/** Runs one of the programs beside this file until it has printed a line. */
+/** Starts one of the programs in this directory, and waits until it has printed a line. */
 export async function runProgram(name: string, ...args: string[]): Promise<RunningProgram> {
   const program = fileURLToPath(new URL(`programs/${name}`, import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
@@ -24,7 +24,7 @@ export async function runProgram(name: string, ...args: string[]): Promise<Runni
   return { child, lines, firstLine };
 }
 
-/** Whether the condition came true before the time was up. */
+/** Resolves to true if the condition is met in time. */
 export async function comesTrue(condition: () => Promise<boolean>, withinMs = 5_000): Promise<boolean> {
   const deadline = Date.now() + withinMs;
   while (Date.now() < deadline) {

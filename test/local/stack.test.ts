@@ -28,6 +28,6 @@ test('uses what is there', async () => {
     TEMPORAL_NAMESPACE: 'default',
   });
   await stack.close();
-  await there.start(); // still runs: nothing of it was stopped
+  await there.start(); // still running: closing the stack stopped nothing of it
   await there.dispose();
 });

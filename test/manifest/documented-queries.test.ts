@@ -86,7 +86,7 @@ describe('the manifest answers', () => {
     const { sources } = parse(lines.join('\n')) as { sources: { schema: string; tables: DbtTable[] }[] };
     expect(sources[0]?.schema).toBe('bronze');
     expect(sources[0]?.tables.map(({ name }) => name)).toEqual(['br_Odd: "name"', 'br_events', 'br_orders']);
-    // extracted once, and twice within a minute
+    // the first was extracted once, the others twice within a minute
     const config = sources[0]?.tables.map((table) => table.config) ?? [];
     expect(config.map(({ freshness }) => freshness.warn_after.count)).toEqual([1440, 2, 2]);
     const shown = await answers(queries[0]?.sql ?? '');

@@ -1,8 +1,8 @@
 import { patched, sleep, type WorkflowInterceptors } from '@temporalio/workflow';
 
 /**
- * Makes a bundle one of another version: each workflow begins with a step that the version before has not,
- * behind `patched`, as all changes of workflows are that have been released.
+ * Turns a bundle into another version: each workflow begins with an additional step, behind `patched`, like
+ * every change to released workflows.
  */
 export const interceptors = (): WorkflowInterceptors => ({
   inbound: [

@@ -1,4 +1,4 @@
-/** Closes on signals; the time closing takes is the first argument. */
+/** Closes on signals; the first argument is how long that takes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeOnSignals } from '../../../local/close-on-signals.ts';
 

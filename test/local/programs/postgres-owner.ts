@@ -1,4 +1,4 @@
-/** Starts a server, says where it is, and stays until it is killed. */
+/** Starts a server, prints where it is, and stays until it is killed. */
 import { startPostgres } from '../../../local/postgres.ts';
 
 const { pid, dataDirectory } = await startPostgres();
