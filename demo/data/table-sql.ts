@@ -13,7 +13,7 @@ export function dropTable(name: string): string {
   return `DROP TABLE IF EXISTS ${qualified(name)} CASCADE`;
 }
 
-/** Creates the table without its key, which is faster to build once the rows are in. */
+/** CREATE TABLE without the key, which is faster to build once the rows are in. */
 export function createTable(name: string, { columns }: TableDefinition): string {
   const lines = columns.map((column) => `  ${escapeIdentifier(column.name)} ${column.type}`);
   return `CREATE TABLE ${qualified(name)} (\n${lines.join(',\n')}\n)`;

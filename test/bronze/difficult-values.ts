@@ -117,7 +117,7 @@ function valuesOf(type: string, version: number): readonly string[] {
   return added.values === undefined ? [] : all.filter((value) => !added.values?.includes(value));
 }
 
-/** Returns a table with a column per type, whose rows have the next difficult value of each, then NULL. */
+/** Returns SQL for a table with a column per type, whose rows have the next difficult value of each, then NULL. */
 export function difficultTable(
   name: string,
   format: 'binary' | 'text',
@@ -138,7 +138,7 @@ export function difficultTable(
   return [`CREATE TABLE ${name} (${columns.join(', ')})`, ...inserts].join(';\n');
 }
 
-/** Returns a table of types created in the source, none of which the warehouse has. */
+/** Returns SQL for a table of types created in the source, none of which the warehouse has. */
 export const madeTypesTable = (
   name: string,
 ): string => `CREATE TYPE mood AS ENUM ('so so', 'it''s "fine"', '\\N', '');

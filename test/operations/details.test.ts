@@ -14,7 +14,7 @@ let lab: Lab;
 let gate: Gate;
 let handle: ExtractHandle;
 
-/** What the Web UI shows of a run. */
+/** Returns the details of the run in the Web UI. */
 async function details(): Promise<string> {
   const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
   return currentDetails;
@@ -22,7 +22,7 @@ async function details(): Promise<string> {
 
 const eventsOf = async () => (await handle.fetchHistory()).events ?? [];
 
-/** What the run asked of the activity that looks at the ledger. */
+/** Returns the run's request to the activity that watches the ledger. */
 async function watchRequest(): Promise<WatchRequest> {
   const [watching] = (await eventsOf()).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
     scheduled?.activityType?.name === 'watchProgress' ? [scheduled.input?.payloads?.[0]] : [],
@@ -40,7 +40,7 @@ beforeAll(async () => {
     INSERT INTO orders SELECT i, repeat('x', 400) FROM generate_series(0, 2999) i;
     ANALYZE orders`);
   gate = await Gate.closed(lab);
-  // the one copy stands in the second chunk of the second partition
+  // the only copy is held up in the second chunk of the second partition
   handle = await lab.start({ table: 'orders', chunkSize: '256kB', parallelism: 1, where: 'gate(id = 1300)' });
   await gate.reached();
 });
@@ -59,7 +59,7 @@ test('the details tell of partitions while an activity copies them, and at the e
     ['orders_2', 1, 4],
     ['orders_1', 1, 1],
   ]);
-  // so it was not the end of a copy that told
+  // so the details did not come from the end of a copy
   const ended = (await eventsOf()).filter(({ activityTaskCompletedEventAttributes }) =>
     Boolean(activityTaskCompletedEventAttributes),
   );
@@ -69,7 +69,7 @@ test('the details tell of partitions while an activity copies them, and at the e
 test('they are refreshed within every five seconds', async () => {
   const told: Observed[] = [];
   const signal = async (_name: string, observed: Observed) => void told.push(observed);
-  // the one thing that is no real one, since time stands still for it too
+  // the only fake, since time stands still for it too
   const client = {
     workflow: { getHandle: () => ({ signal }) },
     withAbortSignal: async (_signal: unknown, work: () => Promise<unknown>) => work(),
@@ -80,7 +80,7 @@ test('they are refreshed within every five seconds', async () => {
     { workflowExecution: { workflowId: 'w', runId: 'r' } },
     { client },
   );
-  // real time passes only here, for the warehouse to answer
+  // real time only passes here, for the warehouse to answer
   const hasTold = async (times: number, watching: Promise<unknown>) => {
     const deadline = performance.now() + 10_000;
     const looking = async () => {

@@ -65,7 +65,7 @@ test('what terminated runs have left is dropped, and what runs is left alone', a
   await expect(running.result()).resolves.toMatchObject({ rows: 5000, restarts: 0 });
   await expectSameRows(lab, 'users', 'bronze.br_users');
   expect(await maintain()).toMatchObject({ runs: { count: 0 }, stagingTables: { count: 0 }, ledgerRows: 0 });
-  expect(await ledgers()).toHaveLength(1); // that of the rows that bronze shows
+  expect(await ledgers()).toHaveLength(1); // the one of the rows that bronze shows
 });
 
 test('runs of a namespace are over when somebody says that it is lost', async () => {

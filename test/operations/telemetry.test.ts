@@ -59,7 +59,7 @@ async function withWorker(
   }
 }
 
-/** A plan that finds its table locked. @returns how often it was tried again */
+/** Plans a run of a locked table. @returns the number of retries */
 async function retries(): Promise<number> {
   const keeper = await lab.connect('source');
   await keeper.query('BEGIN; LOCK TABLE apart.locked IN ACCESS EXCLUSIVE MODE');
@@ -96,7 +96,7 @@ describe('a worker', () => {
       const address = `127.0.0.1:${port}`;
       const unknown = await lab.startDatabase({ tables: ['users'] });
       await withWorker({ DATAKIT_METRICS_ADDRESS: address }, async () => {
-        // the namespace does not know them yet, and the run does without
+        // the namespace does not have the search attributes yet, and the run does without them
         await unknown.result();
         expect(await attributesOf(unknown.workflowId)).toEqual({});
       });
@@ -105,7 +105,7 @@ describe('a worker', () => {
         const handle = await lab.start({ table: 'orders', chunkSize: '256kB' });
         const { rows, chunks } = await handle.result();
         await lab.extractDatabase({ tables: ['public.*'] });
-        // what is wrong with a small table is no failure of the activity that extracts many
+        // a problem with one small table is not a failure of the activity that extracts many
         await lab.extract({ table: 'bad' }).catch(() => undefined);
         const retried = await retries();
         const metrics = await (await fetch(`http://${address}/metrics`)).text();

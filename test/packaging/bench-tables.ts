@@ -9,7 +9,7 @@ import type { GeneratedTable } from './generated-tables.ts';
 
 /** Written by `npm run bench -- --json bench/results/performance.json`. */
 const RESULTS = 'bench/results/performance.json';
-/** The tables of the document about performance, from results that were measured. */
+/** The tables of the performance document, rendered from measured results. */
 export const benchTables: readonly GeneratedTable[] = [
   ...Object.keys(benchmarkNames).map((name) => benchTable(name, () => sectionText(name))),
   benchTable('summary', () => renderSummary(results())),
@@ -22,7 +22,7 @@ function benchTable(name: string, text: () => string): GeneratedTable {
   return {
     name: `bench ${name}`,
     file: 'docs/performance.md',
-    // Prettier would write each cell as wide as the widest of its column
+    // Prettier would pad each cell to the widest in its column
     text: () => `<!-- prettier-ignore-start -->\n\n${text()}\n\n<!-- prettier-ignore-end -->`,
   };
 }

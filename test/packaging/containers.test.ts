@@ -146,7 +146,7 @@ describe('.env.example', () => {
   });
 });
 
-/** Those that are commented out, too: their values are defaults or examples. */
+/** Includes variables that are commented out, whose values are defaults or examples. */
 function namesOf(text: string): string[] {
   return [...text.matchAll(/^#?([A-Z][A-Z_]+)=/gm)].map(([, name = '']) => name);
 }

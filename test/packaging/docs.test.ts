@@ -25,7 +25,7 @@ test.each(generatedTables)('the table "$name" of $file is what the code says', a
   expect(document, 'to mend it: npx tsx test/packaging/update-docs.ts').toBe(withTable(document, table));
 });
 
-/** Some inputs have a meaning beside another only. */
+/** Returns the other inputs without which an input has no meaning. */
 const needed = (name: string) => {
   if (name === 'onlyChanged') return { write: 'replace-partitions' };
   return name in incrementalInputs ? { incremental: inputExamples.incremental } : {};
@@ -64,7 +64,7 @@ const inputsOf: Readonly<Record<string, ZodType>> = {
   maintainBronze: maintainBronzeInput,
 };
 
-/** A command that starts a workflow of a type with an input. */
+/** Matches a command that starts a workflow of a type with an input. */
 const started =
   /(?:workflow (?:start|execute)|schedule create)\s[^`]*?--type (\w+)[^`]*?--input '(\{.*?\})'/gs;
 
@@ -72,7 +72,7 @@ test('every input that a document shows is one', async () => {
   for (const document of documents) {
     const text = await read(document);
     for (const [, type = '', input = ''] of text.matchAll(started)) {
-      // what is wrong on purpose is run, and seen to fail, with the other commands
+      // an intentional mistake, which is run and expected to fail with the other commands
       if (input === '{"tabel": "orders"}') continue;
       const schema = inputsOf[type];
       expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
@@ -100,7 +100,7 @@ async function leadsSomewhere(document: string, link: string): Promise<boolean> 
   return headings.includes(heading);
 }
 
-/** As GitHub makes it. */
+/** Builds the anchor as GitHub does. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()

@@ -13,10 +13,10 @@ import { cellsMet, measuredLines, readMeasured, totalOf } from '../faults/measur
 import { failurePolicies, type FailureKind, type Retry } from '../../src/contract/failures.ts';
 import { benchTables } from './bench-tables.ts';
 
-/** A table of a document that is made from the code, between two comments that carry its name. */
+/** A table in a document that is generated from the code, between two comments with its name. */
 export interface GeneratedTable {
   readonly name: string;
-  /** From the root of the project. */
+  /** Relative to the project root. */
   readonly file: string;
   readonly text: () => string;
 }
@@ -42,7 +42,7 @@ export const generatedTables: readonly GeneratedTable[] = [
   ...benchTables,
 ];
 
-/** The document with the table as the code has it now. */
+/** Returns the document with the table as the code currently generates it. */
 export function withTable(document: string, { name, text }: GeneratedTable): string {
   const [begin, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`];
   const [before, rest] = document.split(begin);
@@ -51,7 +51,7 @@ export function withTable(document: string, { name, text }: GeneratedTable): str
   return `${before}${begin}\n\n${text()}\n\n${end}${after}`;
 }
 
-/** One example for every input, each of which the schema takes beside a table. */
+/** An example of every input, which must be valid together with a table. */
 export const inputExamples: Readonly<Required<ExtractTableRequest>> = {
   table: 'sales.orders',
   source: 'shop_eu',
@@ -101,7 +101,7 @@ function inputsTable(): string {
   );
 }
 
-/** The same for `captureChanges`. */
+/** An example of every input of `captureChanges`. */
 export const captureExamples: Readonly<Required<CaptureChangesRequest>> = {
   tables: ['public.*', 'sales.orders'],
   slot: 'shop',
@@ -138,7 +138,7 @@ function tableOf(
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
 
-/** One example for every input of `extractDatabase`, each of which the schema takes beside `tables`. */
+/** An example of every input of `extractDatabase`, which must be valid together with `tables`. */
 export const databaseInputExamples: Readonly<Required<ExtractDatabaseRequest>> = {
   tables: ['public.*', '!public.tmp_*', { table: 'sales.orders', incremental: { column: 'updated_at' } }],
   source: 'shop_eu',
@@ -161,14 +161,14 @@ function databaseInputsTable(): string {
   return markdownTable(['input', 'default', 'what it says', 'example'], rows);
 }
 
-/** Durations are milliseconds, and sizes bytes, once they are read. */
+/** Undoes parsing, which turns durations into milliseconds and sizes into bytes. */
 function asWritten(name: string, value: unknown): unknown {
   if (typeof value !== 'number') return value;
   if (name.endsWith('Timeout') || name === 'heartbeat') return ms(value, { long: true });
   return name.endsWith('Size') ? bytes.format(value) : value;
 }
 
-/** Durations are milliseconds once they are read. */
+/** Undoes parsing of durations, which turns them into milliseconds. */
 function variablesTable(schema: z.ZodObject, prefix: string): string {
   const defaults: Readonly<Record<string, unknown>> = schema.parse({});
   const rows = Object.entries(schema.shape).map(([name, variable]) => {
@@ -190,7 +190,7 @@ function settingsList(): string {
   return Object.keys(sessionSettings.shape).map(code).join(', ');
 }
 
-/** What has happened, in a few words; the advice is the code's own. */
+/** What happened, in a few words; the advice comes from the code. */
 const meanings: Readonly<Record<FailureKind, string>> = {
   InvalidInput: 'The input, or the environment of the worker, is not valid.',
   InvalidExpression: '`where` is not a single boolean expression over the table.',
@@ -266,7 +266,7 @@ function failuresTable(): string {
 
 const retried = (retry: Retry): string => (retry === 'never' ? 'no' : `up to ${retry} attempts`);
 
-/** What `npm run test:faults` found when it ran last. */
+/** Renders the results of the last `npm run test:faults`. */
 export function faultsTable(measured = readMeasured()): string {
   const exact = totalOf(measured);
   const wrong = measured.wrong.length;
@@ -284,7 +284,7 @@ const code = (text: string): string => `\`${text}\``;
 
 const shown = (value: unknown): string => (value === undefined ? '' : code(JSON.stringify(value)));
 
-/** As Prettier writes it, so that formatting changes nothing. */
+/** Renders a table as Prettier does, so that formatting changes nothing. */
 function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll(/[|<]/g, '\\$&')));
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));

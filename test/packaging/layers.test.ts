@@ -36,7 +36,7 @@ const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
 };
 
 const beside = ['local', 'demo', 'bench', 'test'];
-/** What a workflow's sandbox, and so the contract, must not meet. */
+/** Modules that a workflow's sandbox, and thus the contract, must not import. */
 const outsideTheSandbox = [
   'pg',
   'node:fs',
@@ -120,7 +120,7 @@ function importing(module: string): string {
   return `import { any } from '${module}';\n\nexport const used = any;\n`;
 }
 
-/** Asks the linter as `npm run check` does, but for the rules that need types. */
+/** Runs the linter like `npm run check`, but without the rules that need types. */
 async function filesRefused(): Promise<Set<string>> {
   const linter = join(PROJECT_ROOT, 'node_modules', '.bin', 'oxlint');
   const answer = await promisify(execFile)(linter, ['--format', 'json'], { cwd: root }).catch(

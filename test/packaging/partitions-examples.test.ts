@@ -14,7 +14,7 @@ const examples = blocks('json').map((text) => JSON.parse(text) as ExtractTableRe
 let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open();
-  // by a session that ends: one that stays would have to be waited for
+  // in a session that ends: an open one would have to be waited for
   const session = await lab.connect('source');
   for (const statement of blocks('sql')) await session.query(statement);
   await session.end();

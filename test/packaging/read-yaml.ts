@@ -7,9 +7,9 @@ interface YamlNode {
 }
 
 /**
- * Reads the YAML that our own files are written in: mappings, sequences and scalars, all of them as text.
+ * Reads the subset of YAML used in our own files: mappings, sequences and scalars, all of them as text.
  *
- * By the parser of Prettier, which is here anyway and knows all of YAML; what is not one of these is refused.
+ * Uses Prettier's parser, which is available anyway and supports all of YAML; anything else is refused.
  */
 export async function readYaml(text: string): Promise<unknown> {
   const parse = parsers.yaml.parse as (text: string, options: object) => YamlNode | Promise<YamlNode>;

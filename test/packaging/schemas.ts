@@ -16,12 +16,12 @@ const inputs: Readonly<Record<string, z.ZodType>> = {
 
 export interface SchemaFile {
   readonly workflow: string;
-  /** From the root of the project. */
+  /** Relative to the project root. */
   readonly file: string;
   readonly text: string;
 }
 
-/** The JSON Schema of each workflow's input, as people write it: for editors, and for those who make inputs by program. */
+/** The JSON Schema of each workflow's input as people write it, for editors and programs that generate inputs. */
 export const schemaFiles: readonly SchemaFile[] = Object.entries(inputs).map(([workflow, schema]) => ({
   workflow,
   file: `schemas/${workflow}.json`,

@@ -11,7 +11,7 @@ const tables = new Map(shapes.map((shape, index) => [shape, `t${index}`]));
 const tableOf = (shape: Shape): string => tables.get(shape) ?? '';
 const runs = new Map<Shape, Promise<ExtractTableResult>>();
 
-/** What a run would read: names without that of the table, with a `~` where only some rows are. */
+/** Lists what a run would read: partition names without that of the table, with a `~` if only some rows are read. */
 async function planned(request: ExtractTableRequest, table: string): Promise<string[]> {
   await using steps = new Steps(lab);
   const { planId } = await steps.plan(request);

@@ -230,7 +230,7 @@ test('a month of 120 reads no block of the others', async () => {
   await lab.source.query(`SELECT pg_stat_force_next_flush()`);
   const before = await touched();
   await lab.extract({ table: 'ten_years', partitions: { from: month(60), to: month(61) } });
-  // a session reports what it has read when it ends, or when it has been idle for long
+  // a session reports its statistics when it ends, or when it has been idle for long
   await lab.source.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'extractor'`,
   );

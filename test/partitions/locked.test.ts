@@ -141,7 +141,7 @@ describe('with partitions that were chosen', () => {
 
   test('one that is detached concurrently is part of the table no more', async () => {
     await lab.source.query(make('leaving'));
-    // a reader keeps the detachment from its end
+    // a reader keeps the detachment from completing
     const reader = await lab.connect('source');
     await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM leaving LIMIT 1');
     const detaching = await lab.connect('source');

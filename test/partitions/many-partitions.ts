@@ -1,6 +1,6 @@
 import type { Lab } from '../setup/lab.ts';
 
-/** Makes a table with so many partitions of so many rows each, in statements that each fit the lock table of the server. */
+/** Creates a table with many partitions, in statements that each fit into the server's lock table. */
 export async function makePartitions(
   lab: Lab,
   table: string,

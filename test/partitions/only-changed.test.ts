@@ -8,9 +8,9 @@ import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
-/** A run that has to wait for a session, as long as one may keep its counts to itself. */
+/** A run that has to wait until a session must have reported its counters. */
 let late: Promise<ExtractTableResult>;
-/** What the statistics said of the change when that run was started. */
+/** The change in the statistics when that run was started. */
 let counted: unknown;
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ beforeAll(async () => {
     INSERT INTO late SELECT i, 1 + i % 2 FROM generate_series(1, 100) i`);
   await lab.source.query(`SELECT pg_stat_force_next_flush()`);
   await lab.extract({ ...request, table: 'late' });
-  // the first is reported when it ends, and what ends a moment later is kept back
+  // the first statement is reported when it ends, and what ends a moment later is kept back
   await lab.source.query(`INSERT INTO other VALUES (1)`);
   await lab.source.query(`UPDATE late SET id = -id WHERE part = 2`);
   counted = (await change(`SELECT pg_stat_get_tuples_updated('late_2'::regclass)::int AS rows`)).rows;
@@ -33,10 +33,10 @@ afterAll(async () => lab.close());
 
 const request: ExtractTableRequest = { table: 'kept', write: 'replace-partitions', onlyChanged: true };
 
-/** One of ours, which only reads and is not waited for. */
+/** A session of our own role and name, which only reads and is not waited for. */
 let onlooker: Client;
 
-/** By a session that ends, and so reports what it has done. */
+/** Runs statements in a session that ends, and so reports its counters. */
 async function change(...statements: string[]): Promise<QueryResult> {
   const session = await lab.connect('source');
   const results: QueryResult[] = [];
@@ -48,7 +48,7 @@ async function change(...statements: string[]): Promise<QueryResult> {
   return results.at(-1) as QueryResult;
 }
 
-/** What is done to a partition, by its name, and nothing to those called `same`. */
+/** What is done to each partition, by its name; nothing to those called `same`. */
 const changes: Readonly<Record<string, (partition: string) => string>> = {
   same_1: () => '',
   same_2: () => '',
@@ -88,7 +88,7 @@ test('partitions that are for sure as they were are left out, and no others', as
   );
   expect(rows.map(({ name }) => name)).toEqual(['same_1', 'same_2']);
 
-  // of what policies hide nothing is sure, so that one is read each time
+  // rows hidden by policies might have changed, so that partition is always read
   const third = await lab.extract(request);
   expect(third).toMatchObject({ outcome: 'committed', partitions: 1, skippedPartitions: { unchanged: 8 } });
   await change('ALTER TABLE swapped DISABLE ROW LEVEL SECURITY; UPDATE swapped SET v = v');
@@ -107,10 +107,10 @@ test('partitions that are for sure as they were are left out, and no others', as
   await lab.extract(request);
   await change(`ALTER TABLE kept ALTER half SET EXPRESSION AS (id / 2 + 1)`);
   expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
-  // counters that begin again say nothing of what was before
+  // counters that were reset prove nothing about what was before
   await change('SELECT pg_stat_reset()');
   expect(await lab.extract(request)).toMatchObject({ partitions: 9, skippedPartitions: { unchanged: 0 } });
-  // and none at all say nothing of rows that are there
+  // and missing counters prove nothing about existing rows
   expect(await lab.extract(request)).toMatchObject({ partitions: 7, skippedPartitions: { unchanged: 2 } });
   await expectSameRows(lab, 'kept', 'bronze.br_kept');
 });
@@ -136,7 +136,7 @@ test('counters that a crash has set back prove nothing', async () => {
   await own.extract(request);
   await server.stop('immediate');
   await server.start();
-  // as many as were counted before, in the same block
+  // as many as had been counted, in the same block
   await write(`INSERT INTO kept VALUES (4, 1), (5, 1), (6, 1)`);
   expect(await own.extract(request)).toMatchObject({ rows: 6, skippedPartitions: { unchanged: 0 } });
   await own.close();

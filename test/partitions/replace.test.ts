@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** A table of three partitions with 500 rows each, and its bronze table. */
+/** Creates a table of three partitions with 500 rows each; returns its name and that of the bronze table. */
 async function sales(): Promise<{ table: string; bronze: string }> {
   number += 1;
   const table = `sales${number}`;
@@ -30,7 +30,7 @@ const replacing = (table: string, ...numbers: number[]): ExtractTableRequest => 
   ...(numbers.length > 0 && { partitions: { names: numbers.map((part) => `${table}_${part}`) } }),
 });
 
-/** The runs whose rows bronze has, by partition. */
+/** Returns the runs whose rows are in bronze, by partition. */
 async function runsOf(bronze: string): Promise<Record<string, string>> {
   const { rows } = await lab.warehouse.query<{ part: number; run: string }>(
     `SELECT part, string_agg(DISTINCT _bronze_run_id || ' ' || _bronze_loaded_at || ' ' || _bronze_partition, ', ') AS run FROM ${bronze} GROUP BY 1`,
@@ -38,7 +38,7 @@ async function runsOf(bronze: string): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ part, run }) => [part, run]));
 }
 
-/** How often all of a table was read, and how many of its rows were deleted, as far as sessions have told. */
+/** Returns the number of full scans and deleted rows of a table, as far as sessions have reported them. */
 async function readStatistics(table: string): Promise<{ scans: number; deleted: number }> {
   await lab.warehouse.query('SELECT pg_stat_force_next_flush()');
   const { rows } = await lab.warehouse.query<{ scans: number; deleted: number }>(
@@ -105,12 +105,12 @@ describe('replacing partitions', () => {
       `SELECT inhrelid::regclass::text AS storage FROM pg_inherits WHERE inhparent = 'bronze.br_spread'::regclass`,
     );
     const { storage = '' } = rows[0] ?? {};
-    // it reads what is new for the index, and that is counted, too
+    // autovacuum reads new rows for the index, and that is counted too
     await lab.warehouse.query(`ALTER TABLE ${storage} SET (autovacuum_enabled = false)`);
     await lab.warehouse
       .query(`CREATE TEMP TABLE kept AS SELECT * FROM ${storage} ORDER BY id; TRUNCATE ${storage};
       INSERT INTO ${storage} SELECT * FROM kept`);
-    // the first makes the index, which reads all
+    // the first builds the index, which reads everything
     await lab.extract(replacing('spread', 4));
     await waitUntil(async () => (await readStatistics(storage)).deleted === 10_000);
     const { scans } = await readStatistics(storage);
@@ -235,7 +235,7 @@ test('rows of which it is not known which partition they are of are replaced tog
   await expect(lab.extract(replacing(table, 1))).rejects.toMatchObject({ cause: { type: 'TargetConflict' } });
   await lab.extract(replacing(table));
   await expectSameRows(lab, table, bronze);
-  // the checkpoint stood for rows that are gone
+  // the checkpoint was for rows that are gone
   await lab.source.query(`DELETE FROM ${table} WHERE id < 10`);
   await lab.extract(replacing(table, 1));
   const { incremental } = await lab.extract({ table, incremental: { column: 'id' } });

@@ -1,15 +1,15 @@
-/** A partitioned table, a range of time, and what of it is to be read. */
+/** A partitioned table, a range of time, and the partitions to be read for it. */
 export interface Shape {
   readonly name: string;
-  /** Makes the table `t`, whose name is put in. */
+  /** Creates the table with the given name. */
   readonly create: (t: string) => string;
-  /** The rows; the same for all shapes where left out. */
+  /** Inserts the rows; the same for all shapes by default. */
   readonly fill?: (t: string) => string;
   readonly from?: string;
   readonly to?: string;
   /** The rows of the range, as SQL. */
   readonly where: string;
-  /** What is left of the names of the partitions that are read without the name of the table; those that are cut have a `~`. */
+  /** Names of the partitions that are read, without that of the table; partly read ones have a `~`. */
   readonly read: readonly string[];
 }
 
@@ -21,7 +21,7 @@ const months = (t: string, type: string, year = 2024) =>
     return `CREATE TABLE ${t}_${String(month + 1).padStart(2, '0')} PARTITION OF ${t} FOR VALUES FROM (${from}) TO (${to});`;
   }).join('\n');
 
-/** Two rows a day, in four shops, through 2024. */
+/** Two rows per day, in four shops, through 2024. */
 const throughTheYear = (t: string) =>
   `INSERT INTO ${t} (id, day, at, shop) SELECT i, '2024-01-01'::date + i % 366, '2024-01-01'::timestamptz + i * interval '12 hours', chr(97 + i % 4)
      FROM generate_series(0, 731) i;`;

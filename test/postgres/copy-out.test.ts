@@ -13,7 +13,7 @@ function message(type: string, body: Buffer): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** Numbers that look random and are the same for the same seed. */
+/** Returns a generator of reproducible pseudo-random numbers. */
 function random(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -22,7 +22,7 @@ function random(seed: number): (below: number) => number {
   };
 }
 
-/** A COPY whose data is kept, and its memory given back some time later and overwritten at once. */
+/** A COPY whose data is collected; its memory is given back a little later and overwritten at once. */
 function collecting(statement: string): { copy: CopyOut; collected: Buffer[] } {
   const collected: Buffer[] = [];
   const copy = new CopyOut(statement, (data, giveBack) => {
@@ -35,7 +35,7 @@ function collecting(statement: string): { copy: CopyOut; collected: Buffer[] } {
   return { copy, collected };
 }
 
-/** Feeds bytes to a CopyOut as a socket would, in pieces of any size, and gives what came out and what was handed over. */
+/** Feeds bytes to a CopyOut like a socket, in pieces, and returns its data and what it left to the driver. */
 async function fed(pieces: readonly Buffer[]): Promise<{ data: Buffer; driver: Buffer }> {
   const socket = new PassThrough();
   const forDriver: Buffer[] = [];
@@ -55,7 +55,7 @@ describe('CopyOut', () => {
   test('gives the data of every message and nothing else, wherever the socket cuts it', async () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const next = random(seed);
-      // pieces of some bytes are very many, so they are of fewer rows
+      // tiny pieces are numerous, so they are of fewer rows
       const inPiecesOf = seed % 3 === 0 ? 7 : 3000;
       const rows = Array.from({ length: next(inPiecesOf === 7 ? 20 : 200) + 1 }, () =>
         Buffer.alloc(next(seed % 5 === 0 ? 5000 : 40), next(256)),
@@ -121,7 +121,7 @@ describe.each([
     const copy = new CopyOut(
       `COPY (SELECT string_agg(lpad(i::text, 10), '') FROM generate_series(0, 799999) i) TO STDOUT`,
       (data, giveBack) => {
-        // every tenth byte is the last digit of the number that it ends
+        // every tenth byte is the last digit of the number it ends
         for (let at = (9 - (length % 10) + 10) % 10; at < data.length; at += 10) {
           const number = Math.floor((length + at) / 10);
           if (number < 800_000 && data[at] !== 48 + (number % 10)) wrong += 1;

@@ -52,7 +52,7 @@ async function copy({ select, into = 'public.copied', format = 'binary', signal,
   );
 }
 
-/** Rows that are made as they are sent. */
+/** Rows that are generated while they are sent. */
 const rows = (count: number, value: string) =>
   `SELECT i, ${value} FROM (SELECT generate_series(1, ${count}) AS i) AS made`;
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 
-/** `AuthenticationCleartextPassword` of the protocol. */
+/** The protocol's `AuthenticationCleartextPassword` message. */
 const ASK_FOR_PASSWORD = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]);
 
 test('a server that asks for a password that nobody has set is not left waiting for it', async () => {

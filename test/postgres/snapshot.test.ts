@@ -17,7 +17,7 @@ afterAll(async () => {
   await lab.close();
 });
 
-/** Opens a transaction that ends when the test says so. */
+/** Opens a transaction that the test ends. */
 async function open<T>(
   enter: (session: Session) => Promise<T>,
 ): Promise<{ entered: T; end: () => Promise<void> }> {
@@ -46,7 +46,7 @@ test('a snapshot goes on in a session that imported it, when the one that export
   const first = await open(async (session) => exportSnapshot(session));
   await lab.source.query('INSERT INTO orders VALUES (2)');
   const second = await open(async (session) => exportSnapshot(session, first.entered));
-  // the moment that it says is that of the first, not of when it was entered
+  // its moment is that of the first, not of the import
   expect(first.entered.lsn).toBeDefined();
   expect(second.entered).toEqual({ ...first.entered, id: second.entered.id });
   await first.end();

@@ -56,7 +56,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** `encrypted` or `plain`, or the kind of failure and its words. */
+/** Returns `encrypted` or `plain`, or the kind of failure and its message. */
 async function outcome(url: string, variables: Readonly<Record<string, string>> = {}): Promise<string> {
   const database = new Database({ label: 'source "default"', settings: connectionTo(url, variables) });
   try {
@@ -277,7 +277,7 @@ describe('how TLS begins', () => {
   });
 });
 
-/** Listens like a server with TLS, and hears which host was meant. */
+/** Listens like a server with TLS, and records the requested host names. */
 class Listener {
   readonly names: string[] = [];
   readonly #server: Server;

@@ -10,9 +10,9 @@ import type { ExtractDatabaseRequest } from '../../src/contract/extract-database
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 
 /**
- * Records histories of real runs, for the test that replays them.
+ * Records histories of real runs, for the replay test.
  *
- * A history that is recorded stays: it stands for runs that are open while the code changes.
+ * Recorded histories are kept: they stand for runs that are open while the code changes.
  * Run this for a new kind of run, under a new name; never to make a failing replay pass.
  */
 type Run =
@@ -95,7 +95,7 @@ async function record({ temporal, temporalAddress }: LocalStack, workflowId: str
     temporalAddress,
   ];
   const { stdout } = await execute(temporal?.cli ?? 'temporal', show, { maxBuffer: 100 * 1024 * 1024 });
-  // stack traces and identities tell of the machine, and are not replayed
+  // stack traces and identities describe the machine, and are not replayed
   const told = (key: string, value: unknown): unknown =>
     key === 'stackTrace' || key === 'identity' ? '' : value;
   const history = JSON.stringify(JSON.parse(stdout), told, 1);

@@ -11,7 +11,7 @@ describe('a run that began on an earlier version goes on with this one', () => {
   test.each(names)('%s', async (name) => {
     const history: unknown = JSON.parse(await readFile(new URL(name, folder), 'utf8'));
     const workflowBundle = { codePath: inject('workflowBundle') };
-    // children are named after the workflow, and a history does not have its name
+    // children are named after the workflow, whose name is not in the history
     const workflowId = basename(name, '.json');
     await expect(Worker.runReplayHistory({ workflowBundle }, history, workflowId)).resolves.toBeUndefined();
   });

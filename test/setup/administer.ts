@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 
-/** Runs statements one after the other, each in a transaction of its own, on a session made for them. */
+/** Runs statements one after another, each in its own transaction, in a new session. */
 export async function administer(url: string, statements: readonly string[]): Promise<void> {
   const client = new Client(url);
   await client.connect();

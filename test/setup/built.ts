@@ -7,29 +7,29 @@ import { promisify } from 'node:util';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { makeTemporaryDirectory, removeTemporaryDirectory } from '../../local/temporary-directory.ts';
 
-/** What `npm run build` makes. */
+/** The output of `npm run build`. */
 export interface Built {
   readonly worker: string;
-  /** The workflows in one file. */
+  /** The workflows, in one file. */
   readonly bundle: string;
-  /** The same with a failure converter that encrypts. */
+  /** The same, with a failure converter that encrypts. */
   readonly encryptedBundle: string;
 }
 
-// below node_modules, where packages are found
+// below node_modules, so that packages are found
 const CACHE = join(PROJECT_ROOT, 'node_modules', '.cache', 'datakit-postgres-builds');
 const MADE_OF = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
 const KEPT_MS = 86_400_000;
 
 /**
- * Workers in processes of their own run what production runs, and start in a quarter of the CPU
- * that the sources take. What was built of the same files before is used again.
+ * Builds the project: separate worker processes run what production runs, and start with a quarter of the CPU
+ * that the sources need. A previous build of the same files is reused.
  */
 export async function build(): Promise<Built> {
   const files = await fingerprint();
   const out = join(CACHE, files);
   if (!existsSync(out)) await buildInto(out);
-  // of files that were changed meanwhile nobody knows which it was made of
+  // if files changed during the build, it may mix both versions
   if ((await fingerprint()) !== files) {
     await rm(out, { recursive: true, force: true });
     return build();
@@ -52,7 +52,7 @@ async function fingerprint(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Under another name first: what is there under its own is complete. */
+/** Builds under another name first, so that whatever has the final name is complete. */
 async function buildInto(out: string): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   await removeOldBuilds();
@@ -62,7 +62,7 @@ async function buildInto(out: string): Promise<void> {
     cwd: PROJECT_ROOT,
     env: { ...process.env, OUT_DIR: made },
   });
-  // another run of the tests may have made it meanwhile
+  // another test run may have made it in the meantime
   await rename(made, out).catch((error: unknown) => {
     if (!existsSync(out)) throw error;
   });
@@ -71,7 +71,7 @@ async function buildInto(out: string): Promise<void> {
 
 async function removeOldBuilds(): Promise<void> {
   for (const name of await readdir(CACHE)) {
-    // another run of the tests may have removed it
+    // another test run may have removed it
     const found = await stat(join(CACHE, name)).catch(() => undefined);
     if (Date.now() - (found?.mtimeMs ?? Date.now()) > KEPT_MS)
       await rm(join(CACHE, name), { recursive: true, force: true });

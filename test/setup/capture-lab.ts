@@ -14,7 +14,7 @@ import { waitUntil } from './wait-until.ts';
 
 export type CaptureHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.captureChanges>;
 
-/** Captures in a lab: each with a slot of its own, since slots are of the whole server. */
+/** Captures in a lab, each with its own slot, since slots are shared by the whole server. */
 export class CaptureLab {
   readonly lab: Lab;
   #captures = 0;
@@ -23,7 +23,7 @@ export class CaptureLab {
     this.lab = lab;
   }
 
-  /** The role that captures owns the tables of the lab, as PostgreSQL asks of who publishes them. */
+  /** Makes the capturing role the owner of the lab's tables, as PostgreSQL requires for publishing them. */
   static async open(lab: Lab): Promise<CaptureLab> {
     await lab.source.query(
       `GRANT CREATE ON DATABASE ${escapeIdentifier(lab.source.database ?? '')} TO extractor;
@@ -32,7 +32,7 @@ export class CaptureLab {
     return new CaptureLab(lab);
   }
 
-  /** A name for a slot that no other test has. */
+  /** Returns a unique name for a slot. */
   slotName(): string {
     return `slot_${this.lab.name}_${randomBytes(3).toString('hex')}`;
   }
@@ -46,7 +46,7 @@ export class CaptureLab {
     });
   }
 
-  /** Captures until all is written that was committed before. */
+  /** Captures until everything committed before is written. */
   async catchUp(request: CaptureChangesRequest): Promise<CaptureChangesResult> {
     return (await this.start({ ...request, until: 'caught-up' })).result();
   }
@@ -60,7 +60,7 @@ export class CaptureLab {
     });
   }
 
-  /** Ends a capture that runs, and drops it. */
+  /** Ends a running capture, and drops it. */
   async end(handle: CaptureHandle, slot: string): Promise<void> {
     await handle.cancel();
     await handle.result().catch(() => undefined);
@@ -75,7 +75,7 @@ export class CaptureLab {
     await waitUntil(async () => (await this.status(handle)).phase === 'streaming');
   }
 
-  /** Waits until the warehouse has all that the source has committed up to now. */
+  /** Waits until the warehouse has everything that the source has committed so far. */
   async untilWritten(slot: string, within = 30_000): Promise<void> {
     const { rows } = await this.lab.source.query<{ lsn: string }>(
       `SELECT pg_logical_emit_message(true, 'test', '')::text AS lsn`,
@@ -89,7 +89,7 @@ export class CaptureLab {
     }, within);
   }
 
-  /** What was logged by a capture, in order. */
+  /** Returns the changes logged by a capture, in order. */
   async changes(slot: string): Promise<LoggedChange[]> {
     const { rows } = await this.lab.warehouse.query<LoggedChange>(
       `SELECT c.operation, c.schema, c."table", c.data::text AS data, c.old::text AS old, c.unchanged
@@ -112,9 +112,9 @@ export interface LoggedChange {
 }
 
 /**
- * Replays the log of a table by its key, over what its first copy brought, into a table of its own in the warehouse.
+ * Replays the change log of a table by its key, on top of its first copy, into a separate table in the warehouse.
  *
- * In plain SQL, one change after the other, so that it shares nothing with what it checks.
+ * In plain SQL, one change after another, so that it shares no code with what it checks.
  */
 export async function replayLog(
   { warehouse }: { readonly warehouse: Client },

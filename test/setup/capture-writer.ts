@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 
-/** The table that the writer writes: every version of a row has a stamp that no other has. */
+/** The table of the writer: every version of a row has a unique stamp. */
 export const WRITTEN_TABLE = `CREATE SEQUENCE stamps;
   CREATE TABLE written (id bigint PRIMARY KEY, stamp bigint NOT NULL DEFAULT nextval('stamps'), v text, big text)`;
 
-/** Transactions of every kind, one after the other, through whatever becomes of the server, until it is stopped. */
+/** Runs transactions of every kind, one after another, whatever happens to the server, until it is stopped. */
 export class CaptureWriter {
   readonly #url: string;
   #stopping = false;
@@ -30,7 +30,7 @@ export class CaptureWriter {
         await client.connect();
         while (!this.#stopping) await this.#write(client);
       } catch {
-        await sleep(50); // the server is away, and what was under way with it
+        await sleep(50); // the server is down, and the transaction in progress is lost
       } finally {
         await client.end().catch(() => undefined);
       }

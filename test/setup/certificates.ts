@@ -22,12 +22,12 @@ export interface Issued {
 
 export interface CertificateRequest {
   readonly commonName: string;
-  /** What the certificate is for. */
+  /** The hosts that the certificate is valid for. */
   readonly names?: JsonGeneralNames;
   readonly expired?: boolean;
 }
 
-/** An authority that signs what a test asks for. */
+/** An authority that issues the certificates of the tests. */
 export class CertificateAuthority {
   readonly #certificate: X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
@@ -82,7 +82,7 @@ export class CertificateAuthority {
   }
 }
 
-/** The same key, to be had with a password only. */
+/** Returns the same key, protected by a passphrase. */
 export function encryptKey(key: string, passphrase: string): string {
   return createPrivateKey(key)
     .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase })

@@ -3,8 +3,8 @@ import type { ProvidedContext } from 'vitest';
 import { searchForSecrets } from './secrets-search.ts';
 
 /**
- * Ends the output with the counts in one plain line, for those who read it by machine; before it, all that the
- * tests left behind is searched for the secrets that they used, which counts as one test.
+ * Ends the output with the counts in one plain line, for programs that read it. Before that, it searches everything
+ * that the tests left behind for the secrets they used, which counts as one test.
  */
 export default class ClosingLine implements Reporter {
   #vitest: Vitest | undefined;
@@ -15,7 +15,7 @@ export default class ClosingLine implements Reporter {
 
   async onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): Promise<void> {
     const leaks = await this.#search();
-    // those of the other suite are not skipped, but left to it
+    // tests of the other suite are not skipped, but left to it
     const isLong = this.#vitest?.config.tagsFilter?.includes('long') === true;
     const tests = modules
       .flatMap((module) => [...module.children.allTests()])
@@ -26,7 +26,7 @@ export default class ClosingLine implements Reporter {
     ).length;
     const failed = count('failed') + brokenFiles + errors.length + (leaks?.length ? 1 : 0);
     const passed = count('passed') + (leaks?.length === 0 ? 1 : 0);
-    // Vitest sets a code of its own before it exits, which knows of no leak, and is 0 where something resets it meanwhile
+    // Vitest sets an exit code that ignores leaks, and something may reset it to 0
     if (failed > 0) process.once('exit', () => (process.exitCode = 1));
     // after the summary, which is printed in the same turn
     setImmediate(() => {
@@ -35,7 +35,7 @@ export default class ClosingLine implements Reporter {
     });
   }
 
-  /** Nothing is given where the servers did not start, which is an error of its own. */
+  /** Returns undefined if the servers did not start, which is an error of its own. */
   async #search(): Promise<string[] | undefined> {
     const context: Partial<ProvidedContext> | undefined = this.#vitest?.getRootProject().getProvidedContext();
     const { temporalAddress, told, sourceAdmin, warehouseAdmin } = context ?? {};

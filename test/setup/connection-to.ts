@@ -1,7 +1,7 @@
 import { readEnvironment } from '../../src/config/environment.ts';
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
 
-/** The settings of a source that the environment gives this URL, and what else is said of it. */
+/** Returns the settings of a source with this URL and these further variables. */
 export function connectionTo(
   url: string,
   variables: Readonly<Record<string, string>> = {},
@@ -16,7 +16,7 @@ export function connectionTo(
   return source;
 }
 
-/** For a pool of so many sessions. */
+/** Variables for a pool of this size. */
 export const poolOf = (size: number): Record<string, string> => ({
   SOURCE_PG_POOL_SIZE: String(size),
   SOURCE_PG_POOL_MAX_OVERFLOW: '0',

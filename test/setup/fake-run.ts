@@ -21,7 +21,7 @@ export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
   warnings: [],
 });
 
-/** What the real activities do, without a database: for what cannot be had from a real one at will. */
+/** Fakes of all activities that succeed without a database, for what a real one cannot be made to do at will. */
 const harmless: Activities = {
   checkSource: async ({ source }) => summarize(source, []),
   maintainBronze: async ({ dryRun }) => ({
@@ -58,7 +58,7 @@ const harmless: Activities = {
   closeDatabaseRun: async () => undefined,
 };
 
-/** Lives, and says so, until it is cancelled; then it fails as a cancelled activity does. */
+/** Heartbeats until cancelled, and then fails as a cancelled activity does. */
 export async function untilCancelled(): Promise<never> {
   const context = Context.current();
   const heart = setInterval(() => context.heartbeat(), 50);
@@ -69,7 +69,7 @@ export async function untilCancelled(): Promise<never> {
   }
 }
 
-/** Tells the workflow of a snapshot, as a holder does. */
+/** Signals a snapshot to the workflow, as a holder does. */
 export async function signalSnapshot(
   holder: string,
   id: string,
@@ -89,7 +89,7 @@ export async function signalSnapshot(
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
 type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof extractDatabase>;
 
-/** Runs `extractTable` on a real Temporal server with activities of the test's own. */
+/** Runs `extractTable` on a real Temporal server with the test's own activities. */
 export async function withFakes(
   activities: Partial<Activities>,
   request: ExtractTableRequest,
@@ -106,7 +106,7 @@ export async function withFakes(
   );
 }
 
-/** The same for `extractDatabase`. */
+/** Runs `extractDatabase` likewise. */
 export async function withFakeDatabase(
   activities: Partial<Activities>,
   request: ExtractDatabaseRequest,

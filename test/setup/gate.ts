@@ -5,10 +5,10 @@ import { waitUntil } from './wait-until.ts';
 const LOCK = 4242;
 
 /**
- * A place in the middle of a COPY where the source stops until it is let on.
+ * A point in the middle of a COPY at which the source stops until it is released.
  *
- * A condition that calls `gate` waits at one row for an advisory lock that a session of the test holds:
- * the server is at work, sent some of the rows, and can be cancelled, killed and restarted there.
+ * A condition that calls `gate` waits at one row for an advisory lock held by a session of the test:
+ * the server is busy, has sent some of the rows, and can be cancelled, killed and restarted there.
  */
 export class Gate {
   readonly #keeper: Client;
@@ -33,7 +33,7 @@ export class Gate {
     return new Gate(keeper, lab);
   }
 
-  /** Waits until a number of COPYs stand at the gate, and gives their sessions. */
+  /** Waits until this many COPYs are at the gate, and returns their sessions. */
   async reached(copies = 1): Promise<number[]> {
     let waiting: number[] = [];
     await waitUntil(async () => (waiting = await this.#waiting()).length >= copies);

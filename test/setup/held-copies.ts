@@ -4,7 +4,7 @@ import { waitUntil } from './wait-until.ts';
 
 /**
  * Stops runs in the warehouse, at the ledger: before the first chunk is copied, when plan and snapshot
- * are there, or after the rows of a chunk, when only its mark is missing.
+ * exist, or after the rows of a chunk, when only its mark is missing.
  */
 export class HeldCopies {
   readonly #lab: Lab;
@@ -22,7 +22,7 @@ export class HeldCopies {
     return new HeldCopies(lab, keeper);
   }
 
-  /** Waits until so many copies stand there, and gives their sessions. */
+  /** Waits until this many copies are stopped, and returns their sessions. */
   async reached(copies = 1): Promise<number[]> {
     let waiting: number[] = [];
     await waitUntil(async () => (waiting = await this.#waiting()).length >= copies);

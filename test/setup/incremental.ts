@@ -14,7 +14,7 @@ export function asIncremental(result: ExtractTableResult): IncrementalResult {
   return { ...result, incremental: result.incremental };
 }
 
-/** The checkpoints that a bronze table has had, in their order. */
+/** Returns the checkpoints of a bronze table, in order. */
 export async function checkpointsOf(lab: Lab, target: string): Promise<string[]> {
   const { rows } = await lab.warehouse.query<{ text: string }>(
     `SELECT checkpoint_value || ' ' || status AS text FROM bronze.extraction_checkpoints

@@ -25,7 +25,7 @@ import { WAREHOUSE_TEMPLATE } from './warehouse-template.ts';
 export type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractDatabase>;
 export type ExtractHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractTable>;
 
-/** The URLs of a superuser of each. */
+/** Superuser URLs of both servers. */
 export interface Servers {
   readonly source: string;
   readonly warehouse: string;
@@ -33,29 +33,29 @@ export interface Servers {
 
 export interface LabOptions {
   readonly workers?: 'in process' | 'none';
-  /** Those that all tests share, where left out. */
+  /** The servers shared by all tests by default. */
   readonly servers?: Servers;
-  /** The address of a Temporal server of the test's own. */
+  /** The address of the test's own Temporal server. */
   readonly temporalAddress?: string;
   readonly taskQueue?: string;
-  /** How the database of the source is created: `TEMPLATE template0 LOCALE …`. */
+  /** Options for creating the source database: `TEMPLATE template0 LOCALE …`. */
   readonly sourceOptions?: string;
 }
 
-/** What a worker is told otherwise than the lab has it. */
+/** Overrides of what the lab tells a worker. */
 export interface Told {
   readonly source?: string;
   readonly warehouse?: string;
-  /** More variables. */
+  /** Further variables. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface WorkersInProcess extends Told {
-  /** One of the workers of a process; all where left out. */
+  /** One of the workers of a process; all by default. */
   readonly only?: 'copies' | 'snapshots';
 }
 
-/** A source, a warehouse and a task queue of its own, with workers on it, for one test file. */
+/** A separate source, warehouse and task queue, with workers on it, for one test file. */
 export class Lab implements AsyncDisposable {
   readonly name: string;
   readonly temporal: TemporalClient;
@@ -114,14 +114,14 @@ export class Lab implements AsyncDisposable {
     return lab;
   }
 
-  /** A name that no table of this lab has had, and that of the bronze table that it lands in. */
+  /** Returns a new table name, and that of the corresponding bronze table. */
   nextTable(): { table: string; bronze: string } {
     this.#tables += 1;
     const table = `t${this.#tables}`;
     return { table, bronze: `bronze.br_${table}` };
   }
 
-  /** Superuser sessions, to set up and to look. */
+  /** Superuser sessions, for setup and inspection. */
   get source(): Client {
     return this.#source;
   }
@@ -130,12 +130,12 @@ export class Lab implements AsyncDisposable {
     return this.#warehouse;
   }
 
-  /** New superuser sessions, after a server was restarted. */
+  /** Opens new superuser sessions, after a server was restarted. */
   async reconnect(): Promise<void> {
     [this.#source, this.#warehouse] = await Promise.all([this.connect('source'), this.connect('warehouse')]);
   }
 
-  /** What a worker of this lab is told by its environment. */
+  /** Returns the configuration of a worker of this lab, as read from its environment. */
   configuration({ source, warehouse, environment }: Told = {}): Configuration {
     return readEnvironment({
       WAREHOUSE_DATABASE_URL: warehouse ?? this.warehouseUrl,
@@ -147,7 +147,7 @@ export class Lab implements AsyncDisposable {
     });
   }
 
-  /** The same for a worker in a process of its own. */
+  /** The environment of a separate worker process. */
   get workerEnvironment(): Record<string, string> {
     return {
       SOURCE_DATABASE_URL: this.sourceUrl,
@@ -157,7 +157,7 @@ export class Lab implements AsyncDisposable {
     };
   }
 
-  /** Starts the workers in a process of their own. */
+  /** Starts the workers in a separate process. */
   async startWorkerProcess(environment: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
     return startWorkerProcess({
       env: { ...this.workerEnvironment, ...environment },
@@ -166,7 +166,7 @@ export class Lab implements AsyncDisposable {
     });
   }
 
-  /** Starts the workers of a process, in this one, and gives what stops them. */
+  /** Starts the workers of a process inside this one; the returned function stops them. */
   async startWorkers({ only, ...told }: WorkersInProcess = {}): Promise<() => Promise<void>> {
     const connection = await NativeConnection.connect({ address: this.#temporalAddress });
     const configuration = this.configuration(told);
@@ -183,7 +183,7 @@ export class Lab implements AsyncDisposable {
     const names = ['copies', 'snapshots', 'streams'];
     const isWanted = (_worker: Worker, index: number) => only === undefined || names[index] === only;
     const workers = created.filter(isWanted);
-    // a worker that never ran would hold its connection for ever
+    // a worker that never ran would hold its connection forever
     for (const worker of created) if (!workers.includes(worker)) await worker.runUntil(Promise.resolve());
     const running = Promise.all(workers.map(async (worker) => worker.run()));
     let stopped: Promise<void> | undefined;
@@ -220,7 +220,7 @@ export class Lab implements AsyncDisposable {
     return (await this.start(request)).result();
   }
 
-  /** Another session, of the superuser or of a role, closed with the lab. */
+  /** Opens another session, of the superuser or of a role, which is closed with the lab. */
   async connect(side: 'source' | 'warehouse', role?: 'extractor' | 'loader'): Promise<Client> {
     const client = new Client(withDatabase(this.#admin[side], `${side}_${this.name}`, role));
     client.on('error', () => undefined);
@@ -240,7 +240,7 @@ export class Lab implements AsyncDisposable {
     });
   }
 
-  /** What staging tables, plans, orphaned data and sessions of runs are there; nothing, when nothing runs. */
+  /** Lists staging tables, plans, orphaned data and sessions of runs; empty if nothing is running. */
   async leftovers(): Promise<string[]> {
     const staged = await this.warehouse.query<{ name: string }>(
       `SELECT oid::regclass::text AS name FROM pg_class
@@ -254,7 +254,7 @@ export class Lab implements AsyncDisposable {
     return [...staged.rows.map(({ name }) => name), ...sessions.flat()];
   }
 
-  /** What is still there when all that was to go has had the time to go. */
+  /** Lists what is still there after everything temporary has had time to go. */
   async leftoversAtLast(within = 30_000): Promise<string[]> {
     let left: string[] = [];
     await waitUntil(async () => (left = await this.leftovers()).length === 0, within).catch(() => undefined);
@@ -265,7 +265,7 @@ export class Lab implements AsyncDisposable {
     await this.close();
   }
 
-  /** What the runs of this lab left in the warehouse goes with it, so it is searched now. */
+  /** Searches what the runs of this lab left in the warehouse, before it is dropped. */
   async #expectNoSecrets(): Promise<void> {
     const secrets = secretsOf([this.#admin.source, this.#admin.warehouse]);
     const client = new Client(withDatabase(this.#admin.warehouse, `warehouse_${this.name}`));
@@ -286,7 +286,7 @@ export class Lab implements AsyncDisposable {
     await client.end();
   }
 
-  /** A database with a slot cannot be dropped, and a slot that is read from neither. */
+  /** A database with a slot cannot be dropped, nor can a slot that is in use. */
   async #dropSource(): Promise<void> {
     const ours = `pg_replication_slots WHERE database = 'source_${this.name}'`;
     await administer(this.#admin.source, [

@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { waitUntil } from './wait-until.ts';
 
-/** What people see of a run whose activity failed and is tried again: the text of its last failure. */
+/** Waits for a failed activity that is being retried, and returns its last failure, as people see it. */
 export async function pendingFailure(handle: WorkflowHandle): Promise<string> {
   let message = '';
   await waitUntil(async () => {

@@ -12,7 +12,7 @@ import { waitUntil } from './wait-until.ts';
 
 const run = promisify(execFile);
 const PACKAGES = ['pgbouncer', 'libevent-2.1-7', 'libc-ares2'];
-/** A machine without a network must not be waited for. */
+/** Without a network, the download must not hold up the tests. */
 const DOWNLOAD_TIMEOUT = 20_000;
 
 export interface PgBouncerProgram {
@@ -20,7 +20,7 @@ export interface PgBouncerProgram {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** PgBouncer as Debian has it: the one on the PATH, or the packages unpacked in a directory; undefined where neither can be had. */
+/** Finds PgBouncer on the PATH, or unpacks Debian's packages in a directory; undefined if neither is possible. */
 export async function findPgBouncer(directory: string): Promise<PgBouncerProgram | undefined> {
   const installed = { path: 'pgbouncer', env: process.env };
   if (await works(installed)) return installed;
@@ -46,7 +46,7 @@ async function works({ path, env }: PgBouncerProgram): Promise<boolean> {
   );
 }
 
-/** With the lists of packages that the system has, or else with lists of our own. */
+/** Uses the system's package lists, or else downloads our own. */
 async function unpack(directory: string): Promise<void> {
   const options = { cwd: directory, timeout: DOWNLOAD_TIMEOUT };
   const own = [
@@ -68,7 +68,7 @@ async function unpack(directory: string): Promise<void> {
 }
 
 export interface PgBouncer {
-  /** The same URL, by way of the pooler. */
+  /** Returns the URL routed through the pooler. */
   through(url: string): string;
   stop(): Promise<void>;
 }

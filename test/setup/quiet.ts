@@ -6,7 +6,7 @@ import { remember } from './secrets.ts';
 const level = process.env['DATAKIT_TEST_LOG'] === undefined ? 'ERROR' : 'DEBUG';
 const shown = new DefaultLogger(level);
 
-/** Only errors in the output of the tests; all of it where DATAKIT_TEST_LOG asks for it. What workers log is kept. */
+/** Shows only errors in the test output, or everything if DATAKIT_TEST_LOG says so. All worker logs are kept. */
 function log(entry: LogEntry): void {
   remember(jsonLine(entry));
   shown.log(entry.level, entry.message, entry.meta);
@@ -17,6 +17,6 @@ Runtime.install({
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: level, other: 'ERROR' }) } },
 });
 
-// Temporal traces each promise of the process, to answer queries for what a workflow waits for. No test asks that, and
-// it takes as much CPU as all else that workflows do. Workers in processes of their own do it.
+// Temporal traces every promise of the process, to answer queries for what a workflow waits for. No test needs that,
+// and it takes as much CPU as everything else that workflows do. Separate worker processes keep it.
 Object.assign(globalHandlers, { setPromiseHook: () => undefined });

@@ -4,14 +4,14 @@ import { administer } from './administer.ts';
 
 const document = new URL('../../docs/connections.md', import.meta.url);
 
-/** Only set-up is done by the superuser: what is tested runs with the roles that the documentation has. */
+/** Only the setup uses the superuser: the code under test runs with the documented roles. */
 export async function createRoles(source: PostgresServer, warehouse: PostgresServer): Promise<void> {
   await createExtractor(source);
   await createLoader(warehouse);
 }
 
 export async function createExtractor(server: PostgresServer): Promise<void> {
-  // the last is for captures, as docs/changes.md has it; to read a table nobody needs it
+  // the last statement is for captures, as in docs/changes.md; reading tables does not need it
   await administer(server.url('postgres'), [
     ...documented('source', 'extractor-secret'),
     'ALTER ROLE extractor REPLICATION',
@@ -23,7 +23,7 @@ export async function createLoader(server: PostgresServer): Promise<void> {
   await administer(server.url('postgres'), statements);
 }
 
-/** What the loader is granted on a warehouse. */
+/** Returns the statements that grant the loader access to a warehouse. */
 export function grantsOnWarehouse(database: string): string[] {
   return documented('warehouse', '')
     .filter(isOfDatabase)
@@ -32,7 +32,7 @@ export function grantsOnWarehouse(database: string): string[] {
 
 const isOfDatabase = (statement: string): boolean => statement.includes('ON DATABASE');
 
-/** The statements that the documentation has for a role, one after the other. */
+/** Returns the documented statements for a role. */
 function documented(side: 'source' | 'warehouse', password: string): string[] {
   const [, script] = readFileSync(document, 'utf8').split(`\`\`\`sql\n-- in the ${side}\n`);
   const statements = script

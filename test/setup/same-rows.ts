@@ -2,25 +2,25 @@ import { type Client, escapeIdentifier } from 'pg';
 import { expect } from 'vitest';
 import { parseTableName } from '../../src/contract/table-name.ts';
 
-/** The text of a value must not depend on how the session, the role or the server is set. */
+/** Settings that keep the text of a value independent of session, role and server. */
 const SAME_TEXT = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';
   SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'`;
 
 export interface SameRowsOptions {
-  /** The columns to compare; all of the source table where left out. */
+  /** The columns to compare; all of the source table by default. */
   readonly columns?: readonly string[];
-  /** The rows of the source that are to be in bronze; all where left out. */
+  /** The rows of the source that must be in bronze; all by default. */
   readonly where?: string;
-  /** The rows of bronze that they are to be; all where left out. */
+  /** The rows of bronze to compare with; all by default. */
   readonly targetWhere?: string;
-  /** What the source is to be asked for a column whose type is another in bronze. */
+  /** Source expressions for columns whose type differs in bronze. */
   readonly as?: Readonly<Record<string, string>>;
 }
 
-/** By column, then of whole rows, then how many: equal only where every value is there as often on both sides. */
+/** Digests of columns and whole rows, and a row count: equal only if every value occurs as often on both sides. */
 export type Digests = Readonly<Record<string, string>>;
 
-/** Expects every row of a source table in a bronze table and no other, each value the same, in whatever order. */
+/** Expects exactly the rows of a source table in a bronze table, with the same values, in any order. */
 export async function expectSameRows(
   { source, warehouse }: { readonly source: Client; readonly warehouse: Client },
   table: string,
@@ -35,7 +35,7 @@ export async function expectSameRows(
   expect(written, `${target} by column`).toEqual(read);
 }
 
-/** What a table holds, as one short text a column. */
+/** Summarizes the contents of a table, with one short text per column. */
 export async function digests(
   client: Client,
   table: string,
@@ -43,7 +43,7 @@ export async function digests(
   { where, as }: Required<Pick<SameRowsOptions, 'where' | 'as'>>,
 ): Promise<Digests> {
   const texts = columns.map((name) => `format('%L', ${as[name] ?? escapeIdentifier(name)})`);
-  // a sum does not depend on the order of rows, and counts a value as often as it is there
+  // a sum does not depend on the order of rows, and counts repeated values
   const sums = [...texts, `ROW(${texts.join(', ')})::text`].map(
     (text) => `sum(hashtextextended(${text}, 42))`,
   );

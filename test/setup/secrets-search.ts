@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 
-/** The passwords of roles, servers and keys that the tests use. */
+/** Passwords of roles, servers and keys that the tests use. */
 const OF_TESTS = [
   'extractor-secret',
   'loader-secret',
@@ -17,7 +17,7 @@ const OF_TESTS = [
 
 const History = temporal.api.history.v1.History;
 
-/** Leaves what is encrypted as it is: to list runs is to decode their memos. */
+/** Leaves encrypted payloads as they are: listing runs decodes their memos. */
 const asBytes: PayloadCodec = {
   encode: async (payloads) => payloads,
   decode: async (payloads) =>
@@ -28,10 +28,10 @@ const asBytes: PayloadCodec = {
     ),
 };
 
-/** What of the whole suite may be searched, and for what. */
+/** The places of the whole suite to search, and the secrets. */
 export interface SecretPlaces {
   readonly temporalAddress: string;
-  /** The file that logs and errors of all tests go to. */
+  /** The log file of all tests, including errors. */
   readonly told: string;
   /** URLs of superusers, with their passwords. */
   readonly urls: readonly string[];
@@ -42,7 +42,7 @@ export const secretsOf = (urls: readonly string[]): string[] => [
   ...urls.map((url) => new URL(url).password),
 ];
 
-/** The secrets that a text holds, as they are or in base64 of their own. */
+/** Returns the secrets that a text contains, as they are or base64-encoded. */
 export function secretsIn(text: string | Uint8Array, secrets: readonly string[]): string[] {
   const bytes = Buffer.from(text);
   return secrets.filter(
@@ -51,7 +51,7 @@ export function secretsIn(text: string | Uint8Array, secrets: readonly string[])
   );
 }
 
-/** Where the secrets of the tests are found: nowhere, as it should be. */
+/** Returns the places where secrets of the tests are found, of which there should be none. */
 export async function searchForSecrets({ temporalAddress, told, urls }: SecretPlaces): Promise<string[]> {
   const secrets = secretsOf(urls);
   const found: string[] = [];

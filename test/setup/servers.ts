@@ -16,31 +16,31 @@ declare module 'vitest' {
     warehouseAdmin: string;
     temporalAddress: string;
     temporalCli: string;
-    /** The files of a build: the worker's, and its workflows with and without encryption. */
+    /** Files of the build: the worker's, and its workflows with and without encryption. */
     worker: string;
     workflowBundle: string;
     encryptedBundle: string;
-    /** The file that logs and errors of all tests go to, to be searched for secrets. */
+    /** The log file of all tests, including errors, which is searched for secrets. */
     told: string;
   }
 }
 
-/** Of each of the many task queues: with little on them, more only ask one another. */
+/** One partition per task queue: there are many, and with little on each, more partitions just poll each other. */
 const onePartition = {
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
 };
 
-/** What only a crash would need is off, and passwords, which nobody is to guess here, cost no CPU to check. */
+/** Turns off what only a crash would need, and makes passwords, which nobody has to guess here, cheap to check. */
 const settings = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off', scram_iterations: '1' };
 
 /** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // the garbage of thousands of runs is collected less often, and no second thread looks whether there is work
+  // less frequent garbage collection over thousands of runs, and no second thread looking for work
   process.env['GOGC'] ??= '400';
   process.env['GOMAXPROCS'] ??= '1';
   const directory = await mkdtemp(join(tmpdir(), 'datakit-postgres-told-'));
-  // at once: others remove what has been empty for a minute, which servers may take on a busy machine
+  // at once: others remove directories left empty for a minute, and starting servers can take that long
   await writeFile(join(directory, 'told.log'), '');
   const [source, warehouse, temporal, built] = await Promise.all([
     startPostgres({ settings }),
@@ -65,7 +65,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** That of the superuser is from before the settings. */
+/** Sets the superuser's password again, because it was stored before the settings applied. */
 async function setPasswordAgain(server: PostgresServer): Promise<void> {
   const url = server.url('postgres');
   await administer(url, [`ALTER ROLE CURRENT_USER PASSWORD ${escapeLiteral(new URL(url).password)}`]);

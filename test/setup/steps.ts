@@ -8,28 +8,28 @@ import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/con
 import type { Lab, Told } from './lab.ts';
 import { remember } from './secrets.ts';
 
-/** Temporal does not know these runs, and nobody is to take them for runs that are over. */
+/** Temporal does not know these runs, but they must not be mistaken for finished ones. */
 const OF_NOBODY = { namespace: 'steps' };
 const logger = new DefaultLogger('ERROR', () => undefined);
 
-/** A run by hand, a step at a time, so that a test decides what happens between them. */
+/** A run by hand, step by step, so that a test decides what happens in between. */
 export class Steps implements AsyncDisposable {
   readonly runId = randomUUID();
   readonly #databases: ConnectedDatabases;
   readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
-  /** @param stopping whether the worker was asked to stop */
+  /** @param stopping set if the worker was asked to stop */
   constructor(lab: Lab, { stopping, ...told }: Told & { readonly stopping?: true } = {}) {
     this.#databases = connectDatabases(lab.configuration(told));
     this.#activities = createActivities({ ...this.#databases, ...(stopping && { isStopping: () => true }) });
   }
 
-  /** @param attempt as Temporal would count it, here and below */
+  /** @param attempt number of the attempt in Temporal, here and below */
   async plan(request: ExtractTableRequest, attempt = 1): Promise<PlanSummary> {
     return this.#run(this.#activities.planExtraction, this.#planned(request), attempt);
   }
 
-  /** As `extractTable` asks for it: with all that can be done in the same activity. */
+  /** Plans like `extractTable`, together with everything that can be done in the same activity. */
   async planAndFinish(request: ExtractTableRequest, attempt = 1): Promise<PlanSummary> {
     return this.#run(
       this.#activities.planExtraction,
@@ -51,7 +51,7 @@ export class Steps implements AsyncDisposable {
     return this.#run(this.#activities.discardStaging, { runId: this.runId, workflowId: 'by hand', outcome });
   }
 
-  /** Plans and copies: all but the commit. */
+  /** Plans and copies: everything but the commit. */
   async load(request: ExtractTableRequest): Promise<PlanSummary> {
     const plan = await this.plan(request);
     await this.copy(plan, 0, plan.chunks);
@@ -66,7 +66,7 @@ export class Steps implements AsyncDisposable {
     return { runId: this.runId, workflowId: 'by hand', input: extractTableInput.parse(request) };
   }
 
-  /** An environment each: they run at once, as on workers. */
+  /** Runs an activity in its own environment: they run concurrently, as on workers. */
   async #run<Request, Result>(
     activity: (request: Request) => Promise<Result>,
     request: Request,

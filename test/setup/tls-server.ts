@@ -8,12 +8,12 @@ import { waitUntil } from './wait-until.ts';
 
 export interface ServerFiles {
   readonly identity: Issued;
-  /** In PEM: who may have signed the certificates of clients, and which of those are revoked. */
+  /** In PEM: the authority that signs client certificates, and its list of revoked ones. */
   readonly clientAuthority: string;
   readonly revocations: string;
 }
 
-/** Who may come how: `certified` only with a certificate, `unencrypted` only without TLS, others with it. */
+/** Access rules: `certified` only with a certificate, `unencrypted` only without TLS, others with it. */
 const HBA = `
 local   all all         scram-sha-256
 host    all postgres    127.0.0.1/32 scram-sha-256
@@ -22,7 +22,7 @@ hostssl all reader      all scram-sha-256
 hostnossl all unencrypted all scram-sha-256
 `;
 
-/** A PostgreSQL that speaks TLS, with what a test gives it. */
+/** Starts a PostgreSQL with TLS, using the given certificates. */
 export async function startTlsServer(files: ServerFiles): Promise<PostgresServer> {
   const server = await startPostgres({ settings: { fsync: 'off' } });
   await administer(server.url('postgres'), [
@@ -37,7 +37,7 @@ export async function startTlsServer(files: ServerFiles): Promise<PostgresServer
   return server;
 }
 
-/** Lets the server show another certificate. */
+/** Makes the server present another certificate. */
 export async function identify(server: PostgresServer, { certificate, key }: Issued): Promise<void> {
   await give(server, 'server.crt', certificate);
   await give(server, 'server.key', key);
@@ -50,7 +50,7 @@ export async function identify(server: PostgresServer, { certificate, key }: Iss
   await waitUntil(async () => (await loadTime(server)) !== before);
 }
 
-/** When the postmaster that made this session had read its configuration. */
+/** Returns when the server last loaded its configuration. */
 async function loadTime(server: PostgresServer): Promise<string> {
   const client = new Client(server.url('postgres'));
   await client.connect();

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const SHORTEST_PAUSE = 10;
 const LONGEST_PAUSE = 100;
 
-/** Asks again and again until the answer is yes; the longer it takes the less often, since to ask is work for the servers. */
+/** Polls until the condition is met, less often over time, because polling is work for the servers. */
 export async function waitUntil(condition: () => Promise<boolean>, within = 60_000): Promise<void> {
   const deadline = Date.now() + within;
   for (let pause = SHORTEST_PAUSE; !(await condition()); pause = Math.min(pause * 1.2, LONGEST_PAUSE)) {

@@ -5,7 +5,7 @@ import { administer } from './administer.ts';
 import { connectionTo } from './connection-to.ts';
 import { grantsOnWarehouse } from './roles.ts';
 
-/** A warehouse that a worker has migrated. Labs copy it, since to migrate takes a quarter of a second of CPU. */
+/** A warehouse already migrated by a worker. Labs copy it, since migrating takes a quarter of a second of CPU. */
 export const WAREHOUSE_TEMPLATE = 'migrated_warehouse';
 
 export async function createWarehouseTemplate(server: PostgresServer): Promise<void> {

@@ -46,7 +46,7 @@ async function check(request?: CheckSourceRequest): Promise<CheckSourceResult> {
   });
 }
 
-/** The same without Temporal, as a worker with another environment would find it. */
+/** Checks without Temporal, like a worker with a different environment. */
 async function checkAs(told: Told, request: CheckSourceRequest = {}): Promise<CheckSourceResult> {
   const databases = connectDatabases(lab.configuration(told));
   const { warehouse } = databases;
@@ -178,7 +178,7 @@ test('slots that nobody reads are told, with what they keep', async () => {
     state: 'ok',
     found: expect.stringContaining('none of them forgotten') as string,
   });
-  // transactional, so that it is written when the statement has ended
+  // transactional, so that it is written by the end of the statement
   await lab.source.query(`SELECT pg_logical_emit_message(true, 'kept', repeat('x', 100000))`);
   expect(await look(50_000)).toMatchObject({
     state: 'warning',
@@ -254,7 +254,7 @@ describe('the way to a server', () => {
   });
 });
 
-/** Sends each connection to the next of several servers. */
+/** Distributes connections over several servers in turn. */
 class LoadBalancer {
   readonly #server: Server;
 

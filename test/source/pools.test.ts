@@ -14,7 +14,7 @@ const ROWS = 5_000;
 let small: PostgresServer;
 let lab: Lab;
 beforeAll(async () => {
-  // one for each of those that do the work, and a few that only the superuser may have
+  // one connection for each session that does the work, and a few reserved for the superuser
   small = await startPostgres({
     settings: {
       fsync: 'off',
@@ -37,7 +37,7 @@ afterAll(async () => {
   await small.dispose();
 });
 
-/** Takes what is left for ordinary roles. */
+/** Takes all connections left for ordinary roles. */
 async function takeAll(): Promise<Client[]> {
   const taken: Client[] = [];
   for (;;) {
@@ -82,7 +82,7 @@ describe('when others have all connections of the source', () => {
   });
 
   test('in the middle of a run, its snapshot waits too', async () => {
-    // a role that may have two sessions: the plan needs one, the holder one, and one copy
+    // a role with two sessions: the plan needs one, then the holder one and a copy one
     await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT 2');
     await expect(
       lab.extract({ table: 'orders', target: 'limited', chunkSize: '64kB', parallelism: 2 }),

@@ -43,7 +43,7 @@ afterAll(async () => {
   await primary.dispose();
 });
 
-/** Waits until the replica has what the primary has. */
+/** Waits until the replica has caught up with the primary. */
 async function replayed(): Promise<void> {
   const { rows } = await lab.source.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn');
   const client = new Client(replica.url('postgres'));
@@ -101,7 +101,7 @@ test('a conflict that ends a session while it is idle is told as one, too', asyn
   await database.close();
 });
 
-/** Removes on the primary what older snapshots of the replica still need. */
+/** Removes rows on the primary that older snapshots of the replica still need. */
 async function endOldRows(): Promise<void> {
   await lab.source.query('UPDATE orders SET id = id WHERE id <= 10');
   await lab.source.query('VACUUM orders');

@@ -8,7 +8,7 @@ import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 const ROWS = 3_000;
-/** Takes seconds for all rows, and nothing to plan. */
+/** Takes seconds over all rows, and no time to plan. */
 const SLOW = 'pg_sleep(0.001) IS NOT NULL';
 
 let lab: Lab;
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-/** What an extraction by hand ends with: its message, or nothing. */
+/** Returns the failure of an extraction as text, or `nothing failed`. */
 async function failureOf(work: Promise<unknown>): Promise<string> {
   return work.then(
     () => 'nothing failed',
@@ -111,7 +111,7 @@ test('the limit of temporary files is told, and not waited for', async () => {
 });
 
 describe('settings of the sessions that read', () => {
-  /** A condition that is true only where the setting is as it says. */
+  /** Returns a condition that is true only if the settings have these values. */
   const are = (settings: Record<string, string>): string =>
     Object.entries(settings)
       .map(([name, value]) => `current_setting('${name}') = '${value}'`)
@@ -176,7 +176,7 @@ describe('analyze', () => {
   });
 });
 
-/** Of runs, on the source. */
+/** Counts the sessions of runs on the source. */
 async function sessions(): Promise<number> {
   const { rows } = await lab.source.query<{ sessions: number }>(
     `SELECT count(*)::int AS sessions FROM pg_stat_activity
@@ -234,7 +234,7 @@ test('no more bytes in a second than the run may read', async () => {
     parallelism: 2,
     maxBytesPerSecond: '256kB',
   });
-  // what a buffer holds passes before it is counted
+  // the contents of a buffer pass before they are counted
   expect(performance.now() - began).toBeGreaterThan(((bytes - 2 * 64 * 1024) / (256 * 1024)) * 1000);
   await expectSameRows(lab, 'orders', 'bronze.slow');
 });

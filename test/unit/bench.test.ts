@@ -49,7 +49,7 @@ test('growth is told by its exponent, and larger sizes by what a row more took',
   expect(linear.exponent).toBeCloseTo(1);
   expect(linear.at(1e8)).toBeCloseTo(500);
   expect(growthOf([1e6, 1e7], [5, 500]).exponent).toBeCloseTo(2);
-  // what is needed once is not multiplied
+  // fixed costs are not multiplied
   expect(growthOf([1e6, 1e7], [2, 11]).at(1e8)).toBeCloseTo(101);
 });
 
@@ -110,7 +110,7 @@ test('a size is out of reach that takes too long, or more memory than there is',
   expect(inReach([atSize('slow', 1e4, 30)], 1e5, memory)).toBe(true);
   expect(inReach([{ ...atSize('failed', 1e4), failed: 'no' }], 1e5, memory)).toBe(false);
   expect(inReach([atSize('slow', 1e4, 3), atSize('slow', 1e5, 30)], 1e6, memory)).toBe(false);
-  // what is needed once is not multiplied
+  // fixed costs are not multiplied
   const steady = [atSize('steady', 1e4, 20), atSize('steady', 1e5, 25)];
   expect(inReach(steady, 1e6, memory)).toBe(true);
   const growing = [using(1e8, atSize('growing', 1e4, 1)), using(1e9, atSize('growing', 1e5, 2))];

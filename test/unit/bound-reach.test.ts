@@ -44,7 +44,7 @@ describe('a bound, against the range from 10 to 20,', () => {
     ['FOR VALUES FROM (20) TO (30)', 'outside'],
     ['FOR VALUES FROM (MINVALUE) TO (MAXVALUE)', 'across'],
     ['FOR VALUES FROM (20) TO (MAXVALUE)', 'outside'],
-    ['FOR VALUES FROM (0, 1) TO (10, 5)', 'across'], // 10 itself is in it
+    ['FOR VALUES FROM (0, 1) TO (10, 5)', 'across'], // 10 itself is included
     ['FOR VALUES FROM (0, 1) TO (10, MINVALUE)', 'outside'],
     ['FOR VALUES FROM (12, 1) TO (20, MINVALUE)', 'inside'],
     ['FOR VALUES FROM (12, 1) TO (20, 1)', 'across'],

@@ -16,7 +16,7 @@ function rowOf(text: string): Tuple {
   return tuple;
 }
 
-/** A feed within a transaction that has written a row. */
+/** Returns a feed within a transaction that has inserted a row. */
 function feedOf(text: string): ChangeFeed {
   const known = { slot: 's', position: '0/100', last: null, confirmed: '0/100' };
   const feed = new ChangeFeed('', { captureId: '1', slot: 's' }, [], known);

@@ -44,7 +44,7 @@ function planOf(sizes: readonly number[], perChunk: number): ExtractionPlan {
 const rangesOf = (plan: ExtractionPlan): ChunkRange[] =>
   Array.from({ length: chunkCount(plan) }, (_, chunk) => rangesOfChunk(plan, chunk)).flat();
 
-/** Each partition from block 0 without gap or overlap to an end that is open. */
+/** Expects the chunks of each partition to start at block 0 and leave no gap or overlap, with an open end. */
 function expectCover(plan: ExtractionPlan): void {
   const ranges = rangesOf(plan);
   for (const partition of plan.partitions) {

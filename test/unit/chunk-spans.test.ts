@@ -4,7 +4,7 @@ import { spanLabel, spansOf, stretchesOf } from '../../src/workflows/chunk-spans
 
 type Partitions = readonly (readonly [name: string, chunks: number])[];
 
-/** With so many chunks in all, of which the partitions are the first. */
+/** Returns a plan with this many chunks in all, the first of which belong to the partitions. */
 const planOf = (chunks: number, partitions: Partitions): PlanSummary => ({
   planId: '1',
   target: 'bronze.br_orders',

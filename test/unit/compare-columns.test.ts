@@ -6,11 +6,11 @@ const known = (name: string, number: number) => ({ name, typeOid: 23, modifier: 
 
 interface Live {
   readonly columns: Readonly<Record<string, number | Partial<LiveColumn>>>;
-  /** Whether the rows were written anew since the columns were known. */
+  /** True if the table was rewritten since the columns became known. */
   readonly rewritten?: boolean;
 }
 
-/** What became of the columns a, 1, and b, 2, that are known. */
+/** Compares with the known columns a, number 1, and b, number 2. */
 function compared(sent: readonly ReturnType<typeof column>[], live: Live | 'gone'): ColumnChanges {
   const catalog = { oid: 7, files: { 7: 70, 8: 80 }, width: 2 };
   const table = { columns: [known('a', 1), known('b', 2)], catalog };
@@ -51,7 +51,7 @@ describe('columns are compared', () => {
     const renamed = compared(sent, { columns: { a: 1, d: 2 } });
     expect(renamed).toMatchObject({ ...nothing, renamed: [{ from: 'b', to: 'c' }] });
     expect(renamed.columns).toEqual([known('a', 1), known('c', 2)]);
-    // it may have been dropped, or be the one that the catalog has by a name that was not sent yet
+    // it may have been dropped, or be the one that the catalog has under a name not sent yet
     expect(compared(sent, { columns: { a: 1 } })).toMatchObject({ ...nothing, added: [{ name: 'c' }] });
     expect(compared(sent, { columns: { a: 1, d: 3 } }).doubts).toEqual([mayDiffer('c')]);
     expect(compared(sent, 'gone')).toMatchObject({ ...nothing, added: [{ name: 'c' }] });

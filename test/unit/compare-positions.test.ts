@@ -25,7 +25,7 @@ const capture: Capture = {
   warnings: [],
 };
 
-/** A server on timeline 3, which left timeline 2 somewhere. */
+/** Returns a server on timeline 3, which branched off timeline 2 at the given position. */
 function promoted(left: string | undefined, changes: Partial<Capture> = {}): SlotFacts {
   return {
     name: 's',
@@ -78,7 +78,7 @@ describe('what a slot sends once more', () => {
     sent.expectKnown(at('0/290'), 8);
     expect(sent.has(at('0/300'), 9)).toBe(true);
     sent.expectKnown(at('0/300'), 9);
-    expect(sent.has(at('0/400'), 10)).toBe(true); // of no table that is wanted
+    expect(sent.has(at('0/400'), 10)).toBe(true); // of no table that is captured
     expect(sent.has(at('0/500'), 11)).toBe(false);
   });
 
@@ -93,7 +93,7 @@ describe('what a slot sends once more', () => {
 
   test('begins after the last change where that is acknowledged', () => {
     watch({ commitLsn: '0/300', xid: '9' }, '0/301').passed(at('0/400'));
-    // the position of a message is where it ends
+    // the position of a message is its end
     watch({ commitLsn: '0/300', xid: null }, '0/300').passed(at('0/400'));
     expect(watch({ commitLsn: '0/500', xid: null }, '0/480').has(at('0/500'), undefined)).toBe(true);
   });

@@ -16,7 +16,7 @@ const progress: Progress = {
 };
 const now = 11_000;
 
-/** The cells of the one row, by their headings. */
+/** Returns the cells of the only row, by their headings. */
 function cells(details: string): Record<string, string> {
   const [headings = [], , values = []] = details
     .split('\n')

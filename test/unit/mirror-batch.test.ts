@@ -25,7 +25,7 @@ describe('the net effect of changes', () => {
     expect(batch.update(['1', 'b', undefined], undefined)).toBe(true);
     expect(statesOf(batch)).toEqual([['1', ['1', 'b', undefined]]]);
     expect(batch.update(['2', 'b', undefined], ['1', undefined, undefined])).toBe(false);
-    // with the whole old row it is known
+    // known from the whole old row
     expect(batch.update(['2', 'b', undefined], ['1', 'b', 'large'])).toBe(true);
   });
 

@@ -10,7 +10,7 @@ const partition = (name: string, blocks: number, chunks: number): PlannedPartiti
   return { schema: 'public', name, oid: 1, fileNode: 1, blocks, chunks };
 };
 
-/** Only what chunks and labels are made from. */
+/** Returns a plan with only what chunks and labels are derived from. */
 const planOf = (partitions: readonly PlannedPartition[], blocksPerChunk: number): ExtractionPlan =>
   ({ table: { schema: 'public', name: 'orders' }, partitions, blocksPerChunk }) as unknown as ExtractionPlan;
 

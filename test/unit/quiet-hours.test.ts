@@ -9,7 +9,7 @@ import type { SnapshotLender } from '../../src/workflows/snapshot-relay.ts';
 const MINUTE = 60_000;
 const COPY_LASTS = 25 * MINUTE;
 
-/** When copies began, by a clock that only sleeping and copying move. */
+/** Start times of copies, by a clock that only sleeping and copying advance. */
 const copies: string[] = [];
 const clock = (): string => new Date().toISOString().slice(0, 16);
 const pass = (milliseconds: number): void => void vi.setSystemTime(Date.now() + milliseconds);
@@ -34,7 +34,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-/** What a run says of itself, in the order it says it. */
+/** Records what a run reports about itself, in order. */
 class Told {
   readonly phases: string[] = ['copying'];
   readonly progress = {
@@ -52,7 +52,7 @@ test.each([
   ['2026-01-10T12:00', 'UTC', '2026-01-10T22:00'],
   ['2026-01-10T23:00', 'UTC', '2026-01-10T23:00'],
   ['2026-07-10T12:00', 'Europe/Berlin', '2026-07-10T20:00'],
-  // the night in which clocks go forward, and the one in which they go back
+  // the nights in which clocks go forward and back
   ['2026-03-28T23:30', 'Europe/Berlin', '2026-03-29T20:00'],
   ['2026-10-24T22:30', 'Europe/Berlin', '2026-10-25T21:00'],
 ])('a run of %s, quiet hours of %s, begins at %s', async (now, timeZone, begins) => {
@@ -69,7 +69,7 @@ async function copyFrom(now: string, lender?: SnapshotLender): Promise<void> {
   const { progress } = new Told();
   const hours = quietHours.parse({ from: '22:00', to: '23:00' });
   const fanout = {
-    // one after the other, as a window of one has it
+    // one after another, like a window of one
     window: {
       width: 1,
       forEach: async <T>(items: Iterable<T>, work: (item: T) => Promise<void>) => {

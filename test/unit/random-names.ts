@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
+/** Returns a generator of numbers in [0, 1) that depend only on the seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -11,7 +11,7 @@ export function seeded(seed: number): () => number {
 
 const characters = Array.from('abcXYZ019_ ."\'\\`$%?;:-/*()[]{}|\n\té表🙂');
 
-/** A name that PostgreSQL could hold, rich in what needs quoting. */
+/** Returns a valid PostgreSQL name, rich in characters that need quoting. */
 export function randomName(random: () => number): string {
   const length = 1 + Math.floor(random() * 12);
   return Array.from({ length }, () => characters[Math.floor(random() * characters.length)]).join('');

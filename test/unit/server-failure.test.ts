@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DatakitError, type FailureKind } from '../../src/contract/failures.ts';
 import { serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
 
-/** An error as node-postgres makes it of what the server sent. */
+/** Returns an error as node-postgres creates it from a server's response. */
 function answered(code: string, message: string, fields: Partial<DatabaseError> = {}): DatabaseError {
   return Object.assign(new DatabaseError(message, message.length, 'error'), { code, ...fields });
 }

@@ -61,7 +61,7 @@ describe('the list of tables', () => {
     expect(new TableList(small(100)).nextPack(4, true)).toHaveLength(16);
     expect(new TableList(small(40, MB)).nextPack(8, true)).toHaveLength(4);
     expect(new TableList(small(8, 5 * MB)).nextPack(4, true)).toHaveLength(1);
-    // histories of earlier versions have packs of another size
+    // histories of earlier versions have packs of a different size
     expect(new TableList(small(10)).nextPack(2, false)).toHaveLength(3);
   });
 

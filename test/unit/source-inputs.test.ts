@@ -37,7 +37,7 @@ describe('settings of the sessions that read', () => {
 });
 
 describe('what is waited for', () => {
-  // 2,147,483,647 ms: beyond it a timer of Node.js fires at once
+  // 2,147,483,647 ms: beyond that, a Node.js timer fires at once
   const longest = '2147483647ms';
   const tooLong = '2147483648ms';
 

@@ -19,7 +19,7 @@ afterEach(() => vi.unstubAllEnvs());
 
 const bytes = (name: string): Uint8Array => new TextEncoder().encode(`text of ${name}`);
 
-/** What the worker, the doctor and the schedules connect with, in an environment. */
+/** Returns the connection settings of worker, doctor and schedules in an environment. */
 function connection(variables: Readonly<Record<string, string>>): unknown {
   vi.stubEnv('TEMPORAL_CONFIG_FILE', file('none.toml'));
   for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);

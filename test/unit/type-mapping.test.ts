@@ -53,7 +53,7 @@ const warehouse = {
   ]),
 };
 
-/** The mapping of a column of this type, which is called so with its modifier. */
+/** Maps a column of this type, whose name includes its modifier. */
 function mapped(column: SourceType, name: string, ...involved: SourceType[]): TypeMapping {
   const types = new Map([column, ...involved].map((one) => [one.oid, one]));
   return mapColumn(

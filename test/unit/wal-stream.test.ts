@@ -25,7 +25,7 @@ function keepalive(lsn: bigint): Buffer {
   return message('d', body);
 }
 
-/** Wherever the network cuts what the server sends, the messages are the same, and the rest is the driver's. */
+/** However the network splits what the server sends, messages are the same, and the rest goes to the driver. */
 test.each([1, 2, 3, 7, 26, 1000])('messages are whole in pieces of %i bytes', (size) => {
   const sent = Buffer.concat([
     message('W', Buffer.alloc(3)),

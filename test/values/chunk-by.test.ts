@@ -35,7 +35,7 @@ async function expectCutBy(chunkBy: string): Promise<void> {
     `SELECT count(*)::int AS filled FROM bronze.extraction_chunks c
        JOIN bronze.extraction_targets t ON t.loaded_by_plan = c.plan_id WHERE t.target = 'br_facts_view' AND c.rows > 0`,
   );
-  // extreme keys spread the ranges of numbers and times wide; a sample finds where the texts are
+  // extreme keys spread ranges of numbers and times wide; for texts, a sample shows where they are
   expect(rows[0]?.filled).toBeGreaterThan(chunkBy === 'text' ? 8 : 1);
 }
 test.for(['id', 'uuid', 'date', 'zoned', 'text'])('a view is cut into ranges of %s', expectCutBy);
@@ -97,7 +97,7 @@ test('a foreign table is cut too, and the result says that its chunks are of dif
   expect(warnings).toEqual([
     expect.stringContaining('The chunks of public.facts_far were read at different moments'),
   ]);
-  // NOT NULL of a foreign table is a promise that nobody checks: the rows whose key is NULL are there
+  // NOT NULL on a foreign table is an unchecked promise: rows with a NULL key are still copied
   await expectSameRows(lab, 'facts_far', 'bronze.br_facts_far');
 });
 

@@ -1,6 +1,6 @@
 import { type Client, escapeIdentifier } from 'pg';
 
-/** Texts of which some type can read one or the other. */
+/** Texts, each of which is a valid value of some type. */
 const CANDIDATES = [
   '', '0', '1', '-1.5', '{}', '{1,2}', '[]', '{"a":1}', 'empty', '[1,2)', '{[1,2),[5,6)}', '[2024-01-01,2024-02-01)', '{[2024-01-01,2024-02-01)}',
   'a', 'true', '2024-02-29', '12:34:56.789', '12:34:56+05:30', '2024-02-29 12:34:56.789+00', '1 mon 2 days', '08:00:2b:01:02:03', '08:00:2b:01:02:03:04:05',
@@ -10,15 +10,15 @@ const CANDIDATES = [
 ]; // prettier-ignore
 
 export interface EveryType {
-  /** By column, the type as `format_type` writes it. */
+  /** The types by column, as `format_type` writes them. */
   readonly types: Readonly<Record<string, string>>;
-  /** How many values were put in. */
+  /** Number of inserted values. */
   readonly values: number;
 }
 
 /**
- * Makes a table with a column of every type that its database has and a column can have, and in it
- * every candidate that the type reads, alone and in an array, and NULL.
+ * Creates a table with a column of every type in its database that a column can have, and inserts
+ * candidates that the type accepts, alone and in an array, and NULL.
  */
 export async function makeTableOfEveryType(client: Client, table: string): Promise<EveryType> {
   const { rows } = await client.query<{ type: string }>(
@@ -46,13 +46,13 @@ export async function makeTableOfEveryType(client: Client, table: string): Promi
   };
 }
 
-/** `format_type` without a modifier writes `bit` and `character`, which as the type of a column mean a length of 1. */
+/** Quotes a type; `bit` and `character`, as `format_type` writes them, would mean a length of 1 in a column. */
 const quoted = (type: string): string =>
   ['bit', 'character'].includes(type)
     ? `pg_catalog.${escapeIdentifier(type === 'bit' ? 'bit' : 'bpchar')}`
     : type;
 
-/** One row a value, so that what one type refuses does not touch another; not all of what types of text read. */
+/** One row per value, so that a value refused by one type does not affect another; at most 12 values per type. */
 const FILL = `CREATE OR REPLACE FUNCTION pg_temp.fill(target text, columns text[], candidates text[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE name text; candidate text; taken int; filled bigint := 0;
 BEGIN

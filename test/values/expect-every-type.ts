@@ -10,7 +10,7 @@ interface ManifestColumn {
   readonly decision: string;
 }
 
-/** Extracts a table with a column of every type of the source, and gives the decision on each. */
+/** Extracts a table with a column of every type of the source, and returns the outcome for each. */
 export async function expectEveryTypeKept(lab: Lab): Promise<Record<string, string>> {
   await lab.source.query('DROP TABLE IF EXISTS every_type');
   const { types, values } = await makeTableOfEveryType(lab.source, 'every_type');

@@ -8,12 +8,12 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open();
   await lab.source.query('CREATE EXTENSION lo; CREATE TABLE documents (id int, "oid" lo, title text)');
-  // fits the parts that are read of an object better, and is not what is meant
+  // fits the calls that read parts of an object better than PostgreSQL's own, and must not be used
   await lab.source.query(trap('public.lo_get(oid, int, int)', 'bytea'));
 });
 afterAll(async () => lab.close());
 
-/** Makes an object of so many bytes that differ, names it in a row, and lets the worker's role read it. */
+/** Creates an object with varying bytes, references it in a row, and lets the worker's role read it. */
 async function addDocument(id: number, bytes: number): Promise<number> {
   const { rows } = await lab.source.query<{ oid: number }>(`SELECT lo_from_bytea(0, ''::bytea) AS oid`);
   const oid = rows[0]?.oid ?? 0;
@@ -37,7 +37,7 @@ interface Document {
   readonly count: number;
 }
 
-/** Digests of what is in bronze, by row, whole: of the column and of the parts in the companion. */
+/** Returns digests of the content in bronze, by row: of the column, and of the joined parts in the companion. */
 async function inBronze(): Promise<Document[]> {
   const { rows } = await lab.warehouse.query<Document>(
     `SELECT d.id, md5(d.oid_content) AS content,
@@ -144,7 +144,7 @@ test('an object that the role may not read refuses the run', async () => {
 
 test('a companion is not written over the table of another source table', async () => {
   await lab.source.query('CREATE SCHEMA sharing; CREATE TABLE sharing.lo (id int)');
-  // both would be br_sharing__lo
+  // both companion tables would be br_sharing__lo
   await expectRefused(
     { table: 'sharing.lo' },
     'TargetConflict',

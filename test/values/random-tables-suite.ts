@@ -6,10 +6,10 @@ import { expectSameRows } from '../setup/same-rows.ts';
 import { seeded } from '../unit/random-names.ts';
 import { ownTypes, randomTable } from './random-tables.ts';
 
-/** Another seed makes other tables; a failure names the one that it came from. */
+/** Another seed generates other tables; a failure shows the seed. */
 const SEED = Number(process.env['DATAKIT_TEST_SEED'] ?? 4);
 
-/** @param count how many, where DATAKIT_TEST_TABLES does not say */
+/** @param count number of tables, unless DATAKIT_TEST_TABLES sets it */
 export function randomTablesSuite(count: number): void {
   const tables = Number(process.env['DATAKIT_TEST_TABLES'] ?? count);
   let lab: Lab;
@@ -17,7 +17,7 @@ export function randomTablesSuite(count: number): void {
   beforeAll(async () => {
     lab = await Lab.open();
     await lab.source.query(ownTypes);
-    // the warehouse has one of the three extensions, in a schema of its own
+    // the warehouse has only one of the three extensions, in a separate schema
     await lab.warehouse.query(
       'CREATE SCHEMA ext; GRANT USAGE ON SCHEMA ext TO loader; CREATE EXTENSION hstore SCHEMA ext',
     );

@@ -3,7 +3,7 @@ import { randomName } from '../unit/random-names.ts';
 
 type Random = () => number;
 
-/** Makes the text of a value that its type reads. */
+/** Generates the text of a value of some type. */
 type Make = (random: Random) => string;
 
 const pick = <T>(random: Random, choices: readonly T[]): T =>
@@ -25,7 +25,7 @@ const characters = Array.from(
 const text: Make = (random) =>
   Array.from({ length: int(random, 0, 24) }, () => pick(random, characters)).join('');
 const bigText: Make = (random) => text(random).repeat(int(random, 1, 3000));
-/** What XML has no way to write as it is. */
+/** Characters that XML cannot contain literally. */
 const noXml = new Set('<>&\u0001\b\f\v');
 const hex: Make = (random) =>
   `\\x${Array.from({ length: int(random, 0, 40) }, () => int(random, 0, 255).toString(16).padStart(2, '0')).join('')}`;
@@ -67,7 +67,7 @@ const range = (bound: (random: Random) => number): Make => oneOf('empty', '(,)',
 }); // prettier-ignore
 const small = (random: Random) => int(random, -1000, 1000);
 
-/** By type, what makes its values: limits and odd ones among them. Types with a name of their own are in `ownTypes`. */
+/** Generators of values by type, including limits and odd values. Types we created are in `ownTypes`. */
 const makers: Readonly<Record<string, Make>> = {
   boolean: oneOf('true', 'false'),
   smallint: oneOf('-32768', '32767', (random) => String(small(random))),
@@ -125,7 +125,7 @@ const makers: Readonly<Record<string, Make>> = {
   citext: text,
 };
 
-/** Made in the source before any table. */
+/** Created in the source before any table. */
 export const ownTypes = `CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree;
   CREATE TYPE "Odd mood" AS ENUM ('so so', 'it''s "fine"', '\\N', '', 'NULL');
   CREATE DOMAIN price AS numeric(12,4); CREATE DOMAIN moody AS "Odd mood"; CREATE DOMAIN key_value AS hstore;
@@ -159,12 +159,12 @@ export interface RandomColumn {
 export interface RandomTable {
   readonly name: string;
   readonly columns: readonly RandomColumn[];
-  /** The statements that make it and fill it. */
+  /** The statements that create and fill it. */
   readonly sql: readonly string[];
   readonly values: number;
 }
 
-/** A table of random columns and rows, the same for the same numbers. */
+/** Generates a table of random columns and rows, which depends only on the numbers. */
 export function randomTable(random: Random, number: number): RandomTable {
   const all = { ...makers, ...ownMakers };
   const names = new Set(Array.from({ length: int(random, 1, 14) }, () => randomName(random)));
@@ -195,7 +195,7 @@ export function randomTable(random: Random, number: number): RandomTable {
   return { name, columns, sql, values: rows * columns.length };
 }
 
-/** Of one or two dimensions, empty, with NULLs; now and then with bounds of its own. */
+/** Generates an array of one or two dimensions, possibly empty or with NULLs. */
 function arrayOf(random: Random, type: string, make: Make): string {
   const element = () => (random() < 0.15 ? `NULL::${type}` : `${fitted(type, make(random))}::${type}`);
   const row = (length: number) => `ARRAY[${Array.from({ length }, element).join(', ')}]::${type}[]`;
@@ -205,6 +205,6 @@ function arrayOf(random: Random, type: string, make: Make): string {
   return row(length);
 }
 
-/** Explicit casts cut what is too long for `varchar(n)`, `char(n)` and `name`, so every text is welcome. */
+/** Explicit casts truncate values for `varchar(n)`, `char(n)` and `name`, so any text will do. */
 const fitted = (type: string, value: string): string =>
   escapeLiteral(type === '"char"' ? value.slice(0, 1) : value);

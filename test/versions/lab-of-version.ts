@@ -3,7 +3,7 @@ import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor, createLoader } from '../setup/roles.ts';
 
-/** A lab whose source or warehouse is a server of another version than all other tests have. */
+/** A lab whose source or warehouse is a server of another version than in all other tests. */
 export const labOf = (side: 'source' | 'warehouse', version: number) => {
   let server: PostgresServer;
   let lab: Lab;

@@ -5,7 +5,7 @@ import type { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { expectEveryTypeKept } from '../values/expect-every-type.ts';
 
-/** What must hold between servers of any two versions. */
+/** Tests for servers of any two versions. */
 export function valuesSuite(lab: () => Lab): void {
   test('every type of the source has an outcome, and its values arrive', async () => {
     const outcomes = await expectEveryTypeKept(lab());

@@ -3,7 +3,7 @@ import { hasVersion } from '../../local/postgres-binaries.ts';
 import { labOf } from './lab-of-version.ts';
 import { valuesSuite } from './values-suite.ts';
 
-/** The newest is what all other tests run on, on both sides. */
+/** The newest version is the one in all other tests, on both sides. */
 const OLDER = [14, 15, 16, 17];
 const OLDEST = 14;
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { CommitResult, CopyChunksRequest, HoldSnapshotRequest } from '../../src/contract/activities.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
-/** Fakes of a run of ten chunks whose every attempt has a plan and a snapshot of its own. */
+/** Fakes of a run of ten chunks, with a new plan and snapshot for every attempt. */
 function attempts(options: { loseHolder?: number; loseChunk?: number }) {
   const state = { plans: 0, holders: 0, copied: [] as string[] };
   const activities = {

@@ -109,7 +109,7 @@ describe('runs whose payloads are encrypted', () => {
     expect(await shown(workflowId, ...codec)).toContain('confidential_orders');
     const { encoded } = failuresIn(await shown(failed, '--output', 'json', ...codec));
     expect(encoded).toMatch(/column \\"confidential_column\\" does not exist/);
-    // of the activity, and of the run itself
+    // of the activity and of the run itself
     expect(encoded).toMatch(/"stack_trace":".*run-activity\.ts/);
     expect(encoded).toMatch(/"stack_trace":".*workflows\/extract-table\.ts/);
     expect(await shown(failed, ...codec)).toContain('column "confidential_column" does not exist');
@@ -120,7 +120,7 @@ describe('runs whose payloads are encrypted', () => {
     server.close();
   });
 
-  /** What the JSON of a history has of failures: in the clear, and in payloads where those can be read. */
+  /** Extracts the failures in the JSON of a history: plain texts, and encoded payloads. */
   function failuresIn(history: string): { readable: Set<string>; encoded: string } {
     const readable = new Set<string>();
     const encoded: string[] = [];

@@ -20,7 +20,7 @@ const eventually = async (what: () => boolean | Promise<boolean>): Promise<void>
   await expect.poll(what, { timeout: 60_000 }).toBe(true);
 };
 
-/** Copies that end when the test says so, and what is under way of them. */
+/** Copies that the test ends, and those in progress. */
 class HeldCopies {
   readonly under: string[] = [];
   most = 0;
@@ -38,7 +38,7 @@ class HeldCopies {
     for (const planId of planIds) this.#open.add(planId);
   }
 
-  /** How many copies each table has under way. */
+  /** Returns the number of copies in progress for each table. */
   counts(): Record<string, number> {
     const counts: Record<string, number> = {};
     for (const planId of this.under) counts[planId] = (counts[planId] ?? 0) + 1;
@@ -46,7 +46,7 @@ class HeldCopies {
   }
 }
 
-// ten thousand are in the long suite
+// the long suite has ten thousand
 test(
   'a run of two thousand tables ends far within the limits of a history and of payloads',
   { tags: 'long' },
@@ -116,13 +116,13 @@ describe('maxSourceConnections', () => {
       maxSourceConnections: 6,
     };
     await withFakeDatabase(fakes, request, async (handle) => {
-      // two hold the snapshot of all, or will: four are left
+      // two sessions hold the snapshot of all tables, or will: four are left
       await eventually(() => copies.under.length === 3 && sessions.held >= 2);
       expect(copies.counts()).toEqual({ 'public.large_0': 2, 'public.large_2': 1 });
       await handle.executeUpdate('setParallelism', { args: [2] });
       await handle.executeUpdate('setParallelism', { args: [8] });
       copies.open('public.large_2');
-      // what was rewritten waits until there is a session for its snapshot too
+      // the rewritten table waits until there is a session for its own snapshot too
       await eventually(() => (copies.counts()['public.large_1'] ?? 0) > 0);
       copies.open('public.large_0', 'public.large_1');
       expect(await handle.result()).toMatchObject({

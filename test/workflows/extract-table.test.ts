@@ -50,7 +50,7 @@ describe('extractTable', () => {
          JOIN bronze.extraction_targets t ON t.loaded_by_plan = c.plan_id WHERE t.target = 'br_orders'`,
     );
     expect(ledger.rows).toEqual([{ chunks, rows }]);
-    // the holder of the snapshot hears of its end with its next heartbeat
+    // the holder of the snapshot learns of its end with its next heartbeat
     await expect.poll(async () => lab.leftovers(), { timeout: 60_000 }).toEqual([]);
   });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Span } from '../../src/contract/activities.ts';
 import { planOf, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
-/** Copies that end when the test says so. */
+/** Copies that the test ends. */
 class HeldCopies {
   readonly spans: Span[] = [];
   under = 0;

@@ -7,7 +7,7 @@ import { summarize } from '../../src/extraction/plan/plan-summary.ts';
 import { Catalog } from '../../src/postgres/catalog/catalog.ts';
 import type { Session } from '../../src/postgres/session.ts';
 
-/** Below what the server allows (51,200 events, 2 MB), by far. */
+/** Far below the limits of the server (51,200 events, 2 MB). */
 export const MOST_EVENTS = 10_000;
 export const LARGEST_PAYLOAD = 256 * 1024;
 
@@ -19,7 +19,7 @@ export interface LargePlan {
   readonly chunkSize?: number;
 }
 
-/** What the planner makes of so many partitions, with names as long as they can be. */
+/** Returns the planner's result for this many partitions, with names of maximum length. */
 export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummary; plan: ExtractionPlan }> {
   const table = { schema: 'public', name: 'orders' };
   const partitions = Array.from({ length: large.partitions }, (_, index) => ({
@@ -47,7 +47,7 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
   return { summary: summarize('1', plan), plan };
 }
 
-/** Copies that remember what they were asked for. */
+/** Copies that record the chunks they were asked for. */
 export class Copies {
   readonly #done: Uint8Array;
   activities = 0;
@@ -62,7 +62,7 @@ export class Copies {
     return { rows: count, bytes: count };
   };
 
-  /** Chunks that were not copied just once. */
+  /** Counts the chunks that were not copied exactly once. */
   wrong(): number {
     return this.#done.filter((times) => times !== 1).length;
   }
@@ -76,7 +76,7 @@ export interface HistoryFacts {
   readonly children: readonly string[];
 }
 
-/** What a history weighs, in the units of the server's limits. */
+/** Measures a history in the units of the server's limits. */
 export async function historyFacts(handle: WorkflowHandle): Promise<HistoryFacts> {
   const { events = [] } = await handle.fetchHistory();
   let payload = 0;
@@ -94,5 +94,5 @@ function* payloadsOf(value: unknown): Iterable<Uint8Array> {
   }
 }
 
-/** The part of a plan that a child copies, which its id ends with; the plan is called `1`. */
+/** Returns the part of a plan that a child copies, with which its id ends; the plan is called `1`. */
 export const stretchOf = (childId: string): string => childId.replace(/^.*?\/1\//, '');

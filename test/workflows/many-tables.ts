@@ -4,7 +4,7 @@ import type { CopyTablesRequest, Member } from '../../src/contract/database-acti
 import { formatTableName } from '../../src/contract/table-name.ts';
 import { planOf, withFakeDatabase } from '../setup/fake-run.ts';
 
-/** Activities of a source with these tables. */
+/** Fakes the activities of a source with these tables. */
 export function sourceWith(members: readonly Member[]): Partial<Activities> {
   return {
     resolveTables: async () => ({
@@ -29,7 +29,7 @@ export const small = (count: number): Member[] =>
     large: false,
   }));
 
-/** A run of so many small tables stays within so many events, and its largest payload within what is allowed. */
+/** Expects a run of this many small tables to stay within the limits of events and payload size. */
 export async function expectWithinLimits(count: number, mostEvents: number): Promise<void> {
   const copied: number[] = [];
   const fakes: Partial<Activities> = {

@@ -21,7 +21,7 @@ beforeEach(async () => {
     INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
 });
 
-/** The activities of a run, in the order in which they were scheduled. */
+/** Returns the activities of a run, in the order they were scheduled. */
 async function activitiesOf(handle: ExtractHandle): Promise<string[]> {
   const { events } = await handle.fetchHistory();
   return (events ?? []).flatMap(

@@ -93,7 +93,7 @@ test('holders whose workers are asked to stop one right after the other hand the
     await signalSnapshot(holder, id);
     if (stays) return untilCancelled();
     await signalSnapshot(holder, id, { leaving: true });
-    // as at the end of the grace
+    // as at the end of the grace period
     const lost = sleep(3_000).then(() => {
       throw ApplicationFailure.nonRetryable('the worker is gone', 'SnapshotLost');
     });
