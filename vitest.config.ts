@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What `npm test` runs, in minutes; `npm run test:long` and `npm run test:faults` run the rest with the same settings. */
+/** The suite of `npm test`, which takes minutes; `test:long` and `test:faults` run the rest with these settings. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -12,12 +12,12 @@ export default defineConfig({
     reporters: ['default', './test/setup/closing-line.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // each file has databases of its own on the shared servers; more at once only wait for two cores
+    // each file has its own databases on the shared servers; more workers would only compete for two cores
     maxWorkers: 3,
     pool: 'forks',
-    // files share no state but what they import, and importing Temporal takes longer than most of them
+    // files share no state except imported modules, and importing Temporal takes longer than most files
     isolate: false,
-    // workflows of workers in the process of a test need no threads of their own: to start one takes half a second of CPU
+    // workflows of in-process workers need no threads of their own, each of which takes half a second of CPU to start
     env: { TEMPORAL_DEBUG: '1' },
   },
 });

@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import short from './vitest.config.ts';
 
-/** Each fault at each moment, which takes most of an hour. `npm run test:faults`. */
+/** `npm run test:faults`: each fault at each moment, for up to FAULT_MINUTES (five hours by default). */
 export default defineConfig({
   test: {
     ...short.test,

@@ -2,7 +2,7 @@ import { growthsOf } from './growth.ts';
 import type { Kept, Measured, Sample, Section, ValuesKept } from './result.ts';
 import { medianOf, secondsOf } from './statistics.ts';
 
-/** What tables show for the samples of one subject and case: medians, and for seconds also the extremes. */
+/** Figures that tables show for one subject and case: medians, and for seconds also the extremes. */
 export interface Figures extends Pick<Sample, 'cpu' | 'memory' | 'wal'> {
   readonly seconds: { readonly median: number; readonly least: number; readonly most: number };
   /** Relative to the seconds of the entry it is compared with. */
@@ -14,7 +14,7 @@ export interface Figures extends Pick<Sample, 'cpu' | 'memory' | 'wal'> {
 /** Name prefix of the default entry for comparison: the handwritten pipe. */
 const BASE = 'psql | psql, binary';
 
-/** What distinguishes the rows of a table. */
+/** The property by which the rows of a table differ. */
 export type LinesBy = 'case' | 'subject';
 
 /** Groups entries into a table per case, with a row per subject; or into one of all cases if each has one subject. */

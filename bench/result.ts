@@ -17,7 +17,7 @@ export interface Sample {
   readonly wal: Readonly<Record<'source' | 'warehouse', number>>;
 }
 
-/** What one subject needed for one case: a table of some shape or size, or some parallelism. */
+/** Measurements of one subject for one case: a table of some shape or size, or some parallelism. */
 export interface Measured {
   readonly subject: string;
   readonly case: string;
@@ -31,7 +31,7 @@ export interface Measured {
   readonly otherTypes?: readonly string[];
   /** Why there are no samples. */
   readonly failed?: string;
-  /** What tables show for the samples. */
+  /** Figures that tables show for the samples. */
   readonly figures?: Figures;
 }
 
@@ -43,11 +43,11 @@ export interface ValuesKept {
   readonly types: Readonly<Record<string, Kept>>;
   /** True if a table of all types at once was accepted. */
   readonly together: boolean;
-  /** What tables show for the types. */
+  /** Counts that tables show for the types. */
   readonly counts?: Readonly<Record<Kept, number>>;
 }
 
-/** What a continuous reader of the target saw. */
+/** Observations of a continuous reader of the target. */
 export interface SeenByReaders {
   readonly subject: string;
   /** Number of reads that found no table or failed, no rows, some rows, rows of both generations, and all rows. */
@@ -136,7 +136,7 @@ interface Compared {
 interface Times extends SectionOf<'times', Measured>, Compared {
   /** Set if the cases are one table at several sizes, so that growth is shown. */
   readonly sizes?: true;
-  /** What tables show for the samples of several sizes. */
+  /** Growth that tables show for several sizes. */
   readonly growth?: readonly Growth[];
 }
 

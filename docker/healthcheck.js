@@ -2,10 +2,10 @@ import { hostname } from 'node:os';
 import { Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 
-/** A poll for work lasts a minute; twice that without one means that the worker hangs. */
+/** A poll for work lasts a minute; two minutes without one mean that the worker hangs. */
 const RECENT_MS = 120_000;
 
-/** Exits with 0 when Temporal has heard of the worker in this container lately. */
+/** Exits with 0 if the worker in this container has polled Temporal recently. */
 const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
 const connection = await Connection.connect(connectionOptions);
 const { pollers } = await connection.workflowService.describeTaskQueue({

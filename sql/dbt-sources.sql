@@ -1,8 +1,8 @@
--- Writes a sources file for dbt 1.10 or later, with what is in bronze, and how old it may become, from the manifest:
+-- Writes a sources file for dbt 1.10 or later from the manifest, with the tables in bronze and their maximum age:
 --   psql "$WAREHOUSE_DATABASE_URL" --no-align --tuples-only --file sql/dbt-sources.sql > models/bronze.yml
--- The age is that of the snapshot, which a run that found nothing new moves too, and an empty table has.
--- Freshness follows the pace of the runs so far: a warning after twice the longest pause between the last ten that
--- arrived, an error after four times. A table that arrived only once is warned of after a day.
+-- The age is that of the snapshot, which runs without new rows update too, and which empty tables also have.
+-- Freshness follows the pace of the runs so far: a warning after twice the longest pause between the last ten
+-- committed runs, an error after four times. A table committed only once causes a warning after a day.
 WITH shown AS (
   SELECT t.target, t.source, t.source_schema, t.source_table, r.source_uri, r.extraction_type
     FROM bronze.extraction_targets t JOIN bronze.extraction_runs r ON r.run_id = t.run_id

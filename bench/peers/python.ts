@@ -77,7 +77,7 @@ function environment({
 const pandas = (method: string, about: string): Peer =>
   program({ name: `pandas: ${method}`, about, requirements: PANDAS, file: 'pandas_ways.py', method });
 
-/** What most scripts do with pandas and psycopg2. */
+/** The methods of most scripts with pandas and psycopg2. */
 export const pandasPeers: readonly Peer[] = [
   pandas('basic', '`read_sql` of all rows, `to_sql` with multi-row inserts'),
   pandas('chunked', '`read_sql` in chunks of 10,000 rows, `to_sql` for each'),

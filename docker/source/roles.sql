@@ -1,4 +1,4 @@
--- Run once, when the database is created. The role that the worker reads with: it can read all tables and write none.
+-- Run once, when the database is created. The worker's role for reading: it can read all tables and write to none.
 -- pg_read_all_stats: incremental runs see the open transactions of other roles, which their checkpoints wait for.
 -- REPLICATION: captureChanges reads from a replication slot. The owner of the tables creates its publication; see
 -- docs/changes.md.

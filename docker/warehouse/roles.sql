@@ -1,5 +1,5 @@
--- Run once, when the database is made. The role that the worker writes with: it makes its schemas by itself, and
--- sees which sessions stand in the way of a commit.
+-- Run once, when the database is created. The worker's role for writing: it creates its schemas itself, and can see
+-- which sessions block a commit.
 \getenv password LOADER_PASSWORD
 CREATE ROLE loader LOGIN PASSWORD :'password';
 GRANT CREATE ON DATABASE :DBNAME TO loader;

@@ -5,7 +5,7 @@ import type { FaultStack } from './fault-stack.ts';
 import type { Seat } from './seat.ts';
 import type { Subject } from './table-run.ts';
 
-/** What a fault strikes, with a source of random numbers. */
+/** The target of a fault, with a source of random numbers. */
 export interface Scene {
   readonly stack: FaultStack;
   readonly subjects: readonly Subject[];

@@ -64,7 +64,7 @@ export async function expectNothingLost(lab: Lab, rounds: number): Promise<void>
   expect(await lab.leftovers()).toEqual([]);
 }
 
-/** The same with ids that are assigned in one order and committed in another: each must be there once. */
+/** Likewise with ids that are assigned in one order and committed in another: each must be there once. */
 export async function expectNoIdLost(lab: Lab, rounds: number): Promise<void> {
   await lab.source.query(`CREATE TABLE events (id bigserial PRIMARY KEY, what text)`);
   const writer = await OutOfOrderWriter.start(lab, {

@@ -190,7 +190,7 @@ function settingsList(): string {
   return Object.keys(sessionSettings.shape).map(code).join(', ');
 }
 
-/** What happened, in a few words; the advice comes from the code. */
+/** The event, in a few words; the advice comes from the code. */
 const meanings: Readonly<Record<FailureKind, string>> = {
   InvalidInput: 'The input, or the environment of the worker, is not valid.',
   InvalidExpression: '`where` is not a single boolean expression over the table.',

@@ -48,7 +48,7 @@ async function change(...statements: string[]): Promise<QueryResult> {
   return results.at(-1) as QueryResult;
 }
 
-/** What is done to each partition, by its name; nothing to those called `same`. */
+/** The change to each partition, by its name; none to those called `same`. */
 const changes: Readonly<Record<string, (partition: string) => string>> = {
   same_1: () => '',
   same_2: () => '',

@@ -12,7 +12,7 @@ export interface Built {
   readonly worker: string;
   /** The workflows, in one file. */
   readonly bundle: string;
-  /** The same, with a failure converter that encrypts. */
+  /** The workflows with a failure converter that encrypts. */
   readonly encryptedBundle: string;
 }
 

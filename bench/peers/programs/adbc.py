@@ -1,4 +1,4 @@
-"""Arrow batches from one database to the other, by ADBC on both sides."""
+"""Copies Arrow batches from one database to the other, with ADBC on both sides."""
 
 import os
 

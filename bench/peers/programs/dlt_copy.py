@@ -1,4 +1,4 @@
-"""dlt, with the backend that reads quickest; METHOD is the format of the files that it loads."""
+"""dlt, with its fastest backend for reading; METHOD is the format of the files it loads."""
 
 import os
 from datetime import date

@@ -1,4 +1,4 @@
-"""DuckDB reads one database and writes the other, by its extension for PostgreSQL."""
+"""DuckDB reads one database and writes the other, through its PostgreSQL extension."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Five ways to copy tables with pandas and psycopg2, as scripts have them."""
+"""Five ways to copy tables with pandas and psycopg2, as found in scripts."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 ROWS_AT_ONCE = 10_000
 PROCESSES = 4
 
-# without it the driver refuses to write what it reads of jsonb
+# without this, the driver refuses to write the values that it reads from jsonb
 register_adapter(dict, Json)
 
 
