@@ -48,7 +48,7 @@ export async function profile({ stack, options }: Bench): Promise<Section> {
   return {
     kind: 'profile',
     title: 'Where the time goes',
-    about: `A table of ${rows.toLocaleString('en-US')} rows, after a warm-up run. Sessions of both servers are sampled every 20 ms.`,
+    about: `A table of ${rows.toLocaleString('en-US')} rows, after two warm-up runs. Sessions of both servers are sampled every 20 ms.`,
     entries,
   };
 }

@@ -63,6 +63,34 @@ test('the view of the newest versions is replaced where it must be other, and ke
   await expectSameRows(lab, table, `${bronze}_current`);
 });
 
+/** What people gave the view of the newest versions, and one of its columns. */
+const givenToView = async () => {
+  const { rows } = await lab.warehouse.query(
+    `SELECT reloptions AS options, has_column_privilege('public', c.oid, 'id', 'SELECT') AS granted,
+            has_table_privilege('public', c.oid, 'SELECT') AS all_granted, col_description(c.oid, 1) AS comment
+       FROM pg_class c WHERE oid = '${bronze}_current'::regclass`,
+  );
+  return rows[0] as unknown;
+};
+
+test.each([
+  ['a column comes', 'ADD late text'],
+  ['a column is widened', 'ALTER n TYPE bigint'],
+])('the view of the newest versions keeps options, grants and comments when %s', async (_, alter) => {
+  await lab.warehouse.query(`ALTER VIEW ${bronze}_current SET (security_invoker, security_barrier = false);
+    GRANT SELECT (id) ON ${bronze}_current TO PUBLIC; COMMENT ON COLUMN ${bronze}_current.id IS 'it''s the key'`);
+  const given = {
+    options: ['security_invoker=true', 'security_barrier=false'],
+    granted: true,
+    all_granted: false,
+    comment: "it's the key",
+  };
+  expect(await givenToView()).toEqual(given);
+  await change(`ALTER TABLE ${table} ${alter}`);
+  expect((await run()).incremental.schemaChanges).toHaveLength(1);
+  expect(await givenToView()).toEqual(given);
+});
+
 describe('with "evolve"', () => {
   test('a column that was added is added, NULL in the rows before', async () => {
     await change(`ALTER TABLE ${table} ADD late text; UPDATE ${table} SET late = 'x' WHERE id <= 5`);

@@ -7,7 +7,10 @@ import { orSchemaConflict } from './schema-conflict.ts';
 interface Constraint {
   readonly name: string;
   readonly kind: 'check' | 'key';
+  /** Of a key without its columns: those of its index. */
   readonly definition: string;
+  /** `DEFERRABLE INITIALLY DEFERRED`; empty for what is checked at once. */
+  readonly timing: string;
   /** OID of the index behind a key. */
   readonly indexOid: number;
 }
@@ -31,12 +34,12 @@ export async function addConstraints(
       session.query(`${alter} ALTER COLUMN ${quoteName(column)} SET NOT NULL`),
     );
   }
-  for (const { name, kind, definition, indexOid } of await readConstraints(session, storage)) {
+  for (const { name, kind, definition, timing, indexOid } of await readConstraints(session, storage)) {
     const index = stagingIndexName(staging, indexOid);
     const clause =
       kind === 'check'
         ? `${quoteName(name)} ${definition}`
-        : `${quoteName(index)} ${definition} ${quoteName(index)}`;
+        : `${quoteName(index)} ${definition} USING INDEX ${quoteName(index)} ${timing}`;
     await orSchemaConflict(
       `The new rows do not fit the constraint ${quoteName(name)} of the bronze table`,
       async () => session.query(`${alter} ADD CONSTRAINT ${clause}`),
@@ -58,7 +61,9 @@ async function readConstraints(session: Session, table: { readonly oid: number }
   return session.query<Constraint & Record<string, unknown>>(
     `SELECT conname AS name, CASE contype WHEN 'c' THEN 'check' ELSE 'key' END AS kind, conindid AS "indexOid",
             CASE contype WHEN 'c' THEN pg_get_constraintdef(oid)
-                         WHEN 'p' THEN 'PRIMARY KEY USING INDEX' ELSE 'UNIQUE USING INDEX' END AS definition
+                         WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END AS definition,
+            CASE WHEN contype <> 'c' AND condeferrable THEN 'DEFERRABLE' ELSE '' END
+              || CASE WHEN contype <> 'c' AND condeferred THEN ' INITIALLY DEFERRED' ELSE '' END AS timing
        FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'p', 'u') ORDER BY oid`,
     [table.oid],
   );

@@ -49,8 +49,9 @@ export async function ensureCurrentView(session: Session, wanted: CurrentView): 
   if (found?.comment === comment && found.hasAllColumns) return;
   const keys = key.map((name) => `b.${quoteName(name)}`).join(', ');
   const filter = marksDeleted ? ' WHERE _bronze_deleted_at IS NULL' : '';
+  // to replace a view without its options would reset them
   await session.query(
-    `CREATE OR REPLACE VIEW ${quoteTable(view)} AS SELECT * FROM (
+    `CREATE OR REPLACE VIEW ${quoteTable(view)} ${found?.options ?? ''} AS SELECT * FROM (
        SELECT DISTINCT ON (${keys}) b.* FROM ${quoteTable({ schema: BRONZE, name: target })} AS b
         ORDER BY ${keys}, b.${VERSION} DESC, b.${quoteName(cursor)} DESC NULLS LAST) AS newest${filter}`,
   );
@@ -65,6 +66,8 @@ function commentOf({ key, cursor, marksDeleted }: Omit<CurrentView, 'target'>): 
 
 interface FoundView {
   readonly comment: string;
+  /** `WITH (security_invoker = 'true')`; empty if nobody set any. */
+  readonly options: string;
   /** True if it has exactly the columns of its table. */
   readonly hasAllColumns: boolean;
 }
@@ -76,16 +79,19 @@ const columnsOf = (relation: string): string =>
 /** Returns whatever has the view's name; undefined if nothing has. */
 async function readView(session: Session, target: string): Promise<FoundView | undefined> {
   const [row] = await session.query<FoundView & Record<string, unknown>>(
-    `SELECT coalesce(obj_description(to_regclass($1), 'pg_class'), '') AS comment,
+    `SELECT coalesce(obj_description(c.oid, 'pg_class'), '') AS comment,
+            coalesce((SELECT 'WITH (' || string_agg(format('%I = %L', option_name, option_value), ', ') || ')'
+                        FROM pg_options_to_table(c.reloptions)), '') AS options,
             ${columnsOf('$1')} = ${columnsOf('$2')} AS "hasAllColumns"
-      WHERE to_regclass($1) IS NOT NULL`,
+       FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)`,
     [quoteTable(viewOf(target)), quoteTable({ schema: BRONZE, name: target })],
   );
   return row;
 }
 
 /**
- * Drops our view, so that the type of a column can change, and returns what restores it with its grants.
+ * Drops our view, so that the type of a column can change, and returns what restores it with all that people gave it:
+ * options, grants and comments, of the view and of its columns.
  *
  * @throws {DatakitError} SchemaConflict if something depends on the view
  */
@@ -100,24 +106,43 @@ export async function takeCurrentView(
     `SELECT pg_get_viewdef(to_regclass($1)) AS definition`,
     [view],
   );
-  const grants = await readGrants(session, view);
+  const attached = [...(await readGrants(session, view)), ...(await readColumnComments(session, view))];
   await dropView(session, view);
   return {
     putBack: async () => {
-      await session.query(`CREATE VIEW ${view} AS ${definition}`);
+      await session.query(`CREATE VIEW ${view} ${found.options} AS ${definition}`);
       await session.query(`COMMENT ON VIEW ${view} IS ${quoteText(found.comment)}`);
-      for (const grant of grants) await session.query(grant);
+      for (const statement of attached) await session.query(statement);
     },
   };
 }
 
+/** Returns the statements that grant what others were granted on the view and on its columns. */
 async function readGrants(session: Session, view: string): Promise<string[]> {
   const rows = await session.query<{ statement: string }>(
-    `SELECT format('GRANT %s ON %s TO %s%s', g.privilege_type, $1::text,
+    `SELECT format('GRANT %s%s ON %s TO %s%s', g.privilege_type, acls.columns, $1::text,
                    CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
                    CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
-       FROM pg_catalog.pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS g
+       FROM pg_catalog.pg_class c
+      CROSS JOIN LATERAL (
+        SELECT '' AS columns, c.relacl AS acl
+         UNION ALL
+        SELECT format(' (%I)', attname), attacl FROM pg_catalog.pg_attribute
+         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS acls
+      CROSS JOIN LATERAL aclexplode(acls.acl) AS g
       WHERE c.oid = to_regclass($1) AND g.grantee <> c.relowner`,
+    [view],
+  );
+  return rows.map(({ statement }) => statement);
+}
+
+async function readColumnComments(session: Session, view: string): Promise<string[]> {
+  const rows = await session.query<{ statement: string }>(
+    `SELECT format('COMMENT ON COLUMN %s.%I IS %L', $1::text, a.attname, d.description) AS statement
+       FROM pg_catalog.pg_attribute a
+       JOIN pg_catalog.pg_description d
+         ON d.classoid = 'pg_catalog.pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum
+      WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`,
     [view],
   );
   return rows.map(({ statement }) => statement);

@@ -97,11 +97,18 @@ const WANTED_CONNECTIONS = 10;
 
 async function checkConnections(session: Session): Promise<Finding> {
   const { free, most } = await session.one<{ free: number; most: number }>(
-    `SELECT current_setting('max_connections')::int AS most,
-            least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                  - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
-                  (SELECT CASE WHEN rolconnlimit < 0 THEN 1000000 ELSE rolconnlimit END
-                     FROM pg_catalog.pg_roles WHERE rolname = current_user))::int AS free`,
+    // the kind of others' sessions is hidden from a role without pg_read_all_stats; their databases and users are not
+    `WITH sessions AS (
+       SELECT usesysid FROM pg_catalog.pg_stat_activity
+        WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()
+          AND coalesce(backend_type, 'client backend') = 'client backend')
+     SELECT current_setting('max_connections')::int AS most,
+            greatest(0, least(
+              current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                - coalesce(current_setting('reserved_connections', true)::int, 0) - (SELECT count(*) FROM sessions),
+              rolconnlimit - (SELECT count(*) FROM sessions WHERE usesysid = r.oid)
+                + CASE WHEN rolconnlimit < 0 THEN 1000000 ELSE 0 END))::int AS free
+       FROM pg_catalog.pg_roles r WHERE rolname = current_user`,
   );
   const found = `${free} of ${most} are left for the role`;
   if (free >= WANTED_CONNECTIONS) return fine('connections', found);
