@@ -5,86 +5,86 @@ import type { MaintainBronzeInput, MaintainBronzeResult } from './maintain-bronz
 import type { IncrementalOutcome } from './incremental.ts';
 import type { SkippedPartitions } from './partition-inputs.ts';
 
-/** A plan as the workflow needs to know it; the whole of it stays in the warehouse, beside its staging table. */
+/** A plan as the workflow needs to know it; the full plan stays in the warehouse, with its staging table. */
 export interface PlanSummary {
-  /** Identifies plan, staging table and ledger. A bigint, as text. */
+  /** Identifies the plan, its staging table and its ledger. A bigint, as text. */
   readonly planId: string;
   readonly target: string;
   readonly chunks: number;
-  /** What the chunks are of, for labels: a bounded number of them, however many partitions there are. */
+  /** Labels for the chunks: a bounded number, however many partitions there are. */
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
   readonly skippedPartitions?: SkippedPartitions;
   readonly warnings: readonly string[];
-  /** Where an incremental run goes on from. */
+  /** The checkpoint that an incremental run continues from. */
   readonly checkpoint?: string;
-  /** Whether the namespace knows the search attributes of this project; to set others would block the workflow. */
+  /** True if the namespace knows this project's search attributes; setting others would block the workflow. */
   readonly searchAttributes?: boolean;
-  /** For all copies together. */
+  /** Limit for all copies together. */
   readonly maxBytesPerSecond?: number;
-  /** Where the activity that planned it copied and committed it, too. */
+  /** Set if the planning activity also copied and committed the table. */
   readonly outcome?: RunOutcome;
 }
 
-/** Partitions that follow one another, and the chunks that they have together. */
+/** Consecutive partitions, and the number of chunks they have together. */
 export interface PartitionLabel {
   /** `orders_2024_01`, or `orders_2024_01 to orders_2024_06`. */
   readonly name: string;
   readonly chunks: number;
 }
 
-/** Names one execution of one table: the same through continue-as-new and reset. */
+/** Identifies one execution for one table; unchanged by continue-as-new and reset. */
 export interface RunIdentity {
   readonly runId: string;
   readonly workflowId: string;
 }
 
-/** The run of `extractDatabase` that a table is extracted by. */
+/** The run of `extractDatabase` that a table belongs to. */
 export interface DatabaseRun {
   readonly runId: string;
-  /** The number of the table in it. */
+  /** The number of the table in that run. */
   readonly member: number;
 }
 
 export interface PlanExtractionRequest extends RunIdentity {
   readonly input: ExtractTableInput;
   readonly database?: DatabaseRun;
-  /** The moment that the table is to be of, where it is decided already. */
+  /** The snapshot to read, if already decided. */
   readonly snapshot?: Snapshot;
-  /** Whether a small table may be copied and committed by the same activity. */
+  /** Set if the same activity may also copy and commit a small table. */
   readonly mayFinish?: true;
 }
 
-/** A moment of the source that sessions can share while its holder lives. */
+/** A snapshot of the source that sessions can share while its holder lives. */
 export interface Snapshot {
   readonly id: string;
-  /** By the source's clock, ISO 8601. */
+  /** By the source's clock, or the worker's for the snapshot of a new slot; ISO 8601. */
   readonly takenAt: string;
-  /** How far the source's write-ahead log was, `0/1A2B3C4D`. Of a new slot: where it begins. */
+  /** Position in the source's write-ahead log, `0/1A2B3C4D`; for a new slot, where it begins. */
   readonly lsn?: string;
 }
 
 export interface HoldSnapshotRequest {
   readonly source: string;
   readonly runId: string;
-  /** Names the holder to the workflow. */
+  /** Identifies the holder to the workflow. */
   readonly holder: string;
   /** Milliseconds; see the input `idleTimeout`. */
   readonly idleTimeout?: number;
-  /** What another holder has, to be held on to; a new snapshot where left out. */
+  /** The snapshot of another holder, to be held as well; if absent, a new one is taken. */
   readonly from?: HeldSnapshot;
 }
 
-/** A snapshot, and who holds it. */
+/** A snapshot and its holder. */
 export interface HeldSnapshot {
   readonly holder: string;
   readonly worker: string;
   readonly snapshot: Snapshot;
-  /** Its worker was asked to stop: somebody else must hold the snapshot soon. */
+  /** Set when its worker was asked to stop: another holder must take over soon. */
   readonly leaving?: true;
 }
 
-/** Chunks of a plan that follow one another. */
+/** Consecutive chunks of a plan. */
 export interface Span {
   readonly from: number;
   readonly count: number;
@@ -93,13 +93,13 @@ export interface Span {
 export interface CopyChunksRequest extends Span {
   readonly planId: string;
   readonly snapshot?: Snapshot;
-  /** What these chunks may have of what the run may read. */
+  /** This span's share of the run's rate limit. */
   readonly bytesPerSecond?: number;
 }
 
-/** What copying a span came to. */
+/** The result of copying a span. */
 export interface CopiedSpan extends Copied {
-  /** What is left of it, because the run was paused. */
+  /** The part not copied because the run was paused. */
   readonly left?: Span;
 }
 
@@ -109,20 +109,20 @@ export interface PauseRequest {
 }
 
 export interface WatchRequest {
-  /** Of a run of `extractTable`, or of `extractDatabase` for all tables that it extracts. */
+  /** The run of `extractTable`, or of `extractDatabase` for all tables that it extracts. */
   readonly runId: string;
-  /** Whether the partitions of the one table are to be told as well. */
+  /** Whether to report the partitions of the one table as well. */
   readonly partitions: boolean;
-  /** From one look to the next, in milliseconds. */
+  /** Milliseconds from one look to the next. */
   readonly pace: number;
 }
 
-/** How far the unfinished tables of a run are, by the ledger. */
+/** Progress of a run's unfinished tables, by the ledger. */
 export interface Observed {
   readonly tables: readonly ObservedTable[];
-  /** Of a table that is extracted alone and has several. */
+  /** For a table that is extracted alone and has several. */
   readonly partitions?: CopiedPartitions;
-  /** Of tables that a run of `extractDatabase` has finished. */
+  /** Totals of the tables that a run of `extractDatabase` has finished. */
   readonly finished: Copied;
 }
 
@@ -133,20 +133,20 @@ export interface ObservedTable extends Copied {
   readonly chunks: number;
 }
 
-/** What the ledger has of the partitions of a plan, as few bytes as it can be said in: it is told every few seconds. */
+/** The ledger's view of a plan's partitions, kept small because it is reported every few seconds. */
 export interface CopiedPartitions {
   /** For each label of the plan. */
   readonly chunksDone: readonly number[];
-  /** At most 20: those that are half done first, then those with the most rows. */
+  /** At most 20: those half done first, then those with the most rows. */
   readonly foremost: readonly CopiedPartition[];
 }
 
 export interface CopiedPartition extends Copied {
-  /** Its place among the labels of the plan. */
+  /** Its index among the labels of the plan. */
   readonly partition: number;
 }
 
-/** What the ledger says of chunks. */
+/** Rows and bytes copied, by the ledger. */
 export interface Copied {
   readonly rows: number;
   /** Of COPY data. */
@@ -156,67 +156,67 @@ export interface Copied {
 export interface CommitRequest {
   readonly planId: string;
   readonly runId: string;
-  /** Whether the result is to say what was copied of each partition, which needs a look of its own. */
+  /** Set if the result should include what was copied per partition, which takes an extra look. */
   readonly tellPartitions?: boolean;
 }
 
-/** How a run ended well. */
+/** The outcome of a successful run. */
 export interface RunOutcome extends Copied {
   readonly outcome: 'committed' | 'superseded' | 'unchanged';
-  /** Where that was asked for, and there are several. */
+  /** Present if requested and there are several. */
   readonly partitions?: CopiedPartitions;
   readonly incremental?: IncrementalOutcome;
-  /** All of the run: what was known before, and what was found out by copying. */
+  /** All warnings of the run: those known before and those found while copying. */
   readonly warnings?: readonly string[];
   readonly source?: string;
-  /** When the rows were true, by the source's clock. */
+  /** The moment that the rows are of, by the source's clock. */
   readonly snapshotAt?: string;
 }
 
 export type CommitResult =
   | RunOutcome
-  /** Chunks that the ledger lacks: they go back to the fan-out. */
+  /** Chunks missing from the ledger: they go back to the fan-out. */
   | { readonly outcome: 'incomplete'; readonly missing: readonly number[] };
 
 export interface DiscardRequest extends RunIdentity {
   readonly outcome: { readonly status: 'failed' | 'cancelled'; readonly message: string };
-  /** Of a table of a whole database, whose failure is recorded also where it never had a plan. */
+  /** For a table of a whole database, whose failure is recorded even if it never had a plan. */
   readonly member?: { readonly databaseRunId: string; readonly input: ExtractTableInput };
 }
 
 /** The activities, as the workflows call them. */
 export interface Activities extends DatabaseActivities {
-  /** Finds out what stands in the way of extractions from a source. */
+  /** Finds obstacles to extracting from a source. */
   checkSource(input: CheckSourceInput): Promise<CheckSourceResult>;
-  /** Drops what runs have left that are over, and what nobody has. */
+  /** Drops what ended runs have left behind, and what belongs to no run. */
   maintainBronze(input: MaintainBronzeInput): Promise<MaintainBronzeResult>;
   /**
-   * Resolves the table, decides chunks and types, and makes the staging table. Drops what an earlier plan of the run left.
-   * With `mayFinish` a small table is copied and committed as well.
+   * Resolves the table, decides chunks and types, and creates the staging table. Drops leftovers of an earlier
+   * plan of the run. With `mayFinish`, also copies and commits a small table.
    */
   planExtraction(request: PlanExtractionRequest): Promise<PlanSummary>;
   /**
-   * Exports a snapshot, signals it to the workflow, and holds it until it is cancelled. Fails when it is lost.
-   * With `from` it is the same snapshot, held once more, on another worker where there is one.
+   * Exports a snapshot, signals it to the workflow, and holds it until cancelled. Fails when the snapshot is
+   * lost. With `from`, holds that snapshot once more, on another worker if there is one.
    */
   holdSnapshot(request: HoldSnapshotRequest): Promise<void>;
   /**
-   * Copies chunks, one after the other, each with its mark in the ledger in one transaction of its own.
-   * Those that are marked already are not copied again.
+   * Copies chunks one after the other, each together with its ledger entry in a transaction of its own. Chunks
+   * already in the ledger are not copied again.
    */
   copyChunks(request: CopyChunksRequest): Promise<CopiedSpan>;
-  /** Lets the copies of a plan end after the chunk that they are at, and begin no other; or go on. */
+  /** Makes the copies of a plan stop after their current chunk, or lets them go on. */
   pauseCopies(request: PauseRequest): Promise<void>;
-  /** Reads from the ledger how far a run is, and signals it to the workflow, again and again until it is cancelled. */
+  /** Reads a run's progress from the ledger and signals it to the workflow, repeatedly until cancelled. */
   watchProgress(request: WatchRequest): Promise<void>;
   /** Makes the run visible to readers of bronze, in one transaction. */
   commitBronze(request: CommitRequest): Promise<CommitResult>;
-  /** Drops staging tables and ledgers of a run that is not to be committed, and closes its manifest. */
+  /** Drops the staging tables and ledgers of a run that will not be committed, and closes its manifest. */
   discardStaging(request: DiscardRequest): Promise<void>;
 }
 
-/** The signal by which a holder tells the workflow of its snapshot. */
+/** The signal by which a holder tells the workflow about its snapshot. */
 export const SNAPSHOT_EXPORTED_SIGNAL = 'snapshotExported';
 
-/** The signal by which `watchProgress` tells what it has {@link Observed}. */
+/** The signal by which `watchProgress` reports what it has {@link Observed}. */
 export const PROGRESS_OBSERVED_SIGNAL = 'progressObserved';

@@ -1,11 +1,11 @@
 /**
- * One of the attempts at a piece of work, in the order in which Temporal gave them out.
+ * An attempt at a piece of work. Attempts are ordered as Temporal handed them out.
  *
- * A worker that slept through its time-out wakes up in the middle of an attempt that another worker was
- * given meanwhile. What both write tells by this order which of them may.
+ * A worker that slept through its timeout may wake up in the middle of an attempt that another worker has since
+ * been given. This order decides which of the two may write.
  */
 export interface Attempt {
-  /** When the work was given out first, in milliseconds, by the clock of Temporal: later work comes later. */
+  /** When the work was first scheduled, in milliseconds by Temporal's clock: later work has a later time. */
   readonly scheduledAt: number;
   /** 1 for the first. */
   readonly number: number;

@@ -15,27 +15,27 @@ export interface PrepareCaptureRequest extends RunIdentity {
 export interface PreparedCapture {
   /** A bigint, as text. */
   readonly captureId: string;
-  /** `resume`: the slot and the position in the warehouse fit. `new`: there is no slot yet. */
+  /** `resume`: the slot and the position in the warehouse match. `new`: there is no slot yet. */
   readonly outcome: 'new' | 'resume';
   readonly tables: readonly CapturedTable[];
   /** What the capture has written so far. */
   readonly written: Pick<StreamProgress, 'transactions' | 'changes'>;
-  /** Where the source's log ended; what was committed before lies before it. */
+  /** End of the source's log; everything committed earlier lies before it. */
   readonly logEnd: string;
   readonly warnings: readonly string[];
 }
 
 export interface CapturedTable extends TableName {
-  /** Whether its copy is to be made. */
+  /** True if it still has to be copied. */
   readonly copying: boolean;
 }
 
 export interface HoldSlotRequest extends RunIdentity {
   readonly captureId: string;
   readonly source: string;
-  /** Names the holder to the workflow. */
+  /** Identifies the holder to the workflow. */
   readonly holder: string;
-  /** `permanent`: the slot of the capture. `temporary`: one for the snapshot of tables that are added. */
+  /** `permanent`: the slot of the capture. `temporary`: one for the snapshot of added tables. */
   readonly slot: 'permanent' | 'temporary';
 }
 
@@ -44,7 +44,7 @@ export interface PlanCopyRequest extends RunIdentity {
   readonly source: string;
   readonly table: TableName;
   readonly parallelism: number;
-  /** The moment that the copy is to be of. Absent from requests of earlier versions, which planned as of now. */
+  /** The snapshot to read. Absent in requests of earlier versions, which planned as of now. */
   readonly snapshot?: Snapshot;
 }
 
@@ -55,21 +55,21 @@ export interface FinishCopyRequest {
   /** The run that made the copy. */
   readonly runId: string;
   readonly deletes: 'hard' | 'soft';
-  /** Where the slot begins whose snapshot was copied. Absent from requests of earlier versions. */
+  /** Where the slot of the copied snapshot begins. Absent in requests of earlier versions. */
   readonly copiedAt?: string;
 }
 
 export interface StreamRequest extends RunIdentity {
   readonly captureId: string;
   readonly input: CaptureChangesInput;
-  /** Where to end; by its time only where left out. */
+  /** The position to stop at; if absent, only `duration` limits the stream. */
   readonly untilPosition?: string;
-  /** Milliseconds after which to end, at a boundary of transactions. */
+  /** Milliseconds to stream for; the stream ends at a transaction boundary. */
   readonly duration: number;
 }
 
 export interface StreamOutcome extends StreamProgress {
-  /** `slot lag`: the slot held back more than it may, and the input wants it dropped. */
+  /** `slot lag`: the slot held back more than it may, and the input asks to drop it. */
   readonly reason: 'caught up' | 'time is up' | 'slot lag' | 'copy wanted';
   /** Tables that have to be copied again. */
   readonly copyWanted: readonly TableName[];
@@ -88,7 +88,7 @@ export interface CaptureReference extends RunIdentity {
 }
 
 export interface DropRequest extends RunIdentity, DropCaptureInput {
-  /** Where given, only that capture is dropped: the slot may be another's by now. */
+  /** If given, only this capture is dropped: the slot may belong to another by now. */
   readonly captureId?: string;
 }
 
@@ -100,24 +100,24 @@ export interface SlotRequest {
 
 /** The activities of a capture, as its workflows call them. */
 export interface CaptureActivities {
-  /** Checks all that can be checked, makes the publication, and compares the slot with the stored position. */
+  /** Checks all that can be checked, creates the publication, and compares the slot with the stored position. */
   prepareCapture(request: PrepareCaptureRequest): Promise<PreparedCapture>;
-  /** Makes a slot, signals the snapshot of its beginning, and holds that until it is cancelled. */
+  /** Creates a slot, signals the snapshot of its start, and holds that snapshot until cancelled. */
   holdSlot(request: HoldSlotRequest): Promise<void>;
-  /** Plans the copy of a table, as its publication sends it. Null where the table has been copied meanwhile. */
+  /** Plans the copy of a table as its publication sends it. Null if the table has been copied in the meantime. */
   planCopy(request: PlanCopyRequest): Promise<PlanSummary | null>;
-  /** Records that a table is copied; what its changes need is made. */
+  /** Applies the changes logged during the copy, and records that the table is copied. */
   finishCopy(request: FinishCopyRequest): Promise<void>;
   /** Records that the first copy is done. */
   beginStreaming(request: CaptureReference): Promise<void>;
-  /** Writes changes to the warehouse, and acknowledges what is written, until it is cancelled or as it is told. */
+  /** Writes changes to the warehouse and acknowledges what is written, until cancelled or done as requested. */
   streamChanges(request: StreamRequest): Promise<StreamOutcome>;
-  /** Adds tables to the publication or removes them; gives those of the capture now. */
+  /** Adds tables to the publication or removes them; returns the tables that the capture then has. */
   changeTables(request: ChangeTablesRequest): Promise<readonly CapturedTable[]>;
-  /** Bytes that the slot holds back, to be known while no stream looks. */
+  /** Returns the bytes that the slot holds back; used while no stream runs. */
   checkSlot(request: SlotRequest): Promise<number>;
-  /** Drops the slot alone, so that it holds back no more; whether it was there. */
+  /** Drops only the slot, so that it stops holding back log; returns whether it existed. */
   dropSlot(request: SlotRequest): Promise<boolean>;
-  /** Drops slot, publication and bookkeeping, as far as they are there. */
+  /** Drops slot, publication and bookkeeping, as far as they exist. */
   dropCapture(request: DropRequest): Promise<DropCaptureResult>;
 }

@@ -110,10 +110,10 @@ export const captureChangesInput = captureFields.refine(({ mirror, initialCopy }
 
 export type CaptureChangesInput = z.output<typeof captureChangesInput>;
 
-/** As people write it, before defaults and units are applied. */
+/** The input as written, before defaults and units are applied. */
 export type CaptureChangesRequest = z.input<typeof captureChangesInput>;
 
-/** An input to show to somebody whose own was refused. */
+/** An example to show when an input is refused. */
 export const captureChangesExample: CaptureChangesRequest = { tables: ['public.*'], slot: DEFAULT_SLOT };
 
 /** The input of the workflow `dropCapture`. */
@@ -132,27 +132,26 @@ export type DropCaptureInput = z.output<typeof dropCaptureInput>;
 export type DropCaptureRequest = z.input<typeof dropCaptureInput>;
 export const dropCaptureExample: DropCaptureRequest = { slot: DEFAULT_SLOT };
 
-/** What the workflow `dropCapture` returns: what was there, and is no more. */
+/** The result of the workflow `dropCapture`: what existed and was dropped. */
 export interface DropCaptureResult {
   readonly slot: boolean;
   readonly publication: boolean;
   readonly bookkeeping: boolean;
 }
 
-/** What a capture is doing. */
 export type CapturePhase =
   'preparing' | 'copying' | 'streaming' | 'waiting' | 'paused' | 'done' | 'failed' | 'cancelled';
 
 /** How far a stream has come. */
 export interface StreamProgress {
-  /** All that commits before it is in the warehouse: `16/B374D848`. */
+  /** Everything that commits before it is in the warehouse: `16/B374D848`. */
   readonly position: string;
-  /** By the source's clock, ISO 8601; absent while none was written. */
+  /** Commit time of the last transaction written, by the source's clock, ISO 8601; absent until there is one. */
   readonly committedAt?: string;
-  /** In a status those of the workflow, of a stream all of the capture. */
+  /** In a status, written by the workflow; from a stream, written by the capture in total. */
   readonly transactions: number;
   readonly changes: number;
-  /** Bytes of write-ahead log between the position and the end. */
+  /** Bytes of write-ahead log between the position and the end of the log. */
   readonly lagBytes: number;
   readonly lagSeconds: number;
   readonly changesPerSecond: number;
@@ -165,27 +164,27 @@ export interface CaptureStatus extends StreamProgress {
   readonly slot: string;
   readonly phase: CapturePhase;
   readonly tables: readonly string[];
-  /** Tables whose copy is not done. */
+  /** Tables whose copy is not finished. */
   readonly copying: readonly string[];
   /** Rows of finished chunks of copies. */
   readonly copiedRows: number;
-  /** Why the stream is not running, when it should be. */
+  /** Why the stream is not running although it should be. */
   readonly trouble?: string;
   readonly warnings: readonly string[];
 }
 
-/** What the workflow `captureChanges` returns. */
+/** The result of the workflow `captureChanges`. */
 export interface CaptureChangesResult {
   readonly slot: string;
   readonly publication: string;
   readonly outcome: 'caught up' | 'time is up';
-  /** All that commits before it is in the warehouse. */
+  /** Everything that commits before it is in the warehouse. */
   readonly position: string;
   /** Written by this workflow. */
   readonly transactions: number;
   readonly changes: number;
   readonly tables: readonly string[];
-  /** Rows that first copies brought. */
+  /** Rows that came by copying tables rather than from the log. */
   readonly copiedRows: number;
   readonly warnings: readonly string[];
 }
@@ -193,5 +192,5 @@ export interface CaptureChangesResult {
 export const CAPTURE_STATUS_QUERY = 'status';
 export const ADD_TABLES_UPDATE = 'addTables';
 export const REMOVE_TABLES_UPDATE = 'removeTables';
-/** By which a stream tells its workflow how far it is. */
+/** The signal by which a stream reports its progress to its workflow. */
 export const STREAM_PROGRESS_SIGNAL = 'streamProgress';

@@ -19,22 +19,22 @@ export type CheckSourceRequest = z.input<typeof checkSourceInput>;
 
 export const checkSourceExample: CheckSourceRequest = { source: 'default', tables: ['sales.orders'] };
 
-/** `problem`: a run would fail, or be wrong. `warning`: what somebody should know or mend. */
+/** `problem`: a run would fail or be wrong. `warning`: something to know or fix. */
 export type FindingState = 'ok' | 'warning' | 'problem';
 
 export interface Finding {
-  /** What was looked at: `version`, `encryption`, `privileges on sales.orders`. */
+  /** The item checked: `version`, `encryption`, `privileges on sales.orders`. */
   readonly check: string;
   readonly state: FindingState;
   readonly found: string;
-  /** What to do about it; present where it is not ok. */
+  /** What to do about it; present unless the state is ok. */
   readonly advice?: string;
 }
 
-/** What the workflow `checkSource` returns. */
+/** The result of the workflow `checkSource`. */
 export interface CheckSourceResult {
   readonly source: string;
-  /** Whether a run can be expected to succeed. */
+  /** True if a run can be expected to succeed. */
   readonly ok: boolean;
   readonly problems: number;
   readonly warnings: number;

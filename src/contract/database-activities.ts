@@ -1,12 +1,12 @@
 import type { RunIdentity, Snapshot } from './activities.ts';
 import type { ExtractDatabaseRequest, TableOutcome, TableTotals } from './extract-database.ts';
 
-/** A table of a run of `extractDatabase`. Its number is its place in the order of size, the largest first. */
+/** A table of a run of `extractDatabase`. Its number is its rank by size, the largest first. */
 export interface Member {
   readonly table: string;
-  /** On disk, as the source says. */
+  /** Size on disk, as reported by the source. */
   readonly bytes: number;
-  /** Whether it is worth a workflow of its own; small ones are copied many in one activity. */
+  /** True if it is worth its own workflow; one activity copies many small tables. */
   readonly large: boolean;
 }
 
@@ -19,11 +19,11 @@ export interface ResolvedTables {
   readonly incremental: number;
   readonly newTables: BoundedNames;
   readonly vanishedTables: BoundedNames;
-  /** Whether the namespace knows the search attributes of this project. */
+  /** True if the namespace knows this project's search attributes. */
   readonly searchAttributes?: boolean;
 }
 
-/** How many there are, and the first of their names. */
+/** A count, and the first of the names. */
 export interface BoundedNames {
   readonly count: number;
   readonly names: readonly string[];
@@ -36,11 +36,11 @@ export interface MemberPageRequest {
 
 export interface CopyTablesRequest extends RunIdentity {
   readonly source: string;
-  /** The tables by their numbers. */
+  /** The tables, by number. */
   readonly members: readonly number[];
-  /** How often the run began again: what was extracted before is extracted once more. */
+  /** How often the run restarted: tables extracted before a restart are extracted again. */
   readonly restarts: number;
-  /** What all tables of the run read; each reads a moment of its own where left out. */
+  /** The snapshot that all tables of the run read; if absent, each reads its own moment. */
   readonly snapshot?: Snapshot;
 }
 
@@ -48,10 +48,10 @@ export interface CopiedTables {
   readonly tables: readonly CopiedTable[];
 }
 
-/** A table that was not reached, because the run was paused or the worker asked to stop, is not among them. */
+/** Tables not reached, because the run was paused or the worker asked to stop, are not among them. */
 export interface CopiedTable {
   readonly member: number;
-  /** `alone`: something was in its way that a run of its own may find a way round. */
+  /** `alone`: something was in the way that a workflow of its own may get around. */
   readonly outcome: TableOutcome | 'alone';
   readonly rows: number;
   readonly bytes: number;
@@ -75,15 +75,15 @@ export interface CloseDatabaseRunRequest extends TableTotals {
 
 /** The activities of `extractDatabase`. */
 export interface DatabaseActivities {
-  /** Finds the tables that the input means, and records them in the warehouse, the largest first. */
+  /** Finds the tables that the input selects and records them in the warehouse, the largest first. */
   resolveTables(request: ResolveTablesRequest): Promise<ResolvedTables>;
-  /** As many members as a payload should hold, from a number on. */
+  /** Reads the members from a number on, as many as a payload should hold. */
   readMembers(request: MemberPageRequest): Promise<readonly Member[]>;
-  /** Before the snapshot: how far each incremental table may move its checkpoint. */
+  /** Decides, before the snapshot, how far each incremental table may move its checkpoint. */
   limitIncrements(request: RunIdentity & { readonly source: string }): Promise<void>;
-  /** Extracts small tables one after the other, each in one transaction of the warehouse. */
+  /** Extracts small tables one after the other, each within one warehouse transaction. */
   copyTables(request: CopyTablesRequest): Promise<CopiedTables>;
-  /** Tells the activities that are under way to stop after the table, or not to begin some. */
+  /** Tells running activities to stop after the current table, or not to start certain tables. */
   steerTables(request: SteerTablesRequest): Promise<void>;
   /** Closes the record of the run. */
   closeDatabaseRun(request: CloseDatabaseRunRequest): Promise<void>;

@@ -17,7 +17,7 @@ const pattern = z
   .string({ error: expectedPattern })
   .refine((text) => parseTablePattern(text) !== undefined, expectedPattern);
 
-/** What is decided for all tables together, or by the entry itself. */
+/** Inputs that are decided for all tables together, or by the entry itself. */
 const notOfATable = {
   table: true,
   source: true,
@@ -26,7 +26,7 @@ const notOfATable = {
   maxSourceConnections: true,
 } as const;
 
-/** What may be said of a table: the inputs of `extractTable`, as people write them. */
+/** The settings of a table: inputs of `extractTable`, as written. */
 const settings = z.strictObject(z.strictObject(extractTableInput.shape).omit(notOfATable).shape).partial();
 
 const entry = z.union([
@@ -80,7 +80,7 @@ export const extractDatabaseInput = fields;
 
 export type ExtractDatabaseInput = z.output<typeof extractDatabaseInput>;
 
-/** As people write it. */
+/** The input as written. */
 export type ExtractDatabaseRequest = z.input<typeof extractDatabaseInput>;
 
 export const extractDatabaseExample: ExtractDatabaseRequest = {
@@ -89,9 +89,9 @@ export const extractDatabaseExample: ExtractDatabaseRequest = {
 };
 
 /**
- * Checks an input: its parts, and for each entry what they make together with the defaults.
+ * Checks an input: its parts, and for each entry its settings combined with the defaults.
  *
- * @returns it as it was written too, since settings are handed on to `extractTable`
+ * @returns the input also as written, since settings are passed on to `extractTable`
  * @throws {InputError}
  */
 export function parseDatabaseInput(written: unknown): {
@@ -103,7 +103,7 @@ export function parseDatabaseInput(written: unknown): {
   return { input, request };
 }
 
-/** One holds the snapshot; another two are for a table that must read a snapshot of its own, and its one copy. */
+/** One session holds the snapshot; another two hold and copy a table that must read a snapshot of its own. */
 const leastConnections = { snapshot: 3, table: 2, none: 1 } as const;
 
 const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }) => {
@@ -125,20 +125,20 @@ const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }
 });
 
 /**
- * Whether what a table reads hangs on what bronze has of its partitions, which may be newer than a snapshot
- * that was taken before: it is read as of a moment of its own.
+ * Returns whether what a table reads depends on the state of its partitions in bronze, which may be newer than
+ * an earlier snapshot: such a table is read as of its own moment.
  */
 export const readsItsOwnMoment = ({ write, onlyChanged }: ExtractTableRequest): boolean =>
   write === 'replace-partitions' || onlyChanged === true;
 
-/** What a run with a limit may use for its tables, which can each take a session more than copies for a snapshot. */
+/** Divides the sessions of a limited run; each table may take one for its own snapshot besides its copies. */
 export const connectionsOf = ({
   maxSourceConnections: most,
   consistency,
 }: Pick<ExtractDatabaseInput, 'maxSourceConnections' | 'consistency'>): ShareOfConnections =>
   shareConnections(most, consistency === 'snapshot', leastConnections.table);
 
-/** What became of a table in a run of `extractDatabase`. */
+/** The outcome of a table in a run of `extractDatabase`. */
 export type TableOutcome = 'committed' | 'superseded' | 'failed' | 'skipped';
 
 export interface TableResult {
@@ -150,7 +150,7 @@ export interface TableResult {
   readonly message?: string;
 }
 
-/** How many tables of a run ended how, and what was copied of them. */
+/** How many tables of a run had which outcome, and what was copied of them. */
 export interface TableTotals {
   readonly committed: number;
   readonly superseded: number;
@@ -160,21 +160,21 @@ export interface TableTotals {
   readonly bytes: number;
 }
 
-/** What the workflow `extractDatabase` returns. `bronze.extraction_runs` has every table, by `database_run_id`. */
+/** The result of the workflow `extractDatabase`. `bronze.extraction_runs` has every table, by `database_run_id`. */
 export interface ExtractDatabaseResult extends TableTotals {
   readonly runId: string;
   /** `partial`: some tables failed or were skipped. */
   readonly outcome: 'complete' | 'partial';
   readonly tables: number;
   readonly duration: string;
-  /** The moment that all tables are of; absent where each has its own. */
+  /** The moment that all tables are of; absent if each has its own. */
   readonly snapshotTakenAt?: string;
   readonly restarts: number;
-  /** What failed first, then what is largest; at most 100. */
+  /** Failed tables first, then the largest; at most 100. */
   readonly results: readonly TableResult[];
-  /** Tables that bronze did not have before; at most 100 are named. */
+  /** Tables new to bronze; at most 100 are named. */
   readonly newTables: { readonly count: number; readonly names: readonly string[] };
-  /** Tables that bronze has from an earlier run and the source has no more. */
+  /** Tables that bronze has from an earlier run and the source no longer has. */
   readonly vanishedTables: { readonly count: number; readonly names: readonly string[] };
   readonly warnings: readonly string[];
 }

@@ -6,13 +6,13 @@ import { checkSparing, sourceInputs } from './source-inputs.ts';
 import { identifier, tableName } from './table-name.ts';
 import { valueInputs } from './value-inputs.ts';
 
-/** Chunks copied at once where the input does not say: the source is someone's live database. */
+/** The default number of chunks copied at once: low, because the source is someone's live database. */
 export const DEFAULT_PARALLELISM = 4;
 export const MAX_PARALLELISM = 64;
 
 export const parallelism = z.int().min(1).max(MAX_PARALLELISM);
 
-/** What a source may be called: it becomes part of the name of an environment variable. */
+/** The name of a source; it becomes part of the name of an environment variable. */
 export const sourceName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,62}$/, 'expected a source name such as "default" or "shop_eu", in lower case');
@@ -75,38 +75,38 @@ export const extractTableInput = fields.check(({ value, issues }) => {
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;
 
-/** As people write it, before defaults and units are applied. */
+/** The input as written, before defaults and units are applied. */
 export type ExtractTableRequest = z.input<typeof extractTableInput>;
 
-/** An input to show to somebody whose own was refused. */
+/** An example to show when an input is refused. */
 export const extractTableExample: ExtractTableRequest = { table: 'sales.orders', parallelism: 4 };
 
-/** What the workflow `extractTable` returns. */
+/** The result of the workflow `extractTable`. */
 export interface ExtractTableResult {
   /** The source table, `sales.orders`. */
   readonly table: string;
-  /** Where its rows are now, `bronze.br_sales__orders`. */
+  /** Where its rows are, `bronze.br_sales__orders`. */
   readonly target: string;
   readonly runId: string;
   /**
-   * `superseded`: a run that began later was committed first, so that this one's older rows were dropped.
-   * `unchanged`: there was no partition to read, so that bronze is as it was.
+   * `superseded`: a run that began later was committed first, so this run's older rows were dropped.
+   * `unchanged`: there was no partition to read, so bronze is as it was.
    */
   readonly outcome: 'committed' | 'superseded' | 'unchanged';
   readonly rows: number;
-  /** Bytes of COPY data that went through the worker. */
+  /** Bytes of COPY data that passed through the worker. */
   readonly bytes: number;
   readonly chunks: number;
-  /** How many were read. */
+  /** Number of partitions read. */
   readonly partitions: number;
-  /** How many were left out; absent where all were read. */
+  /** Partitions left out; absent if all were read. */
   readonly skippedPartitions?: SkippedPartitions;
   /** From the start of the workflow to the commit, `12.3 s`. */
   readonly duration: string;
-  /** How often the run began again because its snapshot was lost. */
+  /** How often the run restarted because its snapshot, plan or staging table was lost. */
   readonly restarts: number;
-  /** What a reader of the rows should know, such as row-level security that may have hidden some. */
+  /** Notes for readers of the rows, such as that row-level security may have hidden some. */
   readonly warnings: readonly string[];
-  /** What became of the checkpoint; absent without `incremental`. */
+  /** How the checkpoint moved; absent without `incremental`. */
   readonly incremental?: IncrementalOutcome;
 }

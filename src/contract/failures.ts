@@ -1,16 +1,16 @@
 /**
- * Every way in which a run can fail, what is done about it, and what a person can do.
+ * Every way in which a run can fail, how it is handled, and what a person can do.
  *
- * This is the only place that decides what is retried. Domain code throws a
- * {@link DatakitError} of a kind, or lets a PostgreSQL error pass, whose SQLSTATE finds its kind here.
+ * This is the only place that decides what is retried. Domain code throws a {@link DatakitError} of some kind,
+ * or lets a PostgreSQL error pass, whose SQLSTATE is mapped to a kind here.
  */
 
-/** `never`: retrying cannot mend it. A number: it is final after so many attempts of one activity. */
+/** `never`: retrying cannot help. A number: the failure is final after that many attempts of one activity. */
 export type Retry = 'never' | number;
 
 interface FailurePolicy {
   readonly retry: Retry;
-  /** In its place for work of a run that has written already. */
+  /** Used instead of `retry` when the run has already written to the warehouse. */
   readonly retryUnderWay?: Retry;
   /** See {@link affectsEveryTable}. */
   readonly everyTable?: true;
@@ -18,11 +18,11 @@ interface FailurePolicy {
   readonly captureWaits?: true;
   /** See {@link restartsRun}. */
   readonly restartsRun?: true;
-  /** What to do about it, after the sentence that says what happened. */
+  /** What to do about it; follows the sentence that says what happened. */
   readonly advice: string;
 }
 
-/** With pauses that double up to half a minute, about twenty minutes of trying. */
+/** About twenty minutes of retries, with pauses that double up to half a minute. */
 const UNTIL_IT_IS_BACK = 45;
 
 export const failurePolicies = {
@@ -87,7 +87,7 @@ export const failurePolicies = {
   },
   ReadOnlyServer: {
     retry: 'never',
-    // what took writes a moment ago has failed over: its name still leads to the former primary
+    // it took writes a moment ago, so it has failed over: the name still leads to the former primary
     retryUnderWay: UNTIL_IT_IS_BACK,
     everyTable: true,
     captureWaits: true,
@@ -250,11 +250,11 @@ export const failurePolicies = {
 
 export type FailureKind = keyof typeof failurePolicies;
 
-/** SQLSTATEs, and classes of them (the first two characters), by kind. A state wins over its class. */
+/** Kinds by SQLSTATE or by its class (the first two characters). A state takes precedence over its class. */
 const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '08': 'ConnectionLost',
   '22': 'InvalidValue',
-  '22023': 'InvalidStatement', // invalid_parameter_value; "invalid snapshot identifier" is told apart by its statement
+  '22023': 'InvalidStatement', // invalid_parameter_value; "invalid snapshot identifier" is known by its statement
   '23': 'InvalidValue',
   '25006': 'ReadOnlyServer',
   '28': 'AuthenticationFailed',
@@ -272,7 +272,7 @@ const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '54001': 'InvalidStatement', // statement_too_complex
   '53100': 'DiskFull',
   '53300': 'TooManyConnections',
-  '53400': 'TooManyConnections', // configuration_limit_exceeded: what others have taken of it; temp_file_limit is told apart
+  '53400': 'TooManyConnections', // configuration_limit_exceeded: used up by others; temp_file_limit is separate
   '55006': 'SlotActive', // object_in_use: "replication slot … is active for PID …"
   '55P03': 'LockTimeout',
   '57014': 'StatementCancelled',
@@ -283,18 +283,18 @@ const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '57P05': 'ConnectionLost', // idle_session_timeout
   '25P03': 'ConnectionLost', // idle_in_transaction_session_timeout
   '25P04': 'StatementTimeout', // transaction_timeout
-  P0: 'InvalidValue', // raised by a function in SQL that `where`, a view or a policy calls
-  '38': 'InvalidValue', // the same, in another language
+  P0: 'InvalidValue', // PL/pgSQL: raised by a function that `where`, a view or a policy calls
+  '38': 'InvalidValue', // likewise, by a function in another language
   '39': 'InvalidValue',
-  '58': 'DiskFull', // system_error, io_error: the disk most often
+  '58': 'DiskFull', // system_error, io_error: most often the disk
 };
 
-/** The kind of a SQLSTATE, and `Unexpected` for what no rule names. */
+/** Returns the kind of a SQLSTATE, or `Unexpected` if no rule covers it. */
 export function kindOfSqlState(sqlState: string): FailureKind {
   return kindBySqlState[sqlState] ?? kindBySqlState[sqlState.slice(0, 2)] ?? 'Unexpected';
 }
 
-/** A failure that this project words itself. Its message names no secret and no value of a row. */
+/** A failure that this project words itself. Its message contains no secret and no row value. */
 export class DatakitError extends Error {
   override name = 'DatakitError';
   readonly kind: FailureKind;
@@ -306,9 +306,9 @@ export class DatakitError extends Error {
 }
 
 /**
- * Whether a failure is final, given the number of the attempt that ended with it (from 1).
+ * Returns whether a failure is final, given the number of the attempt that ended with it (from 1).
  *
- * @param underWay whether the run has written to the warehouse before
+ * @param underWay whether the run has already written to the warehouse
  */
 export function isFinal(kind: FailureKind, attempt: number, underWay = false): boolean {
   const { retry, retryUnderWay = retry } = policyOf(kind);
@@ -334,7 +334,7 @@ export function isFailureKind(text: string): text is FailureKind {
   return Object.hasOwn(failurePolicies, text);
 }
 
-/** What happened, then the way out. */
+/** Returns what happened, followed by the advice for its kind. */
 export function withAdvice(kind: FailureKind, message: string): string {
   const sentence = /[.!?]$/.test(message) ? message : `${message}.`;
   return `${sentence} ${failurePolicies[kind].advice}`;

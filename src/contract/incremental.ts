@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { duration } from './quantities.ts';
 import { identifier } from './table-name.ts';
 
-/** How far behind the checkpoint to read again: a span of time, or an amount for cursors that are numbers. */
+/** How far behind the checkpoint to read again: a span of time, or an amount for numeric cursors. */
 export interface Lookback {
   readonly unit: 'milliseconds' | 'amount';
   /** A decimal number, as text. */
@@ -45,7 +45,7 @@ const incremental = z.strictObject({
   to: cursorValue.optional().describe('A backfill: read values below this one.'),
 });
 
-/** What an input says of an incremental extraction. */
+/** The inputs of `extractTable` for incremental extraction. */
 export const incrementalInputs = {
   incremental: incremental.optional().describe('Extract only what is new, by a cursor column.'),
   write: z
@@ -85,7 +85,7 @@ interface Dependent {
   readonly key?: readonly string[] | undefined;
 }
 
-/** What has a meaning together with `incremental` only, and what has none with it. */
+/** Refuses inputs that need `incremental` without it, and inputs that contradict it. */
 export function checkTogether(
   input: Dependent & Record<string, unknown>,
   issues: z.core.$ZodRawIssue[],
@@ -106,35 +106,35 @@ export function checkTogether(
     refuse('key', 'names a column twice');
 }
 
-/** What keeps rows that commit late from being missed. */
+/** The mechanism that keeps late-committing rows from being missed. */
 export type Protection = 'oldest transaction' | 'lookback';
 
 export interface SchemaChange {
   readonly column: string;
   readonly change: 'added' | 'dropped' | 'widened' | 'narrowed';
-  /** The types before and after, where it had one. */
+  /** The column's types before and after, if it had one. */
   readonly from: string | null;
   readonly to: string | null;
 }
 
-/** What a run with `incremental` did, in its result and in the manifest. */
+/** The outcome of a run with `incremental`, in its result and in the manifest. */
 export interface IncrementalOutcome {
   readonly column: string;
-  /** `full`: the first run, or one that began anew. */
+  /** `full`: the first run, or one that started over. */
   readonly extraction: 'full' | 'incremental';
-  /** The value that was read from; null where everything was read. */
+  /** The value that reading started from; null if everything was read. */
   readonly readFrom: string | null;
   readonly previousCheckpoint: string | null;
   readonly checkpoint: string | null;
   /** Why the checkpoint cannot have passed a row that commits later. */
   readonly protection: Protection;
-  /** Rows that were not in bronze before: new ones, and with "append" new versions. */
+  /** Rows that were not in bronze before: new ones, and with "append" also new versions. */
   readonly added: number;
-  /** With "merge": rows that took the place of their older version. */
+  /** With "merge": rows that replaced an older version. */
   readonly replaced: number;
-  /** Rows that were read again and are in bronze already. */
+  /** Rows that were read again and were already in bronze. */
   readonly unchanged: number;
-  /** Keys that were found deleted in the source. */
+  /** Keys found to be deleted in the source. */
   readonly deleted: number;
   /** Rows without a value in the cursor column; increments never see them. */
   readonly nullCursors: number;

@@ -19,28 +19,28 @@ export type MaintainBronzeRequest = z.input<typeof maintainBronzeInput>;
 
 export const maintainBronzeExample: MaintainBronzeRequest = { dryRun: true };
 
-/** What the workflow `maintainBronze` returns: what was dropped, or with `dryRun` would be. */
+/** The result of the workflow `maintainBronze`: what was dropped, or would be with `dryRun`. */
 export interface MaintainBronzeResult {
   readonly dryRun: boolean;
-  /** Runs whose workflows are over, or are not there any more, and that had not been able to say so. */
+  /** Runs whose workflows have ended or no longer exist, and that could not record their end. */
   readonly runs: Found<{ readonly workflowId: string; readonly runId: string }>;
-  /** Staging tables, of those runs and of nobody. */
+  /** Staging tables of those runs, and ones that belong to no run. */
   readonly stagingTables: Found<string>;
-  /** Rows of ledgers of loads that neither run nor are what a bronze table shows. */
+  /** Ledger rows of loads that are neither running nor shown by a bronze table. */
   readonly ledgerRows: number;
-  /** Runs that are under way, or of which Temporal did not say whether they are: nothing of them was touched. */
+  /** Runs that are under way, or whose state Temporal did not tell; left untouched. */
   readonly leftAlone: number;
-  /** What is locked by others, and stays until the next time. */
+  /** Tables locked by others; they stay until the next run. */
   readonly locked: Found<string>;
 }
 
-/** How many, and the first of them by name. */
+/** A count, and the first of the items. */
 export interface Found<T> {
   readonly count: number;
   readonly first: readonly T[];
 }
 
-/** A payload has its bounds. */
+/** Payloads are limited in size. */
 const MOST_NAMED = 100;
 
 export const foundOf = <T>(all: readonly T[]): Found<T> => ({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A date or a time as people write it, in a form that PostgreSQL reads whatever its settings are. */
+/** A date or time as people write it, in a form that PostgreSQL reads the same under any settings. */
 export interface Moment {
   /** `2024-01-31`, `2024-01-31 06:30:00`, `2024-01-31 06:30:00.5+02:00`. */
   readonly text: string;
@@ -13,7 +13,7 @@ const expected =
 
 const written = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,6})?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
 
-/** A moment as an input has it. The day must be one of the calendar. */
+/** A date or time in an input. The day must exist in the calendar. */
 export const moment = z.string({ error: expected }).transform((text, context): Moment => {
   const [, date, time, seconds = ':00', zone] = written.exec(text.trim()) ?? [];
   const parsed: Moment = {
@@ -32,13 +32,13 @@ function offsetOf(zone: string | undefined): string {
   return `${zone.slice(0, 3)}:${zone.slice(3).replace(':', '') || '00'}`;
 }
 
-/** The year 0 is none, and JavaScript makes the 2nd of March of the 31st of February. */
+/** Rejects what `Date` accepts: the year 0, and the 31st of February, which it moves into March. */
 function isDay(date: string): boolean {
   const day = new Date(`${date}T00:00:00Z`);
   return !date.startsWith('0000') && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(date);
 }
 
-/** Milliseconds since 1970, with microseconds as their fraction; what has no zone is taken as UTC. NaN for what is no time of day. */
+/** Milliseconds since 1970, with microseconds as the fraction; UTC without a zone. NaN for an invalid time. */
 export function instantOf({ text, hasTime, hasZone }: Moment): number {
   if (!hasTime) return Date.parse(`${text}T00:00:00Z`);
   const [, whole = '', fraction = '', zone = ''] = /^(.{10} .{8})(\.\d+)?(.*)$/.exec(text) ?? [];

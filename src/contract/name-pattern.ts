@@ -1,10 +1,10 @@
-/** The characters of a pattern that do not stand for themselves: `*` stands for any number of characters, `?` for one. */
+/** The special characters of a pattern: `*` stands for any number of characters, `?` for one. */
 export type Wildcards = '*' | '*?';
 
-/** Whether a name fits a pattern. The time it takes is bounded by the product of their lengths. */
+/** Returns whether a name matches a pattern. The time it takes is bounded by the product of their lengths. */
 export function fitsPattern(name: string, pattern: string, wildcards: Wildcards): boolean {
   const [letters, marks] = [Array.from(name), Array.from(pattern)];
-  // where to go on, one letter further, when what follows the last star does not fit
+  // where to resume, one letter further on, if what follows the last star does not match
   let [star, resume] = [-1, 0];
   let mark = 0;
   for (let letter = 0; letter < letters.length;) {

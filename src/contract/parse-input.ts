@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 
-/** An input that does not fit its schema, told in the words of the person who wrote it. */
+/** An input that does not fit its schema, described in the terms of the person who wrote it. */
 export class InputError extends Error {
   override name = 'InputError';
 }
@@ -25,7 +25,7 @@ export function parseInput<Schema extends z.ZodType>(
   throw new InputError(`The input was refused. ${shown}. An input that works: ${JSON.stringify(example)}`);
 }
 
-/** A failure is kept in the history, and an input may have megabytes of unknown keys. */
+/** Bounds the message: a failure is kept in the history, and an input may have megabytes of unknown keys. */
 const MOST_PROBLEMS = 10;
 const LONGEST_KEY = 100;
 
@@ -47,7 +47,7 @@ function describeIssue(issue: Issue, schema: z.ZodType, outer: readonly Property
   return [`${show(path)}: ${lowerFirst(issue.message)}`];
 }
 
-/** How far a branch of a union got before it failed: the furthest is the one that was meant. */
+/** Returns how far a branch of a union got before it failed: the furthest is taken for the one that was meant. */
 function depth(issues: readonly Issue[]): number {
   return Math.max(
     ...issues.map((issue) => (issue.code === 'invalid_type' ? issue.path.length : issue.path.length + 1)),
@@ -62,7 +62,7 @@ function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   return Object.keys(objectShape(current) ?? {});
 }
 
-/** The keys of an object, under whatever makes it optional, one of several or the input of a transform. */
+/** Returns the keys of an object schema, found through optionals, defaults, unions and transforms. */
 function objectShape(schema: unknown): Readonly<Record<string, unknown>> | undefined {
   if (schema instanceof z.ZodObject) return schema.shape;
   if (schema instanceof z.ZodPipe) return objectShape(schema.in);
@@ -75,10 +75,10 @@ function objectShape(schema: unknown): Readonly<Record<string, unknown>> | undef
     : undefined;
 }
 
-/** ` (did you mean "columns"?)`, or nothing where no known name is near. */
+/** Returns ` (did you mean "columns"?)`, or an empty text if no known name is close. */
 export function suggestion(unknown: string, known: readonly string[]): string {
   if (known.length === 0) return '';
-  // the case is what people get wrong most often, since SQL folds it
+  // case is what people get wrong most often, since SQL folds it
   const byLowerCase = new Map(known.map((name) => [name.toLowerCase(), name]));
   const wanted = unknown.slice(0, LONGEST_KEY).toLowerCase();
   const nearest = closest(wanted, [...byLowerCase.keys()]);

@@ -41,7 +41,7 @@ const partitions = z
     }
   });
 
-/** The inputs of `extractTable` that are about partitions. */
+/** The inputs of `extractTable` that concern partitions. */
 export const partitionInputs = {
   partitions: partitions
     .optional()
@@ -64,7 +64,7 @@ interface Together extends Record<string, unknown> {
   readonly onlyChanged?: boolean | undefined;
 }
 
-/** What has a meaning together with `"write": "replace-partitions"` only, and what has none with it. */
+/** Refuses partition inputs in combinations that have no meaning or are not supported yet. */
 export function checkPartitionInputs(input: Together, issues: z.core.$ZodRawIssue[]): void {
   const refuse = (path: string, message: string) =>
     issues.push({ code: 'custom', input, path: [path], message });
@@ -83,8 +83,8 @@ export function checkPartitionInputs(input: Together, issues: z.core.$ZodRawIssu
 
 /** Partitions of the table that a run did not read. */
 export interface SkippedPartitions {
-  /** By what the input says of names and bounds. */
+  /** Left out by the names or bounds in the input. */
   readonly notAskedFor: number;
-  /** Because they are as they were when they were read last. */
+  /** Unchanged since they were last read. */
   readonly unchanged: number;
 }

@@ -4,7 +4,7 @@ import type { TableOutcome, TableTotals } from './extract-database.ts';
 export type Phase =
   'waiting' | 'planning' | 'copying' | 'paused' | 'committing' | 'done' | 'failed' | 'cancelled';
 
-/** The answer to the query `progress`. Rows and bytes are those of finished chunks: what is durable. */
+/** The answer to the query `progress`. Rows and bytes are those of finished chunks, which are durable. */
 export interface Progress {
   readonly table: string;
   readonly phase: Phase;
@@ -15,55 +15,55 @@ export interface Progress {
   readonly parallelism: number;
   /** When copying began, in milliseconds since 1970; 0 before. */
   readonly copyingSince: number;
-  /** When the snapshot that all chunks read was taken, by the source's clock; absent where none is held. */
+  /** When the snapshot that all chunks read was taken, by the source's clock; absent if none is held. */
   readonly snapshotTakenAt?: string;
   readonly restarts: number;
-  /** How far an incremental run has come: before its commit that of the run before. */
+  /** The checkpoint of an incremental run; until its commit, that of the previous run. */
   readonly checkpoint?: string;
-  /** Where there are several: at most 20, those that are being copied first, then those with the most rows. */
+  /** Present if there are several: at most 20, those being copied first, then those with the most rows. */
   readonly partitions?: readonly PartProgress[];
 }
 
-/** A partition, or several that follow one another. */
+/** One partition, or several consecutive ones. */
 export interface PartProgress {
   readonly name: string;
   readonly rows: number;
   readonly bytes: number;
   readonly chunksDone: number;
   readonly chunks: number;
-  /** Since when it is being copied, in milliseconds since 1970; absent where it is not. */
+  /** When its copy began, in milliseconds since 1970; absent while it is not being copied. */
   readonly copyingSince?: number;
 }
 
 /** A table of a run of `extractDatabase`. */
 export interface TableProgress {
   readonly table: string;
-  /** `packed`: one of several that an activity copies; what has arrived of it is told when it is done. */
+  /** `packed`: one of several that an activity copies; its totals are known when it is done. */
   readonly phase: 'planning' | 'copying' | 'committing' | 'packed' | TableOutcome;
   readonly rows: number;
   readonly bytes: number;
   readonly chunksDone: number;
-  /** 0 where that is not known. */
+  /** 0 if not known. */
   readonly chunks: number;
-  /** Since when it is under way, in milliseconds since 1970; absent where it is not, and of packed ones. */
+  /** When work on it began, in milliseconds since 1970; absent while it is not under way, and for packed tables. */
   readonly copyingSince?: number;
 }
 
-/** The answer to the query `progress` of `extractDatabase`. Of tables under way, what the ledger said last. */
+/** The answer to the query `progress` of `extractDatabase`. Running tables are as the ledger last reported them. */
 export interface DatabaseProgress extends TableTotals {
   readonly phase: Phase;
   readonly tables: number;
   readonly waiting: number;
   /** At most 50. */
   readonly running: readonly TableProgress[];
-  /** The 20 largest of those that have ended. */
+  /** The 20 largest that have ended. */
   readonly ended: readonly TableProgress[];
   readonly parallelism: number;
-  /** How much of all tables is done, by their size on disk: 0 to 1. */
+  /** The share of all tables that is done, by size on disk: 0 to 1. */
   readonly done: number;
   /** When copying began, in milliseconds since 1970; 0 before. */
   readonly copyingSince: number;
-  /** The moment of all tables; absent where each has its own. */
+  /** The moment that all tables are of; absent if each has its own. */
   readonly snapshotTakenAt?: string;
   readonly restarts: number;
   /** The latest 50. */

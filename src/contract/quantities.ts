@@ -12,21 +12,21 @@ export const duration = z.string({ error: expectedDuration }).transform((text, c
   return z.NEVER;
 });
 
-/** Milliseconds that a timer of Node.js can wait, which fires at once beyond it, and that a setting of PostgreSQL can hold. */
+/** The most milliseconds that a Node.js timer (it fires at once beyond that) and a PostgreSQL setting can hold. */
 export const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
-/** A {@link duration} that something is waited for. */
+/** A {@link duration} for a timer or a setting. */
 export const timeout = duration.refine(
   (milliseconds) => milliseconds <= LONGEST_TIMEOUT,
   'expected at most "24 days"',
 );
 
-/** `ms` throws at texts longer than 100 characters, and is NaN where the rest is no number. */
+/** `ms` throws on texts longer than 100 characters, and is NaN if the rest is not a number. */
 const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]\s*$/i.test(text);
 
 const expectedSize = 'expected a size such as "64MB" or "1 GB"';
 
-/** An amount of data as people write it (`"64MB"`, `"1.5 GB"`), 1 kB being 1,024 bytes as in PostgreSQL; parsed to bytes. */
+/** An amount of data as people write it (`"64MB"`, `"1.5 GB"`), parsed to bytes. 1 kB is 1,024 as in PostgreSQL. */
 export const size = z.string({ error: expectedSize }).transform((text, context): number => {
   const amount = /^\s*\d+(\.\d+)?\s*[kmgt]?b\s*$/i.test(text) ? parseBytes.parse(text.trim()) : null;
   if (amount !== null && amount > 0 && Number.isSafeInteger(amount)) return amount;
@@ -34,12 +34,12 @@ export const size = z.string({ error: expectedSize }).transform((text, context):
   return z.NEVER;
 });
 
-/** `12.3 MB`, for people. */
+/** Formats an amount for people: `12.3 MB`. */
 export function formatBytes(amount: number): string {
   return parseBytes.format(amount, { unitSeparator: ' ', decimalPlaces: 1 }) ?? `${amount} B`;
 }
 
-/** `840 ms`, `12.3 s`, `4 min 5 s`, `2 h 10 min`, for people. */
+/** Formats a span of time for people: `840 ms`, `12.3 s`, `4 min 5 s`, `2 h 10 min`. */
 export function formatDuration(milliseconds: number): string {
   const tenths = Math.round(milliseconds / 100);
   if (Math.round(milliseconds) < 1000) return `${Math.round(milliseconds)} ms`;

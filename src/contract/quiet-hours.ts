@@ -28,7 +28,7 @@ export type QuietHours = z.output<typeof quietHours>;
 const MINUTE = 60_000;
 const DAY_MINUTES = 24 * 60;
 
-/** Milliseconds until the quiet hours begin; 0 within them. */
+/** Returns the milliseconds until the quiet hours begin; 0 within them. */
 export function untilQuiet({ from, to, timeZone: zone }: QuietHours, now: number): number {
   const [begin, end, time] = [minutesOf(from), minutesOf(to), minuteOfDay(now, zone)];
   const within = begin < end ? time >= begin && time < end : time >= begin || time < end;
@@ -36,11 +36,11 @@ export function untilQuiet({ from, to, timeZone: zone }: QuietHours, now: number
   const minutes = (begin - time + DAY_MINUTES) % DAY_MINUTES;
   const wait = minutes * MINUTE - (now % MINUTE);
   const corrected = wait - MINUTE * lateness(minuteOfDay(now + wait, zone) - begin);
-  // where clocks go forward there may be no such time in that night
+  // when clocks go forward that time may not exist that night
   return minuteOfDay(now + corrected, zone) === begin ? corrected : wait;
 }
 
-/** How much too late a time of day is, in minutes, and negative where it is too early: clocks may change meanwhile. */
+/** Returns how many minutes too late a time of day is, negative if too early: clocks may change during the wait. */
 function lateness(minutes: number): number {
   return ((minutes + DAY_MINUTES * 1.5) % DAY_MINUTES) - DAY_MINUTES / 2;
 }

@@ -1,11 +1,11 @@
 /**
- * The id of a part of a run that has a manifest of its own. Whether it is still under way is known from
- * the whole, which is a workflow: a part is none.
+ * Builds the id of a part of a run that has its own manifest. Only the whole run is a workflow, so only the
+ * whole tells whether the part is still under way.
  */
 export const partOf = (runId: string, part: string): string => `${runId}/${part}`;
 
-/** The run that a run is a part of; itself, where it is none. */
+/** Returns the id of the run that a part belongs to; the id itself if it is not a part. */
 export const wholeOf = (runId: string): string => runId.split('/', 1)[0] ?? runId;
 
-/** What distinguishes a part; the whole id, where a run is none. */
+/** Returns what distinguishes a part; the whole id if it is not a part. */
 export const lastPartOf = (runId: string): string => runId.slice(runId.indexOf('/') + 1);

@@ -3,10 +3,10 @@ import ms, { type StringValue } from 'ms';
 const RELATIVE = /^\s*scheduled\s*(?:([-+])\s*(\d[\d.]*\s*[a-z]+)\s*)?$/i;
 
 /**
- * The moment that a text like `scheduled`, `scheduled - 1 day` or `scheduled + 6 hours` means.
+ * Resolves a text such as `scheduled`, `scheduled - 1 day` or `scheduled + 6 hours`.
  *
- * @param scheduled when the run was to begin: of a backfill that is a time in the past
- * @returns nothing where the text is no such moment
+ * @param scheduled when the run was due to start; in the past for a backfill
+ * @returns undefined if the text is not of this form
  */
 export function scheduledMoment(text: string, scheduled: Date): Date | undefined {
   const match = RELATIVE.exec(text);
@@ -17,14 +17,14 @@ export function scheduledMoment(text: string, scheduled: Date): Date | undefined
   return Number.isNaN(moment.getTime()) ? undefined : moment;
 }
 
-/** The expression above lets nothing else through. */
+/** The regular expression above lets nothing else through. */
 const hasUnit = (span: string): span is StringValue => /^\d/.test(span);
 
 /**
- * What of an input may be relative to the time of a schedule, and how the bounds of that range are written then, in UTC.
+ * Ranges whose bounds may be relative to a schedule's time, and how each is then written, in UTC.
  *
- * Keys of partitions are dates, or times with or without a zone, and a moment that has more than the key is refused: so
- * it has no zone, which means UTC, and a midnight is the date.
+ * Partition keys are dates, or times with or without a zone, and a bound more precise than the key is refused:
+ * so it has no zone, which means UTC, and a midnight becomes a date.
  */
 const RANGES: Readonly<Record<string, (moment: Date) => string>> = {
   incremental: (moment) => moment.toISOString(),
@@ -32,7 +32,7 @@ const RANGES: Readonly<Record<string, (moment: Date) => string>> = {
 };
 const BOUNDS = ['from', 'to'] as const;
 
-/** The settings of a table with the bounds of its ranges made absolute. What is not well-formed is left as it is. */
+/** Returns the settings of a table with the bounds of its ranges made absolute; malformed ones are left alone. */
 export function atScheduledTime<T>(settings: T, scheduled: Date): T {
   if (!isRecord(settings)) return settings;
   const changed: Record<string, unknown> = {};
@@ -50,7 +50,7 @@ export function atScheduledTime<T>(settings: T, scheduled: Date): T {
   return { ...settings, ...changed };
 }
 
-/** The same for the settings of each table of an input of `extractDatabase`. */
+/** Does the same for the settings of each table in an input of `extractDatabase`. */
 export function databaseAtScheduledTime<T>(request: T, scheduled: Date): T {
   if (!isRecord(request)) return request;
   const { tables, defaults } = request as { tables?: unknown; defaults?: unknown };

@@ -1,13 +1,13 @@
-/** What runs can be searched by, where the namespace knows all of these: their types are Temporal's. */
+/** The search attributes of runs, with Temporal's types; set only if the namespace knows all of them. */
 export const searchAttributes = {
-  /** `public.orders`; absent of runs of whole databases. */
+  /** `public.orders`; absent for runs of whole databases. */
   DatakitTable: 'KEYWORD',
   /** The name of the source. */
   DatakitSource: 'KEYWORD',
   /** `full`, `incremental` or `database`. */
   DatakitMode: 'KEYWORD',
-  /** Rows that arrived, at the end of the run. */
+  /** Rows extracted; set at the end of the run. */
   DatakitRows: 'INT',
-  /** What the run is doing, as in its progress. */
+  /** The phase of the run, as in its progress. */
   DatakitPhase: 'KEYWORD',
 } as const;

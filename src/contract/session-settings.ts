@@ -20,8 +20,8 @@ const cost = number(0, 1_000_000);
 const onOff = z.boolean({ error: 'expected true or false' });
 
 /**
- * The settings of PostgreSQL that a run may change for its own sessions on the source: those that decide how a
- * plan is made and what memory it has, and none that decides what a statement means, sees or may do.
+ * The PostgreSQL settings that a run may change for its own sessions on the source: those that decide how a
+ * query is planned and how much memory it gets, and none that decides what a statement means, sees or may do.
  *
  * See https://www.postgresql.org/docs/current/runtime-config-query.html and -resource.html.
  */
@@ -61,7 +61,7 @@ export const sessionSettings = z
 
 export type SessionSettings = z.output<typeof sessionSettings>;
 
-/** Sets of them by name. */
+/** Named sets of session settings. */
 export const tuningProfiles = {
   guide: {
     work_mem: '256MB',
@@ -75,7 +75,7 @@ export const tuningProfiles = {
 
 export type TuningProfile = keyof typeof tuningProfiles;
 
-/** What is to be set, as text; `session` goes before the profile. Undefined where nothing is. */
+/** Returns the settings to apply, as text; `session` overrides the profile. Undefined if there are none. */
 export function chosenSettings(
   profile: TuningProfile | undefined,
   session: SessionSettings | undefined,

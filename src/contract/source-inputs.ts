@@ -3,21 +3,21 @@ import { duration, size, timeout } from './quantities.ts';
 import { quietHours } from './quiet-hours.ts';
 import { sessionSettings, tuningProfiles, type TuningProfile } from './session-settings.ts';
 
-/** Holders of snapshots ask their sessions every second whether they live. */
+/** Milliseconds. Snapshot holders query their sessions every second. */
 const LEAST_IDLE = 10_000;
 
-/** What no snapshot is worth its session for. */
+/** Milliseconds. No younger snapshot is worth a session. */
 const LEAST_AGE = 1_000;
 
-/** Less than a buffer a second would look like a copy that hangs. */
+/** Less than one buffer a second would look like a stalled copy. */
 const LEAST_RATE = 64 * 1024;
 
-/** The holder of a snapshot, and one copy. */
+/** One to hold a snapshot, and one to copy. */
 const LEAST_CONNECTIONS = 2;
 
 const profiles = Object.keys(tuningProfiles).filter((name): name is TuningProfile => name in tuningProfiles);
 
-/** The inputs of `extractTable` that are about the server of the source, and sparing it. */
+/** The inputs of `extractTable` that concern the source server and the load on it. */
 export const sourceInputs = {
   statementTimeout: timeout
     .optional()
@@ -87,7 +87,7 @@ interface Sparing {
   readonly maxSnapshotAge?: number | undefined;
 }
 
-/** What cannot be had together. */
+/** Refuses inputs that exclude each other. */
 export function checkSparing(input: Sparing, issues: z.core.$ZodRawIssue[]): void {
   const { consistency, maxSourceConnections: most } = input;
   if (input.maxSnapshotAge !== undefined && consistency === 'none') {
@@ -104,16 +104,16 @@ export function checkSparing(input: Sparing, issues: z.core.$ZodRawIssue[]): voi
 }
 
 export interface ShareOfConnections {
-  /** The most copies at once. */
+  /** Maximum number of copies at once. */
   readonly copies: number;
-  /** Whether a second session holds the snapshot, too. */
+  /** True if a second session also holds the snapshot. */
   readonly companion: boolean;
 }
 
 /**
- * What becomes of the sessions that a run may have: the holder first, then copies, then the companion of the holder.
+ * Divides the sessions that a run may have: the holder first, then copies, then the holder's companion.
  *
- * @param holding whether it holds a snapshot
+ * @param holding whether the run holds a snapshot
  * @param least how many copies go before the companion
  */
 export function shareConnections(

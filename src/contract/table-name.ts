@@ -1,15 +1,15 @@
 import { z } from 'zod';
 
-/** A table by its exact names, as the catalog has them. */
+/** A table by its exact names, as in the catalog. */
 export interface TableName {
   readonly schema: string;
   readonly name: string;
 }
 
-/** PostgreSQL cuts longer names silently (NAMEDATALEN - 1), so they are refused here instead. */
+/** PostgreSQL silently truncates longer names (NAMEDATALEN - 1), so they are refused here instead. */
 export const MAX_IDENTIFIER_BYTES = 63;
 
-/** A name as the catalog can hold it. */
+/** A name that the catalog can hold. */
 export const identifier = z
   .string()
   .min(1, 'expected a name')
@@ -22,10 +22,10 @@ export const identifier = z
 const namePart = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
 
 /**
- * Reads `orders`, `sales.orders` or `"odd.schema"."Odd ""name"""`.
+ * Parses `orders`, `sales.orders` or `"odd.schema"."Odd ""name"""`.
  *
- * Names are exact: unlike SQL, nothing is folded to lower case. Quotes are only
- * needed round a name that holds a dot or a quote. The schema is `public` where none is given.
+ * Names are exact: unlike in SQL, nothing is folded to lower case. Quotes are only needed around a name that
+ * contains a dot or a quote. The schema defaults to `public`.
  */
 export function parseTableName(text: string): TableName | undefined {
   const parts: string[] = [];
@@ -43,12 +43,12 @@ export function parseTableName(text: string): TableName | undefined {
   return second === undefined ? { schema: 'public', name: first } : { schema: first, name: second };
 }
 
-/** The text that {@link parseTableName} reads back to the same table. */
+/** Formats a table as text that {@link parseTableName} reads back to the same table. */
 export function formatTableName({ schema, name }: TableName): string {
   return `${quotedWhereNeeded(schema)}.${quotedWhereNeeded(name)}`;
 }
 
-/** The name alone where the table is in the same schema, with its schema elsewhere: no two tables are called alike. */
+/** Returns the bare name of a table in the given schema, otherwise the name with its schema: no two are alike. */
 export const formatWithin = (schema: string, table: TableName): string =>
   table.schema === schema ? quotedWhereNeeded(table.name) : formatTableName(table);
 
@@ -75,10 +75,10 @@ const tableObject = z
   .strictObject({ schema: identifier.default('public'), table: identifier })
   .transform(({ schema, table }): TableName => ({ schema, name: table }));
 
-/** A table of the source, in one of the forms that people write. */
+/** A table of the source, in any form that people write. */
 export const tableName = z.union([tableText, tableObject], { error: expectedTable });
 
-/** Bytes of the text in UTF-8, counted without TextEncoder, which the workflow sandbox lacks. */
+/** Returns the UTF-8 length in bytes, counted without TextEncoder, which the workflow sandbox lacks. */
 export function utf8Length(text: string): number {
   let bytes = 0;
   for (const character of text) {

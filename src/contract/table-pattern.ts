@@ -1,11 +1,11 @@
 import { fitsPattern } from './name-pattern.ts';
 import type { TableName } from './table-name.ts';
 
-/** Which tables an entry of `tables` means: `public.*`, `sales.orders`, `!public.tmp_*`. */
+/** The tables that an entry of `tables` means: `public.*`, `sales.orders`, `!public.tmp_*`. */
 export interface TablePattern {
-  /** `!…`: the tables it means are left out. */
+  /** True for `!…`: its tables are left out. */
   readonly excludes: boolean;
-  /** The one table that it names, where it has no `*`. */
+  /** The one table that it names; undefined if it has a `*`. */
   readonly exact: TableName | undefined;
   readonly matches: (table: TableName) => boolean;
 }
@@ -18,8 +18,8 @@ interface Part {
 const part = /"((?:[^"]|"")+)"|([^".]+)/y;
 
 /**
- * Reads a name or a pattern. `*` stands for any characters, within quotes for itself. Names are exact
- * otherwise; the schema is `public` where none is given.
+ * Parses a name or a pattern. `*` stands for any characters, but is literal within quotes. Names are otherwise
+ * exact; the schema defaults to `public`.
  */
 export function parseTablePattern(text: string): TablePattern | undefined {
   const excludes = text.startsWith('!');

@@ -6,16 +6,16 @@ import { parseTablePattern, type TablePattern } from './table-pattern.ts';
 type Selecting = Pick<ExtractDatabaseRequest, 'tables' | 'defaults' | 'source' | 'consistency'>;
 
 interface Entry {
-  /** Among the entries of the input. */
+  /** Position among the entries of the input. */
   readonly index: number;
   readonly pattern: TablePattern;
   readonly settings: Omit<ExtractTableRequest, 'table'>;
 }
 
-/** Which tables of the source a run is to extract, and how: what the entries of `tables` say together. */
+/** The tables of the source that a run extracts, and how, as the entries of `tables` together say. */
 export class TableSelection {
   readonly #common: Selecting;
-  /** Entries without a star by the table that they name, since there may be as many as tables. */
+  /** Entries without a star, by the table they name, since there may be as many as tables. */
   readonly #naming = new Map<string, Entry[]>();
   readonly #patterns: Entry[] = [];
 
@@ -37,19 +37,19 @@ export class TableSelection {
     return entries;
   }
 
-  /** Whether a table of the source is wanted: of the entries that match it the last decides. */
+  /** Returns whether a table of the source is wanted: the last entry that matches it decides. */
   has(table: TableName): boolean {
     return this.#entriesFor(table).at(-1)?.pattern.excludes === false;
   }
 
-  /** The tables that are named without a star: they are wanted even where the source has none of the name. */
+  /** Returns the tables named without a star: they are wanted even if the source does not have them. */
   named(): TableName[] {
     return [...this.#naming.values()]
       .flatMap((entries) => entries.find(({ pattern }) => !pattern.excludes)?.pattern.exact ?? [])
       .filter((table) => this.has(table));
   }
 
-  /** What `extractTable` would be told to do with this table alone, but for its share of the copies. */
+  /** Returns what `extractTable` would be told for this table alone, except its share of the copies. */
   requestFor(table: TableName): ExtractTableRequest {
     const { defaults, source = 'default', consistency } = this.#common;
     return {
@@ -61,7 +61,7 @@ export class TableSelection {
     };
   }
 
-  /** Those that match it, in the order in which they were written. */
+  /** Returns the entries that match a table, in the order they were written. */
   #entriesFor(table: TableName): Entry[] {
     const naming = this.#naming.get(formatTableName(table)) ?? [];
     const matching = this.#patterns.filter(({ pattern }) => pattern.matches(table));

@@ -1,13 +1,13 @@
-/** Where workers listen, where neither they nor their callers say otherwise. */
+/** The task queue of workers and callers that name no other. */
 export const DEFAULT_TASK_QUEUE = 'datakit-postgres';
 
 /**
- * The task queue for holders of snapshots, beside the one for all else.
+ * The task queue for snapshot holders, beside the one for everything else.
  *
- * Holders last as long as their runs. Were they to share slots with copies, enough runs at once
- * would leave no slot to copy with.
+ * Holders last as long as their runs. If they shared slots with copies, enough concurrent runs would leave no
+ * slot to copy with.
  */
 export const snapshotTaskQueue = (taskQueue: string): string => `${taskQueue}-snapshots`;
 
-/** The task queue for streams of changes. They last for ever: neither copies nor holders could wait for their slots. */
+/** The task queue for change streams. They never end, so neither copies nor holders could wait for their slots. */
 export const streamTaskQueue = (taskQueue: string): string => `${taskQueue}-streams`;

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { size } from './quantities.ts';
 import { identifier } from './table-name.ts';
 
-/** A field of PostgreSQL ends at 1 GB, and a text copy writes bytea twice as long. */
+/** PostgreSQL limits a field to 1 GB, and a text COPY doubles the length of bytea. */
 const LARGEST_PART = 256 * 1024 * 1024;
 
 const someColumns = z.array(identifier).min(1, 'expected at least one column, or leave it out');
 
-/** The inputs of `extractTable` that are about values and about which rows there are. */
+/** The inputs of `extractTable` that concern values and the completeness of rows. */
 export const valueInputs = {
   verify: z
     .enum(['rows', 'checksum'])

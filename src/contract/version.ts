@@ -1,2 +1,2 @@
-/** The version of this project, for the manifest; a test holds it to that of package.json. */
+/** The version of this project, for the manifest; a test keeps it equal to that of package.json. */
 export const VERSION = '0.1.0';
