@@ -3,26 +3,26 @@ import type { Activities, HoldSnapshotRequest, WatchRequest } from '../contract/
 import type { CaptureActivities, HoldSlotRequest } from '../contract/capture-activities.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
 
-/** How long a worker may be silent before its work is given to another. */
+/** How long a worker may be silent before its work goes to another. */
 const HEARTBEAT_TIMEOUT = '10 seconds';
 
-/** How often is decided by kind of failure in contract/failures.ts; this is only the pace. */
+/** The pace only; how often is decided per kind of failure in contract/failures.ts. */
 const retry = {
   initialInterval: '500 milliseconds',
   backoffCoefficient: 2,
   maximumInterval: '30 seconds',
 } as const;
 
-/** Work whose end must be waited for, even when it was cancelled: it may still hold sessions and locks. */
+/** Work that must be waited for even when cancelled: it may still hold sessions and locks. */
 export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Activities>({
-  // the heartbeat watches; this only ends what no heartbeat can
+  // the heartbeat detects dead workers; this only ends what no heartbeat can
   startToCloseTimeout: '1 day',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry,
 });
 
-/** The same for captures. */
+/** Likewise, for captures. */
 export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, dropSlot, dropCapture } =
   proxyActivities<CaptureActivities>({
     startToCloseTimeout: '1 day',
@@ -31,14 +31,14 @@ export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTable
     retry,
   });
 
-/** Asked again and again, so that one attempt is enough. */
+/** Called repeatedly, so one attempt is enough. */
 export const { checkSlot } = proxyActivities<CaptureActivities>({
   startToCloseTimeout: '1 minute',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
   retry: { maximumAttempts: 1 },
 });
 
-/** Asks servers, and changes nothing: what cannot be reached is a finding. */
+/** Queries servers and changes nothing: an unreachable server is a finding. */
 export const { checkSource } = proxyActivities<Activities>({
   startToCloseTimeout: '10 minutes',
   heartbeatTimeout: HEARTBEAT_TIMEOUT,
@@ -52,7 +52,7 @@ export const { maintainBronze } = proxyActivities<Activities>({
   retry,
 });
 
-/** A run that ended must be seen to end, even when the warehouse is away and its staging table stays behind. */
+/** A run that has ended must be seen to end, even if the warehouse is away and its staging table stays behind. */
 export const { discardStaging } = proxyActivities<Activities>({
   activityId: 'discard',
   startToCloseTimeout: '5 minutes',
@@ -61,14 +61,14 @@ export const { discardStaging } = proxyActivities<Activities>({
   retry,
 });
 
-/** The same for a run that never got as far as a plan, so that there is hardly anything to drop. */
+/** Likewise, for a run that never got as far as a plan and has hardly anything to drop. */
 export const { discardStaging: discardUnplanned } = proxyActivities<Activities>({
   activityId: 'discard',
   scheduleToCloseTimeout: '3 seconds',
   retry,
 });
 
-/** Short work in the warehouse, for the record of a run or to steer what is under way. */
+/** Short work in the warehouse, to record a run or to steer what is under way. */
 export const { resolveTables, readMembers, limitIncrements, pauseCopies, steerTables } =
   proxyActivities<Activities>({
     startToCloseTimeout: '1 hour',
@@ -91,7 +91,7 @@ export const { closeDatabaseRun } = proxyActivities<Activities>({
   retry,
 });
 
-/** Holders have a task queue of their own, and so slots of their own. */
+/** Holders have their own task queue, and so their own slots. */
 const holders = () =>
   ({
     taskQueue: snapshotTaskQueue(workflowInfo().taskQueue),
@@ -100,13 +100,13 @@ const holders = () =>
     cancellationType: ActivityCancellationType.TRY_CANCEL,
   }) as const;
 
-/** It waits most of the time, so it is no work for the slots of copies. */
+/** Runs on the task queue of holders: it mostly waits, and should take no slot from copies. */
 export const watchProgress = async (request: WatchRequest): Promise<void> =>
   proxyActivities<Activities>({ ...holders(), summary: 'looks how far the run is', retry }).watchProgress(
     request,
   );
 
-/** A second attempt would be a second snapshot, so there is none: the run decides what comes next. */
+/** Has one attempt only, since a second would be a second snapshot: the run decides what comes next. */
 export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>
   proxyActivities<Activities>({
     ...holders(),
@@ -115,7 +115,7 @@ export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> 
     retry: { maximumAttempts: 1 },
   }).holdSnapshot(request);
 
-/** Attempts that land on the worker of the first holder step back, for another to take them. */
+/** Attempts that land on the first holder's worker step back, so that another worker takes them. */
 export const holdOnToSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>
   proxyActivities<Activities>({
     ...holders(),
@@ -124,7 +124,7 @@ export const holdOnToSnapshot = async (request: HoldSnapshotRequest): Promise<vo
     retry: { initialInterval: '1 second', backoffCoefficient: 1 },
   }).holdSnapshot(request);
 
-/** A second attempt would be a second slot, so there is none. It may wait for long: for every transaction that is open. */
+/** Has one attempt only, since a second would be a second slot. May wait long, for every open transaction. */
 export const holdSlot = async (request: HoldSlotRequest): Promise<void> =>
   proxyActivities<CaptureActivities>({
     ...holders(),
@@ -133,7 +133,7 @@ export const holdSlot = async (request: HoldSlotRequest): Promise<void> =>
     retry: { maximumAttempts: 1 },
   }).holdSlot(request);
 
-/** Streams have a task queue of their own too. An attempt ends by itself; this is only the last resort. */
+/** Streams have their own task queue too. An attempt ends by itself; the timeout is only the last resort. */
 export const streamChanges: CaptureActivities['streamChanges'] = async (request) =>
   proxyActivities<CaptureActivities>({
     taskQueue: streamTaskQueue(workflowInfo().taskQueue),
@@ -141,6 +141,6 @@ export const streamChanges: CaptureActivities['streamChanges'] = async (request)
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary: `streams from slot ${request.input.slot}`,
-    // attempts are counted over all of the half hour that an activity streams, so that the pace grows slowly
+    // attempts add up over the half hour that an activity streams, so the pace grows slowly
     retry: { initialInterval: '500 milliseconds', backoffCoefficient: 1.2, maximumInterval: '10 seconds' },
   }).streamChanges(request);

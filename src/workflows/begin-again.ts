@@ -1,15 +1,15 @@
 import { log, sleep, type ApplicationFailure } from '@temporalio/workflow';
 import { messageOf, ofKind } from './failure.ts';
 
-/** Each loss of a snapshot costs the whole copy, so a run that loses so many has a cause that does not pass. */
+/** Each lost snapshot costs the whole copy: a run that loses this many has a cause that will not pass. */
 export const MOST_RESTARTS = 10;
 const LONGEST_PAUSE = 60_000;
 
 /**
- * Waits before a run begins again, longer each time.
+ * Waits before a run restarts, longer each time.
  *
- * @param restarts how often it has begun again already
- * @throws {ApplicationFailure} SnapshotLost when that was too often
+ * @param restarts how often it has restarted already
+ * @throws {ApplicationFailure} SnapshotLost if that was too often
  */
 export async function pauseToBeginAgain(error: unknown, restarts: number): Promise<void> {
   if (restarts === MOST_RESTARTS) throw gaveUp(error);

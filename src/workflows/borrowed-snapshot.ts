@@ -4,10 +4,10 @@ import { isSnapshotLost } from './failure.ts';
 import { sharedSnapshotSignal } from './messages.ts';
 import type { SnapshotLender } from './snapshot-relay.ts';
 
-/** A lost holder is noticed when its heartbeat fails to come, and the news takes a moment. */
+/** How long to wait for news of another holder: a lost one is noticed only when its heartbeat fails to come. */
 const HEARD_WITHIN = '1 minute';
 
-/** The snapshot of a run of a whole database, as a table of it has it: the parent says where it is to be had. */
+/** The snapshot of a whole database run, as lent to one of its tables; the parent says which session exports it. */
 export class BorrowedSnapshot implements SnapshotLender {
   #now: Snapshot;
 

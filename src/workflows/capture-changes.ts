@@ -44,22 +44,22 @@ import { asRunFailure, canBeginAgain, isPassing, messageOf, ofKind } from './fai
 import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
 import { SlidingWindow } from './sliding-window.ts';
 
-/** An attempt streams for so long: a history of few events, and workers that are drained within the hour. */
+/** How long an attempt streams: long enough for few history events, short enough to drain workers within the hour. */
 const STREAM_FOR = 30 * 60_000;
-/** A history that is longer is left behind. */
+/** History length from which the workflow continues as new. */
 const MOST_EVENTS = 4_000;
-/** Between two tries to stream, when all attempts of an activity were in vain. */
+/** Pause before streaming is tried again, when all attempts of an activity were in vain. */
 const PAUSE = 30_000;
-/** How often the slot is looked at while no stream does, with and without a limit for it. */
+/** How often the slot is checked while no stream does so, with and without a limit for it. */
 const CHECK_INTERVAL = { limited: 60_000, unlimited: 15 * 60_000 };
 
 type Written = Pick<StreamProgress, 'transactions' | 'changes'>;
 
-/** What goes on when the history begins anew. */
+/** State carried over by continue-as-new. */
 export interface CarriedCapture {
   readonly startedAt: number;
   readonly untilPosition?: string;
-  /** What the capture had written before the first of these histories, and what it has since. */
+  /** What the capture had written before the first of these histories, and what it has written since. */
   readonly before: Written;
   readonly written: Written;
   readonly copiedRows: number;
@@ -67,7 +67,7 @@ export interface CarriedCapture {
   readonly warnings: readonly string[];
 }
 
-/** Captures the changes of tables of a source: copies them once, then writes every change that is committed, for ever. */
+/** Captures changes of a source's tables: copies the tables once, then writes every committed change, for ever. */
 export async function captureChanges(
   request: CaptureChangesRequest,
   carried?: CarriedCapture,
@@ -98,7 +98,7 @@ class Capture {
   #tables: readonly CapturedTable[] = [];
   readonly #gate: PauseGate;
   #streams = false;
-  /** Copies of added tables are under way. */
+  /** True while added tables are being copied. */
   #adding = false;
   /** What the capture had written before this workflow. */
   #before: Written;
@@ -152,7 +152,7 @@ class Capture {
     }
   }
 
-  /** A slot whose first copy did not end is of no use, and holds back the log of the source. */
+  /** Drops the slot if the first copy did not finish: it would be of no use, and hold back the source's log. */
   async leave(error: unknown): Promise<void> {
     const copying = this.#captureId !== undefined && !this.#streams;
     this.#progress.set({ phase: isCancellation(error) ? 'cancelled' : 'failed' });
@@ -174,7 +174,7 @@ class Capture {
     setHandler(removeTablesUpdate, async (tables) => this.#change('remove', tables), { validator });
   }
 
-  /** To where changes can be streamed; again from the beginning when the snapshot of the slot is lost before the copy is done. */
+  /** Gets to where changes can be streamed; starts over if the slot's snapshot is lost before the copy is done. */
   async #begin(): Promise<PreparedCapture> {
     for (let restarts = 0; ; restarts += 1) {
       const prepared = await this.#prepare(restarts);
@@ -198,7 +198,7 @@ class Capture {
     }
   }
 
-  /** One that went on before waits for what passes, as it does while it streams. */
+  /** Prepares the capture. One that was streaming before waits out what passes, as it does while it streams. */
   async #prepare(restarts: number): Promise<PreparedCapture> {
     for (;;) {
       try {
@@ -240,7 +240,7 @@ class Capture {
     });
   }
 
-  /** Their copies are done, or were given up. */
+  /** Marks tables whose copies are done or were given up. */
   #notCopying(tables: readonly TableName[]): void {
     const names = new Set(tables.map(formatTableName));
     this.#setTables(
@@ -261,7 +261,7 @@ class Capture {
     this.#progress.setTables(tables);
   }
 
-  /** Copies tables that were added, while the stream goes on. One that cannot be copied now is left to the next round. */
+  /** Copies added tables while the stream goes on. One that cannot be copied now is left to the next round. */
   async #copyAdded(): Promise<void> {
     for (let restarts = 0; ;) {
       await condition(() => this.#tables.some(({ copying }) => copying));
@@ -286,7 +286,7 @@ class Capture {
       } finally {
         this.#adding = false;
       }
-      if (isLeft) await sleep(pauseAfter(restarts)); // in which tables can be removed
+      if (isLeft) await sleep(pauseAfter(restarts)); // a pause in which tables can be removed
     }
   }
 
@@ -296,7 +296,7 @@ class Capture {
     this.#notCopying(tables);
   }
 
-  /** Streams until the attempt is over, or is to be paused; undefined when it has to be tried again. */
+  /** Streams until the attempt is over or is paused; undefined if it has to be tried again. */
   async #stream(): Promise<StreamOutcome | undefined> {
     const scope = new CancellationScope();
     void condition(() => this.#gate.paused)
@@ -328,7 +328,7 @@ class Capture {
     }
   }
 
-  /** What passes by itself; meanwhile nobody reads from the slot. */
+  /** Waits for a passing failure. Nobody reads from the slot in the meantime. */
   async #waitFor(error: unknown): Promise<void> {
     log.warn('is tried again', { reason: messageOf(error) });
     this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
@@ -336,7 +336,7 @@ class Capture {
     if (await this.#isSlotToBeDropped()) throw await this.#dropForLag(this.#progress.now.slotLagBytes);
   }
 
-  /** A stream counts what its capture has written ever, so that nothing is missing after one that was lost. */
+  /** A stream counts all that its capture ever wrote, so that nothing is missing when an attempt is lost. */
   #sinceBefore(progress: StreamProgress): StreamProgress {
     const { transactions, changes } = this.#before;
     return {
@@ -368,13 +368,13 @@ class Capture {
     return { slot, publication, outcome, position, transactions, changes, tables, copiedRows, warnings };
   }
 
-  /** Paused: nothing is read, and the source keeps its log. */
+  /** Waits while paused: nothing is read, and the source keeps its log. */
   async #wait(): Promise<void> {
     this.#progress.set({ phase: 'paused' });
     await this.#whileWatched(async () => condition(() => !this.#gate.paused || this.#canBeginAnew));
   }
 
-  /** Looks at the slot now and then while something else is done than to stream. */
+  /** Checks the slot now and then while something other than streaming is done. */
   async #whileWatched(work: () => Promise<void>): Promise<void> {
     const watch = new CancellationScope();
     const working = new CancellationScope();
@@ -398,7 +398,7 @@ class Capture {
     }
   }
 
-  /** Asks the source how much the slot holds back; one that cannot be asked now is asked later. */
+  /** Asks the source how much the slot holds back; a source that cannot be asked now is asked later. */
   async #isSlotToBeDropped(): Promise<boolean> {
     const { slot, source } = this.#input;
     try {
@@ -412,7 +412,7 @@ class Capture {
     }
   }
 
-  /** Does what the input says of a slot that holds back too much; true where it is to be dropped. */
+  /** Does what the input says about a slot that holds back too much; returns true if it should be dropped. */
   #heedSlotLag(bytes: number): boolean {
     const { maxSlotLag, onSlotLag, parallelism, slot } = this.#input;
     if (maxSlotLag === undefined) return false;
@@ -426,7 +426,7 @@ class Capture {
     return onSlotLag === 'drop';
   }
 
-  /** The slot first, and whatever becomes of the rest: the warehouse may be away, and so be the reason. */
+  /** Drops the slot first, whatever becomes of the rest: an unavailable warehouse may be the cause. */
   async #dropForLag(bytes: number): Promise<unknown> {
     const { slot, source, maxSlotLag = 0 } = this.#input;
     await dropSlot({ slot, source, runId: this.#run.runId });
@@ -468,7 +468,7 @@ class Capture {
     return this.#progress.now.tables;
   }
 
-  /** What is under way must not be left behind: copies, and what people have asked for. */
+  /** True if the history is long and no work under way would be left behind: copies and updates. */
   get #canBeginAnew(): boolean {
     const { historyLength, continueAsNewSuggested } = workflowInfo();
     const isLong = historyLength >= MOST_EVENTS || continueAsNewSuggested;

@@ -7,7 +7,7 @@ import { formatBytes } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { captureStatusQuery } from './messages.ts';
 
-/** What a capture has done so far, kept where the query and the Web UI find it. */
+/** The progress of a capture, kept where the query and the Web UI find it. */
 export class CaptureProgress {
   #now: CaptureStatus;
 
@@ -34,7 +34,7 @@ export class CaptureProgress {
     setCurrentDetails(captureDetails(this.#now));
   }
 
-  /** The stream goes on, so that no trouble is left. */
+  /** Records the progress of a stream, which ends any trouble. */
   streaming(progress: Partial<StreamProgress>): void {
     const { trouble: _trouble, ...others } = this.#now;
     this.#now = others;
@@ -48,7 +48,7 @@ export class CaptureProgress {
 
   warn(warnings: readonly string[]): void {
     const unheard = warnings.filter((warning) => !this.#now.warnings.includes(warning));
-    // a query is a payload, and has its bounds
+    // the answer to a query is a payload, which is limited in size
     if (unheard.length > 0) this.set({ warnings: [...this.#now.warnings, ...unheard].slice(-100) });
   }
 
@@ -69,7 +69,7 @@ const nothingYet: StreamProgress = {
 
 const count = (number: number): string => number.toLocaleString('en-US');
 
-/** In Markdown, for the details that the Web UI shows. */
+/** Renders the status in Markdown, for the details in the Web UI. */
 export function captureDetails(status: CaptureStatus): string {
   const { slot, phase, tables, copying, copiedRows, position, committedAt, changes, trouble, warnings } =
     status;

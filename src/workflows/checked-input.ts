@@ -2,7 +2,7 @@ import { withAdvice } from '../contract/failures.ts';
 import { InputError } from '../contract/parse-input.ts';
 import { ofKind } from './failure.ts';
 
-/** Reads an input; what does not fit its schema ends the workflow before anything is asked of a database. */
+/** Parses an input; one that does not fit its schema ends the workflow before any database is asked. */
 export function checked<Input>(parse: () => Input): Input {
   try {
     return parse();

@@ -1,20 +1,20 @@
 import type { PlanSummary, Span } from '../contract/activities.ts';
 
-/** The most chunks of one activity: with seconds for each it ends soon enough to heed a new width or a pause. */
+/** Most chunks per activity: at seconds each, it ends soon enough to follow a new width or a pause. */
 const MOST_CHUNKS = 8;
-/** Chunks of a plan that has so very many are small: then activities are kept to about this number. */
+/** A plan with very many chunks has small ones: its spans grow to keep to about this many activities. */
 const MOST_SPANS = 10_000;
 /**
- * A span is this part of what one copy has left to do on an even share. Less would cost more events
- * of the history; more would let the others wait at the end for the one that has slow chunks.
+ * A span gets this part of one copy's even share of the remaining chunks. Less would cost more history events;
+ * more would make the other copies wait at the end for one with slow chunks.
  */
 const PART_OF_SHARE = 2 / 3;
 
 /**
- * Cuts chunks into spans, each the work of one activity: longer ones first, so that a chunk costs
- * little history, and single chunks at the end, so that all copies end at about the same time.
+ * Cuts chunks into spans, one per activity: longer ones first, so that a chunk costs little history, and single
+ * chunks last, so that all copies end at about the same time.
  *
- * @param of how many chunks the plan has
+ * @param of number of chunks of the plan
  */
 export function* spansOf(from: number, to: number, of: number, width: () => number): Iterable<Span> {
   const most = Math.max(MOST_CHUNKS, Math.ceil(of / MOST_SPANS));
@@ -26,13 +26,13 @@ export function* spansOf(from: number, to: number, of: number, width: () => numb
   }
 }
 
-/** Chunks of a large plan that a child of the workflow copies. */
+/** Chunks of a large plan that a child workflow copies. */
 export interface Stretch extends Span {
   /** `orders_2024_01 to orders_2024_06`, or `orders_2024_07, chunks 1 to 4000 of 9000`. */
   readonly name: string;
 }
 
-/** Cuts a large plan into stretches, which end where partitions do as far as those are not larger themselves. */
+/** Cuts a large plan into stretches that end where partitions do, unless a partition is larger than a stretch. */
 export function stretchesOf(plan: PlanSummary, most: number): Stretch[] {
   const stretches: { from: number; count: number; first: string; last: string }[] = [];
   for (const piece of piecesOf(plan, most)) {
@@ -51,7 +51,7 @@ export function stretchesOf(plan: PlanSummary, most: number): Stretch[] {
   }));
 }
 
-/** Each partition, or parts of it where it is larger than a stretch; then what has no label, which are chunks of keys. */
+/** Yields each partition, in parts if it is larger than a stretch, then chunks without a label: chunks of keys. */
 function* piecesOf({ partitions, chunks: total }: PlanSummary, most: number): Iterable<Stretch> {
   let from = 0;
   for (const { name, chunks } of partitions) {
@@ -68,7 +68,7 @@ function* piecesOf({ partitions, chunks: total }: PlanSummary, most: number): It
   }
 }
 
-/** What a span is called where people look: `flights_2001_03, chunks 2 to 5 of 9`. */
+/** Names a span for people: `flights_2001_03, chunks 2 to 5 of 9`. */
 export function spanLabel(
   { partitions, chunks: total }: Pick<PlanSummary, 'partitions' | 'chunks'>,
   { from, count }: Span,

@@ -13,15 +13,15 @@ export interface CopyRound {
   readonly input: CaptureChangesInput;
   readonly run: RunIdentity;
   readonly tables: readonly TableName[];
-  /** `permanent`: the slot of the capture is made. `temporary`: one that only lends its snapshot. */
+  /** `permanent`: creates the slot of the capture. `temporary`: one that only lends its snapshot. */
   readonly slot: 'permanent' | 'temporary';
-  /** Told of a table that is copied, and what readers of the copy should know. */
+  /** Called for each copied table, with what readers of the copy should know. */
   readonly onCopied: (table: TableName, warnings: readonly string[]) => void;
-  /** Told of a table that could not be copied. True where the others are to be copied all the same. */
+  /** Called for a table that could not be copied; returns true if the others should be copied all the same. */
   readonly goesOnWithout: (table: TableName, error: unknown) => boolean;
 }
 
-/** Copies tables on the snapshot of a new slot, one after the other, through the fan-out of `extractTable`. */
+/** Copies tables one after the other on the snapshot of a new slot, through the fan-out of `extractTable`. */
 export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
   const { captureId, input, run, slot } = round;
   const { source } = input;
@@ -33,7 +33,7 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
         round.onCopied(table, await copyOne(fanout, round, table, { relay, lsn }));
       } catch (error) {
         const isOfAll = relay.failure !== undefined || isCancellation(error);
-        // rounds of earlier versions ended with the first table that failed
+        // in earlier versions a round ended with the first table that failed
         if (isOfAll || !patched('one-table-holds-up-no-other')) throw error;
         if (!round.goesOnWithout(table, error)) throw error;
       }
@@ -41,7 +41,7 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   });
 }
 
-/** A run of its own, with a manifest of its own. @returns its warnings */
+/** Copies a table in a run of its own, with its own manifest. @returns its warnings */
 async function copyOne(
   fanout: Fanout,
   { captureId, run: whole, input: { source, parallelism, deletes } }: CopyRound,

@@ -11,10 +11,10 @@ import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
 import type { SnapshotLender } from './snapshot-relay.ts';
 
-/** A span of chunks costs six events, and a history should end before 10,000: past this, children share the work. */
+/** A span costs six events, and a history should stay below 10,000: beyond this, children share the work. */
 const MOST_CHUNKS_HERE = 8_000;
 const CHUNKS_OF_A_CHILD = 4_000;
-/** Each costs the history of its parent some ten events. */
+/** Each costs its parent's history some ten events. */
 const MOST_CHILDREN = 200;
 
 export interface Fanout {
@@ -23,11 +23,11 @@ export interface Fanout {
   readonly progress: Pick<RunProgress, 'began' | 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
-  /** Set while a child copies, so that a change of the width, or a pause, reaches it. */
+  /** Set while a child copies, so that a new width or a pause reaches it. */
   child: ChildWorkflowHandle<typeof copyStretch> | undefined;
 }
 
-/** Copies all chunks of a plan, a bounded number of them at once; without a relay each reads a moment of its own. */
+/** Copies all chunks of a plan, a bounded number at once; without a lender each reads its own moment. */
 export async function copyPlan(
   fanout: Fanout,
   plan: PlanSummary,
@@ -43,7 +43,7 @@ export async function copyPlan(
   );
 }
 
-/** Copies that are under way find it in the warehouse, a child hears it by signal. */
+/** Tells running copies of the plan through the warehouse, and a child by signal. */
 async function pause(fanout: Fanout, { planId }: PlanSummary, paused: boolean): Promise<void> {
   await fanout.child?.signal(paused ? pauseSignal : resumeSignal);
   await pauseCopies({ planId, paused });
@@ -80,7 +80,7 @@ async function onSnapshot<T>(
   return lender === undefined ? work(undefined) : lender.lend(work);
 }
 
-/** One child after the other: the width is theirs, and the last chunks of one are seconds. */
+/** Runs one child after the other: each gets the full width, and waiting for its last chunks takes only seconds. */
 async function copyByChildren(
   fanout: Fanout,
   plan: PlanSummary,
@@ -124,7 +124,7 @@ async function copyByChild(
   }
 }
 
-/** The server takes no longer ids. */
+/** The longest workflow id that the server takes, in bytes. */
 const LONGEST_ID = 1000;
 
 function childId(planId: string, { name, from, count }: Stretch): string {

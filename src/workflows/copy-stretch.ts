@@ -8,7 +8,7 @@ import { SlidingWindow } from './sliding-window.ts';
 
 const PAUSE_HEARD_WITHIN = '1 second';
 
-/** What a copy of a plan needs to know of it. */
+/** What copying needs to know of a plan. */
 export type PlanToCopy = Pick<PlanSummary, 'planId' | 'maxBytesPerSecond'>;
 
 export interface CopyStretchRequest extends PlanToCopy {
@@ -19,7 +19,7 @@ export interface CopyStretchRequest extends PlanToCopy {
   readonly parallelism: number;
 }
 
-/** A child of `extractTable` that copies a stretch of a very large plan, so that no history grows too long. */
+/** Copies a stretch of a very large plan as a child workflow, so that no history grows too long. */
 export async function copyStretch({
   chunks,
   stretch,
@@ -49,7 +49,7 @@ export async function copyStretch({
   return { rows, bytes };
 }
 
-/** Copies a span, in several parts where the run was paused meanwhile. */
+/** Copies a span, in several parts if the run is paused in between. */
 export async function copyWhole(
   gate: PauseGate,
   span: Span,
@@ -59,7 +59,7 @@ export async function copyWhole(
     await gate.opened();
     const before: Span = left;
     left = (await copy(before)).left;
-    // that the run is paused, or goes on, is heard here a moment later or earlier than there
+    // a pause or resume may arrive here a moment before or after it reaches the activity
     if (left?.from === before.from) await sleep(PAUSE_HEARD_WITHIN);
   }
 }
@@ -67,11 +67,11 @@ export async function copyWhole(
 export interface SpanContext {
   readonly label: string;
   readonly snapshot: Snapshot | undefined;
-  /** How many spans are copied at once, to share what the run may read. */
+  /** How many spans are copied at once, to share the rate limit. */
   readonly width: number;
 }
 
-/** One activity, under a name that people can read and address. */
+/** Copies a span in one activity, under a name that people can read and address. */
 export async function copySpan(
   plan: PlanToCopy,
   span: Span,

@@ -2,10 +2,10 @@ import type { DatabaseProgress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import { cell, count, detailsTable, speed, timeLeft } from './details-table.ts';
 
-/** The most rows of a table in Markdown: what people look at should fit on a screen. */
+/** Most rows of a Markdown table, so that it fits on a screen. */
 const MOST_SHOWN = 20;
 
-/** Progress in Markdown, for the details that the Web UI shows of a run. */
+/** Renders progress in Markdown, for the details that the Web UI shows of a run. */
 export function databaseDetails(progress: DatabaseProgress, now: number): string {
   const { phase, tables, committed, superseded, failed, skipped, waiting, running } = progress;
   const elapsed = progress.copyingSince === 0 ? 0 : now - progress.copyingSince;
@@ -36,7 +36,7 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   return lines.join('\n');
 }
 
-/** What is under way, then the largest of what has ended. */
+/** Lists the tables under way, then the largest that have ended. */
 function tablesTable({ running, ended }: DatabaseProgress, now: number): string[] {
   const lines = [...running, ...ended].slice(0, MOST_SHOWN);
   return detailsTable(

@@ -2,19 +2,19 @@ import type { Observed, ObservedTable } from '../contract/activities.ts';
 import type { DatabaseProgress, TableProgress } from '../contract/progress.ts';
 import type { ListedTable, TableList } from './table-list.ts';
 
-/** Of tables and failures in the answer to a query. */
+/** Limit for tables, and for failures, in the answer to a query. */
 const MOST_SHOWN = 50;
 const MOST_ENDED = 20;
-/** What a table costs besides its bytes, in bytes, for the time that is left. */
+/** The cost of a table besides its bytes, in bytes, to estimate the time left. */
 const A_TABLE = 1024 * 1024;
 
-/** What is not of single tables. */
+/** Fields of the run as a whole. */
 type OfTheRun = Pick<
   DatabaseProgress,
   'phase' | 'parallelism' | 'copyingSince' | 'snapshotTakenAt' | 'restarts'
 >;
 
-/** How far a run of many tables is, by its list and by what the ledger said last. */
+/** Returns the progress of a run of many tables, from its list and the ledger's last report. */
 export function databaseProgress(
   list: TableList,
   observed: Observed | undefined,
@@ -24,7 +24,7 @@ export function databaseProgress(
   const { committed, superseded, failed, skipped } = list.counts();
   const looked = new Map((observed?.tables ?? []).map((one) => [one.table, one]));
   const running = list.in('running').map((table) => runningProgress(table, looked.get(table.table)));
-  // what packs have finished is told by the warehouse before their activities end
+  // the warehouse reports what packs have finished before their activities end
   const ended = Math.max(total.rows, observed?.finished.rows ?? 0);
   const endedBytes = Math.max(total.bytes, observed?.finished.bytes ?? 0);
   return {
@@ -47,20 +47,20 @@ export function databaseProgress(
   };
 }
 
-/** From 0 to 1, by bytes: of a table under way the chunks that are done. */
+/** Returns the share of bytes that is done, from 0 to 1; a table under way counts by its finished chunks. */
 function shareDone({ tables }: TableList, looked: ReadonlyMap<string, ObservedTable>): number {
   let [done, all] = [0, 0];
   for (const { table, bytes, state } of tables) {
     const { chunksDone = 0, chunks = 1 } = looked.get(table) ?? {};
     const share = state === 'waiting' ? 0 : state === 'running' ? chunksDone / Math.max(1, chunks) : 1;
-    // a table of no size takes its time too
+    // even a table without bytes takes time
     done += share * (bytes + A_TABLE);
     all += bytes + A_TABLE;
   }
   return all === 0 ? 0 : done / all;
 }
 
-/** A table that is under way, by what the ledger said of it last. */
+/** Returns the progress of a table under way, from the ledger's last report. */
 function runningProgress(
   { table, alone, startedAt }: ListedTable,
   looked: ObservedTable | undefined,

@@ -48,15 +48,15 @@ import { Visibility } from './visibility.ts';
 
 const LONGEST_MESSAGE = 500;
 
-/** A table with a workflow of its own, or small ones that one activity copies. */
+/** A table with its own workflow, or small tables that one activity copies. */
 interface Unit extends Share {
   readonly tables: readonly ListedTable[];
   child: ChildWorkflowHandle<typeof extractTable> | undefined;
-  /** Whether it holds a snapshot of its own, which is a session more. */
+  /** True if it holds its own snapshot, which takes one more session. */
   readonly holds: boolean;
 }
 
-/** A run of a whole database: what is to be done, what is under way, and the messages that steer it. */
+/** The state of a database run: what is to be done, what is under way, and the messages that steer it. */
 export class DatabaseRunState {
   readonly identity: RunIdentity;
   readonly warnings: string[] = [];
@@ -103,7 +103,7 @@ export class DatabaseRunState {
     this.#show();
   }
 
-  /** The moment that all tables are of. */
+  /** Records the snapshot that all tables are of. */
   isOf(snapshot: Snapshot): void {
     this.snapshot = snapshot;
     this.#show();
@@ -127,7 +127,7 @@ export class DatabaseRunState {
     this.#show();
   }
 
-  /** Extracts all tables that wait, and those that come to wait meanwhile. */
+  /** Extracts all waiting tables, including those that start to wait in the meantime. */
   async extractTables(relay: SnapshotRelay | undefined): Promise<void> {
     await withBeside(
       async () => this.#gate.tell(async (paused) => this.#tellPaused(paused)),
@@ -155,7 +155,7 @@ export class DatabaseRunState {
     return this.#parallelism - [...this.#units].reduce((sum, { width }) => sum + width, 0);
   }
 
-  /** Sessions on the source that the run may have and does not, whatever is made of them meanwhile. */
+  /** Source sessions that the run may have but does not use, however the widths change in the meantime. */
   get #unused(): number {
     const used = [...this.#units].reduce((sum, { reserved, holds }) => sum + reserved + (holds ? 1 : 0), 0);
     return connectionsOf(this.#input).copies - used;
@@ -165,7 +165,7 @@ export class DatabaseRunState {
     return Math.min(this.#input.maxTablesAtOnce ?? this.#parallelism, this.#parallelism);
   }
 
-  /** Where no copy is free, tables under way have more than one, since no more tables are at once than copies. */
+  /** Needs no free copy: without one, some table has several, since no more tables run at once than copies. */
   get #mayStart(): boolean {
     if (this.#gate.paused || this.list.waiting === 0 || this.#units.size >= this.#atOnce) return false;
     return !this.#isSparing || this.#unused >= (this.#holds(this.list.nextAlone()) ? 2 : 1);
@@ -175,7 +175,7 @@ export class DatabaseRunState {
     return this.#input.maxSourceConnections !== undefined;
   }
 
-  /** Whether a table holds a snapshot of its own while it is extracted by a workflow of its own. */
+  /** Returns whether a table holds its own snapshot while its own workflow extracts it. */
   #holds(alone: ListedTable | undefined): boolean {
     const { consistency } = this.#input;
     if (alone === undefined || consistency === 'none') return false;
@@ -190,7 +190,7 @@ export class DatabaseRunState {
     return this.#selection.requestFor(parseTableName(table) ?? { schema: 'public', name: table });
   }
 
-  /** Takes the next work from the list before it waits for anything. */
+  /** Takes the next work from the list before awaiting anything. */
   async #extractNext(relay: SnapshotRelay | undefined): Promise<void> {
     const alone = this.list.nextAlone();
     const tables =
@@ -216,7 +216,7 @@ export class DatabaseRunState {
     }
   }
 
-  /** Places that nobody waits for, or that are missing, are for those that are under way. */
+  /** Gives copies that no waiting table will take to those under way, or takes back what is too much. */
   async #spread(): Promise<void> {
     if (this.#free > 0 && this.list.waiting > 0 && this.#units.size < this.#atOnce) return;
     await this.#tellWidths(shareOut([...this.#units], this.#free, this.#unused));
@@ -275,10 +275,10 @@ export class DatabaseRunState {
             : 'it was changed after the snapshot';
         this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
       }
-      // what has not changed since the last run is in bronze as it is now
+      // an unchanged table is in bronze as it is in the source now
       this.list.ended(table, result.outcome === 'superseded' ? 'superseded' : 'committed', result);
     } catch (error) {
-      // cancelled with the run, or the table alone: by `skipTable` or by its own name
+      // cancelled with the run, or the table alone: by `skipTable` or by its own workflow id
       if (CancellationScope.current().consideredCancelled) throw error;
       if (isCancellation(error)) this.list.ended(table, 'skipped');
       else if (
@@ -293,7 +293,7 @@ export class DatabaseRunState {
     }
   }
 
-  /** What changed while the child was being started, and so was told to those only that were. */
+  /** Sends what changed while the child was being started, since only started children were told. */
   async #tellSince(
     { child, width }: Unit,
     told: { readonly width: number; readonly snapshot: Snapshot | undefined },

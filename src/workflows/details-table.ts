@@ -1,19 +1,19 @@
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 
-/** A line of a table of partitions, or of tables. */
+/** A line in a table of partitions, or of tables. */
 export interface DetailsLine {
   readonly name: string;
   readonly phase: string;
   readonly rows: number;
   readonly bytes: number;
   readonly chunksDone: number;
-  /** 0 where it is not known, or none. */
+  /** 0 if unknown or none. */
   readonly chunks: number;
-  /** Since when it is being copied, in milliseconds since 1970; absent where it is not. */
+  /** When its copy began, in milliseconds since 1970; absent while it is not being copied. */
   readonly copyingSince?: number;
 }
 
-/** How far each of them is, in Markdown. */
+/** Renders the progress of each in Markdown. */
 export function detailsTable(heading: string, lines: readonly DetailsLine[], now: number): string[] {
   if (lines.length === 0) return [];
   return [
@@ -43,13 +43,13 @@ export const count = (amount: number): string => amount.toLocaleString('en-US');
 const chunksOf = ({ chunksDone, chunks }: DetailsLine): string =>
   chunks === 0 ? '' : `${chunksDone} of ${chunks}`;
 
-/** @param elapsed milliseconds; nothing is known of the speed where it, or what arrived in it, is 0 */
+/** @param elapsed milliseconds; the speed is unknown if this is 0 or nothing has arrived */
 export const speed = (bytes: number, elapsed: number): string =>
   elapsed === 0 || bytes === 0 ? '' : `${formatBytes(Math.round((bytes / elapsed) * 1000))}/s`;
 
-/** @param done from 0 to 1; nothing is known where it is either */
+/** @param done from 0 to 1; the time left is unknown at either end */
 export const timeLeft = (done: number, elapsed: number): string =>
   done === 0 || done >= 1 || elapsed === 0 ? '' : formatDuration((elapsed / done) * (1 - done));
 
-/** Names may have what Markdown takes for its own. */
+/** Escapes what Markdown would interpret in names. */
 export const cell = (text: string): string => text.replaceAll(/[|\\`*_<]/g, '\\$&').replaceAll(/\s+/g, ' ');

@@ -2,7 +2,7 @@ import type { PartProgress, Progress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import { cell, count, detailsTable, speed, timeLeft, type DetailsLine } from './details-table.ts';
 
-/** Progress in Markdown, for the details that the Web UI shows of a run. */
+/** Renders progress in Markdown, for the details that the Web UI shows of a run. */
 export function progressDetails(progress: Progress, now: number): string {
   const { table, phase, rows, bytes, chunksDone, chunks, parallelism, copyingSince, restarts } = progress;
   const elapsed = copyingSince === 0 ? 0 : now - copyingSince;
@@ -25,7 +25,7 @@ export function progressDetails(progress: Progress, now: number): string {
   return lines.join('\n');
 }
 
-/** Each that is told of, and the others together. */
+/** Lists the reported partitions one by one, and the others together. */
 function partitionsTable({ partitions, ...whole }: Progress, now: number): string[] {
   if (partitions === undefined) return [];
   const others = { ...lessAll(whole, partitions), name: 'the others', phase: '' };

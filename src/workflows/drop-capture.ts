@@ -10,7 +10,7 @@ import { dropCapture as drop } from './activities.ts';
 import { asRunFailure } from './failure.ts';
 import { checked } from './checked-input.ts';
 
-/** Drops the slot of a capture, its publication and what is known of it, as far as they are there. */
+/** Drops a capture's slot, publication and bookkeeping, as far as they exist. */
 export async function dropCapture(request: DropCaptureRequest): Promise<DropCaptureResult> {
   const input = checked(() => parseInput(dropCaptureInput, request, dropCaptureExample));
   const { firstExecutionRunId: runId, workflowId } = workflowInfo();

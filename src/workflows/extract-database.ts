@@ -20,7 +20,7 @@ import { withSnapshot } from './snapshot-relay.ts';
 import { TableList } from './table-list.ts';
 import { watchRun } from './watch-run.ts';
 
-/** Of the lists in the result: all of it is in the manifest. */
+/** Limit for the lists in the result; the manifest has everything. */
 const MOST_RESULTS = 100;
 
 /** Extracts many tables of a source into bronze. */
@@ -52,7 +52,7 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
   }
 }
 
-/** Page by page: the names of ten thousand tables are more than one payload should hold. */
+/** Reads page by page: the names of ten thousand tables are more than one payload should hold. */
 async function listMembers(runId: string, count: number): Promise<Member[]> {
   const members: Member[] = [];
   while (members.length < count) {
@@ -63,7 +63,7 @@ async function listMembers(runId: string, count: number): Promise<Member[]> {
   return members;
 }
 
-/** When the snapshot of all tables is lost, all are extracted again: no other moment may be among them. */
+/** Extracts all tables again when their common snapshot is lost, so that all are of one moment. */
 async function extractWithRestarts(
   state: DatabaseRunState,
   input: ExtractDatabaseInput,
@@ -101,7 +101,7 @@ async function onOneSnapshot(
   });
 }
 
-/** A run that brought nothing has failed, whatever it is told to do with single tables. */
+/** Fails a run in which tables failed and none was extracted, even with "onTableFailure": "continue". */
 function requireSome({ list }: DatabaseRunState): void {
   const failed = list.in('failed');
   const [first] = failed;

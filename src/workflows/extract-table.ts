@@ -29,13 +29,14 @@ import { withSnapshot } from './snapshot-relay.ts';
 import { Visibility } from './visibility.ts';
 import { watchRun } from './watch-run.ts';
 
-/** What a run of a whole database says to one of its tables. */
+/** Passed by a database run to each of its tables. */
 export interface PartOfDatabase extends DatabaseRun {
-  /** The moment of all tables; each has its own where left out. */
+  /** The snapshot of all tables; if absent, each has its own. */
   readonly snapshot?: Snapshot;
   /**
-   * Present where all tables together may have so many sessions only: then a snapshot of its own is held once, and what
-   * cannot be read from the one of all tables fails, to be begun again when there is a session more.
+   * Present if the sessions of all tables together are limited: then only one session holds a snapshot of the
+   * table's own, and a table that cannot read the shared snapshot fails, to be started again once a session is
+   * free.
    */
   readonly sparing?: true;
 }
@@ -43,7 +44,7 @@ export interface PartOfDatabase extends DatabaseRun {
 /**
  * Extracts one table of a source into bronze.
  *
- * @param part given by `extractDatabase` alone
+ * @param part passed by `extractDatabase` only
  */
 export async function extractTable(
   request: ExtractTableRequest,
@@ -89,7 +90,7 @@ export async function extractTable(
   }
 }
 
-/** The fan-out of a run, whose progress is that of the run. */
+/** A fan-out that reports to the progress of its run. */
 interface RunFanout extends Fanout {
   readonly progress: RunProgress;
 }
@@ -130,7 +131,7 @@ interface RunContext {
   readonly input: ExtractTableInput;
   readonly part: PartOfDatabase | undefined;
   readonly visibility: Visibility;
-  /** Lends the snapshot of all tables, to the first plan only: what that could not have, no plan can. */
+  /** Lends the snapshot of all tables, to the first plan only: if that plan cannot use it, none can. */
   lender: BorrowedSnapshot | undefined;
 }
 
@@ -145,7 +146,7 @@ const visibilityOf = ({ table, source, incremental }: ExtractTableInput): Visibi
     mode: incremental === undefined ? 'full' : 'incremental',
   });
 
-/** Begins again, by itself, when the snapshot or the plan is lost; what was staged is dropped by the next plan. */
+/** Starts over when the snapshot, plan or staging table is lost; the next plan drops what was staged. */
 async function extractWithRestarts(
   context: RunContext,
   run: RunIdentity,
@@ -181,7 +182,7 @@ async function extractOnce(
   return { plan, result: await commit(context, run, plan, shared) };
 }
 
-/** @returns whether all chunks are of one moment, by a snapshot that they share */
+/** @returns whether all chunks are of one moment, by a shared snapshot */
 async function copied(
   { fanout, input, lender, part }: RunContext,
   run: RunIdentity,

@@ -24,7 +24,7 @@ export function isPassing(error: unknown): boolean {
   return kind !== undefined && captureWaits(kind);
 }
 
-/** Why a holder is no more: its own failure where retrying is of no use, the loss of its snapshot otherwise. */
+/** Returns why a holder ended: its own failure if retrying is no use, otherwise the loss of its snapshot. */
 export function holderFailure(error: unknown): unknown {
   const cause = rootOf(error);
   const mayBeTriedAgain =
@@ -38,7 +38,7 @@ export function ofKind(kind: FailureKind, message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, kind);
 }
 
-/** The failure of a run: the words of its cause at the top, where the UI and the CLI show them. */
+/** Returns the failure of a run, with the words of its cause at the top, where the UI and the CLI show them. */
 export function asRunFailure(error: unknown): unknown {
   const cause = rootOf(error);
   if (!(cause instanceof ApplicationFailure) || cause === error) return error;

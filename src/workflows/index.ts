@@ -1,4 +1,4 @@
-/** Every function exported here is a workflow that people can start. */
+/** Every function exported here is a workflow that can be started. */
 export { captureChanges } from './capture-changes.ts';
 export { checkSource } from './check-source.ts';
 export { copyStretch } from './copy-stretch.ts';

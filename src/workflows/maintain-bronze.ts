@@ -9,7 +9,7 @@ import { maintainBronze as maintain } from './activities.ts';
 import { checked } from './checked-input.ts';
 import { asRunFailure } from './failure.ts';
 
-/** Drops what runs have left in the warehouse that could not clear up after themselves. */
+/** Drops what was left in the warehouse by runs that could not clean up after themselves. */
 export async function maintainBronze(request: MaintainBronzeRequest = {}): Promise<MaintainBronzeResult> {
   const input = checked(() => parseInput(maintainBronzeInput, request, maintainBronzeExample));
   try {

@@ -27,23 +27,23 @@ import {
 } from '../contract/progress.ts';
 
 export const progressQuery = defineQuery<Progress>(PROGRESS_QUERY);
-/** Takes the new width and answers with the old one. */
+/** Takes the new width and returns the old one. */
 export const setParallelismUpdate = defineUpdate<number, [number]>(SET_PARALLELISM_UPDATE);
-/** The same from a parent to its child, which has nothing to check or answer. */
+/** Sent by a parent to its child, which has nothing to check or answer. */
 export const parallelismSignal = defineSignal<[number]>('parallelism');
-/** From a run of a whole database to a table: where the snapshot of all tables is to be had now. */
+/** Sent by a database run to a table: where the snapshot of all tables is available now. */
 export const sharedSnapshotSignal = defineSignal<[Snapshot]>('sharedSnapshot');
 export const pauseSignal = defineSignal(PAUSE_SIGNAL);
 export const resumeSignal = defineSignal(RESUME_SIGNAL);
 export const databaseProgressQuery = defineQuery<DatabaseProgress>(PROGRESS_QUERY);
-/** Both take the name of a table, and answer with what becomes of it. */
+/** Both take the name of a table and answer with what becomes of it. */
 export const retryTableUpdate = defineUpdate<string, [string]>(RETRY_TABLE_UPDATE);
 export const skipTableUpdate = defineUpdate<string, [string]>(SKIP_TABLE_UPDATE);
 export const snapshotExportedSignal = defineSignal<[HeldSnapshot]>(SNAPSHOT_EXPORTED_SIGNAL);
 export const progressObservedSignal = defineSignal<[Observed]>(PROGRESS_OBSERVED_SIGNAL);
 
 export const captureStatusQuery = defineQuery<CaptureStatus>(CAPTURE_STATUS_QUERY);
-/** Take tables as the input does, and answer with all tables of the capture. */
+/** Both take tables as the input does and answer with all tables of the capture. */
 export const addTablesUpdate = defineUpdate<readonly string[], [CaptureChangesRequest['tables']]>(
   ADD_TABLES_UPDATE,
 );

@@ -1,10 +1,10 @@
 import type { CopiedPartition, CopiedPartitions, PartitionLabel, Span } from '../contract/activities.ts';
 import type { PartProgress } from '../contract/progress.ts';
 
-/** What people look at should fit on a screen. */
+/** The list should fit on a screen. */
 const MOST_SHOWN = 20;
 
-/** How far the partitions of a plan are, and which of them are being copied. */
+/** The progress of a plan's partitions, and which of them are being copied. */
 export class PartitionProgress {
   readonly #labels: readonly (PartitionLabel & Span)[];
   #chunksDone: readonly number[] = [];
@@ -20,31 +20,31 @@ export class PartitionProgress {
     });
   }
 
-  /** @returns to be called when the copy of the span has ended */
+  /** @returns a function to call when the copy of the span has ended */
   began(span: Span): () => void {
     this.#spans.add(span);
     return () => void this.#spans.delete(span);
   }
 
-  /** What the ledger says. */
+  /** Records what the ledger reports. */
   observed({ chunksDone, foremost }: CopiedPartitions): void {
     this.#chunksDone = chunksDone;
     this.#foremost = new Map(foremost.map((one) => [one.partition, one]));
   }
 
-  /** Those that are being copied, then those with the most rows; nothing where there is but one. */
+  /** Returns those being copied, then those with the most rows; undefined if there is only one. */
   shown(now: number): PartProgress[] | undefined {
     if (this.#labels.length < 2) return undefined;
     const copying = this.#copying();
     for (const partition of this.#since.keys()) if (!copying.has(partition)) this.#since.delete(partition);
     for (const partition of copying) if (!this.#since.has(partition)) this.#since.set(partition, now);
-    // the foremost begin with those that are half done
+    // the foremost begin with the half-done ones
     const isCopied = (partition: number) => copying.has(partition);
     const ordered = [...[...this.#foremost.keys()].filter(isCopied), ...copying, ...this.#foremost.keys()];
     return [...new Set(ordered)].slice(0, MOST_SHOWN).map((partition) => this.#progressOf(partition));
   }
 
-  /** Chunks of a span are copied one after the other: of its partitions it is at the first that is not done. */
+  /** A span's chunks are copied in order, so it is at the first of its partitions that is not done. */
   #copying(): Set<number> {
     const begun = [...this.#spans].map(({ from, count }) =>
       this.#labels.findIndex(

@@ -1,14 +1,14 @@
 import { condition, setHandler } from '@temporalio/workflow';
 import { pauseSignal, resumeSignal } from './messages.ts';
 
-/** Whether new work may begin: people close it with `pause` and open it with `resume`. */
+/** A gate for new work: people close it with `pause` and open it with `resume`. */
 export class PauseGate {
   #paused: boolean;
   readonly #onChange: (paused: boolean) => void;
 
   /**
-   * @param onChange called when it was closed or opened
-   * @param paused whether it is closed now
+   * @param onChange called when the gate is closed or opened
+   * @param paused whether it starts closed
    */
   constructor(onChange: (paused: boolean) => void, paused = false) {
     this.#onChange = onChange;
@@ -25,7 +25,7 @@ export class PauseGate {
     if (this.#paused) await condition(() => !this.#paused);
   }
 
-  /** Tells of every change, one after the other, and of the latest where several came meanwhile. Ends by cancellation. */
+  /** Reports every change, one after the other; of several during a report only the latest. Ends by cancellation. */
   async tell(told: (paused: boolean) => Promise<void>): Promise<never> {
     for (let last = false; ;) {
       await condition(() => this.#paused !== last);

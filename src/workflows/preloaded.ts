@@ -15,12 +15,12 @@ import * as tableName from '../contract/table-name.ts';
 import * as valueInputs from '../contract/value-inputs.ts';
 
 /**
- * Modules that all workflows of a worker share, instead of each having its own: to build the schemas of inputs anew takes
- * most of what it costs to start one. A schema keeps nothing of what it has parsed.
+ * Modules that all workflows of a worker share, instead of each having its own: building the schemas of inputs
+ * anew is most of what it costs to start a workflow. A schema keeps nothing of what it has parsed.
  *
- * The bundle alone loads this. Temporal freezes what such modules export, all the way down, and a schema has to
- * write down what it derives from itself when it is asked first. What is frozen already is not looked into, so each
- * module that exports a schema is frozen here, without what it holds.
+ * Only the bundle loads this. Temporal deep-freezes what such modules export, but a schema has to store in
+ * itself what it derives on first use. What is already frozen is skipped, so each module that exports a schema
+ * is frozen here, without its contents.
  */
 for (const schemas of [
   captureChanges,

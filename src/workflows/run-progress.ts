@@ -5,10 +5,10 @@ import { progressDetails } from './details.ts';
 import { progressQuery } from './messages.ts';
 import { PartitionProgress } from './partition-progress.ts';
 
-/** What a run has done so far, kept where the query and the Web UI find it. */
+/** The progress of a run, kept where the query and the Web UI find it. */
 export class RunProgress {
   #now: Progress;
-  /** What the activities that have ended said. */
+  /** Totals of the activities that have ended. */
   #returned = NOTHING;
   #planId: string | undefined;
   #partitions = new PartitionProgress([]);
@@ -51,7 +51,7 @@ export class RunProgress {
     });
   }
 
-  /** @returns to be called when the copy of the span has ended, however that is */
+  /** @returns a function to call when the copy of the span has ended, however it ended */
   began(span: Span): () => void {
     const ended = this.#partitions.began(span);
     this.set({});
@@ -67,14 +67,14 @@ export class RunProgress {
     this.#advance(this.#returned);
   }
 
-  /** What the ledger says, which knows of chunks before their activities end. */
+  /** Records what the ledger reports, which knows of chunks before their activities end. */
   observed({ tables, partitions }: Observed): void {
     const table = tables.find(({ planId }) => planId === this.#planId);
     if (table !== undefined && partitions !== undefined) this.#partitions.observed(partitions);
     this.#advance(table ?? this.#returned);
   }
 
-  /** What the ledger said last. */
+  /** Records the ledger's last report. */
   committed(partitions: CopiedPartitions | undefined): void {
     if (partitions !== undefined) this.#partitions.observed(partitions);
   }

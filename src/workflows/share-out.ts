@@ -1,18 +1,18 @@
-/** A table that is being copied, and how many copies it has at once. */
+/** A table being copied, and how many copies it has at once. */
 export interface Share {
   width: number;
-  /** How many it has had at once: what is taken from it goes on until it ends. */
+  /** The most it has had at once: a copy taken from it goes on until it ends. */
   reserved: number;
   /** More would find no chunk to copy. */
   readonly most: number;
 }
 
-/** A chunk has as much at least, so that a table has no use for more copies at once than it has such pieces. */
+/** Chunks are at least this large by default, so a table has no use for more copies than it has such pieces. */
 const SMALLEST_CHUNK = 16 * 1024 * 1024;
 
 export const mostCopies = (bytes: number): number => Math.max(1, Math.ceil(bytes / SMALLEST_CHUNK));
 
-/** What a table gets that begins now: an even share, since what it leaves the next one takes. */
+/** Returns the copies for a table that begins now: an even share, since the next one takes what it leaves. */
 export function firstShare(
   { most }: Pick<Share, 'most'>,
   { parallelism, atOnce, free }: { parallelism: number; atOnce: number; free: number },
@@ -21,10 +21,10 @@ export function firstShare(
 }
 
 /**
- * Gives what is free to the tables under way, or takes what is too much from them, one copy at a time so that
- * they stay even. Each keeps one.
+ * Gives free copies to the tables under way, or takes excess ones from them, one at a time so that shares stay
+ * even. Each keeps one.
  *
- * @param unused how many more copies than are reserved there may be, whatever the width of each
+ * @param unused how many more copies than are reserved there may be, whatever the widths
  * @returns those whose width changed
  */
 export function shareOut<T extends Share>(

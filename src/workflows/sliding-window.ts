@@ -1,6 +1,6 @@
 import { TaskSet } from './task-set.ts';
 
-/** Keeps a number of pieces of work under way at once; the number can change meanwhile. */
+/** Keeps a number of tasks under way at once; the number can change as they run. */
 export class SlidingWindow {
   #width: number;
 
@@ -12,12 +12,12 @@ export class SlidingWindow {
     return this.#width;
   }
 
-  /** A wider window fills at once; a narrower one lets what is under way end. */
+  /** A wider window fills at once; a narrower one lets running work end. */
   resize(width: number): void {
     this.#width = width;
   }
 
-  /** Starts the work for each item, in order, as places come free. When one fails, no other is started. */
+  /** Starts the work for each item, in order, as places become free. Once one fails, no other is started. */
   async forEach<T>(items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
     await TaskSet.run(async (tasks) => {
       for (const item of items) {

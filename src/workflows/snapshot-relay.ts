@@ -6,37 +6,37 @@ import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
 import { holderFailure, isSnapshotLost, lost, ofKind } from './failure.ts';
 import { snapshotExportedSignal } from './messages.ts';
 
-/** Where work gets the snapshot that it reads. */
+/** Lends work the snapshot that it reads. */
 export interface SnapshotLender {
-  /** Does a piece of work on the snapshot, once more where the session that lent it was lost meanwhile. */
+  /** Runs work on the snapshot, and again if the session that lent it is lost in the meantime. */
   lend<T>(work: (snapshot: Snapshot) => Promise<T>): Promise<T>;
 }
 
-/** Most runs are done before a second holder is worth its session. */
+/** Most runs end before a second holder is worth its session. */
 const ALONE_FOR = '10 seconds';
-/** Between two tries to have a second holder. */
+/** Between two attempts to start a second holder. */
 const PAUSE = '5 seconds';
 
-/** Whose snapshot it is to be. */
+/** The snapshot to hold. */
 export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'> {
-  /** Who takes the snapshot, where it is one that somebody else makes: a new slot has its own. */
+  /** Takes the snapshot if something else creates it: a new slot has its own. */
   readonly first?: (holder: string) => Promise<void>;
   /** See the input `maxSnapshotAge`. */
   readonly maxAge?: number | undefined;
 }
 
 interface Holder {
-  /** What it has told that it holds; nothing yet, at first. */
+  /** What it has reported to hold; undefined at first. */
   held: HeldSnapshot | undefined;
   readonly scope: CancellationScope;
 }
 
 /**
- * One snapshot of the source, held by two sessions, on two workers where there are two.
+ * One snapshot of the source, held by two sessions, on two workers if there are two.
  *
- * An exported snapshot dies with the transaction that exported it, but one that imported it can
- * export it again. So when a holder is lost, another is started from the one that is left; only
- * when both are lost is the snapshot.
+ * An exported snapshot dies with the transaction that exported it, but one that imported it can export it
+ * again. So when a holder is lost, another is started from the remaining one; the snapshot is lost only when
+ * both are.
  */
 export class SnapshotRelay implements SnapshotLender {
   readonly #request: SnapshotRequest;
@@ -55,12 +55,12 @@ export class SnapshotRelay implements SnapshotLender {
     this.#start(undefined);
     const { maxAge } = request;
     if (maxAge !== undefined) {
-      void this.#scope.run(async () => this.#expire(maxAge)).catch(() => undefined); // likewise
+      void this.#scope.run(async () => this.#expire(maxAge)).catch(() => undefined); // ends with the relay
     }
-    if (companion) void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // ends with the relay
+    if (companion) void this.#scope.run(async () => this.#keepTwo()).catch(() => undefined); // likewise
   }
 
-  /** Why there is no snapshot any more. */
+  /** Why the snapshot is gone; undefined while there is one. */
   get failure(): { readonly error: unknown } | undefined {
     return this.#failure;
   }
@@ -77,14 +77,14 @@ export class SnapshotRelay implements SnapshotLender {
     }
   }
 
-  /** The snapshot, as soon as a holder has it. */
+  /** Returns the snapshot as soon as a holder has it. */
   async held(): Promise<HeldSnapshot> {
     await condition(() => this.#held !== undefined || this.#failure !== undefined);
     if (this.#held !== undefined) return this.#held;
     throw this.#failure?.error ?? lost('The snapshot is gone');
   }
 
-  /** Tells of the snapshot whenever another session lends it than the one before. Ends by cancellation. */
+  /** Reports the snapshot whenever another session lends it than before. Ends by cancellation. */
   async tell(first: Snapshot, told: (snapshot: Snapshot) => Promise<void>): Promise<never> {
     for (let last = first; ;) {
       await condition(() => this.#held !== undefined && this.#held.snapshot.id !== last.id);
@@ -93,7 +93,7 @@ export class SnapshotRelay implements SnapshotLender {
     }
   }
 
-  /** Frees the snapshot. */
+  /** Releases the snapshot. */
   close(): void {
     this.#scope.cancel();
   }
@@ -103,12 +103,12 @@ export class SnapshotRelay implements SnapshotLender {
     return held.find(({ leaving }) => leaving !== true) ?? held[0];
   }
 
-  /** How many hold it, or are about to, on workers that stay. */
+  /** Number of holders, including ones being started, on workers that stay. */
   get #staying(): number {
     return [...this.#holders.values()].filter(({ held }) => held?.leaving !== true).length;
   }
 
-  /** A worker that was asked to stop need not wait any longer, as soon as another holds what it held. */
+  /** Releases workers that were asked to stop, as soon as another holds what they held. */
   #letGo(): void {
     if (this.#held === undefined || this.#held.leaving === true) return;
     for (const { held, scope } of this.#holders.values()) if (held?.leaving === true) scope.cancel();
@@ -136,7 +136,7 @@ export class SnapshotRelay implements SnapshotLender {
     if (this.#holders.size === 0) this.#failure ??= { error: holderFailure(error) };
   }
 
-  /** The source has waited for its vacuum long enough: whoever works on the snapshot is told that it is gone for good. */
+  /** Fails work on the snapshot once it reaches its maximum age, because it holds back vacuum on the source. */
   async #expire(maxAge: number): Promise<void> {
     await this.held();
     await sleep(maxAge);
@@ -156,16 +156,16 @@ export class SnapshotRelay implements SnapshotLender {
     for (;;) {
       await condition(() => this.#staying < 2 && this.#held !== undefined);
       this.#start(this.#held);
-      // the grace of workers that all were asked to stop is short
+      // if all workers were asked to stop, their grace period is short
       await condition(() => this.#staying === 0, PAUSE);
     }
   }
 }
 
 /**
- * Does work on one snapshot, which is freed at its end, however it ends.
+ * Runs work on one snapshot, which is released at the end, however it ends.
  *
- * Rejects with the loss of the snapshot when that comes first; the work is cancelled and waited for.
+ * Rejects with the loss of the snapshot if that comes first; the work is cancelled and waited for.
  */
 export async function withSnapshot(
   request: SnapshotRequest,

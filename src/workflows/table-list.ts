@@ -4,32 +4,32 @@ import { formatTableName, parseTableName } from '../contract/table-name.ts';
 
 export type TableState = 'waiting' | 'running' | TableOutcome;
 
-/** A table of a run and what has become of it. */
+/** A table of a run and its state. */
 export interface ListedTable extends Member {
   readonly member: number;
   state: TableState;
-  /** When work on it began last, in milliseconds since 1970. */
+  /** When work on it last began, in milliseconds since 1970. */
   startedAt: number;
-  /** Whether it gets a workflow of its own. */
+  /** True if it gets its own workflow. */
   alone: boolean;
-  /** Whether it was changed after the snapshot of all tables, and so has to read one of its own. */
+  /** True if it was changed after the snapshot of all tables, and so has to read its own. */
   changed: boolean;
   rows: number;
   bytesCopied: number;
   message: string | undefined;
-  /** Ends what is under way for it alone. */
+  /** Ends the work under way for it alone. */
   stop: (() => void) | undefined;
 }
 
-/** The most bytes and tables that one activity copies, where there are not so many that their number must be bounded. */
+/** Most bytes and tables of one activity, unless there are so many that the number of activities must be bounded. */
 const PACK_BYTES = 64 * 1024 * 1024;
 const PACK_TABLES = 50;
-/** A pack that has less is not worth an activity: fewer tables than that are shared out only where they are larger. */
+/** A smaller pack is not worth an activity: it may exceed its even share up to these limits. */
 const LEAST_TABLES = 16;
 const LEAST_BYTES = 4 * 1024 * 1024;
-/** About as many activities copy the small tables of a very large database, six events each. */
+/** About this many activities copy the small tables of a very large database, at six history events each. */
 const MOST_PACKS = 500;
-/** Children cost more of the history than packs. */
+/** Children cost more history than packs. */
 const MOST_ALONE = 500;
 
 /** The tables of a run, the largest first, and which of them comes next. */
@@ -66,7 +66,7 @@ export class TableList {
     return this.#waiting.size;
   }
 
-  /** As people write it: `orders` is `public.orders`. */
+  /** Finds a table by its name as people write it: `orders` is `public.orders`. */
   find(name: string): ListedTable | undefined {
     const parsed = parseTableName(name);
     return parsed === undefined ? undefined : this.#byName.get(formatTableName(parsed));
@@ -76,7 +76,7 @@ export class TableList {
     return this.tables.filter((table) => table.state === state);
   }
 
-  /** Those that have ended, the largest first. */
+  /** Returns those that have ended, the largest first. */
   largestEnded(most: number): ListedTable[] {
     const ended: ListedTable[] = [];
     for (const table of this.tables) {
@@ -86,23 +86,23 @@ export class TableList {
     return ended;
   }
 
-  /** How many are in each state, in one pass: there may be very many, and this is asked often. */
+  /** Counts the tables in each state in one pass: there may be very many, and this is called often. */
   counts(): Record<TableState, number> {
     const counts = { waiting: 0, running: 0, committed: 0, superseded: 0, failed: 0, skipped: 0 };
     for (const { state } of this.tables) counts[state] += 1;
     return counts;
   }
 
-  /** Those that have a workflow of their own come first. */
+  /** Returns the next table with its own workflow; these come first. */
   nextAlone(): ListedTable | undefined {
     for (const table of this.#waiting) if (table.alone) return table;
     return undefined;
   }
 
   /**
-   * Small tables for one activity: fewer towards the end, so that all end at about the same time.
+   * Returns small tables for one activity: fewer towards the end, so that all end at about the same time.
    *
-   * @param isWorth whether a pack is to be worth its activity, which it was not on earlier versions
+   * @param isWorth whether a pack must be worth its activity; false for runs of earlier versions
    */
   nextPack(width: number, isWorth: boolean): ListedTable[] {
     const small = [...this.#waiting].filter(({ alone }) => !alone);
@@ -142,7 +142,7 @@ export class TableList {
     table.stop = undefined;
   }
 
-  /** Back among those that wait, to be copied like before or by a workflow of its own. */
+  /** Puts a table back among the waiting ones, to be copied as before or by its own workflow. */
   waits(table: ListedTable, alone = table.alone): void {
     table.state = 'waiting';
     table.alone = alone;
@@ -150,12 +150,12 @@ export class TableList {
     this.#waiting.add(table);
   }
 
-  /** Whether so many tables had workflows of their own that the history could not bear many more. */
+  /** True if so many tables had their own workflows that the history could not take many more. */
   get isLong(): boolean {
     return this.#startedAlone >= MOST_ALONE;
   }
 
-  /** All but those that were skipped: the run begins again. */
+  /** Resets all tables except skipped ones: the run starts over. */
   reset(): void {
     for (const table of this.tables) {
       table.changed = false;

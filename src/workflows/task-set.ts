@@ -1,6 +1,6 @@
 import { CancellationScope, condition } from '@temporalio/workflow';
 
-/** Pieces of work that are under way at once. */
+/** Tasks that are under way at once. */
 export class TaskSet {
   readonly #scope: CancellationScope;
   readonly #running = new Set<Promise<void>>();
@@ -11,10 +11,10 @@ export class TaskSet {
   }
 
   /**
-   * Runs all tasks that `startAll` starts, and ends when they have.
+   * Runs all tasks that `startAll` starts, and returns when they have ended.
    *
-   * When one fails, or `startAll` itself, the others are cancelled and waited for, so that nothing is under way when
-   * this rejects, with the first failure.
+   * If one fails, or `startAll` itself, the others are cancelled and waited for, so that nothing is under way
+   * when this rejects, with the first failure.
    */
   static async run(startAll: (tasks: TaskSet) => Promise<void>): Promise<void> {
     await CancellationScope.cancellable(async () => {
@@ -33,12 +33,12 @@ export class TaskSet {
     return this.#running.size;
   }
 
-  /** No more is to be started then. */
+  /** True when no more tasks should be started. */
   get hasFailed(): boolean {
     return this.#failures.length > 0;
   }
 
-  /** Waits until something holds, or a task has failed. */
+  /** Waits until a condition holds or a task has failed. */
   async until(holds: () => boolean): Promise<void> {
     await condition(() => this.hasFailed || holds());
   }

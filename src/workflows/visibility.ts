@@ -17,10 +17,10 @@ export interface Described {
 }
 
 /**
- * What lists of workflows show of a run, and can be searched by.
+ * Shows a run in lists of workflows and makes it searchable.
  *
- * A search attribute that the namespace does not know blocks the workflow for ever, so that nothing is
- * set before an activity has said that it knows them.
+ * A search attribute that the namespace does not know blocks the workflow for ever, so nothing is set until an
+ * activity has said that it knows them.
  */
 export class Visibility {
   readonly #described: Described;
@@ -31,7 +31,7 @@ export class Visibility {
     this.#described = described;
   }
 
-  /** Heard from the first activity. */
+  /** Called with the answer of the first activity. */
   isKnown(known: boolean): void {
     this.#known = known;
   }

@@ -12,16 +12,16 @@ import { watchProgress } from './activities.ts';
 import { messageOf } from './failure.ts';
 import { progressObservedSignal } from './messages.ts';
 
-/** From one look to the next, so that with what a look takes itself there is one within every five seconds. */
+/** Milliseconds between looks; with the time that a look takes itself, there is one every five seconds. */
 const PACE = 4_000;
 const SLOW_PACE = 60_000;
-/** What is told is four events: after so many events of whatever kind fewer are, and then none. */
+/** A report costs four events: beyond so many events of any kind reports become fewer, and then stop. */
 const EVENTS_FOR_QUICK_LOOKS = 5_000;
 const EVENTS_FOR_SLOW_LOOKS = 8_000;
-/** After a failure that is no use to try again at once. */
+/** Pause after a failure, when trying again at once is no use. */
 const PAUSE = 60_000;
 
-/** Has it told, every few seconds, how far a run is by the ledger. Ends by cancellation, or when its history grows long. */
+/** Has a run's progress reported from the ledger every few seconds, until cancelled or its history grows long. */
 export async function watchRun(
   request: Omit<WatchRequest, 'pace'>,
   tell: (observed: Observed) => void,
