@@ -8,10 +8,10 @@ import { quoteName } from '../postgres/identifiers.ts';
 import { documentOf, isJson } from '../postgres/replication/json-values.ts';
 import type { Session } from '../postgres/session.ts';
 
-/** Changes that are read at once, and how many bytes they may have as they are stored, which is compressed. */
+/** Most changes read at once, and most bytes of them as stored, which is compressed. */
 const PAGE = { changes: 2_000, bytes: 1024 * 1024 };
 
-/** A row as the log has it, its values as texts. */
+/** A row as logged, with its values as text. */
 type LoggedRow = Readonly<Record<string, string | null>>;
 
 interface LoggedChange {
@@ -25,7 +25,7 @@ interface LoggedChange {
 /**
  * Applies to a copy what was logged since its snapshot, page by page.
  *
- * @throws {DatakitError} PlanOutdated where the columns are no longer those of the copy
+ * @throws {DatakitError} PlanOutdated if the columns are no longer those of the copy
  */
 export async function catchUp(
   session: Session,
@@ -44,15 +44,15 @@ export async function catchUp(
 }
 
 /**
- * An object with all values as texts, so that no number passes through one of JavaScript. Those of JSON columns are
- * documents: `"abc"` is a text in quotation marks there, and null is a value.
+ * SQL for an object with all values as text, so that none passes through a JavaScript number. Values of JSON
+ * columns stay documents: `"abc"` is text in quotation marks there, and null is a value.
  */
 const texts = (column: string, nulls: string): string =>
   `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (
      SELECT json_object_agg(key, CASE WHEN key = ANY (${nulls}) THEN 'null' WHEN key = ANY ($6) AND jsonb_typeof(value) <> 'null' THEN value::text ELSE value #>> '{}' END)
        FROM jsonb_each(${column})) END`;
 
-/** One change at least, however large it is. */
+/** Reads a page of changes: at least one, however large. */
 async function readChanges(
   session: Session,
   captureId: string,
@@ -77,8 +77,8 @@ async function readChanges(
 }
 
 /**
- * A column that came while the table was copied is not in the copy. One that went is not in the change, and an INSERT
- * that lacks a value would pass for an update that did not send it.
+ * Refuses changed columns. One added during the copy is not in the copy. One dropped is not in the change, and
+ * an INSERT that lacks a value would pass for an update that did not send it.
  *
  * @throws {DatakitError} PlanOutdated
  */

@@ -27,19 +27,19 @@ import { HEARTBEAT_PREFIX } from '../postgres/replication/slots.ts';
 import { WalStream, type WalConsumer } from '../postgres/replication/wal-stream.ts';
 import { SentBeforeWatch, type SentBefore } from './sent-before.ts';
 
-/** What is decoded while the warehouse is busy with the part before; then the source waits. */
+/** Bytes decoded while the warehouse is busy with the previous segment; then the source waits. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 
-/** What changes do to the copy of a table, in their order. */
+/** A step of applying changes to the copy of a table. */
 export type MirrorStep =
   | {
       readonly kind: 'relation';
       readonly relation: Relation;
-      /** Indexes of the columns that the batches after it take for the key. */
+      /** Indexes of the columns that the following batches use as the key. */
       readonly key: readonly number[];
     }
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
-  /** A row came of which not every value was sent. */
+  /** A row arrived without all of its values. */
   | { readonly kind: 'unknown row' }
   | {
       readonly kind: 'move';
@@ -48,43 +48,43 @@ export type MirrorStep =
       readonly old: readonly MirrorValue[];
     };
 
-/** Where a transaction ends: the position after it, and what has come before. */
+/** A boundary between transactions: the position there, and what came before. */
 export interface Boundary {
   readonly position: string;
-  /** ISO 8601; null where no transaction ended. */
+  /** ISO 8601; null if no transaction ended. */
   readonly committedAt: string | null;
-  /** The last that was logged; null where nothing was. */
+  /** The last change logged; null if none was. */
   readonly last: LastChange | null;
   readonly transactions: number;
 }
 
-/** A part of the stream, as large as may be kept. */
+/** A part of the stream, as large as may be buffered. */
 export interface Segment {
   readonly rows: ChangeRows;
-  /** By table; only of those whose copies are kept. */
+  /** By table; only for tables whose copies are maintained. */
   readonly mirror: ReadonlyMap<string, readonly MirrorStep[]>;
-  /** Tables that were described for the first time. */
+  /** Tables that the publication sends but the capture does not have. */
   readonly relations: readonly Relation[];
-  /** Absent where it ends in the middle of a transaction. */
+  /** Absent if it ends in the middle of a transaction. */
   readonly end: Boundary | undefined;
 }
 
 interface KnownTable extends RelationBytes {
   readonly id: string;
-  /** The one of the capture; undefined where the publication sends more. */
+  /** The table of the capture; undefined if only the publication has it. */
   readonly table: CaptureTable | undefined;
   readonly copiedAt: Lsn;
-  /** Whether what the stream says of its columns has been heeded; that comes with the first change that is wanted. */
+  /** True once the stream's description of its columns was heeded, which the first wanted change triggers. */
   isFollowed: boolean;
-  /** Indexes of the key columns, where changes are applied to a copy. */
+  /** Indexes of the key columns, if changes are applied to a copy. */
   readonly key: readonly number[] | undefined;
 }
 
 /**
- * Decodes a stream into segments that somebody takes.
+ * Decodes a stream into segments for a consumer to take.
  *
- * While one is being written the next is decoded; when that is full the socket is left alone
- * until it is taken, so that memory does not grow with a transaction.
+ * While one is being written the next is decoded; when that is full, the socket is not read until it is taken,
+ * so that memory does not grow with a transaction.
  */
 export class ChangeFeed implements ChangeHandler, WalConsumer {
   readonly stream: WalStream;
@@ -92,26 +92,26 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   readonly #capture: CaptureIdentity;
   readonly #tables: ReadonlyMap<string, CaptureTable>;
   readonly #known = new Map<number, KnownTable>();
-  /** Names of types that do not come with the server. */
+  /** Names of types that are not built in. */
   readonly types = new Map<number, TableName>();
   #rows: ChangeRows;
   #spare: ChangeRows | undefined;
   #mirror = new Map<string, MirrorStep[]>();
   #relations: Relation[] = [];
   #transactions = 0;
-  /** Whether the last segment ended within a transaction: whoever took it waits for the end, even if no change is left. */
+  /** True if the last segment ended within a transaction: its taker waits for the end, even if no change is left. */
   #endIsAwaited = false;
-  /** The transaction that is under way. */
+  /** The current transaction. */
   #begin: TransactionBegin | undefined;
-  /** What the changes are of that come now; it has no transaction where it is a message outside of any. */
+  /** What current changes belong to; `xid` is undefined for a message outside of transactions. */
   #at: { readonly commitLsn: Lsn; readonly xid: number | undefined } = { commitLsn: 0n, xid: undefined };
   #ordinal = 0;
   readonly #sentBefore: SentBeforeWatch;
-  /** Whether what comes now was sent once before. */
+  /** True if what arrives now was sent before. */
   #isOld = false;
   /** Everything before it has been decoded. */
   #reached: Lsn;
-  /** Everything before it was sent by this stream, or acknowledged before. */
+  /** Everything before it was sent by this stream, or acknowledged earlier. */
   #sent: Lsn;
   #committedAt: bigint | undefined;
   #last: LastChange | null = null;
@@ -135,7 +135,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.stream = new WalStream(statement, this);
   }
 
-  /** When the stream last came further, in milliseconds since 1970. */
+  /** When the stream last advanced, in milliseconds since 1970. */
   get heardAt(): number {
     return this.#heard;
   }
@@ -146,8 +146,8 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   }
 
   /**
-   * Acknowledges what is written, as far as the slot has sent it: what it sends once more is looked at
-   * before it is said to be the same.
+   * Acknowledges what is written, but only as far as the slot has sent it: what the slot sends again is
+   * compared before it counts as the same.
    */
   acknowledge(written: string): void {
     const position = parseLsn(written);
@@ -155,9 +155,10 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   }
 
   /**
-   * Takes what is there as soon as it can be written: whole transactions, or as much of one as may be kept.
+   * Takes what is there as soon as it can be written: whole transactions, or as much of one as may be buffered.
    *
-   * @param look asked whenever the feed wakes up: what is wanted of it besides changes, or `end` where nothing is, however much is there
+   * @param look called whenever the feed wakes up: whether a bare `position` is wanted too, or the `end`,
+   * however much is there
    * @returns undefined at the `end`
    */
   async next(look: () => 'changes' | 'position' | 'end'): Promise<Segment | undefined> {
@@ -170,13 +171,13 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     }
   }
 
-  /** Gives the room of a segment back, when it is written. */
+  /** Takes back the buffer of a segment that was written. */
   release(rows: ChangeRows): void {
     rows.clear();
     this.#spare = rows;
   }
 
-  /** Looks again whether there is something to take. */
+  /** Checks again whether there is something to take. */
   readonly wake = (): void => {
     this.#wake?.();
   };
@@ -186,7 +187,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.#decoder.decode(buffer, from, to, lsn);
   };
 
-  /** All that was committed before has been sent, and decoded, if no transaction is under way. */
+  /** Everything committed before has been sent and decoded, unless a transaction is under way. */
   readonly onKeepalive = (end: Lsn): void => {
     if (this.#begin !== undefined) return;
     this.#sentBefore.passed(end);
@@ -284,7 +285,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     if (!transactional) {
       this.#rows.beginWithoutTransaction(lsn);
       this.#arriveAt(lsn, undefined);
-      this.#passed(lsn); // where it ends, unlike that of a change
+      this.#passed(lsn); // where the message ends, unlike the LSN of a change
     }
     if (prefix === HEARTBEAT_PREFIX || !this.#isNew()) return;
     this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {
@@ -353,16 +354,17 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.#isOld = this.#sentBefore.has(commitLsn, xid);
   }
 
-  /** Of a change that is wanted: whether it is not in the log yet. */
+  /** Returns whether a wanted change is not in the log of changes yet. */
   #isNew(): boolean {
     if (this.#isOld) this.#sentBefore.expectKnown(this.#at.commitLsn, this.#at.xid);
     return !this.#isOld;
   }
 
   /**
-   * The place of the next change in its transaction, from 1.
+   * Returns the place of the next change in its transaction, from 1.
    *
-   * Of a message outside of any it is 0: a commit that follows it directly begins where it ends, and so has its position.
+   * For a message outside of transactions it is 0: a commit right after it begins where it ends, and so has its
+   * position.
    */
   #next(): number {
     const { commitLsn, xid } = this.#at;
@@ -372,7 +374,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     return this.#ordinal;
   }
 
-  /** Undefined where a copy has what comes already, and where it was sent before. */
+  /** Returns undefined if a copy already has the change, or if it was sent before. */
   #wanted({ oid }: Relation): KnownTable | undefined {
     const known = this.#known.get(oid);
     if (known === undefined || this.#at.commitLsn < known.copiedAt) return undefined;
@@ -382,7 +384,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     return known;
   }
 
-  /** A description that comes with what is not wanted may be older than what is known of the table. */
+  /** Heeds a description with the first wanted change: one that came with unwanted ones may be outdated. */
   #follow(known: KnownTable): void {
     known.isFollowed = true;
     const { id, relation, key } = known;
@@ -407,10 +409,10 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 }
 
 /**
- * Indexes of the key columns, in the order of the key. The key goes by the names that were known last: a column that was
- * renamed since is the one of the identity at its place, or else the only one with a new name.
+ * Finds the indexes of the key columns, in key order. The key has the names that were known last: a column
+ * renamed since is the identity column at the same place, or else the only one with a new name.
  *
- * @returns -1 for a column that is not found; whoever applies the changes checks the others, too
+ * @returns -1 for a column that is not found; whoever applies the changes checks the others too
  */
 function keyIndexes({ columns }: Relation, { key, columns: known }: KeyDescription): number[] {
   const renamed = columns.flatMap(({ name, isKey }, index) => (isKey && !key.includes(name) ? [index] : []));
@@ -428,12 +430,12 @@ interface KeyDescription {
   readonly columns: readonly { readonly name: string }[] | null;
 }
 
-/** How the stream has described a table last. */
+/** Returns how the stream last described a table. */
 function describedBy({ relation: { columns }, key = [] }: KnownTable): KeyDescription {
   return { key: key.map((index) => columns[index]?.name ?? ''), columns };
 }
 
-/** @param identity only its key columns were sent: others come as NULL, which they need not be */
+/** @param identity given if only its key columns were sent: others come as NULL without having to be */
 function valuesOf(tuple: Tuple, identity?: Relation): MirrorValue[] {
   const values: MirrorValue[] = [];
   for (let column = 0; column < tuple.count; column += 1) {
@@ -456,13 +458,13 @@ function oldOf(tuple: Tuple, kind: OldKind) {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** As text where it is one that JSON can have, else in hexadecimal. */
+/** Returns text if JSON can hold it, otherwise hexadecimal. */
 function contentOf({ content }: LogicalMessage): { content: string; encoding: 'utf8' | 'hex' } {
   try {
     const text = utf8.decode(content);
     if (!text.includes('\0')) return { content: text, encoding: 'utf8' };
   } catch {
-    // not a text
+    // not text
   }
   return { content: content.toString('hex'), encoding: 'hex' };
 }

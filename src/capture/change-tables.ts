@@ -26,8 +26,8 @@ import { newTables, warningsOfHeirs, type CaptureContext } from './prepare-captu
 /**
  * Adds tables to a capture, or removes them.
  *
- * One that is added is sent from now on, and copied on a snapshot that is taken after every transaction has ended that
- * is open now: so nothing falls between.
+ * An added table is sent from now on, and copied on a snapshot taken after every transaction that is open now
+ * has ended, so that nothing falls between.
  */
 export async function changeTables(
   request: ChangeTablesRequest,
@@ -95,7 +95,7 @@ async function remove(
   await removeTables(target, captureId, leaving);
 }
 
-/** @throws {DatakitError} PublicationConflict where another capture has a table from the same publication */
+/** @throws {DatakitError} PublicationConflict if another capture has a table from the same publication */
 async function requireUnread(
   target: Session,
   capture: Capture,

@@ -5,27 +5,27 @@ import { parseLsn } from '../postgres/replication/lsn.ts';
 import type { SystemIdentity } from '../postgres/replication/replication-session.ts';
 import type { Slot } from '../postgres/replication/slots.ts';
 
-/** What is known of a slot on both sides. */
+/** The facts about a slot from both sides. */
 export interface SlotFacts {
   readonly name: string;
   readonly database: string;
   readonly capture: Capture | undefined;
   readonly slot: Slot | undefined;
   readonly system: SystemIdentity;
-  /** Where the log of the source ends. */
+  /** End of the source's log. */
   readonly logEnd: string;
-  /** Where each earlier timeline of the source was left. */
+  /** Where the source left each earlier timeline. */
   readonly history: ReadonlyMap<number, string>;
 }
 
 /**
- * `new`: there is nothing yet. `resume`: the slot has all that comes after the stored position.
- * `again`: the slot is ours, and its first copy never ended, so that it is of no use.
+ * `new`: nothing exists yet. `resume`: the slot has everything after the stored position.
+ * `again`: the slot is ours, but its first copy never finished, so it is of no use.
  */
 export type SlotOutcome = 'new' | 'resume' | 'again';
 
 /**
- * Compares slot and stored position. PostgreSQL itself would skip forward without a word.
+ * Compares the slot with the stored position. PostgreSQL itself would silently skip forward.
  *
  * @throws {DatakitError} SlotConflict, SlotLost, PositionConflict: one text for each case
  */
@@ -74,7 +74,7 @@ function requireSameServer(facts: SlotFacts, capture: Capture): void {
   }
 }
 
-/** A standby that took over, or a backup, has what was written before it left the timeline of the capture. */
+/** Refuses a source that left the capture's timeline before the last change or copy: it lacks what came after. */
 function requireAncestor(
   { system, history }: SlotFacts,
   { timeline, position, last, copiedAt }: Capture,
@@ -86,7 +86,7 @@ function requireAncestor(
       `The source is on timeline ${system.timeline}, which does not come from timeline ${timeline}, on which the warehouse has changes up to ${position}: it was restored to a moment before`,
     );
   }
-  // a position moves on without a change too; the record of a commit that begins before it ends before it
+  // a position advances without changes too; a commit record that begins before `left` also ends before it
   const isThere = last === null || isBefore(last.commitLsn, left);
   if (isThere && (copiedAt === null || !isBefore(left, copiedAt))) return;
   throw new DatakitError(
@@ -122,7 +122,7 @@ function requireReadable(facts: SlotFacts, capture: Capture, slot: Slot | undefi
   }
 }
 
-/** The stored position, as far as the timeline goes that the source is on now. */
+/** Returns the stored position, at most where the source left the capture's timeline. */
 export function positionOn(
   { system, history }: Pick<SlotFacts, 'system' | 'history'>,
   { position, timeline }: Pick<Capture, 'position' | 'timeline'>,

@@ -36,13 +36,13 @@ import { readCatalogEntry } from './live-table.ts';
 import { requireKey } from './prepare-capture.ts';
 
 /**
- * Plans the copy of a table of a capture: the columns and rows that its publication sends, in types that
- * the text of a change can be read as.
+ * Plans the copy of a captured table: the columns and rows that its publication sends, in types that can be
+ * read from the text of a change.
  *
- * The plan is made in the snapshot that the rows are read from. A table that was rewritten since then has a file
- * that looks empty to the snapshot, and columns that were added since then are missing from changes that are logged.
+ * The plan is made in the snapshot that the rows are read from. A table rewritten since then has a file that
+ * looks empty to the snapshot, and columns added since then are missing from logged changes.
  *
- * @throws {DatakitError} PublicationConflict, KeyConflict; PlanOutdated where the table has been dropped and made anew
+ * @throws {DatakitError} PublicationConflict, KeyConflict; PlanOutdated if the table was dropped and recreated
  */
 export async function planCopy(
   source: Database,
@@ -79,17 +79,17 @@ export async function planCopy(
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
 }
 
-/** Composites, and names of objects, cannot be had from the text of a change as from a table: both stay texts. */
+/** Composites and names of objects cannot be read from the text of a change as from a table: both stay text. */
 function asChangesSendIt(column: PlannedColumn): PlannedColumn {
   if (column.read === 'as is' || column.read === 'cast') return column;
   const { catalog: _catalog, ...others } = column;
   return { ...others, type: 'text', decision: 'text', read: 'cast', binary: true };
 }
 
-/** The key may be another than at the last copy. */
+/** The key may differ from that of the last copy. */
 interface PublishedDescription extends Description {
   readonly published: PublishedTable;
-  /** Whether tables inherit from it, whose rows come under their own names. */
+  /** True if tables inherit from it, whose rows come under their own names. */
   readonly hasHeirs: boolean;
 }
 
@@ -125,7 +125,7 @@ async function describe(
   };
 }
 
-/** What a publication sends is told as of now, also to a transaction whose snapshot still has the table from before. */
+/** What a publication sends is reported as of now, even to a transaction whose snapshot has an earlier table. */
 async function requireSameTable(source: Session, table: TableName, oid: number | undefined): Promise<void> {
   const { now } = await source.one<{ now: number | null }>('SELECT to_regclass($1)::oid AS now', [
     quoteTable(table),
@@ -134,7 +134,7 @@ async function requireSameTable(source: Session, table: TableName, oid: number |
   throw new DatakitError('PlanOutdated', `${formatTableName(table)} is another table than in the snapshot`);
 }
 
-/** Whether a table still waits for its copy: who asked for one may hear late that it is done. */
+/** Returns whether a table still waits for its copy: whoever asked for it may learn late that it is done. */
 export async function isCopyWanted(
   warehouse: Session,
   { captureId, table }: Pick<PlanCopyRequest, 'captureId' | 'table'>,
@@ -159,9 +159,9 @@ export interface FinishContext {
 }
 
 /**
- * Makes a copy one that changes are applied to: what was logged of it meanwhile is applied first.
+ * Turns a copy into one that changes are applied to, after applying what was logged in the meantime.
  *
- * To be called in a transaction: it holds the position, so that no stream writes until this is done.
+ * Must be called in a transaction: it locks the position, so that no stream writes until this is done.
  */
 export async function finishCopy(
   session: Session,
@@ -190,8 +190,8 @@ export async function finishCopy(
 }
 
 /**
- * A holder that was given up, and made its slot all the same, may have recorded a later snapshot than the one that was copied.
- * Streams since then have left out what lies between.
+ * Refuses a copy of another snapshot than the recorded one: a holder that was given up but made its slot all
+ * the same may have recorded a later one. Streams have since left out what lies between.
  *
  * @throws {DatakitError} PlanOutdated
  */
@@ -204,7 +204,7 @@ function requireSnapshot(table: CaptureTable, copied: string | undefined): void 
   );
 }
 
-/** What was logged before the snapshot of the copy is in the copy: each change is there once, in one or the other. */
+/** Drops changes logged before the copy's snapshot: the copy has them, and each change must be there once. */
 async function forgetCopied(
   session: Session,
   captureId: string,

@@ -10,14 +10,14 @@ import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 
-/** How long a walsender may take to end. */
+/** How long a walsender may take to end, in milliseconds. */
 const PATIENCE = 10_000;
 
 /**
- * Drops what a capture has made: the slot, the publication where it is ours alone, and what is known of it in the
- * warehouse. Each may be gone already. Changes and copies stay.
+ * Drops what a capture created: the slot, the publication if it is ours and nobody else reads from it, and its
+ * bookkeeping in the warehouse. Any of these may be gone already. Changes and copies stay.
  *
- * @throws {DatakitError} SlotConflict where neither the warehouse nor the slot itself says that it is a capture's
+ * @throws {DatakitError} SlotConflict if the slot is not one of pgoutput; SlotActive if it stays in use
  */
 export async function dropCapture(
   { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,
@@ -43,7 +43,7 @@ export async function dropCapture(
   return { slot, publication, bookkeeping: capture !== undefined };
 }
 
-/** Drops the slot of a capture that is known by its run. @returns whether it was there */
+/** Drops the slot of a run's capture. @returns whether it existed */
 export async function dropSlotOf(
   runId: string,
   slot: string,
@@ -54,7 +54,7 @@ export async function dropSlotOf(
   return dropOurSlot(slot, runId, source, limits);
 }
 
-/** @param runId by which a session is known that reads from it; undefined where none may be ended */
+/** @param runId identifies a session that reads from it and may be ended; undefined if none may be */
 async function dropOurSlot(
   name: string,
   runId: string | undefined,
@@ -89,8 +89,9 @@ async function dropOurSlot(
 }
 
 /**
- * Whether somebody else may read from a publication: another capture, or a slot that no capture of this warehouse has,
- * of which nobody knows what it reads. Without it PostgreSQL leaves changes out, or refuses to decode any.
+ * Returns whether others may read from a publication: another capture, or a slot of no capture in this
+ * warehouse, whose publications nobody knows. Without its publication PostgreSQL leaves changes out, or refuses
+ * to decode any.
  */
 function isRead(
   publication: string,

@@ -8,7 +8,7 @@ import { findUnidentified, type Unidentified } from '../postgres/replication/rep
 import type { Session } from '../postgres/session.ts';
 
 /**
- * Sees to it that updates and deletes of tables go on when they are published.
+ * Makes sure that updates and deletes of tables keep working once they are published.
  *
  * @throws {DatakitError} ReplicaIdentityMissing, naming the tables
  */
@@ -32,7 +32,7 @@ export async function ensureReplicaIdentity(
   }
 }
 
-/** A partition that is made later gets the primary key of its root, and no replica identity besides. */
+/** Refuses roots without a primary key: a partition created later inherits that, and no other replica identity. */
 function requireLasting(without: readonly Unidentified[]): void {
   const keyless = without.filter(({ root, isPartition }) => isPartition && root.key.length === 0);
   if (keyless.length === 0) return;

@@ -13,12 +13,12 @@ import { findPublication, type Publication } from '../postgres/replication/publi
 import type { Session } from '../postgres/session.ts';
 
 /**
- * Compares what a publication sends with what it sent when that was last looked at. PostgreSQL leaves out what a publication
- * does not send, and says nothing; the position moves on all the same. Tables whose changes may be missing are copied again
- * where changes are applied to their copies, and are named in a warning in any case.
+ * Compares what a publication sends with what it sent when last checked. PostgreSQL silently leaves out what a
+ * publication does not send, and the position advances all the same. Tables that may lack changes are copied
+ * again if changes are applied to their copies, and are named in a warning in any case.
  *
  * @returns the warnings, which are kept with the capture
- * @throws {DatakitError} PublicationConflict where nothing, or not every kind of change, is sent any more
+ * @throws {DatakitError} PublicationConflict if it is gone, or no longer sends every kind of change
  */
 export async function followPublication(
   target: Session,
@@ -29,12 +29,12 @@ export async function followPublication(
   requireWhole(publication, name);
   const byOid = new Map(publication.tables.map(({ oid, membership }) => [oid, membership]));
   const byName = new Map(publication.tables.map((table) => [formatTableName(table), table.membership]));
-  // a table that was renamed is the same one
+  // a renamed table is still the same one
   const sent = (table: CaptureTable) =>
     table.catalog === null ? byName.get(formatTableName(table)) : byOid.get(table.catalog.oid);
   const nowOf = new Map(
     (await readTables(target, captureId))
-      // what is sent of a table when it is copied is recorded then
+      // for a table being copied, this is recorded with the copy
       .filter(({ status, catalog }) => status !== 'copying' && catalog?.oid !== NAMED_OTHERWISE)
       .map((table) => [table, sent(table) ?? null]),
   );

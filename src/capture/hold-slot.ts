@@ -7,7 +7,7 @@ import { ReplicationSession } from '../postgres/replication/replication-session.
 import { describeWriters } from '../postgres/replication/slots.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 
-/** Most slots are made at once. One that is not waits for transactions that are open, and says for which. */
+/** Most slots are created at once. One that takes longer waits for open transactions, and reports which. */
 const EXPECTED = 5_000;
 
 export interface HeldSlot extends AsyncDisposable {
@@ -17,10 +17,10 @@ export interface HeldSlot extends AsyncDisposable {
 }
 
 /**
- * Makes a slot, and keeps the snapshot of its beginning for as long as it is not disposed of: it lives in the
- * replication session until the next command there.
+ * Creates a slot and keeps the snapshot of its start until disposed: the snapshot lives in the replication
+ * session until the next command there.
  *
- * @param onWaiting told for whom the slot waits
+ * @param onWaiting called with the transactions that the slot waits for
  */
 export async function holdSlot(
   { captureId, slot, runId, holder }: HoldSlotRequest,

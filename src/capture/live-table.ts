@@ -2,10 +2,10 @@ import type { LiveColumn, LiveTable } from '../bronze/cdc/compare-columns.ts';
 import type { CatalogEntry } from '../bronze/cdc/tables.ts';
 import type { Session } from '../postgres/session.ts';
 
-/** The table itself, and of a partitioned one its partitions: these have the rows, and what is missing in them. */
+/** The table and, if it is partitioned, its partitions: these have the rows, and the values missing in them. */
 const FAMILY = `(SELECT $1::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree($1))`;
 
-/** What the catalog of the source says of a table. Undefined where it is not there any more. */
+/** Reads what the source's catalog says of a table; undefined if it no longer exists. */
 export async function readCatalogEntry(source: Session, oid: number): Promise<CatalogEntry | undefined> {
   const [entry] = await source.query<CatalogEntry & Record<string, unknown>>(
     `SELECT c.oid, c.relnatts AS width,
@@ -17,7 +17,7 @@ export async function readCatalogEntry(source: Session, oid: number): Promise<Ca
   return entry;
 }
 
-/** The same with its columns, as the catalog has them now. */
+/** Likewise, with its current columns. */
 export async function readLiveTable(source: Session, oid: number): Promise<LiveTable | undefined> {
   const entry = await readCatalogEntry(source, oid);
   if (entry === undefined) return undefined;

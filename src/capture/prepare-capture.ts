@@ -44,7 +44,7 @@ export interface CaptureContext {
 }
 
 export interface PrepareContext extends CaptureContext {
-  /** Whether the workflow of a run is known to be under way. */
+  /** Returns whether the workflow of a run is known to be under way. */
   readonly isRunning: (run: RunIdentity) => Promise<boolean>;
 }
 
@@ -56,8 +56,8 @@ interface SourceFacts {
 }
 
 /**
- * Brings a capture to where it can copy or stream: everything that can be refused is refused here,
- * before anything is made.
+ * Gets a capture to where it can copy or stream: everything that can be refused is refused here, before
+ * anything is created.
  */
 export async function prepareCapture(
   { input, ...run }: PrepareCaptureRequest,
@@ -129,7 +129,7 @@ async function readFacts(
   return { ...identity, database: server.database, logEnd: later(lsn, end) };
 }
 
-/** What was written last may not be flushed yet. */
+/** Returns the later position: what was written last may not be flushed yet. */
 const later = (one: string, other: string): string => (parseLsn(one) > parseLsn(other) ? one : other);
 
 interface Preparing {
@@ -161,7 +161,7 @@ async function resumed(
   };
 }
 
-/** What the input says otherwise than the capture was begun, and what only its beginning or an update can decide. */
+/** Warns where the input differs from the capture, which only its start or an update could change. */
 async function unheeded(
   session: Session,
   { tables: patterns, mirror }: CaptureChangesInput,
@@ -189,7 +189,7 @@ async function unheeded(
   return warnings;
 }
 
-/** A table that is gone by now is no reason not to go on with the others. */
+/** Goes on with the other tables if one no longer exists. */
 function noneWhereGone(error: unknown): Candidate[] {
   if (error instanceof DatakitError && ['UndefinedObject', 'UnsupportedTable'].includes(error.kind))
     return [];
@@ -283,7 +283,7 @@ export async function newTables(
   return tables;
 }
 
-/** @throws {DatakitError} KeyConflict where changes could not be applied to a copy */
+/** @throws {DatakitError} KeyConflict if changes could not be applied to a copy */
 export function requireKey(table: TableName, key: readonly string[]): void {
   if (key.length > 0) return;
   throw new DatakitError(

@@ -11,15 +11,16 @@ export interface SlotContext {
   readonly source: Database;
   readonly warehouse: Database;
   readonly signal: AbortSignal;
-  /** Of the sessions. */
+  /** Names the sessions. */
   readonly runId: string;
 }
 
 /**
- * Compares the slot with the stored position, at every start of a stream: while none ran the slot may have been
- * advanced, or the source restored, or a standby may have taken its place. The publication may have been changed, too.
+ * Compares the slot with the stored position at every start of a stream: since the last one, the slot may have
+ * been advanced, the source restored, a standby promoted, or the publication changed.
  *
- * @throws {DatakitError} SlotLost, SlotConflict, PositionConflict, PublicationConflict; Unreachable where the source is a standby for now
+ * @throws {DatakitError} SlotLost, SlotConflict, PositionConflict, PublicationConflict; Unreachable if the
+ * source is a standby for now
  */
 export async function requireSlot(
   replication: ReplicationSession,

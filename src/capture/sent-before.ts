@@ -4,39 +4,40 @@ import { formatLsn, parseLsn, type Lsn } from '../postgres/replication/lsn.ts';
 
 export interface SentBefore {
   readonly slot: string;
-  /** All that commits before it was sent once, and what was wanted of it is in the log of changes. */
+  /** Everything that commits before it was sent once, and what was wanted of it is in the log of changes. */
   readonly position: string;
   readonly last: LastChange | null;
-  /** From where the slot sends. */
+  /** Where the slot starts to send. */
   readonly confirmed: string;
 }
 
 /**
- * Where something stands among all that a slot sends, comparable by size.
+ * Returns the place of something in the order in which a slot sends it, comparable by size.
  *
- * A transaction is known by where the record of its commit begins, a message outside of any by where its record ends.
- * The two may be the same position, and then the message comes first.
+ * A transaction is identified by where its commit record begins, a message outside of transactions by where its
+ * record ends. Both may be the same position; then the message comes first.
  */
 const placeOf = (lsn: Lsn, kind: 'message' | 'transaction'): bigint =>
   2n * lsn + (kind === 'message' ? 0n : 1n);
 
 const kindOf = (xid: unknown) => (xid == null ? 'message' : 'transaction');
 
-/** A transaction whose commit begins at a position comes after it; a message that ends there comes before. */
+/** A transaction whose commit begins at a position is after it; a message that ends there is before it. */
 const isOver = (place: bigint, position: Lsn): boolean => place < placeOf(position, 'transaction');
 
 /**
- * Tells what a slot sends once more, because an acknowledgement was lost, from what is new, and whether it is the same.
+ * Tells what a slot sends again, because an acknowledgement was lost, from what is new, and checks that it is
+ * the same.
  *
- * A server that was restored from a copy of its files has the same identifier and timeline as before, and its log may
- * have grown past the stored position since. Then other transactions are where ours were.
+ * A server restored from a copy of its files has the same identifier and timeline as before, and its log may
+ * since have grown past the stored position. Then other transactions are where ours were.
  */
 export class SentBeforeWatch {
   readonly #known: SentBefore;
   readonly #position: Lsn;
-  /** The place of the last change that is in the log. */
+  /** The place of the last change in the log of changes. */
   readonly #last: bigint;
-  /** The slot still has to send the last change that is in the log. */
+  /** True while the slot still has to send that change again. */
   #isAwaited: boolean;
 
   constructor(known: SentBefore) {
@@ -47,10 +48,10 @@ export class SentBeforeWatch {
   }
 
   /**
-   * Whether what commits there was sent before.
+   * Returns whether what commits there was sent before.
    *
    * @param xid undefined for a message outside of transactions
-   * @throws {DatakitError} PositionConflict where it is not what was there
+   * @throws {DatakitError} PositionConflict if it is not what was there
    */
   has(commitLsn: Lsn, xid: number | undefined): boolean {
     const place = placeOf(commitLsn, kindOf(xid));
@@ -62,12 +63,12 @@ export class SentBeforeWatch {
     return isOver(place, this.#position);
   }
 
-  /** Everything before a position was sent. */
+  /** Notes that everything before a position was sent. */
   passed(end: Lsn): void {
     this.#passed(placeOf(end, 'message'));
   }
 
-  /** A change that is wanted, of what was sent before: it has to be in the log. */
+  /** Checks a wanted change that was sent before: it must be in the log of changes. */
   expectKnown(commitLsn: Lsn, xid: number | undefined): void {
     if (placeOf(commitLsn, kindOf(xid)) > this.#last) throw this.#conflict(commitLsn);
   }

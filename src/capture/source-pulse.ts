@@ -3,14 +3,14 @@ import type { Database } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { readLogPositions, writeHeartbeat } from '../postgres/replication/slots.ts';
 
-/** How many heartbeats are remembered while none of them arrives. */
+/** How many heartbeats are remembered while none arrives. */
 const MOST_BEATS = 1_000;
 
 /**
- * Writes a message to the log of the source now and then, and asks it how far its log is.
+ * Writes a message to the source's log now and then, and asks how far the log is.
  *
- * What was written is found again in the stream: how long that takes is the lag, measured by one
- * clock. It also lets a position move on that nothing else moves.
+ * The stream finds the message again: how long that takes is the lag, measured by one clock. It also advances a
+ * position that nothing else moves.
  */
 export class SourcePulse {
   readonly #beats: { readonly lsn: bigint; readonly at: number }[] = [];
@@ -31,7 +31,7 @@ export class SourcePulse {
     this.#done = this.#run(source, options);
   }
 
-  /** Where the log ended when it was last asked for. */
+  /** End of the log when last asked for. */
   get end(): string {
     return this.#end;
   }
@@ -41,7 +41,7 @@ export class SourcePulse {
     return this.#heldBack;
   }
 
-  /** How far behind a position is. */
+  /** Returns how far behind a position is. */
   lagOf(position: string): Pick<StreamProgress, 'lagBytes' | 'lagSeconds' | 'slotLagBytes'> {
     const at = parseLsn(position);
     while ((this.#beats[0]?.lsn ?? at + 1n) <= at) this.#beats.shift();
@@ -59,7 +59,7 @@ export class SourcePulse {
     await this.#done;
   }
 
-  /** A source that cannot be asked now is asked later: the stream itself will say if it is gone. */
+  /** A source that cannot be asked now is asked later: the stream itself tells if it is gone. */
   async #run(
     source: Database,
     { runId, slot, interval, signal }: ConstructorParameters<typeof SourcePulse>[1],

@@ -21,28 +21,28 @@ import { requireSlot } from './require-slot.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
 
-/** How often a position is stored that no change stands behind: so that an idle database holds back no log. */
+/** How often a position without changes is stored, so that an idle database holds back no log. */
 const IDLE_INTERVAL = 2_000;
-/** How often the source hears that we live, whatever the warehouse does: wal_sender_timeout is a minute, or as short as somebody made it. */
+/** How often the source hears from us, whatever the warehouse does: wal_sender_timeout is a minute, or shorter. */
 const TICK = 1_000;
-/** Tries to have the slot of an attempt before this one, before that is ended. */
+/** Attempts to start before the session of an earlier attempt, which has the slot, is ended. */
 const PATIENCE = 5;
-/** Between two of them. The session that made a slot is gone a moment after the first copy. */
+/** Pause between them. The session that created a slot is gone a moment after the first copy. */
 const BETWEEN_TRIES = 200;
 
 export interface StreamContext {
   readonly warehouse: Database;
   readonly source: Database;
   readonly signal: AbortSignal;
-  /** Called about every second, and for every transaction of the warehouse. */
+  /** Called about once a second, and for every warehouse transaction. */
   readonly onProgress: (progress: StreamProgress) => void;
 }
 
 /**
  * Reads from a slot and writes to the warehouse: whole transactions together with the position after them,
- * which is acknowledged to the source when they are committed, and not before.
+ * which is acknowledged to the source only once they are committed.
  *
- * @throws {DatakitError} SlotActive, SlotLost, Stalled, SerializationFailure where another stream is faster
+ * @throws {DatakitError} SlotActive, SlotLost, Stalled, SerializationFailure if another stream is faster
  */
 export async function streamChanges(request: StreamRequest, context: StreamContext): Promise<StreamOutcome> {
   await context.warehouse.write({ signal: context.signal }, async (session) =>
@@ -60,12 +60,12 @@ class Stream {
   readonly #request: StreamRequest;
   readonly #context: StreamContext;
   readonly #deadline: number;
-  /** Aborts when the stream comes no further, whoever it waits for. */
+  /** Aborts when the stream makes no progress, whatever it waits for. */
   readonly #stalled = new AbortController();
   readonly #signal: AbortSignal;
   readonly #warnings: string[] = [];
   readonly #copyWanted: TableName[] = [];
-  /** Tables that waited for another copy when the attempt began, by name. */
+  /** Names of tables that were waiting for another copy when the attempt began. */
   #waiting: ReadonlySet<string> | undefined;
   #position = '0/0';
   #storedAt = Date.now();
@@ -130,7 +130,7 @@ class Stream {
     }
   }
 
-  /** "Active for another process" is usual after a restart: the server has not noticed yet that its client is gone. */
+  /** "Active for another process" is usual after a restart: the server has yet to notice that its client is gone. */
   async #start(replication: ReplicationSession, feed: ChangeFeed): Promise<void> {
     const { source } = this.#context;
     const signal = this.#signal;
@@ -210,7 +210,7 @@ class Stream {
     this.#speed.add(end.changes);
   }
 
-  /** A position alone is worth a transaction of the warehouse only now and then, or where it is waited for. */
+  /** A position alone is worth a warehouse transaction only now and then, or if it is waited for. */
   #wanted(feed: ChangeFeed, pulse: SourcePulse): 'changes' | 'position' | 'end' {
     if (this.#signal.aborted || this.#reasonToEnd(pulse) !== undefined) return 'end';
     const { untilPosition } = this.#request;
@@ -226,7 +226,7 @@ class Stream {
     return Date.now() >= this.#deadline ? 'time is up' : undefined;
   }
 
-  /** Once a second, and after each transaction of the warehouse. */
+  /** Runs once a second, and after each warehouse transaction. */
   #tick(feed: ChangeFeed, pulse: SourcePulse): void {
     const { input } = this.#request;
     const still = Date.now() - Math.max(feed.heardAt, this.#movedAt);
@@ -256,13 +256,13 @@ class Stream {
   }
 
   async #outcome(reason: StreamOutcome['reason'], pulse: SourcePulse): Promise<StreamOutcome> {
-    // a slot that is to be dropped waits for no warehouse
+    // dropping a slot must not wait for the warehouse
     const waiting = reason === 'slot lag' ? [] : await this.#stillWaiting();
     const copyWanted = [...this.#copyWanted, ...waiting];
     return { ...this.#progress(pulse), reason, warnings: this.#warnings, copyWanted };
   }
 
-  /** An attempt before this one may have found that a table has to be copied again, and been lost before it could say so. */
+  /** Returns tables that an earlier attempt found to need another copy, if it was lost before it could say so. */
   async #stillWaiting(): Promise<TableName[]> {
     const { captureId, runId: run } = this.#request;
     const waiting = this.#waiting;
@@ -285,11 +285,11 @@ class Stream {
   }
 }
 
-/** Whether a table has to be copied, and no snapshot is taken for that. */
+/** True if a table has to be copied and no snapshot has been taken for that. */
 const waitsForCopy = ({ mirrored, status, copiedAt }: CaptureTable): boolean =>
   mirrored && status === 'copying' && copiedAt === null;
 
-/** Changes a second, over the last ten. */
+/** Changes per second, over the last ten seconds. */
 class Speed {
   #counts: { readonly at: number; readonly changes: number }[] = [];
 
@@ -305,9 +305,9 @@ class Speed {
 }
 
 /**
- * Protocol 1 has all messages; transactions are sent when they are committed, and the server keeps large ones on its disk.
+ * Protocol 1 has all messages; transactions are sent when committed, and the server spools large ones to disk.
  *
- * From where the slot is, and not from the stored position: so that what it sends once more can be compared.
+ * Starts where the slot is, not at the stored position, so that what it sends again can be compared.
  */
 function startStatement({ slot, publication }: Capture): string {
   const options = [

@@ -19,7 +19,7 @@ import type { Relation } from '../postgres/replication/pgoutput.ts';
 import type { Session } from '../postgres/session.ts';
 import type { MirrorStep, Segment } from './change-feed.ts';
 
-/** Of one message of a COPY, which ends at 1 GB. */
+/** Bytes of one COPY message, which is limited to 1 GB. */
 const SLICE = 1024 * 1024;
 
 export interface SegmentContext {
@@ -27,21 +27,21 @@ export interface SegmentContext {
   readonly sourceUri: string;
   readonly deletes: DeletePolicy;
   readonly tables: Map<string, CaptureTable>;
-  /** Names of types that do not come with the server. */
+  /** Names of types that are not built in. */
   readonly types: ReadonlyMap<number, TableName>;
-  /** What the catalog of the source says of a table now, by its OID; undefined where it is not there any more. */
+  /** Reads what the source's catalog says of a table now, by OID; undefined if it no longer exists. */
   readonly readLiveTable: (oid: number) => Promise<LiveTable | undefined>;
-  /** Whether the publication sends a table now. */
+  /** Returns whether the publication sends a table now. */
   readonly isPublished: (oid: number) => Promise<boolean>;
-  /** Copies that were opened since something about them changed. */
+  /** Copies opened since something about them last changed. */
   readonly mirrors: Map<string, Mirror>;
-  /** Told of a table that has to be copied again. */
+  /** Called for a table that has to be copied again. */
   readonly onCopyWanted: (table: TableName) => void;
-  /** Told of what is kept with the capture for people to read. */
+  /** Called with a warning that is kept with the capture. */
   readonly onWarning: (warning: string) => void;
 }
 
-/** Writes a segment into the log of changes and, where copies are kept, into those. */
+/** Writes a segment into the log of changes, and into copies that are maintained. */
 export async function writeSegment(
   session: Session,
   segment: Segment,
@@ -56,8 +56,8 @@ export async function writeSegment(
 }
 
 /**
- * Tables that the publication got without our doing: their changes are logged. What is still sent of one that was removed
- * does not bring it back.
+ * Records tables that others added to the publication: their changes are logged. What is still sent of a
+ * removed table does not bring it back.
  */
 async function recordRelations(
   session: Session,
@@ -76,7 +76,7 @@ async function recordRelations(
   }
 }
 
-/** A table that comes under another name than it was captured by: its copy is not kept any more. */
+/** Stops maintaining the copy of a table that now comes under another name. */
 async function leaveName(session: Session, oid: number, id: string, context: SegmentContext): Promise<void> {
   const { capture, tables } = context;
   for (const [before, table] of tables) {
@@ -112,7 +112,7 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
   throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
-/** An update that brings a row into the filter of the publication is sent as an INSERT, without what it did not touch. */
+/** An update that brings a row into the publication's filter is sent as an INSERT, without what it did not touch. */
 const CAME_INCOMPLETE = 'a row came into the row filter of the publication without its large values';
 
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
@@ -152,7 +152,7 @@ export async function mirrorOf(
 
 type Described = Extract<MirrorStep, { kind: 'relation' }>;
 
-/** What the stream says of a table before the changes that follow, which may be another table of its name. */
+/** Follows the stream's description of a table, sent before its changes; it may be another table of that name. */
 async function follow(
   session: Session,
   id: string,
@@ -173,7 +173,7 @@ async function follow(
   if (reasons.length > 0) await copyAgain(session, id, now, reasons.join('; '), context);
 }
 
-/** Columns of a key by which the source no longer says which row a change is about, or which the stream was not read by. */
+/** Returns key columns that no longer identify rows in the source, or that the stream was not decoded with. */
 function lostOfKey({ relation, key: indexes }: Described, key: readonly string[]): string[] {
   return key.filter((name, place) => {
     const column = relation.columns[indexes[place] ?? -1];
@@ -181,7 +181,7 @@ function lostOfKey({ relation, key: indexes }: Described, key: readonly string[]
   });
 }
 
-/** @returns why the table must be copied again */
+/** @returns why the table must be copied again; empty if it need not */
 async function change(
   session: Session,
   id: string,
@@ -203,7 +203,7 @@ async function change(
   return reasons;
 }
 
-/** Until it is copied again, changes of the table are only logged; they are applied to the new copy. */
+/** Has a table copied again. Until then its changes are only logged; they are applied to the new copy. */
 async function copyAgain(
   session: Session,
   id: string,
