@@ -14,8 +14,8 @@ import { connectDatabases } from './runtime/connect-databases.ts';
 import { doctorReport } from './runtime/doctor-report.ts';
 
 /**
- * `npm run doctor -- [table …]`: checks each source, the warehouse and Temporal with this environment, before the
- * first run. Ends with 1 where a run would fail.
+ * `npm run doctor -- [table …]`: checks each source, the warehouse and Temporal as this environment configures them,
+ * before the first run. Exits with 1 if a run would fail.
  */
 async function main(tables: readonly string[]): Promise<number> {
   const databases = connectDatabases(readEnvironment(process.env));

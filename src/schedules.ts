@@ -9,7 +9,7 @@ import { readScheduleFile } from './schedules/schedule-file.ts';
 
 const USAGE = 'Usage: npm run schedules -- apply|diff|delete [schedules.yaml]';
 
-/** `npm run schedules`: brings Temporal's schedules up to a file of them, encrypted as the workers encrypt. */
+/** `npm run schedules`: applies, compares or deletes the schedules of a file, encrypted as the workers encrypt. */
 async function main([name = '', path = 'schedules.yaml']: readonly string[]): Promise<void> {
   const command = name === 'apply' || name === 'diff' || name === 'delete' ? commands[name] : undefined;
   if (command === undefined) throw new Error(USAGE);
@@ -20,7 +20,7 @@ async function main([name = '', path = 'schedules.yaml']: readonly string[]): Pr
   try {
     const lines = await command(new ScheduleClient({ connection, namespace, dataConverter }), schedules);
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
-    // like diff(1): 1 where there is a difference
+    // like diff(1): exits with 1 if there are differences
     if (name === 'diff' && lines.length > 0) process.exitCode = 1;
   } finally {
     await connection.close();

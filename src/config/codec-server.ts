@@ -7,7 +7,7 @@ import { withoutEmpty } from './without-empty.ts';
 const expectedAddress = 'expected an address such as 127.0.0.1:8081';
 const expectedOrigin = 'expected the address of a Web UI such as http://localhost:8233';
 
-/** What is said of the server that decrypts for people. */
+/** Variables of the codec server, which decrypts for people. */
 export const codecServerVariables = z.object({
   DATAKIT_CODEC_ADDRESS: z
     .string()
@@ -36,7 +36,7 @@ export interface CodecServerConfiguration {
   readonly token: string | undefined;
 }
 
-/** @throws {DatakitError} InvalidInput, naming every variable that is missing or wrong, and none of their values */
+/** @throws {DatakitError} InvalidInput, naming what is missing or wrong without revealing any value */
 export function readCodecServer(
   variables: Readonly<Record<string, string | undefined>>,
 ): CodecServerConfiguration {

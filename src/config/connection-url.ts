@@ -1,9 +1,9 @@
 import { suggestion } from '../contract/parse-input.ts';
 
-/** What a URL says, by the names that libpq has for it: https://www.postgresql.org/docs/current/libpq-connect.html */
+/** Parameters of a connection, by their libpq names: https://www.postgresql.org/docs/current/libpq-connect.html */
 export type ConnectionParameters = Readonly<Record<string, string>>;
 
-/** Parameters that mean something here. */
+/** Parameters that take effect. */
 const used = [
   'host',
   'port',
@@ -23,7 +23,7 @@ const used = [
   'sslcrl',
 ] as const;
 
-/** Those that libpq has besides, which change nothing here; a URL that works elsewhere works here too. */
+/** Further libpq parameters, accepted without effect so that a URL that works elsewhere works here too. */
 const ignored = [
   'application_name',
   'channel_binding',
@@ -40,26 +40,26 @@ const ignored = [
   'tcp_user_timeout',
 ];
 
-/** Says what is wrong with a URL, and none of it. */
+/** Says what is wrong with a URL without quoting anything in it that may be secret. */
 export class UrlError extends Error {
   override name = 'UrlError';
 }
 
 const EXPECTED = 'expected a URL such as postgresql://user:password@host:5432/database';
 
-/** As libpq takes a URL apart, for which a password may have a "?" or a "#" in it; a "@" is taken for a part of it, too. */
+/** Splits a URL as libpq does, where a password may contain "?" or "#"; an "@" in a password is accepted too. */
 const SHAPE =
   /^postgres(?:ql)?:\/\/(?:(?<user>[^:/?]*?)(?::(?<password>[^/]*?))?@)?(?<host>\[[^\]]*\]|[^:/?@]*)(?::(?<port>[^/?@]*))?(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/s;
 
 /**
  * Reads a connection URL as libpq does.
  *
- * @throws {UrlError} naming no part of the URL that may be one of a secret
+ * @throws {UrlError} quoting no part of the URL that may belong to a secret
  */
 export function parseConnectionUrl(text: string): ConnectionParameters {
   const { query = '', ...parts } = SHAPE.exec(text.trim())?.groups ?? {};
   const { host, dbname = '' } = parts;
-  // with a "/" in the password the rest of it would be told as the name of a database
+  // after a "/" in the password, the rest of it would be reported as the database name
   if (host === undefined || dbname.includes('@')) {
     throw new UrlError(`${EXPECTED}, with "/" in a password written as "%2F", and "@" as "%40"`);
   }
@@ -70,14 +70,14 @@ export function parseConnectionUrl(text: string): ConnectionParameters {
   return Object.fromEntries(said.filter(([, value]) => value !== ''));
 }
 
-/** By hand: to `URLSearchParams` a "+" would be a blank, which it is in forms, and not here. */
+/** Splits a query by hand, because `URLSearchParams` decodes "+" as a space, which is right only for forms. */
 function parametersOf(query: string): (readonly [string, string])[] {
   if (query === '') return [];
   const pairs = query.split('&').map((pair) => {
     const [name = '', ...value] = pair.split('=');
     return [decoded(name), value.join('=')] as const;
   });
-  // a "&" in a password begins what looks like another parameter
+  // after an "&" in a password, the rest of it looks like another parameter
   const isSecret = pairs.some(([name]) => secrets.includes(name));
   for (const [index, [name]] of pairs.entries()) requireKnown(name, index + 1, isSecret);
   return pairs;
@@ -93,7 +93,7 @@ function decoded(text: string): string {
 
 const secrets = ['password', 'sslpassword'];
 
-/** A name is told only where it is that of a parameter, but for a slip; otherwise its place is. */
+/** Refuses an unknown parameter; names it only if it looks like a typo of a known one, else gives its position. */
 function requireKnown(name: string, place: number, isSecret: boolean): void {
   const known: readonly string[] = [...used, ...ignored];
   if (known.includes(name)) return;
@@ -107,7 +107,7 @@ function requireKnown(name: string, place: number, isSecret: boolean): void {
 }
 
 /**
- * Refuses what would not be done, in a URL or in the service that it names.
+ * Refuses what is not supported, in a URL or in the service that it names.
  *
  * @throws {UrlError}
  */

@@ -15,10 +15,10 @@ import { findPassword, findService, type Account } from './libpq-files.ts';
 import { secretNamed, VariableError, type Secret, type Variables } from './secrets.ts';
 
 /**
- * What the variables of one database say.
+ * Reads the variables of one database.
  *
  * @param prefix `SOURCE`, `SOURCE_SHOP_EU`, `WAREHOUSE`
- * @param problems what is missing or wrong is added here, by the name of its variable
+ * @param problems receives what is missing or wrong, by the name of its variable
  */
 export function readDatabaseSettings(
   prefix: string,
@@ -40,7 +40,7 @@ export function readDatabaseSettings(
   }
 }
 
-/** The variables of one database that are set, checked; in `problems` those that are wrong, by their whole names. */
+/** Validates the variables of one database that are set; adds invalid ones to `problems` by their full names. */
 function parse(
   schema: typeof databaseVariables,
   prefix: string,
@@ -55,7 +55,7 @@ function parse(
   return undefined;
 }
 
-/** A variable that is misspelt would be one that is not set. */
+/** Reports unknown variables, since a misspelt one would otherwise count as not set. */
 function requireKnown(prefix: string, variables: Variables, problems: string[]): void {
   const known = [
     ...Object.keys(databaseVariables.shape),
@@ -69,7 +69,7 @@ function requireKnown(prefix: string, variables: Variables, problems: string[]):
   }
 }
 
-/** A URL, over what the service that it or PGSERVICE names says. */
+/** Returns the parameters of a URL, which override those of the service that it or PGSERVICE names. */
 function parametersOf(url: string, variables: Variables): ConnectionParameters {
   const said = parseConnectionUrl(url);
   const service = said['service'] ?? variables['PGSERVICE'];
@@ -83,7 +83,7 @@ function parametersOf(url: string, variables: Variables): ConnectionParameters {
   return { ...found, ...said };
 }
 
-/** Whose variables they are. */
+/** The environment, and the prefix of one database's variables in it. */
 class Context {
   readonly prefix: string;
   readonly variables: Variables;
@@ -102,7 +102,7 @@ class Context {
   }
 }
 
-/** As in libpq, 0 waits for as long as it takes. */
+/** As in libpq, 0 waits indefinitely. */
 const connectSeconds = z.coerce
   .number()
   .int()
@@ -137,7 +137,7 @@ function settingsOf(
   };
 }
 
-/** Where a pool is not said to be smaller, every activity of the worker finds a session. */
+/** Sizes a pool so that every activity of the worker finds a session, unless it is configured smaller. */
 function poolOf(
   { PG_POOL_SIZE: size, PG_POOL_MAX_OVERFLOW: overflow, PG_POOL_TIMEOUT: timeout }: DatabaseVariables,
   activities: number,
@@ -173,7 +173,7 @@ function tlsOf(said: ConnectionParameters, own: DatabaseVariables, context: Cont
   return tls;
 }
 
-/** What libpq refuses too, since it would promise more than it does. */
+/** Refuses combinations that libpq refuses too, because they would promise more than they do. */
 function requireSense(
   { mode, negotiation, certificate, key, rootCertificate }: TlsSettings,
   prefix: string,
@@ -203,7 +203,7 @@ function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, name:
   throw new UrlError(`has an invalid ${name}`);
 }
 
-/** The activities that can have a session of each database at once. */
+/** Caps `wanted` at the number of activities that can have a session of the warehouse and of a source at once. */
 export function activitiesFor(
   wanted: number,
   warehouse: ConnectionSettings,

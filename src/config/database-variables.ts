@@ -7,7 +7,7 @@ export function wholeNumber(least: number, most: number) {
   return z.coerce.number(expected).int(expected).min(least, expected).max(most, expected);
 }
 
-/** Seconds where there is no unit, as in libpq; parsed to milliseconds. */
+/** A duration, in seconds as in libpq if it has no unit; parsed to milliseconds. */
 const seconds = z
   .string()
   .transform((text) => (/^\s*\d+\s*$/.test(text) ? `${text.trim()}s` : text))
@@ -15,7 +15,7 @@ const seconds = z
 
 const MOST_SESSIONS = 1000;
 
-/** What is said of each database, in variables that begin with `SOURCE_`, `SOURCE_<NAME>_` or `WAREHOUSE_`. */
+/** Variables of each database, prefixed with `SOURCE_`, `SOURCE_<NAME>_` or `WAREHOUSE_`. */
 export const databaseVariables = z.object({
   DATABASE_URL: z
     .string()
@@ -55,5 +55,5 @@ export const databaseVariables = z.object({
 
 export type DatabaseVariables = z.output<typeof databaseVariables>;
 
-/** Those whose value may be in a file, which `<VARIABLE>_FILE` names. */
+/** Variables whose value may be in a file, which `<VARIABLE>_FILE` names. */
 export const secretVariables = ['DATABASE_URL', 'PG_PASSWORD', 'PG_SSLPASSWORD'] as const;

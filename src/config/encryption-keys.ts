@@ -2,7 +2,7 @@ import { secretNamed, VariableError, type Variables } from './secrets.ts';
 
 export const ENCRYPTION_KEYS = 'DATAKIT_ENCRYPTION_KEYS';
 
-/** Of AES-256. */
+/** Key length of AES-256. */
 const KEY_BYTES = 32;
 
 export interface EncryptionKey {
@@ -11,10 +11,10 @@ export interface EncryptionKey {
 }
 
 /**
- * The keys for what Temporal keeps: the first encrypts, all decrypt. A new key comes last until every worker has it,
- * then first; an old one goes when no history needs it any more.
+ * Reads the keys for payloads in Temporal: the first encrypts, all decrypt. To rotate, add a new key last until every
+ * worker has it, then move it first; remove an old one once no history needs it.
  *
- * @throws {VariableError} naming the key that is none by its id, or by its place
+ * @throws {VariableError} naming a duplicate key by its id, and a malformed one by its position
  */
 export function readEncryptionKeys(variables: Variables): readonly EncryptionKey[] {
   const text = secretNamed(variables, ENCRYPTION_KEYS)() ?? '';

@@ -8,7 +8,7 @@ import { readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
 import { VariableError } from './secrets.ts';
 import { withoutEmpty } from './without-empty.ts';
 
-/** What is said of the worker itself, besides Temporal's own profile. */
+/** Variables of the worker itself, besides Temporal's own profile. */
 export const workerVariables = z.object({
   DATAKIT_TASK_QUEUE: z
     .string()
@@ -38,17 +38,17 @@ export interface Configuration {
   /** By the name that inputs use; `default` is SOURCE_DATABASE_URL. */
   readonly sources: ReadonlyMap<string, ConnectionSettings>;
   readonly taskQueue: string;
-  /** The activities that one worker runs at once; each finds a session in the pool of the warehouse. */
+  /** Activities that one worker runs at once; each finds a session in the warehouse pool. */
   readonly maxConcurrentActivities: number;
   readonly maxConcurrentSnapshots: number;
-  /** The first encrypts what Temporal keeps, all decrypt; nothing is encrypted where there are none. */
+  /** The first encrypts payloads in Temporal, all decrypt; without keys nothing is encrypted. */
   readonly encryptionKeys: readonly EncryptionKey[];
 }
 
 /**
- * Reads the environment, once, at the start.
+ * Reads the environment once, at startup.
  *
- * @throws {DatakitError} InvalidInput, naming every variable that is missing or wrong, and none of their values
+ * @throws {DatakitError} InvalidInput, naming every variable that is missing or wrong without revealing any value
  */
 export function readEnvironment(variables: Readonly<Record<string, string | undefined>>): Configuration {
   const set = withoutEmpty(variables);
@@ -73,7 +73,7 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   };
 }
 
-/** What the variables of a source begin with. */
+/** Prefix of the variables of a source. */
 export const sourcePrefix = (name: string): string =>
   name === 'default' ? 'SOURCE' : `SOURCE_${name.toUpperCase()}`;
 
@@ -118,7 +118,7 @@ function sourceNames(variables: Readonly<Record<string, string>>): string[] {
   return [...names];
 }
 
-/** A name that is misspelt in one of its variables would leave that source without it. */
+/** Reports variables of a source without a URL: a misspelt name would leave its source without that variable. */
 function requireSourceOf(
   variables: Readonly<Record<string, string>>,
   names: readonly string[],

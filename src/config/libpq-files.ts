@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { ConnectionParameters } from './connection-url.ts';
 
-/** A file that others may read is not read, as in libpq: it may hold what they put there. */
+/** As in libpq, a password file that others have access to is not read: it may hold what they put there. */
 const READABLE_BY_OTHERS = 0o077;
 
 export interface Account {
@@ -12,9 +12,9 @@ export interface Account {
 }
 
 /**
- * The password for an account in a password file: https://www.postgresql.org/docs/current/libpq-pgpass.html
+ * Finds the password of an account in a password file: https://www.postgresql.org/docs/current/libpq-pgpass.html
  *
- * @throws {Error} when the file can be read by others; none where there is no file
+ * @throws {Error} if others have access to the file; a missing file is no error
  */
 export function findPassword(file: string, { host, port, database, user }: Account): string | undefined {
   const text = readPrivate(file);
@@ -27,7 +27,7 @@ export function findPassword(file: string, { host, port, database, user }: Accou
   return undefined;
 }
 
-/** Between colons; a backslash takes what follows as it is. The password is the rest of the line up to a colon. */
+/** Splits a line at colons; a backslash escapes the next character. The password ends at the next colon, if any. */
 function fieldsOf(line: string): string[] {
   return (line.match(/(?:\\.|[^:\\])+|(?<=:|^)(?=:|$)/g) ?? []).map((field) =>
     field.replaceAll(/\\(.)/g, '$1'),
@@ -44,9 +44,9 @@ function readPrivate(file: string): string | undefined {
 }
 
 /**
- * What a service file says of a service: https://www.postgresql.org/docs/current/libpq-pgservice.html
+ * Reads a service from a service file: https://www.postgresql.org/docs/current/libpq-pgservice.html
  *
- * @returns undefined where the file, or the service in it, is not there
+ * @returns undefined if the file does not exist or lacks the service
  */
 export function findService(file: string, service: string): ConnectionParameters | undefined {
   const found = statSync(file, { throwIfNoEntry: false });

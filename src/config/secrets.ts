@@ -2,18 +2,18 @@ import { readFileSync } from 'node:fs';
 
 export type Variables = Readonly<Record<string, string>>;
 
-/** A secret that the environment holds, or names the file of: asked for anew each time, since files change. */
+/** A secret from the environment, or from a file that it names; read anew on each call, since files change. */
 export type Secret = () => string | undefined;
 
-/** Says what is wrong with a variable, and nothing of its value. */
+/** Says what is wrong with a variable without revealing its value. */
 export class VariableError extends Error {
   override name = 'VariableError';
 }
 
 /**
- * `NAME`, or the first line of the file that `NAME_FILE` names.
+ * Returns a reader of `NAME`, or of the first line of the file that `NAME_FILE` names.
  *
- * @throws {VariableError} when both are set or the file cannot be read
+ * @throws {VariableError} if both are set or the file cannot be read
  */
 export function secretNamed(variables: Variables, name: string): Secret {
   const file = variables[`${name}_FILE`];
@@ -24,7 +24,7 @@ export function secretNamed(variables: Variables, name: string): Secret {
   return read;
 }
 
-/** Files of secrets end in a newline that is not part of them. */
+/** Reads only the first line, since secret files end in a newline that is not part of the secret. */
 function firstLineOf(file: string, variable: string): string {
   try {
     return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0] ?? '';

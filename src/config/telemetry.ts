@@ -5,7 +5,7 @@ const address = z
   .string()
   .regex(/^[^\s:]+:\d{1,5}$|^\[[0-9a-f:.]+\]:\d{1,5}$/i, 'expected an address such as 127.0.0.1:9464');
 
-/** What is said of what a worker tells of itself. */
+/** Variables of a worker's metrics, traces and search attributes. */
 export const telemetryVariables = z.object({
   DATAKIT_METRICS_ADDRESS: address
     .optional()
@@ -22,17 +22,17 @@ export const telemetryVariables = z.object({
     .describe('Whether the worker adds its search attributes to the namespace.'),
 });
 
-/** What a worker tells of itself, and where. */
+/** Where a worker reports its metrics and traces, and whether it registers its search attributes. */
 export interface Telemetry {
-  /** Where Prometheus finds its metrics, `127.0.0.1:9464`. */
+  /** Address at which Prometheus reads its metrics: `127.0.0.1:9464`. */
   readonly metricsAddress: string | undefined;
-  /** The OpenTelemetry collector that metrics and traces are sent to, OTLP by HTTP; it wins over the address for Prometheus. */
+  /** OpenTelemetry collector for metrics and traces, OTLP over HTTP; overrides the address for Prometheus. */
   readonly collectorUrl: string | undefined;
-  /** Whether to add the search attributes of this project to the namespace. */
+  /** True if the worker adds the search attributes of this project to the namespace. */
   readonly registerSearchAttributes: boolean;
 }
 
-/** @throws {DatakitError} InvalidInput, naming every variable that is wrong */
+/** @throws {DatakitError} InvalidInput, naming every invalid variable */
 export function readTelemetry(environment: Readonly<Record<string, string | undefined>>): Telemetry {
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = telemetryVariables.safeParse(set);

@@ -1,4 +1,4 @@
-/** Compose files and CI set what they do not know to the empty string. */
+/** Drops empty variables: Compose files and CI set what they do not know to the empty string. */
 export function withoutEmpty(
   variables: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> {
