@@ -2,7 +2,7 @@ import { Connection } from 'pg';
 import { clientOptions, type Way } from './client-options.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 
-/** Long enough for a handshake; who waits for it is being cancelled. */
+/** Long enough for a handshake, and no longer, since whoever waits is being cancelled. */
 const CANCEL_TIMEOUT = 5_000;
 
 export interface Cancellable {
@@ -11,10 +11,10 @@ export interface Cancellable {
 }
 
 /**
- * Asks the server to cancel what a session does, as libpq does: over a connection of its own that logs
- * nobody in. So it needs no free session, and behind a pooler it reaches the right one.
+ * Asks the server to cancel what a session is doing, as libpq does: over a separate connection without a login.
+ * So it needs no free session, and behind a pooler it reaches the right one.
  *
- * Resolves when the server has heard it, or cannot be told. See
+ * Resolves when the server has received the request or cannot be reached. See
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS.
  */
 export async function requestCancel(

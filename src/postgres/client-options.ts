@@ -6,10 +6,10 @@ import { LendingSocket } from './copy/lending-socket.ts';
 import { Unconnectable } from './server-failure.ts';
 import { APPLICATION } from './application-name.ts';
 
-/** Whether a connection is to be encrypted. */
+/** A way to connect, with or without encryption. */
 export type Way = 'encrypted' | 'plain';
 
-/** What each mode tries, in order. A socket of the file system is never encrypted, as in libpq. */
+/** Ways that each mode tries, in order. A Unix socket is never encrypted, as in libpq. */
 const waysOfMode: Readonly<Record<SslMode, readonly [Way, ...Way[]]>> = {
   disable: ['plain'],
   allow: ['plain', 'encrypted'],
@@ -22,7 +22,7 @@ const waysOfMode: Readonly<Record<SslMode, readonly [Way, ...Way[]]>> = {
 export const waysOf = ({ host, tls }: ConnectionSettings): readonly [Way, ...Way[]] =>
   host.startsWith('/') ? ['plain'] : waysOfMode[tls.mode];
 
-/** What the driver is told to connect: the same for all who do, pools and single sessions alike. */
+/** Returns the driver's options for a connection, the same for pools and single sessions. */
 export function clientOptions(settings: ConnectionSettings, way: Way): ClientConfig {
   const { host, port, database, user, options, connectTimeout, tls } = settings;
   return {
@@ -33,7 +33,7 @@ export function clientOptions(settings: ConnectionSettings, way: Way): ClientCon
     ...(options !== undefined && { options }),
     password: () => givenPassword(settings),
     ssl: way === 'plain' ? false : tlsOptions(tls),
-    // behind TLS Node receives into memory of its own
+    // with TLS, Node receives into memory of its own
     ...(way === 'encrypted' ? { sslnegotiation: tls.negotiation } : { stream: () => new LendingSocket() }),
     connectionTimeoutMillis: connectTimeout,
     keepAlive: true,
@@ -42,7 +42,7 @@ export function clientOptions(settings: ConnectionSettings, way: Way): ClientCon
   };
 }
 
-/** Called only when the server asks for one. */
+/** Returns the password; called only when the server asks for one. */
 function givenPassword({ password }: ConnectionSettings): string {
   const given = password();
   if (given !== undefined && given !== '') return given;
@@ -50,8 +50,8 @@ function givenPassword({ password }: ConnectionSettings): string {
 }
 
 /**
- * A root certificate is used wherever one is given; without one `require` and the modes below it encrypt
- * and verify nothing.
+ * Verifies the server wherever a root certificate is given; without one, `require` and the weaker modes
+ * encrypt without verifying.
  */
 function tlsOptions({
   mode,

@@ -5,14 +5,14 @@ import type { ConnectionSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
 import { isTlsFailure, sqlStateOf } from './server-failure.ts';
 
-/** A client of the driver that leaves nothing behind where it could not connect, and knows its server. */
+/** A driver client that leaves no socket behind if it cannot connect, and knows its server's version. */
 export class DatabaseClient extends Client {
-  /** 17 for 17.5; known when it is connected. */
+  /** 17 for 17.5; known once connected. */
   majorVersion = 0;
 
   readonly #unusable: unknown;
 
-  /** @param options asked for here, so that what cannot be read fails the connection and not its maker */
+  /** @param options called here; if it throws, {@link connect} fails rather than this constructor */
   constructor(options: () => ClientConfig) {
     const asked = tried(options);
     super('failure' in asked ? {} : asked.value);
@@ -41,7 +41,7 @@ export class DatabaseClient extends Client {
     await super.connect();
   }
 
-  /** The driver leaves a connection open whose log-in it gives up, and the server waits for it for a minute. */
+  /** Closes the socket, which the driver leaves open when it gives up a login; the server would wait a minute. */
   #hangUp(): void {
     this.connection.stream.destroy();
   }
@@ -61,9 +61,9 @@ interface ParameterStatus {
 }
 
 /**
- * A session of its own, outside any pool; whoever asks for it ends it.
+ * Opens a session outside any pool; the caller ends it.
  *
- * @param more what the driver is to be told besides, such as another `application_name`
+ * @param more further options of the driver, such as another `application_name`
  */
 export async function connect(
   settings: ConnectionSettings,
@@ -76,7 +76,7 @@ export async function connect(
   });
 }
 
-/** Tries the ways of the settings' mode until the server takes one; the last failure is the one to tell. */
+/** Tries the ways of the settings' mode until the server accepts one; throws the last failure. */
 export async function onFirstWay<T>(
   settings: ConnectionSettings,
   attempt: (way: Way) => Promise<T>,
@@ -94,7 +94,7 @@ export async function onFirstWay<T>(
   }
 }
 
-/** Whether a server might answer otherwise with, or without, encryption: TLS failed, or it did not let the role in. */
+/** Returns true if the other way might succeed: TLS failed, or the server did not let the role in. */
 function mayBeTheWay(error: unknown): boolean {
   return isTlsFailure(error) || (sqlStateOf(error) ?? '').startsWith('28');
 }

@@ -1,16 +1,16 @@
-/** How to reach one database, whatever the words were in which the environment said it. */
+/** How to reach one database, however the environment expressed it. */
 export interface ConnectionSettings {
-  /** A name, an address, or the directory of a socket. */
+  /** A host name, an address, or the directory of a Unix socket. */
   readonly host: string;
   readonly port: number;
   readonly database: string | undefined;
   readonly user: string | undefined;
-  /** Asked at every connection, since files that hold a password change while the worker runs. */
+  /** Called for every connection, since files that hold a password change while the worker runs. */
   readonly password: () => string | undefined;
   readonly tls: TlsSettings;
-  /** Given to the server at the start of each session: `-c statement_timeout=300000`. */
+  /** Passed to the server at the start of each session: `-c statement_timeout=300000`. */
   readonly options: string | undefined;
-  /** Milliseconds; 0 for as long as it takes. */
+  /** Milliseconds; 0 waits indefinitely. */
   readonly connectTimeout: number;
   readonly pool: PoolSettings;
 }
@@ -22,9 +22,9 @@ export type SslMode = (typeof sslModes)[number];
 
 export interface TlsSettings {
   readonly mode: SslMode;
-  /** `direct` begins with TLS, without asking first; servers know it since PostgreSQL 17. */
+  /** `direct` starts TLS without asking first; supported since PostgreSQL 17. */
   readonly negotiation: 'postgres' | 'direct';
-  /** Files in PEM, read at every connection, so that certificates can be renewed while the worker runs. */
+  /** PEM files, read for every connection, so that certificates can be renewed while the worker runs. */
   readonly certificate?: string;
   readonly key?: string;
   readonly keyPassword?: () => string | undefined;
@@ -34,13 +34,13 @@ export interface TlsSettings {
 }
 
 export interface PoolSettings {
-  /** Sessions that stay open for a while when nobody uses them. */
+  /** Sessions that stay open for a while when idle. */
   readonly size: number;
-  /** More that are opened when they are needed, and closed as soon as they are given back. */
+  /** Further sessions, opened when needed and closed as soon as they are given back. */
   readonly maxOverflow: number;
-  /** How long a piece of work waits for a session, in milliseconds. */
+  /** How long to wait for a free session, in milliseconds. */
   readonly timeout: number;
 }
 
-/** The most sessions of a pool at once. */
+/** Returns the maximum number of sessions of a pool. */
 export const capacityOf = ({ size, maxOverflow }: PoolSettings): number => size + maxOverflow;

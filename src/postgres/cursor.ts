@@ -1,7 +1,7 @@
 import type { TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from './identifiers.ts';
 
-/** The types whose order is the same on every server, and that a checkpoint can be written in. */
+/** Types that sort the same on every server and can be written as a checkpoint. */
 const sqlTypes = {
   timestamptz: 'timestamp with time zone',
   timestamp: 'timestamp without time zone',
@@ -32,11 +32,11 @@ const kinds: readonly CursorKind[] = [
 export interface Cursor {
   readonly column: string;
   readonly kind: CursorKind;
-  /** Whether the source orders the column byte by byte by itself, so that an index on it can be used as it is. */
+  /** True if the source itself orders the column byte by byte, so that an index on it can be used as it is. */
   readonly bytewise: boolean;
 }
 
-/** The kind of cursor that a column of a type, as `format_type` writes it, can be. */
+/** Returns the kind of cursor that a column can be, by its type as `format_type` writes it. */
 export function cursorKind(type: string): CursorKind | undefined {
   const bare = type.replace(/\(\d+(,-?\d+)?\)/, '');
   return bare === 'character varying' ? 'text' : kinds.find((kind) => sqlTypes[kind] === bare);
@@ -48,23 +48,23 @@ export const isNumber = (kind: CursorKind): boolean =>
 
 export const sqlTypeOf = ({ kind }: Pick<Cursor, 'kind'>): string => sqlTypes[kind];
 
-/** A value of the cursor, in the type of the column, so that an index on it can be used. */
+/** Returns a cursor value as a literal of the column's type, so that an index on it can be used. */
 export const cursorLiteral = (cursor: Cursor, value: string): string =>
   `${quoteText(value)}::${sqlTypes[cursor.kind]}`;
 
-/** Of PostgreSQL itself, though an operator of somebody else may fit the type of the column better. */
+/** PostgreSQL's own operators, even if a user-defined one fits the column's type better. */
 const AT_LEAST = 'OPERATOR(pg_catalog.>=)';
 const BELOW = 'OPERATOR(pg_catalog.<)';
 
-/** The column as it is compared: texts by their bytes, since collations differ between servers. */
+/** Returns the column as it is compared: text byte by byte, since collations differ between servers. */
 export function cursorOperand({ column, kind, bytewise }: Cursor): string {
   return kind === 'text' && !bytewise ? `${quoteName(column)} COLLATE "C"` : quoteName(column);
 }
 
 /**
- * The greatest value of a table that can be a checkpoint, as a query of one column and at most one row.
+ * Returns a query for the greatest value of a table that can be a checkpoint: one column, at most one row.
  *
- * The column is qualified: by its bare name ORDER BY would take the text that is selected.
+ * The column is qualified: if it is called `greatest`, ORDER BY with its bare name would sort by the selected text.
  */
 export function greatestValue(cursor: Cursor, table: TableName, conditions: readonly string[] = []): string {
   const where = [finiteCondition(cursor), ...conditions].join(' AND ');
@@ -72,14 +72,14 @@ export function greatestValue(cursor: Cursor, table: TableName, conditions: read
            WHERE ${where} ORDER BY c.${cursorOperand(cursor)} DESC LIMIT 1`;
 }
 
-/** The same in the warehouse, whose own order is not known. */
+/** Returns the cursor as it is in the warehouse, whose own order is not known. */
 export const inWarehouse = (cursor: Cursor): Cursor => ({ ...cursor, bytewise: false });
 
-/** The rows that a run is to read; null is no bound. */
+/** The range of cursor values that a run reads; null means unbounded. */
 export interface CursorRange {
-  /** Included: rows that share the checkpoint's value may have come after it. */
+  /** Inclusive: rows that share the checkpoint's value may have arrived after it. */
   readonly from: string | null;
-  /** Not included. */
+  /** Exclusive. */
   readonly to: string | null;
 }
 
@@ -92,9 +92,9 @@ export function cursorConditions(cursor: Cursor, { from, to }: CursorRange): str
 }
 
 /**
- * Whether a value can become a checkpoint. `infinity`, or NaN, would end all progress.
+ * Returns SQL that is true for values that can become a checkpoint. `infinity` or NaN would end all progress.
  *
- * `scale` is null for NaN and the infinities of numeric, on servers that have them and on those that have not.
+ * `scale` is null for NaN and the infinities of numeric, and can be used on servers that lack these infinities.
  */
 function finiteCondition({ column, kind }: Cursor): string {
   const name = quoteName(column);

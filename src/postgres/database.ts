@@ -14,26 +14,26 @@ export interface DatabaseOptions {
   /** For messages: `source "default"`, `warehouse`. */
   readonly label: string;
   readonly settings: ConnectionSettings;
-  /** In place of those of the settings. */
+  /** Overrides the pool of the settings. */
   readonly pool?: PoolSettings;
 }
 
 export interface TransactionOptions extends SessionLimits {
-  /** Ends the work on the server, not only here. */
+  /** Cancels the work on the server, not only here. */
   readonly signal?: AbortSignal;
 }
 
-/** The isolation level is always set, since roles and databases have defaults of their own. */
+/** Always sets the isolation level, since roles and databases may have their own defaults. */
 const READ_ONLY = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
-/** What waits for a lock must see what was committed meanwhile. READ WRITE is not said: it would override a
- * `default_transaction_read_only` that somebody has set on purpose. */
+/** After waiting for a lock, a statement must see what was committed in between. Leaves out READ WRITE, which would
+ * override a `default_transaction_read_only` that somebody has set on purpose. */
 const WRITE = 'ISOLATION LEVEL READ COMMITTED';
 
-/** Unknown to this version, out of its range, or not for everybody to set. */
+/** SQLSTATEs for a setting that is unknown to this version, out of range, or not allowed for this role. */
 const REFUSED_SETTING = new Set(['42704', '22023', '42501', '55P02', '0A000']);
 
-/** One database and the pool of sessions to it. Its errors are {@link DatakitError}s that name it. */
+/** One database and its session pool. Its errors are {@link DatakitError}s that name the database. */
 export class Database {
   readonly label: string;
   readonly #settings: ConnectionSettings;
@@ -45,16 +45,16 @@ export class Database {
     this.#pool = new SessionPool(label, settings, pool);
   }
 
-  /** As the environment names it, for people and for what says where rows came from. */
+  /** Host as the environment names it, or `localhost` for a Unix socket; for display and as the origin of rows. */
   get host(): string {
     const { host } = this.#settings;
     return host.startsWith('/') ? 'localhost' : host;
   }
 
   /**
-   * A session of its own beside the pool, for what lasts: a replication connection. Whoever asks for it ends it.
+   * Opens a session outside the pool, for long-lived use such as replication. The caller ends it.
    *
-   * @param more what the driver is to be told besides: `{ replication: 'database' }`
+   * @param more further options of the driver: `{ replication: 'database' }`
    */
   async connect(more?: ClientConfig): Promise<DatabaseClient> {
     try {
@@ -67,7 +67,7 @@ export class Database {
   /**
    * Runs work in one read-only transaction, all of whose statements see the same snapshot. See {@link write}.
    *
-   * @throws {DatakitError} InvalidInput where what is read would write
+   * @throws {DatakitError} InvalidInput if something that is read tries to write
    */
   async read<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
     try {
@@ -78,10 +78,10 @@ export class Database {
   }
 
   /**
-   * Runs work in one transaction on a session of its own, each of whose statements sees what was committed before it.
+   * Runs work in one transaction on a session of its own, in which each statement sees what was committed before it.
    *
-   * When the work fails or the signal aborts, what the session still does is cancelled on the
-   * server, and the session is closed: a COPY that was given up half-way poisons its connection.
+   * If the work fails or the signal aborts, whatever the session is still doing is cancelled on the
+   * server, and the session is closed: an abandoned COPY leaves its connection unusable.
    */
   async write<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
     return this.#transaction(WRITE, options, work);
@@ -107,12 +107,12 @@ export class Database {
     }
   }
 
-  /** What another database said passes through here too. */
+  /** Returns true if the failure is of this database: failures of another one pass through here too. */
   #isOurs({ message }: DatakitError): boolean {
     return message.startsWith(`${this.label}: `);
   }
 
-  /** The first statement of all: what it does not take are the settings that were asked for. */
+  /** Begins the transaction. If a setting is refused here, it is one that the input asked for. */
   async #begin(session: Session, mode: string, options: TransactionOptions): Promise<void> {
     const settings = settingsStatement(options, session.majorVersion);
     try {
@@ -150,27 +150,27 @@ export class Database {
       throw error;
     } finally {
       signal?.removeEventListener('abort', onAbort);
-      // a cancel request under way must not meet the next user of the session
+      // a cancel request in flight must not hit the next user of the session
       await cancelled;
       session.release(cancelled === undefined ? 'keep' : 'close');
     }
   }
 
   /**
-   * From another connection, since a session in a COPY listens to nothing. Never rejects: the session is closed
-   * next whatever becomes of the request, which may not even be possible, as when a certificate cannot be read now.
+   * Cancels from another connection, since a session in a COPY does not listen. Never rejects: the session is closed
+   * next in any case, even if the request cannot be made, for example because a certificate cannot be read.
    */
   async #cancel(session: Session, { way }: Lease): Promise<void> {
     if (!session.isBusy) return;
     try {
       await requestCancel(this.#settings, way, session.cancellable);
     } catch {
-      // why the work has ended is what the caller is to hear
+      // the caller should learn why the work ended, not why the cancel request failed
     }
   }
 }
 
-/** In a transaction that only reads it is not the server that takes no writes: something that is read writes. */
+/** Reports ReadOnlyServer as InvalidInput: in a read-only transaction it means that something that is read writes. */
 function asInput(failure: DatakitError): DatakitError {
   if (failure.kind !== 'ReadOnlyServer') return failure;
   return new DatakitError(

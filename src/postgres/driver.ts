@@ -1,9 +1,9 @@
-/** What node-postgres has and its types do not say. */
+/** Members of node-postgres that its types lack. */
 declare module 'pg' {
   interface ClientConfig {
-    /** `database`: the session takes commands of the replication protocol. */
+    /** `database` for a session that takes commands of the replication protocol. */
     replication?: 'database';
-    /** How a `Connection` is told what a `Client` is told as `sslnegotiation`. */
+    /** The option of `Connection` that `Client` calls `sslnegotiation`. */
     sslNegotiation?: 'postgres' | 'direct';
   }
 

@@ -4,11 +4,11 @@ import { DatakitError } from '../contract/failures.ts';
 /**
  * Checks, with PostgreSQL's own grammar and without a server, that a text is one SQL expression and nothing else.
  *
- * Statements put it in parentheses between other conditions, so it is parsed the two ways that
- * no escape survives together: bare (`a) OR (b` is no expression) and in parentheses (`a, b` and
- * `a FROM t` are none). Comments are refused, since they could swallow what comes after.
+ * Statements put it in parentheses among other conditions, so it is parsed in two ways, which no
+ * escape survives together: bare (`a) OR (b` is no expression) and in parentheses (`a, b` and
+ * `a FROM t` are none). Comments are refused, since they could swallow what follows.
  *
- * @throws {DatakitError} of kind InvalidExpression
+ * @throws {DatakitError} InvalidExpression
  */
 export async function assertExpression(text: string, input: string): Promise<void> {
   if (text.includes('\0')) throw refuse(input, 'it has a NUL character');
@@ -38,7 +38,7 @@ async function parsed(statement: string, text: string, input: string): Promise<P
   }
 }
 
-/** The one expression that `SELECT …` selects, if it selects just that. */
+/** Returns the expression that `SELECT …` selects, if it selects one and has no other clauses. */
 function onlyExpression({ stmts }: ParseResult): Node | undefined {
   const [only, ...others] = stmts ?? [];
   const statement = only?.stmt;
@@ -50,7 +50,7 @@ function onlyExpression({ stmts }: ParseResult): Node | undefined {
   return target.ResTarget.name === undefined ? target.ResTarget.val : undefined;
 }
 
-/** The expressions of a list, as the server writes one: `date_trunc('month'::text, at), shop`. */
+/** Splits a list of expressions as the server writes it: `date_trunc('month'::text, at), shop`. */
 export async function splitExpressions(list: string): Promise<string[]> {
   const statement = Buffer.from(`SELECT ${list}`);
   const { stmts } = await parse(statement.toString());
@@ -59,7 +59,7 @@ export async function splitExpressions(list: string): Promise<string[]> {
   const starts = (select.SelectStmt.targetList ?? []).map((target) =>
     'ResTarget' in target ? (target.ResTarget.location ?? 0) : 0,
   );
-  // locations count bytes
+  // locations are byte offsets
   return starts.map((start, index) =>
     statement
       .subarray(start, starts[index + 1])
@@ -68,7 +68,7 @@ export async function splitExpressions(list: string): Promise<string[]> {
   );
 }
 
-/** Not by recursion: the parser takes expressions that are nested deeper than JavaScript can call. */
+/** Searches without recursion: the parser accepts expressions that are nested deeper than JavaScript's call stack. */
 function hasKey(tree: ParseResult, keys: ReadonlySet<string>): boolean {
   const left: unknown[] = [tree];
   while (left.length > 0) {

@@ -1,7 +1,7 @@
 import type { TableName } from '../contract/table-name.ts';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 
-/** Quotes a name, always: reserved words, upper case and quotes are then all the same. */
+/** Always quotes a name, so that reserved words, upper case and quotes need no special care. */
 export const quoteName = (name: string): string => escapeIdentifier(name);
 
 export const quoteTable = ({ schema, name }: TableName): string => `${quoteName(schema)}.${quoteName(name)}`;

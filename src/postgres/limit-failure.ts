@@ -3,7 +3,7 @@ import { formatDuration } from '../contract/quantities.ts';
 import { sqlStateOf } from './server-failure.ts';
 import type { SessionLimits } from './session-settings.ts';
 
-/** By SQLSTATE: the setting of PostgreSQL that ended a statement or its session, and what of ours sets it. */
+/** By SQLSTATE: the PostgreSQL setting that ended a statement or its session, and the limit here that sets it. */
 const limitOfState = {
   '57014': ['statement_timeout', 'statementTimeout'],
   '55P03': ['lock_timeout', 'lockTimeout'],
@@ -12,7 +12,7 @@ const limitOfState = {
 
 const isLimited = (state: string): state is keyof typeof limitOfState => state in limitOfState;
 
-/** The same failure; where a time ran out, with the name of the setting and who set it to what. */
+/** Returns the failure; for a timeout, with the name of its setting and the value or where it was set. */
 export function namingLimit(failure: DatakitError, limits: SessionLimits): DatakitError {
   const state = sqlStateOf(failure) ?? '';
   if (!isLimited(state)) return failure;

@@ -1,13 +1,13 @@
 import type { Session } from './session.ts';
 import { isApplication } from './application-name.ts';
 
-/** How far back a transaction that is still open could write, as far as it can be seen. */
+/** The oldest open transaction that may still write, as far as it can be seen. */
 export interface OldestTransaction {
-  /** When this was looked at, by the source's clock. */
+  /** When this was read, by the source's clock. */
   readonly seenAt: string;
-  /** The start of the oldest transaction of the database that may still write; `seenAt` where there is none. */
+  /** Start of the oldest transaction of the database that may still write; `seenAt` if there is none. */
   readonly startedAt: string;
-  /** Whether the sessions of all others were seen, with the privileges of pg_read_all_stats. On a standby none are. */
+  /** True if the role may see all sessions (pg_read_all_stats). On a standby, those of the primary are never seen. */
   readonly visible: boolean;
   readonly standby: boolean;
 }
@@ -15,8 +15,8 @@ export interface OldestTransaction {
 /**
  * Looks for the oldest transaction that could still commit.
  *
- * To be asked before the snapshot of the run is taken: a transaction that the snapshot does not
- * see was either running now, or began after now. Sessions of this project only read.
+ * Must be called before the snapshot of the run is taken: a transaction that the snapshot does not
+ * see is then either running now or begins later. Leaves out sessions of this project, which only read.
  */
 export async function readOldestTransaction(session: Session): Promise<OldestTransaction> {
   return session.one<OldestTransaction & Record<string, unknown>>(
@@ -30,7 +30,7 @@ export async function readOldestTransaction(session: Session): Promise<OldestTra
   );
 }
 
-/** Transactions that hold a lock for writing on one of these tables, prepared ones among them. Needs no privilege. */
+/** Returns transactions, also prepared ones, that have locked one of these tables for writing. Needs no privilege. */
 export async function readWriters(session: Session, tables: readonly number[]): Promise<string[]> {
   const rows = await session.query<{ transaction: string }>(
     `SELECT DISTINCT virtualtransaction AS transaction FROM pg_catalog.pg_locks
@@ -43,9 +43,9 @@ export async function readWriters(session: Session, tables: readonly number[]): 
 }
 
 /**
- * Prepared transactions that wrote to one of these tables. When they began is not known any more.
+ * Returns true if a prepared transaction wrote to one of these tables. When it began is no longer known.
  *
- * The locks of a prepared transaction have no process, and are all that it will ever have.
+ * The locks of a prepared transaction belong to no process, and it takes no further ones.
  */
 export async function hasPreparedWriters(session: Session, tables: readonly number[]): Promise<boolean> {
   const { found } = await session.one<{ found: boolean }>(
@@ -57,7 +57,7 @@ export async function hasPreparedWriters(session: Session, tables: readonly numb
   return found;
 }
 
-/** Whether any transaction of the database is prepared, whatever it wrote to. */
+/** Returns true if the database has a prepared transaction, whatever it wrote to. */
 export async function hasPreparedTransactions(session: Session): Promise<boolean> {
   const { found } = await session.one<{ found: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()) AS found`,
@@ -66,8 +66,8 @@ export async function hasPreparedTransactions(session: Session): Promise<boolean
 }
 
 /**
- * Whether a subscription brings rows of one of these tables. Its transactions are no guide to what may still come:
- * they begin when those of the publisher have ended, and write the values that those took.
+ * Returns true if a subscription replicates into one of these tables. Its transactions do not show what may still
+ * arrive: they begin after those of the publisher have ended, and write the values that those used.
  */
 export async function isSubscribed(session: Session, tables: readonly number[]): Promise<boolean> {
   const { found } = await session.one<{ found: boolean }>(
@@ -77,7 +77,7 @@ export async function isSubscribed(session: Session, tables: readonly number[]):
   return found;
 }
 
-/** Tables whose lock a writer to one of these may hold: they themselves, and those that they are partitions of. */
+/** Returns the tables that a writer to one of these may have locked: the tables themselves and their ancestors. */
 export async function withAncestors(session: Session, tables: readonly number[]): Promise<number[]> {
   const rows = await session.query<{ oid: number }>(
     `WITH RECURSIVE lineage AS (

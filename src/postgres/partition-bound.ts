@@ -1,4 +1,4 @@
-/** The values that a partition takes, as the catalog says them. */
+/** The values that a partition accepts, as the catalog states them. */
 export type PartitionBound =
   | { readonly kind: 'range'; readonly from: readonly BoundValue[]; readonly to: readonly BoundValue[] }
   | { readonly kind: 'list'; readonly values: readonly BoundValue[] }
@@ -8,7 +8,7 @@ export type PartitionBound =
 export type BoundValue =
   { readonly is: 'value'; readonly text: string } | { readonly is: 'null' | 'least' | 'greatest' };
 
-/** A literal in quotes, in which quotes are doubled, or a bare word: a number, true, NULL, MINVALUE, FROM. */
+/** A quoted literal, in which quotes are doubled, or a bare word: a number, true, NULL, MINVALUE, FROM. */
 const token = /'((?:[^']|'')*)'|([^\s,()']+)/g;
 
 const marks = new Map<string, 'null' | 'least' | 'greatest'>([
@@ -18,9 +18,9 @@ const marks = new Map<string, 'null' | 'least' | 'greatest'>([
 ]);
 
 /**
- * Reads what `pg_get_expr(relpartbound, oid)` writes.
+ * Parses what `pg_get_expr(relpartbound, oid)` returns.
  *
- * @throws {Error} for a kind of bound that there is not yet
+ * @throws {Error} for an unknown kind of bound
  */
 export function parseBound(text: string): PartitionBound {
   const tokens = [...text.matchAll(token)].map(([, quoted, word = '']) => ({ quoted, word }));

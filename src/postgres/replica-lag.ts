@@ -3,10 +3,10 @@ import { formatDuration } from '../contract/quantities.ts';
 import type { Session } from './session.ts';
 
 /**
- * How far a replica is behind its primary, in milliseconds; 0 for a primary.
+ * Returns how far a replica is behind its primary, in milliseconds; 0 for a primary.
  *
- * What has been received and replayed says nothing while nobody writes on the primary, so a replica
- * that receives, and has replayed all of it, is not behind.
+ * The time of the last replayed transaction says nothing while nobody writes on the primary, so a
+ * replica that is receiving, and has replayed all it received, counts as not behind.
  */
 export async function readReplicaLag(session: Session): Promise<number> {
   const { lag } = await session.one<{ lag: number | null }>(
@@ -20,7 +20,7 @@ export async function readReplicaLag(session: Session): Promise<number> {
   return lag ?? 0;
 }
 
-/** @throws {DatakitError} ReplicaLagging, to be tried again when it has caught up */
+/** @throws {DatakitError} ReplicaLagging, to be retried once it has caught up */
 export async function requireFreshReplica(session: Session, most: number | undefined): Promise<void> {
   if (most === undefined) return;
   const lag = await readReplicaLag(session);

@@ -2,7 +2,7 @@ import type { Session } from './session.ts';
 
 export interface RowEstimate {
   readonly bytes: number;
-  /** Whether the planner would read a table from end to end. */
+  /** True if the planner would scan a whole table. */
   readonly scansAll: boolean;
 }
 
@@ -13,7 +13,7 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** What the planner expects of a statement, which is not executed. */
+/** Returns the planner's estimate for a statement, without executing it. */
 export async function estimateRows(session: Session, statement: string): Promise<RowEstimate> {
   const row = await session.one<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
     `EXPLAIN (FORMAT JSON) ${statement}`,

@@ -2,11 +2,11 @@ import { DatabaseError } from 'pg';
 import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/failures.ts';
 
 /**
- * What a server or the way to it answered, by kind and in words.
+ * Converts an error of a server, or of the connection to it, to a failure with a kind and a message.
  *
- * Messages of PostgreSQL pass only where they cannot hold a value of a row: those about data
- * (class 22 and 23) are told by their SQLSTATE and column alone, those that somebody's
- * function raised (P0, 38 and 39) by their SQLSTATE.
+ * Messages of PostgreSQL pass only if they cannot contain a value of a row: errors about data
+ * (classes 22 and 23) are reported by SQLSTATE and column alone, those that a user's function
+ * raised (P0, 38 and 39) by SQLSTATE.
  *
  * @param where whose session it was: `source "default"`, `warehouse`
  */
@@ -17,7 +17,7 @@ export function serverFailure(error: unknown, where: string): DatakitError {
   return fromConnection(error, where);
 }
 
-/** What keeps a connection from coming about before any server was asked, in words that lack whose it was to be. */
+/** A failure to connect that lies on this side, such as a missing password. Its message does not name the server. */
 export class Unconnectable extends Error {
   override name = 'Unconnectable';
   readonly kind: FailureKind;
@@ -28,20 +28,20 @@ export class Unconnectable extends Error {
   }
 }
 
-/** The SQLSTATE behind a failure, if a server gave one. */
+/** Returns the SQLSTATE behind a failure, if a server gave one. */
 export function sqlStateOf(error: unknown): string | undefined {
   if (error instanceof DatabaseError) return error.code;
   return error instanceof DatakitError ? sqlStateOf(error.cause) : undefined;
 }
 
-/** What a server said in its own words, which may hold values: for statements that no row goes into. */
+/** Returns the server's own message, which may contain values: only for statements that no row goes into. */
 export function ownWords(error: Error): string {
   return error instanceof DatakitError && error.cause instanceof DatabaseError
     ? error.cause.message
     : error.message;
 }
 
-/** Whether a lock was waited for in vain. */
+/** Returns true if waiting for a lock timed out. */
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
 
 function fromServer(error: DatabaseError, sqlState: string, where: string): DatakitError {
@@ -54,15 +54,15 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
   );
 }
 
-/** What PgBouncer says where a server would have done it. */
+/** Messages of PgBouncer about what a server would have accepted. */
 const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
 
-/** 57014 is three things, and 53400 two, told apart only by their text. */
+/** Returns the kind of an error. 57014 means three things and 53400 two, which only their texts tell apart. */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
   if (sqlState === '08P01' && POOLER.test(error.message)) return 'PoolerInTheWay';
   if (isTooLarge(error)) return 'UnsupportedTable';
-  // unlike other limits of a configuration, nobody else frees it: it is that of the session itself
+  // unlike other configured limits it applies to the session itself, so nobody else can free anything
   if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
   return kindOfSqlState(sqlState);
@@ -76,13 +76,16 @@ const wordings: Readonly<Record<string, string>> = {
   P0: 'a function raised an error',
 };
 
-/** A function may RAISE any SQLSTATE with any text. */
+/** Returns true if a function raised the error: RAISE allows any SQLSTATE and any text. */
 const wasRaised = ({ routine }: DatabaseError): boolean => routine === 'exec_stmt_raise';
 
 /** `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. */
 const COPY_CONTEXT = /^COPY plan_\d+, line \d+, column ([^:"]+)(?::|$)/;
 
-/** PostgreSQL has no SQLSTATE of its own for it: of a row "string buffer exceeds …" or "out of memory", of a value in text "invalid memory alloc request size". */
+/**
+ * Returns true if a row or value is too large, for which PostgreSQL has no SQLSTATE: for a row it says "string buffer
+ * exceeds …" or "out of memory", for a value as text "invalid memory alloc request size".
+ */
 function isTooLarge({ routine, message }: DatabaseError): boolean {
   return routine === 'enlargeStringInfo' || message.startsWith('invalid memory alloc request size');
 }
@@ -107,7 +110,7 @@ const unreachable = new Set([
 ]);
 const lost = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ECONNABORTED']);
 
-/** What OpenSSL and Node.js say of certificates: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+/** Certificate errors of OpenSSL and Node.js: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const certificateFailures = new Set([
   'CERT_CHAIN_TOO_LONG',
   'CERT_HAS_EXPIRED',
@@ -127,10 +130,10 @@ const certificateFailures = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
-/** The driver's own words for what a server answers to the request for TLS. */
+/** The driver's messages for a server's answer to the request for TLS. */
 const REFUSED_TLS = /does not support SSL connections|error establishing an SSL connection/;
 
-/** Whether encryption is what failed: the handshake, a certificate, a key. */
+/** Returns true if encryption failed: the handshake, a certificate, a key. */
 export function isTlsFailure(error: unknown): boolean {
   if (error instanceof DatakitError || error instanceof Unconnectable) return error.kind === 'TlsFailed';
   const code = codeOf(error);
@@ -147,7 +150,7 @@ function fromConnection(error: unknown, where: string): DatakitError {
     return new DatakitError('TlsFailed', `${where}: ${named}`, options);
   }
   if (message.startsWith('SASL: ')) {
-    // node-postgres found that what the server proves of the password is wrong, or that it asks for the impossible
+    // node-postgres found the server's proof of the password wrong, or cannot do what the server asks for
     return new DatakitError('AuthenticationFailed', `${where}: the password was not accepted`, options);
   }
   if (
@@ -167,7 +170,7 @@ function fromConnection(error: unknown, where: string): DatakitError {
   return new DatakitError('Unexpected', `${where}: ${message}`, options);
 }
 
-/** The file of a Unix socket is there only while its server runs. */
+/** Returns true if a Unix socket is missing: its file exists only while the server runs. */
 const isSocketGone = (error: unknown): boolean =>
   error instanceof Error && 'syscall' in error && error.syscall === 'connect' && codeOf(error) === 'ENOENT';
 

@@ -5,10 +5,10 @@ import { DatabaseClient, onFirstWay } from './connect.ts';
 import { capacityOf, type ConnectionSettings, type PoolSettings } from './connection-settings.ts';
 import { Slots, type Slot } from './slots.ts';
 
-/** How long a session of the pool that nobody uses stays open: between two chunks, and no longer than others can wait. */
+/** How long an idle session of the pool stays open: from chunk to chunk, but no longer than others can wait. */
 const IDLE_TIMEOUT = 5_000;
 
-/** A session that somebody has. */
+/** A session taken from the pool. */
 export interface Lease {
   readonly client: DatabaseClient;
   readonly way: Way;
@@ -16,10 +16,10 @@ export interface Lease {
 }
 
 /**
- * The sessions to one database: never more than the pool's settings say, however they are connected.
+ * The sessions to one database, never more than the pool's settings allow, however they are connected.
  *
- * Beneath is a pool of the driver for each way that the settings' `sslmode` may take. Who waits, how
- * long and for whom is decided here, so that a failure can say who has the sessions.
+ * Uses a driver pool for each way that the settings' `sslmode` may take. Waiting is handled here, so
+ * that a failure can say who holds the sessions.
  */
 export class SessionPool {
   readonly #label: string;
@@ -37,8 +37,8 @@ export class SessionPool {
   }
 
   /**
-   * @param holder who asks, for those who wait in vain
-   * @throws {DatakitError} PoolExhausted when no session came free in time
+   * @param holder who takes the session, for the errors of those who wait in vain
+   * @throws {DatakitError} PoolExhausted if no session became free in time
    */
   async acquire(holder: string, signal?: AbortSignal): Promise<Lease> {
     const slot = await this.#slots.take(holder, signal);
@@ -97,7 +97,7 @@ function poolOf(settings: ConnectionSettings, way: Way, max: number): Pool {
     }
   }
   const pool = new Pool({ max, idleTimeoutMillis: IDLE_TIMEOUT, Client: PooledClient });
-  // an idle session that the server ends is replaced at the next use; without a listener it would end the worker
+  // an idle session that the server ends is replaced at the next use; without a listener it would crash the worker
   pool.on('error', () => undefined);
   return pool;
 }

@@ -2,8 +2,8 @@ import { applicationName } from './application-name.ts';
 import { quoteText } from './identifiers.ts';
 
 /**
- * What decides how a server writes and reads values as text, set on both sides of every copy,
- * whatever role, database or server say: with these, text is exact and means the same everywhere.
+ * Settings that decide how a server writes and reads values as text. They are set on both sides of every
+ * copy, overriding role, database and server, so that text is exact and means the same everywhere.
  */
 export const valueSettings = {
   client_encoding: 'UTF8',
@@ -20,23 +20,23 @@ export const valueSettings = {
 } as const;
 
 export interface SessionLimits {
-  /** The run id, shown in pg_stat_activity, so that a database administrator knows whose session it is. */
+  /** Run id, shown in pg_stat_activity so that a database administrator knows whose session it is. */
   readonly run?: string;
-  /** Milliseconds; the server's own setting where left out. */
+  /** Milliseconds; the server's own setting if left out. */
   readonly statementTimeout?: number;
   /** Milliseconds. */
   readonly lockTimeout?: number;
-  /** Settings of the planner and its memory, by their names in PostgreSQL. */
+  /** Planner and memory settings, by their names in PostgreSQL. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** How long the session may be idle in its transaction, in milliseconds; for ever where left out. */
+  /** How long the session may be idle in its transaction, in milliseconds; unlimited if left out. */
   readonly idleTimeout?: number;
 }
 
-/** The first version that limits whole transactions. */
+/** The first version with `transaction_timeout`. */
 export const TRANSACTION_TIMEOUT_SINCE = 17;
 
 /**
- * `SET LOCAL` statements for the start of a transaction, so that no setting outlives it.
+ * Returns `SET LOCAL` statements for the start of a transaction, so that no setting outlives it.
  *
  * @param majorVersion of the server: 17 for 17.5
  */
@@ -44,12 +44,12 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
   const settings: Record<string, string> = {
     ...limits.settings,
     ...valueSettings,
-    // whoever may create objects in a schema of the role's path would decide what our statements call
+    // whoever may create objects in a schema of the role's path could otherwise decide what our statements call
     search_path: '',
     application_name: applicationName(limits.run),
-    // a holder of a snapshot, or a chunk whose other side is slow, is idle in its transaction by design
+    // a snapshot holder, or a chunk whose other side is slow, is idle in its transaction by design
     idle_in_transaction_session_timeout: String(limits.idleTimeout ?? 0),
-    // and lasts for as long as the copy needs it; what may take how long is said for statements
+    // and lasts as long as the copy needs; time limits apply to statements instead
     ...(majorVersion >= TRANSACTION_TIMEOUT_SINCE && { transaction_timeout: '0' }),
   };
   if (limits.statementTimeout !== undefined) settings['statement_timeout'] = String(limits.statementTimeout);

@@ -17,7 +17,7 @@ export class Session {
 
   /**
    * @param label whose session it is: `source "default"`, `warehouse`
-   * @param signal once it has aborted nothing is started any more, whatever was being done at that moment
+   * @param signal once it has aborted, no further statement is started
    */
   constructor(label: string, lease: Lease, signal?: AbortSignal) {
     const { client } = lease;
@@ -29,7 +29,7 @@ export class Session {
     client.on('end', this.#onEnd);
   }
 
-  /** What the server calls this session, and the key to cancel what it does. */
+  /** The server's id of this session, and the key to cancel what it does. */
   get cancellable(): Cancellable {
     const { processID, secretKey } = this.#client;
     if (processID === null || secretKey === null) throw new Error('the server has not named its session');
@@ -41,17 +41,17 @@ export class Session {
     return this.#client.majorVersion;
   }
 
-  /** Whether the server may still be at work for this session. */
+  /** True if the server may still be working for this session. */
   get isBusy(): boolean {
     return this.#running > 0 && this.#lost === undefined;
   }
 
-  /** Why the connection is gone, if it is: an idle session learns of it only so. */
+  /** Why the connection was lost, if it was: for an idle session this is the only way to learn of it. */
   get lost(): Error | undefined {
     return this.#lost;
   }
 
-  /** @throws {DatakitError} what the server or the way to it answered, in words that name whose session it was */
+  /** @throws {DatakitError} the failure of the server or of the connection, naming whose session it was */
   async query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
@@ -59,7 +59,7 @@ export class Session {
       const { rows } = await this.#client.query<Row>(text, values === undefined ? undefined : [...values]);
       return rows;
     } catch (error) {
-      // a server says why it ended a session while that was idle, and the driver says only that it is gone
+      // if the server ended the session while idle, it said why then; the driver now says only that it is gone
       throw serverFailure(this.#lost ?? error, this.#label);
     } finally {
       this.#running -= 1; // the server has answered, or is lost
@@ -67,9 +67,9 @@ export class Session {
   }
 
   /**
-   * Like {@link query}, for a statement that answers with just one row.
+   * Like {@link query}, for a statement that returns one row.
    *
-   * @throws {DatakitError} Unexpected where it answers with none, beside what {@link query} throws
+   * @throws {DatakitError} Unexpected if it returns none, besides what {@link query} throws
    */
   async one<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row> {
     const [row] = await this.query<Row>(text, values);
@@ -79,8 +79,8 @@ export class Session {
   }
 
   /**
-   * Starts a COPY. When `use` fails nobody knows what the server still does, so the session stays busy.
-   * When the signal aborts it is not waited for: a server that hangs never answers.
+   * Starts a COPY. If `use` fails, what the server is still doing is unknown, so the session stays busy.
+   * If the signal aborts, `use` is not waited for: a server that hangs never answers.
    */
   async copy<Copy extends Submittable, T>(copy: Copy, use: (copy: Copy) => Promise<T>): Promise<T> {
     this.#signal?.throwIfAborted();
@@ -91,10 +91,10 @@ export class Session {
   }
 
   /**
-   * Does work that reads what users have written: tables and views, whose policies and functions may rely on the
-   * search path of the role, and conditions. All else has none, so functions that are called here are named in full.
+   * Runs work that involves users' SQL with the search path of the role: conditions, and tables and views whose
+   * policies and functions may rely on it. Elsewhere the path is empty; functions called here must be qualified.
    *
-   * What the work has set is undone afterwards, whoever set it, and the locks that it took are given back.
+   * Afterwards all settings changed during the work are undone, whoever changed them, and its locks are released.
    */
   async withRolePath<T>(work: () => Promise<T>): Promise<T> {
     await this.query('SAVEPOINT role_path; SET LOCAL search_path TO DEFAULT');
@@ -106,7 +106,7 @@ export class Session {
   release(what: 'keep' | 'close'): void {
     this.#client.off('error', this.#onError);
     this.#client.off('end', this.#onEnd);
-    // a socket that dies while it is closed would be an uncaught error
+    // if the socket failed while closing, the error would be uncaught
     if (what === 'close') this.#client.on('error', () => undefined);
     this.#lease.giveBack(this.#lost === undefined ? what : 'close');
   }

@@ -1,4 +1,4 @@
-/** A promise that events settle. That it fails is no news to the process before somebody asks. */
+/** A promise that events settle. Its rejection does not count as unhandled before somebody awaits it. */
 export class Settleable<T> {
   readonly promise: Promise<T>;
   #resolve: ((value: T) => void) | undefined;

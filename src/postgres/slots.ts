@@ -1,7 +1,7 @@
 import { listed } from '../contract/listed.ts';
 import { formatDuration } from '../contract/quantities.ts';
 
-/** The right to have one session. */
+/** The right to use one session. */
 export interface Slot {
   free(): void;
 }
@@ -11,28 +11,28 @@ interface Taken {
   readonly since: number;
 }
 
-/** A message names so many of those who have the sessions. */
+/** Maximum number of holders that a message names. */
 const MOST_HOLDERS = 5;
 
-/** A number of places that are taken in the order in which they were asked for. */
+/** A limited number of slots, handed out in the order of the requests. */
 export class Slots {
   readonly count: number;
   readonly #timeout: number;
   readonly #taken = new Set<Taken>();
   readonly #waiting: (() => void)[] = [];
 
-  /** @param timeout how long somebody waits for a place, in milliseconds */
+  /** @param timeout how long a request waits for a slot, in milliseconds */
   constructor(count: number, timeout: number) {
     this.count = count;
     this.#timeout = timeout;
   }
 
-  /** How long somebody waits, for people. */
+  /** How long a request waits, for display. */
   get patience(): string {
     return formatDuration(this.#timeout);
   }
 
-  /** A place, or undefined where none came free in time. Rejects when the signal aborts first. */
+  /** Returns a slot, or undefined if none became free in time. Rejects if the signal aborts first. */
   async take(holder: string, signal?: AbortSignal): Promise<Slot | undefined> {
     signal?.throwIfAborted();
     if (this.#taken.size < this.count) return this.#occupy(holder);
@@ -60,7 +60,7 @@ export class Slots {
     });
   }
 
-  /** `3 by datakit-postgres-extractor/… for up to 12.0 s`, for those who found no place. */
+  /** Describes who holds the slots: `3 by datakit-postgres-extractor/… for up to 12.0 s`. */
   holders(): string {
     const byHolder = new Map<string, Taken[]>();
     for (const taken of this.#taken) {

@@ -5,9 +5,9 @@ import { sqlStateOf } from './server-failure.ts';
 import type { Session } from './session.ts';
 
 /**
- * Makes the snapshot of this transaction available to others, for as long as the transaction lives.
+ * Exports the snapshot of this transaction to others, for as long as the transaction lives.
  *
- * @param from one to be entered first and then shared under another name: it is still the same moment
+ * @param from a snapshot to import first and export under another id: it is still of the same moment
  */
 export async function exportSnapshot(session: Session, from?: Snapshot): Promise<Snapshot> {
   if (from !== undefined) await importSnapshot(session, from);
@@ -17,13 +17,13 @@ export async function exportSnapshot(session: Session, from?: Snapshot): Promise
   return from === undefined ? { id, takenAt: taken_at, ...(lsn !== null && { lsn }) } : { ...from, id };
 }
 
-/** When this transaction's snapshot was taken, and how far the write-ahead log was then; null on a standby that replays none. */
+/** SQL: when this transaction's snapshot was taken, and the log position then; null on a standby without replay. */
 const MOMENT = `to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS taken_at,
   (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text AS lsn`;
 
 export type Moment = Omit<Snapshot, 'id'>;
 
-/** Lets this transaction see what a snapshot has, or else the moment at which it is asked. */
+/** Makes this transaction use the given snapshot, or else take its own now; returns the moment it shows. */
 export async function enterSnapshot(session: Session, snapshot: Snapshot | undefined): Promise<Moment> {
   if (snapshot !== undefined) {
     await importSnapshot(session, snapshot);
@@ -33,13 +33,13 @@ export async function enterSnapshot(session: Session, snapshot: Snapshot | undef
   return { takenAt: taken_at, ...(lsn !== null && { lsn }) };
 }
 
-/** What PostgreSQL answers for a snapshot whose holder is gone: no file, no such identifier, not running any more. */
+/** SQLSTATEs for a snapshot whose holder is gone: no file, no such identifier, no longer running. */
 const gone = new Set(['42704', '22023', '55000']);
 
 /**
- * Lets this transaction see what the holder of the snapshot sees. Must come before any query of it.
+ * Makes this transaction see what the holder of the snapshot sees. Must come before any query of the transaction.
  *
- * @throws {DatakitError} SnapshotLost when its holder is gone, which no retry with the same identifier can mend
+ * @throws {DatakitError} SnapshotLost if its holder is gone, which no retry with the same identifier can fix
  */
 export async function importSnapshot(session: Session, snapshot: Snapshot): Promise<void> {
   try {

@@ -1,9 +1,9 @@
 import type { Session } from './session.ts';
 import { isApplication } from './application-name.ts';
 
-/** A session whose counts of changed rows may not have reached the statistics of the server yet. */
+/** A session whose counts of changed rows may not have reached the server's statistics yet. */
 export interface UnsettledSession {
-  /** Process and start, since process ids come again. */
+  /** Process id and start time, since process ids are reused. */
   readonly id: string;
   readonly pid: number;
   readonly application: string | null;
@@ -13,18 +13,18 @@ export interface UnsettledSession {
 }
 
 /**
- * An idle session reports what it has counted after ten seconds at the latest, and at the end of any
- * transaction that is a second or more after its last report: pgstat_report_stat in
+ * An idle session reports its counts after ten seconds at the latest, and any session at the end of a
+ * transaction if its last report was a second or more before: pgstat_report_stat in
  * https://github.com/postgres/postgres/blob/master/src/backend/utils/activity/pgstat.c.
  */
 export const REPORTS_IDLE_AFTER = 11;
 export const REPORTS_AGAIN_AFTER = 1.1;
 
 /**
- * The sessions of the database that may have counts to report, our own left out, which only read.
+ * Returns the sessions of the database that may have counts to report, except our own, which only read.
  *
- * @param since by the source's clock: what a session counted before is of no interest
- * @returns undefined where the sessions of others cannot be seen
+ * @param since by the source's clock; what a session counted before does not matter
+ * @returns undefined if the sessions of others cannot be seen
  */
 export async function readUnsettled(
   session: Session,

@@ -16,8 +16,8 @@ import { asTable, findRelations, findTable, type Relation, type Table } from './
 /**
  * The catalog of a source as one transaction sees it.
  *
- * Many small tables are asked for at once, ahead of the plans that need to know: a question of its own
- * for each fact of each table takes longer than to copy it. What was not read ahead is asked for when it is needed.
+ * The facts of many small tables are read at once, ahead of the plans that need them: a query for each fact of
+ * each table would take longer than copying the table. What was not read ahead is queried when it is needed.
  */
 export class Catalog {
   readonly session: Session;
@@ -30,13 +30,13 @@ export class Catalog {
   #trees: ReadonlyMap<number, PartitionTree> = new Map();
   #partitions: ReadonlyMap<number, Partition> = new Map();
 
-  /** @param host as the environment names it, for people */
+  /** @param host as the environment names it, for display */
   constructor(session: Session, host: string) {
     this.session = session;
     this.#host = host;
   }
 
-  /** Asks for all that plans of ordinary tables need to know. Says nothing of names that no table has. */
+  /** Reads all that plans of ordinary tables need. Ignores names that no table has. */
   async readAhead(names: readonly TableName[]): Promise<void> {
     const { session } = this;
     const relations = await findRelations(session, names);
@@ -59,7 +59,7 @@ export class Catalog {
     return (this.#server ??= await readServer(this.session, this.#host));
   }
 
-  /** When the transaction began, by the server's clock. */
+  /** Returns when the transaction began, by the server's clock. */
   async now(): Promise<string> {
     return (this.#now ??= (await this.session.one<{ now: string }>('SELECT now()::text AS now')).now);
   }
@@ -74,7 +74,7 @@ export class Catalog {
     return this.#columns.get(table.oid) ?? readColumns(this.session, table);
   }
 
-  /** The types of a table's columns and every type that those are made of. */
+  /** Returns the types of a table's columns and all types that they are made of. */
   async types(table: Table): Promise<ReadonlyMap<number, SourceType>> {
     return this.#types.get(table.oid) ?? readTypes(this.session, table);
   }
@@ -83,7 +83,7 @@ export class Catalog {
     return this.#trees.get(table.oid) ?? readTree(this.session, table);
   }
 
-  /** In the order in which they are asked for. */
+  /** Returns the partitions in the order of `oids`. */
   async partitions(oids: readonly number[]): Promise<Partition[]> {
     const known = oids.flatMap((oid) => this.#partitions.get(oid) ?? []);
     return known.length === oids.length ? known : readPartitions(this.session, oids);

@@ -1,17 +1,17 @@
 import type { Session } from '../session.ts';
 import { columnsDigest } from './definitions.ts';
 
-/** Before 15 the counters travelled by UDP and could be lost on the way. */
+/** Before PostgreSQL 15 the counters were sent by UDP and could be lost. */
 const OLDEST_VERSION = 15_00_00;
 
 /**
- * What the server counts and keeps of tables, as one text each: as long as it is the same, their rows are.
+ * Reads what the server counts and stores about tables, as one text each: while it is unchanged, so are the rows.
  *
  * It has the counters of inserted, updated and deleted rows, the file and its size, the columns, and
- * when the counters of the database were reset. A crash drops them without a word of that, and the time at which those
- * of the whole server began anew is the one thing that shows it. Tables of which that proves nothing are left out: on a
- * standby, whose counters are its own; where counters are off, or show nothing of a table that has
- * rows, as after a crash; what another server has; what policies hide.
+ * when the counters of the database were reset. A crash drops these counters without recording a reset; only the time
+ * at which the server-wide counters restarted shows it. Tables for which this proves nothing are left out: on a
+ * standby, which has counters of its own; if counters are off, or are zero for a table that has rows, as after a
+ * crash; tables whose rows are on another server or hidden by policies.
  */
 export async function readChangeEvidence(
   session: Session,

@@ -8,27 +8,27 @@ import type { Table } from './table.ts';
 export interface Column {
   readonly name: string;
   readonly typeOid: number;
-  /** With its modifier, as `format_type` writes it: `numeric(10,2)`, `character varying(10)[]`. */
+  /** Type with its modifier, as `format_type` writes it: `numeric(10,2)`, `character varying(10)[]`. */
   readonly type: string;
   readonly nullable: boolean;
-  /** Null where the column has been dropped since the snapshot of the transaction: privileges are those of now. */
+  /** Null if the column was dropped after the snapshot of the transaction: privileges are checked as of now. */
   readonly readable: boolean | null;
 }
 
-/** A type of the source, with what decides how it crosses to another database. */
+/** A type of the source, with what decides how its values are copied to another database. */
 export interface SourceType {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly kind: 'base' | 'composite' | 'domain' | 'enum' | 'range' | 'multirange' | 'pseudo';
-  /** The type of the elements where this is an array, else 0. */
+  /** Element type of an array, else 0. */
   readonly elementOid: number;
-  /** The type under a domain, else 0. */
+  /** Base type of a domain, else 0. */
   readonly baseOid: number;
-  /** The type under a domain with its modifier, `numeric(10,2)`. */
+  /** Base type of a domain with its modifier, `numeric(10,2)`, else null. */
   readonly baseType: string | null;
   readonly extension: string | null;
-  /** Made with the server: its OID is the same in every database. */
+  /** True if it comes with the server, so that its OID is the same in every database. */
   readonly builtIn: boolean;
   readonly hasBinaryFormat: boolean;
 }
@@ -37,7 +37,7 @@ export async function readColumns(session: Session, table: Pick<Table, 'oid'>): 
   return (await readColumnsOf(session, [table.oid])).get(table.oid) ?? [];
 }
 
-/** By the OIDs of the tables; a table without columns is left out. */
+/** Reads columns by table OID; a table without columns is left out. */
 export async function readColumnsOf(
   session: Session,
   tables: readonly number[],
@@ -53,7 +53,7 @@ export async function readColumnsOf(
   return groupedBy(columns, ({ table, ...column }) => [table, column]);
 }
 
-/** Rows by what they are of, in the order in which they came. */
+/** Groups rows by key, keeping their order. */
 function groupedBy<Row, Value>(
   rows: readonly Row[],
   split: (row: Row) => readonly [number, Value],
@@ -67,11 +67,7 @@ function groupedBy<Row, Value>(
   return groups;
 }
 
-/**
- * The types of a table's columns and every type that those are made of.
- *
- * Looked up by a list: a join with what was found recursively, whose size nobody knows, would read all types for each table.
- */
+/** Reads the types of a table's columns and all types that they are made of. */
 export async function readTypes(
   session: Session,
   table: Pick<Table, 'oid'>,
@@ -79,7 +75,11 @@ export async function readTypes(
   return (await readTypesOf(session, [table.oid])).get(table.oid) ?? new Map();
 }
 
-/** By the OIDs of the tables, and those of the types. */
+/**
+ * Reads the types of several tables, by table OID and then by type OID.
+ *
+ * Looks them up by an array: a join with the recursive query, whose size is unknown, would read all types.
+ */
 export async function readTypesOf(
   session: Session,
   tables: readonly number[],
@@ -114,7 +114,7 @@ export async function readTypesOf(
   return new Map([...byTable].map(([table, used]) => [table, new Map(used.map((type) => [type.oid, type]))]));
 }
 
-/** The labels of enums in their order, as one text. */
+/** Returns the labels of enums in their order, as one text. */
 export async function readEnumLabels(session: Session, types: readonly number[]): Promise<string> {
   const { labels } = await session.one<{ labels: string | null }>(
     `SELECT string_agg(concat_ws(' ', enumtypid, enumsortorder, enumlabel), ',' ORDER BY enumtypid, enumsortorder) AS labels
@@ -130,7 +130,7 @@ export interface ColumnChoice {
 }
 
 /**
- * The columns that an input asks for, in its order.
+ * Returns the columns that an input asks for, in its order.
  *
  * @throws {DatakitError} UndefinedObject, naming a similar column; InsufficientPrivilege; InvalidInput; PlanOutdated
  */

@@ -3,10 +3,10 @@ import type { Session } from '../session.ts';
 import { beneathView } from './relations-beneath.ts';
 
 /**
- * SQL for a digest of the columns of a table, up to the one of a number.
+ * Returns SQL for a digest of the columns of a table, up to the column numbered `last`.
  *
- * What is dropped counts: its number is never given to another column, so that one of the same name shows as another.
- * Of a virtual column the expression counts too, since its values are nowhere else.
+ * Dropped columns count: their numbers are never reused, so a new column of the same name changes the digest.
+ * The expression of a virtual column counts too, since its values are stored nowhere.
  */
 export const columnsDigest = (table: string, last: string): string =>
   `(SELECT md5(string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, CASE WHEN a.attgenerated = 'v' THEN
@@ -16,16 +16,16 @@ export const columnsDigest = (table: string, last: string): string =>
      WHERE a.attrelid = ${table} AND a.attnum > 0 AND a.attnum <= ${last})`;
 
 /**
- * SQL for how the columns of a relation are defined: the number of the last one, and the digest up to it, as one text.
- * Columns that are added later do not change what is read of the others.
+ * Returns SQL for the definition of a relation's columns: the number of the last one and the digest up to it, as one
+ * text. With the number, columns added later can be ignored: they do not change what is read of the others.
  */
 export const columnsDefinition = (table: string, last: string): string =>
   `concat_ws(' ', ${last}, ${columnsDigest(table, last)})`;
 
 /**
- * SQL for a digest of a view, of all that it reads, and of the files of the tables among that.
+ * Returns SQL for a digest of a view, of all that it reads, and of the files of the tables among that.
  *
- * By the rules of the views, as the server keeps them, whose text does not depend on a search path.
+ * Uses the rules of the views as the server stores them, whose text does not depend on a search path.
  */
 const viewDigest = (view: string): string =>
   `(WITH RECURSIVE ${beneathView(view, 'true')}
@@ -33,7 +33,7 @@ const viewDigest = (view: string): string =>
       FROM beneath JOIN pg_catalog.pg_class c ON c.oid = beneath.oid
       LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND c.relkind = 'v')`;
 
-/** How a view is defined now, to compare it with later; undefined where the relation is none. */
+/** Returns how a view is defined now, for later comparison; undefined if the relation is not a view. */
 export async function readViewDefinition(
   session: Session,
   { oid }: { readonly oid: number },
@@ -45,17 +45,17 @@ export async function readViewDefinition(
   return row?.definition;
 }
 
-/** A relation, with how it was defined when it was planned. */
+/** A relation, with its definition when it was planned. */
 export interface Defined extends TableName {
   readonly columns: string;
-  /** Of a view that is read by several statements. */
+  /** Definition of a view that several statements read. */
   readonly view?: string | undefined;
 }
 
 /**
- * Those that are not defined as they were, or are gone. By name, as a COPY reads them.
+ * Returns the relations whose definition has changed or that are gone. Looks them up by name, as a COPY does.
  *
- * In a transaction that began after they were read: that of a COPY may see an older catalog than the COPY itself goes by.
+ * Must run in a transaction that began after they were read: a COPY may use a newer catalog than its transaction.
  */
 export async function findRedefined(session: Session, relations: readonly Defined[]): Promise<TableName[]> {
   return session.query<TableName & Record<string, unknown>>(

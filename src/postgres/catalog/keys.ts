@@ -1,7 +1,7 @@
 import type { Session } from '../session.ts';
 import type { Table } from './table.ts';
 
-/** The columns of a table's primary key, in the key's order; none where it has none. */
+/** Returns the columns of a table's primary key in key order; empty if it has none. */
 export async function readPrimaryKey(session: Session, table: Pick<Table, 'oid'>): Promise<string[]> {
   const rows = await session.query<{ name: string }>(
     `SELECT a.attname AS name
@@ -16,9 +16,9 @@ export async function readPrimaryKey(session: Session, table: Pick<Table, 'oid'>
 }
 
 export interface CursorColumnFacts {
-  /** Whether the server orders the column byte by byte. */
+  /** True if the server orders the column byte by byte. */
   readonly bytewise: boolean;
-  /** Whether a B-tree index begins with it, so that its greatest value is had at once. */
+  /** True if a B-tree index begins with it, so that its greatest value is found at once. */
   readonly indexed: boolean;
 }
 
@@ -28,7 +28,7 @@ export async function readCursorColumn(
   column: string,
 ): Promise<CursorColumnFacts> {
   return session.one<CursorColumnFacts & Record<string, unknown>>(
-    // ICU sorts by language whatever LC_COLLATE says beside it, and the builtin provider by bytes whatever its locale is
+    // ICU sorts by language whatever LC_COLLATE says, and the builtin provider by bytes whatever its locale is
     `SELECT coalesce(CASE o.provider WHEN 'c' THEN o.locale IN ('C', 'POSIX') ELSE o.provider = 'b' END, false) AS bytewise,
             EXISTS (SELECT FROM pg_catalog.pg_index i
                       JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid

@@ -1,7 +1,7 @@
 import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
 
-/** Of a table and all below it, those that another session lets nobody read. */
+/** Returns those of a table and its descendants that a session has locked so that nobody else can read them. */
 export async function readLocked(session: Session, table: TableName): Promise<TableName[]> {
   return session.query<TableName & Record<string, unknown>>(
     `WITH RECURSIVE tree AS (

@@ -2,7 +2,7 @@ import { splitExpressions } from '../expression.ts';
 import { quoteName } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 
-/** What a partitioned table is partitioned by. */
+/** The key that a table is partitioned by. */
 export interface PartitionKey {
   readonly strategy: 'range' | 'list' | 'hash';
   readonly parts: readonly KeyPart[];
@@ -13,9 +13,9 @@ export interface PartitionKey {
 export interface KeyPart {
   /** A column or an expression, as SQL. */
   readonly sql: string;
-  /** The type that bounds are compared in, without its schema; null where its order is not PostgreSQL's own. */
+  /** Type in which bounds are compared, without its schema; null if its operator class is not PostgreSQL's own. */
   readonly type: string | null;
-  /** Whether rows may have no value in it. */
+  /** True if rows may have NULL in it. */
   readonly nullable: boolean;
 }
 
@@ -27,7 +27,7 @@ interface Row {
   readonly parts: readonly (Omit<KeyPart, 'sql'> & { readonly column: string | null })[];
 }
 
-/** The keys of those of some tables that are partitioned, by OID. */
+/** Reads partition keys by table OID; tables that are not partitioned are left out. */
 export async function readPartitionKeys(
   session: Session,
   tables: readonly number[],

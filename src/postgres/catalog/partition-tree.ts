@@ -2,31 +2,31 @@ import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
 import type { Table } from './table.ts';
 
-/** A table, and those that are its partitions or children, on all levels. */
+/** A table with its partitions or inheritance children on all levels. */
 export interface PartitionTree {
   readonly root: TreeTable;
   readonly tables: ReadonlyMap<number, TreeTable>;
-  /** Those that hold rows themselves, by name, so that the same tree gives the same plan. */
+  /** Tables that hold rows themselves, sorted by name so that the same tree gives the same plan. */
   readonly leaves: readonly TreeTable[];
 }
 
 export interface TreeTable extends TableName {
   readonly oid: number;
-  /** The tables that it is a partition or a child of; a child by inheritance may have several. */
+  /** Tables that it is a partition or child of; an inheritance child may have several. */
   readonly parents: readonly number[];
-  /** `FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')`; null where it is no partition. */
+  /** `FOR VALUES FROM ('2024-01-01') TO ('2024-02-01')`; null if it is not a partition. */
   readonly bound: string | null;
-  /** Partitioned tables hold no rows; parents by plain inheritance do. */
+  /** False for partitioned tables; parents by plain inheritance hold rows. */
   readonly holdsRows: boolean;
 }
 
 /**
- * Reads the tree below a table from the catalog, and locks none of it: pg_partition_tree, which knows
- * no children by inheritance, would wait for a partition that somebody has locked, and ten thousand
- * of its locks would fill the lock table of the server.
+ * Reads the tree below a table from the catalog without locking any of it: pg_partition_tree would wait for a
+ * partition that somebody has locked, would fill the server's lock table with the locks of ten thousand partitions,
+ * and would miss inheritance children.
  *
- * What is being detached concurrently is no part any more, as for every new query of the server; nor are
- * temporary children, whose rows only the session that made them can read.
+ * Leaves out partitions that are being detached concurrently, as every new query of the server does, and temporary
+ * children, whose rows only the session that made them can read.
  */
 export async function readTree(session: Session, table: Pick<Table, 'oid'>): Promise<PartitionTree> {
   const tree = (await readTrees(session, [table.oid])).get(table.oid);
@@ -34,7 +34,7 @@ export async function readTree(session: Session, table: Pick<Table, 'oid'>): Pro
   return tree;
 }
 
-/** By the OIDs of the tables. */
+/** Reads several trees, by the OIDs of their roots. */
 export async function readTrees(
   session: Session,
   roots: readonly number[],
@@ -69,10 +69,10 @@ function treeOf(oid: number, tables: readonly TreeTable[]): [number, PartitionTr
   return [[oid, { root, tables: byOid, leaves: tables.filter(({ holdsRows }) => holdsRows) }]];
 }
 
-/** Whether a table has partitions or children, or could have: an ordinary table is its own only partition. */
+/** Returns true if a table is partitioned or has children; an ordinary table is its own only partition. */
 export const hasPartitions = ({ root, tables }: PartitionTree): boolean => !root.holdsRows || tables.size > 1;
 
-/** The table and all above it, up to the root of the tree. */
+/** Returns the table and its ancestors, up to the root of the tree. */
 export function lineage(tree: PartitionTree, table: TreeTable): TreeTable[] {
   if (table.oid === tree.root.oid) return [table];
   const above = table.parents.flatMap((oid) => {

@@ -3,33 +3,32 @@ import { quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 import { columnsDefinition } from './definitions.ts';
 
-/** A table that holds rows itself: an ordinary table, a leaf partition, a child by inheritance. */
+/** A table that holds rows itself: an ordinary table, a leaf partition or an inheritance child. */
 export interface Partition extends TableName {
-  /** Size on disk now, from the file and not from statistics, which may be stale. 0 where it has no blocks of its own. */
+  /** Current size on disk, from the file because statistics may be stale; 0 if it has no blocks of its own. */
   readonly blocks: number;
-  /** The same of large values, which are stored beside it. */
+  /** Current size of its TOAST table, where large values are stored. */
   readonly toastBlocks: number;
-  /** Whether its rows have a place in numbered blocks that a range of ctid can name. */
+  /** True if its rows are in numbered blocks, which ctid ranges can address. */
   readonly hasBlocks: boolean;
   readonly oid: number;
   /**
-   * Its file in the snapshot of the transaction, 0 where it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE,
-   * ALTER TABLE) gives it another: read from the catalog's row, the one that is current may be later than the snapshot.
+   * Its file as of the snapshot of the transaction, 0 if it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE,
+   * ALTER TABLE) gives it another. Read from the catalog row, since the current file may be later than the snapshot.
    */
   readonly fileNode: number;
-  /** How its columns are defined in the snapshot of the transaction: see {@link columnsDefinition}. */
+  /** Definition of its columns as of the snapshot of the transaction: see {@link columnsDefinition}. */
   readonly columns: string;
-  /** Whether row-level security of its own decides which rows this role is shown. */
+  /** True if row-level security of its own decides which rows this role sees. */
   readonly rowSecurityActive: boolean;
-  /** Whether another server or a file has its rows, which no snapshot of this server holds still. */
+  /** True if its rows are in another server or a file, which no snapshot of this server covers. */
   readonly isForeign: boolean;
 }
 
 /**
- * What the server knows of tables that hold rows, in the order in which they are asked for.
+ * Reads what the server knows about tables that hold rows, in the order of `tables`.
  *
- * To look at the size of one the server waits for whoever has locked it, so those that are not
- * to be read are not asked for.
+ * Reading the size of a table waits for whoever has locked it, so tables that will not be read should not be passed.
  */
 export async function readPartitions(session: Session, tables: readonly number[]): Promise<Partition[]> {
   return session.query<Partition & Record<string, unknown>>(
@@ -54,8 +53,8 @@ export async function readPartitions(session: Session, tables: readonly number[]
 }
 
 /**
- * The files of the relations that have these names now, whatever snapshot the transaction has; undefined where none has one.
- * By name, because a COPY reads by name: another table may have come into the place of the one that was planned.
+ * Returns the current files of the relations with these names, whatever the snapshot; undefined for those without.
+ * Looks them up by name, as a COPY does: another table may have taken the place of the one that was planned.
  */
 export async function readFileNodes(
   session: Session,

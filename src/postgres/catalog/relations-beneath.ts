@@ -2,15 +2,16 @@ import type { Session } from '../session.ts';
 
 export interface RelationBeneath {
   readonly oid: number;
-  /** Whether its rows are another server's, or those of a query as it was some time ago. */
+  /** True if its rows are another server's, or the result of an earlier query (foreign table, materialized view). */
   readonly elsewhere: boolean;
 }
 
 /**
- * SQL for a query `beneath` of WITH RECURSIVE: a view and all that it reads, which is other views, and tables with their
- * partitions; their OIDs. What functions read is not known, and temporary children are read by nobody else.
+ * Returns SQL for a query `beneath` of WITH RECURSIVE: the OIDs of a view and of all that it reads, which is other
+ * views, and tables with their partitions. Leaves out what functions read, since it is not known, and temporary
+ * children, since nobody else can read them.
  *
- * @param rules which rules of a view count; a condition on the row `r` of pg_rewrite
+ * @param rules the rules of a view to follow, as a condition on the row `r` of pg_rewrite
  */
 export const beneathView = (view: string, rules: string): string =>
   `beneath AS (
@@ -29,7 +30,7 @@ export const beneathView = (view: string, rules: string): string =>
      ) AS below
    )`;
 
-/** A view and all that it reads. */
+/** Returns a view and all that it reads. */
 export async function readRelationsBeneath(session: Session, view: number): Promise<RelationBeneath[]> {
   return session.query<RelationBeneath & Record<string, unknown>>(
     `WITH RECURSIVE ${beneathView('$1::oid', "r.ev_type = '1'")}

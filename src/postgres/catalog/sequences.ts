@@ -2,11 +2,11 @@ import type { Session } from '../session.ts';
 import type { Table } from './table.ts';
 
 /**
- * Whether rows get their values of a column from a sequence as they are inserted, each one greater than all before.
+ * Returns true if inserted rows get their values of a column from a sequence, each greater than all before.
  *
- * That is so where the column is an identity or its default is `nextval` and nothing else, of one sequence that
- * counts up and hands out no blocks. Who inserts a row has locked the table by then. Of values that are given
- * explicitly the catalog says nothing.
+ * That is so if the column is an identity or its default is just `nextval`, of a single sequence that counts up
+ * without cycling or caching. An inserting session has locked the table before it takes a value. About values that
+ * are given explicitly the catalog says nothing.
  *
  * @param related partitions of the table and tables that it is a partition of: none may have a sequence of its own
  */
@@ -28,7 +28,7 @@ export async function isFromSequence(
   return found;
 }
 
-/** Of the column `a`. With 0 in place of the table's OID no table is locked to read its default. */
+/** Sequences of the column `a`. With 0 in place of the table's OID, reading the default locks no table. */
 const SEQUENCES_OF_COLUMN = `
   SELECT i.* FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_sequence i ON i.seqrelid = d.objid
    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i'

@@ -1,7 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import type { Session } from '../session.ts';
 
-/** What a plan needs to know of a server. */
+/** Facts about a server that a plan needs. */
 export interface ServerFacts {
   /** 140000 for 14.0, as in `server_version_num`. */
   readonly version: number;
@@ -11,10 +11,10 @@ export interface ServerFacts {
   readonly blockSize: number;
 }
 
-/** The first version whose logical structure the queries here were tried on. */
+/** The oldest version whose catalog the queries here were tested on. */
 const OLDEST_VERSION = 12_00_00;
 
-/** TID range scans, which read just the blocks of a chunk, came with PostgreSQL 14. */
+/** TID range scans, which read only the blocks of a chunk, came with PostgreSQL 14. */
 export const hasTidRangeScan = ({ version }: ServerFacts): boolean => version >= 14_00_00;
 
 export async function readServer(session: Session, host: string): Promise<ServerFacts> {

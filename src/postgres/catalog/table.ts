@@ -4,7 +4,7 @@ import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 
-/** `pg_class.relkind` of what holds rows to extract. */
+/** A kind of relation that can be extracted, from `pg_class.relkind`. */
 export type TableKind = 'table' | 'partitioned table' | 'view' | 'materialized view' | 'foreign table';
 
 const kinds: Readonly<Record<string, TableKind>> = {
@@ -25,7 +25,7 @@ const others: Readonly<Record<string, string>> = {
 export interface Table extends TableName {
   readonly oid: number;
   readonly kind: TableKind;
-  /** Whether row-level security decides which rows this role is shown. */
+  /** True if row-level security decides which rows this role sees. */
   readonly rowSecurityActive: boolean;
 }
 
@@ -40,7 +40,7 @@ export async function findTable(session: Session, name: TableName): Promise<Tabl
   return asTable(row);
 }
 
-/** Relations by their exact names, of any kind; those that are not there are left out. */
+/** Finds relations of any kind by their exact names; missing ones are left out. */
 export async function findRelations(session: Session, names: readonly TableName[]): Promise<Relation[]> {
   return session.query<Relation & Record<string, unknown>>(
     `SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relkind, row_security_active(c.oid) AS row_security,
@@ -70,7 +70,7 @@ export function asTable(row: Relation): Table {
   return { schema, name, oid: row.oid, kind, rowSecurityActive: row.row_security };
 }
 
-/** What the catalog says of a relation. */
+/** A relation as the catalog describes it. */
 export interface Relation extends TableName {
   readonly oid: number;
   readonly relkind: string;
@@ -82,7 +82,7 @@ export interface Relation extends TableName {
   readonly standby: boolean;
 }
 
-/** Tables whose rows no other session, or not this server, can read. */
+/** Refuses relations whose rows no other session, or not this server, can read, and those not populated yet. */
 function requireContents({ persistence, populated, standby }: Relation, shown: string): void {
   if (persistence === 't') {
     throw new DatakitError(
@@ -125,10 +125,10 @@ async function notFound(session: Session, name: TableName): Promise<DatakitError
 }
 
 /**
- * Lets the server read the condition, so that what is wrong with it is known before anything is made.
+ * Lets the server parse the condition, so that errors in it are known before anything is created.
  *
- * To prepare is to analyse and no more: no function is called, as a planner would call some,
- * so that what the server says holds names and literals of the condition and no value of a row.
+ * PREPARE only analyses. Unlike the planner it calls no functions, so that the server's messages
+ * may quote names and literals of the condition but no value of a row.
  */
 export async function checkWhere(session: Session, table: TableName, where: string): Promise<void> {
   const statement = `SELECT FROM ${quoteTable(table)} AS ${quoteName(table.name)} WHERE (${where})`;

@@ -2,15 +2,15 @@ import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
 
 export interface ListedTable extends TableName {
-  /** On disk, with what lies beside it (TOAST) and in its partitions. */
+  /** Size on disk, including TOAST and partitions. */
   readonly bytes: number;
 }
 
 /**
- * Every table of the database that is one by itself: no partition and no child by inheritance, since
- * their rows come with those of their parent.
+ * Lists every table of the database except partitions and inheritance children, whose rows come with those of
+ * their parent.
  *
- * The size of a table that somebody has locked cannot be asked for, so that for these the statistics are.
+ * The size of a table that somebody has locked cannot be read, so for these it is taken from the statistics.
  */
 export async function listTables(session: Session): Promise<ListedTable[]> {
   return session.query<ListedTable & Record<string, unknown>>(

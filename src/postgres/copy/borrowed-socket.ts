@@ -3,11 +3,11 @@ import { DatakitError } from '../../contract/failures.ts';
 import { LendingSocket, type Borrower } from './lending-socket.ts';
 
 /**
- * The socket of a connection, listened to in the place of the driver, which makes an object of
- * every message: for a COPY one for each row, for a stream of changes one for each change.
+ * The socket of a connection, read in place of the driver, which makes an object of every
+ * message: for a COPY one per row, for a stream of changes one per change.
  *
- * Data is only lent to the borrower where the socket is a {@link LendingSocket}; of any other
- * socket (TLS, a Unix domain socket) it gets buffers that are nobody else's.
+ * Data is only lent to the borrower if the socket is a {@link LendingSocket}; from any other
+ * socket (TLS) it gets buffers of its own.
  */
 export class BorrowedSocket {
   readonly #socket: NodeJS.Socket;
@@ -27,12 +27,12 @@ export class BorrowedSocket {
     else stream.on('data', this.#onData);
   }
 
-  /** False from the moment that the driver listens again. */
+  /** False once the driver listens again. */
   get borrowed(): boolean {
     return this.#borrowed;
   }
 
-  /** Stops reading; the server then waits with what it has. */
+  /** Stops reading; backpressure then makes the server wait. */
   pause(): void {
     if (this.#borrowed) this.#socket.pause();
   }
@@ -45,21 +45,21 @@ export class BorrowedSocket {
     if (this.#borrowed && this.#socket.writable) this.#socket.write(message);
   }
 
-  /** @param rest what was received and belongs to the driver, which may keep it */
+  /** @param rest received data that belongs to the driver, which may keep it */
   giveBack(rest?: Buffer): void {
     if (!this.#borrowed) return;
     this.#borrowed = false;
     if (this.#socket instanceof LendingSocket) this.#socket.lendTo(undefined);
     else this.#socket.off('data', this.#onData);
     this.#socket.on('data', this.#driver);
-    this.#socket.resume(); // it may be paused, and the driver must hear what comes next
+    this.#socket.resume(); // it may be paused, and the driver must receive what comes next
     if (rest !== undefined) this.#driver(rest);
   }
 }
 
 type Listener = (data: Buffer) => void;
 
-/** Emitters give their listeners without a signature. */
+/** Narrows a listener, which emitters return without a signature. */
 function isListener(listener: unknown): listener is Listener {
   return typeof listener === 'function';
 }

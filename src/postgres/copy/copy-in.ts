@@ -7,8 +7,8 @@ import { COPY_DATA, HEADER } from './squeeze-rows.ts';
 const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
 
 /**
- * `COPY … FROM STDIN` that says of each buffer when it is done with it, which is when the kernel
- * has taken it: its memory can be used again, and no more than that is ever on its way.
+ * `COPY … FROM STDIN` that reports when it is done with each buffer, which is when the kernel has
+ * taken it: its memory can then be reused, and no more data than that is ever in flight.
  *
  * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
  */
@@ -23,12 +23,12 @@ export class CopyIn implements Submittable {
     this.#statement = statement;
   }
 
-  /** Settles when the server wants data. @throws what the server says of the statement */
+  /** Resolves when the server wants data; rejects if it refuses the statement. */
   get ready(): Promise<unknown> {
     return this.#ready.promise;
   }
 
-  /** How many rows the server took. Fails as soon as the server does; succeeds after {@link end}. */
+  /** Number of rows that the server took. Rejects as soon as the server fails; resolves after {@link end}. */
   get rows(): Promise<number> {
     return this.#rows.promise;
   }
@@ -38,7 +38,7 @@ export class CopyIn implements Submittable {
     connection.query(this.#statement);
   }
 
-  /** @param done called when the data is not needed any more, whatever became of it */
+  /** @param done called when the data is no longer needed, whether or not it was sent */
   write(data: Buffer, done: () => void): void {
     const stream = this.#connection?.stream;
     if (stream === undefined || stream.destroyed) {

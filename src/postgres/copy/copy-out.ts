@@ -5,24 +5,24 @@ import type { Borrower } from './lending-socket.ts';
 import { Settleable } from '../settleable.ts';
 import { COPY_DATA, HEADER, squeezeRows, type Places } from './squeeze-rows.ts';
 
-/** The messages of the protocol that a COPY TO STDOUT can meet besides rows, by their first byte. */
+/** Protocol messages that can occur in a COPY TO STDOUT besides rows, by their first byte. */
 const COPY_DONE = 0x63; // 'c'
 const COPY_OUT_RESPONSE = 0x48; // 'H'
 const NOTICE = 0x4e; // 'N'
 const PARAMETER_STATUS = 0x53; // 'S'
 const NOTIFICATION = 0x41; // 'A'
-/** So many buffers are on their way at once: one is written while another is read. */
+/** Number of buffers in use at once: one is written while another is read. */
 const ON_THEIR_WAY = 2;
 
 /**
- * `COPY … TO STDOUT` that gives its data as it comes, and stops reading while too much of it is in use.
+ * `COPY … TO STDOUT` that hands out its data as it arrives, and stops reading while too much of it is in use.
  *
- * A server sends a message for every row. Taking each out of its envelope by a buffer of its own,
- * as node-pg-copy-streams does, costs more CPU than all else in the worker; here the envelopes are
- * squeezed out of each buffer as it came from the socket, in place.
+ * A server sends a message for every row. Unwrapping each into a buffer of its own, as
+ * node-pg-copy-streams does, costs more CPU than all else in the worker; here the message headers
+ * are squeezed out of each socket buffer in place.
  *
- * For the length of the COPY it borrows the socket of the driver, and gives it back with the first
- * message that is not part of it.
+ * For the duration of the COPY it borrows the socket of the driver, and gives it back with the first
+ * message that is not part of the COPY.
  * See https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY.
  */
 export class CopyOut implements Submittable {
@@ -31,25 +31,25 @@ export class CopyOut implements Submittable {
   #use: Borrower;
   #socket: BorrowedSocket | undefined;
   #inUse = 0;
-  /** Of the message that the last buffer ended in: bytes of data to pass on, or of something else to pass over. */
+  /** Bytes left of the message that the last buffer ended in: data to pass on, or something else to skip. */
   #data = 0;
   #skip = 0;
-  /** A header that a buffer ended in the middle of. */
+  /** The beginning of a header that the end of a buffer split. */
   #split: Buffer | undefined;
   #rowCount = 0;
 
-  /** @param use given all data in order, and a function to call when its memory can be used again */
+  /** @param use receives all data in order, with a function to call when its memory can be reused */
   constructor(statement: string, use: Borrower) {
     this.#statement = statement;
     this.#use = use;
   }
 
-  /** How many rows the server says it sent. Settles when all data has been given out and the server is ready again. */
+  /** Number of rows the server says it sent. Resolves when all data is handed out and the server is ready again. */
   get rows(): Promise<number> {
     return this.#rows.promise;
   }
 
-  /** From now on data is passed over: the server does not know yet that nobody wants it. */
+  /** Skips all further data: the server does not know yet that nobody wants it. */
   discard(): void {
     this.#use = (_, giveBack) => giveBack();
     this.#socket?.resume();
@@ -94,7 +94,7 @@ export class CopyOut implements Submittable {
     });
   }
 
-  /** Moves the data of a buffer to its beginning. What is left over belongs to the driver. */
+  /** Moves the data in a buffer to its beginning. The `rest`, if any, belongs to the driver. */
   #squeeze(chunk: Buffer): { data: number; rest?: Buffer } {
     let { write, read } = this.#finishMessage(chunk);
     for (;;) {
@@ -110,7 +110,7 @@ export class CopyOut implements Submittable {
     }
   }
 
-  /** Passes over, or moves, what a buffer has of the message that was begun. */
+  /** Moves or skips what a buffer has of the current message. */
   #finishMessage(chunk: Buffer, { write, read }: Places = { write: 0, read: 0 }): Places {
     const data = Math.min(this.#data, chunk.length - read);
     if (data > 0 && write !== read) chunk.copyWithin(write, read, read + data);
@@ -120,7 +120,7 @@ export class CopyOut implements Submittable {
     return { write: write + data, read: read + data + skipped };
   }
 
-  /** Begins a message; false where it ends the COPY. */
+  /** Begins a message; returns false if it ends the COPY. */
   #enter(type: number, length: number): boolean {
     switch (type) {
       case COPY_DATA:

@@ -5,27 +5,27 @@ import { CopyOut } from './copy-out.ts';
 import { serverFailure } from '../server-failure.ts';
 import type { Session } from '../session.ts';
 
-/** Hears of the bytes that have passed; what it promises is waited for before more pass. */
+/** Called with the bytes copied so far; if it returns a promise, that is awaited before more pass. */
 export type OnBytes = (bytes: number) => void | Promise<void>;
 
 export interface CopyEnds {
   readonly source: { readonly session: Session; readonly label: string; readonly statement: string };
   readonly target: { readonly session: Session; readonly label: string; readonly statement: string };
-  /** Called for every buffer that passed, with the bytes of all so far. */
+  /** Called for every buffer, with the bytes of all so far. */
   readonly onProgress?: OnBytes;
 }
 
 /**
  * Pipes `COPY … TO STDOUT` of one server into `COPY … FROM STDIN` of another.
  *
- * Bytes pass as they come: no value is parsed, so none can change, and memory is bounded by the
+ * Bytes pass as they are: no value is parsed, so none can change, and memory is bounded by the
  * buffers in between.
  *
- * @throws {DatakitError} CountMismatch when the servers do not agree how many rows passed
+ * @throws {DatakitError} CountMismatch if the servers disagree on how many rows were copied
  */
 export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promise<Copied> {
   let bytes = 0;
-  // data that has to wait must not be overtaken by what comes after it; where none has to, no promise is made
+  // later data must not overtake data that has to wait; as long as none has to, no promise is created
   let waiting: Promise<void> | undefined;
   return target.session.copy(new CopyIn(target.statement), async (writing) => {
     await labelled(target, writing.ready);
@@ -54,7 +54,7 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
   });
 }
 
-/** The first end settles with success before the second can; either may fail first, and is the cause then. */
+/** Settles with the first end to settle: reading succeeds before writing can, and the first to fail is the cause. */
 async function firstToFail(reading: Promise<number>, writing: Promise<number>): Promise<number> {
   return Promise.race([reading, writing]);
 }

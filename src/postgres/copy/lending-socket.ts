@@ -1,20 +1,20 @@
 import { Socket, type ConnectOpts, type SocketConstructorOpts } from 'node:net';
 
-/** Takes a part of what a socket received, and gives its memory back when it is done with it. */
+/** Takes data that a socket received, and gives its memory back when done with it. */
 export type Borrower = (data: Buffer, giveBack: () => void) => void;
 
-/** What the server sends between two COPYs is little. */
+/** Buffer size between COPYs, when the server sends little. */
 const SMALL = 16 * 1024;
-/** What a COPY reads at most at once: as much as the kernel is likely to have. */
+/** Most that a COPY reads at once: as much as the kernel is likely to have. */
 const LARGE = 256 * 1024;
-/** More than this are never on their way in one COPY, so more are not kept. */
+/** Number of free buffers to keep: one COPY never has more in use. */
 const KEPT = 3;
-/** Bytes before what is lent that nobody uses: whoever passes it on can put the header of a message there. */
+/** Unused bytes before lent data, where whoever passes it on can put a message header. */
 const ROOM = 8;
-/** All memory that is lent with room before it. */
+/** All memory that is lent with such room. */
 const roomy = new WeakSet<ArrayBufferLike>();
 
-/** What is lent, from its beginning, with so many bytes before it that may be written; nothing where there is no such room. */
+/** Returns lent data with `bytes` writable bytes before it; undefined if there is no such room. */
 export function withRoom(data: Buffer, bytes: number): Buffer | undefined {
   if (bytes > ROOM || data.byteOffset !== ROOM || !roomy.has(data.buffer)) return undefined;
   return Buffer.from(data.buffer, data.byteOffset - bytes, bytes + data.length);
@@ -23,10 +23,10 @@ export function withRoom(data: Buffer, bytes: number): Buffer | undefined {
 /**
  * A socket that receives into the same memory again and again.
  *
- * Node makes a new buffer of 64 kB for whatever arrives. For a COPY of gigabytes the garbage
- * collector then has to find each of them, and costs more CPU than all else in the worker.
- * While somebody borrows, data goes to the borrower and nowhere else; otherwise it is given to
- * the listeners of `data` as copies, which they may keep.
+ * Node makes a new buffer of 64 kB for each read. For a COPY of gigabytes, collecting all of
+ * these costs more CPU than all else in the worker.
+ * While there is a borrower, data goes only to it; otherwise the listeners of `data` get copies,
+ * which they may keep.
  */
 export class LendingSocket extends Socket {
   readonly #memory: Memory;
@@ -47,7 +47,7 @@ export class LendingSocket extends Socket {
     memory.unborrowed = (data) => this.emit('data', data);
   }
 
-  /** Gives to the borrower what arrives from now on; nobody gives it back to the listeners. */
+  /** Sends further data to the borrower; with undefined, to the listeners again. */
   lendTo(borrower: Borrower | undefined): void {
     this.#memory.borrower = borrower;
   }
@@ -64,7 +64,7 @@ class Memory {
     return this.#free.pop() ?? allocateRoomy(LARGE);
   }
 
-  /** @param memory as it was given by {@link next} */
+  /** @param memory as returned by {@link next} */
   received(memory: Uint8Array, length: number): void {
     const data = Buffer.from(memory.buffer, memory.byteOffset, length);
     const isSmall = memory === this.#small;

@@ -1,19 +1,19 @@
-/** CopyData: its type, and a length that counts itself. */
+/** A CopyData message begins with its type and a length that includes itself. */
 export const COPY_DATA = 0x64; // 'd'
 export const HEADER = 5;
 
-/** Where in a buffer the next byte goes, and where the next one comes from. */
+/** Positions in a buffer at which to write and read next. */
 export interface Places {
   readonly write: number;
   readonly read: number;
 }
 
 /**
- * Moves the rows of all CopyData messages that are whole up to where is written, without their headers.
+ * Moves the rows of all complete CopyData messages to the write position, without their headers.
  *
- * It is what the worker does for each row, and all that it does: nothing is called but what moves the bytes.
+ * This is all that the worker does per row, so it calls nothing but what moves the bytes.
  *
- * @returns where the first byte is that is no whole message of that type
+ * @returns the next positions; `read` is at the first byte that does not begin a complete CopyData message
  */
 export function squeezeRows(chunk: Buffer, places: Places): Places {
   const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);

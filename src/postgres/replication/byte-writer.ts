@@ -1,4 +1,4 @@
-/** Bytes that are written one after the other, with room that grows. */
+/** A growing buffer to which values are appended. */
 export class ByteWriter {
   bytes: Buffer;
   length = 0;
@@ -7,7 +7,7 @@ export class ByteWriter {
     this.bytes = Buffer.allocUnsafe(size);
   }
 
-  /** Makes room for so many more bytes. */
+  /** Makes room for `more` bytes. */
   reserve(more: number): void {
     const wanted = this.length + more;
     if (wanted <= this.bytes.length) return;
@@ -32,7 +32,7 @@ export class ByteWriter {
     this.length = this.bytes.writeInt32BE(value, this.length);
   }
 
-  /** At a place that was left for it. */
+  /** Writes at a place that was left for it. */
   int32At(value: number, at: number): void {
     this.bytes.writeInt32BE(value, at);
   }
@@ -47,7 +47,7 @@ export class ByteWriter {
     this.length += this.bytes.write(value, this.length);
   }
 
-  /** Short runs are copied by hand, which is faster than to ask for it. */
+  /** Copies short ranges byte by byte, which is faster than calling `copy`. */
   copy(from: Buffer, start: number, end: number): void {
     this.reserve(end - start);
     if (end - start > 48) {

@@ -4,7 +4,7 @@ import { NULL_VALUE, TEXT_VALUE, UNCHANGED, type RelationColumn, type Tuple } fr
 /** How the text of a value becomes JSON. */
 type JsonKind = 'number' | 'boolean' | 'jsonb' | 'json' | 'string';
 
-/** OIDs of types that come with the server: they are the same everywhere. See pg_type.dat. */
+/** Kinds by type OID. Types that come with the server have the same OID everywhere: see pg_type.dat. */
 const kinds: ReadonlyMap<number, JsonKind> = new Map<number, JsonKind>([
   [16, 'boolean'],
   [20, 'number'], // bigint
@@ -18,7 +18,7 @@ const kinds: ReadonlyMap<number, JsonKind> = new Map<number, JsonKind>([
   [3802, 'jsonb'],
 ]);
 
-/** Whether values of a type are documents. */
+/** Returns true if values of a type are JSON documents. */
 export const isJson = (typeOid: number): boolean => ['json', 'jsonb'].includes(kinds.get(typeOid) ?? '');
 
 const QUOTE = 0x22;
@@ -29,16 +29,16 @@ const ZERO = 0x30;
 const NINE = 0x39;
 const [OPEN, CLOSE, COMMA] = [0x7b, 0x7d, 0x2c];
 
-/** What of a row goes into an object. */
+/** Which columns of a row go into an object: all that were sent, or the key. */
 export type Choice = 'sent' | 'key';
 
-/** How the columns of a relation are written: made once, used for each of its rows. */
+/** Writes rows of a relation as JSON; made once, used for each of its rows. */
 export class JsonColumns {
   readonly #kinds: readonly JsonKind[];
-  /** `"name":` for each. */
+  /** `"name":` for each column. */
   readonly #names: readonly Buffer[];
   readonly #isKey: readonly boolean[];
-  /** The columns that hold documents, by their places. */
+  /** Columns that hold JSON documents, by position. */
   readonly #documents: readonly { readonly column: number; readonly name: string }[];
 
   constructor(columns: readonly RelationColumn[]) {
@@ -50,7 +50,7 @@ export class JsonColumns {
     );
   }
 
-  /** The columns of a row whose value is the null of JSON. In an object it looks like NULL. */
+  /** Returns the columns of a row whose value is JSON null, which in an object looks like NULL. */
   nullsOf({ buffer, kinds: sent, starts, ends }: Tuple): string[] {
     const names: string[] = [];
     for (const { column, name } of this.#documents) {
@@ -62,7 +62,7 @@ export class JsonColumns {
 
   /**
    * Writes a row as a JSON object. Numbers, JSON and texts keep every digit and character that the
-   * server sent, since no value passes through a number of JavaScript.
+   * server sent, since no value passes through a JavaScript number.
    */
   write(writer: ByteWriter, { buffer, count, kinds: sent, starts, ends }: Tuple, choice: Choice): void {
     writer.byte(OPEN);
@@ -83,7 +83,7 @@ export class JsonColumns {
   }
 }
 
-/** No other document begins like this one, around which the type json keeps blanks. */
+/** Returns true for JSON null: no other document begins with "n". The type json keeps blanks around it. */
 function isNull(from: Buffer, start: number, end: number): boolean {
   let at = start;
   while (at < end && (from[at] ?? 0) <= BLANK) at += 1;
@@ -118,7 +118,7 @@ function writeValue(writer: ByteWriter, kind: JsonKind, from: Buffer, start: num
   }
 }
 
-/** NaN and the infinities are no JSON, and -0 would lose its sign: these stay texts. */
+/** Returns false for NaN and infinities, which JSON lacks, and -0, which would lose its sign: they become strings. */
 function isJsonNumber(from: Buffer, start: number, end: number): boolean {
   const negative = from[start] === MINUS;
   const first = from[negative ? start + 1 : start] ?? 0;
@@ -127,25 +127,25 @@ function isJsonNumber(from: Buffer, start: number, end: number): boolean {
 }
 
 /**
- * The type json keeps what jsonb cannot: the character NUL, halves of surrogate pairs, numbers
- * beyond numeric. Such a document stays a text. More is taken for such than is.
+ * Returns false if a document of the type json may have what jsonb cannot store: the character NUL,
+ * unpaired surrogates, numbers beyond numeric. Such a document becomes a string, as do some that would fit.
  */
 function fitsJsonb(json: string): boolean {
   return !/\\u(0000|d[89a-f])|\d[eE][+-]?\d{4}/i.test(json);
 }
 
-/** The value of a column as text, from the text of the document that the log has of it: see {@link fitsJsonb}. */
+/** Restores a column's text from its document in the log, which may be a string instead: see {@link fitsJsonb}. */
 export function documentOf(text: string, typeOid: number): string {
   if (kinds.get(typeOid) !== 'json' || !text.startsWith('"')) return text;
   const content: unknown = JSON.parse(text);
   return typeof content === 'string' && !fitsJsonb(content) ? content : text;
 }
 
-/** What a control character becomes: six of them, `\\u0001`. */
+/** Length of an escaped control character: `\\u0001`. */
 const LONGEST_ESCAPE = 6;
 const SHORT = 4096;
 
-/** At the most; of long texts, whose room matters, just as many as there will be. */
+/** Returns an upper bound of the escaped length; for long texts, whose room matters, the exact length. */
 function escapedLength(from: Buffer, start: number, end: number): number {
   if (end - start <= SHORT) return (end - start) * LONGEST_ESCAPE;
   let length = end - start;

@@ -1,4 +1,4 @@
-/** A position in the write-ahead log, in bytes from its beginning. Crosses Temporal as text, `16/B374D848`. */
+/** A position in the write-ahead log, in bytes from its beginning. Passes through Temporal as text, `16/B374D848`. */
 export type Lsn = bigint;
 
 export function parseLsn(text: string): Lsn {

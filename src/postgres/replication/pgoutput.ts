@@ -2,20 +2,20 @@ import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import type { Lsn } from './lsn.ts';
 
-/** Microseconds from 1970 to 2000, where times of PostgreSQL begin. */
+/** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
 const POSTGRES_EPOCH = 946_684_800_000_000n;
 
-/** A column as the stream describes it, at its place in the stream. */
+/** A column as the stream describes it, in the stream's order. */
 export interface RelationColumn {
   readonly name: string;
   readonly typeOid: number;
-  /** -1 where the type has no modifier. */
+  /** -1 if the type has no modifier. */
   readonly modifier: number;
-  /** Whether it is part of the replica identity. */
+  /** True if it is part of the replica identity. */
   readonly isKey: boolean;
 }
 
-/** A table as it was when the changes that follow were made. */
+/** A table as it was when the following changes were made. */
 export interface Relation extends TableName {
   readonly oid: number;
   /** `d` primary key, `i` an index, `f` all columns, `n` nothing. */
@@ -24,19 +24,19 @@ export interface Relation extends TableName {
 }
 
 export interface TransactionBegin {
-  /** Of the record of its commit: orders transactions. */
+  /** Position of its commit record, which orders transactions. */
   readonly commitLsn: Lsn;
-  /** Microseconds since 2000, as PostgreSQL keeps them. */
+  /** Microseconds since 2000, as in PostgreSQL. */
   readonly committedAt: bigint;
   readonly xid: number;
 }
 
 export const NULL_VALUE = 0x6e; // 'n'
-/** A value kept outside of the row (TOAST) that the update did not touch, and so is not sent. */
+/** A value stored outside the row (TOAST) that the update did not change, so it is not sent. */
 export const UNCHANGED = 0x75; // 'u'
 export const TEXT_VALUE = 0x74; // 't'
 
-/** The values of a row, where they lie in the buffer of the message. One object for all rows: only lent. */
+/** The values of a row, as positions in the message's buffer. Only lent: one object is reused for all rows. */
 export class Tuple {
   buffer: Buffer = Buffer.alloc(0);
   count = 0;
@@ -53,15 +53,15 @@ export class Tuple {
   }
 }
 
-/** What an update or delete says of the row before: its key, or all of it. */
+/** What an update or delete contains of the old row: nothing, its key, or all of it. */
 export type OldKind = 'none' | 'key' | 'row';
 
 export interface ChangeHandler {
   readonly onBegin: (begin: TransactionBegin) => void;
-  /** @param end the position after the record of the commit: where to go on from */
+  /** @param end the position after the commit record, from which to continue */
   readonly onCommit: (end: Lsn) => void;
   readonly onRelation: (relation: Relation) => void;
-  /** The name of a type that does not come with the server; of a domain that of its base type. */
+  /** Called with the name of a type that does not come with the server; for a domain, with that of its base type. */
   readonly onType: (oid: number, name: TableName) => void;
   readonly onInsert: (relation: Relation, row: Tuple, lsn: Lsn) => void;
   readonly onUpdate: (relation: Relation, row: Tuple, old: Tuple, kind: OldKind, lsn: Lsn) => void;
@@ -75,7 +75,7 @@ export interface TruncateOptions {
   readonly restartIdentity: boolean;
 }
 
-/** What `pg_logical_emit_message` wrote. */
+/** A message written by `pg_logical_emit_message`. */
 export interface LogicalMessage {
   readonly transactional: boolean;
   readonly lsn: Lsn;
@@ -86,8 +86,8 @@ export interface LogicalMessage {
 /**
  * Decodes the messages of pgoutput.
  *
- * Protocol version 1 has all of them: the later ones add the streaming of transactions that are
- * not committed yet and two-phase commits, neither of which is asked for.
+ * Protocol version 1 suffices: later versions add the streaming of uncommitted transactions and
+ * two-phase commits, neither of which is requested.
  * See https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html.
  */
 export class PgOutputDecoder {
@@ -115,7 +115,7 @@ export class PgOutputDecoder {
           committedAt: buffer.readBigInt64BE(reader + 8),
           xid: buffer.readUInt32BE(reader + 16),
         });
-      case 'C': // flags, the record of the commit, the position after it, the time
+      case 'C': // flags, position of the commit record, position after it, time
         return this.#handler.onCommit(buffer.readBigUInt64BE(reader + 9));
       case 'R':
         return this.#relation(buffer, reader);
@@ -219,7 +219,7 @@ export class PgOutputDecoder {
   }
 }
 
-/** `2026-01-31T12:00:00.000000Z`, to the microsecond. */
+/** Formats a time to the microsecond: `2026-01-31T12:00:00.000000Z`. @param microseconds since 2000 */
 export function isoTime(microseconds: bigint): string {
   const since1970 = microseconds + POSTGRES_EPOCH;
   const seconds = since1970 / 1_000_000n;
@@ -232,7 +232,7 @@ function oldKind(kind: number | undefined): OldKind {
   return kind === 0x4f ? 'row' : 'none'; // 'O'
 }
 
-/** Finds the values of a row; gives the position after it. */
+/** Locates the values of a row; returns the position after it. */
 function readTuple(tuple: Tuple, buffer: Buffer, from: number): number {
   const count = (buffer[from] ?? 0) * 256 + (buffer[from + 1] ?? 0);
   tuple.reserve(count);
@@ -252,7 +252,7 @@ function readTuple(tuple: Tuple, buffer: Buffer, from: number): number {
   return at;
 }
 
-/** A text that ends with a zero byte, and the position after that. */
+/** Reads a text that ends with a zero byte; returns it and the position after it. */
 function readString(buffer: Buffer, from: number): { readonly text: string; readonly end: number } {
   const end = buffer.indexOf(0, from);
   return { text: buffer.toString('utf8', from, end), end: end + 1 };

@@ -6,22 +6,21 @@ import { quoteName, quoteTable, quoteText } from '../identifiers.ts';
 import { sqlStateOf } from '../server-failure.ts';
 import type { Session } from '../session.ts';
 
-/** A table whose changes could be had. */
+/** A table whose changes can be captured. */
 export interface Candidate extends TableName {
   readonly oid: number;
   /** `d` primary key, `i` an index, `f` all columns, `n` nothing. */
   readonly replicaIdentity: string;
   /**
-   * By which its rows can be told apart at every moment, in the order of the key; none where nothing says.
-   * A deferrable key does not: two rows may have it in the middle of a transaction, and PostgreSQL itself does not take it
-   * as the identity of a row.
+   * Columns that identify a row at any moment, in key order; empty if there are none. A deferrable key does not
+   * count: two rows may share it within a transaction, and PostgreSQL does not accept it as replica identity either.
    */
   readonly key: readonly string[];
 }
 
 /**
- * The tables that patterns mean: ordinary and partitioned ones. A partition is meant only where it
- * is named itself: its changes come under the name of its root.
+ * Returns the tables that match the patterns: ordinary and partitioned ones. A partition matches only
+ * if it is named itself, since its changes come under the name of its root.
  *
  * @throws {DatakitError} UndefinedObject, UnsupportedTable
  */
@@ -94,8 +93,8 @@ async function named(session: Session, name: TableName): Promise<Candidate> {
 }
 
 /**
- * Tables that inherit from ordinary ones, on all levels, and are not among them. Their rows are rows of those too where
- * these are read without ONLY; their changes come under their own names.
+ * Returns tables that inherit from ordinary ones, on all levels, and are not among them. Their rows are read with
+ * their parents' unless ONLY is given; their changes come under their own names.
  */
 export async function findHeirs(session: Session, tables: readonly Candidate[]): Promise<TableName[]> {
   return session.query<TableName & Record<string, unknown>>(
@@ -111,28 +110,28 @@ export async function findHeirs(session: Session, tables: readonly Candidate[]):
   );
 }
 
-/** A table as a publication sends it: under the name of its root or its own. */
+/** A table as a publication sends it: under its own name or that of its root. */
 export interface PublishedTable extends TableName {
   readonly oid: number;
-  /** In the order of the table. Generated columns are not among them where they are not sent. */
+  /** In table order, with generated columns only if they are sent. */
   readonly columns: readonly string[];
   /** The row filter, as SQL. */
   readonly where: string | null;
-  /** Another where the table was taken out of the publication and put back, or that was altered or made anew. */
+  /** Changes if the table is removed and added again, or if the publication is altered or recreated. */
   readonly membership: string;
 }
 
 export interface Publication {
   readonly tables: readonly PublishedTable[];
-  /** Of insert, update, delete and truncate those that it does not send. */
+  /** Those of insert, update, delete and truncate that it does not send. */
   readonly missing: readonly string[];
-  /** Whether we made it, by its comment. */
+  /** True if this project made it, according to its comment. */
   readonly isOurs: boolean;
 }
 
 const COMMENT = 'datakit-postgres: made by captureChanges, and dropped by dropCapture';
 
-/** @returns undefined where there is no publication of the name */
+/** @returns undefined if there is no publication of that name */
 export async function findPublication(session: Session, name: string): Promise<Publication | undefined> {
   const [row] = await session.query<{ missing: string[]; isOurs: boolean }>(
     `SELECT ARRAY(SELECT operation FROM (VALUES ('insert', pubinsert), ('update', pubupdate), ('delete', pubdelete),
@@ -167,7 +166,7 @@ export async function findPublication(session: Session, name: string): Promise<P
   return { tables, ...row };
 }
 
-/** Makes a publication, marked as ours. */
+/** Creates a publication and marks it as ours. */
 export async function makePublication(
   session: Session,
   name: string,
@@ -178,12 +177,12 @@ export async function makePublication(
   await session.query(`COMMENT ON PUBLICATION ${quoteName(name)} IS ${quoteText(COMMENT)}`);
 }
 
-/** Partitions are sent under the name of their root. */
+/** Returns the statement for a publication that sends partitions under the name of their root. */
 function createPublication(name: string, tables: readonly TableName[]): string {
   return `CREATE PUBLICATION ${quoteName(name)} FOR TABLE ${listOf(tables)} WITH (publish_via_partition_root = true)`;
 }
 
-/** Without ONLY tables that inherit from an ordinary one would be meant too. Partitions always are. */
+/** Lists tables with ONLY, since otherwise tables that inherit from them would be included. Partitions always are. */
 const listOf = (tables: readonly TableName[]): string =>
   tables.map((table) => `ONLY ${quoteTable(table)}`).join(', ');
 
@@ -195,7 +194,7 @@ export function alterPublication(
   return `ALTER PUBLICATION ${quoteName(name)} ${change === 'add' ? 'ADD' : 'DROP'} TABLE ${listOf(tables)}`;
 }
 
-/** Runs a statement for which the role needs more than to read; what must be run where it may not. */
+/** Runs a statement that needs more than read privileges; if the role lacks them, the error says what must be run. */
 export async function orStatementFor<T>(statement: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
@@ -210,7 +209,7 @@ export async function orStatementFor<T>(statement: string, run: () => Promise<T>
   }
 }
 
-/** @returns whether there was one */
+/** @returns true if there was one */
 export async function dropPublication(session: Session, name: string): Promise<boolean> {
   const found = await session.query('SELECT FROM pg_catalog.pg_publication WHERE pubname = $1', [name]);
   if (found.length === 0) return false;

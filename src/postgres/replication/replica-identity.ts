@@ -1,17 +1,17 @@
 import type { Session } from '../session.ts';
 import { CANDIDATE, type Candidate } from './publications.ts';
 
-/** A table whose updates and deletes the source would refuse once they are published. */
+/** A table whose updates and deletes the source would refuse once it is published. */
 export interface Unidentified extends Candidate {
-  /** The candidate that it is a partition of; itself where it is none. */
+  /** The candidate that it is a partition of; itself if it is not a partition. */
   readonly root: Candidate;
-  /** Whether it is a partition, or partitioned itself. */
+  /** True if it is a partition, or partitioned itself. */
   readonly isPartition: boolean;
 }
 
 /**
- * Of tables that are to be published, those whose rows nothing identifies. Of a partitioned table each partition is looked
- * at: that is where PostgreSQL looks when a row is updated, and REPLICA IDENTITY of the table above is not theirs.
+ * Returns those of the tables to be published whose rows nothing identifies. Of a partitioned table it checks each
+ * partition: PostgreSQL does so when a row is updated, and partitions do not inherit the table's REPLICA IDENTITY.
  */
 export async function findUnidentified(
   session: Session,
@@ -37,7 +37,7 @@ export async function findUnidentified(
   });
 }
 
-/** The key of a partition has to have that of its root, by which the change is known there. */
+/** Returns true if something identifies the rows. A partition's key must include its root's, used for its changes. */
 function isIdentified({ replicaIdentity, key }: Candidate, root: Candidate): boolean {
   if (replicaIdentity === 'f') return true;
   return key.length > 0 && root.key.every((column) => key.includes(column));

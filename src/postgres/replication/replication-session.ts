@@ -6,28 +6,28 @@ import { quoteName } from '../identifiers.ts';
 import { serverFailure } from '../server-failure.ts';
 import { TRANSACTION_TIMEOUT_SINCE, valueSettings } from '../session-settings.ts';
 
-/** Nothing but its end ends this session: it holds a snapshot, or streams. */
+/** No timeout may end this session, which holds a snapshot or streams. */
 const sessionSettings: Readonly<Record<string, string>> = {
   ...valueSettings,
-  // names of objects (regclass and its like) are written with their schema
+  // so that names of objects (regclass and the like) are written with their schema
   search_path: '',
   statement_timeout: '0',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
 };
 
-/** What a server says of itself to a replication session. */
+/** The identity that a server reports to a replication session. */
 export interface SystemIdentity {
-  /** The same for a server, its standbys and its backups; another after initdb. */
+  /** Shared by a server, its standbys and its backups; a new one after initdb. */
   readonly systemId: string;
   /** Counts failovers and restores. */
   readonly timeline: number;
 }
 
 export interface CreatedSlot {
-  /** Every transaction that commits from here on is sent; all before is in the snapshot. */
+  /** Every transaction that commits from here on is sent; all earlier ones are in the snapshot. */
   readonly consistentPoint: string;
-  /** To be imported by others, until the next command of this session. */
+  /** Can be imported by other sessions until the next command of this one. */
   readonly snapshotId: string;
 }
 
@@ -58,7 +58,7 @@ export class ReplicationSession implements AsyncDisposable {
     return session;
   }
 
-  /** Why the connection is gone, if it is. */
+  /** Why the connection was lost, if it was. */
   get lost(): Error | undefined {
     return this.#lost;
   }
@@ -68,7 +68,7 @@ export class ReplicationSession implements AsyncDisposable {
     return { systemId: row.systemid, timeline: Number(row.timeline) };
   }
 
-  /** Where each earlier timeline of the server was left, by its number. */
+  /** Returns the position at which the server left each earlier timeline, by its number. */
   async timelineHistory(timeline: number): Promise<ReadonlyMap<number, string>> {
     if (timeline === 1) return new Map();
     const { content } = await this.#command<{ content: Buffer | string }>(`TIMELINE_HISTORY ${timeline}`);
@@ -77,9 +77,9 @@ export class ReplicationSession implements AsyncDisposable {
   }
 
   /**
-   * Makes a logical slot of pgoutput and exports the snapshot of its beginning.
+   * Creates a logical slot for pgoutput and exports the snapshot at its beginning.
    *
-   * Waits for every transaction that is open when it begins. A temporary slot ends with this session.
+   * Waits for every writing transaction that is open when it begins. A temporary slot ends with this session.
    */
   async createSlot(name: string, life: 'permanent' | 'temporary'): Promise<CreatedSlot> {
     const temporary = life === 'temporary' ? ' TEMPORARY' : '';
@@ -94,7 +94,7 @@ export class ReplicationSession implements AsyncDisposable {
     return this.#client.query(stream);
   }
 
-  /** Ends the connection, whatever the server does: a walsender in a stream listens to no goodbye. */
+  /** Closes the connection, whatever the server is doing: a streaming walsender ignores a goodbye. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { stream } = this.#client.connection;
     const ended = new Promise<void>((resolve) => stream.once('close', resolve));
@@ -103,7 +103,7 @@ export class ReplicationSession implements AsyncDisposable {
     await ended;
   }
 
-  /** A snapshot is held in a transaction. No option of the connection can say it: versions before 17 would refuse that. */
+  /** Lifts the timeout for transactions, which hold snapshots. As an option, versions before 17 would refuse it. */
   async #outlastTransactions(): Promise<void> {
     if (this.#client.majorVersion < TRANSACTION_TIMEOUT_SINCE) return;
     await this.#command(`SELECT set_config('transaction_timeout', '0', false)`);
@@ -121,7 +121,7 @@ export class ReplicationSession implements AsyncDisposable {
   }
 }
 
-/** `-c name=value`; blanks and backslashes are escaped as the server asks: see PQconnectdb, `options`. */
+/** Formats `-c name=value`, escaping blanks and backslashes as the server requires: see PQconnectdb, `options`. */
 function startupOption([name, value]: readonly [string, string]): string {
   return `-c ${name}=${value.replaceAll(/[\\ ]/g, String.raw`\$&`)}`;
 }

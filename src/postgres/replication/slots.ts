@@ -5,19 +5,19 @@ export interface Slot {
   readonly plugin: string | null;
   readonly database: string | null;
   readonly temporary: boolean;
-  /** The walsender that streams from it. */
+  /** Process id of the walsender that streams from it. */
   readonly activePid: number | null;
   /** The application name of that session. */
   readonly activeApplication: string | null;
-  /** `reserved`, `extended`, `unreserved`, or `lost` where the log it needs is removed. */
+  /** `reserved`, `extended`, `unreserved`, or `lost` if the log it needs has been removed. */
   readonly walStatus: string | null;
-  /** What was acknowledged. */
+  /** The position that was acknowledged. */
   readonly confirmed: string | null;
-  /** From where the server keeps its log for it. */
+  /** The position from which the server keeps its log for it. */
   readonly restart: string | null;
 }
 
-/** The slot of a name, if there is one. */
+/** Finds a slot by its name. */
 export async function findSlot(session: Session, name: string): Promise<Slot | undefined> {
   const [slot] = await session.query<Slot & Record<string, unknown>>(
     `SELECT s.plugin, s.database, s.temporary, s.active_pid AS "activePid", a.application_name AS "activeApplication",
@@ -29,7 +29,7 @@ export async function findSlot(session: Session, name: string): Promise<Slot | u
   return slot;
 }
 
-/** Other slots that changes of this database are sent from. Temporary ones only lend their snapshots. */
+/** Returns other slots that send changes of this database; not temporary ones, which only lend their snapshots. */
 export async function findSlotsBeside(session: Session, name: string): Promise<string[]> {
   const slots = await session.query<{ name: string }>(
     `SELECT slot_name AS name FROM pg_catalog.pg_replication_slots
@@ -39,7 +39,7 @@ export async function findSlotsBeside(session: Session, name: string): Promise<s
   return slots.map(({ name: slot }) => slot);
 }
 
-/** Ends the session that streams from a slot, where it is one of this name: an earlier attempt that hangs. */
+/** Ends the session that streams from a slot, if it belongs to this run: an earlier attempt that hangs. */
 export async function endStreamOf(session: Session, slot: string, runId: string): Promise<void> {
   await session.query(
     `SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_replication_slots s
@@ -49,7 +49,7 @@ export async function endStreamOf(session: Session, slot: string, runId: string)
   );
 }
 
-/** @returns whether there was one */
+/** @returns true if there was one */
 export async function dropSlot(session: Session, name: string): Promise<boolean> {
   const dropped = await session.query(
     'SELECT pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1',
@@ -59,9 +59,9 @@ export async function dropSlot(session: Session, name: string): Promise<boolean>
 }
 
 export interface LogPositions {
-  /** Where the log ends. */
+  /** End of the log. */
   readonly end: string;
-  /** Bytes that the slot holds back; 0 where there is no slot. */
+  /** Bytes of log that the slot holds back; 0 if there is no slot. */
   readonly heldBack: number;
 }
 
@@ -74,14 +74,14 @@ export async function readLogPositions(session: Session, slot: string): Promise<
   );
 }
 
-/** By which our own messages are known; they are not logged as changes. */
+/** Prefix that identifies our own messages, which are not logged as changes. */
 export const HEARTBEAT_PREFIX = 'datakit-postgres';
 
 /**
- * Writes a message to the log, for streams to find when the transaction has ended; gives a position before its commit.
+ * Writes a message to the log that streams receive after the transaction ends; returns a position before its commit.
  *
- * It belongs to the transaction, because the end of that brings it to the disk, and only what is there is sent: a message
- * of its own stays in memory for as long as nobody else writes. No standby is waited for.
+ * The message is transactional because the commit flushes it to disk, and only flushed log is sent: any other message
+ * stays in memory for as long as nobody else writes. Standbys are not waited for.
  */
 export async function writeHeartbeat(session: Session, content: string): Promise<string> {
   await session.query('SET LOCAL synchronous_commit = local');
@@ -92,7 +92,7 @@ export async function writeHeartbeat(session: Session, content: string): Promise
   return lsn;
 }
 
-/** Who keeps a new slot waiting: transactions that write, the oldest first. */
+/** Describes who keeps a new slot waiting: transactions that write, oldest first. */
 export async function describeWriters(session: Session): Promise<string[]> {
   const rows = await session.query<{ text: string }>(
     `SELECT format('process %s (%s, role %s, since %s)', pid, coalesce(nullif(application_name, ''), 'unnamed'), usename, xact_start) AS text

@@ -4,7 +4,7 @@ import { BorrowedSocket } from '../copy/borrowed-socket.ts';
 import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
 
-/** The messages of the protocol by their first byte. */
+/** Protocol messages by their first byte. */
 const COPY_DATA = 0x64; // 'd'
 const COPY_BOTH_RESPONSE = 0x57; // 'W'
 const NOTICE = 0x4e; // 'N'
@@ -15,17 +15,17 @@ const STATUS_UPDATE = 0x72; // 'r'
 
 /** Type and length. */
 const HEADER = 5;
-/** Of XLogData: its type, where its data begins, the end of the log, the time. */
+/** Header of XLogData: type, start of its data, end of the log, time. */
 const XLOG_HEADER = 25;
-/** Microseconds from 1970 to 2000, where times of PostgreSQL begin. */
+/** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
 const POSTGRES_EPOCH = 946_684_800_000_000n;
 
 export interface WalConsumer {
-  /** One message of the output plugin: `from` is included, `to` is not. The buffer is only lent. */
+  /** Called with a message of the output plugin: `from` is included, `to` is not. The buffer is only lent. */
   readonly onData: (buffer: Buffer, from: number, to: number, lsn: Lsn) => void;
-  /** Everything before this position was sent. */
+  /** Called when everything before this position has been sent. */
   readonly onKeepalive: (end: Lsn) => void;
-  /** After each buffer of the socket, when its messages have been given. */
+  /** Called after each socket buffer, once its messages have been delivered. */
   readonly onPause: () => void;
   readonly onEnd: (error: Error) => void;
 }
@@ -33,19 +33,19 @@ export interface WalConsumer {
 /**
  * `START_REPLICATION` as a stream of messages, and of status updates in the other direction.
  *
- * It borrows the socket of the driver. Reading can be stopped; status updates go on, so that
+ * It borrows the socket of the driver. Reading can be paused; status updates continue, so that
  * the server does not take a slow warehouse for a dead connection.
  */
 export class WalStream implements Submittable {
   readonly #statement: string;
   readonly #consumer: WalConsumer;
   #socket: BorrowedSocket | undefined;
-  /** A message of which only the beginning has come. */
+  /** A message of which only the beginning has arrived. */
   #partial: Buffer | undefined;
   #filled = 0;
   #started = new Settleable<undefined>();
   #streams = false;
-  /** Whether the consumer has refused a message. */
+  /** Set once reading a message, or its consumer, has failed. */
   #failed = false;
 
   constructor(statement: string, consumer: WalConsumer) {
@@ -53,7 +53,7 @@ export class WalStream implements Submittable {
     this.#consumer = consumer;
   }
 
-  /** Resolves when the server streams; rejects with its refusal, after which it can be submitted once more. */
+  /** Resolves when the server streams; rejects if it refuses, after which the stream can be submitted again. */
   get started(): Promise<unknown> {
     return this.#started.promise;
   }
@@ -66,7 +66,7 @@ export class WalStream implements Submittable {
     connection.query(this.#statement);
   }
 
-  /** Stops reading; the server then waits with what it has. */
+  /** Stops reading; backpressure then makes the server wait. */
   pause(): void {
     this.#socket?.pause();
   }
@@ -81,7 +81,7 @@ export class WalStream implements Submittable {
     message.writeUInt8(COPY_DATA, 0);
     message.writeUInt32BE(message.length - 1, 1);
     message.writeUInt8(STATUS_UPDATE, HEADER);
-    // written, flushed and applied are one: a server that hears of more written sends keepalives later
+    // written, flushed and applied are the same: told of more written, a server would send keepalives later
     for (const offset of [1, 9, 17]) message.writeBigUInt64BE(position, HEADER + offset);
     message.writeBigInt64BE(BigInt(Date.now()) * 1000n - POSTGRES_EPOCH, HEADER + 25);
     this.#socket?.write(message);
@@ -112,7 +112,7 @@ export class WalStream implements Submittable {
       this.#read(received);
       this.#consumer.onPause();
     } catch (error) {
-      // what still comes is nobody's: the driver would not know where a message begins
+      // what still arrives is dropped: the driver would not know where a message begins
       this.#failed = true;
       this.#consumer.onEnd(error instanceof Error ? error : new Error(String(error)));
     }
@@ -127,20 +127,20 @@ export class WalStream implements Submittable {
         return;
       }
       if (!this.#message(received, at, at + size)) {
-        this.#socket.giveBack(Buffer.from(received.subarray(at))); // the socket uses its memory again
+        this.#socket.giveBack(Buffer.from(received.subarray(at))); // the socket reuses its memory
         return;
       }
       at += size;
     }
   }
 
-  /** Keeps the beginning of a message. Room is made once for all of it, as soon as its size is known. */
+  /** Keeps the beginning of a message, with room for all of it as soon as its size is known. */
   #keep(received: Buffer, at: number, size: number): void {
     this.#partial = Buffer.allocUnsafe(Number.isFinite(size) ? size : HEADER);
     this.#filled = received.copy(this.#partial, 0, at);
   }
 
-  /** Adds to the message that was kept; gives how much of what was received belongs to it. */
+  /** Adds to the message that was kept; returns how many of the received bytes belong to it. */
   #complete(received: Buffer): number {
     let used = 0;
     let partial = this.#partial ?? received;
@@ -165,7 +165,7 @@ export class WalStream implements Submittable {
     return used + added;
   }
 
-  /** Takes one message; false where it belongs to the driver. */
+  /** Handles one message; returns false if it belongs to the driver. */
   #message(buffer: Buffer, from: number, to: number): boolean {
     switch (buffer[from]) {
       case COPY_DATA:
