@@ -4,7 +4,7 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 import { bundlerOptions, encryptedBundlePath, workflowBundlePath, workflowsPath } from './create-workers.ts';
 import { failureConverterPath } from './encryption-codec.ts';
 
-/** The last step of a build: workers that find the bundle start without making it. */
+/** The last step of a build: bundles the workflows, so that workers need not do it when they start. */
 for (const [path, options] of [
   [workflowBundlePath, {}],
   [encryptedBundlePath, { failureConverterPath }],

@@ -8,13 +8,13 @@ const LARGEST_BODY = 64 * 1024 * 1024;
 
 export interface CodecServerOptions {
   readonly codec: PayloadCodec;
-  /** The Web UI that may ask, `http://localhost:8233`. */
+  /** Origin of the Web UI that may call it: `http://localhost:8233`. */
   readonly origin: string;
-  /** What callers must send as `Authorization: Bearer <token>`. */
+  /** Token that callers must send as `Authorization: Bearer <token>`. */
   readonly token: string | undefined;
 }
 
-/** Bytes in base64, as the JSON form of protocol buffers has them. */
+/** Bytes in base64, as in the JSON form of protocol buffers. */
 const bytes = z.base64().transform((text): Uint8Array => Buffer.from(text, 'base64'));
 
 const payload = z
@@ -24,7 +24,7 @@ const payload = z
 const wanted = z.object({ payloads: z.array(payload).default([]) });
 
 /**
- * Decrypts for the command line and the Web UI, by the protocol that both have for it:
+ * Creates a server that decrypts for the command line and the Web UI, by the protocol that both use:
  * `POST /encode` and `/decode` with `{"payloads": […]}`, the bytes in base64.
  * See https://docs.temporal.io/production-deployment/data-encryption#codec-server-setup.
  */
@@ -61,7 +61,7 @@ function end(response: ServerResponse, status: number, body?: string): void {
   response.writeHead(status).end(body);
 }
 
-/** The command line and the Web UI put a path of their own before it, where the address has one. */
+/** Looks only at the end of the path: the command line and the Web UI prepend the path of the configured address. */
 function workOf(
   { method, url = '' }: IncomingMessage,
   codec: PayloadCodec,

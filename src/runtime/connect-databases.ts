@@ -6,29 +6,29 @@ import { DatakitError } from '../contract/failures.ts';
 import type { ConnectionSettings, PoolSettings } from '../postgres/connection-settings.ts';
 import { Database } from '../postgres/database.ts';
 
-/** Streams that one worker runs at once. Each decodes, and so needs its share of a CPU. */
+/** Maximum number of streams that one worker runs at once. Each decodes, so it needs its share of a CPU. */
 export const MOST_STREAMS = 20;
 
 export interface ConnectedDatabases extends Dependencies {
-  /** The names of all. */
+  /** The names of all sources. */
   readonly sources: readonly string[];
   close(): Promise<void>;
 }
 
 /**
- * The databases of this worker's environment. Nothing is connected before it is used.
+ * Creates the databases of this worker's environment. Nothing is connected before it is used.
  *
- * An activity uses one session of a database at the most, and there are no more activity slots than the
- * pool of the warehouse has sessions. So whoever waits for a session of a source waits for an activity
- * that has all it needs: nobody waits for ever.
+ * An activity uses at most one session of a database, and there are no more activity slots than the
+ * warehouse pool has sessions. So whoever waits for a session of a source waits for an activity that
+ * has all it needs, and there can be no deadlock.
  */
 export function connectDatabases(configuration: Configuration): ConnectedDatabases {
   const { warehouse: settings, maxConcurrentSnapshots } = configuration;
   const warehouse = new Database({ label: 'warehouse', settings });
   const sources = new NamedSources(configuration.sources);
-  // what a snapshot was held with is not worth keeping open
+  // a session that held a snapshot is not worth keeping open
   const holding = new NamedSources(configuration.sources, { size: 0, maxOverflow: maxConcurrentSnapshots });
-  // a stream writes, and asks the source for its heartbeat and its catalog, at the same time
+  // a stream may write its heartbeat and read the catalog of the source at the same time
   const streaming = new NamedSources(configuration.sources, {
     size: MOST_STREAMS,
     maxOverflow: MOST_STREAMS,

@@ -21,13 +21,13 @@ export interface WorkersOptions extends Pick<
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dependencies: Dependencies;
-  /** Given where traces are wanted. */
+  /** Given if traces are wanted. */
   readonly tracing?: Tracing | undefined;
-  /** Made beforehand where many workers start, as in the tests; else bundled from the sources now. */
+  /** Given if many workers share a bundle, as in the tests; else the build's is used or the sources are bundled. */
   readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
 }
 
-/** The workers of a process: one for workflows and copies, one for the snapshots that those read, one for streams. */
+/** Creates the workers of a process: one for workflows and copies, one for snapshots, one for streams. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
   const { connection, namespace, taskQueue, maxConcurrentActivities } = options;
   const dependencies: Dependencies = {
@@ -51,8 +51,8 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       ? workflowSource(options)
       : { workflowBundle: options.workflowBundle }),
     maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
-    // how long the task of a workflow waits for a worker that is gone before another gets it: well below the grace
-    // in which a snapshot is handed on
+    // how long a workflow task waits for a worker that is gone before another gets it: well below the grace period
+    // in which a snapshot is handed over
     stickyQueueScheduleToStartTimeout: '3 seconds',
   });
   const snapshots = await createStoppable(dependencies, createLastingActivities, {
@@ -72,7 +72,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
 
 const BEFORE_STOPPING: ReadonlySet<State> = new Set<State>(['INITIALIZED', 'RUNNING']);
 
-/** A worker whose activities can tell that it was asked to stop, before they are cancelled at the end of its grace. */
+/** Creates a worker whose activities can tell that it is stopping before its grace period ends and cancels them. */
 async function createStoppable(
   dependencies: Dependencies,
   activitiesOf: (dependencies: Dependencies) => object,
@@ -84,7 +84,7 @@ async function createStoppable(
   return worker;
 }
 
-/** A build has bundles ready; a checkout has the sources. Those of the build have no part that makes traces. */
+/** Uses the bundle of a build, or the sources: in a checkout, and for traces, which no bundle of a build can make. */
 function workflowSource({
   tracing,
   encryptionKeys,
@@ -96,10 +96,10 @@ function workflowSource({
 }
 
 export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);
-/** Whose failures are put into payloads, to be encrypted. */
+/** The bundle that puts failures into payloads, to be encrypted. */
 export const encryptedBundlePath = new URL('../workflow-bundle-encrypted.js', import.meta.url);
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 const moduleOf = (name: string): string => fileURLToPath(new URL(`../${name}.${extension}`, import.meta.url));
 export const workflowsPath = moduleOf('workflows/index');
-/** What workflows share. */
+/** Preloads the modules that workflows share. */
 export const bundlerOptions = { preloadModules: ['zod', moduleOf('workflows/preloaded')] };

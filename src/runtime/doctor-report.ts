@@ -2,7 +2,7 @@ import type { CheckSourceResult, FindingState } from '../contract/check-source.t
 
 const marks: Readonly<Record<FindingState, string>> = { ok: 'ok', warning: 'WARNING', problem: 'PROBLEM' };
 
-/** What was found, for people: a line for each finding, and below it what to do. */
+/** Formats the findings for people: a line for each, and below it what to do. */
 export function doctorReport({ source, findings, problems, warnings }: CheckSourceResult): string {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const lines = findings.flatMap(({ check, state, found, advice }) => [

@@ -5,21 +5,21 @@ import protocol from '@temporalio/proto';
 import type { EncryptionKey } from '../config/encryption-keys.ts';
 
 const CIPHER = 'aes-256-gcm';
-/** Of GCM, in bytes: https://nvlpubs.nist.gov/nistpubs/legacy/sp/nistspecialpublication800-38d.pdf */
+/** Sizes for GCM, in bytes: https://nvlpubs.nist.gov/nistpubs/legacy/sp/nistspecialpublication800-38d.pdf */
 const NONCE = 12;
 const TAG = 16;
 
-/** The name that Temporal's own examples have for it, so that tools know what they see. */
+/** The name that Temporal's own examples use, so that tools recognise it. */
 const ENCODING = 'binary/encrypted';
 const KEY_ID = 'encryption-key-id';
 
 const { Payload: PayloadMessage } = protocol.temporal.api.common.v1;
 
 /**
- * Encrypts what Temporal keeps of inputs, results, heartbeats, signals and failures, with a key that Temporal does not have.
+ * Encrypts the inputs, results, heartbeats, signals and failures that Temporal keeps, with a key that Temporal lacks.
  *
- * A payload carries the id of its key, bound to its text, so that keys can be changed while histories with the
- * old ones are still read. Payloads that are not encrypted pass: those of before.
+ * A payload carries the id of its key, bound to its text, so that keys can be rotated while histories with old ones
+ * are still read. Payloads that are not encrypted, from before there were keys, pass as they are.
  */
 export class EncryptionCodec implements PayloadCodec {
   readonly #current: EncryptionKey;
@@ -50,10 +50,10 @@ export class EncryptionCodec implements PayloadCodec {
   }
 }
 
-/** What puts messages and stack traces of failures into payloads; the bundle of the workflows needs it too. */
+/** The module that puts messages and stack traces of failures into payloads; the workflow bundle needs it too. */
 export const failureConverterPath = fileURLToPath(new URL('encoded-failures.cjs', import.meta.url));
 
-/** How workers and clients put values and failures into payloads: encrypted where there are keys. */
+/** Returns the data converter of workers and clients, which encrypts values and failures if there are keys. */
 export function dataConverterOf([first, ...others]: readonly EncryptionKey[]): DataConverter {
   if (first === undefined) return {};
   return { payloadCodecs: [new EncryptionCodec([first, ...others])], failureConverterPath };

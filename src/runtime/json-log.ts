@@ -1,14 +1,14 @@
 import type { LogEntry } from '@temporalio/worker';
 
-/** A log entry as one line of JSON, for whatever collects logs. */
+/** Formats a log entry as one line of JSON, for log collectors. */
 export function jsonLine({ level, timestampNanos, message, meta }: LogEntry): string {
   const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
   return `${JSON.stringify({ time, level, message, ...meta }, replaceOdd)}\n`;
 }
 
-/** JSON knows neither bigints nor errors, and a log should not know everything. */
+/** Converts bigints and errors, which JSON lacks, and leaves out what does not belong in a log. */
 function replaceOdd(key: string, value: unknown): unknown {
-  // who has it can end the activity in the place of its worker
+  // whoever has it can complete the activity in place of its worker
   if (key === 'taskToken') return undefined;
   if (typeof value === 'bigint') return value.toString();
   if (value instanceof Error) return { name: value.name, message: value.message };

@@ -9,7 +9,7 @@ import { registerSearchAttributes } from './search-attributes.ts';
 import { telemetryOptions } from './telemetry-options.ts';
 import { openTracing } from './tracing.ts';
 
-/** A worker, from its environment to its end: SIGINT and SIGTERM let it finish. */
+/** Runs a worker from its environment until it ends: SIGINT and SIGTERM shut it down gracefully. */
 export async function runWorker(
   variables: Readonly<Record<string, string | undefined>>,
   code: Pick<WorkersOptions, 'workflowBundle'> = {},

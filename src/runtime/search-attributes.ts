@@ -13,12 +13,12 @@ const wanted = Object.fromEntries(
   Object.entries(searchAttributes).map(([name, type]) => [name, valueTypes[type]]),
 );
 
-/** How long a "no" is good for: somebody may add them while the worker runs. */
+/** How long a "no" is remembered: somebody may add the attributes while the worker runs. */
 const ASK_AGAIN_AFTER = 60_000;
 
 /**
- * Whether a namespace knows all search attributes of this project, with the types that they must have.
- * To set one that it does not know would block a workflow for ever.
+ * Returns a function that tells if a namespace knows all search attributes of this project, with the right types.
+ * Setting one that it does not know would block a workflow forever.
  */
 export function searchAttributesOf(connection: NativeConnection, namespace: string): () => Promise<boolean> {
   let known: Promise<boolean> | undefined;
@@ -30,7 +30,7 @@ export function searchAttributesOf(connection: NativeConnection, namespace: stri
   };
 }
 
-/** Who may not ask goes on without. */
+/** Returns false if the worker may not ask, so that it goes on without search attributes. */
 async function asked({ operatorService }: NativeConnection, namespace: string): Promise<boolean> {
   try {
     const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
@@ -40,7 +40,7 @@ async function asked({ operatorService }: NativeConnection, namespace: string): 
   }
 }
 
-/** Adds those that the namespace lacks; needs the rights of an operator. */
+/** Adds the search attributes that the namespace lacks; needs operator rights. */
 export async function registerSearchAttributes(
   { operatorService }: NativeConnection,
   namespace: string,

@@ -2,10 +2,10 @@ import type { TelemetryOptions } from '@temporalio/worker';
 import type { Telemetry } from '../config/telemetry.ts';
 import { withoutSlash } from './tracing.ts';
 
-/** Seconds: from a small table to the extraction of a large one overnight. */
+/** Seconds: from a small table to the overnight extraction of a large one. */
 const LAG_BUCKETS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200];
 
-/** Where the metrics of the SDK, and those of this project among them, are to be had. */
+/** Returns where the SDK exposes its metrics, which include those of this project. */
 export function telemetryOptions({ metricsAddress, collectorUrl }: Telemetry): TelemetryOptions {
   if (collectorUrl !== undefined) {
     return { metrics: { otel: { url: `${withoutSlash(collectorUrl)}/v1/metrics`, http: true } } };

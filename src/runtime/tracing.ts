@@ -6,13 +6,13 @@ import { VERSION } from '../contract/version.ts';
 
 /** Traces of workflows and activities, sent to an OpenTelemetry collector. */
 export interface Tracing {
-  /** To be given to the workers. */
+  /** Passed to the workers. */
   readonly plugin: OpenTelemetryPlugin;
-  /** Sends what is left. */
+  /** Sends the remaining traces. */
   close(): Promise<void>;
 }
 
-/** @param collectorUrl of the collector's OTLP by HTTP, `http://collector:4318` */
+/** @param collectorUrl of the collector's OTLP over HTTP, `http://collector:4318` */
 export function openTracing(collectorUrl: string): Tracing {
   const resource = new Resource({ 'service.name': 'datakit-postgres', 'service.version': VERSION });
   const spanProcessor = new BatchSpanProcessor(

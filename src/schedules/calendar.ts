@@ -17,7 +17,7 @@ const MONTHS = [
 ] as const;
 const DAYS = ['SUNDAY', 'MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY'] as const;
 
-/** By part of a calendar: what it may say, as people write it: `3`, `"1-5"`, `"0-30/10"`, `"mon-fri"`, `"*"`. */
+/** The parts of a calendar, as people write them: `3`, `"1-5"`, `"0-30/10"`, `"mon-fri"`, `"*"`. */
 export type Calendar = Readonly<
   Partial<
     Record<
@@ -27,7 +27,7 @@ export type Calendar = Readonly<
   >
 >;
 
-/** @throws {InputError} for what is no part of a calendar */
+/** @throws {InputError} for an invalid part of a calendar */
 export function calendarSpec(calendar: Calendar): CalendarSpec {
   const { month, dayOfWeek, ...numbers } = calendar;
   const spec: Record<string, unknown> = {};
@@ -53,7 +53,7 @@ function ranges<Unit>(part: string, text: string | number, read: (word: string) 
     });
 }
 
-/** What the server takes, so that it need not refuse it when other schedules are changed already. */
+/** Limits of the server, checked here so that it does not refuse a schedule after others have been changed. */
 const LIMITS: Readonly<Record<string, readonly [least: number, most: number]>> = {
   second: [0, 59],
   minute: [0, 59],
@@ -72,10 +72,10 @@ function number(part: string, word: string): number {
 const CRON_PARTS = ['minute', 'hour', 'dayOfMonth', 'month', 'dayOfWeek'] as const;
 
 /**
- * Checks a cron expression of five parts, each as the part of a calendar that it is. Expressions of six or seven parts,
- * and those that begin with `@` or a time zone, are left to the server.
+ * Checks a cron expression of five parts, each like the corresponding part of a calendar. Expressions of six or seven
+ * parts, and those that begin with `@` or a time zone, are left to the server.
  *
- * @throws {InputError} for what is no such expression
+ * @throws {InputError} for an invalid expression
  */
 export function requireCron(expression: string): void {
   const words = expression.trim().split(/\s+/);
@@ -85,7 +85,7 @@ export function requireCron(expression: string): void {
     throw new InputError(`"${expression}" is not a cron expression: expected for example "0 3 * * mon-fri"`);
   }
   for (const [index, part] of CRON_PARTS.entries()) {
-    // every day, and 7 for Sunday, are cron's own
+    // "?", steps of "*", and 7 for Sunday exist only in cron
     const word = (words[index] ?? '').replace(
       /^[*?](?=\/|$)/,
       part === 'dayOfMonth' || part === 'month' ? '1' : '0',
@@ -102,7 +102,7 @@ function named<Name extends string>(part: string, word: string, names: readonly 
   return found;
 }
 
-/** To show to somebody whose part was refused. */
+/** Examples for the error about an invalid part. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   month: '3, "jan-mar"',
   year: '2030, "2030-2035"',

@@ -10,7 +10,7 @@ import { isKeptAsWritten } from './kept-input.ts';
 import type { Schedule } from './schedule-file.ts';
 import { differences, SCHEDULE_MEMO, scheduleOptions } from './schedule-options.ts';
 
-/** What a command does with a file of schedules, told in lines. */
+/** A command on a file of schedules; returns its report, line by line. */
 export type Command = (
   client: ScheduleClient,
   schedules: ReadonlyMap<string, Schedule>,
@@ -22,7 +22,7 @@ export const commands: Readonly<Record<'apply' | 'diff' | 'delete', Command>> = 
   delete: remove,
 };
 
-/** Makes what is missing and changes what is different. Whether a schedule is paused, and why, is left as it is. */
+/** Creates missing schedules and updates different ones, but leaves as it is whether one is paused, and why. */
 async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];
   for (const [id, schedule] of schedules) {
@@ -45,7 +45,7 @@ async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Sche
   return [...lines, ...(await others(client, schedules))];
 }
 
-/** The note of a paused schedule is the reason for it, whoever paused it. */
+/** Returns the note to set, if any: that of a paused schedule is the reason for the pause, whoever paused it. */
 const noteOf = ({ note }: Schedule, { paused }: ScheduleDescription['state']): { note?: string } =>
   note === undefined || paused ? {} : { note };
 
@@ -94,7 +94,7 @@ async function described(handle: ScheduleHandle): Promise<ScheduleDescription | 
   }
 }
 
-/** Schedules that were made from a file like this and are not in it: told, and left alone. */
+/** Reports schedules that were made from a file like this but are not in it; they are left alone. */
 async function others(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];
   for await (const { scheduleId } of client.list()) {

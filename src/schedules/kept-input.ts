@@ -2,8 +2,8 @@ import type { ScheduleClient, ScheduleDescription } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 
 /**
- * Whether Temporal keeps the input of a schedule as this client would write it: in the clear without keys, else
- * encrypted with the first of them. Of schedules from before there were keys, or from before a newer one, it is not so.
+ * Returns true if Temporal keeps the input of a schedule as this client would write it: in the clear without keys,
+ * else encrypted with the first of them. Schedules from before there were keys, or before a newer one, differ.
  */
 export async function isKeptAsWritten(
   { options }: ScheduleClient,
@@ -16,7 +16,7 @@ export async function isKeptAsWritten(
   return encodingOf(payload) === encodingOf(written);
 }
 
-/** What a payload says of its encoding, the key included. */
+/** Returns a payload's encoding, including its key. */
 function encodingOf(payload: Payload | undefined): string {
   const said = Object.entries(payload?.metadata ?? {}).map(
     ([name, text]) => `${name}: ${Buffer.from(text).toString()}`,

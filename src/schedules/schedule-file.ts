@@ -12,11 +12,11 @@ import { calendarSpec, requireCron } from './calendar.ts';
 
 const calendarPart = z.union([z.string(), z.number()]);
 
-/** One of three ways to say when, and what goes with each of them. */
+/** Three ways to say when, of which a schedule uses one, and what goes with them. */
 const when = {
   cron: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
   every: duration.optional(),
-  /** Of `every`: how long after the full interval. */
+  /** For `every`: how long after the full interval. */
   offset: duration.optional(),
   calendar: z
     .array(
@@ -37,20 +37,20 @@ const when = {
 const workflow = z.enum(['extractTable', 'extractDatabase', 'maintainBronze']);
 type Workflow = z.output<typeof workflow>;
 
-/** The input of a run that is started for a moment. */
+/** By workflow: returns the input of a run with a given scheduled time. */
 const inputAt: Readonly<Record<Workflow, (input: unknown, scheduled: Date) => unknown>> = {
   extractTable: atScheduledTime,
   extractDatabase: databaseAtScheduledTime,
   maintainBronze: (input) => input,
 };
 
-/** Whether each run reads a window of its own, relative to the time that it is started for. */
+/** Returns true if each run reads a window of its own, relative to its scheduled time. */
 const readsWindows = (one: { readonly workflow: Workflow; readonly input: unknown }): boolean =>
   !isDeepStrictEqual(inputAt[one.workflow](one.input, new Date(0)), one.input);
 
 const overlap = z.enum(['skip', 'bufferOne', 'bufferAll', 'cancelOther', 'terminateOther', 'allowAll']);
 
-/** With these every run is started, and none is ended before its time: no window is left out. */
+/** Policies that start every run and end none early, so that no window is left out. */
 const keepsEveryRun: ReadonlySet<z.output<typeof overlap>> = new Set(['bufferAll', 'allowAll'] as const);
 
 const schedule = z

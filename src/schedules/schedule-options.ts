@@ -7,7 +7,7 @@ import {
 import { calendarSpec } from './calendar.ts';
 import type { Schedule } from './schedule-file.ts';
 
-/** In the memo of every run that a schedule of ours starts: by it the schedule is known as ours. */
+/** Key in the memo of every run that a schedule of ours starts, by which the schedule is recognised as ours. */
 export const SCHEDULE_MEMO = 'datakitSchedule';
 
 const overlapPolicies = {
@@ -47,13 +47,13 @@ function timesOf({ cron, every, offset, calendar }: Schedule) {
   return { cronExpressions: [cron ?? []].flat().map((expression) => `${expression} # ${expression}`) };
 }
 
-/** The server answers with what it made of a calendar; the comment stays as it was written. */
+/** Adds the calendar as written as a comment, since the server returns only what it made of the calendar. */
 const commented = (calendar: NonNullable<Schedule['calendar']>[number]): CalendarSpec => ({
   ...calendarSpec(calendar),
   comment: JSON.stringify(calendar),
 });
 
-/** A line for everything in which a schedule is not as the file says. */
+/** Returns a line for each difference between a schedule and the file. */
 export function differences(id: string, schedule: Schedule, present: ScheduleDescription): string[] {
   const wanted = scheduleOptions(id, schedule);
   const { action, spec, policies } = present;
@@ -85,7 +85,7 @@ function timesWanted({ cron, every, offset, calendar }: Schedule): unknown {
   return calendar === undefined ? [cron ?? []].flat() : calendar.map((one) => JSON.stringify(one));
 }
 
-/** JSON whose keys are in one order. */
+/** Returns JSON with sorted keys. */
 function canonical(value: unknown): string {
   return (
     JSON.stringify(value, (_key, inner: unknown) =>
