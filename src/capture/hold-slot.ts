@@ -5,6 +5,7 @@ import type { Snapshot } from '../contract/activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { describeWriters } from '../postgres/replication/slots.ts';
+import { enterSnapshot } from '../postgres/snapshot.ts';
 import type { CaptureContext } from './prepare-capture.ts';
 
 /** Most slots are created at once. One that takes longer waits for open transactions, and reports which. */
@@ -42,12 +43,14 @@ export async function holdSlot(
     const name =
       slot === 'permanent' ? capture.slot : `${capture.slot.slice(0, 40)}_${holder.slice(-8)}_copy`;
     const { consistentPoint, snapshotId } = await replication.createSlot(name, slot);
+    // by the clock of the source; a command in the session of the slot would end its snapshot
+    const { takenAt } = await source.read(limits, async (session) => enterSnapshot(session, undefined));
     await warehouse.write(limits, async (session) => {
       if (slot === 'permanent') await recordSlot(session, captureId, consistentPoint);
       await recordSnapshot(session, captureId, consistentPoint);
     });
     return {
-      snapshot: { id: snapshotId, takenAt: new Date().toISOString(), lsn: consistentPoint },
+      snapshot: { id: snapshotId, takenAt, lsn: consistentPoint },
       lost: () => replication.lost,
       [Symbol.asyncDispose]: async () => {
         signal.removeEventListener('abort', giveUp);

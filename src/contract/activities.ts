@@ -58,7 +58,7 @@ export interface PlanExtractionRequest extends RunIdentity {
 /** A snapshot of the source that sessions can share while its holder lives. */
 export interface Snapshot {
   readonly id: string;
-  /** By the source's clock, or the worker's for the snapshot of a new slot; ISO 8601. */
+  /** By the source's clock, ISO 8601. */
   readonly takenAt: string;
   /** Position in the source's write-ahead log, `0/1A2B3C4D`; for a new slot, where it begins. */
   readonly lsn?: string;

@@ -51,6 +51,7 @@ export async function hasPreparedWriters(session: Session, tables: readonly numb
   const { found } = await session.one<{ found: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
        WHERE locktype = 'relation' AND relation = ANY ($1::oid[]) AND pid IS NULL
+         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
          AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS found`,
     [tables],
   );

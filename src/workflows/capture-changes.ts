@@ -38,7 +38,7 @@ import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
 import { CaptureProgress } from './capture-progress.ts';
 import { checked } from './checked-input.ts';
 import { copyCaptured, type CopyRound } from './copy-captured.ts';
-import type { Fanout } from './copy-plan.ts';
+import { resizeFanout, type Fanout } from './copy-plan.ts';
 import { PauseGate } from './pause-gate.ts';
 import { asRunFailure, canBeginAgain, isPassing, messageOf, ofKind } from './failure.ts';
 import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
@@ -417,7 +417,11 @@ class Capture {
     const { maxSlotLag, onSlotLag, parallelism, slot } = this.#input;
     if (maxSlotLag === undefined) return false;
     const exceeded = bytes > maxSlotLag;
-    if (onSlotLag === 'pause' && this.#streams) this.#fanout.window.resize(exceeded ? 0 : parallelism);
+    const width = exceeded ? 0 : parallelism;
+    if (onSlotLag === 'pause' && this.#streams && width !== this.#fanout.window.width) {
+      // a child that has just ended needs no other width
+      void resizeFanout(this.#fanout, width).catch(() => undefined);
+    }
     if (!exceeded) return false;
     log.warn('the slot holds back more than it may', { slot, bytes, maxSlotLag, onSlotLag });
     this.#progress.warn([

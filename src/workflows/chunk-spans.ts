@@ -20,7 +20,8 @@ export function* spansOf(from: number, to: number, of: number, width: () => numb
   const most = Math.max(MOST_CHUNKS, Math.ceil(of / MOST_SPANS));
   for (let next = from; next < to;) {
     const share = Math.ceil(((to - next) / width()) * PART_OF_SHARE);
-    const count = Math.min(share, most);
+    // with a width of 0 the share has no end
+    const count = Math.min(share, most, to - next);
     yield { from: next, count };
     next += count;
   }

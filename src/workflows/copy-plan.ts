@@ -5,7 +5,7 @@ import { utf8Length } from '../contract/table-name.ts';
 import { withBeside } from './beside.ts';
 import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
 import { copySpan, copyStretch, copyWhole } from './copy-stretch.ts';
-import { pauseSignal, resumeSignal } from './messages.ts';
+import { parallelismSignal, pauseSignal, resumeSignal } from './messages.ts';
 import type { PauseGate } from './pause-gate.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
@@ -41,6 +41,12 @@ export async function copyPlan(
       return copyThese(fanout, plan, spans, lender);
     },
   );
+}
+
+/** Changes how many spans are copied at once, here or in the child that copies now. 0 begins no other. */
+export async function resizeFanout({ window, child }: Fanout, width: number): Promise<void> {
+  window.resize(width);
+  await child?.signal(parallelismSignal, width);
 }
 
 /** Tells running copies of the plan through the warehouse, and a child by signal. */
@@ -100,6 +106,7 @@ async function copyByChild(
   stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
+  const parallelism = fanout.window.width;
   const child = await startChild(copyStretch, {
     workflowId: childId(planId, stretch),
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
@@ -109,13 +116,15 @@ async function copyByChild(
         planId,
         chunks,
         stretch,
-        parallelism: fanout.window.width,
+        parallelism,
         ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),
         ...(snapshot !== undefined && { snapshot }),
       },
     ],
   });
   fanout.child = child;
+  // both may have changed while it started
+  if (fanout.window.width !== parallelism) await child.signal(parallelismSignal, fanout.window.width);
   if (fanout.gate.paused) await child.signal(pauseSignal);
   try {
     return await child.result();

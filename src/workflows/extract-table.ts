@@ -16,7 +16,7 @@ import { commitBronze, discardStaging, discardUnplanned, planExtraction } from '
 import { withBeside } from './beside.ts';
 import { BorrowedSnapshot } from './borrowed-snapshot.ts';
 import { checked } from './checked-input.ts';
-import { copyPlan, copyThese, type Fanout } from './copy-plan.ts';
+import { copyPlan, copyThese, resizeFanout, type Fanout } from './copy-plan.ts';
 import { pauseToBeginAgain } from './begin-again.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
 import { parallelismSignal, setParallelismUpdate } from './messages.ts';
@@ -120,10 +120,9 @@ function openFanout(input: ExtractTableInput): RunFanout {
   return fanout;
 }
 
-async function resize({ window, progress, child }: RunFanout, width: number): Promise<void> {
-  window.resize(width);
-  progress.set({ parallelism: width });
-  await child?.signal(parallelismSignal, width);
+async function resize(fanout: RunFanout, width: number): Promise<void> {
+  fanout.progress.set({ parallelism: width });
+  await resizeFanout(fanout, width);
 }
 
 interface RunContext {

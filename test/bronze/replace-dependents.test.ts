@@ -100,6 +100,22 @@ describe('what people attached to a bronze table survives its replacement', () =
   });
 });
 
+test('a key of the partition that is checked at the end of a transaction still is', async () => {
+  const partition = String(
+    await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+  );
+  await lab.warehouse.query(
+    `ALTER TABLE ${partition} ADD CONSTRAINT late_${number} UNIQUE (id) DEFERRABLE INITIALLY DEFERRED`,
+  );
+  const definition = `SELECT pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid <> '${bronze}'::regclass AND contype = 'u' AND conindid IN
+      (SELECT indexrelid FROM pg_index JOIN pg_inherits ON indrelid = inhrelid WHERE inhparent = '${bronze}'::regclass)`;
+  const before = await one(definition);
+  expect(before).toBe('UNIQUE (id) DEFERRABLE INITIALLY DEFERRED');
+  await extractAgain();
+  expect(await one(definition)).toBe(before);
+});
+
 describe('indexes', () => {
   test('on the bronze table are there for the new rows, and used', async () => {
     await lab.warehouse

@@ -1,12 +1,40 @@
 import { expect, inject, test } from 'vitest';
 import { startPostgres } from '../../local/postgres.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { hasPreparedWriters } from '../../src/postgres/oldest-transaction.ts';
+import { administer } from '../setup/administer.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { createRoles } from '../setup/roles.ts';
 import { extractIncrement } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
+const prepared = { settings: { fsync: 'off', max_prepared_transactions: '5' } };
+
+test('a prepared transaction of another database counts only there, even if its tables have the same OIDs', async () => {
+  const server = await startPostgres(prepared);
+  try {
+    await administer(server.url('postgres'), ['CREATE DATABASE one']);
+    await administer(server.url('one'), ['CREATE TABLE orders (id int)']);
+    await administer(server.url('postgres'), ['CREATE DATABASE twin TEMPLATE one']);
+    await administer(server.url('one'), [`BEGIN; INSERT INTO orders VALUES (1); PREPARE TRANSACTION 'open'`]);
+    const found: Record<string, boolean> = {};
+    for (const database of ['one', 'twin']) {
+      const opened = new Database({ label: database, settings: connectionTo(server.url(database)) });
+      found[database] = await opened.read({ run: 'test' }, async (session) => {
+        const { oid } = await session.one<{ oid: number }>(`SELECT 'public.orders'::regclass::oid AS oid`);
+        return hasPreparedWriters(session, [oid]);
+      });
+      await opened.close();
+    }
+    expect(found).toEqual({ one: true, twin: false });
+  } finally {
+    await server.dispose();
+  }
+});
+
 test('a prepared transaction that wrote to the table holds the checkpoint, until it has ended', async () => {
-  const server = await startPostgres({ settings: { fsync: 'off', max_prepared_transactions: '5' } });
+  const server = await startPostgres(prepared);
   try {
     await createRoles(server, server);
     await using lab = await Lab.open({

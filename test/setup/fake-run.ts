@@ -4,12 +4,14 @@ import { Context } from '@temporalio/activity';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
 import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
+import type { CaptureActivities } from '../../src/contract/capture-activities.ts';
+import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { summarize } from '../../src/contract/check-source.ts';
 import { foundOf } from '../../src/contract/maintain-bronze.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
-import { snapshotTaskQueue } from '../../src/contract/task-queues.ts';
-import type { extractDatabase, extractTable } from '../../src/workflows/index.ts';
+import { snapshotTaskQueue, streamTaskQueue } from '../../src/contract/task-queues.ts';
+import type { captureChanges, extractDatabase, extractTable } from '../../src/workflows/index.ts';
 import './quiet.ts';
 
 export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
@@ -86,6 +88,26 @@ export async function signalSnapshot(
   await client.workflow.getHandle(workflowId, runId).signal('snapshotExported', held);
 }
 
+/** Signals to the workflow how far a stream is, as the stream does. */
+export async function signalSlotLag(slotLagBytes: number): Promise<void> {
+  const { client, info } = Context.current();
+  const { workflowId, runId } = info.workflowExecution ?? { workflowId: '', runId: '' };
+  await client.workflow
+    .getHandle(workflowId, runId)
+    .signal('streamProgress', { ...nothingStreamed, slotLagBytes });
+}
+
+export const nothingStreamed = {
+  position: '0/1',
+  transactions: 0,
+  changes: 0,
+  lagBytes: 0,
+  lagSeconds: 0,
+  changesPerSecond: 0,
+  slotLagBytes: 0,
+};
+
+type CaptureHandle = WorkflowHandleWithFirstExecutionRunId<typeof captureChanges>;
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
 type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof extractDatabase>;
 
@@ -123,8 +145,25 @@ export async function withFakeDatabase(
   );
 }
 
+/** Runs `captureChanges` likewise. */
+export async function withFakeCapture(
+  activities: Partial<Activities & CaptureActivities>,
+  request: CaptureChangesRequest,
+  use: (handle: CaptureHandle) => Promise<void>,
+): Promise<void> {
+  await withFakeWorkers(activities, async (client, taskQueue) =>
+    use(
+      await client.workflow.start<typeof captureChanges>('captureChanges', {
+        taskQueue,
+        workflowId: taskQueue,
+        args: [request],
+      }),
+    ),
+  );
+}
+
 async function withFakeWorkers(
-  activities: Partial<Activities>,
+  activities: Partial<Activities & CaptureActivities>,
   use: (client: Client, taskQueue: string) => Promise<void>,
 ): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
@@ -133,7 +172,8 @@ async function withFakeWorkers(
     Connection.connect({ address }),
     NativeConnection.connect({ address }),
   ]);
-  const { holdSnapshot, watchProgress, ...others } = { ...harmless, ...activities };
+  const { holdSnapshot, watchProgress, holdSlot, streamChanges, ...others } = { ...harmless, ...activities };
+  const nobody = async () => untilCancelled();
   const common = { connection: native, namespace: 'default', maxHeartbeatThrottleInterval: 100 };
   const workers = [
     await Worker.create({
@@ -145,7 +185,12 @@ async function withFakeWorkers(
     await Worker.create({
       ...common,
       taskQueue: snapshotTaskQueue(taskQueue),
-      activities: { holdSnapshot, watchProgress },
+      activities: { holdSnapshot, watchProgress, holdSlot: holdSlot ?? nobody },
+    }),
+    await Worker.create({
+      ...common,
+      taskQueue: streamTaskQueue(taskQueue),
+      activities: { streamChanges: streamChanges ?? nobody },
     }),
   ];
   const running = Promise.all(workers.map(async (worker) => worker.run()));

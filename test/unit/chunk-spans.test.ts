@@ -31,6 +31,13 @@ describe('spans', () => {
     expect(spans[0]).toEqual({ from: 0, count: 100 });
   });
 
+  test('a width of 0 asks for no chunk beyond the last', () => {
+    expect([...spansOf(0, 11, 11, () => 0)]).toEqual([
+      { from: 0, count: 8 },
+      { from: 8, count: 3 },
+    ]);
+  });
+
   test('heed a width that changes meanwhile', () => {
     let width = 10;
     const spans = spansOf(0, 40, 40, () => width)[Symbol.iterator]();
