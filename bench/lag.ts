@@ -49,8 +49,7 @@ async function readLag(url: string): Promise<Lag> {
        FROM (SELECT DISTINCT ON (commit_lsn) extract(epoch FROM pg_xact_commit_timestamp(xmin) - timestamp)::float8 AS lag
                FROM bronze.cdc_changes WHERE commit_lsn > (SELECT lsn FROM mark) AND timestamp IS NOT NULL) AS lags`,
   );
-  if (row === undefined || row.transactions === 0)
-    throw new Error('no change of pgbench came to the warehouse');
+  if (row === undefined || row.transactions === 0) throw new Error('no pgbench change reached the warehouse');
   const { transactions, ...lag } = row;
   return { ...lag, seconds: SECONDS, rate: Math.round(transactions / SECONDS) };
 }

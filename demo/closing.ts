@@ -35,6 +35,6 @@ export class Closing {
     const failures: unknown[] = [];
     for (const step of this.#steps.toReversed()) await step().catch((error: unknown) => failures.push(error));
     if (failures.length > 0)
-      throw new AggregateError(failures, `not all was closed: ${failures.map(String).join('; ')}`);
+      throw new AggregateError(failures, `could not close everything: ${failures.map(String).join('; ')}`);
   }
 }

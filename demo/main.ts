@@ -29,7 +29,7 @@ process.exit(status);
 
 /** Waits until Ctrl-C closes everything and ends the process. */
 function untilInterrupted(): Promise<never> {
-  screen.print('', 'All of it runs until you press Ctrl-C.');
+  screen.print('', 'Everything keeps running until you press Ctrl-C.');
   return new Promise(() => {});
 }
 

@@ -44,5 +44,5 @@ async function connectClient(stack: LocalStack): Promise<Client> {
 export async function failWhenEnded(worker: WorkerProcess): Promise<never> {
   const { code, signal } = await worker.exited;
   const lastLines = worker.output().split('\n').slice(-20).join('\n');
-  throw new Error(`the worker ended by itself (${signal ?? `code ${code}`}):\n${lastLines}`);
+  throw new Error(`the worker exited unexpectedly (${signal ?? `code ${code}`}):\n${lastLines}`);
 }

@@ -26,7 +26,7 @@ export function suggestions(cli: string, server: Server, taskQueue: string): Sug
       command: temporal(`start ${start}`, '--workflow-id demo-late-flights', `--input ${input}`),
     },
     { what: 'Show what a run did', command: temporal(`describe ${run}`) },
-    { what: 'Ask a run how far it is', command: temporal(`query ${run} --type ${PROGRESS_QUERY}`) },
+    { what: 'Query the progress of a run', command: temporal(`query ${run} --type ${PROGRESS_QUERY}`) },
   ];
 }
 

@@ -13,7 +13,7 @@ export async function showWhatNext({ stack, taskQueue }: Stage, screen: Screen):
   screen.print(`  psql '${stack.warehouseUrl}'`, '', ...indented(EXAMPLE_QUERY), '');
   const { columns, rows } = await withClient(stack.warehouseUrl, runExample);
   screen.print(...textTable(columns, rows));
-  screen.heading('Try yourself, in another terminal');
+  screen.heading('Try it yourself, in another terminal');
   for (const { what, command } of suggestions(commandLine(stack), stack, taskQueue)) {
     screen.print(screen.paint('dim', `  # ${what}`), ...indented(command));
   }

@@ -37,7 +37,7 @@ async function runWorker(stack: LocalStack): Promise<void> {
   });
   console.log(describe(stack));
   const { code, signal } = await worker.exited;
-  if (!closing) throw new Error(`the worker ended by itself (${signal ?? `code ${code}`})`);
+  if (!closing) throw new Error(`the worker exited unexpectedly (${signal ?? `code ${code}`})`);
 }
 
 function describe(stack: LocalStack): string {

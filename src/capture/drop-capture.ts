@@ -69,7 +69,7 @@ async function dropOurSlot(
       if (found.plugin !== 'pgoutput') {
         throw new DatakitError(
           'SlotConflict',
-          `The slot "${name}" is none of pgoutput, so that no capture made it`,
+          `The slot "${name}" does not use pgoutput, so no capture created it`,
         );
       }
       if (found.activePid === null) await dropSlot(session, name);

@@ -46,7 +46,7 @@ export async function followPublication(
   for (const table of kept) await recordCopying(target, captureId, table);
   await changeTablesOf(target, captureId);
   const warnings = [
-    `The publication "${name}" does not send ${namesOf(changed)}, or did not for a while, since it was altered or made anew: changes may be missing from the log.`,
+    `The publication "${name}" does not send ${namesOf(changed)}, or did not for a while, since it was altered or created again: changes may be missing from the log.`,
     ...(kept.length === 0
       ? []
       : [`The copies of ${namesOf(kept)} are made again, since changes of them may be missing.`]),
@@ -64,7 +64,7 @@ function requireWhole(
   if (publication === undefined) {
     throw new DatakitError(
       'PublicationConflict',
-      `The publication "${name}" is not there any more: the slot cannot be read without it`,
+      `The publication "${name}" no longer exists: the slot cannot be read without it`,
     );
   }
   if (publication.missing.length === 0) return;

@@ -176,14 +176,14 @@ async function unheeded(
   }
   if (named.length > 0) {
     warnings.push(
-      `"tables" names ${listed(named, 5)}, which the capture has not, or has no longer: the update addTables adds tables to a capture.`,
+      `"tables" names ${listed(named, 5)}, which the capture does not include: add them with the update addTables.`,
     );
   }
   const copies = tables.filter(({ target }) => target !== null);
   const differs = copies.length > 0 ? copies.every((table) => table.mirrored !== mirror) : mirror;
   if (differs) {
     warnings.push(
-      `The capture was begun with "mirror" ${mirror ? 'off' : 'on'}, and goes on so. To change it: dropCapture, then start it anew.`,
+      `The capture was begun with "mirror" ${mirror ? 'off' : 'on'}, and continues that way. To change it, run dropCapture and start the capture again.`,
     );
   }
   return warnings;
@@ -248,7 +248,7 @@ async function requireRoom(session: Session): Promise<void> {
   if (!may) {
     throw new DatakitError(
       'InsufficientPrivilege',
-      'The role may not replicate. Somebody who may has to run: ALTER ROLE … REPLICATION',
+      'The role lacks REPLICATION. Ask an administrator to run: ALTER ROLE … REPLICATION',
     );
   }
   if (slots < most) return;
@@ -315,13 +315,13 @@ function requirePublished(publication: Publication, candidates: readonly Candida
   if (missing.length > 0) {
     throw new DatakitError(
       'PublicationConflict',
-      `The publication "${name}" is there already and does not send ${listed(missing, 5)} under that name`,
+      `The publication "${name}" already exists and does not send ${listed(missing, 5)} under that name`,
     );
   }
   if (publication.missing.length === 0) return;
   throw new DatakitError(
     'PublicationConflict',
-    `The publication "${name}" is there already and sends no ${publication.missing.join(', no ')}`,
+    `The publication "${name}" already exists and does not send ${publication.missing.join(' or ')}`,
   );
 }
 

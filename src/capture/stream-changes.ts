@@ -321,7 +321,7 @@ function startStatement({ slot, publication }: Capture): string {
 function startFailure(error: unknown, { label }: Database, slot: string): unknown {
   const failure = serverFailure(error, label);
   if (sqlStateOf(error) === '42704') {
-    return new DatakitError('SlotLost', `The slot "${slot}" is not there any more`, { cause: error });
+    return new DatakitError('SlotLost', `The slot "${slot}" no longer exists`, { cause: error });
   }
   if (sqlStateOf(error) === '55000') {
     return new DatakitError('SlotLost', `The slot "${slot}" cannot be read any more: ${failure.message}`, {

@@ -46,14 +46,14 @@ export function readCodecServer(
     const { DATAKIT_CODEC_ADDRESS: address, DATAKIT_CODEC_ORIGIN: origin } = parsed(set);
     const [host, port] = [address.slice(0, address.lastIndexOf(':')), Number(address.split(':').at(-1))];
     if (token === undefined && !LOOPBACK.has(host)) {
-      throw new VariableError('DATAKIT_CODEC_TOKEN: is required where other machines can ask');
+      throw new VariableError('DATAKIT_CODEC_TOKEN: is required if other machines can reach the server');
     }
     const [first, ...others] = readEncryptionKeys(set);
     if (first === undefined) throw new VariableError(`${ENCRYPTION_KEYS}: expected the keys of the workers`);
     return { keys: [first, ...others], host: host.replace(/^\[(.*)\]$/, '$1'), port, origin, token };
   } catch (error) {
     if (!(error instanceof VariableError)) throw error;
-    throw new DatakitError('InvalidInput', `The environment is not complete. ${error.message}.`);
+    throw new DatakitError('InvalidInput', `The environment is incomplete or invalid. ${error.message}.`);
   }
 }
 

@@ -193,7 +193,9 @@ function requireSense(
     );
   }
   if ((certificate === undefined) !== (key === undefined)) {
-    refuse(`${certificate === undefined ? 'SSLCERT' : 'SSLKEY'}: a certificate and its key belong together`);
+    refuse(
+      `${certificate === undefined ? 'SSLCERT' : 'SSLKEY'}: a client certificate and its key must be set together`,
+    );
   }
 }
 

@@ -61,7 +61,10 @@ export function readEnvironment(variables: Readonly<Record<string, string | unde
   const sources = readSources(set, activities, problems);
   const encryptionKeys = readKeys(set, problems);
   if (!parsed.success || warehouse === undefined || problems.length > 0) {
-    throw new DatakitError('InvalidInput', `The environment is not complete. ${problems.join('; ')}.`);
+    throw new DatakitError(
+      'InvalidInput',
+      `The environment is incomplete or invalid. ${problems.join('; ')}.`,
+    );
   }
   return {
     warehouse,

@@ -38,7 +38,7 @@ export function readTelemetry(environment: Readonly<Record<string, string | unde
   const parsed = telemetryVariables.safeParse(set);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-    throw new DatakitError('InvalidInput', `The environment is not right. ${problems.join('; ')}.`);
+    throw new DatakitError('InvalidInput', `The environment is invalid. ${problems.join('; ')}.`);
   }
   return {
     metricsAddress: parsed.data.DATAKIT_METRICS_ADDRESS,

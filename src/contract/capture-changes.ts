@@ -60,7 +60,7 @@ const captureFields = z.strictObject({
     .describe('Copy the tables first, as of the moment when the slot is created.'),
   until: z
     .union([z.literal('caught-up'), duration], {
-      error: 'expected "caught-up", or a duration such as "10 minutes"; leave it out to go on for ever',
+      error: 'expected "caught-up", or a duration such as "10 minutes"; leave it out to run indefinitely',
     })
     .optional()
     .describe(

@@ -175,7 +175,7 @@ function asInput(failure: DatakitError): DatakitError {
   if (failure.kind !== 'ReadOnlyServer') return failure;
   return new DatakitError(
     'InvalidInput',
-    `${failure.message}: something that is read here writes, be it a function that "where" calls, a view or a policy`,
+    `${failure.message}: something that this run reads tries to write: a function called in "where", a view or a policy`,
     { cause: failure.cause },
   );
 }

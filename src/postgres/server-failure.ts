@@ -70,7 +70,7 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
 
 const wordings: Readonly<Record<string, string>> = {
   '22': 'a value does not fit',
-  '23': 'a constraint does not hold',
+  '23': 'a constraint was violated',
   '38': 'a function failed',
   '39': 'a function failed',
   P0: 'a function raised an error',

@@ -82,7 +82,7 @@ export class SessionPool {
   #exhausted(): DatakitError {
     return new DatakitError(
       'PoolExhausted',
-      `${this.#label}: no session came free in ${this.#slots.patience}; all ${this.#slots.count} are in use: ${this.#slots.holders()}`,
+      `${this.#label}: no session became free within ${this.#slots.patience}; all ${this.#slots.count} are in use: ${this.#slots.holders()}`,
     );
   }
 }

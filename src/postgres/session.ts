@@ -74,7 +74,7 @@ export class Session {
   async one<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row> {
     const [row] = await this.query<Row>(text, values);
     if (row === undefined)
-      throw new DatakitError('Unexpected', `${this.#label}: the statement answered with no row`);
+      throw new DatakitError('Unexpected', `${this.#label}: the statement returned no row`);
     return row;
   }
 

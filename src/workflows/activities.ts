@@ -102,9 +102,11 @@ const holders = () =>
 
 /** Runs on the task queue of holders: it mostly waits, and should take no slot from copies. */
 export const watchProgress = async (request: WatchRequest): Promise<void> =>
-  proxyActivities<Activities>({ ...holders(), summary: 'looks how far the run is', retry }).watchProgress(
-    request,
-  );
+  proxyActivities<Activities>({
+    ...holders(),
+    summary: 'watches the progress of the run',
+    retry,
+  }).watchProgress(request);
 
 /** Has one attempt only, since a second would be a second snapshot: the run decides what comes next. */
 export const holdSnapshot = async (request: HoldSnapshotRequest): Promise<void> =>

@@ -330,7 +330,7 @@ class Capture {
 
   /** Waits for a passing failure. Nobody reads from the slot in the meantime. */
   async #waitFor(error: unknown): Promise<void> {
-    log.warn('is tried again', { reason: messageOf(error) });
+    log.warn('waits before the next attempt', { reason: messageOf(error) });
     this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
     await sleep(PAUSE);
     if (await this.#isSlotToBeDropped()) throw await this.#dropForLag(this.#progress.now.slotLagBytes);
@@ -407,7 +407,7 @@ class Capture {
       return this.#heedSlotLag(slotLagBytes);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      log.warn('the slot could not be looked at', { reason: messageOf(error) });
+      log.warn('the slot could not be checked', { reason: messageOf(error) });
       return false;
     }
   }

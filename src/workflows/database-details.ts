@@ -29,8 +29,7 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
     const age = formatDuration(Math.max(0, now - Date.parse(progress.snapshotTakenAt)));
     lines.push('', `All tables as of ${progress.snapshotTakenAt}; that snapshot is ${age} old.`);
   }
-  if (phase === 'paused')
-    lines.push('', 'Paused: nothing is begun until `resume`. A snapshot that is held stays held.');
+  if (phase === 'paused') lines.push('', 'Paused: nothing new starts until `resume`. Snapshots stay open.');
   if (progress.restarts > 0)
     lines.push('', `The run began again ${progress.restarts} times on a new snapshot.`);
   return lines.join('\n');

@@ -271,7 +271,7 @@ export class DatabaseRunState {
       if (relay !== undefined && (lender === undefined || result.restarts > 0)) {
         const reason =
           lender === undefined && !table.changed
-            ? 'what it reads hangs on what bronze has of its partitions'
+            ? 'what it reads depends on the state of its partitions in bronze'
             : 'it was changed after the snapshot';
         this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
       }
@@ -380,7 +380,7 @@ export class DatabaseRunState {
 
   #named(name: string): ListedTable {
     const table = this.list.find(name);
-    if (table === undefined) throw new InputError(`${name} is no table of this run`);
+    if (table === undefined) throw new InputError(`${name} is not a table of this run`);
     return table;
   }
 

@@ -19,7 +19,7 @@ export function progressDetails(progress: Progress, now: number): string {
     lines.push('', `Snapshot of ${progress.snapshotTakenAt}, ${ageOf(progress.snapshotTakenAt, now)} old.`);
   if (progress.checkpoint !== undefined) lines.push('', `Checkpoint: ${progress.checkpoint}.`);
   if (phase === 'paused') {
-    lines.push('', 'Paused: nothing is begun until `resume`. A snapshot that is held stays held.');
+    lines.push('', 'Paused: nothing new starts until `resume`. Snapshots stay open.');
   }
   if (restarts > 0) lines.push('', `The run began again ${restarts} times on a new snapshot or plan.`);
   return lines.join('\n');

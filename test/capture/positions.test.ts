@@ -222,7 +222,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await own.asAdmin(
       `SELECT pg_drop_replication_slot('${slot}'); SELECT pg_create_physical_replication_slot('${slot}')`,
     );
-    await expectRefused(own, slot, { kind: 'SlotConflict', text: /is a physical one/ });
+    await expectRefused(own, slot, { kind: 'SlotConflict', text: /is a physical slot/ });
     await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
   });
 
@@ -231,7 +231,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await own.asAdmin(`SELECT pg_drop_replication_slot('${slot}')`);
     await expectRefused(own, slot, {
       kind: 'SlotLost',
-      text: /is not there any more; the warehouse has changes up to/,
+      text: /no longer exists; the warehouse has changes up to/,
     });
     await own.insert();
     await own.asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);

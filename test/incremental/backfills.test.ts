@@ -111,7 +111,7 @@ describe('a backfill', () => {
   test('that cannot be is refused', async () => {
     await run();
     for (const [bounds, message] of [
-      [{ from: 'yesterdayish' }, /"incremental.from" is no value of the type timestamp with time zone/],
+      [{ from: 'yesterdayish' }, /"incremental.from" is not a valid timestamp with time zone/],
       [{ to: '2024-13-01' }, /"incremental.to" is no value/],
       [{ from: '2024-02-01', to: '2024-01-01' }, /"incremental.from" is not below "incremental.to"/],
       [{ from: `2024-01-01'); DROP TABLE x; --` }, /is no value/],

@@ -143,7 +143,7 @@ test('a first checkpoint that is taken while others write for long is covered by
   const first = await extractIncrement(lab, { table: 'busy', incremental: { column: 'id' } });
   expect(first.incremental).toMatchObject({ protection: 'lookback', checkpoint: '1' });
   expect(first.warnings).toEqual([
-    expect.stringMatching(/Others were writing to public\.busy .*smaller value are missed\. Set/),
+    expect.stringMatching(/Other transactions were writing to public\.busy .*smaller value are missed\. Set/),
   ]);
   await writer.query('ROLLBACK');
 });

@@ -161,7 +161,7 @@ describe('a transaction', () => {
     const asking = database.write(writing, async (session) =>
       source.read({}, async () => session.one('SELECT WHERE false')),
     );
-    await expect(asking).rejects.toThrow(/^warehouse: the statement answered with no row$/);
+    await expect(asking).rejects.toThrow(/^warehouse: the statement returned no row$/);
     await source.close();
   });
 

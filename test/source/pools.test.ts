@@ -121,7 +121,7 @@ describe('a pool', () => {
     const held = [new Held(database, 'one'), new Held(database, 'two')];
     await Promise.all(held.map(async ({ taken }) => taken));
     await expect(database.write({ run: 'three' }, async () => undefined)).rejects.toThrow(
-      /^source "default": no session came free in 200 ms; all 2 are in use: 1 by datakit-postgres-extractor\/one for up to \S+ \S+, 1 by datakit-postgres-extractor\/two/,
+      /^source "default": no session became free within 200 ms; all 2 are in use: 1 by datakit-postgres-extractor\/one for up to \S+ \S+, 1 by datakit-postgres-extractor\/two/,
     );
     for (const { release } of held) release();
     await Promise.all(held.map(async ({ done }) => done));

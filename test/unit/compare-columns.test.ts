@@ -24,9 +24,9 @@ function compared(sent: readonly ReturnType<typeof column>[], live: Live | 'gone
 }
 
 const nothing = { renamed: [], added: [], retyped: [], doubts: [] };
-const isAnother = (name: string) => `column "${name}" is another than the one of that name before`;
+const isAnother = (name: string) => `column "${name}" is not the column that had this name before`;
 const mayDiffer = (name: string) => `column "${name}" was added with values that may differ by row`;
-const anew = (name: string) => `column "${name}" was defined and its rows were written anew`;
+const anew = (name: string) => `column "${name}" was redefined and its rows were rewritten`;
 
 describe('columns are compared', () => {
   test('by their numbers in the catalog: renamed, or dropped and added', () => {

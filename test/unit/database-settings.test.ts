@@ -134,7 +134,7 @@ describe('TLS that would promise more than it does is refused:', () => {
       'SOURCE_PG_SSLROOTCERT: "system" needs sslmode "verify-full"',
     ],
     [{ SOURCE_PG_SSLNEGOTIATION: 'direct' }, 'SOURCE_PG_SSLNEGOTIATION: "direct" needs sslmode "require"'],
-    [{ SOURCE_PG_SSLCERT: 'c' }, 'SOURCE_PG_SSLKEY: a certificate and its key belong together'],
+    [{ SOURCE_PG_SSLCERT: 'c' }, 'SOURCE_PG_SSLKEY: a client certificate and its key must be set together'],
     [{ SOURCE_PG_SSLMODE: 'on' }, 'SOURCE_PG_SSLMODE: expected one of disable, allow'],
   ])('%o', (variables, words) => {
     expect(refusal(variables)).toContain(words);

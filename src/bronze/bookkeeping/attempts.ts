@@ -71,7 +71,7 @@ export const parametersOf = ({ planId, firstChunk, attempt }: Claim): (string | 
 ];
 
 const overtaken = (chunk: number): DatakitError =>
-  new DatakitError('SerializationFailure', `A later attempt copies the chunks from ${chunk} on`);
+  new DatakitError('SerializationFailure', `A later attempt has taken over the chunks from ${chunk} on`);
 
 async function endEarlierWriters(session: Session, planId: string, firstChunk: number): Promise<void> {
   await session.query(

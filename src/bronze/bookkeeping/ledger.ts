@@ -65,7 +65,7 @@ export async function markChunk(session: Session, { claim, ...entry }: LedgerEnt
   if (marked.length > 0) return;
   throw new DatakitError(
     'SerializationFailure',
-    `Chunk ${entry.chunk} was copied by another attempt meanwhile`,
+    `Chunk ${entry.chunk} was already copied by another attempt`,
   );
 }
 

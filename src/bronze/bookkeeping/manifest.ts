@@ -178,14 +178,14 @@ export async function findEnded(
   return row === undefined ? undefined : withCounts(row);
 }
 
-/** Returns the outcomes, by run, of those of the runs that were committed or superseded. */
+/** Returns the outcomes, by run, of those of the runs that have ended well. */
 export async function findOutcomes(
   session: Session,
   runIds: readonly string[],
 ): Promise<ReadonlyMap<string, Pick<Outcome, 'status' | 'rows' | 'bytes'>>> {
   const rows = await session.query<{ run_id: string; status: RunStatus; rows: string; bytes: string }>(
     `SELECT run_id, status, rows, bytes FROM ${BRONZE}.extraction_runs
-      WHERE run_id = ANY ($1) AND status IN ('committed', 'superseded')`,
+      WHERE run_id = ANY ($1) AND ${HAS_ENDED}`,
     [runIds],
   );
   return new Map(

@@ -133,9 +133,9 @@ class Comparison implements ColumnChanges {
     if (isRetyped) this.retyped.push(column);
     if (now === undefined) return;
     if (now.number !== same.number) {
-      this.doubts.push(`column ${name} is another than the one of that name before`);
+      this.doubts.push(`column ${name} is not the column that had this name before`);
     } else if (this.rewritten && !isRetyped && (same.version ?? now.version) !== now.version) {
-      this.doubts.push(`column ${name} was defined and its rows were written anew`);
+      this.doubts.push(`column ${name} was redefined and its rows were rewritten`);
     }
   }
 }

@@ -72,7 +72,7 @@ async function retype(
   const fits = widens(before, type);
   const using = fits ? `${name}::${type}` : `NULL::${type}`;
   await orSchemaConflict(
-    `Column ${name} of ${bronze.schema}.${bronze.name} must become ${type}, as in the source, and cannot`,
+    `Column ${name} of ${bronze.schema}.${bronze.name} cannot be changed to ${type}, its type in the source`,
     async () =>
       session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${name} TYPE ${type} USING ${using}`),
   );

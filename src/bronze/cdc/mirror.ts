@@ -47,7 +47,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
   if (bronze?.storage === undefined) {
     throw new DatakitError(
       'UndefinedObject',
-      `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it anew with addTables`,
+      `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it again with addTables`,
     );
   }
   const present = await readColumnDefinitions(session, bronze.storage);
@@ -72,7 +72,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
 export async function prepareMirror(session: Session, target: string, key: readonly string[]): Promise<void> {
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage === undefined)
-    throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped meanwhile`);
+    throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped during the run`);
   if (await hasIndex(session, bronze.storage, key, true)) return;
   const columns = key.map(quoteName).join(', ');
   const name = quoteName(`capture_key_${bronze.storage.oid}`);

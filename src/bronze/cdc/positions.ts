@@ -151,7 +151,7 @@ export async function changeTimeline(
     [captureId, position, timeline, left],
   );
   if (moved !== undefined) return moved.position;
-  throw new DatakitError('SerializationFailure', 'Another stream of the same slot has written meanwhile');
+  throw new DatakitError('SerializationFailure', 'Another stream of this slot has advanced the position');
 }
 
 /**
@@ -169,7 +169,7 @@ export async function lockPosition(session: Session, captureId: string, expected
     [captureId, expected],
   );
   if (found !== undefined) return found.version;
-  throw new DatakitError('SerializationFailure', 'Another stream of the same slot has written meanwhile');
+  throw new DatakitError('SerializationFailure', 'Another stream of this slot has advanced the position');
 }
 
 /** Locks a capture, so that no stream writes, and signals its streams that its tables have changed. */

@@ -100,6 +100,6 @@ export async function requireSameDigests(
   const names = compared.map(({ column }) => `"${columns[column - 1]?.name ?? '?'}"`);
   throw new DatakitError(
     'ChecksumMismatch',
-    `What arrived in the warehouse is not what the source read, in ${listed(names, 10)}`,
+    `The checksums of source and warehouse differ in ${listed(names, 10)}`,
   );
 }

@@ -40,7 +40,7 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   if (stored.unseen === true) await requireNoOldSnapshot(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze === undefined)
-    throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped meanwhile`);
+    throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped during the run`);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
   if (bronze.storage !== undefined) await dropStorages(session, [bronze.storage]);
   if (found !== undefined) await settleColumns(session, bronze, staging);
@@ -100,7 +100,8 @@ async function attach(
   await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
   const renamed = quoteTable({ schema: staging.schema, name });
   await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
-  await orSchemaConflict(`The new rows do not fit what ${bronze.schema}.${bronze.name} asks for`, async () =>
-    attachStorage(session, bronze, { schema: STORAGE, name }),
+  await orSchemaConflict(
+    `The new rows do not satisfy the constraints of ${bronze.schema}.${bronze.name}`,
+    async () => attachStorage(session, bronze, { schema: STORAGE, name }),
   );
 }

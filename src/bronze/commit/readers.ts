@@ -65,7 +65,7 @@ export async function lockBriefly(session: Session, table: TableName): Promise<v
     await lockExclusively(session, table);
   } catch (error) {
     if (!isLockTimeout(error)) throw error;
-    const message = `warehouse: ${table.schema}.${table.name} is in use, and waits for a change of its columns`;
+    const message = `warehouse: ${table.schema}.${table.name} is in use: its columns cannot be changed yet`;
     throw new DatakitError('LockTimeout', message);
   }
   await session.query(`SELECT set_config('lock_timeout', $1, true)`, [before]);
@@ -120,5 +120,8 @@ function inTheWay(reason: string, { schema, name }: TableName, readers: readonly
       `process ${pid} (${application || 'unnamed'}, role ${role ?? '?'}, since ${since ?? '?'})`,
   );
   const by = named.length > 0 ? ` by ${named.join(', ')}` : '';
-  return new DatakitError('LockTimeout', `warehouse: ${schema}.${name} waits to be replaced: ${reason}${by}`);
+  return new DatakitError(
+    'LockTimeout',
+    `warehouse: ${schema}.${name} cannot be replaced yet: ${reason}${by}`,
+  );
 }

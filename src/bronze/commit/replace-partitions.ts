@@ -116,5 +116,5 @@ async function requireBronze(session: Session, target: string): Promise<BronzeTa
 const outdated = (target: string): DatakitError =>
   new DatakitError(
     'PlanOutdated',
-    `${BRONZE}.${target} was written in another way, or dropped, after the run was planned`,
+    `${BRONZE}.${target} was dropped, or loaded by a run of another kind, after this run was planned`,
   );

@@ -34,7 +34,7 @@ export async function settleSchema(
 
 async function widen(session: Session, bronze: BronzeTable, column: string, type: string): Promise<void> {
   await orSchemaConflict(
-    `Column ${quoteName(column)} of ${bronze.schema}.${bronze.name} must become ${type}, as in the source, and something depends on it`,
+    `Column ${quoteName(column)} of ${bronze.schema}.${bronze.name} cannot be changed to ${type}, its type in the source`,
     async () =>
       session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${quoteName(column)} TYPE ${type}`),
   );

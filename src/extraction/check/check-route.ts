@@ -74,7 +74,7 @@ function poolers(first: DatabaseClient, here: Reached, there: Reached): Finding[
       problem(
         'route',
         `two connections reached two servers (${here.server}; ${there.server})`,
-        'Name one server in the URL: a snapshot that one of them holds is not to be had on the other. Or use "consistency": "none".',
+        'Name one server in the URL: a snapshot held on one is not available on the other. Or use "consistency": "none".',
       ),
     ];
   }

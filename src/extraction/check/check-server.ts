@@ -34,7 +34,7 @@ async function checkRole(session: Session): Promise<Finding[]> {
             pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS stats
        FROM pg_catalog.pg_roles WHERE rolname = current_user`,
   );
-  const found = `${role.name}${role.bypass ? ', which policies of row-level security do not bind' : ''}`;
+  const found = `${role.name}${role.bypass ? ', which bypasses row-level security' : ''}`;
   return [
     role.superuser
       ? warning(

@@ -127,6 +127,6 @@ async function compareClocks(
   return warning(
     'clocks',
     `source, warehouse and worker are up to ${Math.round(apart / 1000)} s apart`,
-    'Let all of them ask the same time servers (NTP): moments in bronze are told by their clocks.',
+    'Synchronize all of them with the same time servers (NTP): timestamps in bronze come from their clocks.',
   );
 }

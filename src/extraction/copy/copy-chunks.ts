@@ -295,7 +295,7 @@ export async function naming<T>(
   } catch (error) {
     const name = formatTableName(partition);
     if (GONE.has(sqlStateOf(error) ?? '')) {
-      throw new DatakitError('PlanOutdated', `${name} or a column of it was dropped meanwhile`, {
+      throw new DatakitError('PlanOutdated', `${name} or one of its columns was dropped during the run`, {
         cause: error,
       });
     }

@@ -147,6 +147,6 @@ async function requireSameParts(
   if (read.digest === written.digest) return;
   throw new DatakitError(
     'ChecksumMismatch',
-    'A large object is not in the warehouse what it is in the source',
+    'A large object in the warehouse differs from the one in the source',
   );
 }

@@ -109,7 +109,7 @@ async function canonical(
   given: string,
 ): Promise<string> {
   const refuse = (cause?: unknown) =>
-    new DatakitError('InvalidInput', `"incremental.${input}" is no value of the type ${sqlTypeOf(cursor)}`, {
+    new DatakitError('InvalidInput', `"incremental.${input}" is not a valid ${sqlTypeOf(cursor)}`, {
       cause,
     });
   if (given.includes('\0')) throw refuse();

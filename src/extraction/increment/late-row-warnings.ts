@@ -33,8 +33,9 @@ const reasons: Readonly<Record<Doubt, (table: string, column: string) => string>
   view: (table) => `${table} is a view, and who was writing to the tables beneath it could not be seen`,
   index: (table, column) => `Open transactions of ${table} could not be seen without an index on ${column}`,
   values: (table, column) =>
-    `A transaction may take a value of ${column} before it writes to ${table}: the column is no identity, and its default is not the next value of one sequence (without CACHE or CYCLE)`,
-  writers: (table) => `Others were writing to ${table} for long when the first checkpoint was taken`,
+    `A transaction may take a value of ${column} before it writes to ${table}: it is not an identity column, and its default is not nextval of a single sequence (without CACHE or CYCLE)`,
+  writers: (table) =>
+    `Other transactions were writing to ${table} for a long time when the first checkpoint was taken`,
 };
 
 function coverage({ cursor, lookback }: LateRows): string {
@@ -57,7 +58,7 @@ function remedy(doubt: Doubt, { cursor: { kind } }: LateRows): string {
       if (isTime(kind)) return 'Set "incremental.lookback" to more than the time that a row can be late';
       if (isNumber(kind))
         return 'Set "incremental.lookback" to more than a late value can be behind the newest';
-      return `A ${kind} has no lookback: extract everything anew now and then ("resetCheckpoint"), or choose a cursor of another type`;
+      return `A ${kind} has no lookback: extract everything again now and then ("resetCheckpoint"), or choose a cursor of another type`;
   }
 }
 

@@ -80,7 +80,7 @@ export async function planIncrement(
 }
 
 const noCheckpoint = (target: string): string =>
-  `The rows of ${BRONZE}.${target} are from a run without "incremental", so that a run with "from" sets no checkpoint: what changed in between, below "from", would never be read. The next run without "from" extracts everything anew, and sets one.`;
+  `The rows of ${BRONZE}.${target} come from a run without "incremental", so a run with "from" sets no checkpoint: what has changed below "from" since then would never be read. The next run without "from" extracts everything again and sets one.`;
 
 type Settings = Parameters<typeof requireSameSettings>[1];
 

@@ -45,7 +45,7 @@ export async function resolveTables(
     if (!there.has(formatTableName(table))) members.push(memberOf(selection, table, undefined));
   }
   if (members.length === 0) {
-    throw new DatakitError('UndefinedObject', 'No table of the source is meant by any entry of "tables"');
+    throw new DatakitError('UndefinedObject', 'No table of the source matches any entry of "tables"');
   }
   const known = new Set(feeds.map(formatTableName));
   const called = new Set(named.map(formatTableName));

@@ -86,7 +86,7 @@ async function named(session: Session, name: TableName): Promise<Candidate> {
   if (!['r', 'p'].includes(table.kind) || table.persistence !== 'p') {
     throw new DatakitError(
       'UnsupportedTable',
-      `${shown} has no changes in the write-ahead log: only ordinary and partitioned tables do, and neither temporary nor unlogged ones`,
+      `${shown} has no changes in the write-ahead log: only ordinary and partitioned tables do, and only if they are neither temporary nor unlogged`,
     );
   }
   return table;
@@ -203,7 +203,7 @@ export async function orStatementFor<T>(statement: string, run: () => Promise<T>
     const shown = statement.length > 2000 ? `${statement.slice(0, 2000)}…` : statement;
     throw new DatakitError(
       'InsufficientPrivilege',
-      `The role may not run what the capture needs. Somebody who may has to run: ${shown}`,
+      `The role lacks a privilege that the capture needs. Ask somebody who has it to run: ${shown}`,
       { cause: error },
     );
   }
