@@ -1,7 +1,8 @@
 import { log } from '@temporalio/activity';
 import { commitRun } from '../bronze/commit/commit.ts';
 import { readPlan } from '../bronze/bookkeeping/plans.ts';
-import type { CommitRequest, CommitResult, CopiedPartitions } from '../contract/activities.ts';
+import type { CopiedPartitions } from '../contract/observed.ts';
+import type { CommitRequest, CommitResult } from '../contract/run-outcome.ts';
 import { copiedPartitions } from '../extraction/copy/run-observer.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';

@@ -1,6 +1,6 @@
 import { Context, log } from '@temporalio/activity';
 import { readPlan } from '../bronze/bookkeeping/plans.ts';
-import type { CopiedSpan, CopyChunksRequest } from '../contract/activities.ts';
+import type { CopiedSpan, CopyChunksRequest } from '../contract/chunks.ts';
 import { copyChunks as copy, type CopiedChunk } from '../extraction/copy/copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied } from './metrics.ts';

@@ -1,7 +1,7 @@
 import { feedOf } from '../bronze/layout.ts';
 import { closeFailed, recordUnplanned } from '../bronze/bookkeeping/manifest.ts';
 import { dropPlansOfRun } from '../bronze/bookkeeping/plans.ts';
-import type { DiscardRequest } from '../contract/activities.ts';
+import type { DiscardRequest } from '../contract/run-outcome.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 

@@ -1,5 +1,5 @@
 import { ApplicationFailure, Context, log } from '@temporalio/activity';
-import type { HoldSnapshotRequest } from '../contract/activities.ts';
+import type { HoldSnapshotRequest } from '../contract/snapshot.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
 import type { Session } from '../postgres/session.ts';
 import { exportSnapshot } from '../postgres/snapshot.ts';

@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../contract/activities.ts';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../contract/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
 import { measureSnapshot } from './metrics.ts';
 

@@ -4,7 +4,7 @@ import {
   recordBeforeSnapshot,
   type IncrementBefore,
 } from '../bronze/bookkeeping/database-runs.ts';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, affectsEveryTable } from '../contract/failures.ts';
 import { incrementOf } from '../extraction/small/extract-small-table.ts';

@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
-import type { Copied, RunOutcome } from '../contract/activities.ts';
+import type { Copied } from '../contract/chunks.ts';
+import type { RunOutcome } from '../contract/run-outcome.ts';
 import type { FailureKind } from '../contract/failures.ts';
 
 /** Counts what was copied, once it is durable. */

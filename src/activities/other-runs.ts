@@ -5,7 +5,7 @@ import {
   PAGE_OF_RUNS,
   type RunUnderWay,
 } from '../bronze/bookkeeping/abandoned-runs.ts';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';

@@ -6,7 +6,8 @@ import { dropPlansOfRun, storePlan, type StoredPlan } from '../bronze/bookkeepin
 import { isCopyWanted, planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { readMembers } from '../bronze/bookkeeping/database-runs.ts';
 import type { Attempt } from '../contract/attempt.ts';
-import type { PlanExtractionRequest, PlanSummary, RunOutcome } from '../contract/activities.ts';
+import type { PlanExtractionRequest, PlanSummary } from '../contract/plan-summary.ts';
+import type { RunOutcome } from '../contract/run-outcome.ts';
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
 import type { ExtractTableInput } from '../contract/extract-table.ts';
 import { formatTableName } from '../contract/table-name.ts';

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { PROGRESS_OBSERVED_SIGNAL, type Observed, type WatchRequest } from '../contract/activities.ts';
+import { PROGRESS_OBSERVED_SIGNAL, type Observed, type WatchRequest } from '../contract/observed.ts';
 import { RunObserver } from '../extraction/copy/run-observer.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';

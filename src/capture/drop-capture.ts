@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeCapture, findCapture, findCapturesBeside, type Capture } from '../bronze/cdc/positions.ts';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
 import type { DropRequest } from '../contract/capture-activities.ts';
 import type { DropCaptureResult } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';

@@ -1,7 +1,7 @@
 import { readCapture, recordSlot } from '../bronze/cdc/positions.ts';
 import { recordSnapshot } from '../bronze/cdc/tables.ts';
 import type { HoldSlotRequest } from '../contract/capture-activities.ts';
-import type { Snapshot } from '../contract/activities.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { describeWriters } from '../postgres/replication/slots.ts';

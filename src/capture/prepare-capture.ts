@@ -2,7 +2,7 @@ import { defaultTarget } from '../bronze/layout.ts';
 import { addTables, readTables, type CaptureTable, type NewTable } from '../bronze/cdc/tables.ts';
 import { findCapture, forgetCapture, openCapture, takeOver, type Capture } from '../bronze/cdc/positions.ts';
 import { requireTarget } from '../bronze/bookkeeping/targets.ts';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
 import type { PrepareCaptureRequest, PreparedCapture } from '../contract/capture-activities.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';

@@ -1,4 +1,6 @@
-import type { PlanSummary, RunIdentity, Snapshot } from './activities.ts';
+import type { PlanSummary } from './plan-summary.ts';
+import type { RunIdentity } from './run-identity.ts';
+import type { Snapshot } from './snapshot.ts';
 import type {
   CaptureChangesInput,
   DropCaptureInput,

@@ -1,4 +1,5 @@
-import type { RunIdentity, Snapshot } from './activities.ts';
+import type { RunIdentity } from './run-identity.ts';
+import type { Snapshot } from './snapshot.ts';
 import type { ExtractDatabaseRequest, TableOutcome, TableTotals } from './extract-database.ts';
 
 /** A table of a run of `extractDatabase`. Its number is its rank by size, the largest first. */

@@ -1,5 +1,5 @@
 import { DatakitError } from '../contract/failures.ts';
-import type { Snapshot } from '../contract/activities.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import { quoteText } from './identifiers.ts';
 import { sqlStateOf } from './server-failure.ts';
 import type { Session } from './session.ts';

@@ -1,5 +1,7 @@
 import { ActivityCancellationType, proxyActivities, workflowInfo } from '@temporalio/workflow';
-import type { Activities, HoldSnapshotRequest, WatchRequest } from '../contract/activities.ts';
+import type { Activities } from '../contract/activities.ts';
+import type { WatchRequest } from '../contract/observed.ts';
+import type { HoldSnapshotRequest } from '../contract/snapshot.ts';
 import type { CaptureActivities, HoldSlotRequest } from '../contract/capture-activities.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../contract/task-queues.ts';
 

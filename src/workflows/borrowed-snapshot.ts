@@ -1,5 +1,5 @@
 import { condition, setHandler } from '@temporalio/workflow';
-import type { Snapshot } from '../contract/activities.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import { isSnapshotLost } from './failure.ts';
 import { sharedSnapshotSignal } from './messages.ts';
 import type { SnapshotLender } from './snapshot-relay.ts';

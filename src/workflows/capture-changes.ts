@@ -9,7 +9,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
 import type { CapturedTable, PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
 import {
   captureChangesExample,

@@ -1,5 +1,5 @@
 import { setCurrentDetails, setHandler } from '@temporalio/workflow';
-import type { Copied } from '../contract/activities.ts';
+import type { Copied } from '../contract/chunks.ts';
 import type { CapturedTable } from '../contract/capture-activities.ts';
 import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
 import { listed } from '../contract/listed.ts';

@@ -1,4 +1,5 @@
-import type { PlanSummary, Span } from '../contract/activities.ts';
+import type { Span } from '../contract/chunks.ts';
+import type { PlanSummary } from '../contract/plan-summary.ts';
 
 /** Most chunks per activity: at seconds each, it ends soon enough to follow a new width or a pause. */
 const MOST_CHUNKS = 8;

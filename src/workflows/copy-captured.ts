@@ -1,5 +1,5 @@
 import { CancellationScope, isCancellation, log, patched, uuid4 } from '@temporalio/workflow';
-import type { RunIdentity } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
 import { partOf } from '../contract/run-parts.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';

@@ -1,5 +1,7 @@
 import { ParentClosePolicy, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
-import type { Copied, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import type { Copied, Span } from '../contract/chunks.ts';
+import type { PlanSummary } from '../contract/plan-summary.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import { pauseCopies } from './activities.ts';
 import { utf8Length } from '../contract/table-name.ts';
 import { withBeside } from './beside.ts';

@@ -1,5 +1,7 @@
 import { setHandler, sleep } from '@temporalio/workflow';
-import type { Copied, CopiedSpan, PlanSummary, Snapshot, Span } from '../contract/activities.ts';
+import type { Copied, CopiedSpan, Span } from '../contract/chunks.ts';
+import type { PlanSummary } from '../contract/plan-summary.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import { copyChunks } from './activities.ts';
 import { spanLabel, spansOf, type Stretch } from './chunk-spans.ts';
 import { parallelismSignal } from './messages.ts';

@@ -1,4 +1,4 @@
-import type { Observed, ObservedTable } from '../contract/activities.ts';
+import type { Observed, ObservedTable } from '../contract/observed.ts';
 import type { DatabaseProgress, TableProgress } from '../contract/progress.ts';
 import type { ListedTable, TableList } from './table-list.ts';
 

@@ -10,7 +10,9 @@ import {
   startChild,
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
-import type { Observed, RunIdentity, Snapshot } from '../contract/activities.ts';
+import type { Observed } from '../contract/observed.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import {
   connectionsOf,
   readsItsOwnMoment,

@@ -1,5 +1,6 @@
 import { CancellationScope, isCancellation, log, workflowInfo } from '@temporalio/workflow';
-import type { RunIdentity, Snapshot } from '../contract/activities.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import type { Member, ResolvedTables } from '../contract/database-activities.ts';
 import {
   connectionsOf,

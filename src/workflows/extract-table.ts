@@ -1,5 +1,8 @@
 import { CancellationScope, isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
-import type { DatabaseRun, PlanSummary, RunIdentity, RunOutcome, Snapshot } from '../contract/activities.ts';
+import type { PlanSummary } from '../contract/plan-summary.ts';
+import type { DatabaseRun, RunIdentity } from '../contract/run-identity.ts';
+import type { RunOutcome } from '../contract/run-outcome.ts';
+import type { Snapshot } from '../contract/snapshot.ts';
 import {
   extractTableExample,
   extractTableInput,

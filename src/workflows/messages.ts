@@ -1,11 +1,6 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import {
-  PROGRESS_OBSERVED_SIGNAL,
-  SNAPSHOT_EXPORTED_SIGNAL,
-  type HeldSnapshot,
-  type Observed,
-  type Snapshot,
-} from '../contract/activities.ts';
+import { PROGRESS_OBSERVED_SIGNAL, type Observed } from '../contract/observed.ts';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot, type Snapshot } from '../contract/snapshot.ts';
 import {
   ADD_TABLES_UPDATE,
   CAPTURE_STATUS_QUERY,

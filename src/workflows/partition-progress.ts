@@ -1,4 +1,6 @@
-import type { CopiedPartition, CopiedPartitions, PartitionLabel, Span } from '../contract/activities.ts';
+import type { Span } from '../contract/chunks.ts';
+import type { CopiedPartition, CopiedPartitions } from '../contract/observed.ts';
+import type { PartitionLabel } from '../contract/plan-summary.ts';
 import type { PartProgress } from '../contract/progress.ts';
 
 /** The list should fit on a screen. */

@@ -1,5 +1,7 @@
 import { setCurrentDetails, setHandler } from '@temporalio/workflow';
-import type { Copied, CopiedPartitions, Observed, PlanSummary, Span } from '../contract/activities.ts';
+import type { Copied, Span } from '../contract/chunks.ts';
+import type { CopiedPartitions, Observed } from '../contract/observed.ts';
+import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Progress } from '../contract/progress.ts';
 import { progressDetails } from './details.ts';
 import { progressQuery } from './messages.ts';

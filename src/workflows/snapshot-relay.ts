@@ -1,7 +1,7 @@
 import { CancellationScope, condition, setHandler, sleep, uuid4 } from '@temporalio/workflow';
 import { withAdvice } from '../contract/failures.ts';
 import { formatDuration } from '../contract/quantities.ts';
-import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/activities.ts';
+import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/snapshot.ts';
 import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
 import { holderFailure, isSnapshotLost, lost, ofKind } from './failure.ts';
 import { snapshotExportedSignal } from './messages.ts';

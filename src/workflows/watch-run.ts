@@ -7,7 +7,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Observed, WatchRequest } from '../contract/activities.ts';
+import type { Observed, WatchRequest } from '../contract/observed.ts';
 import { watchProgress } from './activities.ts';
 import { messageOf } from './failure.ts';
 import { progressObservedSignal } from './messages.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { Span } from '../../src/contract/activities.ts';
+import type { Span } from '../../src/contract/chunks.ts';
 import { planOf, signalSlotLag, signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 

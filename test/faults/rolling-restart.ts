@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../../src/contract/activities.ts';
+import { SNAPSHOT_EXPORTED_SIGNAL, type HeldSnapshot } from '../../src/contract/snapshot.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import type { ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';

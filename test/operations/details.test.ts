@@ -3,7 +3,7 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createLastingActivities } from '../../src/activities/create-activities.ts';
-import type { Observed, WatchRequest } from '../../src/contract/activities.ts';
+import type { Observed, WatchRequest } from '../../src/contract/observed.ts';
 import type { Progress } from '../../src/contract/progress.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { Gate } from '../setup/gate.ts';

@@ -3,7 +3,9 @@ import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '
 import { Context } from '@temporalio/activity';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
-import type { Activities, HeldSnapshot, PlanSummary } from '../../src/contract/activities.ts';
+import type { Activities } from '../../src/contract/activities.ts';
+import type { PlanSummary } from '../../src/contract/plan-summary.ts';
+import type { HeldSnapshot } from '../../src/contract/snapshot.ts';
 import type { CaptureActivities } from '../../src/contract/capture-activities.ts';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';

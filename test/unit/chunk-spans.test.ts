@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { PlanSummary } from '../../src/contract/activities.ts';
+import type { PlanSummary } from '../../src/contract/plan-summary.ts';
 import { spanLabel, spansOf, stretchesOf } from '../../src/workflows/chunk-spans.ts';
 
 type Partitions = readonly (readonly [name: string, chunks: number])[];

@@ -1,6 +1,8 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
-import type { CommitResult, CopyChunksRequest, HoldSnapshotRequest } from '../../src/contract/activities.ts';
+import type { CopyChunksRequest } from '../../src/contract/chunks.ts';
+import type { CommitResult } from '../../src/contract/run-outcome.ts';
+import type { HoldSnapshotRequest } from '../../src/contract/snapshot.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
 /** Fakes of a run of ten chunks, with a new plan and snapshot for every attempt. */

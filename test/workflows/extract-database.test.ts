@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
-import type { Activities, Span } from '../../src/contract/activities.ts';
+import type { Activities } from '../../src/contract/activities.ts';
+import type { Span } from '../../src/contract/chunks.ts';
 import type { Member } from '../../src/contract/database-activities.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { formatTableName } from '../../src/contract/table-name.ts';

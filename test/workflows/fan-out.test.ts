@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
-import type { Span } from '../../src/contract/activities.ts';
+import type { Span } from '../../src/contract/chunks.ts';
 import { planOf, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
 /** Copies that the test ends. */

@@ -1,7 +1,8 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import type { ExtractionPlan } from '../../src/bronze/plan.ts';
 import { chunkCount } from '../../src/bronze/plan.ts';
-import type { PlanSummary, Span } from '../../src/contract/activities.ts';
+import type { Span } from '../../src/contract/chunks.ts';
+import type { PlanSummary } from '../../src/contract/plan-summary.ts';
 import { planPartitions } from '../../src/extraction/plan/plan-partitions.ts';
 import { summarize } from '../../src/extraction/plan/plan-summary.ts';
 import { Catalog } from '../../src/postgres/catalog/catalog.ts';

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { expect, test } from 'vitest';
-import type { Span } from '../../src/contract/activities.ts';
+import type { Span } from '../../src/contract/chunks.ts';
 import { planOf, withFakes } from '../setup/fake-run.ts';
 import { Copies, historyFacts, LARGEST_PAYLOAD, largePlan, MOST_EVENTS, stretchOf } from './large-plan.ts';
 

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import type { Activities, PlanExtractionRequest } from '../../src/contract/activities.ts';
+import type { Activities } from '../../src/contract/activities.ts';
+import type { PlanExtractionRequest } from '../../src/contract/plan-summary.ts';
 import type { CopyTablesRequest, Member } from '../../src/contract/database-activities.ts';
 import { formatTableName } from '../../src/contract/table-name.ts';
 import { planOf, withFakeDatabase } from '../setup/fake-run.ts';

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { expect, test } from 'vitest';
-import type { CopyChunksRequest, HoldSnapshotRequest } from '../../src/contract/activities.ts';
+import type { CopyChunksRequest } from '../../src/contract/chunks.ts';
+import type { HoldSnapshotRequest } from '../../src/contract/snapshot.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
 /** Holders that die when the test says so, and copies that wait for the test. */

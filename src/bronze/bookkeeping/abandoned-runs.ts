@@ -1,4 +1,4 @@
-import type { RunIdentity } from '../../contract/activities.ts';
+import type { RunIdentity } from '../../contract/run-identity.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 import { closeFailed } from './manifest.ts';

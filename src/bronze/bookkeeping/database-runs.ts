@@ -1,5 +1,5 @@
 import type { CloseDatabaseRunRequest, Member } from '../../contract/database-activities.ts';
-import type { RunIdentity } from '../../contract/activities.ts';
+import type { RunIdentity } from '../../contract/run-identity.ts';
 import type { ExtractTableRequest } from '../../contract/extract-table.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';

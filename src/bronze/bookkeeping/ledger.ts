@@ -1,4 +1,4 @@
-import type { Copied, Span } from '../../contract/activities.ts';
+import type { Copied, Span } from '../../contract/chunks.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import type { Session } from '../../postgres/session.ts';

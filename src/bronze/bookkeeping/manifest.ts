@@ -1,4 +1,4 @@
-import type { RunIdentity } from '../../contract/activities.ts';
+import type { RunIdentity } from '../../contract/run-identity.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import type { IncrementalOutcome } from '../../contract/incremental.ts';

@@ -1,4 +1,4 @@
-import type { CopiedPartitions, Observed } from '../../contract/activities.ts';
+import type { CopiedPartitions, Observed } from '../../contract/observed.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';

@@ -1,5 +1,5 @@
 import { DatakitError } from '../../contract/failures.ts';
-import type { RunIdentity } from '../../contract/activities.ts';
+import type { RunIdentity } from '../../contract/run-identity.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 

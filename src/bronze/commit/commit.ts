@@ -1,5 +1,5 @@
 import type { Attempt } from '../../contract/attempt.ts';
-import type { CommitRequest, CommitResult, RunOutcome } from '../../contract/activities.ts';
+import type { CommitRequest, CommitResult, RunOutcome } from '../../contract/run-outcome.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import type { IncrementalOutcome } from '../../contract/incremental.ts';
 import type { Database, TransactionOptions } from '../../postgres/database.ts';

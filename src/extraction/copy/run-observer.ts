@@ -1,7 +1,7 @@
 import { observePartitions, observeRun } from '../../bronze/bookkeeping/observe-run.ts';
 import type { ExtractionPlan } from '../../bronze/plan.ts';
 import { readPlan } from '../../bronze/bookkeeping/plans.ts';
-import type { CopiedPartitions, Observed, WatchRequest } from '../../contract/activities.ts';
+import type { CopiedPartitions, Observed, WatchRequest } from '../../contract/observed.ts';
 import type { Session } from '../../postgres/session.ts';
 import { labelsOf } from '../partitions/partition-labels.ts';
 

@@ -1,5 +1,5 @@
 import { partitionLabel, type ExtractionPlan } from '../../bronze/plan.ts';
-import type { PartitionLabel } from '../../contract/activities.ts';
+import type { PartitionLabel } from '../../contract/plan-summary.ts';
 
 /** Labels travel with every plan summary, and so into the history: with two names each they stay below 40 kB. */
 const MOST_LABELS = 200;

@@ -1,7 +1,7 @@
 import type { BeforeSnapshot } from '../../bronze/bookkeeping/database-runs.ts';
 import type { ExtractionPlan } from '../../bronze/plan.ts';
 import { isSameBase } from '../../bronze/bookkeeping/targets.ts';
-import type { Snapshot } from '../../contract/activities.ts';
+import type { Snapshot } from '../../contract/snapshot.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName } from '../../contract/table-name.ts';

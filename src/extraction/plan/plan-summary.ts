@@ -2,7 +2,7 @@ import { chunkCount, type ExtractionPlan } from '../../bronze/plan.ts';
 import { outcomeOf } from '../../bronze/commit/commit.ts';
 import { BRONZE } from '../../bronze/layout.ts';
 import type { EndedRun } from '../../bronze/bookkeeping/manifest.ts';
-import type { PlanSummary } from '../../contract/activities.ts';
+import type { PlanSummary } from '../../contract/plan-summary.ts';
 import { labelsOf } from '../partitions/partition-labels.ts';
 
 /** Summarizes a plan for a workflow, in about the same size for any number of partitions and chunks. */

@@ -11,7 +11,8 @@ import { rowChunkCount, type ExtractionPlan, type PlannedPartition } from '../..
 import { isPlainExchange, type PlainTable } from '../../bronze/schema/plain-table.ts';
 import type { WarehouseTypes } from '../../bronze/schema/type-mapping.ts';
 import { readWarehouseTypes } from '../../bronze/schema/warehouse-types.ts';
-import type { Copied, Snapshot } from '../../contract/activities.ts';
+import type { Copied } from '../../contract/chunks.ts';
+import type { Snapshot } from '../../contract/snapshot.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import { Catalog } from '../../postgres/catalog/catalog.ts';
 import { pipeCopy } from '../../postgres/copy/copy-pipe.ts';

@@ -1,7 +1,7 @@
 import { commitWithin } from '../../bronze/commit/commit.ts';
 import { chunkCount, type ExtractionPlan } from '../../bronze/plan.ts';
 import type { StoredPlan } from '../../bronze/bookkeeping/plans.ts';
-import type { RunOutcome } from '../../contract/activities.ts';
+import type { RunOutcome } from '../../contract/run-outcome.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { formatDuration } from '../../contract/quantities.ts';
 import type { Session } from '../../postgres/session.ts';

@@ -3,7 +3,8 @@ import type { BeforeSnapshot, IncrementBefore } from '../../bronze/bookkeeping/d
 import { openManifest, type ManifestOf } from '../../bronze/bookkeeping/manifest.ts';
 import type { ExtractionPlan, PlannedPartition } from '../../bronze/plan.ts';
 import { storePlan, takeOrder, type StoredPlan } from '../../bronze/bookkeeping/plans.ts';
-import type { RunOutcome, Snapshot } from '../../contract/activities.ts';
+import type { RunOutcome } from '../../contract/run-outcome.ts';
+import type { Snapshot } from '../../contract/snapshot.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { Catalog } from '../../postgres/catalog/catalog.ts';
 import type { Session } from '../../postgres/session.ts';

@@ -1,4 +1,4 @@
-import type { Copied } from '../../contract/activities.ts';
+import type { Copied } from '../../contract/chunks.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { CopyIn } from './copy-in.ts';
 import { CopyOut } from './copy-out.ts';

@@ -1,0 +1,31 @@
+/** A snapshot of the source that sessions can share while its holder lives. */
+export interface Snapshot {
+  readonly id: string;
+  /** By the source's clock, ISO 8601. */
+  readonly takenAt: string;
+  /** Position in the source's write-ahead log, `0/1A2B3C4D`; for a new slot, where it begins. */
+  readonly lsn?: string;
+}
+
+export interface HoldSnapshotRequest {
+  readonly source: string;
+  readonly runId: string;
+  /** Identifies the holder to the workflow. */
+  readonly holder: string;
+  /** Milliseconds; see the input `idleTimeout`. */
+  readonly idleTimeout?: number;
+  /** The snapshot of another holder, to be held as well; if absent, a new one is taken. */
+  readonly from?: HeldSnapshot;
+}
+
+/** A snapshot and its holder. */
+export interface HeldSnapshot {
+  readonly holder: string;
+  readonly worker: string;
+  readonly snapshot: Snapshot;
+  /** Set when its worker was asked to stop: another holder must take over soon. */
+  readonly leaving?: true;
+}
+
+/** The signal by which a holder tells the workflow about its snapshot. */
+export const SNAPSHOT_EXPORTED_SIGNAL = 'snapshotExported';
