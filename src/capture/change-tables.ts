@@ -21,7 +21,8 @@ import {
 import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import type { Session } from '../postgres/session.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
-import { newTables, warningsOfHeirs, type CaptureContext } from './prepare-capture.ts';
+import { newTables, warningsOfHeirs } from './begin-capture.ts';
+import type { CaptureContext } from './capture-context.ts';
 
 /**
  * Adds tables to a capture, or removes them.

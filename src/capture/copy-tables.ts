@@ -33,7 +33,7 @@ import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { catchUp } from './catch-up.ts';
 import { readCatalogEntry } from './live-table.ts';
-import { requireKey } from './prepare-capture.ts';
+import { requireKey } from './begin-capture.ts';
 
 /**
  * Plans the copy of a captured table: the columns and rows that its publication sends, in types that can be

@@ -8,7 +8,7 @@ import { dropPublication, findPublication } from '../postgres/replication/public
 import { dropSlot, endStreamOf, findSlot, findSlotsBeside } from '../postgres/replication/slots.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
-import type { CaptureContext } from './prepare-capture.ts';
+import type { CaptureContext } from './capture-context.ts';
 
 /** How long a walsender may take to end, in milliseconds. */
 const PATIENCE = 10_000;

@@ -6,7 +6,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { describeWriters } from '../postgres/replication/slots.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
-import type { CaptureContext } from './prepare-capture.ts';
+import type { CaptureContext } from './capture-context.ts';
 
 /** Most slots are created at once. One that takes longer waits for open transactions, and reports which. */
 const EXPECTED = 5_000;

@@ -15,7 +15,7 @@ export interface CopyChunksRequest extends Span {
 
 /** The result of copying a span. */
 export interface CopiedSpan extends Copied {
-  /** The part not copied because the run was paused. */
+  /** The part not copied because the run was paused, or the worker was asked to stop. */
   readonly left?: Span;
 }
 

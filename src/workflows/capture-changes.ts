@@ -10,7 +10,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { RunIdentity } from '../contract/run-identity.ts';
-import type { CapturedTable, PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
+import type { PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
 import {
   captureChangesExample,
   captureChangesInput,
@@ -20,29 +20,21 @@ import {
   type CaptureChangesResult,
   type StreamProgress,
 } from '../contract/capture-changes.ts';
-import { withAdvice } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { parseInput } from '../contract/parse-input.ts';
-import { formatBytes } from '../contract/quantities.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import {
-  beginStreaming,
-  changeTables,
-  checkSlot,
-  dropCapture,
-  dropSlot,
-  prepareCapture,
-  streamChanges,
-} from './activities.ts';
+import { beginStreaming, changeTables, dropCapture, prepareCapture, streamChanges } from './activities.ts';
 import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
 import { CaptureProgress } from './capture-progress.ts';
+import { CapturedTables } from './captured-tables.ts';
 import { checked } from './checked-input.ts';
 import { copyCaptured, type CopyRound } from './copy-captured.ts';
 import { resizeFanout, type Fanout } from './copy-plan.ts';
 import { PauseGate } from './pause-gate.ts';
-import { asRunFailure, canBeginAgain, isPassing, messageOf, ofKind } from './failure.ts';
+import { asRunFailure, canBeginAgain, isPassing, messageOf } from './failure.ts';
 import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
 import { SlidingWindow } from './sliding-window.ts';
+import { SlotWatch } from './slot-watch.ts';
 
 /** How long an attempt streams: long enough for few history events, short enough to drain workers within the hour. */
 const STREAM_FOR = 30 * 60_000;
@@ -50,8 +42,6 @@ const STREAM_FOR = 30 * 60_000;
 const MOST_EVENTS = 4_000;
 /** Pause before streaming is tried again, when all attempts of an activity were in vain. */
 const PAUSE = 30_000;
-/** How often the slot is checked while no stream does so, with and without a limit for it. */
-const CHECK_INTERVAL = { limited: 60_000, unlimited: 15 * 60_000 };
 
 type Written = Pick<StreamProgress, 'transactions' | 'changes'>;
 
@@ -95,7 +85,8 @@ class Capture {
   readonly #startedAt: number;
   #untilPosition: string | undefined;
   #captureId: string | undefined;
-  #tables: readonly CapturedTable[] = [];
+  readonly #tables: CapturedTables;
+  readonly #slot: SlotWatch;
   readonly #gate: PauseGate;
   #streams = false;
   /** True while added tables are being copied. */
@@ -113,6 +104,7 @@ class Capture {
     this.#input = input;
     this.#run = { runId, workflowId };
     this.#progress = new CaptureProgress(input.slot);
+    this.#tables = new CapturedTables((tables) => this.#progress.setTables(tables));
     this.#gate = new PauseGate(() => undefined, carried?.paused);
     this.#fanout = {
       window: new SlidingWindow(input.parallelism),
@@ -121,6 +113,10 @@ class Capture {
       untilQuiet: async () => undefined,
       child: undefined,
     };
+    this.#slot = new SlotWatch(input, runId, this.#progress, {
+      pauseCopies: (paused) => this.#pauseCopies(paused),
+      drop: async () => this.#drop(),
+    });
     this.#streams = carried !== undefined;
     this.#startedAt = carried?.startedAt ?? Date.now();
     this.#untilPosition = carried?.untilPosition;
@@ -146,7 +142,7 @@ class Capture {
       }
       const outcome = await this.#stream();
       if (outcome === undefined) continue;
-      if (outcome.reason === 'slot lag') throw await this.#dropForLag(outcome.slotLagBytes);
+      if (outcome.reason === 'slot lag') throw await this.#slot.drop(outcome.slotLagBytes);
       const ended = this.#endedBy(outcome);
       if (ended !== undefined) return await this.#result(ended);
     }
@@ -167,7 +163,7 @@ class Capture {
   #listen(): void {
     setHandler(streamProgressSignal, (progress) => {
       this.#progress.streaming(this.#sinceBefore(progress));
-      this.#heedSlotLag(progress.slotLagBytes);
+      this.#slot.heed(progress.slotLagBytes);
     });
     const validator = requirePatterns;
     setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), { validator });
@@ -180,7 +176,7 @@ class Capture {
       const prepared = await this.#prepare(restarts);
       this.#captureId = prepared.captureId;
       if (!this.#streams) this.#before = prepared.written;
-      this.#setTables(prepared.tables);
+      this.#tables.set(prepared.tables);
       this.#progress.warn(prepared.warnings);
       if (prepared.outcome === 'resume') {
         this.#streams = true;
@@ -221,7 +217,7 @@ class Capture {
       ]);
       return true;
     };
-    await this.#whileWatched(async () => this.#copy('permanent', goesOnWithout));
+    await this.#slot.during(async () => this.#copy('permanent', goesOnWithout));
     await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [{ ...this.#run, captureId }]);
   }
 
@@ -230,41 +226,20 @@ class Capture {
       captureId: this.#captureId ?? '',
       input: this.#input,
       run: this.#run,
-      tables: this.#tables.filter(({ copying }) => copying),
+      tables: this.#tables.copying,
       slot,
       onCopied: (table, warnings) => {
         this.#progress.warn(warnings);
-        this.#notCopying([table]);
+        this.#tables.mark([table], false);
       },
       goesOnWithout,
     });
   }
 
-  /** Marks tables whose copies are done or were given up. */
-  #notCopying(tables: readonly TableName[]): void {
-    const names = new Set(tables.map(formatTableName));
-    this.#setTables(
-      this.#tables.map((table) => (names.has(formatTableName(table)) ? { ...table, copying: false } : table)),
-    );
-  }
-
-  #copyAgain(wanted: readonly TableName[]): void {
-    const names = new Set(wanted.map(formatTableName));
-    if (names.size === 0) return;
-    this.#setTables(
-      this.#tables.map((table) => (names.has(formatTableName(table)) ? { ...table, copying: true } : table)),
-    );
-  }
-
-  #setTables(tables: readonly CapturedTable[]): void {
-    this.#tables = tables;
-    this.#progress.setTables(tables);
-  }
-
   /** Copies added tables while the stream goes on. One that cannot be copied now is left to the next round. */
   async #copyAdded(): Promise<void> {
     for (let restarts = 0; ;) {
-      await condition(() => this.#tables.some(({ copying }) => copying));
+      await condition(() => this.#tables.copying.length > 0);
       let isLeft = false;
       const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
         if (canBeginAgain(error) || isPassing(error)) isLeft = true;
@@ -278,7 +253,7 @@ class Capture {
       } catch (error) {
         if (isCancellation(error)) return;
         if (!canBeginAgain(error) && !isPassing(error)) {
-          this.#giveUp(this.#tables.filter(({ copying }) => copying), error); // prettier-ignore
+          this.#giveUp(this.#tables.copying, error);
         } else {
           restarts += 1;
           await sleep(pauseAfter(restarts)).catch(() => undefined);
@@ -290,10 +265,17 @@ class Capture {
     }
   }
 
+  #pauseCopies(paused: boolean): void {
+    const width = paused ? 0 : this.#input.parallelism;
+    if (!this.#streams || width === this.#fanout.window.width) return;
+    // a child that has just ended needs no other width
+    void resizeFanout(this.#fanout, width).catch(() => undefined);
+  }
+
   #giveUp(tables: readonly TableName[], error: unknown): void {
     const names = listed(tables.map(formatTableName), 5);
     this.#progress.warn([`The copy of ${names} failed, and is given up: ${messageOf(error)}`]);
-    this.#notCopying(tables);
+    this.#tables.mark(tables, false);
   }
 
   /** Streams until the attempt is over or is paused; undefined if it has to be tried again. */
@@ -314,7 +296,7 @@ class Capture {
         }),
       );
       const { reason: _reason, warnings, copyWanted, ...progress } = outcome;
-      this.#copyAgain(copyWanted);
+      this.#tables.mark(copyWanted, true);
       this.#progress.streaming(this.#sinceBefore(progress));
       this.#progress.warn(warnings);
       return outcome;
@@ -333,7 +315,7 @@ class Capture {
     log.warn('waits before the next attempt', { reason: messageOf(error) });
     this.#progress.set({ phase: 'waiting', trouble: messageOf(error) });
     await sleep(PAUSE);
-    if (await this.#isSlotToBeDropped()) throw await this.#dropForLag(this.#progress.now.slotLagBytes);
+    await this.#slot.check();
   }
 
   /** A stream counts all that its capture ever wrote, so that nothing is missing when an attempt is lost. */
@@ -359,9 +341,7 @@ class Capture {
   }
 
   async #result(outcome: CaptureChangesResult['outcome']): Promise<CaptureChangesResult> {
-    await condition(
-      () => !this.#adding && !this.#tables.some(({ copying }) => copying) && allHandlersFinished(),
-    );
+    await condition(() => !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished());
     this.#progress.set({ phase: 'done' });
     const { position, tables, copiedRows, warnings, transactions, changes } = this.#progress.now;
     const { slot, publication } = this.#input;
@@ -371,77 +351,7 @@ class Capture {
   /** Waits while paused: nothing is read, and the source keeps its log. */
   async #wait(): Promise<void> {
     this.#progress.set({ phase: 'paused' });
-    await this.#whileWatched(async () => condition(() => !this.#gate.paused || this.#canBeginAnew));
-  }
-
-  /** Checks the slot now and then while something other than streaming is done. */
-  async #whileWatched(work: () => Promise<void>): Promise<void> {
-    const watch = new CancellationScope();
-    const working = new CancellationScope();
-    let exceeded = false;
-    const watching = watch.run(async () => {
-      const { maxSlotLag } = this.#input;
-      do {
-        await sleep(maxSlotLag === undefined ? CHECK_INTERVAL.unlimited : CHECK_INTERVAL.limited);
-      } while (!(await this.#isSlotToBeDropped()));
-      exceeded = true;
-      working.cancel();
-    });
-    watching.catch(() => undefined); // cancelled below
-    try {
-      await working.run(work);
-    } catch (error) {
-      if (exceeded) throw await this.#dropForLag(this.#progress.now.slotLagBytes);
-      throw error;
-    } finally {
-      watch.cancel();
-    }
-  }
-
-  /** Asks the source how much the slot holds back; a source that cannot be asked now is asked later. */
-  async #isSlotToBeDropped(): Promise<boolean> {
-    const { slot, source } = this.#input;
-    try {
-      const slotLagBytes = await checkSlot({ slot, source, runId: this.#run.runId });
-      this.#progress.set({ slotLagBytes });
-      return this.#heedSlotLag(slotLagBytes);
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      log.warn('the slot could not be checked', { reason: messageOf(error) });
-      return false;
-    }
-  }
-
-  /** Does what the input says about a slot that holds back too much; returns true if it should be dropped. */
-  #heedSlotLag(bytes: number): boolean {
-    const { maxSlotLag, onSlotLag, parallelism, slot } = this.#input;
-    if (maxSlotLag === undefined) return false;
-    const exceeded = bytes > maxSlotLag;
-    const width = exceeded ? 0 : parallelism;
-    if (onSlotLag === 'pause' && this.#streams && width !== this.#fanout.window.width) {
-      // a child that has just ended needs no other width
-      void resizeFanout(this.#fanout, width).catch(() => undefined);
-    }
-    if (!exceeded) return false;
-    log.warn('the slot holds back more than it may', { slot, bytes, maxSlotLag, onSlotLag });
-    this.#progress.warn([
-      `The slot has held back more than ${formatBytes(maxSlotLag)} of the log of the source ("maxSlotLag").`,
-    ]);
-    return onSlotLag === 'drop';
-  }
-
-  /** Drops the slot first, whatever becomes of the rest: an unavailable warehouse may be the cause. */
-  async #dropForLag(bytes: number): Promise<unknown> {
-    const { slot, source, maxSlotLag = 0 } = this.#input;
-    await dropSlot({ slot, source, runId: this.#run.runId });
-    const message = `The slot "${slot}" held back ${formatBytes(bytes)} of the log of the source, more than ${formatBytes(maxSlotLag)}, and was dropped as "onSlotLag" says`;
-    try {
-      await this.#drop();
-      return ofKind('SlotLagExceeded', withAdvice('SlotLagExceeded', message));
-    } catch (error) {
-      const left = `${message}. What is known of it in the warehouse is still there (${messageOf(error)}): run dropCapture`;
-      return ofKind('SlotLagExceeded', withAdvice('SlotLagExceeded', left));
-    }
+    await this.#slot.during(async () => condition(() => !this.#gate.paused || this.#canBeginAnew));
   }
 
   async #drop(): Promise<void> {
@@ -468,7 +378,7 @@ class Capture {
       .catch((error: unknown) => {
         throw asRunFailure(error);
       });
-    this.#setTables(changed);
+    this.#tables.set(changed);
     return this.#progress.now.tables;
   }
 
@@ -476,7 +386,7 @@ class Capture {
   get #canBeginAnew(): boolean {
     const { historyLength, continueAsNewSuggested } = workflowInfo();
     const isLong = historyLength >= MOST_EVENTS || continueAsNewSuggested;
-    return isLong && !this.#adding && !this.#tables.some(({ copying }) => copying) && allHandlersFinished();
+    return isLong && !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished();
   }
 
   async #beginAnew(): Promise<void> {

@@ -152,7 +152,7 @@ describe('what cannot be captured is refused before anything is made:', () => {
     await expect(captures.catchUp({ tables: ['theirs'], slot })).rejects.toMatchObject({
       cause: {
         type: 'PublicationConflict',
-        message: expect.stringMatching(/sends no update, no delete, no truncate/),
+        message: expect.stringMatching(/does not publish update, delete, truncate/),
       },
     });
     await superuser.query(`DROP PUBLICATION ${slot}`);
@@ -278,8 +278,8 @@ describe.concurrent('a capture', () => {
       expect(first.changes + changes).toBe(1);
       expect(tables).toEqual(['public.brief']);
       expect(warnings).toEqual([
-        expect.stringMatching(/^"tables" names public.t, which the capture has not.* addTables/),
-        expect.stringMatching(/^The capture was begun with "mirror" off, and goes on so/),
+        expect.stringMatching(/^"tables" names public.t, which the capture does not include.* addTables/),
+        expect.stringMatching(/^The capture was begun with "mirror" off, and continues that way/),
       ]);
       await captures.drop({ slot: request.slot });
     },

@@ -237,7 +237,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await own.asAdmin(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
     await expectRefused(own, slot, {
       kind: 'PositionConflict',
-      text: /was dropped and made anew, and .*B of log lie between/,
+      text: /was dropped and created again, and .*B of log lie between/,
     });
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
   });

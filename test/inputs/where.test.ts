@@ -74,7 +74,7 @@ describe('what writes where it is read is refused, and not taken for a server th
   ])('%s', async (_name, request, words) => {
     const message = await refusal(lab, request, 'InvalidInput');
     expect(message).toContain(`source "default": ${words} in a read-only transaction`);
-    expect(message).toContain('something that is read here writes');
+    expect(message).toContain('something that this run reads tries to write');
     expect(message).not.toContain('WAREHOUSE_DATABASE_URL');
   });
 });

@@ -1,0 +1,123 @@
+import { requireTarget } from '../bronze/bookkeeping/targets.ts';
+import { openCapture } from '../bronze/cdc/positions.ts';
+import { addTables, type NewTable } from '../bronze/cdc/tables.ts';
+import { defaultTarget } from '../bronze/layout.ts';
+import type { PreparedCapture } from '../contract/capture-activities.ts';
+import type { CaptureChangesInput } from '../contract/capture-changes.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
+import type { RunIdentity } from '../contract/run-identity.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { findCandidates, findHeirs, type Candidate } from '../postgres/replication/publications.ts';
+import type { Session } from '../postgres/session.ts';
+import type { Preparing } from './capture-context.ts';
+import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
+import { ensurePublication, warningsOfOthers } from './ensure-publication.ts';
+
+/** Each is planned, copied and committed by a workflow whose history must stay short. */
+const MOST_TABLES = 500;
+
+/** Records a new capture, with its publication; its slot comes later. Checks everything before it creates anything. */
+export async function beginCapture(
+  { target, session, input, facts }: Preparing,
+  run: RunIdentity,
+): Promise<PreparedCapture> {
+  await requireRoom(session);
+  const candidates = await findCandidates(session, input.tables);
+  if (candidates.length > MOST_TABLES) {
+    throw new DatakitError(
+      'InvalidInput',
+      `"tables" names ${candidates.length} tables, and one capture has ${MOST_TABLES} at the most: share them out to several slots`,
+    );
+  }
+  const tables = await newTables(target, candidates, input);
+  await ensureReplicaIdentity(session, candidates, input);
+  const publication = await ensurePublication(session, candidates, input);
+  const warnings = [
+    ...warningsOfOthers(publication, candidates, input),
+    ...(await warningsOfHeirs(session, candidates)),
+  ];
+  const captureId = await openCapture(
+    target,
+    {
+      source: input.source,
+      slot: input.slot,
+      publication: input.publication,
+      ownPublication: publication.isOurs,
+      systemId: facts.system.systemId,
+      timeline: facts.system.timeline,
+      warnings,
+    },
+    run,
+  );
+  await addTables(target, captureId, tables);
+  return {
+    captureId,
+    outcome: 'new',
+    tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    written: { transactions: 0, changes: 0 },
+    logEnd: facts.logEnd,
+    warnings,
+  };
+}
+
+async function requireRoom(session: Session): Promise<void> {
+  const { slots, most, may } = await session.one<{ slots: number; most: number; may: boolean }>(
+    `SELECT (SELECT count(*) FROM pg_catalog.pg_replication_slots)::int AS slots,
+            current_setting('max_replication_slots')::int AS most,
+            (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS may`,
+  );
+  if (!may) {
+    throw new DatakitError(
+      'InsufficientPrivilege',
+      'The role lacks REPLICATION. Ask an administrator to run: ALTER ROLE … REPLICATION',
+    );
+  }
+  if (slots < most) return;
+  throw new DatakitError(
+    'UnsupportedServer',
+    `All ${most} replication slots of the source are taken: drop one that is not needed, or raise max_replication_slots`,
+  );
+}
+
+/** @throws {DatakitError} TargetConflict, KeyConflict */
+export async function newTables(
+  target: Session,
+  candidates: readonly Candidate[],
+  { source, initialCopy, mirror }: CaptureChangesInput,
+): Promise<NewTable[]> {
+  const tables: NewTable[] = [];
+  for (const { schema, name, key } of candidates) {
+    const table = { schema, name };
+    const copy = defaultTarget(table);
+    if (initialCopy) {
+      await requireTarget(target, copy, { source, table });
+    }
+    if (mirror && initialCopy) requireKey(table, key);
+    tables.push({
+      ...table,
+      key,
+      target: initialCopy ? copy : null,
+      status: initialCopy ? 'copying' : 'logged',
+      mirrored: mirror && initialCopy,
+    });
+  }
+  return tables;
+}
+
+/** @throws {DatakitError} KeyConflict if changes could not be applied to a copy */
+export function requireKey(table: TableName, key: readonly string[]): void {
+  if (key.length > 0) return;
+  throw new DatakitError(
+    'KeyConflict',
+    `${formatTableName(table)} has no primary key that holds at every moment (a deferrable one does not), so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
+  );
+}
+
+export async function warningsOfHeirs(session: Session, candidates: readonly Candidate[]): Promise<string[]> {
+  const heirs = (await findHeirs(session, candidates)).map(formatTableName);
+  if (heirs.length === 0) return [];
+  return [
+    `The rows of ${listed(heirs, 5)} are not captured with the tables that they inherit from: they and their changes come under their own names, where "tables" has those.`,
+  ];
+}

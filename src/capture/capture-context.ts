@@ -1,0 +1,19 @@
+import type { CaptureChangesInput } from '../contract/capture-changes.ts';
+import type { Database } from '../postgres/database.ts';
+import type { Session } from '../postgres/session.ts';
+import type { SourceFacts } from './source-facts.ts';
+
+/** The databases of a capture. */
+export interface CaptureContext {
+  readonly warehouse: Database;
+  readonly source: Database;
+  readonly signal: AbortSignal;
+}
+
+/** A transaction in each of them, in which a capture is prepared. */
+export interface Preparing {
+  readonly target: Session;
+  readonly session: Session;
+  readonly input: CaptureChangesInput;
+  readonly facts: SourceFacts;
+}
