@@ -8,15 +8,13 @@ import {
 } from '../bronze/bookkeeping/orphans.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { foundOf, type MaintainBronzeInput, type MaintainBronzeResult } from '../contract/maintain-bronze.ts';
+import { LONGEST_QUEUE } from '../bronze/readers.ts';
 import type { Database } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import { isLockTimeout } from '../postgres/server-failure.ts';
 import type { Dependencies } from './dependencies.ts';
 import { findAbandoned, workflowNamespace } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
-
-/** Milliseconds. A table that stays locked for longer is left until the next time. */
-const LOCK_TIMEOUT = 2_000;
 
 /** Drops each leftover in a transaction of its own, so that none waits for a lock on another. */
 export async function maintainBronze(
@@ -72,7 +70,8 @@ type InTransaction = <T>(work: (session: Session) => Promise<T>) => Promise<T>;
 const inTransactionsOf =
   (warehouse: Database, signal: AbortSignal): InTransaction =>
   async (work) =>
-    warehouse.write({ lockTimeout: LOCK_TIMEOUT, signal }, work);
+    // a table that stays locked for longer is left until the next time
+    warehouse.write({ lockTimeout: LONGEST_QUEUE, signal }, work);
 
 async function isLocked(drop: () => Promise<void>): Promise<boolean> {
   try {

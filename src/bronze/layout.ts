@@ -125,3 +125,6 @@ export function metadataColumns({
       : [{ name: '_bronze_checkpoint', type: 'text', value: incremental.checkpoint } as const]),
   ];
 }
+
+/** The column that marks rows whose key the source no longer has. */
+export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;

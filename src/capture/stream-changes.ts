@@ -7,7 +7,7 @@ import type { StreamProgress } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
-import { readServer } from '../postgres/catalog/server.ts';
+import { readServer, sourceUriOf } from '../postgres/catalog/server.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
@@ -281,7 +281,7 @@ class Stream {
     const server = await source.read({ run: this.#request.runId, signal }, async (session) =>
       readServer(session, source.host),
     );
-    return `postgresql://${server.host}/${server.database}`;
+    return sourceUriOf(server);
   }
 }
 

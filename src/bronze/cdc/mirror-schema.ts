@@ -4,7 +4,7 @@ import type { RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { BronzeTable } from '../schema/bronze-table.ts';
 import { droppedColumn } from '../layout.ts';
-import { lockBriefly } from '../commit/readers.ts';
+import { lockBriefly } from '../readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 import { widens } from '../schema/type-widening.ts';
 import type { AddedColumn, ColumnChanges } from './compare-columns.ts';

@@ -12,9 +12,8 @@ import {
 } from '../schema/bronze-table.ts';
 import { equalityOf } from '../equality.ts';
 import { hasIndex } from '../schema/key-index.ts';
-import { BRONZE } from '../layout.ts';
-import { DELETED_AT } from '../commit/deleted-keys.ts';
-import { lockBriefly } from '../commit/readers.ts';
+import { BRONZE, DELETED_AT } from '../layout.ts';
+import { lockBriefly } from '../readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
 
 export type DeletePolicy = 'hard' | 'soft';

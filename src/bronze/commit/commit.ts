@@ -21,7 +21,7 @@ import { dropPlan, dropStaging, forgetPlan, readPlan, type StoredPlan } from '..
 import { prepareIncrement } from './prepare-increment.ts';
 import { prepareStaging } from './prepare-staging.ts';
 import { preparePartitions, replacePartitions } from './replace-partitions.ts';
-import { describeReaders, requireNoOldSnapshot } from './readers.ts';
+import { describeReaders, LONGEST_QUEUE, requireNoOldSnapshot } from '../readers.ts';
 import {
   findBase,
   forgetEarlierLedger,
@@ -32,9 +32,6 @@ import {
   requireTarget,
   type Base,
 } from '../bookkeeping/targets.ts';
-
-/** Milliseconds that readers may queue behind a commit that itself waits for one. Then it backs off and retries. */
-const LOCK_TIMEOUT = 2_000;
 
 /**
  * Makes a run visible. Safe to call again after any failure: a committed run returns the same outcome.
@@ -72,7 +69,7 @@ async function commitOrDescribe(
   { limits, attempt }: CommitContext,
 ): Promise<CommitResult> {
   const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
-    warehouse.write({ ...limits, lockTimeout: LOCK_TIMEOUT }, work);
+    warehouse.write({ ...limits, lockTimeout: LONGEST_QUEUE }, work);
   try {
     const outcome = await inTransaction(async (session) => {
       if (attempt.number > 1) await endEarlierSessions(session, runId);

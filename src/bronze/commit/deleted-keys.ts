@@ -1,11 +1,9 @@
+import { DELETED_AT } from '../layout.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { ColumnDefinition } from '../schema/bronze-table.ts';
 import { equalityOf } from '../equality.ts';
-
-/** The column that marks rows whose key the source no longer has. */
-export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;
 
 /** Every key that the source had in the run's snapshot, and the rows of bronze to compare them with. */
 export interface KeyComparison {

@@ -12,7 +12,7 @@ import type { ExtractionPlan } from '../plan.ts';
 import { findUnchanged, type PlainTable } from '../schema/plain-table.ts';
 import { definitionOf, NEXT_ORDER } from '../bookkeeping/plans.ts';
 import { addConstants } from './prepare-staging.ts';
-import { lockUnused, requireNoOldSnapshot } from './readers.ts';
+import { lockUnused, requireNoOldSnapshot } from '../readers.ts';
 import { forgetEarlierLedger, lockFreeTargets, recordLoads } from '../bookkeeping/targets.ts';
 
 /** Identifies the rows of a run that is made visible in the transaction that copies them. */

@@ -16,7 +16,7 @@ import { takeCurrentView } from '../schema/current-view.ts';
 import { readOwnIndexes, restoreIndexNames } from '../schema/indexes.ts';
 import { BRONZE, STORAGE, storageName } from '../layout.ts';
 import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
-import { lockExclusively, requireNoOldSnapshot } from './readers.ts';
+import { lockExclusively, requireNoOldSnapshot } from '../readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 
 /**

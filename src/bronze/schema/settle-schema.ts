@@ -3,7 +3,7 @@ import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { addColumns, missingColumns, type BronzeTable, type ColumnDefinition } from './bronze-table.ts';
 import { takeCurrentView } from './current-view.ts';
-import { lockExclusively } from '../commit/readers.ts';
+import { lockExclusively } from '../readers.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
 /**

@@ -14,7 +14,7 @@ import type { Catalog } from '../../postgres/catalog/catalog.ts';
 import { chooseColumns, type Column } from '../../postgres/catalog/columns.ts';
 import { hasPartitions } from '../../postgres/catalog/partition-tree.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
-import type { ServerFacts } from '../../postgres/catalog/server.ts';
+import { sourceUriOf, type ServerFacts } from '../../postgres/catalog/server.ts';
 import { checkWhere, type Table } from '../../postgres/catalog/table.ts';
 import { assertExpression } from '../../postgres/expression.ts';
 import { requireFreshReplica } from '../../postgres/replica-lag.ts';
@@ -88,7 +88,7 @@ export async function planTable(
   const chunks = await planPartitions(catalog, { table, partitions, types, server, input });
   const plan: ExtractionPlan = {
     source: input.source,
-    sourceUri: `postgresql://${server.host}/${server.database}`,
+    sourceUri: sourceUriOf(server),
     table: input.table,
     target,
     columns: planned,

@@ -3,7 +3,8 @@ import { feedOf } from '../../bronze/layout.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import type { CopyContext } from '../copy/copy-chunks.ts';
 import { extractGroup, type Able, type GroupContext } from './extract-group.ts';
-import { LOCK_TIMEOUT, type SmallTable } from './extract-small-table.ts';
+import { LONGEST_QUEUE } from '../../bronze/readers.ts';
+import type { SmallTable } from './extract-small-table.ts';
 import { readingLimits } from '../plan/plan-run.ts';
 import { StallWatch } from '../copy/stall-watch.ts';
 
@@ -66,7 +67,7 @@ async function extractAll(
   { warehouse, sourceNamed, signal, ...context }: PackContext,
   passed: () => void,
 ): Promise<void> {
-  const limits = { run: run.databaseRunId, signal, lockTimeout: LOCK_TIMEOUT };
+  const limits = { run: run.databaseRunId, signal, lockTimeout: LONGEST_QUEUE };
   const plain = await warehouse.write(limits, async (session) =>
     findPlainTables(
       session,

@@ -6,7 +6,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { formatDuration } from '../../contract/quantities.ts';
 import type { Session } from '../../postgres/session.ts';
 import { copyAllInto, readMoment, type CopyContext } from '../copy/copy-chunks.ts';
-import { LOCK_TIMEOUT } from './extract-small-table.ts';
+import { LONGEST_QUEUE } from '../../bronze/readers.ts';
 import { copyAsPlanned, requireSamePartitions } from '../plan/plan-checks.ts';
 import { LARGEST_SMALL_TABLE } from '../plan/resolve-tables.ts';
 import { copiedPartitions } from '../copy/run-observer.ts';
@@ -36,7 +36,7 @@ export async function extractPlanned(
   context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
 ): Promise<RunOutcome> {
   const { plan, runId: run } = stored;
-  await target.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT}`);
+  await target.query(`SET LOCAL lock_timeout = ${LONGEST_QUEUE}`);
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(tooLong()), LONGEST_READ);
   try {

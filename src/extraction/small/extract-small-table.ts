@@ -1,3 +1,4 @@
+import { LONGEST_QUEUE } from '../../bronze/readers.ts';
 import { commitWithin } from '../../bronze/commit/commit.ts';
 import type { BeforeSnapshot, IncrementBefore } from '../../bronze/bookkeeping/database-runs.ts';
 import { openManifest, type ManifestOf } from '../../bronze/bookkeeping/manifest.ts';
@@ -14,9 +15,6 @@ import { copyAsPlanned } from '../plan/plan-checks.ts';
 import { planAsOf } from '../plan/plan-in-snapshot.ts';
 import { planRun, readingLimits } from '../plan/plan-run.ts';
 import { StallWatch } from '../copy/stall-watch.ts';
-
-/** Milliseconds. A table that stays locked for longer, on either side, is left to a run of its own. */
-export const LOCK_TIMEOUT = 2_000;
 
 export interface SmallTable {
   readonly run: ManifestOf & { readonly databaseRunId: string };
@@ -64,7 +62,8 @@ export async function extractSmallTable(
 const limitsOf = ({ databaseRunId }: SmallTable['run'], signal: AbortSignal) => ({
   run: databaseRunId,
   signal,
-  lockTimeout: LOCK_TIMEOUT,
+  // a table that stays locked for longer, on either side, is left to a run of its own
+  lockTimeout: LONGEST_QUEUE,
 });
 
 async function planAndCopy(

@@ -11,6 +11,9 @@ export interface ServerFacts {
   readonly blockSize: number;
 }
 
+/** Says where rows come from: `postgresql://host/database`, without credentials. */
+export const sourceUriOf = ({ host, database }: ServerFacts): string => `postgresql://${host}/${database}`;
+
 /** The oldest version whose catalog the queries here were tested on. */
 const OLDEST_VERSION = 12_00_00;
 

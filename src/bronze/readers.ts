@@ -1,10 +1,16 @@
-import { DatakitError } from '../../contract/failures.ts';
-import { quoteTable } from '../../postgres/identifiers.ts';
-import type { Writer } from '../../postgres/batch.ts';
-import type { Session } from '../../postgres/session.ts';
-import type { TableName } from '../../contract/table-name.ts';
-import { isApplication } from '../../postgres/application-name.ts';
-import { isLockTimeout } from '../../postgres/server-failure.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
+import type { Writer } from '../postgres/batch.ts';
+import type { Session } from '../postgres/session.ts';
+import type { TableName } from '../contract/table-name.ts';
+import { isApplication } from '../postgres/application-name.ts';
+import { isLockTimeout } from '../postgres/server-failure.ts';
+
+/**
+ * Milliseconds that readers of a bronze table may queue behind a transaction that itself waits for one of them. Then it
+ * gives up its locks, and is retried.
+ */
+export const LONGEST_QUEUE = 2_000;
 
 interface Reader {
   readonly pid: number;
@@ -48,9 +54,6 @@ export async function lockExclusively(writer: Writer, table: TableName): Promise
   await writer.query(`LOCK TABLE ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`);
 }
 
-/** How long readers may queue behind a column change that itself waits for a reader. */
-const BRIEFLY = '2s';
-
 /**
  * Locks a table exclusively with a short timeout, in a transaction that may wait longer for its other locks.
  *
@@ -59,7 +62,7 @@ const BRIEFLY = '2s';
 export async function lockBriefly(session: Session, table: TableName): Promise<void> {
   const { before } = await session.one<{ before: string }>(
     `SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', $1, true)`,
-    [BRIEFLY],
+    [`${LONGEST_QUEUE}ms`],
   );
   try {
     await lockExclusively(session, table);
