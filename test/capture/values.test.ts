@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { finishCopy } from '../../src/capture/copy-tables.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
@@ -170,5 +173,32 @@ test('a copy that catches up with the log holds no more of it than a few large r
   expect(answers.flat()).toContainEqual(expect.objectContaining({ ordinal: '10' }));
   expect(Math.max(...answers.map((answer) => JSON.stringify(answer).length))).toBeLessThan(1.5 * 2 ** 20);
   await expectSameRows(lab, 'heavy', 'bronze.br_heavy');
+  await captures.drop({ slot });
+});
+
+test('the documented query reads the latest version of each row from the log', async () => {
+  await lab.source.query(
+    'CREATE TABLE orders (id int PRIMARY KEY, v text); ALTER TABLE orders REPLICA IDENTITY FULL',
+  );
+  const slot = captures.slotName();
+  const request = { tables: ['orders'], slot, initialCopy: false };
+  await captures.catchUp(request);
+  await lab.source.query(`INSERT INTO orders VALUES (0, 'truncated'); TRUNCATE orders`);
+  await lab.source.query(`INSERT INTO orders SELECT i, 'first' FROM generate_series(1, 6) i`);
+  await lab.source.query(
+    `UPDATE orders SET v = 'second' WHERE id <= 4; DELETE FROM orders WHERE id IN (1, 5)`,
+  );
+  await lab.source.query(
+    `UPDATE orders SET id = 7 WHERE id = 2; INSERT INTO orders VALUES (1, 'again'), (2, 'another')`,
+  );
+  await lab.source.query(`DELETE FROM orders WHERE id = 6; UPDATE orders SET id = 6 WHERE id = 3`);
+  await captures.catchUp(request);
+  const page = await readFile(join(PROJECT_ROOT, 'docs/changes.md'), 'utf8');
+  const [, documented = ''] = /```sql\n(WITH log AS [^`]*);\n```/.exec(page) ?? [];
+  const query = documented.replace("slot = 'shop'", `slot = '${slot}'`);
+  await lab.warehouse.query(
+    `CREATE VIEW public.latest_orders AS SELECT (data ->> 'id')::int AS id, data ->> 'v' AS v FROM (${query}) AS rows`,
+  );
+  await expectSameRows(lab, 'orders', 'public.latest_orders');
   await captures.drop({ slot });
 });
