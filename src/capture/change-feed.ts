@@ -73,6 +73,9 @@ interface KnownTable extends RelationBytes {
   readonly id: string;
   /** The table of the capture; undefined if only the publication has it. */
   readonly table: CaptureTable | undefined;
+  /** Changes that commit before it are not logged. */
+  readonly logFrom: Lsn;
+  /** Changes that commit before it are in the copy. */
   readonly copiedAt: Lsn;
   /** True once the stream's description of its columns was heeded, which the first wanted change triggers. */
   isFollowed: boolean;
@@ -235,6 +238,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
       table,
       json: new JsonColumns(relation.columns),
       name: nameBytes(relation),
+      logFrom: table?.logFrom == null ? 0n : parseLsn(table.logFrom),
       copiedAt: table?.copiedAt == null ? 0n : parseLsn(table.copiedAt),
       isFollowed: false,
       key: mirrored ? keyIndexes(relation, goesOn ? describedBy(before) : table) : undefined,
@@ -245,7 +249,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('INSERT', this.#next(), lsn, known, row, undefined);
-    if (known.key === undefined) return;
+    if (!this.#isApplied(known)) return;
     const values = valuesOf(row);
     if (values.includes(undefined)) this.#stepsOf(known.id).push({ kind: 'unknown row' });
     else this.#batchOf(known).insert(values);
@@ -255,7 +259,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('UPDATE', this.#next(), lsn, known, row, oldOf(old, kind));
-    if (known.key === undefined) return;
+    if (!this.#isApplied(known)) return;
     const batch = this.#batchOf(known);
     const values = valuesOf(row);
     const before = kind === 'none' ? undefined : valuesOf(old, kind === 'key' ? relation : undefined);
@@ -267,7 +271,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('DELETE', this.#next(), lsn, known, undefined, oldOf(old, kind));
-    if (known.key !== undefined)
+    if (this.#isApplied(known))
       this.#batchOf(known).delete(valuesOf(old, kind === 'key' ? relation : undefined));
   };
 
@@ -276,7 +280,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
       const known = this.#wanted(relation);
       if (known === undefined) continue;
       this.#rows.note('TRUNCATE', this.#next(), lsn, known.name, options);
-      if (known.key !== undefined) this.#batchOf(known).truncate();
+      if (this.#isApplied(known)) this.#batchOf(known).truncate();
     }
   };
 
@@ -374,14 +378,23 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     return this.#ordinal;
   }
 
-  /** Returns undefined if a copy already has the change, or if it was sent before. */
+  /** Returns undefined if the change is not to be logged: only the first copy has it, or it was sent before. */
   #wanted({ oid }: Relation): KnownTable | undefined {
     const known = this.#known.get(oid);
-    if (known === undefined || this.#at.commitLsn < known.copiedAt) return undefined;
+    if (known === undefined || this.#at.commitLsn < known.logFrom) return undefined;
     if (this.#isOld && known.table === undefined) return undefined;
     if (!this.#isNew()) return undefined;
-    if (!known.isFollowed) this.#follow(known);
+    if (!known.isFollowed && !this.#isInCopy(known)) this.#follow(known);
     return known;
+  }
+
+  #isInCopy({ copiedAt }: KnownTable): boolean {
+    return this.#at.commitLsn < copiedAt;
+  }
+
+  /** Returns whether the change is to be applied to a copy. */
+  #isApplied(known: KnownTable): boolean {
+    return known.key !== undefined && !this.#isInCopy(known);
   }
 
   /** Heeds a description with the first wanted change: one that came with unwanted ones may be outdated. */

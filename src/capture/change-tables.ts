@@ -1,4 +1,4 @@
-import { addTables, readTables, removeTables } from '../bronze/cdc/tables.ts';
+import { addTables, ALL_IS_LOGGED, readTables, removeTables } from '../bronze/cdc/tables.ts';
 import {
   addWarnings,
   changeTablesOf,
@@ -55,9 +55,14 @@ async function add(
     present.some((table) => table.schema === schema && table.name === name && table.status !== 'logged');
   const candidates = (await findCandidates(source, tables)).filter((table) => !isCopied(table));
   if (candidates.length === 0) return;
-  const added = await newTables(target, candidates, input);
+  const logged = new Set(present.map(formatTableName));
+  const { publication, position: addedAt } = await readCapture(target, captureId);
+  const added = (await newTables(target, candidates, input)).map((table) =>
+    // of those that were only logged, the log has had everything
+    logged.has(formatTableName(table)) ? { ...table, logFrom: ALL_IS_LOGGED } : { ...table, addedAt },
+  );
   await ensureReplicaIdentity(source, candidates, input);
-  await publish(source, (await readCapture(target, captureId)).publication, candidates);
+  await publish(source, publication, candidates);
   await removeTables(target, captureId, candidates); // those that were only logged
   await addTables(target, captureId, added);
   await addWarnings(target, captureId, await warningsOfHeirs(source, candidates));

@@ -204,15 +204,19 @@ function requireSnapshot(table: CaptureTable, copied: string | undefined): void 
   );
 }
 
-/** Drops changes logged before the copy's snapshot: the copy has them, and each change must be there once. */
+/**
+ * Drops changes logged between the addition of a table and the snapshot of its first copy: the copy has them, and each
+ * change must be there once. A copy that is made again leaves the log as it is.
+ */
 async function forgetCopied(
   session: Session,
   captureId: string,
-  { schema, name, copiedAt }: CaptureTable,
+  { schema, name, runId, logFrom, addedAt }: CaptureTable,
 ): Promise<void> {
+  if (runId !== null || logFrom === null) return;
   await session.query(
     `DELETE FROM ${BRONZE}.cdc_changes
-      WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND commit_lsn < $4::pg_lsn`,
-    [captureId, schema, name, copiedAt],
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND commit_lsn >= $4::pg_lsn AND commit_lsn < $5::pg_lsn`,
+    [captureId, schema, name, addedAt ?? '0/0', logFrom],
   );
 }

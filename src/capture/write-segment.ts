@@ -72,7 +72,15 @@ async function recordRelations(
     const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
     await addTables(session, capture.captureId, [table]);
     await leaveName(session, oid, id, context);
-    known.set(id, { ...table, copiedAt: null, columns: null, catalog: null, runId: null, membership: null });
+    const unknown = {
+      copiedAt: null,
+      logFrom: null,
+      addedAt: null,
+      columns: null,
+      catalog: null,
+      runId: null,
+    };
+    known.set(id, { ...table, ...unknown, membership: null });
   }
 }
 

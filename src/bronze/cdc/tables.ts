@@ -32,6 +32,10 @@ export interface CaptureTable extends TableName {
   readonly status: 'copying' | 'live' | 'logged';
   /** Transactions that commit before it are in the copy; null if every change sent is wanted. */
   readonly copiedAt: string | null;
+  /** Transactions that commit before it are in the first copy and not in the log; null before there is a snapshot. */
+  readonly logFrom: string | null;
+  /** Position of the capture when the table was added; null if it began with it. */
+  readonly addedAt: string | null;
   /** True if changes are applied to the copy. */
   readonly mirrored: boolean;
   readonly key: readonly string[];
@@ -46,7 +50,7 @@ export interface CaptureTable extends TableName {
 export async function readTables(session: Session, captureId: string): Promise<CaptureTable[]> {
   return session.query<CaptureTable & Record<string, unknown>>(
     `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, catalog,
-            run_id AS "runId", membership
+            run_id AS "runId", membership, log_from::text AS "logFrom", added_at::text AS "addedAt"
        FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 ORDER BY schema, "table"`,
     [captureId],
   );
@@ -54,16 +58,32 @@ export async function readTables(session: Session, captureId: string): Promise<C
 
 export type NewTable = Pick<CaptureTable, 'schema' | 'name' | 'target' | 'status' | 'mirrored' | 'key'>;
 
+/** The `logFrom` of a table whose log is complete whatever its copy has. */
+export const ALL_IS_LOGGED = '0/0';
+
+/** Where the log of an added table begins. */
+export type LogStart = Partial<Pick<CaptureTable, 'logFrom' | 'addedAt'>>;
+
 export async function addTables(
   session: Session,
   captureId: string,
-  tables: readonly NewTable[],
+  tables: readonly (NewTable & LogStart)[],
 ): Promise<void> {
-  for (const { schema, name, target, status, mirrored, key } of tables) {
+  for (const { schema, name, target, status, mirrored, key, logFrom, addedAt } of tables) {
     await session.query(
-      `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key)
-       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-      [captureId, schema, name, target, status, mirrored, JSON.stringify(key)],
+      `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key, log_from, added_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+      [
+        captureId,
+        schema,
+        name,
+        target,
+        status,
+        mirrored,
+        JSON.stringify(key),
+        logFrom ?? null,
+        addedAt ?? null,
+      ],
     );
   }
 }
@@ -81,11 +101,14 @@ export async function removeTables(
   }
 }
 
-/** Records the LSN of the snapshot that all unfinished copies read. */
+/** Records the LSN of the snapshot that all unfinished copies read. The log of a first copy begins there. */
 export async function recordSnapshot(session: Session, captureId: string, lsn: string): Promise<void> {
   await session.query(
-    `UPDATE ${BRONZE}.cdc_tables SET copied_at = $2 WHERE capture_id = $1 AND status = 'copying'`,
-    [captureId, lsn],
+    `UPDATE ${BRONZE}.cdc_tables
+        SET copied_at = $2,
+            log_from = CASE WHEN run_id IS NULL AND log_from IS DISTINCT FROM $3 THEN $2 ELSE log_from END
+      WHERE capture_id = $1 AND status = 'copying'`,
+    [captureId, lsn, ALL_IS_LOGGED],
   );
 }
 
