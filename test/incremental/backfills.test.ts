@@ -112,9 +112,9 @@ describe('a backfill', () => {
     await run();
     for (const [bounds, message] of [
       [{ from: 'yesterdayish' }, /"incremental.from" is not a valid timestamp with time zone/],
-      [{ to: '2024-13-01' }, /"incremental.to" is no value/],
+      [{ to: '2024-13-01' }, /"incremental.to" is not a valid/],
       [{ from: '2024-02-01', to: '2024-01-01' }, /"incremental.from" is not below "incremental.to"/],
-      [{ from: `2024-01-01'); DROP TABLE x; --` }, /is no value/],
+      [{ from: `2024-01-01'); DROP TABLE x; --` }, /is not a valid/],
       [{ lookback: 5 }, /"incremental.lookback" of a timestamptz is a duration/],
     ] as const) {
       await expect(run({}, bounds), JSON.stringify(bounds)).rejects.toMatchObject({

@@ -222,7 +222,7 @@ describe('skipTable', () => {
         },
       });
       await expect(skip('orders')).rejects.toMatchObject({
-        cause: { message: expect.stringContaining('no table of this run') as string },
+        cause: { message: expect.stringContaining('is not a table of this run') as string },
       });
       await expect(handle.executeUpdate('retryTable', { args: ['large_1'] })).rejects.toMatchObject({
         cause: { message: expect.stringContaining('only what is failed or skipped') as string },
