@@ -14,6 +14,7 @@ import { foundOf } from '../../src/contract/maintain-bronze.ts';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { snapshotTaskQueue, streamTaskQueue } from '../../src/contract/task-queues.ts';
 import type { captureChanges, extractDatabase, extractTable } from '../../src/workflows/index.ts';
+import { closeConnection } from './close-connection.ts';
 import './quiet.ts';
 
 export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
@@ -202,7 +203,7 @@ async function withFakeWorkers(
   } finally {
     for (const worker of workers) worker.shutdown();
     await running;
-    await native.close();
+    await closeConnection(native);
     await connection.close();
   }
 }

@@ -16,6 +16,7 @@ import { createWorkers } from '../../src/runtime/create-workers.ts';
 import './quiet.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { administer } from './administer.ts';
+import { closeConnection } from './close-connection.ts';
 import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
@@ -321,7 +322,7 @@ async function stopWorkers(
   for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
   await running;
   await databases.close();
-  await connection.close();
+  await closeConnection(connection);
 }
 
 async function busySessions(client: Client): Promise<string[]> {

@@ -1,3 +1,4 @@
+import { Script, type Context, type RunningCodeInNewContextOptions } from 'node:vm';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry } from '@temporalio/worker';
 import { globalHandlers } from '@temporalio/worker/lib/workflow/vm-shared.js';
 import { jsonLine } from '../../src/runtime/json-log.ts';
@@ -20,3 +21,14 @@ Runtime.install({
 // Temporal traces every promise of the process, to answer queries for what a workflow waits for. No test needs that,
 // and it takes as much CPU as everything else that workflows do. Separate worker processes keep it.
 Object.assign(globalHandlers, { setPromiseHook: () => undefined });
+
+// Temporal limits the time of each step of a workflow, for which Node.js starts a thread every time.
+const runInContext: Script['runInContext'] = Reflect.get(Script.prototype, 'runInContext');
+Script.prototype.runInContext = function (
+  this: Script,
+  context: Context,
+  options: RunningCodeInNewContextOptions = {},
+) {
+  const { timeout: _timeout, ...others } = options;
+  return runInContext.call(this, context, others) as unknown;
+};
