@@ -88,7 +88,7 @@ const described = (names: Readonly<Record<string, string>>): string =>
 export const helpText = `npm run bench -- [options]
 
   --only a,b      only these benchmarks or studies (default: all benchmarks)
-  --rows 1M       rows of the tables: 200k, 1M, 10M; shapes have 256 MB for each million
+  --rows 1M       rows per table: 200k, 1M, 10M; shapes scale to 256 MB per million rows
   --rounds 3      rounds after the warm-up
   --peers a,b     only these peers, by the beginning of their names
   --json FILE     where results are written; results of other benchmarks in it are kept (${DEFAULT_FILE})
