@@ -64,7 +64,7 @@ export const bookkeepingTables = [
 /** The column that says which partition a row came from: the only metadata column that varies within a run. */
 export const PARTITION = '_bronze_partition';
 
-/** The setting that holds its value while rows of a partition are loaded. */
+/** The setting that holds its value while rows of a partition are loaded; `bronze.partition_of_copy()` reads it. */
 export const PARTITION_SETTING = 'datakit.partition';
 
 /** Columns that runs of any kind add after the data: no source column may have one of these names. */

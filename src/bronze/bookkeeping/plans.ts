@@ -2,7 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { BRONZE, PARTITION_SETTING, STAGING } from '../layout.ts';
+import { BRONZE, STAGING } from '../layout.ts';
 import { companionStaging, createCompanion } from '../schema/companion.ts';
 import type { ExtractionPlan, PlannedColumn } from '../plan.ts';
 import { isApplication } from '../../postgres/application-name.ts';
@@ -68,7 +68,8 @@ async function createKeys(
 /** Defines a column of a table that is loaded. */
 export function definitionOf({ name, type, generated, namesPartition }: PlannedColumn): string {
   const column = `${quoteName(name)} ${type}`;
-  if (namesPartition === true) return `${column} DEFAULT current_setting('${PARTITION_SETTING}')`;
+  // computed once for a COPY, as only what is immutable is
+  if (namesPartition === true) return `${column} DEFAULT ${BRONZE}.partition_of_copy()`;
   return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
 }
 
