@@ -2,7 +2,7 @@ import { log } from '@temporalio/activity';
 import type { FinishCopyRequest } from '../contract/capture-activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { finishCopy as finish } from '../capture/copy-tables.ts';
-import { readServer, sourceUriOf } from '../postgres/catalog/server.ts';
+import { readSourceUri } from '../capture/source-facts.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
@@ -16,8 +16,7 @@ export async function finishCopy(
     async ({ signal }) => {
       const source = sourceNamed(request.source);
       const limits = { run: request.runId, signal };
-      const server = await source.read(limits, async (session) => readServer(session, source.host));
-      const sourceUri = sourceUriOf(server);
+      const sourceUri = await readSourceUri(source, limits);
       await warehouse.write(limits, async (session) =>
         finish(session, request, { deletes: request.deletes, sourceUri }),
       );

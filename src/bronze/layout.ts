@@ -67,6 +67,9 @@ export const PARTITION = '_bronze_partition';
 /** The setting that holds its value while rows of a partition are loaded; `bronze.partition_of_copy()` reads it. */
 export const PARTITION_SETTING = 'datakit.partition';
 
+/** The column that marks rows whose key the source no longer has. */
+export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;
+
 /** Columns that runs of any kind add after the data: no source column may have one of these names. */
 export const metadataColumnNames = [
   '_bronze_loaded_at',
@@ -76,9 +79,9 @@ export const metadataColumnNames = [
   '_bronze_run_id',
   '_bronze_extraction_type',
   '_bronze_checkpoint',
-  '_bronze_partition',
+  PARTITION,
   '_bronze_parent_table',
-  '_bronze_deleted_at',
+  DELETED_AT.name,
 ] as const;
 
 /** A column with one value for all rows of a run; stored once, in the catalog, if the whole table is replaced. */
@@ -125,6 +128,3 @@ export function metadataColumns({
       : [{ name: '_bronze_checkpoint', type: 'text', value: incremental.checkpoint } as const]),
   ];
 }
-
-/** The column that marks rows whose key the source no longer has. */
-export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;

@@ -1,6 +1,6 @@
 import { requireTarget } from '../bronze/bookkeeping/targets.ts';
 import { openCapture } from '../bronze/cdc/positions.ts';
-import { addTables, type NewTable } from '../bronze/cdc/tables.ts';
+import { addTables, asCaptured, type NewTable } from '../bronze/cdc/tables.ts';
 import { defaultTarget } from '../bronze/layout.ts';
 import type { PreparedCapture } from '../contract/capture-activities.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
@@ -54,7 +54,7 @@ export async function beginCapture(
   return {
     captureId,
     outcome: 'new',
-    tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    tables: asCaptured(tables),
     written: { transactions: 0, changes: 0 },
     logEnd: facts.logEnd,
     warnings,

@@ -1,4 +1,4 @@
-import { addTables, ALL_IS_LOGGED, readTables, removeTables } from '../bronze/cdc/tables.ts';
+import { addTables, ALL_IS_LOGGED, asCaptured, readTables, removeTables } from '../bronze/cdc/tables.ts';
 import {
   addWarnings,
   changeTablesOf,
@@ -40,8 +40,7 @@ export async function changeTables(
     await source.write({ ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }, async (session) =>
       request.change === 'add' ? add(target, session, request) : remove(target, session, request),
     );
-    const tables = await readTables(target, request.captureId);
-    return tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' }));
+    return asCaptured(await readTables(target, request.captureId));
   });
 }
 

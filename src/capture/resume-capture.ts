@@ -1,5 +1,5 @@
 import type { Capture } from '../bronze/cdc/positions.ts';
-import { readTables, type CaptureTable } from '../bronze/cdc/tables.ts';
+import { asCaptured, readTables, type CaptureTable } from '../bronze/cdc/tables.ts';
 import type { PreparedCapture } from '../contract/capture-activities.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -26,7 +26,7 @@ export async function resumeCapture(
   return {
     captureId: capture.captureId,
     outcome: 'resume',
-    tables: tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' })),
+    tables: asCaptured(tables),
     written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
     warnings: [...capture.warnings, ...missed, ...(await unheeded(session, input, tables))],

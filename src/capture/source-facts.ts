@@ -1,6 +1,7 @@
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
-import type { Database } from '../postgres/database.ts';
+import { readServer, sourceUriOf } from '../postgres/catalog/server.ts';
+import type { Database, TransactionOptions } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession, type SystemIdentity } from '../postgres/replication/replication-session.ts';
 import { readLogPositions, writeHeartbeat } from '../postgres/replication/slots.ts';
@@ -58,3 +59,8 @@ export async function readSourceFacts(
 
 /** Returns the later position: what was written last may not be flushed yet. */
 const later = (one: string, other: string): string => (parseLsn(one) > parseLsn(other) ? one : other);
+
+/** Returns where the rows of a source come from, as bronze has it. */
+export async function readSourceUri(source: Database, options: TransactionOptions): Promise<string> {
+  return source.read(options, async (session) => sourceUriOf(await readServer(session, source.host)));
+}

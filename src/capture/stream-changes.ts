@@ -7,7 +7,6 @@ import type { StreamProgress } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
-import { readServer, sourceUriOf } from '../postgres/catalog/server.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteName, quoteText } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
@@ -18,6 +17,7 @@ import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
 import { readLiveTable } from './live-table.ts';
 import { requireSlot } from './require-slot.ts';
+import { readSourceUri } from './source-facts.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
 
@@ -98,7 +98,7 @@ class Stream {
     const feed = new ChangeFeed(startStatement(capture), capture, tables, sentBefore);
     const segments: SegmentContext = {
       capture,
-      sourceUri: await this.#sourceUri(),
+      sourceUri: await readSourceUri(source, { run: runId, signal }),
       deletes: input.deletes,
       tables: tablesById(tables),
       types: feed.types,
@@ -273,15 +273,6 @@ class Stream {
     );
     const still = tables.filter((table) => waitsForCopy(table) && waiting.has(formatTableName(table)));
     return still.map(({ schema, name }) => ({ schema, name }));
-  }
-
-  async #sourceUri(): Promise<string> {
-    const { source } = this.#context;
-    const signal = this.#signal;
-    const server = await source.read({ run: this.#request.runId, signal }, async (session) =>
-      readServer(session, source.host),
-    );
-    return sourceUriOf(server);
   }
 }
 

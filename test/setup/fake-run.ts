@@ -100,7 +100,7 @@ export async function signalSlotLag(slotLagBytes: number): Promise<void> {
     .signal('streamProgress', { ...nothingStreamed, slotLagBytes });
 }
 
-export const nothingStreamed = {
+const nothingStreamed = {
   position: '0/1',
   transactions: 0,
   changes: 0,

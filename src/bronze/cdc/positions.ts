@@ -133,6 +133,9 @@ export async function takeOver(
   );
 }
 
+const overtaken = (): DatakitError =>
+  new DatakitError('SerializationFailure', 'Another stream of this slot has advanced the position');
+
 /**
  * Moves a capture to the timeline of a standby that took the place of the source and has all that was written.
  *
@@ -151,7 +154,7 @@ export async function changeTimeline(
     [captureId, position, timeline, left],
   );
   if (moved !== undefined) return moved.position;
-  throw new DatakitError('SerializationFailure', 'Another stream of this slot has advanced the position');
+  throw overtaken();
 }
 
 /**
@@ -169,7 +172,7 @@ export async function lockPosition(session: Session, captureId: string, expected
     [captureId, expected],
   );
   if (found !== undefined) return found.version;
-  throw new DatakitError('SerializationFailure', 'Another stream of this slot has advanced the position');
+  throw overtaken();
 }
 
 /** Locks a capture, so that no stream writes, and signals its streams that its tables have changed. */

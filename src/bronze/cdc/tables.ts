@@ -1,3 +1,4 @@
+import type { CapturedTable } from '../../contract/capture-activities.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
@@ -57,6 +58,12 @@ export async function readTables(session: Session, captureId: string): Promise<C
 }
 
 export type NewTable = Pick<CaptureTable, 'schema' | 'name' | 'target' | 'status' | 'mirrored' | 'key'>;
+
+/** Returns tables as the workflow of their capture knows them. */
+export const asCaptured = (
+  tables: readonly Pick<CaptureTable, 'schema' | 'name' | 'status'>[],
+): CapturedTable[] =>
+  tables.map(({ schema, name, status }) => ({ schema, name, copying: status === 'copying' }));
 
 /** The `logFrom` of a table whose log is complete whatever its copy has. */
 export const ALL_IS_LOGGED = '0/0';

@@ -68,9 +68,11 @@ export async function exchangePlain(
     await addConstants(constants, storage, metadataColumns({ ...plan, ...loading, runId: run.runId }));
   await constants.run(session);
   const exchanged = await takeUnchanged(session, runs);
-  // once nobody new can read them: a snapshot taken before that may be older than the rows
-  if (exchanged.size > 0) await requireNoOldSnapshot(session, bronzeOf(first));
-  if (exchanged.size > 0) await record(session, [...exchanged]);
+  if (exchanged.size > 0) {
+    // once nobody new can read them: a snapshot taken before that may be older than the rows
+    await requireNoOldSnapshot(session, bronzeOf(first));
+    await record(session, [...exchanged]);
+  }
   const exchange = new Batch();
   await dropStorages(
     exchange,

@@ -62,8 +62,8 @@ async function readConstraints(session: Session, table: { readonly oid: number }
     `SELECT conname AS name, CASE contype WHEN 'c' THEN 'check' ELSE 'key' END AS kind, conindid AS "indexOid",
             CASE contype WHEN 'c' THEN pg_get_constraintdef(oid)
                          WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END AS definition,
-            CASE WHEN contype <> 'c' AND condeferrable THEN 'DEFERRABLE' ELSE '' END
-              || CASE WHEN contype <> 'c' AND condeferred THEN ' INITIALLY DEFERRED' ELSE '' END AS timing
+            CASE WHEN condeferrable THEN 'DEFERRABLE' ELSE '' END
+              || CASE WHEN condeferred THEN ' INITIALLY DEFERRED' ELSE '' END AS timing
        FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'p', 'u') ORDER BY oid`,
     [table.oid],
   );

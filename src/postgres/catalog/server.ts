@@ -11,7 +11,7 @@ export interface ServerFacts {
   readonly blockSize: number;
 }
 
-/** Says where rows come from: `postgresql://host/database`, without credentials. */
+/** Returns where rows come from: `postgresql://host/database`, without credentials. */
 export const sourceUriOf = ({ host, database }: ServerFacts): string => `postgresql://${host}/${database}`;
 
 /** The oldest version whose catalog the queries here were tested on. */
