@@ -1,4 +1,4 @@
-import type { Reporter, TestModule, Vitest } from 'vitest/node';
+import type { Reporter, TestModule, TestSuite, Vitest } from 'vitest/node';
 import type { ProvidedContext } from 'vitest';
 import { searchForSecrets } from './secrets-search.ts';
 
@@ -21,10 +21,7 @@ export default class ClosingLine implements Reporter {
       .flatMap((module) => [...module.children.allTests()])
       .filter((test) => (test.options.tags ?? []).includes('long') === isLong);
     const count = (state: string) => tests.filter((test) => test.result().state === state).length;
-    const brokenFiles = modules.filter(
-      (module) => module.state() === 'failed' && module.errors().length > 0,
-    ).length;
-    const failed = count('failed') + brokenFiles + errors.length + (leaks?.length ? 1 : 0);
+    const failed = count('failed') + brokenSuites(modules).length + errors.length + (leaks?.length ? 1 : 0);
     const passed = count('passed') + (leaks?.length === 0 ? 1 : 0);
     // Vitest sets an exit code that ignores leaks, and something may reset it to 0
     if (failed > 0) process.once('exit', () => (process.exitCode = 1));
@@ -42,4 +39,11 @@ export default class ClosingLine implements Reporter {
     if (!temporalAddress || !told || !sourceAdmin || !warehouseAdmin) return undefined;
     return searchForSecrets({ temporalAddress, told, urls: [sourceAdmin, warehouseAdmin] });
   }
+}
+
+/** Files and groups of tests that failed themselves, as in a hook: their tests count as skipped or passed. */
+function brokenSuites(modules: readonly TestModule[]): (TestModule | TestSuite)[] {
+  return modules
+    .flatMap((module) => [module, ...module.children.allSuites()])
+    .filter((suite) => suite.state() === 'failed' && suite.errors().length > 0);
 }
