@@ -1,10 +1,11 @@
 import { expect, inject } from 'vitest';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor } from '../setup/roles.ts';
+import { startTestServer } from '../setup/test-server.ts';
 
 /** Captures of a table `t` on a separate server, whose settings, files and slots the test may change. */
 export class OwnSource implements AsyncDisposable {
@@ -23,7 +24,7 @@ export class OwnSource implements AsyncDisposable {
   }
 
   static async open(settings: Readonly<Record<string, string>> = {}): Promise<OwnSource> {
-    const server = await startPostgres({ settings: { fsync: 'off', ...settings } });
+    const server = await startTestServer({ settings });
     await createExtractor(server);
     const servers = { source: server.url('postgres'), warehouse: inject('warehouseAdmin') };
     const lab = await Lab.open({ servers, workers: 'none' });

@@ -1,14 +1,15 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareTable, type Comparison } from '../../demo/equality.ts';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
+import { startTestServer } from '../setup/test-server.ts';
 
 let server: PostgresServer;
 let source: Client;
 let warehouse: Client;
 
 beforeAll(async () => {
-  server = await startPostgres({ databases: ['source', 'warehouse'] });
+  server = await startTestServer({ databases: ['source', 'warehouse'] });
   source = new Client(server.url('source'));
   warehouse = new Client(server.url('warehouse'));
   await Promise.all([source.connect(), warehouse.connect()]);

@@ -12,13 +12,14 @@ import { loadFlights } from '../../demo/data/load-flights.ts';
 import { movies } from '../../demo/data/movies.ts';
 import { readVegaFile, vegaFile } from '../../demo/data/vega-file.ts';
 import { zipcodes } from '../../demo/data/zipcodes.ts';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
+import { startTestServer } from '../setup/test-server.ts';
 
 let server: PostgresServer;
 let client: Client;
 
 beforeAll(async () => {
-  server = await startPostgres({ databases: ['source'] });
+  server = await startTestServer({ databases: ['source'] });
   client = new Client(server.url('source'));
   await client.connect();
   await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'");

@@ -1,5 +1,4 @@
 import { expect, inject, test } from 'vitest';
-import { startPostgres } from '../../local/postgres.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { hasPreparedWriters } from '../../src/postgres/oldest-transaction.ts';
 import { administer } from '../setup/administer.ts';
@@ -8,11 +7,12 @@ import { createRoles } from '../setup/roles.ts';
 import { extractIncrement } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { startTestServer } from '../setup/test-server.ts';
 
-const prepared = { settings: { fsync: 'off', max_prepared_transactions: '5' } };
+const prepared = { settings: { max_prepared_transactions: '5' } };
 
 test('a prepared transaction of another database counts only there, even if its tables have the same OIDs', async () => {
-  const server = await startPostgres(prepared);
+  const server = await startTestServer(prepared);
   try {
     await administer(server.url('postgres'), ['CREATE DATABASE one']);
     await administer(server.url('one'), ['CREATE TABLE orders (id int)']);
@@ -34,7 +34,7 @@ test('a prepared transaction of another database counts only there, even if its 
 });
 
 test('a prepared transaction that wrote to the table holds the checkpoint, until it has ended', async () => {
-  const server = await startPostgres(prepared);
+  const server = await startTestServer(prepared);
   try {
     await createRoles(server, server);
     await using lab = await Lab.open({

@@ -1,10 +1,10 @@
 import type { Client, QueryResult } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { startPostgres } from '../../local/postgres.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
@@ -122,7 +122,7 @@ test('what a session has changed and not reported yet is waited for', async () =
 });
 
 test('counters that a crash has set back prove nothing', async () => {
-  const server = await startPostgres({ settings: { fsync: 'off' } });
+  const server = await startTestServer();
   await createExtractor(server);
   const source = server.url('postgres');
   const own = await Lab.open({ servers: { source, warehouse: inject('warehouseAdmin') } });

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { escapeLiteral } from 'pg';
 import type { TestProject } from 'vitest/node';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
 import { startTemporal } from '../../local/temporal.ts';
 import { administer } from './administer.ts';
 import { build } from './built.ts';
 import { createRoles } from './roles.ts';
+import { startTestServer } from './test-server.ts';
 import { createWarehouseTemplate } from './warehouse-template.ts';
 
 declare module 'vitest' {
@@ -31,8 +32,8 @@ const onePartition = {
   'matching.numTaskqueueWritePartitions': 1,
 };
 
-/** Turns off what only a crash would need, and makes passwords, which nobody has to guess here, cheap to check. */
-const settings = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off', scram_iterations: '1' };
+/** Makes passwords cheap to check: nobody has to guess them here. */
+const settings = { scram_iterations: '1' };
 
 /** Starts what all test files share: a source, a warehouse, a Temporal server and a build. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -43,8 +44,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   // at once: others remove directories left empty for a minute, and starting servers can take that long
   await writeFile(join(directory, 'told.log'), '');
   const [source, warehouse, temporal, built] = await Promise.all([
-    startPostgres({ settings }),
-    startPostgres({ settings }),
+    startTestServer({ settings }),
+    startTestServer({ settings }),
     startTemporal({ dynamicConfig: onePartition }),
     build(),
   ]);

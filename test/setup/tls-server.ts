@@ -1,9 +1,10 @@
 import { chown, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
 import { administer } from './administer.ts';
 import type { Issued } from './certificates.ts';
+import { startTestServer } from './test-server.ts';
 import { waitUntil } from './wait-until.ts';
 
 export interface ServerFiles {
@@ -24,7 +25,7 @@ hostnossl all unencrypted all scram-sha-256
 
 /** Starts a PostgreSQL with TLS, using the given certificates. */
 export async function startTlsServer(files: ServerFiles): Promise<PostgresServer> {
-  const server = await startPostgres({ settings: { fsync: 'off' } });
+  const server = await startTestServer();
   await administer(server.url('postgres'), [
     `CREATE ROLE certified LOGIN`,
     `CREATE ROLE reader LOGIN PASSWORD 'reader-secret'`,

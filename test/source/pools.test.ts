@@ -1,12 +1,13 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 const ROWS = 5_000;
@@ -15,9 +16,8 @@ let small: PostgresServer;
 let lab: Lab;
 beforeAll(async () => {
   // one connection for each session that does the work, and a few reserved for the superuser
-  small = await startPostgres({
+  small = await startTestServer({
     settings: {
-      fsync: 'off',
       max_connections: '12',
       superuser_reserved_connections: '5',
       reserved_connections: '0',

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Lab, withDatabase } from '../setup/lab.ts';
@@ -8,6 +8,7 @@ import { pendingFailure } from '../setup/pending-failure.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 const ROWS = 20_000;
@@ -18,9 +19,9 @@ let lab: Lab;
 let onReplica: Client;
 let source: string;
 beforeAll(async () => {
-  primary = await startPostgres({ settings: { fsync: 'off', max_standby_streaming_delay: '0' } });
+  primary = await startTestServer({ settings: { max_standby_streaming_delay: '0' } });
   await createExtractor(primary);
-  replica = await startPostgres({ standbyOf: primary });
+  replica = await startTestServer({ standbyOf: primary });
   lab = await Lab.open({
     workers: 'none',
     servers: { source: primary.url('postgres'), warehouse: inject('warehouseAdmin') },

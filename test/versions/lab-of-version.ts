@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, inject } from 'vitest';
-import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
+import type { PostgresServer } from '../../local/postgres.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor, createLoader } from '../setup/roles.ts';
+import { startTestServer } from '../setup/test-server.ts';
 
 /** A lab whose source or warehouse is a server of another version than in all other tests. */
 export const labOf = (side: 'source' | 'warehouse', version: number) => {
   let server: PostgresServer;
   let lab: Lab;
   beforeAll(async () => {
-    server = await startPostgres({ version, settings: { fsync: 'off' } });
+    server = await startTestServer({ version });
     await (side === 'source' ? createExtractor(server) : createLoader(server));
     const shared = { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
     lab = await Lab.open({ servers: { ...shared, [side]: server.url('postgres') } });
