@@ -71,7 +71,7 @@ test('contents land beside the OIDs, larger ones in parts, missing ones as NULL 
   };
   const { rows, warnings } = await lab.extract(request);
   expect(rows).toBe(8);
-  expect(warnings).toEqual(['1 OIDs name no large object in the source: their content is NULL.']);
+  expect(warnings).toEqual(['OIDs that name no large object in the source: 1. Their content is NULL.']);
   const none = { content: null, parts: null, count: 0 };
   expect(await inBronze()).toEqual([
     { id: 1, content: await digestOf(empty), parts: null, count: 0 },
@@ -126,7 +126,7 @@ test('missing objects refuse the run where that is asked for', async () => {
   await expectRefused(
     { table: 'broken', largeObjects: ['object'], missingLargeObjects: 'refuse' },
     'MissingLargeObject',
-    '1 OIDs in "object" of public.broken name no large object',
+    'OIDs in "object" of public.broken that name no large object: 1',
   );
 });
 

@@ -262,5 +262,5 @@ export function outcomeOf({
 
 function warningsOf({ missingObjects }: Pick<LedgerTotals, 'missingObjects'>): string[] {
   if (missingObjects === 0) return [];
-  return [`${missingObjects} OIDs name no large object in the source: their content is NULL.`];
+  return [`OIDs that name no large object in the source: ${missingObjects}. Their content is NULL.`];
 }

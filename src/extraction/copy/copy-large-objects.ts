@@ -71,7 +71,7 @@ function refused(missing: number, column: string, { range }: ChunkObjects): Data
   const where = formatTableName(range.partition);
   return new DatakitError(
     'MissingLargeObject',
-    `${missing} OIDs in "${column}" of ${where} name no large object`,
+    `OIDs in "${column}" of ${where} that name no large object: ${missing}`,
   );
 }
 
