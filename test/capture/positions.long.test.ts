@@ -4,9 +4,9 @@ import { rename } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { startPostgres } from '../../local/postgres.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { withDatabase } from '../setup/lab.ts';
+import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { expectRefused, OwnSource } from './own-source.ts';
 
@@ -138,10 +138,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
   const handle = await captures.start({ tables: ['t'], slot: kept, mirror: true });
   await captures.untilStreaming(handle);
   // its files include the slots, like those of a standby with synchronized slots
-  const standby = await startPostgres({
-    standbyOf: server,
-    settings: { fsync: 'off', hot_standby_feedback: 'on' },
-  });
+  const standby = await startTestServer({ standbyOf: server, settings: { hot_standby_feedback: 'on' } });
   try {
     await lab.reconnect();
     await own.insert();

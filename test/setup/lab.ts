@@ -94,13 +94,11 @@ export class Lab implements AsyncDisposable {
   static async open(options: LabOptions = {}): Promise<Lab> {
     const name = randomBytes(6).toString('hex');
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
-    // in memory, files are copied quicker than they are written to the WAL; PostgreSQL 14 cannot choose
-    const [strategy, template] =
-      options.servers === undefined ? ['STRATEGY file_copy', `TEMPLATE ${WAREHOUSE_TEMPLATE}`] : ['', ''];
+    const template = options.servers === undefined ? `TEMPLATE ${WAREHOUSE_TEMPLATE}` : '';
     await Promise.all([
-      administer(admin.source, [`CREATE DATABASE source_${name} ${strategy} ${options.sourceOptions ?? ''}`]),
+      administer(admin.source, [`CREATE DATABASE source_${name} ${options.sourceOptions ?? ''}`]),
       administer(admin.warehouse, [
-        `CREATE DATABASE warehouse_${name} ${strategy} ${template}`,
+        `CREATE DATABASE warehouse_${name} ${template}`,
         ...grantsOnWarehouse(`warehouse_${name}`),
       ]),
     ]);

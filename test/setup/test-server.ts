@@ -15,7 +15,7 @@ export async function startTestServer(
 ): Promise<PostgresServer> {
   const settings = { ...SETTINGS, ...options.settings };
   const directory = await memory();
-  return startPostgres({ ...options, settings, ...(directory === undefined ? {} : { directory }) });
+  return startPostgres({ ...options, settings, ...(directory !== undefined && { directory }) });
 }
 
 /**
