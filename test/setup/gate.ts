@@ -8,7 +8,8 @@ const LOCK = 4242;
  * A point in the middle of a COPY at which the source stops until it is released.
  *
  * A condition that calls `gate` waits at one row for an advisory lock held by a session of the test:
- * the server is busy, has sent some of the rows, and can be cancelled, killed and restarted there.
+ * the server is busy, has sent some of the rows, and can be cancelled, killed and restarted there. No lock timeout ends
+ * the wait, so that it does not matter how long a test takes to do what it wants to do meanwhile.
  */
 export class Gate {
   readonly #keeper: Client;
@@ -21,7 +22,8 @@ export class Gate {
 
   static async closed(lab: Lab): Promise<Gate> {
     const keeper = await lab.connect('source');
-    await keeper.query(`CREATE OR REPLACE FUNCTION gate(here boolean) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+    await keeper.query(`CREATE OR REPLACE FUNCTION gate(here boolean) RETURNS boolean LANGUAGE plpgsql STABLE
+      SET lock_timeout = 0 AS $$
       BEGIN
         IF here THEN
           PERFORM pg_advisory_lock_shared(${LOCK});
