@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import type { Bench } from './bench.ts';
 import { describeCase } from './cases.ts';
 import { execute, query } from './execute.ts';
@@ -13,6 +13,8 @@ import { timed } from './timed.ts';
 /** Points at which the replacing processes are killed, as fractions of the duration of a replace. */
 const KILLED_AT = [0.4, 0.6, 0.8];
 const BETWEEN_READS_MS = 5;
+/** SQLSTATEs of a table that is not there, and of one that was dropped while the query was being planned. */
+const NO_TABLE = new Set(['42P01', 'XX000']);
 
 /** All peers except two pandas methods, which expose partial rows just as the chunked one does. */
 const watched = allPeers
@@ -162,8 +164,9 @@ async function read(client: Client, subject: Subject, rows: number): Promise<key
     if (count === 0) return 'empty';
     if (answer.rows[0]?.generations !== 1) return 'mixed';
     return count === rows ? 'whole' : 'partial';
-  } catch {
-    return 'missing';
+  } catch (error) {
+    if (error instanceof DatabaseError && NO_TABLE.has(error.code ?? '')) return 'missing';
+    throw error;
   }
 }
 
