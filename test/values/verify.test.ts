@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { migrate } from '../../src/bronze/migrate.ts';
+import { Database } from '../../src/postgres/database.ts';
 import { administer } from '../setup/administer.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { Lab, withDatabase } from '../setup/lab.ts';
+import { grantsOnWarehouse } from '../setup/roles.ts';
 import { Steps } from '../setup/steps.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { difficultTable, madeTypesAs, madeTypesTable } from '../bronze/difficult-values.ts';
@@ -59,7 +63,7 @@ test('a row too many or too few is found in every column', async () => {
   await steps.discard();
 });
 
-test('servers of other encodings compare digests of the same characters', async () => {
+test('a source of another encoding has a digest of the same characters', async () => {
   const database = `latin_${lab.name}`;
   await lab.source.query(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`);
   const admin = inject('sourceAdmin');
@@ -74,4 +78,24 @@ test('servers of other encodings compare digests of the same characters', async 
   );
   expect(rows).toEqual([{ word: 'Zoë' }]);
   await lab.source.query(`DROP DATABASE ${database} WITH (FORCE)`);
+});
+
+test.each(['LATIN1', 'EUC_JP'])('a warehouse may be encoded in %s', async (encoding) => {
+  const database = `${encoding.toLowerCase()}_${lab.name}`;
+  const admin = inject('warehouseAdmin');
+  await administer(admin, [
+    `CREATE DATABASE ${database} TEMPLATE template0 ENCODING '${encoding}' LOCALE 'C'`,
+    ...grantsOnWarehouse(database),
+  ]);
+  const url = withDatabase(admin, database, 'loader');
+  const warehouse = new Database({ label: 'warehouse', settings: connectionTo(url) });
+  await migrate(warehouse);
+  await warehouse.close();
+  await lab.source.query(`DROP TABLE IF EXISTS marks; CREATE TABLE marks AS SELECT 'a×b÷§' AS mark`);
+  await using steps = new Steps(lab, { warehouse: url });
+  const plan = await steps.load({ table: 'marks', verify: 'checksum' });
+  expect(await steps.commit(plan)).toMatchObject({ outcome: 'committed', rows: 1 });
+  await lab.source.query(`UPDATE marks SET mark = '🙂'`);
+  await expect(steps.load({ table: 'marks' })).rejects.toThrow('22P05');
+  await administer(admin, [`DROP DATABASE ${database} WITH (FORCE)`]);
 });

@@ -20,4 +20,4 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 COMMENT ON FUNCTION bronze_staging.parse_json IS
-  'A text as jsonb; {"_error": "parse_failed", "_raw": …} where it is no JSON, or none that jsonb can hold.';
+  'A text as jsonb; {"_error": "parse_failed", "_raw": "..."} where it is no JSON, or none that jsonb can hold.';
