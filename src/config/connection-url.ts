@@ -95,16 +95,34 @@ const secrets = ['password', 'sslpassword'];
 
 /** Refuses an unknown parameter; names it only if it looks like a typo of a known one, else gives its position. */
 function requireKnown(name: string, place: number, isSecret: boolean): void {
-  const known: readonly string[] = [...used, ...ignored];
-  if (known.includes(name)) return;
-  if (name === 'sslsni') throw new UrlError('cannot turn off "sslsni": the name of the host is always sent');
-  const hint = isSecret ? '' : suggestion(name, used);
+  if (isKnown(name)) return;
   throw new UrlError(
-    hint === ''
+    isSecret || suggestion(name, used) === ''
       ? `has an unknown parameter, number ${place} of its query ("&" in a value is written as "%26")`
-      : `has an unknown parameter "${name}"${hint}`,
+      : unknownParameter(name),
   );
 }
+
+/**
+ * Refuses unknown parameters of a service, where libpq refuses them too: without `hostaddr`, say, another server would
+ * be connected to.
+ *
+ * @throws {UrlError}
+ */
+export function requireKnownService(service: string, parameters: ConnectionParameters): void {
+  for (const name of Object.keys(parameters)) {
+    if (!isKnown(name)) throw new UrlError(`names the service "${service}", which ${unknownParameter(name)}`);
+  }
+}
+
+function isKnown(name: string): boolean {
+  if (name === 'sslsni') throw new UrlError('cannot turn off "sslsni": the name of the host is always sent');
+  const known: readonly string[] = [...used, ...ignored];
+  return known.includes(name);
+}
+
+const unknownParameter = (name: string): string =>
+  `has an unknown parameter "${name}"${suggestion(name, used)}`;
 
 /**
  * Refuses what is not supported, in a URL or in the service that it names.

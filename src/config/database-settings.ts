@@ -7,6 +7,7 @@ import { capacityOf, type ConnectionSettings, type TlsSettings } from '../postgr
 import {
   parseConnectionUrl,
   requireFeasible,
+  requireKnownService,
   UrlError,
   type ConnectionParameters,
 } from './connection-url.ts';
@@ -80,6 +81,7 @@ function parametersOf(url: string, variables: Variables): ConnectionParameters {
   ];
   const found = files.map((file) => findService(file, service)).find((one) => one !== undefined);
   if (found === undefined) throw new UrlError(`no service file has the service "${service}"`);
+  requireKnownService(service, found);
   return { ...found, ...said };
 }
 

@@ -56,7 +56,7 @@ export function findService(file: string, service: string): ConnectionParameters
     const name = /^\s*\[(.*)\]\s*$/.exec(line)?.[1];
     if (name !== undefined && section !== undefined) break;
     if (name === service) section = {};
-    const [, key, value] = /^\s*([a-z_]+)=(.*?)\s*$/.exec(line) ?? [];
+    const [, key, value] = /^\s*([^#=\s][^=]*)=(.*?)\s*$/.exec(line) ?? [];
     if (section !== undefined && key !== undefined && value !== undefined) section[key] = value;
   }
   return section;

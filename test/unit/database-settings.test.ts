@@ -241,6 +241,16 @@ test('a service of libpq says what the URL does not', async () => {
   expect(inDirectory).toMatchObject({ host: 'h', user: 'u' });
 });
 
+test.each([
+  ['hostaddr=10.0.0.5', 'unknown parameter "hostaddr"'],
+  ['user = u', 'unknown parameter "user " (did you mean "user"?)'],
+])('a service with "%s", which would not take effect, is refused', async (line, words) => {
+  const services = await file('pg_service.conf', `[shop]\nhost=h\n# shop=1\n${line}\npassword=hunter2\n`);
+  const message = refusal({ SOURCE_DATABASE_URL: 'postgresql://?service=shop', PGSERVICEFILE: services });
+  expect(message).toContain(`SOURCE_DATABASE_URL: names the service "shop", which has an ${words}`);
+  expect(message).not.toContain('hunter2');
+});
+
 describe('pools and the slots of workers belong together:', () => {
   const url = { SOURCE_DATABASE_URL: 'postgresql://h/d' };
   test.each<[string, Record<string, string>, number, number]>([
