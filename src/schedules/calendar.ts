@@ -17,6 +17,9 @@ const MONTHS = [
 ] as const;
 const DAYS = ['SUNDAY', 'MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY'] as const;
 
+/** In cron expressions, 7 is Sunday too. */
+const CRON_DAY = 'day of the week';
+
 /** The parts of a calendar, as people write them: `3`, `"1-5"`, `"0-30/10"`, `"mon-fri"`, `"*"`. */
 export type Calendar = Readonly<
   Partial<
@@ -29,28 +32,35 @@ export type Calendar = Readonly<
 
 /** @throws {InputError} for an invalid part of a calendar */
 export function calendarSpec(calendar: Calendar): CalendarSpec {
-  const { month, dayOfWeek, ...numbers } = calendar;
   const spec: Record<string, unknown> = {};
-  for (const [part, text] of Object.entries(numbers)) {
-    if (text !== undefined) spec[part] = ranges(part, text, (word) => number(part, word));
-  }
-  if (month !== undefined) spec['month'] = ranges('month', month, (word) => named('month', word, MONTHS, 1));
-  if (dayOfWeek !== undefined) {
-    spec['dayOfWeek'] = ranges('dayOfWeek', dayOfWeek, (word) => named('dayOfWeek', word, DAYS, 0));
+  for (const [part, text] of Object.entries(calendar)) {
+    if (text === undefined) continue;
+    const nameOf = { month: (one: number) => MONTHS[one - 1], dayOfWeek: (one: number) => DAYS[one] }[part];
+    const ranges = rangesOf(part, String(text));
+    spec[part] =
+      ranges === '*' || nameOf === undefined
+        ? ranges
+        : ranges.map(({ start, end, step }) => ({ start: nameOf(start), end: nameOf(end), step }));
   }
   return spec;
 }
 
-function ranges<Unit>(part: string, text: string | number, read: (word: string) => Unit) {
+interface Range {
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
+}
+
+function rangesOf(part: string, text: string): '*' | Range[] {
   if (text === '*') return '*';
-  return String(text)
-    .split(',')
-    .map((item) => {
-      const [, from = '', to, step] = /^([^-/]+)(?:-([^/]+))?(?:\/(\d+))?$/.exec(item.trim()) ?? [];
-      if (from === '') throw wrong(part, item);
-      const start = read(from);
-      return { start, end: to === undefined ? start : read(to), step: Number(step ?? 1) };
-    });
+  return text.split(',').map((item) => {
+    const [, from, to, step = '1'] = /^([^-/]+)(?:-([^/]+))?(?:\/(\d+))?$/.exec(item.trim()) ?? [];
+    if (from === undefined || Number(step) === 0) throw wrong(part, item);
+    const start = numberOf(part, from);
+    const end = to === undefined ? start : numberOf(part, to);
+    if (end < start) throw wrong(part, item);
+    return { start, end, step: Number(step) };
+  });
 }
 
 /** Limits of the server, checked here so that it does not refuse a schedule after others have been changed. */
@@ -59,54 +69,68 @@ const LIMITS: Readonly<Record<string, readonly [least: number, most: number]>> =
   minute: [0, 59],
   hour: [0, 23],
   dayOfMonth: [1, 31],
+  month: [1, 12],
   year: [2000, 2100],
+  dayOfWeek: [0, 6],
+  [CRON_DAY]: [0, 7],
 };
 
-function number(part: string, word: string): number {
+function numberOf(part: string, word: string): number {
   const [least, most] = LIMITS[part] ?? [0, 0];
+  const names: readonly string[] = part === 'month' ? MONTHS : isDay(part) ? DAYS : [];
+  const named = names.findIndex((name) => word.length >= 3 && name.startsWith(word.toUpperCase()));
+  if (named !== -1) return named + least;
   const value = Number(word);
   if (/^\d+$/.test(word) && value >= least && value <= most) return value;
   throw wrong(part, word);
 }
 
-const CRON_PARTS = ['minute', 'hour', 'dayOfMonth', 'month', 'dayOfWeek'] as const;
+const isDay = (part: string): boolean => part === 'dayOfWeek' || part === CRON_DAY;
+
+const CRON_PARTS = ['minute', 'hour', 'dayOfMonth', 'month', CRON_DAY] as const;
+
+/** By number of parts. */
+const CRON_FORMS: Readonly<Record<number, readonly string[]>> = {
+  5: CRON_PARTS,
+  6: [...CRON_PARTS, 'year'],
+  7: ['second', ...CRON_PARTS, 'year'],
+};
+
+const CRON_NAMES = new Set(['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly']);
 
 /**
- * Checks a cron expression of five parts, each like the corresponding part of a calendar. Expressions of six or seven
- * parts, and those that begin with `@` or a time zone, are left to the server.
+ * Checks a cron expression: its parts are like those of a calendar, but may have steps of "*".
  *
- * @throws {InputError} for an invalid expression
+ * @throws {InputError} for one that the server refuses, or returns in another form
  */
 export function requireCron(expression: string): void {
+  if (CRON_NAMES.has(expression)) return;
+  const instead = INSTEAD.find(([pattern]) => pattern.test(expression))?.[1];
+  if (instead !== undefined) throw new InputError(`"${expression}": ${instead}`);
   const words = expression.trim().split(/\s+/);
-  const [first = ''] = words;
-  if (first.startsWith('@') || first.includes('=') || words.length === 6 || words.length === 7) return;
-  if (words.length !== CRON_PARTS.length) {
+  const parts = CRON_FORMS[words.length];
+  if (parts === undefined) {
     throw new InputError(`"${expression}" is not a cron expression: expected for example "0 3 * * mon-fri"`);
   }
-  for (const [index, part] of CRON_PARTS.entries()) {
-    // "?", steps of "*", and 7 for Sunday exist only in cron
-    const word = (words[index] ?? '').replace(
-      /^[*?](?=\/|$)/,
-      part === 'dayOfMonth' || part === 'month' ? '1' : '0',
-    );
-    calendarSpec({ [part]: part === 'dayOfWeek' ? word.replaceAll('7', '0') : word });
+  for (const [index, part] of parts.entries()) {
+    const [least = 0] = LIMITS[part] ?? [];
+    rangesOf(part, (words[index] ?? '').replace(/^\*(?=\/)/, String(least)));
   }
 }
 
-function named<Name extends string>(part: string, word: string, names: readonly Name[], first: number): Name {
-  const found = /^\d+$/.test(word)
-    ? names[Number(word) - first]
-    : names.find((name) => word.length >= 3 && name.startsWith(word.toUpperCase()));
-  if (found === undefined) throw wrong(part, word);
-  return found;
-}
+/** What cron expressions can say elsewhere, and is said in a key of its own here. */
+const INSTEAD: readonly (readonly [RegExp, string])[] = [
+  [/^(CRON_)?TZ=/, 'the time zone belongs in "timeZone"'],
+  [/^@every\b/, 'an interval belongs in "every"'],
+  [/#/, 'a comment belongs in "note"'],
+];
 
 /** Examples for the error about an invalid part. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   month: '3, "jan-mar"',
   year: '2030, "2030-2035"',
   dayOfWeek: '1, "mon-fri"',
+  [CRON_DAY]: '1, "mon-fri"',
 };
 
 const wrong = (part: string, text: string): InputError =>

@@ -10,12 +10,17 @@ import { atScheduledTime, databaseAtScheduledTime } from '../contract/scheduled-
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
 import { calendarSpec, requireCron } from './calendar.ts';
 
+/** The server makes a shorter one this long. */
+const LEAST_CATCHUP_MS = 10_000;
+
 const calendarPart = z.union([z.string(), z.number()]);
 
 /** Three ways to say when, of which a schedule uses one, and what goes with them. */
 const when = {
   cron: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
-  every: duration.optional(),
+  every: duration
+    .refine((every) => every % 1000 === 0, 'expected whole seconds, such as "10 minutes"')
+    .optional(),
   /** For `every`: how long after the full interval. */
   offset: duration.optional(),
   calendar: z
@@ -61,10 +66,17 @@ const schedule = z
     timeZone: z
       .string()
       .default('UTC')
-      .refine(isTimeZone, 'expected a time zone such as "Europe/Berlin" or "UTC"'),
+      .transform((name, context) => {
+        const found = asTimeZone(name);
+        if (found !== undefined) return found;
+        context.addIssue('expected a time zone such as "Europe/Berlin" or "UTC"');
+        return z.NEVER;
+      }),
     jitter: duration.optional(),
     overlap: overlap.optional(),
-    catchupWindow: duration.prefault('1 hour'),
+    catchupWindow: duration
+      .refine((window) => window >= LEAST_CATCHUP_MS, 'expected at least "10 seconds"')
+      .prefault('1 hour'),
     pauseOnFailure: z.boolean().default(true),
     paused: z.boolean().default(false),
     note: z.string().optional(),
@@ -74,6 +86,10 @@ const schedule = z
     ({ cron, every, calendar }) => [cron, every, calendar].filter((one) => one !== undefined).length === 1,
     'expected one of "cron", "every" and "calendar"',
   )
+  .refine(({ every, offset = 0 }) => every === undefined || offset < every, {
+    path: ['offset'],
+    message: 'expected less than "every"',
+  })
   .check(({ value, issues }) => {
     if (value.overlap === undefined || keepsEveryRun.has(value.overlap) || !readsWindows(value)) return;
     const message = `expected "bufferAll" (the default here) or "allowAll": each run reads a window relative to "scheduled", and one that "${value.overlap}" drops is never read`;
@@ -140,10 +156,14 @@ function readYaml(text: string): unknown {
   }
 }
 
-function isTimeZone(name: string): boolean {
+/** Returns a time zone as the server writes it, which tells cases apart; undefined if there is none of this name. */
+function asTimeZone(name: string): string | undefined {
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions();
+    if (timeZone.toLowerCase() === name.toLowerCase()) return timeZone;
+    // an alias, which is not resolved, because the server returns it as it was written
+    return /^[A-Z]/.test(name) ? name : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

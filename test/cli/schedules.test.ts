@@ -145,7 +145,26 @@ describe('schedules in a file', () => {
     expect(() => readScheduleFile(text)).toThrow(message);
   });
 
-  test.each(['*/5 * * * *', '0 3 1,15 jan-mar mon-fri', '30 2-4/2 ? * 7', '@daily', '0 0 12 * * *'])(
+  test.each([
+    ['every: 10 minutes, offset: 10 minutes', 'offset: expected less than "every"'],
+    ['every: 500 ms', 'every: expected whole seconds'],
+    ['calendar: [{dayOfWeek: fri-mon}]', '"fri-mon" is not a valid dayOfWeek'],
+    ['cron: "0 5 * * 5-1"', '"5-1" is not a valid day of the week'],
+    ['cron: "0 22-6 * * *"', '"22-6" is not a valid hour'],
+    ['cron: "0 3 ? * *"', '"?" is not a valid dayOfMonth'],
+    ['cron: "*/0 3 * * *"', '"0/0" is not a valid minute'],
+    ['cron: "0 3 * * * 1999"', '"1999" is not a valid year'],
+    ['cron: "CRON_TZ=UTC 0 3 * * *"', 'the time zone belongs in "timeZone"'],
+    ['cron: "@every 1h"', 'an interval belongs in "every"'],
+    ['cron: "0 3 * * * # nightly"', 'a comment belongs in "note"'],
+    ['cron: "0 3 * * *", timeZone: asia/kolkata', 'expected a time zone'],
+    ['cron: "0 3 * * *", catchupWindow: 1 second', 'expected at least "10 seconds"'],
+  ])('%s, which the server would refuse or return in another form, is refused too', (when, message) => {
+    const text = `schedules: {a: {workflow: extractTable, input: {table: t}, ${when}}}`;
+    expect(() => readScheduleFile(text)).toThrow(message);
+  });
+
+  test.each(['*/5 * * * *', '0 3 1,15 jan-mar mon-fri', '30 2-4/2 * * 5-7', '@daily', '0 0 12 * * *'])(
     'the cron expression %s is one, and ranges may hang on the time of the schedule',
     (cron) => {
       const partitions = { from: 'scheduled - 1 day', to: 'scheduled' };
@@ -158,6 +177,35 @@ describe('schedules in a file', () => {
       expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
     },
   );
+
+  test('are returned by the server as they are in the file', async () => {
+    const path = join(directory, 'forms.yaml');
+    const when: readonly object[] = [
+      {
+        cron: [
+          '*/5 * * * *',
+          '30 2-4/2 1,15 jan-mar 5-7',
+          '0 0 12 * * 0 2030-2040/2',
+          '0 3 * * sun 2030',
+          '@daily',
+        ],
+      },
+      { cron: '0 3 * * *', timeZone: 'europe/berlin', catchupWindow: '10 seconds' },
+      { cron: '0 3 * * *', timeZone: 'Asia/Kolkata' },
+      { every: '90 seconds', offset: '30 seconds' },
+      { calendar: [{ dayOfWeek: 'mon-friday', hour: '0-20/10', year: '2030-2040' }] },
+    ];
+    const forms = when.map((one) => ({
+      workflow: 'extractTable',
+      input: { table: 't' },
+      paused: true,
+      ...one,
+    }));
+    await writeFile(path, JSON.stringify({ schedules: Object.fromEntries(Object.entries(forms)) }));
+    expect(await told('apply', path)).toHaveLength(forms.length);
+    expect(await told('diff', path)).toEqual([]);
+    await told('delete', path);
+  });
 
   test('runs that read windows wait for one another, since each has one that no other reads', () => {
     const incremental = { column: 'at', from: 'scheduled - 1 day', to: 'scheduled' };
