@@ -4,6 +4,9 @@ import type { ConnectionParameters } from './connection-url.ts';
 /** As in libpq, a password file that others have access to is not read: it may hold what they put there. */
 const READABLE_BY_OTHERS = 0o077;
 
+/** Where libpq looks for a Unix socket by default, as its packages are built; the password is then that of localhost. */
+const DEFAULT_SOCKETS = new Set(['/tmp', '/var/run/postgresql', '/run/postgresql']);
+
 export interface Account {
   readonly host: string;
   readonly port: number;
@@ -18,7 +21,7 @@ export interface Account {
  */
 export function findPassword(file: string, { host, port, database, user }: Account): string | undefined {
   const text = readPrivate(file);
-  const wanted = [host.startsWith('/') ? 'localhost' : host, String(port), database, user];
+  const wanted = [DEFAULT_SOCKETS.has(host) ? 'localhost' : host, String(port), database, user];
   for (const line of text?.split(/\r?\n/) ?? []) {
     if (line.startsWith('#')) continue;
     const fields = fieldsOf(line);

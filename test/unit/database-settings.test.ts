@@ -201,13 +201,15 @@ describe('a password file of libpq', () => {
 h:5432:other:u:of another database
 h:5432:d:u:with \\: and \\\\ in it
 *:*:*:v:of v anywhere
-localhost:5432:d:u:by the socket`;
+localhost:5432:d:u:by the socket
+/srv/pg:5432:d:u:by a socket elsewhere`;
 
   test.each([
     ['postgresql://u@h/d', 'with : and \\ in it'],
     ['postgresql://u@h/other', 'of another database'],
     ['postgresql://v@elsewhere:6432/x', 'of v anywhere'],
     ['postgresql://u@/d?host=/var/run/postgresql', 'by the socket'],
+    ['postgresql://u@/d?host=/srv/pg', 'by a socket elsewhere'],
     ['postgresql://w@h/d', undefined],
   ])('%s', async (url, password) => {
     expect(source(url, { PGPASSFILE: await file('pgpass', text) }).password()).toBe(password);
