@@ -93,6 +93,25 @@ describe('the manifest answers', () => {
     for (const [index, { loaded_at_query: query }] of config.entries())
       expect(await answers(query)).toEqual([{ snapshot_at: shown[index]?.['snapshot_at'] }]);
   });
+
+  test('how old a table is that a capture keeps up to date: as its position', async () => {
+    await lab.warehouse.query(`WITH capture AS (
+        INSERT INTO bronze.cdc_positions (source, slot, publication, own_publication, system_id, timeline, status, run_id,
+          workflow_id, updated_at)
+        VALUES ('default', 's', 'p', true, '1', 1, 'streaming', 'r', 'w', now() - interval '400 days') RETURNING capture_id)
+      INSERT INTO bronze.cdc_tables (capture_id, schema, "table", target, status, mirrored)
+      SELECT capture_id, 'public', 'events', 'br_events', 'live', true FROM capture`);
+    const [oldest] = await answers(queries[1]?.sql ?? '');
+    expect(oldest).toMatchObject({ target: 'br_events', age: { days: 400 } });
+    expect(await answers(queries[2]?.sql ?? '')).toMatchObject([{ target: 'br_events' }]);
+    const sql = await readFile(join(PROJECT_ROOT, 'sql/dbt-sources.sql'), 'utf8');
+    const lines = (await answers(sql)).map(({ text: line }) => String(line));
+    const { sources } = parse(lines.join('\n')) as { sources: { tables: DbtTable[] }[] };
+    const { config } = sources[0]?.tables.find(({ name }) => name === 'br_events') ?? {};
+    expect(config?.freshness.warn_after.count).toBe(60);
+    const [position] = await answers('SELECT updated_at FROM bronze.cdc_positions');
+    expect(await answers(config?.loaded_at_query ?? '')).toEqual([position]);
+  });
 });
 
 test('the version in the manifest is that of the package', async () => {
