@@ -54,6 +54,9 @@ export async function runActivity<T>(
 /** Leaves out the cause: a server's full message may contain values of rows. */
 function asFailure(error: unknown, purpose: string, attempt: number, underWay: boolean): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
+  // from what Node.js aborts, such as a timer; the cause is what the signal was aborted with
+  if (error instanceof Error && error.name === 'AbortError' && error.cause instanceof CancelledFailure)
+    return error.cause;
   const kind: FailureKind = error instanceof DatakitError ? error.kind : 'Unexpected';
   const message = error instanceof Error ? error.message : String(error);
   const sqlState = sqlStateOf(error);
