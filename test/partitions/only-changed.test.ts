@@ -1,6 +1,7 @@
 import type { Client, QueryResult } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
+import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -8,6 +9,8 @@ import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
+/** A run after one of all tables, and after a change that one of them was late for. */
+let shared: Promise<ExtractTableResult>;
 /** A run that has to wait until a session must have reported its counters. */
 let late: Promise<ExtractTableResult>;
 /** The change in the statistics when that run was started. */
@@ -17,6 +20,8 @@ beforeAll(async () => {
   lab = await Lab.open();
   onlooker = await lab.connect('source', 'extractor');
   await onlooker.query(`SET application_name = 'datakit-postgres-extractor'`);
+  await changeAfterSnapshot();
+  shared = lab.extract({ ...request, table: 'shared' });
   await lab.source
     .query(`CREATE TABLE other (id int); CREATE TABLE late (id int, part int) PARTITION BY LIST (part);
     CREATE TABLE late_1 PARTITION OF late FOR VALUES IN (1); CREATE TABLE late_2 PARTITION OF late FOR VALUES IN (2);
@@ -46,6 +51,21 @@ async function change(...statements: string[]): Promise<QueryResult> {
   const isThere = `SELECT FROM pg_stat_activity WHERE pid = $1`;
   await waitUntil(async () => (await onlooker.query(isThere, [rows[0]?.pid])).rowCount === 0);
   return results.at(-1) as QueryResult;
+}
+
+/** Extracts all tables, and changes one of them between their snapshot and its turn. */
+async function changeAfterSnapshot(): Promise<void> {
+  await change(`CREATE TABLE slow AS SELECT id, repeat('x', 100) AS filler FROM generate_series(1, 1000) id`,
+    `CREATE TABLE shared (id int, part int) PARTITION BY LIST (part);
+     CREATE TABLE shared_1 PARTITION OF shared FOR VALUES IN (1); CREATE TABLE shared_2 PARTITION OF shared FOR VALUES IN (2);
+     INSERT INTO shared SELECT i, 1 + i % 2 FROM generate_series(1, 100) i`); // prettier-ignore
+  const gate = await Gate.closed(lab);
+  const tables = [{ table: 'slow', where: 'gate(id = 1000)' }, 'shared'];
+  const handle = await lab.startDatabase({ tables, parallelism: 1 });
+  await gate.reached();
+  await change(`UPDATE shared SET id = -id WHERE part = 2`);
+  await gate.open();
+  expect(await handle.result()).toMatchObject({ committed: 2, warnings: [] });
 }
 
 /** The change to each partition, by its name; none to those called `same`. */
@@ -119,6 +139,11 @@ test('what a session has changed and not reported yet is waited for', async () =
   expect(counted).toEqual([{ rows: 0 }]);
   expect(await late).toMatchObject({ partitions: 1, skippedPartitions: { unchanged: 1 } });
   await expectSameRows(lab, 'late', 'bronze.br_late');
+});
+
+test('what was committed after the snapshot of all tables and before the turn of one is not taken for read', async () => {
+  expect(await shared).toMatchObject({ outcome: 'committed', partitions: 2 });
+  await expectSameRows(lab, 'shared', 'bronze.br_shared');
 });
 
 test('counters that a crash has set back prove nothing', async () => {

@@ -33,6 +33,8 @@ export interface Choosing {
   readonly types: SourceTypes;
   /** Why the source's statistics cannot be trusted; undefined if they can. */
   readonly doubt: string | undefined;
+  /** False if the snapshot is there already: what is counted from now on may be of later commits. */
+  readonly isProvable: boolean;
 }
 
 export interface ReadPartitions {
@@ -46,15 +48,16 @@ export interface ReadPartitions {
 
 /** Decides which partitions a run reads, and what happens to the bronze rows of others. */
 export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions> {
-  const { catalog, input, tree, planned, types, doubt } = choosing;
+  const { catalog, input, tree, planned, types, doubt, isProvable } = choosing;
   const source = catalog.session;
   const chosen = await choosePartitions(source, tree, input.partitions);
   const seenAt = await catalog.now();
   const reading = await digestReading(source, planned, types, input.where);
   const oids = chosen.map(({ table }) => table.oid);
-  const evidence = hasPartitions(tree)
-    ? await readEvidence(source, oids, planned, types)
-    : new Map<number, string>();
+  const evidence =
+    isProvable && hasPartitions(tree)
+      ? await readEvidence(source, oids, planned, types)
+      : new Map<number, string>();
   const replaces = input.write === 'replace-partitions' ? { ...choosing, chosen } : undefined;
   const replaced = replaces && (await findReplaced(replaces));
   const label = ({ table }: ChosenPartition) => formatWithin(input.table.schema, table);

@@ -48,7 +48,7 @@ export async function planAsOf(
   if (input.incremental !== undefined && known === undefined) {
     throw new DatakitError('PlanOutdated', `The checkpoint of ${table} was not bounded before the snapshot`);
   }
-  const plan = await planTable(catalog, target, input, { limit: known?.limit });
+  const plan = await planTable(catalog, target, input, { inSnapshot: true, limit: known?.limit });
   const { incremental } = plan;
   if (incremental !== undefined && known !== undefined && !isSameBase(incremental, known)) {
     throw new DatakitError(

@@ -33,6 +33,7 @@ import { requireAllRows, requireRoom } from './row-checks.ts';
  * anything.
  *
  * @param catalog of the source, as the reading transaction sees it
+ * @param inSnapshot set if the transaction has entered the snapshot that the rows are read from
  * @param doubt why the source's statistics cannot be trusted; undefined if they can
  * @param known what the caller has already read from the warehouse; it has then checked the target, too
  * @param limit what the checkpoint of an incremental run must not pass, if found before the snapshot
@@ -43,10 +44,12 @@ export async function planTable(
   warehouse: Session,
   input: ExtractTableInput,
   {
+    inSnapshot,
     doubt,
     limit,
     known,
   }: {
+    readonly inSnapshot?: true;
     readonly doubt?: string | undefined;
     readonly limit?: CheckpointLimit | undefined;
     readonly known?: { readonly types: WarehouseTypes };
@@ -81,7 +84,8 @@ export async function planTable(
     incremental: input.incremental !== undefined,
     partitioned: hasPartitions(tree),
   });
-  const chosen = await chooseAndRead({ catalog, warehouse, input, target, tree, planned, types, doubt });
+  const choosing = { catalog, warehouse, input, target, tree, planned, types };
+  const chosen = await chooseAndRead({ ...choosing, doubt, isProvable: inSnapshot !== true });
   const { partitions } = chosen;
   if (input.requireAllRows) requireAllRows(partitions, server);
   const session = chosenSettings(input.tuning, input.session);

@@ -167,7 +167,8 @@ async function copyTable(
   passed();
   onBegin(small);
   const order = small.before?.order ?? loading.planId;
-  const plan = { ...(await planTable(catalog, session, small.input, { known: { types } })), order };
+  const planned = await planTable(catalog, session, small.input, { inSnapshot: true, known: { types } });
+  const plan = { ...planned, order };
   const isNewer = BigInt(order) > BigInt(before.loadedOrder);
   if (!isNewer || rowChunkCount(plan) !== 1 || !isPlainExchange(plan, before)) return undefined;
   const [range, ...others] = rangesOfChunk(plan, 0);
