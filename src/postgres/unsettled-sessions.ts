@@ -8,7 +8,7 @@ export interface UnsettledSession {
   readonly pid: number;
   readonly application: string | null;
   readonly isIdle: boolean;
-  /** Seconds since it became idle, or since its transaction began. */
+  /** Seconds since it became idle, or since its transaction or its statement began, whichever was first. */
   readonly seconds: number;
 }
 
@@ -16,6 +16,9 @@ export interface UnsettledSession {
  * An idle session reports its counts after ten seconds at the latest, and any session at the end of a
  * transaction if its last report was a second or more before: pgstat_report_stat in
  * https://github.com/postgres/postgres/blob/master/src/backend/utils/activity/pgstat.c.
+ *
+ * Transactions that end within a statement (CALL, DO, several in one string) do not count: the server reports when it
+ * waits for the next statement.
  */
 export const REPORTS_IDLE_AFTER = 11;
 export const REPORTS_AGAIN_AFTER = 1.1;
@@ -35,7 +38,9 @@ export async function readUnsettled(
        FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible) AS v
        LEFT JOIN LATERAL (
          SELECT pid || ' ' || backend_start AS id, pid, application_name AS application, state = 'idle' AS "isIdle",
-                extract(epoch FROM clock_timestamp() - CASE WHEN state = 'idle' THEN state_change ELSE coalesce(xact_start, now()) END)::float8 AS seconds
+                extract(epoch FROM clock_timestamp() - CASE state WHEN 'idle' THEN state_change
+                                                                 WHEN 'disabled' THEN backend_start
+                                                                 ELSE coalesce(least(xact_start, query_start), now()) END)::float8 AS seconds
            FROM pg_catalog.pg_stat_activity s
           WHERE datname = current_database() AND pid <> pg_backend_pid()
             AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker')

@@ -1,6 +1,8 @@
 import type { Client, QueryResult } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
+import { readUnsettled } from '../../src/postgres/unsettled-sessions.ts';
+import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { createExtractor } from '../setup/roles.ts';
@@ -144,6 +146,46 @@ test('what a session has changed and not reported yet is waited for', async () =
 test('what was committed after the snapshot of all tables and before the turn of one is not taken for read', async () => {
   expect(await shared).toMatchObject({ outcome: 'committed', partitions: 2 });
   await expectSameRows(lab, 'shared', 'bronze.br_shared');
+});
+
+test('a procedure that commits has reported nothing before it ends', async () => {
+  await using calm = await Lab.open();
+  // idle for less than ten seconds, it would be waited for longer than the call
+  await calm.source.end();
+  const [writer, reader] = [await calm.connect('source'), await calm.connect('source', 'extractor')];
+  await reader.query(`SET application_name = 'datakit-postgres-extractor'`);
+  await writer.query(`CREATE TABLE other (id int); CREATE TABLE called (id int, part int) PARTITION BY LIST (part);
+    CREATE TABLE called_1 PARTITION OF called FOR VALUES IN (1); CREATE TABLE called_2 PARTITION OF called FOR VALUES IN (2);
+    INSERT INTO called SELECT i, 1 + i % 2 FROM generate_series(1, 100) i`);
+  await writer.query(`CREATE PROCEDURE negate() LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE called SET id = -id WHERE part = 2; COMMIT;
+    FOR i IN 1..40 LOOP INSERT INTO other VALUES (i); COMMIT; PERFORM pg_sleep(0.1); END LOOP; END $$`);
+  await writer.query(`SELECT pg_stat_force_next_flush()`);
+  await calm.extract({ ...request, table: 'called' });
+  const call = writer.query('CALL negate()');
+  await waitUntil(async () => (await reader.query('SELECT FROM other LIMIT 1')).rowCount === 1);
+  const result = await calm.extract({ ...request, table: 'called' });
+  await call;
+  expect(result).toMatchObject({ partitions: 1, skippedPartitions: { unchanged: 1 }, warnings: [] });
+  await expectSameRows({ source: writer, warehouse: calm.warehouse }, 'called', 'bronze.br_called');
+});
+
+test('a session that does not show what it does is waited for in vain', async () => {
+  const hiding = await lab.connect('source');
+  await hiding.query('SET track_activities = off');
+  const { rows } = await hiding.query<{ pid: number; age: number }>(
+    `SELECT pid, extract(epoch FROM clock_timestamp() - backend_start)::float8 AS age FROM pg_stat_activity WHERE pid = pg_backend_pid()`,
+  );
+  const databases = connectDatabases(lab.configuration());
+  const limits = { run: 'by hand', signal: AbortSignal.timeout(60_000) };
+  const unsettled = await databases
+    .sourceNamed('default')
+    .read(limits, async (s) => readUnsettled(s, 'epoch'));
+  await databases.close();
+  const seen = unsettled?.find(({ pid }) => pid === rows[0]?.pid);
+  expect(seen).toMatchObject({ isIdle: false });
+  expect(seen?.seconds).toBeGreaterThan(rows[0]?.age ?? Number.NaN);
+  await hiding.end();
 });
 
 test('counters that a crash has set back prove nothing', async () => {

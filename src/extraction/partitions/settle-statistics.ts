@@ -57,4 +57,4 @@ const whoIsLeft = (left: readonly UnsettledSession[]): string =>
   `what ${listed(
     left.map(({ pid, application }) => `process ${pid} (${application || 'unnamed'})`),
     3,
-  )} changed may not be counted yet: its transaction has been open for too long`;
+  )} changed may not be counted yet: its transaction or statement has not ended for too long`;
