@@ -86,9 +86,11 @@ const changes: Readonly<Record<string, (partition: string) => string>> = {
 test('partitions that are for sure as they were are left out, and no others', async () => {
   const names = Object.keys(changes);
   const parts = names.map((name, index) => `CREATE TABLE ${name} PARTITION OF kept FOR VALUES IN (${index})`);
-  await change(`CREATE TABLE kept (id int, part int, v text, w text) PARTITION BY LIST (part); ${parts.join(';')};
+  await change(`CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TYPE moods AS RANGE (subtype = mood);
+    CREATE TYPE size AS ENUM ('s', 'm'); CREATE TYPE sizes AS RANGE (subtype = size);
+    CREATE TABLE kept (id int, part int, v text, w text) PARTITION BY LIST (part); ${parts.join(';')};
     INSERT INTO kept SELECT i, i % ${names.length}, 'v', 'w' FROM generate_series(1, 900) i WHERE i % ${names.length} <> 2;
-    ALTER TABLE kept ADD tone text`);
+    ALTER TABLE kept ADD tone text, ADD moods moods DEFAULT '[low,high]', ADD sizes sizes_multirange DEFAULT '{[s,m]}'`);
   const first = await lab.extract(request);
   expect(first).toMatchObject({
     partitions: names.length,
@@ -128,6 +130,10 @@ test('partitions that are for sure as they were are left out, and no others', as
   await change(`ALTER TABLE kept ADD half int GENERATED ALWAYS AS (id / 2) VIRTUAL`);
   await lab.extract(request);
   await change(`ALTER TABLE kept ALTER half SET EXPRESSION AS (id / 2 + 1)`);
+  expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
+  await change(`ALTER TYPE mood RENAME VALUE 'low' TO 'down'`);
+  expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
+  await change(`ALTER TYPE size RENAME VALUE 's' TO 'small'`);
   expect(await lab.extract(request)).toMatchObject({ partitions: 9 });
   // counters that were reset prove nothing about what was before
   await change('SELECT pg_stat_reset()');

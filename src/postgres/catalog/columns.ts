@@ -75,6 +75,8 @@ export async function readTypes(
   return (await readTypesOf(session, [table.oid])).get(table.oid) ?? new Map();
 }
 
+const MULTIRANGES_SINCE = 14;
+
 /**
  * Reads the types of several tables, by table OID and then by type OID.
  *
@@ -84,13 +86,19 @@ export async function readTypesOf(
   session: Session,
   tables: readonly number[],
 ): Promise<ReadonlyMap<number, ReadonlyMap<number, SourceType>>> {
+  const isOfRange =
+    session.majorVersion < MULTIRANGES_SINCE
+      ? 'r.rngtypid = t.oid'
+      : 't.oid IN (r.rngtypid, r.rngmultitypid)';
   const types = await session.query<SourceType & { tables: number[] } & Record<string, unknown>>(
     `WITH RECURSIVE involved AS (
        SELECT a.attrelid AS table, a.atttypid AS oid FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
        UNION
        SELECT i.table, made_of.oid FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
-         CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) AS made_of(oid)
+         CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype),
+           (CASE WHEN t.typtype IN ('r', 'm') THEN (SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE ${isOfRange}) END)
+         ) AS made_of(oid)
         WHERE made_of.oid <> 0
      )
      SELECT ARRAY(SELECT i.table FROM involved i WHERE i.oid = t.oid) AS tables,
