@@ -243,6 +243,18 @@ test('rows of which it is not known which partition they are of are replaced tog
   await expectSameRows(lab, table, bronze);
 });
 
+test('partitions of a table that had none before are added to an empty bronze table', async () => {
+  const table = 'grown';
+  await lab.source.query(`CREATE TABLE ${table} (id int, part int) PARTITION BY LIST (part)`);
+  await lab.extract({ table });
+  await lab.source.query(`CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES IN (1);
+    CREATE TABLE ${table}_2 PARTITION OF ${table} FOR VALUES IN (2); INSERT INTO ${table} VALUES (1, 1), (2, 2)`);
+  expect(await lab.extract(replacing(table, 1))).toMatchObject({ outcome: 'committed', rows: 1 });
+  await expectSameRows(lab, `${table}_1`, `bronze.br_${table}`);
+  await lab.extract(replacing(table, 2));
+  await expectSameRows(lab, table, `bronze.br_${table}`);
+});
+
 test('an increment says of its rows too which partition they came from', async () => {
   const { table, bronze } = await sales();
   await lab.source.query(`ALTER TABLE ${table} ADD PRIMARY KEY (id, part)`);

@@ -12,8 +12,9 @@ import { findBase, type Base } from '../../bronze/bookkeeping/targets.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
-import { formatTableName, formatWithin } from '../../contract/table-name.ts';
+import { formatTableName, formatWithin, type TableName } from '../../contract/table-name.ts';
 import { hasPartitions, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
+import { quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { ChosenPartition } from './choose-partitions.ts';
 
@@ -48,7 +49,7 @@ export async function findReplaced(context: ReplacementContext): Promise<Replace
   const bronze = await findBronzeTable(warehouse, target);
   if (bronze?.storage === undefined) return { base, bronze: undefined, records: new Map() };
   const records = await findPartitionRecords(warehouse, target);
-  if (records.size === 0) requireAll(context);
+  if (records.size === 0) await requireAllOrNone(context, bronze.storage);
   return { base, bronze, records };
 }
 
@@ -92,8 +93,13 @@ function requireWholePartitions({ tree, chosen }: ReplacementContext): void {
   );
 }
 
-function requireAll({ input, target }: ReplacementContext): void {
+async function requireAllOrNone(
+  { warehouse, input, target }: ReplacementContext,
+  storage: TableName,
+): Promise<void> {
   if (input.partitions === undefined) return;
+  const rows = await warehouse.query(`SELECT FROM ${quoteTable(storage)} LIMIT 1`);
+  if (rows.length === 0) return;
   throw new DatakitError(
     'TargetConflict',
     `${BRONZE}.${target} has rows whose partition is not known: run once without "partitions", which replaces all rows`,
