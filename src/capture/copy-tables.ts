@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { forgetPartitions } from '../bronze/bookkeeping/partition-records.ts';
 import { forgetKey, openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
@@ -184,6 +185,8 @@ export async function finishCopy(
       runId: capture.runId,
     });
     await catchUp(session, captureId, known, mirror);
+    // changes do not say which partition they are of
+    await forgetPartitions(session, [known.target]);
   }
   await forgetCopied(session, captureId, known);
   await recordCopied(session, captureId, known, runId);

@@ -232,6 +232,14 @@ describe.concurrent('what is written', () => {
     await expectSameRows(lab, 'tree_1', 'bronze.br_tree_1');
     await captures.drop({ slot });
     await captures.drop({ slot: leaf });
+    // of the rows that changes brought, bronze does not know the partition
+    await lab.source.query('DELETE FROM tree WHERE id = 251');
+    const request = { table: 'tree', write: 'replace-partitions' } as const;
+    await expect(lab.extract({ ...request, partitions: { names: ['tree_3'] } })).rejects.toMatchObject({
+      cause: { type: 'TargetConflict' },
+    });
+    await lab.extract(request);
+    await expectSameRows(lab, 'tree', 'bronze.br_tree');
   });
 });
 
