@@ -141,4 +141,26 @@ describe('rows of an older snapshot', () => {
     expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 1, superseded: 1 });
     await expectSameRows(lab, 'older.small', 'bronze.br_older__small');
   });
+
+  test('are read again where another run brought only some partitions', async () => {
+    await lab.source.query(`CREATE SCHEMA partly; ${largeTable('partly.big')};
+      CREATE TABLE partly.small (id int, part int) PARTITION BY LIST (part);
+      CREATE TABLE partly.small_1 PARTITION OF partly.small FOR VALUES IN (1);
+      CREATE TABLE partly.small_2 PARTITION OF partly.small FOR VALUES IN (2);
+      INSERT INTO partly.small VALUES (1, 1), (2, 2)`);
+    const table = 'partly.small';
+    await lab.extract({ table });
+    await lab.source.query(`UPDATE partly.small SET id = -id`);
+    const copies = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await lab.startDatabase({ tables: ['partly.*'], parallelism: 1 });
+    await copies.reached();
+    const newer = lab.extract({ table, write: 'replace-partitions', partitions: { names: ['small_1'] } });
+    await copies.reached(2);
+    await copies.release();
+    expect(await newer).toMatchObject({ outcome: 'committed', rows: 1 });
+    const result = await handle.result();
+    expect(result).toMatchObject({ outcome: 'complete', committed: 2, superseded: 0 });
+    expect(result.warnings.join()).toContain('partly.small is of a later moment');
+    await expectSameRows(lab, table, 'bronze.br_partly__small');
+  });
 });

@@ -244,7 +244,8 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   PositionConflict: 'Slot, source and stored position do not match.',
   SnapshotTooOld: 'The snapshot reached `maxSnapshotAge` before the copy was done.',
   SnapshotLost: 'The sessions that held the snapshot of the run are gone.',
-  PlanOutdated: 'The table was rewritten, or its partitions or columns changed, after the plan.',
+  PlanOutdated:
+    'The table, its partitions or columns changed after the plan, or another run wrote to bronze.',
   StagingLost: 'The staging table is gone, or lacks chunks.',
   Unexpected: 'Anything else.',
 };

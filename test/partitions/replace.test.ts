@@ -218,6 +218,18 @@ describe('of two runs that replace partitions', () => {
     await expectSameRows(lab, table, bronze, { where: 'part < 3' });
   });
 
+  test('one of the whole table begins again after a later one that replaced a partition', async () => {
+    const { table, bronze } = await sales();
+    await lab.extract({ table });
+    await lab.source.query(`UPDATE ${table} SET v = 'second'`);
+    await using whole = new Steps(lab);
+    const plan = await whole.load({ table });
+    await lab.extract(replacing(table, 1));
+    await expect(whole.commit(plan)).rejects.toMatchObject({ type: 'PlanOutdated' });
+    await whole.commit(await whole.load({ table }));
+    await expectSameRows(lab, table, bronze);
+  });
+
   test('begins again where bronze was dropped after the plan', async () => {
     const { table, bronze } = await sales();
     await lab.extract(replacing(table));

@@ -52,6 +52,15 @@ export async function recordPartitions(
   );
 }
 
+/** Returns true if bronze has partitions of more than one moment, as after a run that replaced some of them. */
+export async function isOfSeveralPlans(session: Session, target: string): Promise<boolean> {
+  const found = await session.query(
+    `SELECT FROM ${BRONZE}.extraction_partitions WHERE target = $1 HAVING count(DISTINCT plan_id) > 1`,
+    [target],
+  );
+  return found.length > 0;
+}
+
 /** Forgets the partitions of tables whose rows are replaced, or come from more than one moment from now on. */
 export async function forgetPartitions(session: Session, targets: readonly string[]): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.extraction_partitions WHERE target = ANY ($1)`, [targets]);

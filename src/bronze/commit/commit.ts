@@ -14,7 +14,7 @@ import { exchangeRows } from './exchange.ts';
 import { incrementalWarnings } from './incremental-warnings.ts';
 import { BRONZE } from '../layout.ts';
 import { missingChunks, sumLedger, type LedgerTotals } from '../bookkeeping/ledger.ts';
-import { forgetPartitions, recordPartitions } from '../bookkeeping/partition-records.ts';
+import { forgetPartitions, isOfSeveralPlans, recordPartitions } from '../bookkeeping/partition-records.ts';
 import { closeManifest, findOutcome, type Outcome, type RunStatus } from '../bookkeeping/manifest.ts';
 import { chunkCount, readsNothing, rowChunkCount } from '../plan.ts';
 import { dropPlan, dropStaging, forgetPlan, readPlan, type StoredPlan } from '../bookkeeping/plans.ts';
@@ -179,8 +179,10 @@ async function settle(session: Session, stored: StoredPlan, rows: number): Promi
     return { status: newer === plan.partitions.length ? 'superseded' : 'committed', incremental: null };
   }
   if (replacement !== undefined) await requireBase(session, target, replacement);
-  if (await isSuperseded(session, target, plan.order ?? planId))
+  if (await isSuperseded(session, target, plan.order ?? planId)) {
+    await requireOneMoment(session, target);
     return { status: 'superseded', incremental: null };
+  }
   await replace(session, stored);
   await forgetPartitions(session, [target]);
   await recordPartitions(session, stored);
@@ -200,6 +202,20 @@ async function requireBase(session: Session, target: string, planned: Base): Pro
   throw new DatakitError(
     'PlanOutdated',
     `${BRONZE}.${target} was written by another run after this one was planned`,
+  );
+}
+
+/**
+ * Has a run start over that a later one came before only with some partitions: it must not replace those, and the rows
+ * of the others may be older than its own.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+async function requireOneMoment(session: Session, target: string): Promise<void> {
+  if (!(await isOfSeveralPlans(session, target))) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `Partitions of ${BRONZE}.${target} were replaced by a later run, and others may be older than this one`,
   );
 }
 
