@@ -268,8 +268,7 @@ class Capture {
   #pauseCopies(paused: boolean): void {
     const width = paused ? 0 : this.#input.parallelism;
     if (!this.#streams || width === this.#fanout.window.width) return;
-    // a child that has just ended needs no other width
-    void resizeFanout(this.#fanout, width).catch(() => undefined);
+    void resizeFanout(this.#fanout, width);
   }
 
   #giveUp(tables: readonly TableName[], error: unknown): void {

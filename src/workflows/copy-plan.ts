@@ -12,6 +12,7 @@ import type { PauseGate } from './pause-gate.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
 import type { SnapshotLender } from './snapshot-relay.ts';
+import { tellChild } from './tell-child.ts';
 
 /** A span costs six events, and a history should stay below 10,000: beyond this, children share the work. */
 const MOST_CHUNKS_HERE = 8_000;
@@ -48,12 +49,12 @@ export async function copyPlan(
 /** Changes how many spans are copied at once, here or in the child that copies now. 0 begins no other. */
 export async function resizeFanout({ window, child }: Fanout, width: number): Promise<void> {
   window.resize(width);
-  await child?.signal(parallelismSignal, width);
+  await tellChild(child, parallelismSignal, width);
 }
 
 /** Tells running copies of the plan through the warehouse, and a child by signal. */
 async function pause(fanout: Fanout, { planId }: PlanSummary, paused: boolean): Promise<void> {
-  await fanout.child?.signal(paused ? pauseSignal : resumeSignal);
+  await tellChild(fanout.child, paused ? pauseSignal : resumeSignal);
   await pauseCopies({ planId, paused });
 }
 
@@ -126,8 +127,8 @@ async function copyByChild(
   });
   fanout.child = child;
   // both may have changed while it started
-  if (fanout.window.width !== parallelism) await child.signal(parallelismSignal, fanout.window.width);
-  if (fanout.gate.paused) await child.signal(pauseSignal);
+  if (fanout.window.width !== parallelism) await tellChild(child, parallelismSignal, fanout.window.width);
+  if (fanout.gate.paused) await tellChild(child, pauseSignal);
   try {
     return await child.result();
   } finally {

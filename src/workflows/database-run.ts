@@ -46,6 +46,7 @@ import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
 import { TableList, type ListedTable } from './table-list.ts';
 import { TaskSet } from './task-set.ts';
+import { tellChild } from './tell-child.ts';
 import { Visibility } from './visibility.ts';
 
 const LONGEST_MESSAGE = 500;
@@ -145,8 +146,7 @@ export class DatabaseRunState {
   }
 
   async tellSnapshot(snapshot: Snapshot): Promise<void> {
-    for (const { child } of this.#units)
-      await child?.signal(sharedSnapshotSignal, snapshot).catch(() => undefined);
+    for (const { child } of this.#units) await tellChild(child, sharedSnapshotSignal, snapshot);
   }
 
   get #isDone(): boolean {
@@ -225,8 +225,7 @@ export class DatabaseRunState {
   }
 
   async #tellWidths(units: readonly Unit[]): Promise<void> {
-    for (const { child, width } of units)
-      await child?.signal(parallelismSignal, width).catch(() => undefined);
+    for (const { child, width } of units) await tellChild(child, parallelismSignal, width);
   }
 
   async #extractPack(tables: readonly ListedTable[], relay: SnapshotRelay | undefined): Promise<void> {
@@ -301,11 +300,11 @@ export class DatabaseRunState {
     told: { readonly width: number; readonly snapshot: Snapshot | undefined },
     relay: SnapshotRelay | undefined,
   ): Promise<void> {
-    if (this.#gate.paused) await child?.signal(pauseSignal);
-    if (width !== told.width) await child?.signal(parallelismSignal, width);
+    if (this.#gate.paused) await tellChild(child, pauseSignal);
+    if (width !== told.width) await tellChild(child, parallelismSignal, width);
     const snapshot = (await relay?.held())?.snapshot;
     if (snapshot !== undefined && snapshot.id !== told.snapshot?.id)
-      await child?.signal(sharedSnapshotSignal, snapshot);
+      await tellChild(child, sharedSnapshotSignal, snapshot);
   }
 
   async #startChild(
@@ -338,7 +337,7 @@ export class DatabaseRunState {
 
   async #tellPaused(paused: boolean): Promise<void> {
     const signal = paused ? pauseSignal : resumeSignal;
-    for (const { child } of this.#units) await child?.signal(signal).catch(() => undefined);
+    for (const { child } of this.#units) await tellChild(child, signal);
     await this.#steer();
   }
 

@@ -1,5 +1,9 @@
-import { condition, setHandler } from '@temporalio/workflow';
+import { condition, isCancellation, log, setHandler, sleep } from '@temporalio/workflow';
+import { messageOf } from './failure.ts';
 import { pauseSignal, resumeSignal } from './messages.ts';
+
+/** Before a report that failed is made again. */
+const PAUSE = '1 minute';
 
 /** A gate for new work: people close it with `pause` and open it with `resume`. */
 export class PauseGate {
@@ -25,12 +29,22 @@ export class PauseGate {
     if (this.#paused) await condition(() => !this.#paused);
   }
 
-  /** Reports every change, one after the other; of several during a report only the latest. Ends by cancellation. */
-  async tell(told: (paused: boolean) => Promise<void>): Promise<never> {
-    for (let last = false; ;) {
-      await condition(() => this.#paused !== last);
-      last = this.#paused;
-      await told(last);
+  /**
+   * Reports every change, one after the other; of several during a report only the latest. A report that failed may
+   * have arrived in part, and is made again. Ends by cancellation.
+   */
+  async tell(tellAll: (paused: boolean) => Promise<void>): Promise<never> {
+    for (let told: boolean | undefined = false; ;) {
+      await condition(() => this.#paused !== told);
+      told = this.#paused;
+      try {
+        await tellAll(told);
+      } catch (error) {
+        if (isCancellation(error)) throw error;
+        log.warn('a pause or its end could not be told', { reason: messageOf(error) });
+        await sleep(PAUSE);
+        told = undefined;
+      }
     }
   }
 

@@ -4,6 +4,7 @@ import { connectionTo } from '../setup/connection-to.ts';
 import type { Session } from '../../src/postgres/session.ts';
 import { exportSnapshot, importSnapshot } from '../../src/postgres/snapshot.ts';
 import { Lab } from '../setup/lab.ts';
+import { withResolvers } from '../setup/with-resolvers.ts';
 
 let lab: Lab;
 let database: Database;
@@ -34,12 +35,6 @@ async function open<T>(
       await transaction;
     },
   };
-}
-
-function withResolvers<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((done) => (resolve = done));
-  return { promise, resolve };
 }
 
 test('a snapshot goes on in a session that imported it, when the one that exported it ends', async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { inject } from 'vitest';
@@ -114,20 +115,24 @@ type CaptureHandle = WorkflowHandleWithFirstExecutionRunId<typeof captureChanges
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
 type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof extractDatabase>;
 
-/** Runs `extractTable` on a real Temporal server with the test's own activities. */
+/** Runs `extractTable` on a real Temporal server with the test's own activities, and codec if it has one. */
 export async function withFakes(
   activities: Partial<Activities>,
   request: ExtractTableRequest,
   use: (handle: Handle) => Promise<void>,
+  codec?: PayloadCodec,
 ): Promise<void> {
-  await withFakeWorkers(activities, async (client, taskQueue) =>
-    use(
-      await client.workflow.start<typeof extractTable>('extractTable', {
-        taskQueue,
-        workflowId: taskQueue,
-        args: [request],
-      }),
-    ),
+  await withFakeWorkers(
+    activities,
+    async (client, taskQueue) =>
+      use(
+        await client.workflow.start<typeof extractTable>('extractTable', {
+          taskQueue,
+          workflowId: taskQueue,
+          args: [request],
+        }),
+      ),
+    codec,
   );
 }
 
@@ -136,15 +141,19 @@ export async function withFakeDatabase(
   activities: Partial<Activities>,
   request: ExtractDatabaseRequest,
   use: (handle: DatabaseHandle) => Promise<void>,
+  codec?: PayloadCodec,
 ): Promise<void> {
-  await withFakeWorkers(activities, async (client, taskQueue) =>
-    use(
-      await client.workflow.start<typeof extractDatabase>('extractDatabase', {
-        taskQueue,
-        workflowId: taskQueue,
-        args: [request],
-      }),
-    ),
+  await withFakeWorkers(
+    activities,
+    async (client, taskQueue) =>
+      use(
+        await client.workflow.start<typeof extractDatabase>('extractDatabase', {
+          taskQueue,
+          workflowId: taskQueue,
+          args: [request],
+        }),
+      ),
+    codec,
   );
 }
 
@@ -168,6 +177,7 @@ export async function withFakeCapture(
 async function withFakeWorkers(
   activities: Partial<Activities & CaptureActivities>,
   use: (client: Client, taskQueue: string) => Promise<void>,
+  codec?: PayloadCodec,
 ): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
   const address = inject('temporalAddress');
@@ -177,7 +187,12 @@ async function withFakeWorkers(
   ]);
   const { holdSnapshot, watchProgress, holdSlot, streamChanges, ...others } = { ...harmless, ...activities };
   const nobody = async () => untilCancelled();
-  const common = { connection: native, namespace: 'default', maxHeartbeatThrottleInterval: 100 };
+  const common = {
+    connection: native,
+    namespace: 'default',
+    maxHeartbeatThrottleInterval: 100,
+    ...(codec !== undefined && { dataConverter: { payloadCodecs: [codec] } }),
+  };
   const workers = [
     await Worker.create({
       ...common,
