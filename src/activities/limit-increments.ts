@@ -1,10 +1,11 @@
 import { log } from '@temporalio/activity';
 import {
+  beginSteeringAnew,
   readIncrementalMembers,
   recordBeforeSnapshot,
   type IncrementBefore,
 } from '../bronze/bookkeeping/database-runs.ts';
-import type { RunIdentity } from '../contract/run-identity.ts';
+import type { LimitIncrementsRequest } from '../contract/database-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError, affectsEveryTable } from '../contract/failures.ts';
 import { incrementOf } from '../extraction/small/extract-small-table.ts';
@@ -15,12 +16,13 @@ import { runActivity } from './run-activity.ts';
 /** Records what a snapshot for all tables needs beforehand: its place among the plans, and checkpoint limits. */
 export async function limitIncrements(
   { warehouse, sourceNamed }: Dependencies,
-  { runId, source: name }: RunIdentity & { readonly source: string },
+  { runId, source: name, skipped }: LimitIncrementsRequest,
 ): Promise<void> {
   await runActivity('bounding the checkpoints', async ({ signal, report }) => {
     const source = sourceNamed(name);
     const limits = { run: runId, signal };
     await warehouse.write(limits, async (target) => {
+      if (skipped !== undefined) await beginSteeringAnew(target, runId, skipped);
       const increments = new Map<number, IncrementBefore>();
       for (const { member, request } of await readIncrementalMembers(target, runId)) {
         report({ bounded: increments.size });

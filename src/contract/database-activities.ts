@@ -74,6 +74,12 @@ export interface CloseDatabaseRunRequest extends TableTotals {
   readonly warnings: readonly string[];
 }
 
+export interface LimitIncrementsRequest extends RunIdentity {
+  readonly source: string;
+  /** Present if the run begins again: the tables that are to be skipped still, and no others. */
+  readonly skipped?: readonly number[];
+}
+
 /** The activities of `extractDatabase`. */
 export interface DatabaseActivities {
   /** Finds the tables that the input selects and records them in the warehouse, the largest first. */
@@ -81,7 +87,7 @@ export interface DatabaseActivities {
   /** Reads the members from a number on, as many as a payload should hold. */
   readMembers(request: MemberPageRequest): Promise<readonly Member[]>;
   /** Decides, before the snapshot, how far each incremental table may move its checkpoint. */
-  limitIncrements(request: RunIdentity & { readonly source: string }): Promise<void>;
+  limitIncrements(request: LimitIncrementsRequest): Promise<void>;
   /** Extracts small tables one after the other, each within one warehouse transaction. */
   copyTables(request: CopyTablesRequest): Promise<CopiedTables>;
   /** Tells running activities to stop after the current table, or not to start certain tables. */

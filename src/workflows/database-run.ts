@@ -145,6 +145,11 @@ export class DatabaseRunState {
     );
   }
 
+  /** The numbers of the tables that somebody has skipped. */
+  get skipped(): readonly number[] {
+    return [...this.#skipped];
+  }
+
   async tellSnapshot(snapshot: Snapshot): Promise<void> {
     for (const { child } of this.#units) await tellChild(child, sharedSnapshotSignal, snapshot);
   }
@@ -342,8 +347,8 @@ export class DatabaseRunState {
   }
 
   async #steer(): Promise<void> {
-    const skipped = [...this.#skipped];
-    await steerTables({ runId: this.identity.runId, paused: this.#gate.paused, skipped });
+    const { identity, skipped } = this;
+    await steerTables({ runId: identity.runId, paused: this.#gate.paused, skipped });
   }
 
   async #setParallelism(width: number): Promise<number> {

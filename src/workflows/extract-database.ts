@@ -89,7 +89,9 @@ async function onOneSnapshot(
 ): Promise<void> {
   const { source } = input;
   const summary = incremental === 0 ? 'takes its place among the plans' : `bounds ${incremental} checkpoints`;
-  await limitIncrements.executeWithOptions({ summary }, [{ ...state.identity, source }]);
+  await limitIncrements.executeWithOptions({ summary }, [
+    { ...state.identity, source, ...(state.restarts > 0 && { skipped: state.skipped }) },
+  ]);
   const request = { source, runId: state.identity.runId, maxAge: input.defaults?.maxSnapshotAge };
   await withSnapshot(request, connectionsOf(input).companion, async (relay) => {
     const { snapshot } = await relay.held();

@@ -172,6 +172,7 @@ function answer(row: { readonly paused: boolean; readonly skipped: boolean } | u
   return row.paused ? 'paused' : 'yes';
 }
 
+/** Tells running activities what they must not begin. What is not skipped any more is left to the next beginning. */
 export async function steer(
   session: Session,
   runId: string,
@@ -183,6 +184,22 @@ export async function steer(
   ]);
   await session.query(
     `UPDATE ${BRONZE}.extraction_members SET skipped = true WHERE run_id = $1 AND member = ANY ($2)`,
+    [runId, skipped],
+  );
+}
+
+/** Forgets a pause, and which tables were skipped but for these: a run that begins again tells the rest anew. */
+export async function beginSteeringAnew(
+  session: Session,
+  runId: string,
+  skipped: readonly number[],
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_database_runs SET paused = false WHERE run_id = $1 AND paused`,
+    [runId],
+  );
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_members SET skipped = false WHERE run_id = $1 AND skipped AND member <> ALL ($2)`,
     [runId, skipped],
   );
 }
