@@ -30,7 +30,7 @@ import { withBeside } from './beside.ts';
 import { databaseDetails } from './database-details.ts';
 import { databaseProgress } from './database-progress.ts';
 import { extractTable } from './extract-table.ts';
-import { canBeginAgain, messageOf, ofKind } from './failure.ts';
+import { canBeginAgain, isSnapshotLost, messageOf, ofKind } from './failure.ts';
 import {
   databaseProgressQuery,
   parallelismSignal,
@@ -75,6 +75,8 @@ export class DatabaseRunState {
   #parallelism: number;
   #phase: Phase = 'planning';
   #copyingSince = 0;
+  /** True once work has failed that the run does not begin again for: what else is under way is being cancelled. */
+  #isFailing = false;
   #observed: Observed | undefined;
 
   constructor(identity: RunIdentity, input: ExtractDatabaseInput, request: ExtractDatabaseRequest) {
@@ -86,7 +88,10 @@ export class DatabaseRunState {
     this.#gate = new PauseGate(() => this.#show());
     setHandler(databaseProgressQuery, () => this.progress);
     setHandler(setParallelismUpdate, async (width) => this.#setParallelism(width), {
-      validator: (width) => void parseInput(parallelism, width, input.parallelism),
+      validator: (width) => {
+        parseInput(parallelism, width, input.parallelism);
+        this.#requireGoingOn();
+      },
     });
     setHandler(skipTableUpdate, async (name) => this.#skip(name), {
       validator: (name) => this.#requireState(name, ['waiting', 'running'], 'skipped'),
@@ -114,6 +119,7 @@ export class DatabaseRunState {
 
   beginAgain(restarts: number): void {
     this.restarts = restarts;
+    this.#isFailing = false;
     this.#observed = undefined;
     this.list.reset();
     this.#show();
@@ -216,6 +222,9 @@ export class DatabaseRunState {
     try {
       if (alone === undefined) await this.#extractPack(tables, relay);
       else await this.#extractAlone(alone, unit, relay);
+    } catch (error) {
+      this.#isFailing ||= !isSnapshotLost(error) && !isCancellation(error);
+      throw error;
     } finally {
       this.#units.delete(unit);
       await this.#spread();
@@ -392,9 +401,17 @@ export class DatabaseRunState {
 
   #requireState(name: string, states: readonly ListedTable['state'][], what: string): void {
     if (typeof name !== 'string') throw new InputError('expected the name of a table: "public.orders"');
+    this.#requireGoingOn();
     const { table, state } = this.#named(name);
     if (states.includes(state)) return;
     throw new InputError(`${table} is ${state}: only what is ${states.join(' or ')} can be ${what}`);
+  }
+
+  /** Refuses what would be accepted and never done. */
+  #requireGoingOn(): void {
+    const hasEnded = this.#phase !== 'planning' && this.#phase !== 'copying';
+    if (!hasEnded && !this.#isFailing && !CancellationScope.current().consideredCancelled) return;
+    throw new InputError('The run is about to end: nothing of it can be changed any more');
   }
 
   get progress(): DatabaseProgress {

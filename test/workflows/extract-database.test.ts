@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/activity';
+import type { WorkflowHandle } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
 import type { Span } from '../../src/contract/chunks.ts';
@@ -6,6 +7,7 @@ import type { Member } from '../../src/contract/database-activities.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { formatTableName } from '../../src/contract/table-name.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakeDatabase } from '../setup/fake-run.ts';
+import { withResolvers } from '../setup/with-resolvers.ts';
 import { expectWithinLimits, small, sourceWith } from './many-tables.ts';
 
 const MB = 1024 * 1024;
@@ -230,6 +232,68 @@ describe('skipTable', () => {
       await expect(handle.executeUpdate('setParallelism', { args: [0] })).rejects.toThrow(/./);
       copies.open('public.large_0', 'public.large_1');
       expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, skipped: 2 });
+    });
+  });
+});
+
+describe('a run that is about to end', () => {
+  const refusal = { cause: { message: expect.stringContaining('is about to end') as string } };
+  const refuses = async (handle: WorkflowHandle) => {
+    for (const [update, wanted] of [
+      ['retryTable', 'large_1'],
+      ['skipTable', 'large_0'],
+      ['setParallelism', 2],
+    ] as const)
+      await expect(handle.executeUpdate(update, { args: [wanted] })).rejects.toMatchObject(refusal);
+  };
+  const failing: Partial<Activities> = {
+    ...sourceWith(large(900, 600)),
+    copyChunks: async ({ planId, count }) => {
+      if (planId === 'public.large_0') return { rows: count, bytes: count };
+      throw ApplicationFailure.nonRetryable('no room', 'InvalidValue');
+    },
+  };
+
+  test('because all tables have ended takes no more updates', async () => {
+    const [closing, closed] = [withResolvers(), withResolvers()];
+    const closeDatabaseRun = async () => {
+      closing.resolve();
+      await closed.promise;
+    };
+    await withFakeDatabase({ ...failing, closeDatabaseRun }, { tables: ['public.*'] }, async (handle) => {
+      await closing.promise;
+      await refuses(handle);
+      closed.resolve();
+      expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, failed: 1 });
+    });
+  });
+
+  test.each(['a table has failed', 'somebody has cancelled it'])('because %s neither', async (why) => {
+    const [copying, cancelled, gone] = [withResolvers(), withResolvers(), withResolvers()];
+    const copyChunks = async () => {
+      copying.resolve();
+      return untilCancelled();
+    };
+    const fakes: Partial<Activities> = {
+      ...failing,
+      ...(why !== 'a table has failed' && { copyChunks }),
+      discardStaging: async ({ outcome }) => {
+        if (outcome.status !== 'cancelled') return;
+        cancelled.resolve();
+        await gone.promise;
+      },
+      commitBronze: async () => untilCancelled(),
+    };
+    const request: ExtractDatabaseRequest = { tables: ['public.*'], onTableFailure: 'stop' };
+    await withFakeDatabase(fakes, request, async (handle) => {
+      if (why !== 'a table has failed') {
+        await copying.promise;
+        await handle.cancel();
+      }
+      await cancelled.promise;
+      await refuses(handle);
+      gone.resolve();
+      await expect(handle.result()).rejects.toThrow(/./);
     });
   });
 });
