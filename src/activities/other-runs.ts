@@ -1,4 +1,6 @@
 import { Context, log } from '@temporalio/activity';
+import { isGrpcServiceError } from '@temporalio/client';
+import proto from '@temporalio/proto';
 import {
   dropAbandoned,
   findUnderWay,
@@ -23,14 +25,15 @@ export async function requireNoOtherRun(session: Session, target: string, runId:
   for (const other of await findUnderWay(session, { namespaces: [workflowNamespace()], target })) {
     if (other.runId === runId) continue;
     const life = await lifeOf(other);
-    if (life === 'over') await dropAbandoned(session, other.runId);
-    if (life !== 'running') continue;
-    throw new DatakitError(
-      'AlreadyRunning',
-      `bronze.${target} is being extracted by the workflow "${other.workflowId}"`,
-    );
+    if (life !== 'over') throw new DatakitError('AlreadyRunning', underWay(target, other, life));
+    await dropAbandoned(session, other.runId);
   }
 }
+
+const underWay = (target: string, { workflowId }: RunIdentity, life: 'running' | 'unknown'): string =>
+  life === 'running'
+    ? `bronze.${target} is being extracted by the workflow "${workflowId}"`
+    : `bronze.${target} may be being extracted by the workflow "${workflowId}": Temporal did not say whether that runs`;
 
 /** Drops what terminated runs of any target have left; looks at only one page of runs, since a caller waits. */
 export async function sweepAbandoned(session: Session): Promise<void> {
@@ -85,17 +88,26 @@ export async function dropWhenTerminated(
 /** The namespace of the activity's workflow. Whether runs of other namespaces are alive cannot be known. */
 export const workflowNamespace = (): string => Context.current().info.namespace;
 
-/** Returns whether a run is under way, as far as Temporal can tell. */
-export const isRunning = async (run: RunIdentity): Promise<boolean> => (await lifeOf(run)) === 'running';
+/** Returns whether a run is under way, or may be. */
+export const mayBeRunning = async (run: RunIdentity): Promise<boolean> => (await lifeOf(run)) !== 'over';
+
+const { WORKFLOW_EXECUTION_STATUS_RUNNING } = proto.temporal.api.enums.v1.WorkflowExecutionStatus;
+/** NOT_FOUND of gRPC. */
+const NOT_FOUND = 5;
 
 /** Identifies a run by its first execution: after a reset, a later one of the same workflow is still that run. */
 async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
   try {
-    const { client } = Context.current();
-    const { status, raw } = await client.workflow.getHandle(workflowId).describe();
-    const first = raw.workflowExecutionInfo?.firstRunId;
-    return status.name === 'RUNNING' && first === wholeOf(runId) ? 'running' : 'over';
+    const { client, info } = Context.current();
+    // a handle would decode the memo too, whose key may be gone
+    const { workflowExecutionInfo: found } = await client.workflowService.describeWorkflowExecution({
+      namespace: info.namespace,
+      execution: { workflowId },
+    });
+    const isRunning = found?.status === WORKFLOW_EXECUTION_STATUS_RUNNING;
+    return isRunning && found.firstRunId === wholeOf(runId) ? 'running' : 'over';
   } catch (error) {
-    return error instanceof Error && error.name === 'WorkflowNotFoundError' ? 'over' : 'unknown';
+    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
+    return code === NOT_FOUND ? 'over' : 'unknown';
   }
 }

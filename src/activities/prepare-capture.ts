@@ -13,7 +13,7 @@ import { changeTables as change } from '../capture/change-tables.ts';
 import { dropCapture as drop } from '../capture/drop-capture.ts';
 import { prepareCapture as prepare } from '../capture/prepare-capture.ts';
 import type { Dependencies } from './dependencies.ts';
-import { isRunning } from './other-runs.ts';
+import { mayBeRunning } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function prepareCapture(
@@ -24,7 +24,7 @@ export async function prepareCapture(
   return runActivity(`preparing the capture of slot "${slot}"`, async ({ signal }) => {
     const database = sourceNamed(source);
     await ready();
-    const prepared = await prepare(request, { warehouse, source: database, signal, isRunning });
+    const prepared = await prepare(request, { warehouse, source: database, signal, mayBeRunning });
     log.info('prepared a capture', {
       slot,
       captureId: prepared.captureId,

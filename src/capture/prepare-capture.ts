@@ -11,8 +11,8 @@ import { resumeCapture } from './resume-capture.ts';
 import { identifySource, readSourceFacts } from './source-facts.ts';
 
 export interface PrepareContext extends CaptureContext {
-  /** Returns whether the workflow of a run is known to be under way. */
-  readonly isRunning: (run: RunIdentity) => Promise<boolean>;
+  /** Returns whether the workflow of a run is under way, or may be. */
+  readonly mayBeRunning: (run: RunIdentity) => Promise<boolean>;
 }
 
 /**
@@ -21,7 +21,7 @@ export interface PrepareContext extends CaptureContext {
  */
 export async function prepareCapture(
   { input, ...run }: PrepareCaptureRequest,
-  { warehouse, source, signal, isRunning }: PrepareContext,
+  { warehouse, source, signal, mayBeRunning }: PrepareContext,
 ): Promise<PreparedCapture> {
   const limits = { run: run.runId, signal };
   const identity = await identifySource(source, run.runId);
@@ -37,7 +37,7 @@ export async function prepareCapture(
         return resumeCapture(common, capture);
       }
       if (outcome === 'again' && capture !== undefined) {
-        if (capture.runId !== run.runId && (await isRunning(capture))) throw underWay(capture);
+        if (capture.runId !== run.runId && (await mayBeRunning(capture))) throw underWay(capture);
         if (slot !== undefined) {
           await endStreamOf(session, input.slot, capture.runId);
           await dropSlot(session, input.slot);

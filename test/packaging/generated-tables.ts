@@ -220,7 +220,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   PoolExhausted: 'No session of the pool became free in time.',
   LockTimeout:
     'Another session holds a lock. The message names the table or partition, and for a commit the sessions.',
-  AlreadyRunning: 'Another run is writing the same bronze table.',
+  AlreadyRunning: 'Another run is writing the same bronze table, or Temporal did not say whether it is.',
   Deadlock: 'A server resolved a deadlock by cancelling our side.',
   SerializationFailure: 'Another transaction was faster, or recovery on a replica cancelled the statement.',
   StatementTimeout: 'A statement ran longer than allowed.',

@@ -6,11 +6,13 @@ import { promisify } from 'node:util';
 import { Client } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import type { EncryptionKey } from '../../src/config/encryption-keys.ts';
 import { createCodecServer } from '../../src/runtime/codec-server.ts';
 import { dataConverterOf, EncryptionCodec } from '../../src/runtime/encryption-codec.ts';
 import type { extractTable } from '../../src/workflows/index.ts';
 import { Lab } from '../setup/lab.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 const makeKey = (id: string): EncryptionKey => ({ id, key: randomBytes(32) });
 const variable = (keys: readonly EncryptionKey[]): string =>
@@ -155,4 +157,47 @@ describe('runs whose payloads are encrypted', () => {
     expect((await run(lab.taskQueue, 'rotated')).rows).toBe(3000);
     await stop();
   });
+
+  test('are not taken to have ended by workers that lack their key, and are cleaned up once they have', async () => {
+    const environment = (key: EncryptionKey) => ({ DATAKIT_ENCRYPTION_KEYS: variable([key]) });
+    const start = async (key: EncryptionKey, name: string, request: ExtractTableRequest) =>
+      new Client({
+        connection: lab.temporal.connection,
+        dataConverter: dataConverterOf([key]),
+      }).workflow.start<typeof extractTable>('extractTable', {
+        taskQueue: lab.taskQueue,
+        workflowId: `${name}-${lab.name}`,
+        args: [request],
+      });
+    const stop = await lab.startWorkers({ environment: environment(first) });
+    const request = { table: 'confidential_orders', target: 'lost_key' };
+    const before = await start(first, 'before', { ...request, chunkSize: '64kB', consistency: 'none' });
+    await before.signal('pause');
+    await waitUntil(async () => (await described(before)).workflowExecutionInfo?.memo?.fields?.table != null);
+    await stop();
+    await lab.startWorkers({ environment: environment(second) });
+    const after = await start(second, 'after', request);
+    await waitUntil(async () => ((await described(after)).pendingActivities?.[0]?.attempt ?? 0) > 1);
+    expect(await statuses()).toEqual([{ workflow_id: before.workflowId, status: 'running' }]);
+    await before.terminate();
+    expect(await after.result()).toMatchObject({ rows: 3000 });
+    expect(await statuses()).toEqual([
+      { workflow_id: after.workflowId, status: 'committed' },
+      { workflow_id: before.workflowId, status: 'cancelled' },
+    ]);
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  const described = async ({ workflowId }: { readonly workflowId: string }) =>
+    lab.temporal.workflowService.describeWorkflowExecution({
+      namespace: 'default',
+      execution: { workflowId },
+    });
+
+  async function statuses(): Promise<unknown[]> {
+    const { rows } = await lab.warehouse.query(
+      `SELECT workflow_id, status FROM bronze.extraction_runs WHERE target = 'lost_key' ORDER BY 1`,
+    );
+    return rows;
+  }
 });
