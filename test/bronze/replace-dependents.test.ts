@@ -10,7 +10,7 @@ let bronze: string;
 
 beforeAll(async () => {
   lab = await Lab.open();
-  await lab.warehouse.query('CREATE SCHEMA people; GRANT CREATE ON SCHEMA people TO PUBLIC');
+  await lab.warehouse.query('CREATE SCHEMA people; GRANT USAGE, CREATE ON SCHEMA people TO PUBLIC');
 });
 afterAll(async () => lab.close());
 
@@ -162,5 +162,60 @@ describe('indexes', () => {
     expect(message).not.toContain('secret');
     expect(await one(`SELECT count(*) FROM ${bronze}`)).toBe('3');
     expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+});
+
+describe('partitions that people attached to a bronze table', () => {
+  const partition = async () =>
+    String(
+      await one(
+        `SELECT partdefid::regclass FROM pg_partitioned_table WHERE partrelid = '${bronze}'::regclass`,
+      ),
+    );
+
+  test('keep their rows, however the others are replaced', async () => {
+    const kept = `people.a_${table}`;
+    await lab.warehouse.query(`CREATE TABLE ${kept} (LIKE ${bronze}); ALTER TABLE ${kept} OWNER TO loader;
+      INSERT INTO ${kept} (id, name, n, _bronze_run_id) VALUES (99, 'old', 7, 'kept');
+      ALTER TABLE ${bronze} ATTACH PARTITION ${kept} FOR VALUES IN ('kept')`);
+    const expectKept = async () => {
+      await expectSameRows(lab, table, bronze, { targetWhere: `_bronze_run_id <> 'kept'` });
+      expect(await one(`SELECT name FROM ${bronze} WHERE id = 99`)).toBe('old');
+    };
+    await lab.source.query(`DELETE FROM ${table} WHERE id = 2`);
+    await lab.extract({ table });
+    await expectKept();
+    await lab.source.query(`INSERT INTO ${table} VALUES (4, 'four', 4)`);
+    await lab.extractDatabase({ tables: [table] });
+    await expectKept();
+    await lab.source.query(`ALTER TABLE ${table} ADD late int DEFAULT 5, ALTER n TYPE bigint`);
+    await lab.extract({ table });
+    expect(await one(`SELECT sum(late) FROM ${bronze}`)).toBe('15');
+    expect(await one(`SELECT n FROM ${bronze} WHERE id = 99`)).toBe('7');
+    await lab.source.query(`ALTER TABLE ${table} ALTER name TYPE int USING id`);
+    await expect(lab.extract({ table })).rejects.toMatchObject({
+      cause: { type: 'SchemaConflict', message: expect.stringContaining('detach it') as string },
+    });
+    expect(await one(`SELECT name FROM ${bronze} WHERE id = 99`)).toBe('old');
+  });
+
+  test('may be ours of earlier: it is theirs with other bounds, and refused as the default one elsewhere', async () => {
+    const [ours, run] = [await partition(), await one(`SELECT _bronze_run_id FROM ${bronze}`)];
+    const moved = ours.replace('bronze_data.', 'people.');
+    await lab.warehouse.query(`ALTER TABLE ${ours} SET SCHEMA people`);
+    const refused = { type: 'TargetConflict', message: expect.stringContaining(moved) as string };
+    await expect(lab.extract({ table })).rejects.toMatchObject({ cause: refused });
+    await expect(lab.extractDatabase({ tables: [table] })).rejects.toMatchObject({
+      cause: { message: refused.message },
+    });
+    expect(await one(`SELECT count(*) FROM ${moved}`)).toBe('3');
+    await lab.warehouse.query(`ALTER TABLE ${bronze} DETACH PARTITION ${moved};
+      ALTER TABLE ${bronze} ATTACH PARTITION ${moved} FOR VALUES IN ('${String(run)}')`);
+    await lab.source.query(`INSERT INTO ${table} VALUES (4, 'four', 4)`);
+    for (const times of [1, 2]) {
+      await lab.extract({ table });
+      expect(await one(`SELECT count(*) FROM ${moved}`)).toBe('3');
+      expect(await one(`SELECT count(*) FROM ${bronze}`), `run ${times}`).toBe('7');
+    }
   });
 });

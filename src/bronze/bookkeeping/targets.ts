@@ -1,7 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
-import { PARTITION_KEY } from '../schema/bronze-table.ts';
+import { DEFAULT_PARTITION, PARTITION_KEY, requireOwnStorage } from '../schema/bronze-table.ts';
 import { mirrorOf } from '../cdc/tables.ts';
 import { BRONZE } from '../layout.ts';
 
@@ -15,24 +15,26 @@ export interface Feed {
  * Makes sure that a bronze table may be written from this source table.
  *
  * @throws {DatakitError} TargetConflict if another table feeds it, a capture maintains it, or this project did not
- *   make it
+ *   make it or the partition with its rows
  */
 export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
   const [found] = await session.query<Standing & Record<string, unknown>>(
-    `SELECT pg_get_partkeydef(c.oid) AS key, t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
+    `SELECT pg_get_partkeydef(c.oid) AS key, ${DEFAULT_PARTITION} AS storage,
+            t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        LEFT JOIN ${BRONZE}.extraction_targets t ON t.target = c.relname
       WHERE n.nspname = $1 AND c.relname = $2`,
     [BRONZE, target],
   );
   if (found === undefined) return;
-  const { key, slot, ...owner } = found;
+  const { key, storage, slot, ...owner } = found;
   if (owner.source === null || key !== PARTITION_KEY) {
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} exists and was not made by datakit-postgres`,
     );
   }
+  requireOwnStorage(target, storage);
   if (slot !== null) {
     throw new DatakitError(
       'TargetConflict',
@@ -52,6 +54,8 @@ export async function requireTarget(session: Session, target: string, feed: Feed
 type Standing = TableName & {
   /** Its partition key; null if it is not partitioned. */
   readonly key: string | null;
+  /** Its default partition; null if it has none. */
+  readonly storage: TableName | null;
   /** Null if this project did not make it; then schema and name of the table are null too. */
   readonly source: string | null;
   /** The slot of the capture that maintains it. */

@@ -1,7 +1,12 @@
 import { DatakitError } from '../../contract/failures.ts';
 import type { IncrementalOutcome, SchemaChange } from '../../contract/incremental.ts';
 import type { Session } from '../../postgres/session.ts';
-import { findBronzeTable, readColumnDefinitions, type BronzeTable } from '../schema/bronze-table.ts';
+import {
+  findBronzeTable,
+  readColumnDefinitions,
+  type BronzeTable,
+  type Storage,
+} from '../schema/bronze-table.ts';
 import { recordCheckpoint } from '../bookkeeping/checkpoints.ts';
 import { ensureCurrentView } from '../schema/current-view.ts';
 import { markDeleted } from './deleted-keys.ts';
@@ -104,10 +109,7 @@ export async function finishIncremental(
   };
 }
 
-async function requireBronze(
-  session: Session,
-  target: string,
-): Promise<BronzeTable & { storage: { oid: number; schema: string; name: string } }> {
+async function requireBronze(session: Session, target: string): Promise<BronzeTable & { storage: Storage }> {
   const bronze = await findBronzeTable(session, target);
   if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
   throw new DatakitError('PlanOutdated', `${BRONZE}.${target} was dropped after the run was planned`);

@@ -18,6 +18,7 @@ import { BRONZE, STORAGE, storageName } from '../layout.ts';
 import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
 import { lockExclusively, requireNoOldSnapshot } from '../readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
+import { widens } from '../schema/type-widening.ts';
 
 /**
  * Replaces the rows that the bronze table shows with those of a prepared staging table.
@@ -59,7 +60,8 @@ export async function attachStorage(writer: Writer, bronze: TableName, storage: 
 
 /**
  * Aligns the columns of both. Bronze may have gained some after the staging table was prepared. While it has no
- * partition the parent has no rows, so that any change of a column costs nothing.
+ * partition the parent has no rows, so that any change of a column costs nothing. Values in partitions of others are
+ * kept.
  */
 async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, staging);
@@ -82,12 +84,16 @@ async function changeType(
   type: string,
 ): Promise<void> {
   const column = quoteName(name);
-  await orSchemaConflict(
-    `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze, and something depends on it`,
-    async () =>
-      session.query(
-        `ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type} USING NULL::${type}`,
-      ),
+  const problem = `Column ${column} of ${bronze.schema}.${bronze.name} is now ${type} in the source and ${before} in bronze`;
+  if (bronze.hasOthers && !widens(before, type)) {
+    throw new DatakitError(
+      'SchemaConflict',
+      `${problem}, and a partition that is not ours has values that may not fit: detach it`,
+    );
+  }
+  const using = bronze.hasOthers ? '' : ` USING NULL::${type}`;
+  await orSchemaConflict(`${problem}, and something depends on it`, async () =>
+    session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${column} TYPE ${type}${using}`),
   );
 }
 

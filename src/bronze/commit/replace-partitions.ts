@@ -2,7 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { TableName } from '../../contract/table-name.ts';
-import { findBronzeTable, type BronzeTable } from '../schema/bronze-table.ts';
+import { findBronzeTable, type BronzeTable, type Storage } from '../schema/bronze-table.ts';
 import { followSchema } from '../schema/follow-schema.ts';
 import { partitionIndexName } from '../schema/indexes.ts';
 import { BRONZE, metadataColumns, PARTITION } from '../layout.ts';
@@ -12,8 +12,6 @@ import { partitionLabel } from '../plan.ts';
 import { dropStaging, endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 import { lockTarget, nextLoadedAt } from '../bookkeeping/targets.ts';
-
-type Storage = NonNullable<BronzeTable['storage']>;
 
 /** Blocks that the index summarises together, and the most partitions expected among them. */
 const STRETCH = 32;

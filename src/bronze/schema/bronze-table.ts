@@ -1,19 +1,24 @@
-import type { TableName } from '../../contract/table-name.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { BRONZE } from '../layout.ts';
+import { BRONZE, STORAGE } from '../layout.ts';
 
 /**
- * A partitioned table with one partition, the default one, which has the rows.
+ * A partitioned table whose default partition has the rows. Other partitions are not ours, and stay as they are.
  *
  * What people attach to it (views, grants, comments, indexes) belongs to the parent and stays when a commit
  * exchanges the partition: see docs/adr/0002-replace-by-partition-exchange.md.
  */
 export interface BronzeTable extends TableName {
   readonly oid: number;
-  /** The partition that has the rows, if one is attached. */
-  readonly storage: (TableName & { readonly oid: number }) | undefined;
+  /** The default partition, which has the rows, if there is one. */
+  readonly storage: Storage | undefined;
+  /** True if people attached partitions of their own. */
+  readonly hasOthers: boolean;
 }
+
+export type Storage = TableName & { readonly oid: number };
 
 export interface ColumnDefinition {
   readonly name: string;
@@ -23,28 +28,41 @@ export interface ColumnDefinition {
 /** As the server writes it. Tables that people partition have another, and partitions that are not ours to drop. */
 export const PARTITION_KEY = 'LIST (_bronze_run_id)';
 
+/** SQL for the default partition of the table `c`, as {@link Storage}; NULL if it has none. */
+export const DEFAULT_PARTITION = `(SELECT jsonb_build_object('schema', dn.nspname, 'name', d.relname, 'oid', d.oid::bigint)
+     FROM pg_catalog.pg_partitioned_table p
+     JOIN pg_catalog.pg_class d ON d.oid = p.partdefid
+     JOIN pg_catalog.pg_namespace dn ON dn.oid = d.relnamespace
+    WHERE p.partrelid = c.oid)`;
+
+/** @throws {DatakitError} TargetConflict if its default partition is not ours */
 export async function findBronzeTable(session: Session, target: string): Promise<BronzeTable | undefined> {
-  const [row] = await session.query<{
-    oid: number;
-    storage_oid: number | null;
-    storage_schema: string;
-    storage_name: string;
-  }>(
-    `SELECT c.oid, s.oid AS storage_oid, sn.nspname AS storage_schema, s.relname AS storage_name
-       FROM pg_catalog.pg_class c
-       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
-       LEFT JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
-       LEFT JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+  const [row] = await session.query<{ oid: number; storage: Storage | null; hasOthers: boolean }>(
+    `SELECT c.oid, ${DEFAULT_PARTITION} AS storage,
+            EXISTS (SELECT FROM pg_catalog.pg_inherits i
+                      JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent
+                     WHERE i.inhparent = c.oid AND i.inhrelid <> p.partdefid) AS "hasOthers"
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1 AND c.relname = $2 AND pg_get_partkeydef(c.oid) = $3`,
     [BRONZE, target, PARTITION_KEY],
   );
   if (row === undefined) return undefined;
-  const storage =
-    row.storage_oid === null
-      ? undefined
-      : { oid: row.storage_oid, schema: row.storage_schema, name: row.storage_name };
-  return { schema: BRONZE, name: target, oid: row.oid, storage };
+  const { storage, ...table } = row;
+  requireOwnStorage(target, storage);
+  return { schema: BRONZE, name: target, ...table, storage: storage ?? undefined };
+}
+
+/**
+ * Refuses a default partition that people moved out of our schema, or put in the place of ours: it would be dropped.
+ *
+ * @throws {DatakitError} TargetConflict
+ */
+export function requireOwnStorage(target: string, storage: TableName | null): void {
+  if (storage === null || storage.schema === STORAGE) return;
+  throw new DatakitError(
+    'TargetConflict',
+    `The default partition of ${BRONZE}.${target} is ${formatTableName(storage)}, which is not in ${STORAGE} and so not ours to replace: detach it, or attach it with bounds`,
+  );
 }
 
 /** Creates the parent with the columns of the staging table. Its partition key exists only because one must. */

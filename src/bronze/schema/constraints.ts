@@ -1,6 +1,7 @@
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
+import type { Storage } from './bronze-table.ts';
 import { stagingIndexName } from './indexes.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
@@ -24,7 +25,7 @@ interface Constraint {
  */
 export async function addConstraints(
   session: Session,
-  storage: (TableName & { readonly oid: number }) | undefined,
+  storage: Storage | undefined,
   staging: TableName,
 ): Promise<void> {
   if (storage === undefined) return;

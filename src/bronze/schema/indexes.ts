@@ -1,6 +1,7 @@
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
+import type { Storage } from './bronze-table.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
 interface Index {
@@ -22,7 +23,7 @@ interface Index {
  */
 export async function buildIndexes(
   session: Session,
-  storage: (TableName & { readonly oid: number }) | undefined,
+  storage: Storage | undefined,
   staging: TableName,
 ): Promise<void> {
   if (storage === undefined) return;
@@ -37,10 +38,7 @@ export async function buildIndexes(
 }
 
 /** Returns indexes made on the partition itself, whose names are restored once the old partition is gone. */
-export async function readOwnIndexes(
-  session: Session,
-  storage: TableName & { readonly oid: number },
-): Promise<Index[]> {
+export async function readOwnIndexes(session: Session, storage: Storage): Promise<Index[]> {
   return (await readIndexes(session, storage)).filter(({ ofParent }) => !ofParent);
 }
 

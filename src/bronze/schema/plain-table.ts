@@ -1,8 +1,8 @@
 import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
-import { PARTITION_KEY, type ColumnDefinition } from './bronze-table.ts';
+import { PARTITION_KEY, type ColumnDefinition, type Storage } from './bronze-table.ts';
 import { mirrorOf } from '../cdc/tables.ts';
-import { BRONZE, metadataColumns } from '../layout.ts';
+import { BRONZE, metadataColumns, STORAGE } from '../layout.ts';
 import type { ExtractionPlan } from '../plan.ts';
 import type { Feed } from '../bookkeeping/targets.ts';
 
@@ -10,7 +10,7 @@ import type { Feed } from '../bookkeeping/targets.ts';
 export interface PlainTable extends Feed {
   readonly target: string;
   /** The partition that has the rows. */
-  readonly storage: TableName & { readonly oid: number };
+  readonly storage: Storage;
   readonly columns: readonly ColumnDefinition[];
   /** The plan that loaded the rows it shows. A bigint, as text. */
   readonly loadedBy: string;
@@ -27,7 +27,7 @@ export async function findPlainTables(
     target: string;
     source: string;
     table: TableName;
-    storage: TableName & { oid: number };
+    storage: Storage;
     columns: ColumnDefinition[];
     loadedBy: string;
     loadedOrder: string;
@@ -47,14 +47,14 @@ export async function findPlainTables(
        JOIN ${BRONZE}.extraction_targets t ON t.target = named.target
        JOIN pg_catalog.pg_class c ON c.oid = named.oid AND c.oid = ANY (ARRAY(SELECT oid FROM named))
         AND pg_get_partkeydef(c.oid) = $3
-       JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
-       JOIN pg_catalog.pg_class s ON s.oid = i.inhrelid
-       JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+       JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+       JOIN pg_catalog.pg_class s ON s.oid = p.partdefid
+       JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace AND sn.nspname = $4
       WHERE ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                          WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0 AND a.attnotnull)`,
-    [targets, BRONZE, PARTITION_KEY],
+    [targets, BRONZE, PARTITION_KEY, STORAGE],
   );
   return new Map(rows.map((row) => [row.target, row]));
 }
@@ -68,7 +68,8 @@ export async function findUnchanged(
     `SELECT t.target
        FROM unnest($1::text[], $2::bigint[], $3::oid[]) AS found(target, loaded_by, storage)
        JOIN ${BRONZE}.extraction_targets t ON t.target = found.target AND t.loaded_by_plan = found.loaded_by
-       JOIN pg_catalog.pg_class s ON s.oid = found.storage AND NOT s.relhasindex`,
+       JOIN pg_catalog.pg_partitioned_table p ON p.partdefid = found.storage
+       JOIN pg_catalog.pg_class s ON s.oid = p.partdefid AND NOT s.relhasindex`,
     [
       tables.map(({ target }) => target),
       tables.map(({ loadedBy }) => loadedBy),
