@@ -91,6 +91,26 @@ test.each([
   expect(await givenToView()).toEqual(given);
 });
 
+test.each([
+  ['as it was', 'SELECT 1'],
+  ['without some columns', 'ALTER TABLE % DROP n'],
+])('the view of the newest versions leaves a table that was renamed for the next one, %s', async (_, alter) => {
+  await lab.warehouse.query(`ALTER VIEW ${bronze}_current SET (security_barrier = true);
+    GRANT SELECT (id, n) ON ${bronze}_current TO PUBLIC; COMMENT ON COLUMN ${bronze}_current.id IS 'it''s the key';
+    ALTER TABLE ${bronze} RENAME TO old_${table}`);
+  await change(`${alter.replace('%', table)}; UPDATE ${table} SET name = 'new' WHERE id = 1`);
+  for (let times = 1; times <= 2; times += 1) {
+    await run();
+    await expectSameRows(lab, table, `${bronze}_current`);
+  }
+  expect(await givenToView()).toEqual({
+    options: ['security_barrier=true'],
+    granted: true,
+    all_granted: false,
+    comment: "it's the key",
+  });
+}); // prettier-ignore
+
 describe('with "evolve"', () => {
   test('a column that was added is added, NULL in the rows before', async () => {
     await change(`ALTER TABLE ${table} ADD late text; UPDATE ${table} SET late = 'x' WHERE id <= 5`);
