@@ -68,7 +68,7 @@ export async function lockBriefly(session: Session, table: TableName): Promise<v
     await lockExclusively(session, table);
   } catch (error) {
     if (!isLockTimeout(error)) throw error;
-    const message = `warehouse: ${table.schema}.${table.name} is in use: its columns cannot be changed yet`;
+    const message = `warehouse: ${table.schema}.${table.name} is in use and cannot be changed yet`;
     throw new DatakitError('LockTimeout', message);
   }
   await session.query(`SELECT set_config('lock_timeout', $1, true)`, [before]);

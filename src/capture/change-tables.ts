@@ -1,3 +1,4 @@
+import { forgetKeys } from '../bronze/cdc/mirror.ts';
 import { addTables, ALL_IS_LOGGED, asCaptured, readTables, removeTables } from '../bronze/cdc/tables.ts';
 import {
   addWarnings,
@@ -97,6 +98,7 @@ async function remove(
     const statement = alterPublication(publication, 'remove', unpublished);
     await orStatementFor(statement, async () => source.query(statement));
   }
+  await forgetKeys(target, leaving);
   await removeTables(target, captureId, leaving);
 }
 
@@ -119,7 +121,7 @@ async function requireUnread(
 }
 
 /** @throws {DatakitError} UndefinedObject, naming a similar table */
-function matching(present: readonly TableName[], pattern: TablePattern): TableName[] {
+function matching<Table extends TableName>(present: readonly Table[], pattern: TablePattern): Table[] {
   const found = present.filter(
     ({ schema, name }) => schema === pattern.schema && (pattern.all === true || name === pattern.name),
   );

@@ -1,6 +1,5 @@
-import { isDeepStrictEqual } from 'node:util';
 import { forgetPartitions } from '../bronze/bookkeeping/partition-records.ts';
-import { forgetKey, openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
+import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
   readTables,
@@ -72,8 +71,6 @@ export async function planCopy(
     return { description, plan };
   };
   const { description, plan } = await namingLocked(ask, table, async () => ask(planned));
-  const isFoundOtherwise = !isDeepStrictEqual(known.key, description.key);
-  if (isFoundOtherwise && known.target !== null) await forgetKey(warehouse, known.target);
   await recordDescription(warehouse, captureId, table, description);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { forgetKeys } from '../bronze/cdc/mirror.ts';
 import { closeCapture, findCapture, findCapturesBeside, type Capture } from '../bronze/cdc/positions.ts';
+import { readTables } from '../bronze/cdc/tables.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import type { DropRequest } from '../contract/capture-activities.ts';
 import type { DropCaptureResult } from '../contract/capture-changes.ts';
@@ -38,7 +40,10 @@ export async function dropCapture(
     return dropOurPublication(session, name);
   });
   if (capture !== undefined) {
-    await warehouse.write(limits, async (session) => closeCapture(session, capture.captureId));
+    await warehouse.write(limits, async (session) => {
+      await forgetKeys(session, await readTables(session, capture.captureId));
+      await closeCapture(session, capture.captureId);
+    });
   }
   return { slot, publication, bookkeeping: capture !== undefined };
 }

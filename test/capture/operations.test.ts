@@ -244,6 +244,23 @@ describe.concurrent('what is written', () => {
 });
 
 // not concurrent: the other captures would log its messages too
+test('a copy that no capture keeps any more can have several rows of a key', async () => {
+  await lab.source.query(`CREATE TABLE let_go (id int PRIMARY KEY, v text, at timestamptz DEFAULT now());
+    INSERT INTO let_go VALUES (1, 'one'), (2, 'two')`);
+  const slot = await around({ tables: ['let_go'], mirror: true }, [
+    `UPDATE let_go SET v = 'eins' WHERE id = 1`,
+  ]);
+  await captures.drop({ slot });
+  const keys = `SELECT FROM pg_indexes WHERE schemaname = 'bronze_data' AND tablename LIKE 'br_let_go%'`;
+  expect((await lab.warehouse.query(keys)).rowCount).toBe(0);
+  const versions = { table: 'let_go', incremental: { column: 'at' } } as const;
+  await lab.extract(versions);
+  await lab.source.query(`UPDATE let_go SET v = 'uno', at = now() WHERE id = 1`);
+  await lab.extract(versions);
+  const { rows } = await lab.warehouse.query('SELECT v FROM bronze.br_let_go WHERE id = 1 ORDER BY v');
+  expect(rows).toEqual([{ v: 'eins' }, { v: 'uno' }]);
+});
+
 test('a message outside of transactions stands before the commit that follows it at once', async () => {
   await lab.source.query('CREATE TABLE noted (id int PRIMARY KEY)');
   // others write to the same WAL: with this many commits, some directly follow their message

@@ -330,6 +330,8 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       await lab.source.query(`INSERT INTO late VALUES (99999, 'before', NULL)`);
       const tables = await handle.executeUpdate('removeTables', { args: [['late']] });
       expect(tables).toEqual(['public.base', 'public.stray']);
+      const keys = `SELECT FROM pg_indexes WHERE schemaname = 'bronze_data' AND tablename LIKE 'br_late%'`;
+      expect((await lab.warehouse.query(keys)).rowCount).toBe(0);
       await handle.signal('resume');
       await captures.untilWritten(slot);
       const late = `SELECT FROM bronze.cdc_tables WHERE "table" = 'late'`;

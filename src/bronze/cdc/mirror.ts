@@ -11,10 +11,12 @@ import {
   type ColumnDefinition,
 } from '../schema/bronze-table.ts';
 import { equalityOf } from '../equality.ts';
+import { captureIndexName, CAPTURE_INDEX } from '../schema/indexes.ts';
 import { hasIndex } from '../schema/key-index.ts';
 import { BRONZE, DELETED_AT } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
+import type { CaptureTable } from './tables.ts';
 
 export type DeletePolicy = 'hard' | 'soft';
 
@@ -74,7 +76,7 @@ export async function prepareMirror(session: Session, target: string, key: reado
     throw new DatakitError('StagingLost', `${BRONZE}.${target} was dropped during the run`);
   if (await hasIndex(session, bronze.storage, key, true)) return;
   const columns = key.map(quoteName).join(', ');
-  const name = quoteName(`capture_key_${bronze.storage.oid}`);
+  const name = quoteName(captureIndexName(bronze.storage));
   await session.query(`CREATE UNIQUE INDEX ${name} ON ${quoteTable(bronze.storage)} (${columns})`);
 }
 
@@ -91,18 +93,31 @@ async function withDeletedAt(
   return [...present, ...missing];
 }
 
-/** Drops the index on a key that is no longer the key: a new copy would have to satisfy it. */
-export async function forgetKey(session: Session, target: string): Promise<void> {
-  const bronze = await findBronzeTable(session, target);
-  if (bronze?.storage === undefined) return;
-  const indexes = await session.query<{ name: string }>(
-    `SELECT i.indexrelid::regclass::text AS name FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-      WHERE i.indrelid = to_regclass($1) AND c.relname ~ '^capture_key_[0-9]+$'`,
-    [quoteTable(bronze.storage)],
+/**
+ * Drops the indexes on keys of copies that changes are no longer applied to: other runs may keep several rows of a key.
+ *
+ * @throws {DatakitError} LockTimeout
+ */
+export async function forgetKeys(session: Session, tables: readonly MirroredTable[]): Promise<void> {
+  const targets = tables.flatMap(({ mirrored, target }) => (mirrored && target !== null ? [target] : []));
+  const found = await session.query<{ storage: TableName; index: TableName }>(
+    `SELECT jsonb_build_object('schema', n.nspname, 'name', s.relname) AS storage,
+            jsonb_build_object('schema', n.nspname, 'name', x.relname) AS index
+       FROM unnest($1::text[]) AS target
+       JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = to_regclass(format('%I.%I', $2::text, target))
+       JOIN pg_catalog.pg_class s ON s.oid = p.partdefid
+       JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+       JOIN pg_catalog.pg_index i ON i.indrelid = s.oid
+       JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid AND x.relname ~ $3`,
+    [[...new Set(targets)], BRONZE, CAPTURE_INDEX],
   );
-  if (indexes.length > 0) await lockBriefly(session, bronze);
-  for (const { name } of indexes) await session.query(`DROP INDEX ${name}`);
+  for (const { storage, index } of found) {
+    await lockBriefly(session, storage);
+    await session.query(`DROP INDEX ${quoteTable(index)}`);
+  }
 }
+
+type MirroredTable = Pick<CaptureTable, 'mirrored' | 'target'>;
 
 /** Applies the net changes of a batch to a copy. */
 export async function applyBatch(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {

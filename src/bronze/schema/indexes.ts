@@ -60,6 +60,12 @@ export const keyIndexName = (planId: string): string => `plan_${planId}_by_key`;
 /** Names the index that a run makes for itself to find the rows of a partition. */
 export const partitionIndexName = (planId: string): string => `plan_${planId}_by_partition`;
 
+/** Names the index by which a capture finds the rows of its copy. Not copied either: each copy gets its own. */
+export const captureIndexName = ({ oid }: Storage): string => `capture_key_${oid}`;
+
+/** A regular expression for {@link captureIndexName}. */
+export const CAPTURE_INDEX = '^capture_key_[0-9]+$';
+
 /** Names the counterpart of an index until it is attached. */
 export const stagingIndexName = (staging: TableName, oid: number): string => `${staging.name}_index_${oid}`;
 
@@ -74,7 +80,7 @@ async function readIndexes(session: Session, table: TableName & { readonly oid: 
        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
        JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
        JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-      WHERE i.indrelid = $1 AND i.indisvalid AND c.relname !~ '^plan_[0-9]+_by_(key|partition)$'
+      WHERE i.indrelid = $1 AND i.indisvalid AND c.relname !~ '^plan_[0-9]+_by_(key|partition)$' AND c.relname !~ '${CAPTURE_INDEX}'
       ORDER BY i.indexrelid`,
     [table.oid],
   );
