@@ -69,7 +69,8 @@ export const failurePolicies = {
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {
     retry: 'never',
-    advice: 'Drop what depends on the column, usually a view, or choose another "target".',
+    advice:
+      'Change or drop what is named, usually a view, constraint or index on the bronze table, or choose another "target".',
   },
   SchemaChanged: {
     retry: 'never',

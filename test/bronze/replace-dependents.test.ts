@@ -116,6 +116,53 @@ test('a key of the partition that is checked at the end of a transaction still i
   expect(await one(definition)).toBe(before);
 });
 
+describe('a bronze table that is published', () => {
+  const storage = async () =>
+    String(
+      await one(
+        `SELECT partdefid::regclass FROM pg_partitioned_table WHERE partrelid = '${bronze}'::regclass`,
+      ),
+    );
+  const identity = async () =>
+    one(`SELECT relreplident FROM pg_class WHERE oid = '${await storage()}'::regclass`);
+  const merge = async () => lab.extract({ table, incremental: { column: 'n' }, write: 'merge', key: ['id'] });
+
+  test('takes changed rows once its partition has a replica identity, and later ones have it too', async () => {
+    await merge();
+    await lab.source.query(`UPDATE ${table} SET n = n + 10 WHERE id = 1`);
+    await lab.warehouse.query(`CREATE PUBLICATION published FOR TABLE ${bronze}`);
+    try {
+      await expect(merge()).rejects.toMatchObject({
+        cause: {
+          type: 'SchemaConflict',
+          message: expect.stringMatching(/ALTER TABLE .*br_t.* REPLICA IDENTITY FULL/) as string,
+        },
+      });
+      await lab.warehouse.query(`ALTER TABLE ${await storage()} REPLICA IDENTITY FULL`);
+      await merge();
+      await expectSameRows(lab, table, bronze);
+      await extractAgain();
+      expect(await identity()).toBe('f');
+      await lab.extractDatabase({ tables: [table] });
+      expect(await identity()).toBe('f');
+    } finally {
+      await lab.warehouse.query('DROP PUBLICATION published');
+    }
+  });
+
+  test('keeps a replica identity by an index', async () => {
+    await lab.warehouse.query(`ALTER TABLE ${await storage()} ALTER id SET NOT NULL;
+      CREATE UNIQUE INDEX identity_${number} ON ${await storage()} (id);
+      ALTER TABLE ${await storage()} REPLICA IDENTITY USING INDEX identity_${number}`);
+    await extractAgain();
+    expect(await identity()).toBe('i');
+    expect(
+      await one(`SELECT count(*) FROM pg_index WHERE indisreplident
+      AND indexrelid = 'bronze_data.identity_${number}'::regclass`),
+    ).toBe('1');
+  });
+});
+
 describe('indexes', () => {
   test('on the bronze table are there for the new rows, and used', async () => {
     await lab.warehouse

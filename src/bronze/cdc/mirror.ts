@@ -13,6 +13,7 @@ import {
 import { equalityOf } from '../equality.ts';
 import { captureIndexName, CAPTURE_INDEX } from '../schema/indexes.ts';
 import { hasIndex } from '../schema/key-index.ts';
+import { orUnidentified } from '../schema/replica-identity.ts';
 import { BRONZE, DELETED_AT } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
@@ -121,6 +122,10 @@ type MirroredTable = Pick<CaptureTable, 'mirrored' | 'target'>;
 
 /** Applies the net changes of a batch to a copy. */
 export async function applyBatch(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
+  await orUnidentified(mirror.storage, async () => applyStates(session, mirror, batch));
+}
+
+async function applyStates(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
   if (batch.truncated) await removeAll(session, mirror);
   const deleted: Row[] = [];
   const written: Row[] = [];

@@ -13,6 +13,7 @@ import { markDeleted } from './deleted-keys.ts';
 import { protectionOf, type IncrementalPlan } from '../incremental-plan.ts';
 import { followSchema } from '../schema/follow-schema.ts';
 import { orKeyConflict } from '../schema/key-index.ts';
+import { orUnidentified } from '../schema/replica-identity.ts';
 import { BRONZE, DELETED_AT, metadataColumns } from '../layout.ts';
 import { moveStatement } from './move-rows.ts';
 import { stagingKeys, type StagedFacts, type StoredPlan } from '../bookkeeping/plans.ts';
@@ -52,19 +53,21 @@ export async function commitIncrement(
     },
     incremental,
   );
-  const moved = await orKeyConflict(incremental, async () =>
-    session.one<{ added: string; replaced: string }>(statement),
+  const moved = await orUnidentified(bronze.storage, async () =>
+    orKeyConflict(incremental, async () => session.one<{ added: string; replaced: string }>(statement)),
   );
   const { key, keyChunks } = incremental;
   const deleted =
     keyChunks === 0
       ? 0
-      : await markDeleted(session, {
-          keys: stagingKeys(staging),
-          storage: bronze.storage,
-          key: present.filter(({ name }) => key.includes(name)),
-          at: loadedAt,
-        });
+      : await orUnidentified(bronze.storage, async () =>
+          markDeleted(session, {
+            keys: stagingKeys(staging),
+            storage: bronze.storage,
+            key: present.filter(({ name }) => key.includes(name)),
+            at: loadedAt,
+          }),
+        );
   const [added, replaced] = [Number(moved.added), Number(moved.replaced)];
   return finishIncremental(session, stored, {
     added,

@@ -11,6 +11,7 @@ import {
 import { addConstraints } from '../schema/constraints.ts';
 import { buildIndexes } from '../schema/indexes.ts';
 import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
+import { keepReplicaIdentity } from '../schema/replica-identity.ts';
 import { BRONZE, metadataColumns, type MetadataColumn } from '../layout.ts';
 import type { ExtractionPlan } from '../plan.ts';
 import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
@@ -38,6 +39,7 @@ export async function prepareStaging(
   if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
   await buildIndexes(session, bronze?.storage, staging);
   await addConstraints(session, bronze?.storage, staging);
+  await keepReplicaIdentity(session, bronze?.storage, staging);
   if (incremental !== undefined) {
     await requireKeys(session, staging, incremental);
     await ensureKeyIndex(session, staging, planId, incremental);

@@ -5,6 +5,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import { findBronzeTable, type BronzeTable, type Storage } from '../schema/bronze-table.ts';
 import { followSchema } from '../schema/follow-schema.ts';
 import { partitionIndexName } from '../schema/indexes.ts';
+import { orUnidentified } from '../schema/replica-identity.ts';
 import { BRONZE, metadataColumns, PARTITION } from '../layout.ts';
 import { addStatement } from './move-rows.ts';
 import { findPartitionRecords, recordPartitions } from '../bookkeeping/partition-records.ts';
@@ -90,7 +91,9 @@ export async function replacePartitions(session: Session, stored: StoredPlan): P
   const planned = new Set(plan.columns.map(({ name }) => name));
   const columns = present.filter(({ name }) => planned.has(name));
   const replaced = labels.filter((label) => !isNewer(label));
-  await deleteRows(session, bronze.storage, replaced, records.size);
+  await orUnidentified(bronze.storage, async () =>
+    deleteRows(session, bronze.storage, replaced, records.size),
+  );
   const move = { staging, storage: bronze.storage, columns, metadata, others: [] };
   await orSchemaConflict(`The new rows do not fit ${BRONZE}.${plan.target}`, async () =>
     session.query(addStatement(move), [newer]),

@@ -18,7 +18,11 @@ export interface BronzeTable extends TableName {
   readonly hasOthers: boolean;
 }
 
-export type Storage = TableName & { readonly oid: number };
+export interface Storage extends TableName {
+  readonly oid: number;
+  /** What identifies its rows to subscribers of a publication. */
+  readonly identity: 'default' | 'FULL' | 'NOTHING' | { readonly index: number };
+}
 
 export interface ColumnDefinition {
   readonly name: string;
@@ -29,7 +33,11 @@ export interface ColumnDefinition {
 export const PARTITION_KEY = 'LIST (_bronze_run_id)';
 
 /** SQL for the default partition of the table `c`, as {@link Storage}; NULL if it has none. */
-export const DEFAULT_PARTITION = `(SELECT jsonb_build_object('schema', dn.nspname, 'name', d.relname, 'oid', d.oid::bigint)
+export const DEFAULT_PARTITION = `(SELECT jsonb_build_object('schema', dn.nspname, 'name', d.relname, 'oid', d.oid::bigint, 'identity',
+            CASE d.relreplident
+              WHEN 'f' THEN to_jsonb('FULL'::text) WHEN 'n' THEN to_jsonb('NOTHING'::text)
+              ELSE coalesce((SELECT jsonb_build_object('index', i.indexrelid::bigint) FROM pg_catalog.pg_index i
+                              WHERE i.indrelid = d.oid AND i.indisreplident), to_jsonb('default'::text)) END)
      FROM pg_catalog.pg_partitioned_table p
      JOIN pg_catalog.pg_class d ON d.oid = p.partdefid
      JOIN pg_catalog.pg_namespace dn ON dn.oid = d.relnamespace

@@ -10,7 +10,7 @@ import type { Feed } from '../bookkeeping/targets.ts';
 export interface PlainTable extends Feed {
   readonly target: string;
   /** The partition that has the rows. */
-  readonly storage: Storage;
+  readonly storage: Pick<Storage, keyof TableName | 'oid'>;
   readonly columns: readonly ColumnDefinition[];
   /** The plan that loaded the rows it shows. A bigint, as text. */
   readonly loadedBy: string;
@@ -18,7 +18,7 @@ export interface PlainTable extends Feed {
   readonly loadedOrder: string;
 }
 
-/** Finds bronze tables, by target, without any index, constraint or NOT NULL, and which no capture maintains. */
+/** Finds bronze tables, by target, without any index, constraint, NOT NULL or replica identity, and which no capture maintains. */
 export async function findPlainTables(
   session: Session,
   targets: readonly string[],
@@ -27,7 +27,7 @@ export async function findPlainTables(
     target: string;
     source: string;
     table: TableName;
-    storage: Storage;
+    storage: PlainTable['storage'];
     columns: ColumnDefinition[];
     loadedBy: string;
     loadedOrder: string;
@@ -50,7 +50,7 @@ export async function findPlainTables(
        JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
        JOIN pg_catalog.pg_class s ON s.oid = p.partdefid
        JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace AND sn.nspname = $4
-      WHERE ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex)
+      WHERE ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex) AND s.relreplident = 'd'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                          WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0 AND a.attnotnull)`,
