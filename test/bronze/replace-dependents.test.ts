@@ -116,6 +116,23 @@ test('a key of the partition that is checked at the end of a transaction still i
   expect(await one(definition)).toBe(before);
 });
 
+test('an exclusion constraint of the partition stays, under its name, and refuses rows that do not fit', async () => {
+  const constraints = async () =>
+    one(`SELECT string_agg(conname || ' ' || pg_get_constraintdef(c.oid), ',') FROM pg_constraint c
+           JOIN pg_partitioned_table ON partdefid = conrelid WHERE partrelid = '${bronze}'::regclass`);
+  await lab.warehouse.query(
+    `ALTER TABLE ${String(await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`))}
+       ADD CONSTRAINT apart_${number} EXCLUDE USING gist (int4range(id, id + 1) WITH &&)`,
+  );
+  const before = await constraints();
+  for (let times = 1; times <= 2; times += 1) await lab.extract({ table });
+  expect(await constraints()).toBe(before);
+  await lab.source.query(`INSERT INTO ${table} VALUES (2, 'again', 2)`);
+  await expect(lab.extract({ table })).rejects.toMatchObject({
+    cause: { type: 'SchemaConflict', message: expect.stringContaining(`apart_${number}`) as string },
+  });
+});
+
 describe('a bronze table that is published', () => {
   const storage = async () =>
     String(

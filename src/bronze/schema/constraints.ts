@@ -7,12 +7,13 @@ import { orSchemaConflict } from './schema-conflict.ts';
 
 interface Constraint {
   readonly name: string;
-  readonly kind: 'check' | 'key';
+  /** `key` takes an index that is built already; an exclusion constraint makes its own. */
+  readonly kind: 'check' | 'key' | 'exclusion';
   /** Of a key without its columns: those of its index. */
   readonly definition: string;
   /** `DEFERRABLE INITIALLY DEFERRED`; empty for what is checked at once. */
   readonly timing: string;
-  /** OID of the index behind a key. */
+  /** OID of the index behind it; 0 for a check. */
   readonly indexOid: number;
 }
 
@@ -36,11 +37,12 @@ export async function addConstraints(
     );
   }
   for (const { name, kind, definition, timing, indexOid } of await readConstraints(session, storage)) {
-    const index = stagingIndexName(staging, indexOid);
-    const clause =
-      kind === 'check'
-        ? `${quoteName(name)} ${definition}`
-        : `${quoteName(index)} ${definition} USING INDEX ${quoteName(index)} ${timing}`;
+    const index = quoteName(stagingIndexName(staging, indexOid));
+    const clause = {
+      check: `${quoteName(name)} ${definition}`,
+      key: `${index} ${definition} USING INDEX ${index} ${timing}`,
+      exclusion: `${index} ${definition}`,
+    }[kind];
     await orSchemaConflict(
       `The new rows do not fit the constraint ${quoteName(name)} of the bronze table`,
       async () => session.query(`${alter} ADD CONSTRAINT ${clause}`),
@@ -57,15 +59,18 @@ async function readNotNull(session: Session, table: { readonly oid: number }): P
   return columns.map(({ name }) => name);
 }
 
-/** Leaves out foreign keys: PostgreSQL itself gives a partition those of its parent. */
+/** Leaves out what PostgreSQL itself gives a partition: foreign keys and exclusion constraints of its parent. */
 async function readConstraints(session: Session, table: { readonly oid: number }): Promise<Constraint[]> {
   return session.query<Constraint & Record<string, unknown>>(
-    `SELECT conname AS name, CASE contype WHEN 'c' THEN 'check' ELSE 'key' END AS kind, conindid AS "indexOid",
-            CASE contype WHEN 'c' THEN pg_get_constraintdef(oid)
-                         WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END AS definition,
-            CASE WHEN condeferrable THEN 'DEFERRABLE' ELSE '' END
-              || CASE WHEN condeferred THEN ' INITIALLY DEFERRED' ELSE '' END AS timing
-       FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype IN ('c', 'p', 'u') ORDER BY oid`,
+    `SELECT c.conname AS name, c.conindid AS "indexOid",
+            CASE WHEN c.contype = 'c' THEN 'check' WHEN i.indisexclusion THEN 'exclusion' ELSE 'key' END AS kind,
+            CASE WHEN c.contype = 'c' OR i.indisexclusion THEN pg_get_constraintdef(c.oid)
+                 WHEN c.contype = 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END AS definition,
+            CASE WHEN c.condeferrable THEN 'DEFERRABLE' ELSE '' END
+              || CASE WHEN c.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END AS timing
+       FROM pg_catalog.pg_constraint c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid
+      WHERE c.conrelid = $1 AND c.contype IN ('c', 'p', 'u', 'x') AND NOT (i.indisexclusion AND c.conparentid <> 0) IS TRUE
+      ORDER BY c.oid`,
     [table.oid],
   );
 }

@@ -12,6 +12,8 @@ interface Index {
   readonly definition: string;
   /** True if it is a partition's part of an index on the parent. */
   readonly ofParent: boolean;
+  /** True if an exclusion constraint makes it. */
+  readonly ofExclusion: boolean;
 }
 
 /**
@@ -28,6 +30,7 @@ export async function buildIndexes(
 ): Promise<void> {
   if (storage === undefined) return;
   for (const index of await readIndexes(session, storage)) {
+    if (index.ofExclusion) continue;
     const unique = index.unique ? 'UNIQUE ' : '';
     const name = quoteName(stagingIndexName(staging, index.oid));
     await orSchemaConflict(
@@ -75,7 +78,8 @@ async function readIndexes(session: Session, table: TableName & { readonly oid: 
             substr(pg_get_indexdef(i.indexrelid),
                    length(format('CREATE %sINDEX %I ON %I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
                                  c.relname, n.nspname, t.relname)) + 1) AS definition,
-            EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS "ofParent"
+            EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS "ofParent",
+            i.indisexclusion AS "ofExclusion"
        FROM pg_catalog.pg_index i
        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
        JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
