@@ -133,6 +133,45 @@ test('an exclusion constraint of the partition stays, under its name, and refuse
   });
 });
 
+test('columns that people changed or added stay as they are, and are filled in new rows', async () => {
+  await lab.warehouse.query(`ALTER TABLE ${bronze} ALTER name TYPE text COLLATE "C", ADD own text COLLATE "C",
+      ADD doubled int GENERATED ALWAYS AS (n * 2) STORED, ADD five int NOT NULL DEFAULT 5`);
+  const expectFilled = async () => {
+    await expectSameRows(lab, table, bronze);
+    expect(
+      await one(`SELECT bool_and(doubled = n * 2 AND five = 5 AND own IS NULL)
+                   AND min(pg_collation_for(name) || pg_collation_for(own)) = '"C""C"' FROM ${bronze}`),
+    ).toBe(true);
+  };
+  await extractAgain();
+  await expectFilled();
+  await lab.extractDatabase({ tables: [table] });
+  await expectFilled();
+  const merge = async () => lab.extract({ table, incremental: { column: 'n' }, write: 'merge', key: ['id'] });
+  await merge();
+  await lab.source.query(`UPDATE ${table} SET n = n + 100 WHERE id > 5`);
+  await merge();
+  await expectFilled();
+});
+
+test.each([
+  [
+    'a column without a default that is NOT NULL',
+    'is NOT NULL, and new rows have no value',
+    `ALTER TABLE % ADD own int; UPDATE % SET own = 1; ALTER TABLE % ALTER own SET NOT NULL`,
+  ],
+  ['a view on the partition', 'belongs on bronze.br_', `CREATE VIEW people.on_storage AS TABLE @`],
+])('what cannot stay is named, and bronze stays as it was: %s', async (_, message, statement) => {
+  const storage = String(
+    await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+  );
+  await lab.warehouse.query(statement.replaceAll('%', bronze).replace('@', storage));
+  await expect(lab.extract({ table })).rejects.toMatchObject({
+    cause: { type: 'SchemaConflict', message: expect.stringContaining(message) as string },
+  });
+  expect(await one(`SELECT count(*) FROM ${bronze}`)).toBe('3');
+});
+
 describe('a bronze table that is published', () => {
   const storage = async () =>
     String(

@@ -1,10 +1,11 @@
 import { DatakitError } from '../../contract/failures.ts';
-import type { TableName } from '../../contract/table-name.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Writer } from '../../postgres/batch.ts';
 import type { Session } from '../../postgres/session.ts';
 import {
   addColumns,
+  adoptColumns,
   createBronzeTable,
   findBronzeTable,
   missingColumns,
@@ -43,10 +44,18 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   if (bronze === undefined)
     throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped during the run`);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
-  if (bronze.storage !== undefined) await dropStorages(session, [bronze.storage]);
+  if (bronze.storage !== undefined) await dropStorage(session, bronze, bronze.storage);
   if (found !== undefined) await settleColumns(session, bronze, staging);
   await attach(session, bronze, staging, storageName(plan.target, planId));
   await restoreIndexNames(session, ownIndexes, staging, STORAGE);
+}
+
+/** @throws {DatakitError} SchemaConflict if people made something that depends on it */
+async function dropStorage(session: Session, bronze: TableName, storage: TableName): Promise<void> {
+  await orSchemaConflict(
+    `Something depends on ${formatTableName(storage)}, which is dropped when its rows are replaced; what people make belongs on ${formatTableName(bronze)}`,
+    async () => dropStorages(session, [storage]),
+  );
 }
 
 /** Drops storage tables, which detaches them too. */
@@ -66,7 +75,7 @@ export async function attachStorage(writer: Writer, bronze: TableName, storage: 
 async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, staging);
   const present = await readColumnDefinitions(session, bronze);
-  await addColumns(session, staging, missingColumns(present, wanted));
+  await adoptColumns(session, staging, present, wanted);
   await addColumns(session, bronze, missingColumns(wanted, present));
   const types = new Map(wanted.map(({ name, type }) => [name, type]));
   const changed = present.filter(({ name, type }) => type !== (types.get(name) ?? type));
@@ -107,7 +116,7 @@ async function attach(
   const renamed = quoteTable({ schema: staging.schema, name });
   await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
   await orSchemaConflict(
-    `The new rows do not satisfy the constraints of ${bronze.schema}.${bronze.name}`,
+    `The new rows do not fit the columns and constraints of ${bronze.schema}.${bronze.name}`,
     async () => attachStorage(session, bronze, { schema: STORAGE, name }),
   );
 }

@@ -70,7 +70,7 @@ function merge(move: Move, { key }: IncrementalPlan): string {
     ...[...move.columns, ...move.metadata].map(
       ({ name }) => `${quoteName(name)} = excluded.${quoteName(name)}`,
     ),
-    ...move.others.map((name) => `${quoteName(name)} = NULL`),
+    ...move.others.map((name) => `${quoteName(name)} = DEFAULT`),
   ];
   const marked = move.others.includes('_bronze_deleted_at') ? ' OR b._bronze_deleted_at IS NOT NULL' : '';
   // xmax is 0 in a new row only

@@ -2,12 +2,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Writer } from '../../postgres/batch.ts';
 import type { Session } from '../../postgres/session.ts';
-import {
-  addColumns,
-  findBronzeTable,
-  missingColumns,
-  readColumnDefinitions,
-} from '../schema/bronze-table.ts';
+import { adoptColumns, findBronzeTable, readColumnDefinitions } from '../schema/bronze-table.ts';
 import { addConstraints } from '../schema/constraints.ts';
 import { buildIndexes } from '../schema/indexes.ts';
 import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
@@ -77,9 +72,9 @@ export async function addConstants(
   await writer.query(`ALTER TABLE ${quoteTable(table)} ${[...add, ...forget].join(', ')}`);
 }
 
-/** Adds columns that bronze has and the source no longer: they stay, and are NULL from now on. */
+/** Adds columns that bronze has and the source no longer: they stay, NULL from now on unless they have a default. */
 async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);
-  await addColumns(session, staging, missingColumns(wanted, present));
+  await adoptColumns(session, staging, wanted, present);
 }

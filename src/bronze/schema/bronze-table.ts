@@ -3,6 +3,7 @@ import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE, STORAGE } from '../layout.ts';
+import { orSchemaConflict } from './schema-conflict.ts';
 
 /**
  * A partitioned table whose default partition has the rows. Other partitions are not ours, and stay as they are.
@@ -27,6 +28,10 @@ export interface Storage extends TableName {
 export interface ColumnDefinition {
   readonly name: string;
   readonly type: string;
+  /** `COLLATE …`; empty for that of the type. */
+  readonly collation?: string;
+  /** `GENERATED …` or `DEFAULT …`: what fills it in rows that have no value for it. */
+  readonly filling?: string;
 }
 
 /** As the server writes it. Tables that people partition have another, and partitions that are not ours to drop. */
@@ -81,25 +86,69 @@ export async function createBronzeTable(session: Session, target: string, stagin
 
 export async function readColumnDefinitions(session: Session, table: TableName): Promise<ColumnDefinition[]> {
   return session.query<ColumnDefinition & Record<string, unknown>>(
-    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+            coalesce((SELECT format('COLLATE %I.%I', ln.nspname, l.collname) FROM pg_catalog.pg_collation l
+                        JOIN pg_catalog.pg_namespace ln ON ln.oid = l.collnamespace
+                       WHERE l.oid = a.attcollation AND a.attcollation <> t.typcollation), '') AS collation,
+            CASE WHEN d.oid IS NULL THEN ''
+                 WHEN a.attgenerated = '' THEN 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid)
+                 ELSE format('GENERATED ALWAYS AS (%s) %s', pg_get_expr(d.adbin, d.adrelid),
+                             CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END) END AS filling
        FROM pg_catalog.pg_attribute a
+       JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
        JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped
       ORDER BY a.attnum`,
     [table.schema, table.name],
   );
 }
 
+/** @throws {DatakitError} SchemaConflict if the table has no room for them, or something of their names */
 export async function addColumns(
   session: Session,
   table: TableName,
   columns: readonly ColumnDefinition[],
 ): Promise<void> {
   if (columns.length === 0) return;
-  const clauses = columns.map(({ name, type }) => `ADD COLUMN ${quoteName(name)} ${type}`);
-  await session.query(`ALTER TABLE ${quoteTable(table)} ${clauses.join(', ')}`);
+  await alterColumns(
+    session,
+    table,
+    columns.map((column) => `ADD COLUMN ${quoteName(column.name)} ${definitionOf(column)}`),
+  );
 }
+
+/**
+ * Gives the new rows what only the bronze table has: the columns that the source has lost or that people added, with
+ * what fills them, and the collations that people set.
+ *
+ * @throws {DatakitError} SchemaConflict
+ */
+export async function adoptColumns(
+  session: Session,
+  staging: TableName,
+  wanted: readonly ColumnDefinition[],
+  present: readonly ColumnDefinition[],
+): Promise<void> {
+  await addColumns(session, staging, missingColumns(wanted, present));
+  const collations = new Map(wanted.map(({ name, type, collation = '' }) => [`${name} ${type}`, collation]));
+  const clauses = present.flatMap(({ name, type, collation = '' }) => {
+    const other = collations.get(`${name} ${type}`) ?? collation;
+    return other === collation ? [] : [`ALTER COLUMN ${quoteName(name)} TYPE ${type} ${other}`];
+  });
+  if (clauses.length > 0) await alterColumns(session, staging, clauses);
+}
+
+async function alterColumns(session: Session, table: TableName, clauses: readonly string[]): Promise<void> {
+  await orSchemaConflict(
+    'Bronze keeps columns that the source has lost or that people added, and cannot have the new ones beside them',
+    async () => session.query(`ALTER TABLE ${quoteTable(table)} ${clauses.join(', ')}`),
+  );
+}
+
+const definitionOf = ({ type, collation = '', filling = '' }: ColumnDefinition): string =>
+  `${type} ${collation} ${filling}`;
 
 /** Returns the columns of `wanted` that `present` lacks. */
 export function missingColumns(

@@ -32,8 +32,9 @@ export async function addConstraints(
   if (storage === undefined) return;
   const alter = `ALTER TABLE ${quoteTable(staging)}`;
   for (const column of await readNotNull(session, storage)) {
-    await orSchemaConflict(`Column ${quoteName(column)} of the bronze table is NOT NULL`, async () =>
-      session.query(`${alter} ALTER COLUMN ${quoteName(column)} SET NOT NULL`),
+    await orSchemaConflict(
+      `Column ${quoteName(column)} of the bronze table is NOT NULL, and new rows have no value for it`,
+      async () => session.query(`${alter} ALTER COLUMN ${quoteName(column)} SET NOT NULL`),
     );
   }
   for (const { name, kind, definition, timing, indexOid } of await readConstraints(session, storage)) {

@@ -28,7 +28,9 @@ export async function settleSchema(
   await addColumns(session, bronze, missing);
   if (widened.length === 0) return;
   const view = await takeCurrentView(session, bronze.name);
-  for (const { column, to } of widened) await widen(session, bronze, column, to ?? '');
+  const collations = new Map(present.map(({ name, collation = '' }) => [name, collation]));
+  for (const { column, to } of widened)
+    await widen(session, bronze, column, `${to ?? ''} ${collations.get(column) ?? ''}`.trimEnd());
   await view?.putBack();
 }
 
