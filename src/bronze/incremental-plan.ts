@@ -49,6 +49,8 @@ export type Doubt =
   | 'standby'
   /** The role cannot see when the transactions of others began. */
   | 'privilege'
+  /** A session with an open transaction does not show when it began: `track_activities` is off. */
+  | 'tracking'
   /** Not a time cursor, and of a view: writers to its underlying tables are not looked for. */
   | 'view'
   /** Not a time cursor, and no index finds its greatest value. */

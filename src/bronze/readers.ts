@@ -24,7 +24,8 @@ interface Reader {
  *
  * Such a session (REPEATABLE READ, or an open cursor) would find the exchanged table empty if it first read it
  * afterwards: https://www.postgresql.org/docs/current/mvcc-caveats.html. Between statements it is recognised by its
- * backend_xmin. Sessions of other roles are visible only with the privileges of pg_read_all_stats.
+ * backend_xmin; without `track_activities` it shows neither that it is between statements nor since when, but still
+ * that it waits for its client. Sessions of other roles are visible only with the privileges of pg_read_all_stats.
  *
  * @param planId the plan whose rows were ready before; null if this transaction wrote them
  */
@@ -39,9 +40,10 @@ export async function requireNoOldSnapshot(
     `SELECT a.pid, a.usename AS role, a.application_name AS application, a.xact_start::text AS since
        FROM pg_catalog.pg_stat_activity a
       WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
-        AND a.state LIKE 'idle in transaction%' AND a.backend_xmin IS NOT NULL
+        AND (a.state LIKE 'idle in transaction%' OR a.state = 'disabled' AND a.wait_event = 'ClientRead')
+        AND a.backend_xmin IS NOT NULL
         AND ($1::bigint IS NULL
-          OR a.xact_start < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1))
+          OR coalesce(a.xact_start, '-infinity') < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1))
         AND NOT ${isApplication('a')}
       LIMIT 5`,
     [planId],

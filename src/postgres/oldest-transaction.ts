@@ -7,8 +7,9 @@ export interface OldestTransaction {
   readonly seenAt: string;
   /** Start of the oldest transaction of the database that may still write; `seenAt` if there is none. */
   readonly startedAt: string;
-  /** True if the role may see all sessions (pg_read_all_stats). On a standby, those of the primary are never seen. */
-  readonly visible: boolean;
+  /** Why a transaction may have been missed: the role may not see others, or their sessions do not say (track_activities). */
+  readonly hidden: 'privilege' | 'tracking' | null;
+  /** On a standby, the transactions of the primary are never seen. */
   readonly standby: boolean;
 }
 
@@ -17,16 +18,23 @@ export interface OldestTransaction {
  *
  * Must be called before the snapshot of the run is taken: a transaction that the snapshot does not
  * see is then either running now or begins later. Leaves out sessions of this project, which only read.
+ *
+ * A session without `track_activities` does not show when its transaction began, but only that there is one: every
+ * transaction holds a lock on its own virtual id.
  */
 export async function readOldestTransaction(session: Session): Promise<OldestTransaction> {
   return session.one<OldestTransaction & Record<string, unknown>>(
-    `SELECT now()::text AS "seenAt",
-            least(now(), (SELECT min(xact_start) FROM pg_catalog.pg_stat_activity s
-                           WHERE datname = current_database() AND pid <> pg_backend_pid()
-                             AND backend_type NOT IN ('autovacuum worker', 'walsender')
-                             AND NOT (usename = current_user AND ${isApplication('s')}))
-            )::text AS "startedAt",
-            pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible, pg_is_in_recovery() AS standby`,
+    `WITH others AS (
+       SELECT pid, state, xact_start FROM pg_catalog.pg_stat_activity s
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+          AND backend_type NOT IN ('autovacuum worker', 'walsender')
+          AND NOT (usename = current_user AND ${isApplication('s')})
+     )
+     SELECT now()::text AS "seenAt", least(now(), (SELECT min(xact_start) FROM others))::text AS "startedAt",
+            CASE WHEN NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN 'privilege'
+                 WHEN EXISTS (SELECT FROM others JOIN pg_catalog.pg_locks l USING (pid)
+                               WHERE state = 'disabled' AND locktype = 'virtualxid') THEN 'tracking' END AS hidden,
+            pg_is_in_recovery() AS standby`,
   );
 }
 

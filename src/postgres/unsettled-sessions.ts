@@ -8,6 +8,8 @@ export interface UnsettledSession {
   readonly pid: number;
   readonly application: string | null;
   readonly isIdle: boolean;
+  /** True if it does not show what it does: `track_activities` is off. */
+  readonly isHidden: boolean;
   /** Seconds since it became idle, or since its transaction or its statement began, whichever was first. */
   readonly seconds: number;
 }
@@ -38,9 +40,9 @@ export async function readUnsettled(
        FROM (SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS visible) AS v
        LEFT JOIN LATERAL (
          SELECT pid || ' ' || backend_start AS id, pid, application_name AS application, state = 'idle' AS "isIdle",
-                extract(epoch FROM clock_timestamp() - CASE state WHEN 'idle' THEN state_change
-                                                                 WHEN 'disabled' THEN backend_start
-                                                                 ELSE coalesce(least(xact_start, query_start), now()) END)::float8 AS seconds
+                state = 'disabled' AS "isHidden",
+                extract(epoch FROM clock_timestamp() - CASE WHEN state = 'idle' THEN state_change
+                                                            ELSE coalesce(least(xact_start, query_start), now()) END)::float8 AS seconds
            FROM pg_catalog.pg_stat_activity s
           WHERE datname = current_database() AND pid <> pg_backend_pid()
             AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker')

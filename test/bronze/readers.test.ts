@@ -100,6 +100,18 @@ describe('readers of a bronze table', () => {
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
   });
 
+  test('with such a snapshot are waited for, too, where they do not show what they do', async () => {
+    await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET track_activities = off`);
+    const untracked = await lab.connect('warehouse');
+    await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} RESET track_activities`);
+    await untracked.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+    const handle = await lab.start({ table: 'users' });
+    expect(await pendingFailure(handle)).toContain('an older snapshot is open');
+    expect((await summary(untracked)).rows).toBeGreaterThan(0);
+    await untracked.query('COMMIT');
+    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+  });
+
   test.each([
     [
       'another run',

@@ -229,3 +229,28 @@ test('a role that may not see the transactions of others is told so, and covered
   await expectSameRows({ source: lab.source, warehouse: blind.warehouse }, 'unseen', 'bronze.br_unseen');
   await lab.source.query(`DROP TABLE unseen; DROP OWNED BY blind_${lab.name}`);
 });
+
+test('a session that does not show when its transaction began holds no checkpoint, and the run says so', async () => {
+  const request: ExtractTableRequest = { table: 'untracked', incremental: { column: 'at' } };
+  await lab.source.query(`CREATE TABLE untracked (id int PRIMARY KEY, at timestamptz DEFAULT now());
+    INSERT INTO untracked VALUES (1, now() - interval '1 hour')`);
+  const late = await lab.connect('source');
+  await late.query('SET track_activities = off');
+  expect((await extractIncrement(lab, request)).incremental.protection).toBe('oldest transaction');
+  await late.query('BEGIN; INSERT INTO untracked VALUES (2)');
+  await lab.source.query('INSERT INTO untracked VALUES (3)');
+  const { incremental, warnings } = await extractIncrement(lab, request);
+  expect(incremental).toMatchObject({ added: 1, protection: 'lookback' });
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /without track_activities.*default lookback of an hour only.*track_activities = on/,
+    ),
+  ]);
+  await late.query('COMMIT');
+  expect((await extractIncrement(lab, request)).incremental).toMatchObject({
+    added: 1,
+    protection: 'oldest transaction',
+  });
+  await late.end();
+  await expectSameRows(lab, 'untracked', 'bronze.br_untracked');
+});

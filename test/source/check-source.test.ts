@@ -114,6 +114,19 @@ describe('checkSource', () => {
     expect(result).toMatchObject({ ok: false, problems: 1 });
   });
 
+  test.each([
+    ['source', 'transactions of others'],
+    ['warehouse', 'readers of the warehouse'],
+  ] as const)('says that sessions of the %s do not show what they do', async (side, name) => {
+    await lab[side].query(`ALTER DATABASE ${side}_${lab.name} SET track_activities = off`);
+    const without = finding(await check(), name);
+    await lab[side].query(`ALTER DATABASE ${side}_${lab.name} RESET track_activities`);
+    expect(without).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining('without track_activities') as string,
+    });
+  });
+
   test('refuses an input that is none', async () => {
     await expect(check({ tabels: [] } as CheckSourceRequest)).rejects.toMatchObject({
       cause: { type: 'InvalidInput', message: expect.stringContaining('did you mean "tables"') as string },

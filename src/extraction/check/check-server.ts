@@ -3,6 +3,7 @@ import { listed } from '../../contract/listed.ts';
 import { formatBytes, formatDuration } from '../../contract/quantities.ts';
 import { readReplicaLag } from '../../postgres/replica-lag.ts';
 import type { Session } from '../../postgres/session.ts';
+import { TRACK, whatHidesSessions, type Hiding } from './hidden-sessions.ts';
 
 /** Checks of a source server and of what its role may do. */
 export const serverChecks = {
@@ -29,9 +30,8 @@ async function checkVersion(session: Session): Promise<Finding> {
 }
 
 async function checkRole(session: Session): Promise<Finding[]> {
-  const role = await session.one<{ name: string; superuser: boolean; bypass: boolean; stats: boolean }>(
-    `SELECT rolname AS name, rolsuper AS superuser, rolbypassrls AS bypass,
-            pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS stats
+  const role = await session.one<{ name: string; superuser: boolean; bypass: boolean }>(
+    `SELECT rolname AS name, rolsuper AS superuser, rolbypassrls AS bypass
        FROM pg_catalog.pg_roles WHERE rolname = current_user`,
   );
   const found = `${role.name}${role.bypass ? ', which bypasses row-level security' : ''}`;
@@ -43,14 +43,25 @@ async function checkRole(session: Session): Promise<Finding[]> {
           'Use a role that may only read: see docs/connections.md.',
         )
       : fine('role', found),
-    role.stats
-      ? fine('transactions of others', 'the role sees when they began')
-      : warning(
-          'transactions of others',
-          'the role does not see when they began',
-          'GRANT pg_read_all_stats to it, so that checkpoints of incremental runs can wait for them; "lookback" is all that protects them otherwise.',
-        ),
+    transactionsOfOthers(await whatHidesSessions(session)),
   ];
+}
+
+function transactionsOfOthers(hiding: Hiding | null): Finding {
+  const check = 'transactions of others';
+  if (hiding === null) return fine(check, 'the role sees when they began');
+  if (hiding === 'privilege') {
+    return warning(
+      check,
+      'the role does not see when they began',
+      'GRANT pg_read_all_stats to it, so that checkpoints of incremental runs can wait for them; "lookback" is all that protects them otherwise.',
+    );
+  }
+  return warning(
+    check,
+    'some sessions work without track_activities, and do not show when they began',
+    `${TRACK}: "lookback" is all that protects checkpoints from them otherwise, and "onlyChanged" skips nothing.`,
+  );
 }
 
 async function checkReplica(session: Session): Promise<Finding> {

@@ -2,6 +2,7 @@ import { BRONZE, STAGING, STORAGE } from '../../bronze/layout.ts';
 import { fine, problem, warning, type Finding } from '../../contract/check-source.ts';
 import { formatBytes } from '../../contract/quantities.ts';
 import type { Session } from '../../postgres/session.ts';
+import { TRACK, whatHidesSessions } from './hidden-sessions.ts';
 
 /** Checks of a warehouse and of what its role may do. */
 export const warehouseChecks = {
@@ -52,14 +53,19 @@ async function checkRights(session: Session): Promise<Finding> {
 
 async function checkReaders(session: Session): Promise<Finding> {
   const check = 'readers of the warehouse';
-  const { seen } = await session.one<{ seen: boolean }>(
-    `SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS seen`,
-  );
-  if (seen) return fine(check, 'the role sees who stands in the way of a commit');
+  const hiding = await whatHidesSessions(session);
+  if (hiding === null) return fine(check, 'the role sees who stands in the way of a commit');
+  if (hiding === 'privilege') {
+    return warning(
+      check,
+      'the role does not see what other sessions do',
+      'GRANT pg_read_all_stats to it: a commit then waits for sessions with an older snapshot, and names them.',
+    );
+  }
   return warning(
     check,
-    'the role does not see what other sessions do',
-    'GRANT pg_read_all_stats to it: a commit then waits for sessions with an older snapshot, and names them.',
+    'some sessions work without track_activities, and do not show since when',
+    `${TRACK}: a commit waits for any of them that holds a snapshot, however new it is.`,
   );
 }
 

@@ -30,6 +30,8 @@ const reasons: Readonly<Record<Doubt, (table: string, column: string) => string>
     `${table} is fed by a subscription, whose rows arrive in the order in which the publisher committed them, however old their values are`,
   standby: (table) => `Open transactions of ${table} could not be seen on a standby`,
   privilege: (table) => `Open transactions of ${table} could not be seen`,
+  tracking: (table) =>
+    `Open transactions of ${table} could not be seen: a session works without track_activities`,
   view: (table) => `${table} is a view, and who was writing to the tables beneath it could not be seen`,
   index: (table, column) => `Open transactions of ${table} could not be seen without an index on ${column}`,
   values: (table, column) =>
@@ -52,6 +54,8 @@ function remedy(doubt: Doubt, { cursor: { kind } }: LateRows): string {
       return 'To see them, read the primary';
     case 'privilege':
       return 'To see them, grant pg_read_all_stats to the role';
+    case 'tracking':
+      return 'To see them, set track_activities = on for the server, its databases and roles';
     case 'index':
       return 'To see them, make an index that begins with the column';
     default:

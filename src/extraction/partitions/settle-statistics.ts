@@ -30,7 +30,9 @@ export async function settleStatistics(ask: Ask, since: string): Promise<string 
     const left = now.filter((session) => watched.get(session.id)?.isUnsettled(session, elapsed));
     for (const id of watched.keys()) if (!left.some((session) => session.id === id)) watched.delete(id);
     if (left.length === 0) return undefined;
-    if (elapsed * 1000 > PATIENCE) return whoIsLeft(left);
+    const hidden = left.filter(({ isHidden }) => isHidden);
+    if (hidden.length > 0) return mayBeUncounted(hidden, 'it works without track_activities');
+    if (elapsed * 1000 > PATIENCE) return mayBeUncounted(left, 'its transaction or statement has not ended for too long');
     await sleep(PAUSE);
   }
 }
@@ -40,7 +42,8 @@ class Watch {
   /** When a transaction began late enough that its end is a report, in seconds since the wait began. */
   #later: number | undefined;
 
-  isUnsettled({ isIdle, seconds }: UnsettledSession, elapsed: number): boolean {
+  isUnsettled({ isIdle, isHidden, seconds }: UnsettledSession, elapsed: number): boolean {
+    if (isHidden) return true;
     const began = elapsed - seconds;
     if (isIdle) return began < REPORTS_AGAIN_AFTER && seconds < REPORTS_IDLE_AFTER;
     if (began < REPORTS_AGAIN_AFTER) return true;
@@ -53,8 +56,8 @@ class Watch {
 /** Seconds by which two observations of a transaction may disagree about when it began. */
 const CLOCKS_APART = 0.5;
 
-const whoIsLeft = (left: readonly UnsettledSession[]): string =>
+const mayBeUncounted = (sessions: readonly UnsettledSession[], why: string): string =>
   `what ${listed(
-    left.map(({ pid, application }) => `process ${pid} (${application || 'unnamed'})`),
+    sessions.map(({ pid, application }) => `process ${pid} (${application || 'unnamed'})`),
     3,
-  )} changed may not be counted yet: its transaction or statement has not ended for too long`;
+  )} changed may not be counted yet: ${why}`;
