@@ -74,7 +74,7 @@ describe('a backfill', () => {
     for (const added of [1, 0]) {
       const { incremental, warnings } = await run({}, { from: '2024-02-15' });
       expect(incremental).toMatchObject({ extraction: 'incremental', added, checkpoint: null });
-      expect(warnings).toEqual([expect.stringMatching(/without "incremental".*sets no checkpoint/)]);
+      expect(warnings).toEqual([expect.stringMatching(/has no checkpoint.*so with "from" it sets none/)]);
     }
     expect((await run()).incremental).toMatchObject({
       extraction: 'full',
@@ -93,18 +93,18 @@ describe('a backfill', () => {
     await expectSameRows(lab, table, bronze);
   });
 
-  test('of one range after the other fills a table that has no checkpoint', async () => {
-    for (const day of [1, 4, 7]) {
-      const { incremental } = await run(
-        {},
-        { from: `2024-01-0${day}`, to: `2024-01-${String(day + 3).padStart(2, '0')}` },
-      );
+  test('of one range after the other fills a table, but only a run of everything sets a first checkpoint', async () => {
+    for (const [from, to] of [
+      ['2024-01-01', '2024-01-04'],
+      ['2024-01-07', '2024-01-10'],
+    ]) {
+      const { incremental } = await run({}, { from, to });
       expect(incremental).toMatchObject({ added: 30, checkpoint: null });
     }
-    expect((await run({}, { from: '2024-01-10' })).incremental).toMatchObject({
-      added: 10,
-      checkpoint: LAST,
-    });
+    const { incremental, warnings } = await run({}, { from: '2024-01-10' });
+    expect(incremental).toMatchObject({ extraction: 'incremental', added: 10, checkpoint: null });
+    expect(warnings).toEqual([expect.stringMatching(/has no checkpoint.*so with "from" it sets none/)]);
+    expect((await run()).incremental).toMatchObject({ extraction: 'full', added: 100, checkpoint: LAST });
     await expectSameRows(lab, table, bronze);
   });
 

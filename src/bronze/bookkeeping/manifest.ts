@@ -240,16 +240,6 @@ export async function findColumnsOfLastRun(
   return row?.columns ?? undefined;
 }
 
-/** Returns true if the run that last replaced all rows of a bronze table, or some partitions, was incremental. */
-export async function beganIncremental(session: Session, target: string): Promise<boolean> {
-  const [row] = await session.query<{ incremental: boolean }>(
-    `SELECT incremental IS NOT NULL AS incremental FROM ${BRONZE}.extraction_runs
-      WHERE target = $1 AND status = 'committed' AND extraction_type = 'full' ORDER BY finished_at DESC LIMIT 1`,
-    [target],
-  );
-  return row?.incremental === true;
-}
-
 /** Closes the manifest of a run that ended successfully. */
 export async function closeManifest(
   session: Session,

@@ -3,7 +3,7 @@ import { findCheckpoint, requireSameSettings } from '../../bronze/bookkeeping/ch
 import { requireViewName } from '../../bronze/schema/current-view.ts';
 import type { CheckpointLimit, IncrementalPlan } from '../../bronze/incremental-plan.ts';
 import { BRONZE } from '../../bronze/layout.ts';
-import { beganIncremental, findColumnsOfLastRun } from '../../bronze/bookkeeping/manifest.ts';
+import { findColumnsOfLastRun } from '../../bronze/bookkeeping/manifest.ts';
 import type { PlannedColumn } from '../../bronze/plan.ts';
 import { findDrift } from '../../bronze/schema/schema-drift.ts';
 import { findBase } from '../../bronze/bookkeeping/targets.ts';
@@ -49,6 +49,8 @@ export async function planIncrement(
   const start = await whereToStart(context, settings, cursor.kind);
   const { range, moves } = await boundsOf(source, cursor, input.incremental, start.checkpoint);
   const extraction = start.anew ? 'full' : 'incremental';
+  // no checkpoint says which rows bronze has: a run with bounds may leave some out
+  const gap = !start.anew && start.checkpoint === null;
   const limit =
     context.limit ?? (await limitCheckpoint(source, { table, partitions, cursor, indexed: facts.indexed }));
   const everything = range.from === null && range.to === null;
@@ -60,7 +62,7 @@ export async function planIncrement(
     key,
     keyNullable,
     checkpoint: start.checkpoint,
-    moves: moves && !start.gap,
+    moves: moves && !gap,
     limit,
     ...base,
     schemaChanges: input.schemaChanges ?? 'evolve',
@@ -74,13 +76,13 @@ export async function planIncrement(
     warnings: [
       ...warning,
       ...lateRowWarnings(limit, { table, cursor, lookback }),
-      ...(moves && start.gap ? [noCheckpoint(target)] : []),
+      ...(moves && gap ? [noCheckpoint(target)] : []),
     ],
   };
 }
 
 const noCheckpoint = (target: string): string =>
-  `The rows of ${BRONZE}.${target} come from a run without "incremental", so a run with "from" sets no checkpoint: what has changed below "from" since then would never be read. The next run without "from" extracts everything again and sets one.`;
+  `${BRONZE}.${target} has no checkpoint that this run could continue from, so with "from" it sets none: rows below "from" that bronze lacks would never be read. The next run without "from" and "to" extracts everything again and sets one.`;
 
 type Settings = Parameters<typeof requireSameSettings>[1];
 
@@ -88,12 +90,10 @@ interface Start {
   /** True if the rows read replace everything in bronze. */
   readonly anew: boolean;
   readonly checkpoint: string | null;
-  /** True if bronze has rows but no checkpoint says up to where: a run with bounds may leave some out. */
-  readonly gap: boolean;
 }
 
 /** There is nothing to continue from, or the input asks for a fresh start. */
-const ANEW: Start = { anew: true, checkpoint: null, gap: false };
+const ANEW: Start = { anew: true, checkpoint: null };
 
 /** Decides where a run starts, from the state of bronze and the input. */
 async function whereToStart(
@@ -115,10 +115,9 @@ async function whereToStart(
     policy: input.schemaChanges ?? 'evolve',
   };
   findDrift(drift);
-  if (checkpoint === undefined)
-    return { anew: false, checkpoint: null, gap: !(await beganIncremental(warehouse, target)) };
+  if (checkpoint === undefined) return { anew: false, checkpoint: null };
   requireSameOrder(target, checkpoint.type, kind);
-  return { anew: false, checkpoint: checkpoint.value, gap: false };
+  return { anew: false, checkpoint: checkpoint.value };
 }
 
 const family = (kind: string): string =>
