@@ -28,7 +28,7 @@ export async function readOldestTransaction(session: Session): Promise<OldestTra
        SELECT pid, state, xact_start FROM pg_catalog.pg_stat_activity s
         WHERE datname = current_database() AND pid <> pg_backend_pid()
           AND backend_type NOT IN ('autovacuum worker', 'walsender')
-          AND NOT (usename = current_user AND ${isApplication('s')})
+          AND NOT (usename = session_user AND ${isApplication('s')})
      )
      SELECT now()::text AS "seenAt", least(now(), (SELECT min(xact_start) FROM others))::text AS "startedAt",
             CASE WHEN NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN 'privilege'

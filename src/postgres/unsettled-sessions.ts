@@ -46,7 +46,7 @@ export async function readUnsettled(
            FROM pg_catalog.pg_stat_activity s
           WHERE datname = current_database() AND pid <> pg_backend_pid()
             AND backend_type NOT IN ('autovacuum worker', 'walsender', 'parallel worker')
-            AND NOT (usename = current_user AND ${isApplication('s')})
+            AND NOT (usename = session_user AND ${isApplication('s')})
             AND CASE WHEN state = 'idle' THEN state_change > now() - interval '${REPORTS_IDLE_AFTER} seconds'
                      ELSE coalesce(xact_start, now()) >= $1::timestamptz END
        ) AS a ON true`,

@@ -77,6 +77,30 @@ describe('of two attempts at the same work only the later writes', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
+  test('a copy: the earlier is ended, too, where the role of the worker sets another', async () => {
+    const owner = `owner_${lab.name}`;
+    await lab.warehouse.query(`CREATE ROLE ${owner}; GRANT ${owner} TO loader;
+      GRANT CREATE ON DATABASE warehouse_${lab.name} TO ${owner}; REASSIGN OWNED BY loader TO ${owner};
+      ALTER ROLE loader IN DATABASE warehouse_${lab.name} SET role = '${owner}'`);
+    try {
+      await using run = new Steps(lab);
+      const plan = await run.plan({ table, chunkSize: '128kB' });
+      const held = await HeldCopies.hold(lab, 'before each mark');
+      const earlier = ended(run.copy(plan, 0, 3, 1));
+      await held.reached();
+      const later = run.copy(plan, 0, 3, 2);
+      expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
+      await held.release();
+      await later;
+      await run.copy(plan, 3, plan.chunks - 3);
+      await run.commit(plan);
+      await expectSameRows(lab, table, bronze);
+    } finally {
+      await lab.warehouse.query(`ALTER ROLE loader IN DATABASE warehouse_${lab.name} RESET role;
+        REASSIGN OWNED BY ${owner} TO loader; DROP OWNED BY ${owner}; DROP ROLE ${owner}`);
+    }
+  });
+
   test('a copy: the earlier wakes up between two chunks', async () => {
     await using run = new Steps(lab);
     const plan = await run.plan({ table, chunkSize: '128kB' });

@@ -1,6 +1,8 @@
 import type { Attempt } from '../../contract/attempt.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { applicationName } from '../../postgres/application-name.ts';
+import { endSessions } from '../../postgres/end-sessions.ts';
+import { quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 
@@ -13,7 +15,9 @@ export interface Claim {
 }
 
 /** Advisory lock key of transactions that claim a span or write its chunks, so that a later attempt finds them. */
-const LOCK = `hashtextextended('datakit-postgres ' || $1 || '/' || $2, 0)`;
+const lockOf = (plan: string, chunk: string): string =>
+  `hashtextextended('datakit-postgres ' || ${plan} || '/' || ${chunk}, 0)`;
+const LOCK = lockOf('$1', '$2');
 
 /**
  * Claims a span for an attempt, and ends the sessions of earlier attempts at it.
@@ -74,13 +78,13 @@ const overtaken = (chunk: number): DatakitError =>
   new DatakitError('SerializationFailure', `A later attempt has taken over the chunks from ${chunk} on`);
 
 async function endEarlierWriters(session: Session, planId: string, firstChunk: number): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(l.pid)
-       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.pid <> pg_backend_pid() AND a.usename = current_user
-        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-        AND (l.classid::bigint << 32) | l.objid::bigint = ${LOCK}`,
-    [planId, firstChunk],
+  const lock = lockOf(quoteText(planId), quoteText(String(firstChunk)));
+  await endSessions(
+    session,
+    `EXISTS (SELECT FROM pg_catalog.pg_locks l
+              WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 1
+                AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+                AND (l.classid::bigint << 32) | l.objid::bigint = ${lock})`,
   );
 }
 
@@ -89,10 +93,8 @@ async function endEarlierWriters(session: Session, planId: string, firstChunk: n
  * workers and hold locks that this attempt would wait for, such as those on the bronze table.
  */
 export async function endEarlierSessions(session: Session, runId: string): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-      WHERE datname = current_database() AND usename = current_user AND application_name = $1
-        AND pid <> pg_backend_pid() AND state <> 'idle'`,
-    [applicationName(runId)],
+  await endSessions(
+    session,
+    `a.datname = current_database() AND a.state <> 'idle' AND a.application_name = ${quoteText(applicationName(runId))}`,
   );
 }

@@ -1,6 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
-import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import { endSessions } from '../../postgres/end-sessions.ts';
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE, STAGING } from '../layout.ts';
 import { companionStaging, createCompanion } from '../schema/companion.ts';
@@ -146,12 +147,12 @@ export async function forgetPlan(session: Session, planId: string): Promise<void
  * not ours to end.
  */
 export async function endStrayWriters(session: Session, staging: TableName): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(l.pid)
-       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-      WHERE l.relation = to_regclass($1) AND l.pid <> pg_backend_pid()
-        AND a.usename = current_user AND ${isApplication('a')}
-        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
-    [quoteTable(staging)],
+  await endSessions(
+    session,
+    `${isApplication('a')} AND EXISTS (
+       SELECT FROM pg_catalog.pg_locks l
+         JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE l.pid = a.pid AND n.nspname = ${quoteText(staging.schema)} AND c.relname = ${quoteText(staging.name)}
+          AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))`,
   );
 }

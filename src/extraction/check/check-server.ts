@@ -119,7 +119,7 @@ async function checkConnections(session: Session): Promise<Finding> {
                 - coalesce(current_setting('reserved_connections', true)::int, 0) - (SELECT count(*) FROM sessions),
               rolconnlimit - (SELECT count(*) FROM sessions WHERE usesysid = r.oid)
                 + CASE WHEN rolconnlimit < 0 THEN 1000000 ELSE 0 END))::int AS free
-       FROM pg_catalog.pg_roles r WHERE rolname = current_user`,
+       FROM pg_catalog.pg_roles r WHERE rolname = session_user`,
   );
   const found = `${free} of ${most} are left for the role`;
   if (free >= WANTED_CONNECTIONS) return fine('connections', found);

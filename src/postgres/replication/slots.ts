@@ -1,4 +1,6 @@
 import { applicationName } from '../application-name.ts';
+import { endSessions } from '../end-sessions.ts';
+import { quoteText } from '../identifiers.ts';
 import type { Session } from '../session.ts';
 
 export interface Slot {
@@ -41,11 +43,10 @@ export async function findSlotsBeside(session: Session, name: string): Promise<s
 
 /** Ends the session that streams from a slot, if it belongs to this run: an earlier attempt that hangs. */
 export async function endStreamOf(session: Session, slot: string, runId: string): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_replication_slots s
-       JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
-      WHERE s.slot_name = $1 AND a.application_name = $2 AND a.usename = current_user`,
-    [slot, applicationName(runId)],
+  await endSessions(
+    session,
+    `a.application_name = ${quoteText(applicationName(runId))} AND EXISTS (
+       SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = a.pid AND s.slot_name = ${quoteText(slot)})`,
   );
 }
 

@@ -1,0 +1,19 @@
+import type { Session } from './session.ts';
+
+/**
+ * Ends other sessions of the same login.
+ *
+ * As the login itself: `ALTER ROLE … SET role` may have made this session another role, which sessions do not belong
+ * to, and which may neither see what they do nor end them.
+ *
+ * @param which a condition on `a`, a row of pg_stat_activity; schemas may not be resolved in it, since the login may
+ *   lack their USAGE
+ */
+export async function endSessions(session: Session, which: string): Promise<void> {
+  await session.query(
+    `SAVEPOINT as_login; SET LOCAL ROLE NONE;
+     SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a
+      WHERE a.usename = session_user AND a.pid <> pg_backend_pid() AND ${which};
+     ROLLBACK TO SAVEPOINT as_login; RELEASE SAVEPOINT as_login`,
+  );
+}
