@@ -35,6 +35,23 @@ describe('a table without a key', () => {
     }
   });
 
+  test('is not doubled where another encoding orders its texts otherwise', async () => {
+    const options = `TEMPLATE template0 ENCODING 'WIN1251' LOCALE 'C'`;
+    await using cyrillic = await Lab.open({ sourceOptions: options });
+    await cyrillic.source.query(
+      `CREATE TABLE letters (c text, v int); INSERT INTO letters VALUES ('ё', 1), ('а', 2), ('я', 3), ('я', 3)`,
+    );
+    const request: ExtractTableRequest = { table: 'letters', incremental: { column: 'c' } };
+    await extractIncrement(cyrillic, request);
+    await cyrillic.source.query(`INSERT INTO letters VALUES ('я', 3)`);
+    for (const added of [1, 0])
+      expect((await extractIncrement(cyrillic, request)).incremental).toMatchObject({ added });
+    const rows = `SELECT c, v FROM %s ORDER BY v`;
+    const read = await cyrillic.source.query(rows.replace('%s', 'letters'));
+    const written = await cyrillic.warehouse.query(rows.replace('%s', 'bronze.br_letters'));
+    expect(written.rows).toEqual(read.rows);
+  });
+
   test.each([
     ['"write": "merge"', { write: 'merge' }],
     ['"detectDeletes"', { detectDeletes: true }],

@@ -1,6 +1,6 @@
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { TableName } from '../../contract/table-name.ts';
-import { cursorConditions, inWarehouse } from '../../postgres/cursor.ts';
+import { cursorConditions, cursorOperand, inWarehouse } from '../../postgres/cursor.ts';
 import type { ColumnDefinition } from '../schema/bronze-table.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 import { equalityOf } from '../equality.ts';
@@ -47,10 +47,10 @@ function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
  * Appends rows without a key, identified by all their values: of identical rows in the range that was read, only as
  * many as bronze lacks.
  */
-function appendUnkeyed(move: Move, { cursor, range }: IncrementalPlan): string {
+function appendUnkeyed(move: Move, plan: IncrementalPlan): string {
   const whole = (table: string) =>
     `ROW(${move.columns.map(({ name }) => `${table}.${quoteName(name)}`).join(', ')})::text`;
-  const within = cursorConditions(inWarehouse(cursor), range);
+  const within = mayEqual(move, plan);
   const where = within.length === 0 ? '' : `WHERE ${within.join(' AND ')}`;
   return counted(`${insertInto(move)}
      SELECT ${selected(move)}
@@ -60,6 +60,16 @@ function appendUnkeyed(move: Move, { cursor, range }: IncrementalPlan): string {
                     FROM ${quoteTable(move.storage)} AS b ${where} GROUP BY 1) AS known USING ("?whole")
       WHERE s."?copy" > coalesce(known.copies, 0)
      RETURNING true AS added`);
+}
+
+/**
+ * Returns conditions, for which there is an index, on the rows of bronze that can equal a staged one. The bytes of a text
+ * are ordered otherwise in another encoding, so its range in the source says nothing here.
+ */
+function mayEqual({ staging }: Move, plan: IncrementalPlan): string[] {
+  const cursor = inWarehouse(plan.cursor);
+  if (cursor.kind !== 'text') return cursorConditions(cursor, plan.range);
+  return [`${cursorOperand(cursor)} IN (SELECT ${quoteName(cursor.column)} FROM ${quoteTable(staging)})`];
 }
 
 /** Merges rows, leaving unchanged ones alone: a lookback rewrites nothing. `*<>` compares any values byte by byte. */
