@@ -131,3 +131,18 @@ test('says in every row of which run and of what kind it is', async () => {
     { type: 'incremental', checkpoint: '2024-01-01 08:20:00+00', last: true, count: 1 },
   ]);
 });
+
+test('versions stay in order when the clock of the warehouse goes back', async () => {
+  const latest = async (name: string) => {
+    await lab.source.query(
+      `UPDATE ${table} SET name = '${name}', updated_at = updated_at + interval '1 minute' WHERE id = 500`,
+    );
+    return run({ currentView: true });
+  };
+  await run({ currentView: true });
+  await lab.warehouse.query(`UPDATE ${bronze} SET _bronze_loaded_at = _bronze_loaded_at + interval '1 hour';
+    UPDATE bronze.extraction_targets SET loaded_at = loaded_at + interval '1 hour' WHERE target = 'br_${table}'`);
+  for (const name of ['second', 'third']) expect((await latest(name)).incremental.added).toBe(1);
+  expect((await run()).incremental.added).toBe(0);
+  await expectSameRows(lab, table, `${bronze}_current`);
+});

@@ -113,11 +113,15 @@ export const isSameBase = (one: Base, other: Base): boolean =>
   one.base === other.base &&
   (one.baseRun === undefined || other.baseRun === undefined || one.baseRun === other.baseRun);
 
-/** Returns the current time, but always later than the last load, since it orders the versions of a row. */
+/**
+ * Returns the current time, but always later than the last load, since it orders the versions of a row. It is noted at
+ * once, so that {@link recordLoads} does not record an earlier one: the clock of a server that takes over may be behind.
+ */
 export async function nextLoadedAt(session: Session, target: string): Promise<string> {
   const { at } = await session.one<{ at: string }>(
-    `SELECT greatest(clock_timestamp(), (SELECT loaded_at + interval '1 microsecond'
-              FROM ${BRONZE}.extraction_targets WHERE target = $1))::text AS at`,
+    `UPDATE ${BRONZE}.extraction_targets
+        SET loaded_at = greatest(clock_timestamp(), loaded_at + interval '1 microsecond')
+      WHERE target = $1 RETURNING loaded_at::text AS at`,
     [target],
   );
   return at;
@@ -143,7 +147,7 @@ export interface Load extends Feed {
   readonly runId: string;
 }
 
-/** Records the loads whose rows the tables show now. */
+/** Records the loads whose rows the tables show now, never as earlier than these rows or than those before. */
 export async function recordLoads(session: Session, loads: readonly Load[]): Promise<void> {
   const entries = loads.map(({ target, source, table, planId, order, runId }) => ({
     target,
@@ -157,12 +161,14 @@ export async function recordLoads(session: Session, loads: readonly Load[]): Pro
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_targets
        (target, source, source_schema, source_table, loaded_by_plan, run_id, loaded_at, loaded_order)
-     SELECT target, source, source_schema, source_table, loaded_by_plan, run_id, clock_timestamp(), loaded_order
+     SELECT target, source, source_schema, source_table, loaded_by_plan, run_id,
+            greatest(clock_timestamp(), (SELECT prepared_at FROM ${BRONZE}.extraction_plans WHERE plan_id = loaded_by_plan)),
+            loaded_order
        FROM jsonb_populate_recordset(NULL::${BRONZE}.extraction_targets, $1)
      ON CONFLICT (target) DO UPDATE SET
        source = excluded.source, source_schema = excluded.source_schema, source_table = excluded.source_table,
        loaded_by_plan = greatest(extraction_targets.loaded_by_plan, excluded.loaded_by_plan),
-       run_id = excluded.run_id, loaded_at = excluded.loaded_at,
+       run_id = excluded.run_id, loaded_at = greatest(extraction_targets.loaded_at, excluded.loaded_at),
        loaded_order = greatest(extraction_targets.loaded_order, excluded.loaded_order)`,
     [JSON.stringify(entries)],
   );
