@@ -203,6 +203,19 @@ describe('with "evolve"', () => {
     await expectSameRows(lab, table, bronze);
   });
 
+  test('a number that was narrowed to an integer goes on from a checkpoint with a fraction', async () => {
+    const target = `by_amount_${table}`;
+    await lab.source.query(`ALTER TABLE ${table} ALTER amount TYPE numeric`);
+    const byAmount = async () =>
+      extractIncrement(lab, { table, target, columns: ['id', 'amount'], incremental: { column: 'amount' } });
+    expect((await byAmount()).incremental.checkpoint).toBe('0.50');
+    await lab.source.query(
+      `ALTER TABLE ${table} ALTER amount TYPE bigint USING 0; INSERT INTO ${table} VALUES (51, 'new', 51, 1)`,
+    );
+    expect((await byAmount()).incremental).toMatchObject({ readFrom: '1', added: 1, checkpoint: '1' });
+    expect((await byAmount()).incremental).toMatchObject({ added: 0, unchanged: 1 });
+  });
+
   test('a type that fits in neither direction fails, names the column and the ways out, and changes nothing', async () => {
     await change(`ALTER TABLE ${table} ALTER n TYPE text`);
     await expect(run()).rejects.toMatchObject({

@@ -1,3 +1,4 @@
+import type { Checkpoint } from '../../bronze/bookkeeping/checkpoints.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import type { Lookback } from '../../contract/incremental.ts';
@@ -71,12 +72,33 @@ function defaultLookback({ kind }: Cursor): Lookback {
   return { unit: 'milliseconds', size: String(kind === 'date' ? DAY : HOUR) };
 }
 
-/** The smallest value of each integer type. */
-const least: Readonly<Record<string, string>> = {
-  smallint: '-32768',
-  integer: '-2147483648',
-  bigint: '-9223372036854775808',
+/** The smallest and the greatest value of each integer type. */
+const integers: Readonly<Record<string, readonly [string, string]>> = {
+  smallint: ['-32768', '32767'],
+  integer: ['-2147483648', '2147483647'],
+  bigint: ['-9223372036854775808', '9223372036854775807'],
 };
+
+/** Returns SQL for the least value of a number type from a numeric on: integers have no fractions, and an end. */
+function fromNumber({ kind }: Cursor, value: string): string {
+  const range = integers[kind];
+  if (range === undefined) return value;
+  const [least, greatest] = range;
+  return `least(greatest(ceil(${value}), ${quoteText(least)}::numeric), ${quoteText(greatest)}::numeric)`;
+}
+
+/** Returns a checkpoint as a value of the cursor, whose column may have had another type: `10` for `10.00`. */
+export async function restate(
+  source: Session,
+  cursor: Cursor,
+  { type, value }: Pick<Checkpoint, 'type' | 'value'>,
+): Promise<string> {
+  if (type === cursor.kind || integers[cursor.kind] === undefined) return value;
+  const row = await source.one<{ value: string }>(
+    `SELECT (${fromNumber(cursor, `${quoteText(value)}::numeric`)})::text AS value`,
+  );
+  return row.value;
+}
 
 async function lookBack(
   source: Session,
@@ -96,9 +118,7 @@ function behind(cursor: Cursor, checkpoint: string, size: string): string {
   const at = cursorLiteral(cursor, checkpoint);
   if (cursor.kind === 'date') return `${at} - ${Math.ceil(Number(size) / DAY)}`;
   if (isTime(cursor.kind)) return `${at} - make_interval(secs => ${Number(size) / 1000})`;
-  const difference = `${quoteText(checkpoint)}::numeric - ${quoteText(size)}::numeric`;
-  const floor = least[cursor.kind];
-  return floor === undefined ? difference : `greatest(ceil(${difference}), ${quoteText(floor)}::numeric)`;
+  return fromNumber(cursor, `${quoteText(checkpoint)}::numeric - ${quoteText(size)}::numeric`);
 }
 
 /** Returns a value in full, as the server writes it. */

@@ -12,10 +12,11 @@ import { DatakitError } from '../../contract/failures.ts';
 import type { Column } from '../../postgres/catalog/columns.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
+import type { Cursor } from '../../postgres/cursor.ts';
 import type { Session } from '../../postgres/session.ts';
 import { countNullCursors } from './count-nulls.ts';
 import { chooseCursor } from './cursor-choice.ts';
-import { boundsOf } from './cursor-bounds.ts';
+import { boundsOf, restate } from './cursor-bounds.ts';
 import { limitCheckpoint } from './checkpoint-limit.ts';
 import { chooseKey } from './key-choice.ts';
 import { lateRowWarnings } from './late-row-warnings.ts';
@@ -46,7 +47,7 @@ export async function planIncrement(
   const base = await findBase(warehouse, target);
   const write = input.write === 'merge' ? 'merge' : 'append';
   const settings = { column: cursor.column, write, key, where: input.where ?? null };
-  const start = await whereToStart(context, settings, cursor.kind);
+  const start = await whereToStart(context, settings, cursor);
   const { range, moves } = await boundsOf(source, cursor, input.incremental, start.checkpoint);
   const extraction = start.anew ? 'full' : 'incremental';
   // no checkpoint says which rows bronze has: a run with bounds may leave some out
@@ -97,9 +98,9 @@ const ANEW: Start = { anew: true, checkpoint: null };
 
 /** Decides where a run starts, from the state of bronze and the input. */
 async function whereToStart(
-  { warehouse, input, target, planned }: IncrementalContext,
+  { source, warehouse, input, target, planned }: IncrementalContext,
   settings: Settings,
-  kind: string,
+  cursor: Cursor,
 ): Promise<Start> {
   const bronze = await findBronzeTable(warehouse, target);
   if (bronze?.storage === undefined || input.resetCheckpoint === true) return ANEW;
@@ -116,8 +117,8 @@ async function whereToStart(
   };
   findDrift(drift);
   if (checkpoint === undefined) return { anew: false, checkpoint: null };
-  requireSameOrder(target, checkpoint.type, kind);
-  return { anew: false, checkpoint: checkpoint.value };
+  requireSameOrder(target, checkpoint.type, cursor.kind);
+  return { anew: false, checkpoint: await restate(source, cursor, checkpoint) };
 }
 
 const family = (kind: string): string =>
