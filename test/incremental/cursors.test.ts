@@ -132,6 +132,24 @@ test.each(['float8', 'jsonb', 'bytea', 'char(5)', 'time', 'interval', 'boolean',
   },
 );
 
+test('ids that began again are not read, and the run says so', async () => {
+  await lab.source.query(`CREATE TABLE ${table} (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
+    INSERT INTO ${table} (v) SELECT 'v' FROM generate_series(1, 100)`);
+  const run = async (lookback: number) =>
+    extractIncrement(lab, { table, incremental: { column: 'id', lookback } });
+  expect((await run(0)).warnings).toEqual([]);
+  expect((await run(0)).warnings).toEqual([]);
+  await lab.source.query(
+    `TRUNCATE ${table} RESTART IDENTITY; INSERT INTO ${table} (v) SELECT 'new' FROM generate_series(1, 50)`,
+  );
+  const { incremental, warnings } = await run(20);
+  expect(incremental).toMatchObject({ added: 0, checkpoint: '100' });
+  expect(warnings).toEqual([
+    expect.stringMatching(/^The greatest value of "id".*below the checkpoint.*resetCheckpoint/),
+  ]);
+  expect((await run(50)).warnings).toEqual([]);
+});
+
 test('a checkpoint of text does not pass its limit in the order of bytes, whatever language the warehouse orders by', async () => {
   const database = `of_language_${lab.name}`;
   await lab.warehouse.query(

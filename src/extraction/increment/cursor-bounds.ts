@@ -143,7 +143,7 @@ async function canonical(
   }
 }
 
-async function isBelow(source: Session, cursor: Cursor, one: string, other: string): Promise<boolean> {
+export async function isBelow(source: Session, cursor: Cursor, one: string, other: string): Promise<boolean> {
   const collation = cursor.kind === 'text' ? ' COLLATE "C"' : '';
   const { below } = await source.one<{ below: boolean }>(
     `SELECT ${cursorLiteral(cursor, one)}${collation} < ${cursorLiteral(cursor, other)} AS below`,

@@ -17,6 +17,7 @@ import type { Session } from '../../postgres/session.ts';
 import { countNullCursors } from './count-nulls.ts';
 import { chooseCursor } from './cursor-choice.ts';
 import { boundsOf, restate } from './cursor-bounds.ts';
+import { goneBackWarnings } from './gone-back.ts';
 import { limitCheckpoint } from './checkpoint-limit.ts';
 import { chooseKey } from './key-choice.ts';
 import { lateRowWarnings } from './late-row-warnings.ts';
@@ -71,12 +72,14 @@ export async function planIncrement(
     keyChunks: input.detectDeletes === true && extraction === 'incremental' ? partitions.length : 0,
     currentView: input.currentView ?? false,
   };
-  const { lookback } = input.incremental;
+  const { lookback, from } = input.incremental;
+  const readFrom = from === undefined ? range.from : null;
   return {
     plan,
     warnings: [
       ...warning,
       ...lateRowWarnings(limit, { table, cursor, lookback }),
+      ...(await goneBackWarnings(source, { table, cursor }, limit, readFrom)),
       ...(moves && gap ? [noCheckpoint(target)] : []),
     ],
   };
