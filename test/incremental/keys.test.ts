@@ -168,6 +168,22 @@ describe('detectDeletes', () => {
     },
   );
 
+  test.each(['append', 'merge'] as const)(
+    'with write %s: a row that is back as it was is shown again',
+    async (write) => {
+      await lab.source.query(
+        `CREATE TABLE ${table} (id int PRIMARY KEY, at timestamptz); INSERT INTO ${table} VALUES (1, '2024-01-01'), (2, '2024-01-01')`,
+      );
+      await run({ write, currentView: true });
+      await lab.source.query(`DELETE FROM ${table} WHERE id = 2`);
+      await run({ write, currentView: true, detectDeletes: true });
+      await lab.source.query(`INSERT INTO ${table} VALUES (2, '2024-01-01')`);
+      await run({ write });
+      await expectSameRows(lab, table, `${bronze}_current`);
+      expect((await run({ write })).incremental).toMatchObject({ added: 0, replaced: 0, unchanged: 2 });
+    },
+  );
+
   test('compares the keys of every partition, in the moment of the rows', async () => {
     await lab.source
       .query(`CREATE TABLE ${table} (id int, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);

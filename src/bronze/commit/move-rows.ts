@@ -5,7 +5,7 @@ import type { ColumnDefinition } from '../schema/bronze-table.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 import { equalityOf } from '../equality.ts';
 import { VERSION } from '../schema/key-index.ts';
-import { PARTITION, type MetadataColumn } from '../layout.ts';
+import { DELETED_AT, PARTITION, type MetadataColumn } from '../layout.ts';
 
 /** Where the rows of an increment come from and go to. */
 export interface Move {
@@ -28,18 +28,22 @@ export function moveStatement(move: Move, plan: IncrementalPlan): string {
   return plan.write === 'merge' ? merge(move, plan) : appendVersions(move, plan);
 }
 
-/** Appends versions, except rows whose newest version in bronze has the same cursor value: those were read again. */
+/**
+ * Appends versions, except rows whose newest version in bronze has the same cursor value: those were read again. A
+ * version that is marked as deleted counts for nothing: its row is back.
+ */
 function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
   const [version, column] = [quoteName(VERSION), quoteName(cursor.column)];
   const sameKey = move.columns
     .filter(({ name }) => key.includes(name))
     .map(({ name, type }) => `b.${quoteName(name)} ${equalityOf(type)} s.${quoteName(name)}`)
     .join(' AND ');
+  const found = marksDeleted(move) ? `b.${DELETED_AT.name} IS NULL` : 'true';
   return counted(`${insertInto(move)}
      SELECT ${selected(move)} FROM ${typed(move)} AS s
-       LEFT JOIN LATERAL (SELECT b.${column} AS newest, true AS found FROM ${quoteTable(move.storage)} AS b
+       LEFT JOIN LATERAL (SELECT b.${column} AS newest, ${found} AS found FROM ${quoteTable(move.storage)} AS b
                            WHERE ${sameKey} ORDER BY b.${version} DESC LIMIT 1) AS known ON true
-      WHERE known.found IS NULL OR known.newest IS DISTINCT FROM s.${column}
+      WHERE known.found IS NOT TRUE OR known.newest IS DISTINCT FROM s.${column}
      RETURNING true AS added`);
 }
 
@@ -82,7 +86,7 @@ function merge(move: Move, { key }: IncrementalPlan): string {
     ),
     ...move.others.map((name) => `${quoteName(name)} = DEFAULT`),
   ];
-  const marked = move.others.includes('_bronze_deleted_at') ? ' OR b._bronze_deleted_at IS NOT NULL' : '';
+  const marked = marksDeleted(move) ? ` OR b.${DELETED_AT.name} IS NOT NULL` : '';
   // xmax is 0 in a new row only
   return counted(`${insertInto(move)}
      SELECT ${selected(move)} FROM ${typed(move)} AS s
@@ -90,6 +94,8 @@ function merge(move: Move, { key }: IncrementalPlan): string {
       WHERE ${values('b')} OPERATOR(pg_catalog.*<>) ${values('excluded')}${marked}
      RETURNING b.xmax = 0 AS added`);
 }
+
+const marksDeleted = ({ others }: Move): boolean => others.includes(DELETED_AT.name);
 
 const counted = (insert: string): string =>
   `WITH moved AS (${insert})
