@@ -108,6 +108,11 @@ export const failurePolicies = {
     advice:
       'If "where" computes with values, guard it against those that do not fit. The value is deliberately not shown.',
   },
+  InvalidEncoding: {
+    retry: 'never',
+    advice:
+      'Use a warehouse with the encoding UTF8, which has all characters. In a source of SQL_ASCII correct the bytes that are no UTF-8, or leave their column out with "exclude".',
+  },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,
     everyTable: true,
@@ -255,6 +260,8 @@ export type FailureKind = keyof typeof failurePolicies;
 const kindBySqlState: Readonly<Record<string, FailureKind>> = {
   '08': 'ConnectionLost',
   '22': 'InvalidValue',
+  '22021': 'InvalidEncoding', // character_not_in_repertoire: bytes that are no characters of the encoding
+  '22P05': 'InvalidEncoding', // untranslatable_character: one that the other encoding lacks
   '22023': 'InvalidStatement', // invalid_parameter_value; "invalid snapshot identifier" is known by its statement
   '23': 'InvalidValue',
   '25006': 'ReadOnlyServer',

@@ -70,6 +70,8 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
 
 const wordings: Readonly<Record<string, string>> = {
   '22': 'a value does not fit',
+  '22021': 'a text has bytes that are no characters of its encoding',
+  '22P05': 'a text has a character that the encoding of the other side lacks',
   '23': 'a constraint was violated',
   '38': 'a function failed',
   '39': 'a function failed',
@@ -92,7 +94,7 @@ function isTooLarge({ routine, message }: DatabaseError): boolean {
 
 function wording(error: DatabaseError, sqlState: string): string {
   if (isTooLarge(error)) return 'a row is larger than the 1 GB that PostgreSQL can send or compute at once';
-  const what = wasRaised(error) ? wordings['P0'] : wordings[sqlState.slice(0, 2)];
+  const what = wasRaised(error) ? wordings['P0'] : (wordings[sqlState] ?? wordings[sqlState.slice(0, 2)]);
   if (what === undefined) return error.message;
   const column = error.column ?? COPY_CONTEXT.exec(error.where ?? '')?.[1];
   return column === undefined ? what : `${what}, in column "${column}"`;

@@ -124,6 +124,32 @@ describe('a backfill', () => {
   });
 });
 
+test.each(['timestamp', 'date'])(
+  'a bound with a time zone is refused for a %s, which has none',
+  async (type) => {
+    await lab.source.query(`ALTER TABLE ${table} ALTER at TYPE ${type} USING at AT TIME ZONE 'UTC'`);
+    await run({}, { from: '2024-01-01T00:00:00Z' });
+    for (const [bound, value] of [
+      ['from', '2024-01-01T03:00:00+02:00'],
+      ['to', '2024-01-05 23:00 America/New_York'],
+    ]) {
+      await expect(run({}, { [String(bound)]: value })).rejects.toMatchObject({
+        cause: { type: 'InvalidInput', message: expect.stringContaining('has a time zone') as string },
+      });
+    }
+  },
+);
+
+test.each(['timestamptz', 'date'])('a lookback beyond the first %s is refused', async (type) => {
+  await lab.source.query(`TRUNCATE ${table}; ALTER TABLE ${table} ALTER at TYPE ${type};
+    INSERT INTO ${table} VALUES (1, 'first', '4713-11-25 BC')`);
+  const lookback = '100000 days';
+  await run({}, { lookback });
+  await expect(run({}, { lookback })).rejects.toMatchObject({
+    cause: { type: 'InvalidInput', message: expect.stringContaining('goes back beyond the first') as string },
+  });
+});
+
 describe('resetCheckpoint', () => {
   test('extracts everything anew, and goes on from there', async () => {
     await run();

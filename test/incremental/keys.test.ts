@@ -35,6 +35,15 @@ describe('a table without a key', () => {
     }
   });
 
+  test('may have columns of any name', async () => {
+    await lab.source.query(`CREATE TABLE ${table} ("?whole" text, "?copy" int, "?copy?" int, at timestamptz);
+      INSERT INTO ${table} VALUES ('a', 1, 2, '2024-01-01')`);
+    await run();
+    await lab.source.query(`INSERT INTO ${table} VALUES ('a', 1, 2, '2024-01-01')`);
+    for (const added of [1, 0]) expect((await run()).incremental).toMatchObject({ added });
+    await expectSameRows(lab, table, bronze);
+  });
+
   test('is not doubled where another encoding orders its texts otherwise', async () => {
     const options = `TEMPLATE template0 ENCODING 'WIN1251' LOCALE 'C'`;
     await using cyrillic = await Lab.open({ sourceOptions: options });

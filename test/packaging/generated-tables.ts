@@ -214,6 +214,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   UnsupportedServer: 'A server lacks a feature that the run needs.',
   InvalidStatement: 'A server rejected a statement as invalid.',
   InvalidValue: 'A value could not be computed or stored.',
+  InvalidEncoding: 'A text is not valid in the encoding of a server, or cannot be converted to it.',
   Unreachable: 'A server cannot be reached.',
   ConnectionLost: 'A connection was lost.',
   TooManyConnections: 'A server has no connection left for the role.',

@@ -16,6 +16,8 @@ describe('a SQLSTATE finds its kind', () => {
     ['0A000', 'feature_not_supported', 'UnsupportedServer'],
     ['22P02', 'invalid_text_representation', 'InvalidValue'],
     ['22012', 'division_by_zero', 'InvalidValue'],
+    ['22021', 'character_not_in_repertoire', 'InvalidEncoding'],
+    ['22P05', 'untranslatable_character', 'InvalidEncoding'],
     ['22023', 'invalid_parameter_value', 'InvalidStatement'],
     ['23505', 'unique_violation', 'InvalidValue'],
     ['25006', 'read_only_sql_transaction', 'ReadOnlyServer'],

@@ -97,6 +97,24 @@ test.each(['LATIN1', 'EUC_JP'])('a warehouse may be encoded in %s', async (encod
   expect(await steps.commit(plan)).toMatchObject({ outcome: 'committed', rows: 1 });
   await lab.source.query(`UPDATE marks SET mark = '🙂'`);
   await using later = new Steps(lab, { warehouse: url });
-  await expect(later.load({ table: 'marks' })).rejects.toThrow('22P05');
+  await expect(later.load({ table: 'marks' })).rejects.toMatchObject({
+    type: 'InvalidEncoding',
+  });
   await administer(admin, [`DROP DATABASE ${database} WITH (FORCE)`]);
+});
+
+test('bytes that are no characters fail with what to do about encodings', async () => {
+  const database = `ascii_${lab.name}`;
+  await lab.source.query(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`);
+  const admin = inject('sourceAdmin');
+  await administer(withDatabase(admin, database), [
+    `CREATE TABLE bytes (word text); INSERT INTO bytes VALUES (E'\\xe9')`,
+  ]);
+  await using ascii = new Steps(lab, { source: withDatabase(admin, database, 'extractor') });
+  await expect(ascii.load({ table: 'bytes' })).rejects.toMatchObject({
+    type: 'InvalidEncoding',
+    message: expect.stringMatching(/no characters of its encoding.*SQL_ASCII/) as string,
+  });
+  await ascii.discard();
+  await lab.source.query(`DROP DATABASE ${database} WITH (FORCE)`);
 });

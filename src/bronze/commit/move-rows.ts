@@ -54,17 +54,23 @@ function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
 function appendUnkeyed(move: Move, plan: IncrementalPlan): string {
   const whole = (table: string) =>
     `ROW(${move.columns.map(({ name }) => `${table}.${quoteName(name)}`).join(', ')})::text`;
+  const all = quoteName(unusedName(move, '?whole'));
+  const copy = quoteName(unusedName(move, '?copy'));
   const within = mayEqual(move, plan);
   const where = within.length === 0 ? '' : `WHERE ${within.join(' AND ')}`;
   return counted(`${insertInto(move)}
      SELECT ${selected(move)}
-       FROM (SELECT t.*, ${whole('t')} AS "?whole", row_number() OVER (PARTITION BY ${whole('t')}) AS "?copy"
+       FROM (SELECT t.*, ${whole('t')} AS ${all}, row_number() OVER (PARTITION BY ${whole('t')}) AS ${copy}
                FROM ${typed(move)} AS t) AS s
-       LEFT JOIN (SELECT ${whole('b')} AS "?whole", count(*) AS copies
-                    FROM ${quoteTable(move.storage)} AS b ${where} GROUP BY 1) AS known USING ("?whole")
-      WHERE s."?copy" > coalesce(known.copies, 0)
+       LEFT JOIN (SELECT ${whole('b')} AS ${all}, count(*) AS copies
+                    FROM ${quoteTable(move.storage)} AS b ${where} GROUP BY 1) AS known USING (${all})
+      WHERE s.${copy} > coalesce(known.copies, 0)
      RETURNING true AS added`);
 }
+
+/** Returns a name that no column of the move has. */
+const unusedName = (move: Move, name: string): string =>
+  move.columns.some((column) => column.name === name) ? unusedName(move, `${name}?`) : name;
 
 /**
  * Returns conditions, for which there is an index, on the rows of bronze that can equal a staged one. The bytes of a text

@@ -107,11 +107,19 @@ async function lookBack(
   { size }: Lookback,
 ): Promise<string> {
   if (size === '0') return checkpoint;
-  const { value } = await source.one<{ value: string }>(
-    `SELECT (${behind(cursor, checkpoint, size)})::text AS value`,
-  );
-  return value;
+  try {
+    const { value } = await source.one<{ value: string }>(
+      `SELECT (${behind(cursor, checkpoint, size)})::text AS value`,
+    );
+    return value;
+  } catch (error) {
+    const message = `"incremental.lookback" goes back beyond the first ${sqlTypeOf(cursor)}`;
+    throw isOfData(error) ? new DatakitError('InvalidInput', message, { cause: error }) : error;
+  }
 }
+
+/** Returns true if a value is none of its type, or beyond its range. */
+const isOfData = (error: unknown): boolean => sqlStateOf(error)?.startsWith('22') === true;
 
 /** Returns SQL for the checkpoint minus the lookback. */
 function behind(cursor: Cursor, checkpoint: string, size: string): string {
@@ -128,19 +136,25 @@ async function canonical(
   input: 'from' | 'to',
   given: string,
 ): Promise<string> {
-  const refuse = (cause?: unknown) =>
-    new DatakitError('InvalidInput', `"incremental.${input}" is not a valid ${sqlTypeOf(cursor)}`, {
-      cause,
-    });
-  if (given.includes('\0')) throw refuse();
-  try {
-    const { value } = await source.one<{ value: string }>(
-      `SELECT ${cursorLiteral(cursor, given)}::text AS value`,
-    );
-    return value;
-  } catch (error) {
-    throw sqlStateOf(error)?.startsWith('22') === true ? refuse(error) : error;
-  }
+  const refuse = (why: string, cause?: unknown) =>
+    new DatakitError('InvalidInput', `"incremental.${input}" ${why}`, { cause });
+  const invalid = `is not a valid ${sqlTypeOf(cursor)}`;
+  if (given.includes('\0')) throw refuse(invalid);
+  const read = source.one<{ value: string; elsewhere: boolean }>(
+    `SELECT ${cursorLiteral(cursor, given)}::text AS value, ${isOfAnotherZone(cursor, given)} AS elsewhere`,
+  );
+  const { value, elsewhere } = await read.catch((error: unknown) => {
+    throw isOfData(error) ? refuse(invalid, error) : error;
+  });
+  if (elsewhere) throw refuse(`has a time zone, which a ${sqlTypeOf(cursor)} has not: leave it out`);
+  return value;
+}
+
+/** Returns SQL that is true if PostgreSQL would drop a zone other than UTC from a value. Sessions are in UTC. */
+function isOfAnotherZone({ kind }: Cursor, given: string): string {
+  if (kind !== 'timestamp' && kind !== 'date') return 'false';
+  const text = quoteText(given);
+  return `${text}::timestamptz AT TIME ZONE 'UTC' <> ${text}::timestamp`;
 }
 
 export async function isBelow(source: Session, cursor: Cursor, one: string, other: string): Promise<boolean> {
