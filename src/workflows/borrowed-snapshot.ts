@@ -13,9 +13,9 @@ export class BorrowedSnapshot implements SnapshotLender {
 
   constructor(first: Snapshot) {
     this.#now = first;
-    setHandler(sharedSnapshotSignal, (snapshot) => {
-      this.#now = snapshot;
-    });
+    const description = 'Internal, from the run of all tables.';
+    const borrow = (snapshot: Snapshot) => void (this.#now = snapshot);
+    setHandler(sharedSnapshotSignal, borrow, { description });
   }
 
   get takenAt(): string {

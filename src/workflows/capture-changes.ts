@@ -161,13 +161,23 @@ class Capture {
   }
 
   #listen(): void {
-    setHandler(streamProgressSignal, (progress) => {
-      this.#progress.streaming(this.#sinceBefore(progress));
-      this.#slot.heed(progress.slotLagBytes);
-    });
+    setHandler(
+      streamProgressSignal,
+      (progress) => {
+        this.#progress.streaming(this.#sinceBefore(progress));
+        this.#slot.heed(progress.slotLagBytes);
+      },
+      { description: 'Internal, from the activity streamChanges. Use the query status.' },
+    );
     const validator = requirePatterns;
-    setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), { validator });
-    setHandler(removeTablesUpdate, async (tables) => this.#change('remove', tables), { validator });
+    setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), {
+      validator,
+      description: 'Captures further tables, and answers with all tables of the capture.',
+    });
+    setHandler(removeTablesUpdate, async (tables) => this.#change('remove', tables), {
+      validator,
+      description: 'Captures some tables no longer, and answers with those that are left.',
+    });
   }
 
   /** Gets to where changes can be streamed; starts over if the slot's snapshot is lost before the copy is done. */

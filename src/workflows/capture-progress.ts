@@ -21,7 +21,9 @@ export class CaptureProgress {
       warnings: [],
       ...nothingYet,
     };
-    setHandler(captureStatusQuery, () => this.#now);
+    setHandler(captureStatusQuery, () => this.#now, {
+      description: 'What the capture is doing and up to where it has written.',
+    });
     this.set({});
   }
 

@@ -1,10 +1,10 @@
-import { setHandler, sleep } from '@temporalio/workflow';
+import { sleep } from '@temporalio/workflow';
 import type { Copied, CopiedSpan, Span } from '../contract/chunks.ts';
 import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
 import { copyChunks } from './activities.ts';
 import { spanLabel, spansOf, type Stretch } from './chunk-spans.ts';
-import { parallelismSignal } from './messages.ts';
+import { hearParallelism } from './hear-parallelism.ts';
 import { PauseGate } from './pause-gate.ts';
 import { SlidingWindow } from './sliding-window.ts';
 
@@ -31,7 +31,7 @@ export async function copyStretch({
 }: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
   const gate = new PauseGate(() => undefined);
-  setHandler(parallelismSignal, (width) => window.resize(width));
+  hearParallelism((width) => window.resize(width));
   const { from, count, name } = stretch;
   const labelled = { chunks: count, partitions: [{ name, chunks: count }] };
   let rows = 0;

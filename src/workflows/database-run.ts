@@ -32,6 +32,8 @@ import { databaseProgress } from './database-progress.ts';
 import { extractTable } from './extract-table.ts';
 import { canBeginAgain, isSnapshotLost, messageOf, ofKind } from './failure.ts';
 import {
+  PROGRESS_DESCRIPTION,
+  SET_PARALLELISM_DESCRIPTION,
   databaseProgressQuery,
   parallelismSignal,
   pauseSignal,
@@ -86,18 +88,21 @@ export class DatabaseRunState {
     this.#parallelism = input.parallelism;
     this.#visibility = new Visibility({ source: input.source, mode: 'database' });
     this.#gate = new PauseGate(() => this.#show());
-    setHandler(databaseProgressQuery, () => this.progress);
+    setHandler(databaseProgressQuery, () => this.progress, { description: PROGRESS_DESCRIPTION });
     setHandler(setParallelismUpdate, async (width) => this.#setParallelism(width), {
       validator: (width) => {
         parseInput(parallelism, width, input.parallelism);
         this.#requireGoingOn();
       },
+      description: SET_PARALLELISM_DESCRIPTION,
     });
     setHandler(skipTableUpdate, async (name) => this.#skip(name), {
       validator: (name) => this.#requireState(name, ['waiting', 'running'], 'skipped'),
+      description: 'Leaves a table out that is not done yet: "public.orders".',
     });
     setHandler(retryTableUpdate, (name) => this.#retry(name), {
       validator: (name) => this.#requireState(name, ['failed', 'skipped'], 'tried again'),
+      description: 'Extracts a table again that has failed or was skipped: "public.orders".',
     });
     this.#show();
   }

@@ -22,7 +22,8 @@ import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, resizeFanout, type Fanout } from './copy-plan.ts';
 import { pauseToBeginAgain } from './begin-again.ts';
 import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
-import { parallelismSignal, setParallelismUpdate } from './messages.ts';
+import { hearParallelism } from './hear-parallelism.ts';
+import { SET_PARALLELISM_DESCRIPTION, setParallelismUpdate } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
 import { untilQuietHours } from './quiet-hours.ts';
 import { RunProgress } from './run-progress.ts';
@@ -110,7 +111,7 @@ function openFanout(input: ExtractTableInput): RunFanout {
     untilQuiet: async () => untilQuietHours(input.quietHours, progress),
     child: undefined,
   };
-  setHandler(parallelismSignal, async (wanted) => resize(fanout, Math.min(wanted, copies)));
+  hearParallelism(async (wanted) => resize(fanout, Math.min(wanted, copies)));
   setHandler(
     setParallelismUpdate,
     async (wanted) => {
@@ -118,7 +119,10 @@ function openFanout(input: ExtractTableInput): RunFanout {
       await resize(fanout, Math.min(wanted, copies));
       return before;
     },
-    { validator: (wanted) => void parseInput(parallelism, wanted, input.parallelism) },
+    {
+      validator: (wanted) => void parseInput(parallelism, wanted, input.parallelism),
+      description: SET_PARALLELISM_DESCRIPTION,
+    },
   );
   return fanout;
 }

@@ -24,6 +24,9 @@ import {
 export const progressQuery = defineQuery<Progress>(PROGRESS_QUERY);
 /** Takes the new width and returns the old one. */
 export const setParallelismUpdate = defineUpdate<number, [number]>(SET_PARALLELISM_UPDATE);
+export const SET_PARALLELISM_DESCRIPTION =
+  'Changes how many chunks are copied at once, 1 to 64, and answers with the number before.';
+export const PROGRESS_DESCRIPTION = 'What the run is doing and how far it has come.';
 /** Sent by a parent to its child, which has nothing to check or answer. */
 export const parallelismSignal = defineSignal<[number]>('parallelism');
 /** Sent by a database run to a table: where the snapshot of all tables is available now. */

@@ -17,8 +17,10 @@ export class PauseGate {
   constructor(onChange: (paused: boolean) => void, paused = false) {
     this.#onChange = onChange;
     this.#paused = paused;
-    setHandler(pauseSignal, () => this.#set(true));
-    setHandler(resumeSignal, () => this.#set(false));
+    setHandler(pauseSignal, () => this.#set(true), {
+      description: 'Starts nothing new until resume; what is under way is finished.',
+    });
+    setHandler(resumeSignal, () => this.#set(false), { description: 'Ends a pause.' });
   }
 
   get paused(): boolean {

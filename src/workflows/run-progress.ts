@@ -4,7 +4,7 @@ import type { CopiedPartitions, Observed } from '../contract/observed.ts';
 import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Progress } from '../contract/progress.ts';
 import { progressDetails } from './details.ts';
-import { progressQuery } from './messages.ts';
+import { PROGRESS_DESCRIPTION, progressQuery } from './messages.ts';
 import { PartitionProgress } from './partition-progress.ts';
 
 /** The progress of a run, kept where the query and the Web UI find it. */
@@ -27,7 +27,7 @@ export class RunProgress {
       copyingSince: 0,
       restarts: 0,
     };
-    setHandler(progressQuery, () => this.#now);
+    setHandler(progressQuery, () => this.#now, { description: PROGRESS_DESCRIPTION });
     this.set({});
   }
 

@@ -47,10 +47,8 @@ export class SnapshotRelay implements SnapshotLender {
   /** @param companion whether a second session holds it too */
   constructor(request: SnapshotRequest, companion: boolean) {
     this.#request = request;
-    setHandler(snapshotExportedSignal, (held) => {
-      const holder = this.#holders.get(held.holder);
-      if (holder !== undefined) holder.held = held;
-      this.#letGo();
+    setHandler(snapshotExportedSignal, (held) => this.#exported(held), {
+      description: 'Internal, from the activity that holds the snapshot.',
     });
     this.#start(undefined);
     const { maxAge } = request;
@@ -75,6 +73,12 @@ export class SnapshotRelay implements SnapshotLender {
         this.#ended(holder, error);
       }
     }
+  }
+
+  #exported(held: HeldSnapshot): void {
+    const holder = this.#holders.get(held.holder);
+    if (holder !== undefined) holder.held = held;
+    this.#letGo();
   }
 
   /** Returns the snapshot as soon as a holder has it. */

@@ -26,7 +26,9 @@ export async function watchRun(
   request: Omit<WatchRequest, 'pace'>,
   tell: (observed: Observed) => void,
 ): Promise<void> {
-  setHandler(progressObservedSignal, tell);
+  setHandler(progressObservedSignal, tell, {
+    description: 'Internal, from the activity watchProgress. Use the query progress.',
+  });
   // most runs are over before the first look
   await sleep(PACE);
   await watchUntil(EVENTS_FOR_QUICK_LOOKS, { ...request, pace: PACE });

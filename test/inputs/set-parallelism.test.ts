@@ -30,6 +30,27 @@ async function updatesInHistory(): Promise<number> {
   return (events ?? []).filter((event) => event.workflowExecutionUpdateAcceptedEventAttributes).length;
 }
 
+test('every message says what it is for, and internal ones that they are', async () => {
+  const { definition } = await handle.query<Metadata>('__temporal_workflow_metadata');
+  const { signalDefinitions, queryDefinitions, updateDefinitions } = definition;
+  const own = [...signalDefinitions, ...queryDefinitions, ...updateDefinitions].filter(
+    ({ name }) => !name.startsWith('__'),
+  );
+  expect(own.filter(({ description }) => (description ?? '') === '')).toEqual([]);
+  const internal = own.filter(({ description }) => description?.startsWith('Internal'));
+  expect(internal.map(({ name }) => name).toSorted()).toEqual(['parallelism', 'progressObserved']);
+  expect(own.map(({ name }) => name)).toEqual(expect.arrayContaining(['pause', 'resume', 'progress']));
+});
+
+interface Metadata {
+  readonly definition: Readonly<
+    Record<
+      'signalDefinitions' | 'queryDefinitions' | 'updateDefinitions',
+      readonly { readonly name: string; readonly description?: string }[]
+    >
+  >;
+}
+
 describe('setParallelism', () => {
   test.each<[string, [] | [unknown], string]>([
     ['0', [0], 'too small: expected number to be >=1'],
@@ -45,6 +66,14 @@ describe('setParallelism', () => {
     expect(String((error as WorkflowUpdateFailedError).cause)).toContain(words);
     expect(await updatesInHistory()).toBe(before);
     expect(await handle.query('progress')).toMatchObject({ parallelism: 4 });
+  });
+
+  test('by the internal signal is ignored unless it is such a number', async () => {
+    for (const wanted of ['abc', 2.5, 1000, null]) await handle.signal('parallelism', wanted);
+    expect(await handle.query('progress')).toMatchObject({ parallelism: 4 });
+    await handle.signal('parallelism', 2);
+    expect(await handle.query('progress')).toMatchObject({ parallelism: 2 });
+    await handle.signal('parallelism', 4);
   });
 
   test('of another number is taken, and answers with the one before', async () => {
