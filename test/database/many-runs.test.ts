@@ -50,6 +50,7 @@ describe('a table that cannot be extracted', () => {
     const handle = await lab.startDatabase({ tables: ['partly.*', 'partly.godo'] });
     const result = await handle.result();
     expect(result).toMatchObject({ outcome: 'partial', committed: 1, failed: 2 });
+    expect(result.newTables.names.toSorted()).toEqual(['partly.bad', 'partly.good']);
     const messages = result.results.map(({ message }) => message ?? '').join('\n');
     expect(messages).toContain('which is the name of a metadata column');
     expect(messages).toContain('did you mean "partly.good"?');

@@ -4,7 +4,7 @@ import type { ExtractTableRequest } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
-import { listTables } from '../../postgres/catalog/tables.ts';
+import { findExisting, listTables } from '../../postgres/catalog/tables.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Bytes. The size of one chunk: a smaller table would have nothing to share out in a run of its own. */
@@ -41,17 +41,17 @@ export async function resolveTables(
     .filter((table) => selection.has(table))
     .map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
   // views and the like are extracted if named; a table that does not exist fails in its own run
-  for (const table of named) {
-    if (!there.has(formatTableName(table))) members.push(memberOf(selection, table, undefined));
-  }
+  const unlisted = named.filter((table) => !there.has(formatTableName(table)));
+  for (const table of unlisted) members.push(memberOf(selection, table, undefined));
   if (members.length === 0) {
     throw new DatakitError('UndefinedObject', 'No table of the source matches any entry of "tables"');
   }
+  const existing = new Set([...there, ...(await findExisting(source, unlisted)).map(formatTableName)]);
   const known = new Set(feeds.map(formatTableName));
   const called = new Set(named.map(formatTableName));
   return {
     members: boundChildren(members),
-    added: members.map(formatTableName).filter((name) => !known.has(name)),
+    added: members.map(formatTableName).filter((name) => existing.has(name) && !known.has(name)),
     vanished: feeds
       .filter((table) => selection.has(table))
       .map(formatTableName)
