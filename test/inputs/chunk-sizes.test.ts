@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
 import { refusal } from './refusal.ts';
 
 let lab: Lab;
@@ -35,6 +36,17 @@ describe('chunkSize', () => {
     );
     expect(rows).toEqual([{ count: 300, ids: 300 }]);
     expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
+  test('so small that there are very many chunks is warned of, since kB is easily written for MB', async () => {
+    await lab.source.query(`CREATE TABLE many (id int PRIMARY KEY, note text) WITH (fillfactor = 10);
+      INSERT INTO many SELECT i, repeat('x', 600) FROM generate_series(1, 1000) i`);
+    const warning = `"chunkSize" of 1 KB made 1,000 chunks, each with a transaction of its own: from "1MB" on, a copy is much faster.`;
+    await using run = new Steps(lab);
+    expect(await run.plan({ table: 'many', chunkSize: '1kB' })).toMatchObject({ warnings: [warning] });
+    expect(await run.plan({ table: 'many', chunkSize: '1MB' })).toMatchObject({ chunks: 8, warnings: [] });
+    expect(await run.plan({ table: 'items', chunkSize: '1kB' })).toMatchObject({ warnings: [] });
+    await run.discard();
   });
 
   test('counts large values, which are stored beside their rows', async () => {

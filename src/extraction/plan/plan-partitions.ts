@@ -1,8 +1,9 @@
-import { chunkCount, type PlannedPartition } from '../../bronze/plan.ts';
+import { chunkCount, type ExtractionPlan, type PlannedPartition } from '../../bronze/plan.ts';
 import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
+import { formatBytes } from '../../contract/quantities.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { Catalog } from '../../postgres/catalog/catalog.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
@@ -73,6 +74,23 @@ function requireFewChunks(partitions: PlannedPartition[]): void {
     'InvalidInput',
     `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks, and at most ${MOST_CHUNKS.toLocaleString('en-US')} are possible: choose a larger one`,
   );
+}
+
+/** Bytes. Copying fewer takes less time than the transaction around them. */
+const LEAST_WORTH = 1024 * 1024;
+/** So many chunks take a moment only, whatever their size. */
+const FEW_CHUNKS = 1_000;
+
+/** Warns of chunks that are many because they are tiny: kB is easily written where MB is meant. */
+export function warningsOfTinyChunks(
+  plan: Pick<ExtractionPlan, 'partitions' | 'incremental'>,
+  chunkSize = LEAST_WORTH,
+): string[] {
+  const chunks = chunkCount(plan);
+  if (chunkSize >= LEAST_WORTH || chunks < FEW_CHUNKS) return [];
+  return [
+    `"chunkSize" of ${formatBytes(chunkSize)} made ${chunks.toLocaleString('en-US')} chunks, each with a transaction of its own: from "1MB" on, a copy is much faster.`,
+  ];
 }
 
 /** With large objects a chunk is a single block, or more if there would be more chunks than this. */

@@ -25,7 +25,7 @@ import { chunkIncrement } from '../increment/increment-chunks.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
 import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
-import { planPartitions } from './plan-partitions.ts';
+import { planPartitions, warningsOfTinyChunks } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
 
 /**
@@ -114,7 +114,7 @@ export async function planTable(
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
   };
   const { incremental } = input;
-  if (incremental === undefined) return plan;
+  if (incremental === undefined) return withSizeWarnings(plan, input);
   const context = {
     source,
     warehouse,
@@ -126,8 +126,13 @@ export async function planTable(
     partitions,
     limit,
   };
-  return withIncrement(plan, context);
+  return withSizeWarnings(await withIncrement(plan, context), input);
 }
+
+const withSizeWarnings = (plan: ExtractionPlan, { chunkSize }: ExtractTableInput): ExtractionPlan => ({
+  ...plan,
+  warnings: [...plan.warnings, ...warningsOfTinyChunks(plan, chunkSize)],
+});
 
 async function withIncrement(plan: ExtractionPlan, context: IncrementalContext): Promise<ExtractionPlan> {
   const { plan: incremental, warnings } = await planIncrement(context);
