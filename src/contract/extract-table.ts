@@ -46,12 +46,12 @@ const fields = z.strictObject({
   target: identifier
     .optional()
     .describe(
-      'The table in the schema bronze to write. Default: br_<table> for the schema public, else br_<schema>__<table>.',
+      'The table in the schema bronze to write, without that schema: "orders". Default: br_<table> for the schema public, else br_<schema>__<table>.',
     ),
   chunkSize: size
     .optional()
     .describe(
-      'Size of a chunk, the part of the table that is copied in one transaction: "64MB". Default: 16 to 256 MB, by the size of the table. A table can have up to 1,000,000 chunks.',
+      'Size of a chunk, the part of the table that is copied in one transaction: "64MB". Default: 16 to 256 MB, by the size of the table. A table can have up to 1,000,000 chunks; a warning tells of very many.',
     ),
   parallelism: parallelism.default(DEFAULT_PARALLELISM).describe('How many chunks to copy at once, 1 to 64.'),
   consistency: z

@@ -51,6 +51,15 @@ test.each(bookkeepingTables)('a target that holds records: %s', async (target) =
   expect(message).toContain(`"target" names ${target}, where datakit-postgres keeps its own records`);
 });
 
+test.each(['bronze.orders', 'Bronze.orders', '"bronze".orders'])(
+  'a target with the schema that it always has: %s',
+  async (target) => {
+    expect(await refusal(lab, { table: 'other', target }, 'InvalidInput')).toContain(
+      '"target" is the name of a table without its schema, which is always bronze: write "orders"',
+    );
+  },
+);
+
 describe('a target that somebody else made', () => {
   test.each([
     ['a table', 'CREATE TABLE bronze.mine (id int)'],

@@ -170,8 +170,18 @@ function isAboutStatement(sqlState: string | undefined): boolean {
   return sqlState !== undefined && sqlState !== '42501' && /^(42|22|0A|54)/.test(sqlState);
 }
 
+/** What people write who take a target for a qualified name. A name may have dots elsewhere. */
+const IN_BRONZE = /^"?bronze"?\./i;
+
 export function chosenTarget({ target, table }: Pick<ExtractTableInput, 'target' | 'table'>): string {
   const chosen = target ?? defaultTarget(table);
+  const qualified = IN_BRONZE.exec(chosen);
+  if (qualified !== null) {
+    throw new DatakitError(
+      'InvalidInput',
+      `"target" is the name of a table without its schema, which is always bronze: write "${chosen.slice(qualified[0].length)}"`,
+    );
+  }
   const reserved: readonly string[] = bookkeepingTables;
   if (!reserved.includes(chosen)) return chosen;
   throw new DatakitError(
