@@ -1,5 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { Database } from '../postgres/database.ts';
+import { quoteName } from '../postgres/identifiers.ts';
+import { missingPrivilege } from '../postgres/missing-privilege.ts';
 import type { Session } from '../postgres/session.ts';
 import { BRONZE, STAGING, STORAGE } from './layout.ts';
 
@@ -37,6 +39,22 @@ async function pending(applied: readonly string[]): Promise<string[]> {
 
 /** Looks first: `CREATE SCHEMA IF NOT EXISTS` requires the CREATE privilege even if the schema exists. */
 async function ensureSchema(session: Session, schema: string): Promise<void> {
-  const found = await session.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema]);
-  if (found.length === 0) await session.query(`CREATE SCHEMA ${schema}`);
+  const { there, may, database, role } = await session.one<{
+    there: boolean;
+    may: boolean;
+    database: string;
+    role: string;
+  }>(
+    `SELECT to_regnamespace($1) IS NOT NULL AS there, has_database_privilege(current_database(), 'CREATE') AS may,
+            current_database() AS database, current_user AS role`,
+    [schema],
+  );
+  if (there) return;
+  if (!may) {
+    throw missingPrivilege(
+      `warehouse: the role may not make the schema ${schema} (CREATE is missing)`,
+      `GRANT CREATE ON DATABASE ${quoteName(database)} TO ${quoteName(role)}`,
+    );
+  }
+  await session.query(`CREATE SCHEMA ${schema}`);
 }

@@ -8,6 +8,8 @@ import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { quoteName } from '../postgres/identifiers.ts';
+import { missingPrivilege } from '../postgres/missing-privilege.ts';
 import { findCandidates, findHeirs, type Candidate } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Preparing } from './capture-context.ts';
@@ -62,16 +64,18 @@ export async function beginCapture(
 }
 
 async function requireRoom(session: Session): Promise<void> {
-  const { slots, most, may } = await session.one<{ slots: number; most: number; may: boolean }>(
-    `SELECT (SELECT count(*) FROM pg_catalog.pg_replication_slots)::int AS slots,
+  const { slots, most, may, role } = await session.one<{
+    slots: number;
+    most: number;
+    may: boolean;
+    role: string;
+  }>(
+    `SELECT current_user AS role, (SELECT count(*) FROM pg_catalog.pg_replication_slots)::int AS slots,
             current_setting('max_replication_slots')::int AS most,
             (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS may`,
   );
   if (!may) {
-    throw new DatakitError(
-      'InsufficientPrivilege',
-      'The role lacks REPLICATION. Ask an administrator to run: ALTER ROLE … REPLICATION',
-    );
+    throw missingPrivilege('The role lacks REPLICATION', `ALTER ROLE ${quoteName(role)} REPLICATION`);
   }
   if (slots < most) return;
   throw new DatakitError(

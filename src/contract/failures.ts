@@ -44,7 +44,7 @@ export const failurePolicies = {
   },
   InsufficientPrivilege: {
     retry: 'never',
-    advice: 'Grant the privilege to the role that the worker connects as.',
+    advice: 'Grant the role that the worker connects as what it lacks, or leave out what needs it.',
   },
   AuthenticationFailed: {
     retry: 'never',

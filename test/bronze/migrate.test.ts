@@ -67,8 +67,11 @@ test('a role that owns the schemas needs no right to make schemas', async () => 
   expect((await state()).length).toBeGreaterThan(5);
 });
 
-test('a role that may not make the schemas is told so', async () => {
-  await expect(migrate(warehouse())).rejects.toMatchObject({ kind: 'InsufficientPrivilege' });
+test('a role that may not make the schemas is told what to run', async () => {
+  await expect(migrate(warehouse())).rejects.toMatchObject({
+    kind: 'InsufficientPrivilege',
+    message: `warehouse: the role may not make the schema bronze (CREATE is missing). Ask somebody who may to run: GRANT CREATE ON DATABASE "${DATABASE}" TO "loader"`,
+  });
 });
 
 test('a migration that fails leaves nothing', async () => {

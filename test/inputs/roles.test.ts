@@ -50,12 +50,12 @@ describe('a role that may not read', () => {
     [
       'one of the columns',
       { table: 'secrets' },
-      'The role may not read public.secrets (SELECT is missing on "code")',
+      'The role may not read public.secrets (SELECT is missing on "code"). Ask somebody who may to run: GRANT SELECT ("code") ON "public"."secrets" TO "reader_',
     ],
     [
       'the schema',
       { table: 'closed.orders' },
-      'The role may not use the schema of closed.orders (USAGE is missing)',
+      'The role may not use the schema of closed.orders (USAGE is missing). Ask somebody who may to run: GRANT USAGE ON SCHEMA "closed" TO "reader_',
     ],
     [
       'a partition, which is read by its own name',
@@ -76,7 +76,7 @@ describe('a role that may not read', () => {
   ])('%s', async (_name, input, words) => {
     const message = await refusal(lab, input, 'InsufficientPrivilege');
     expect(message).toContain(words);
-    expect(message).toContain('Grant the privilege to the role');
+    expect(message).toContain('Grant the role that the worker connects as what it lacks');
   });
 
   test('but may read what it is asked for', async () => {
@@ -84,7 +84,7 @@ describe('a role that may not read', () => {
   });
 });
 
-test('a role that may not make a bronze schema', async () => {
+test('a role that may not use the bronze schema', async () => {
   const bare = `bare_${lab.name}`;
   await lab.warehouse.query(`CREATE ROLE ${bare} LOGIN PASSWORD 'loader-secret'`);
   await withWorkers({ warehouse: changed(lab.warehouseUrl, { username: bare }) }, async () => {

@@ -157,7 +157,9 @@ describe('analyze', () => {
   test('needs the privilege, and says so', async () => {
     await using steps = new Steps(lab);
     const message = await failureOf(steps.plan({ table: 'orders', analyze: true }));
-    expect(message).toContain('the role may not analyze public.orders (MAINTAIN is missing)');
+    expect(message).toContain(
+      'the role may not analyze public.orders (MAINTAIN is missing). Ask somebody who may to run: GRANT MAINTAIN ON "public"."orders" TO "extractor"',
+    );
     expect(await analyzed()).toBe(0);
   });
 

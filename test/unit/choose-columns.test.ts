@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { chooseColumns, type Column, type ColumnChoice } from '../../src/postgres/catalog/columns.ts';
 import type { Table } from '../../src/postgres/catalog/table.ts';
 
-const table: Table = { schema: 'sales', name: 'orders', oid: 1, kind: 'table', rowSecurityActive: false };
+const table: Table = {
+  schema: 'sales',
+  name: 'orders',
+  oid: 1,
+  kind: 'table',
+  rowSecurityActive: false,
+  role: 'extractor',
+};
 const column = (name: string, readable = true): Column => ({
   name,
   typeOid: 23,
@@ -29,7 +36,11 @@ test.each([
   [{ columns: ['shipped_at'] }, 'sales.orders has no column "shipped_at"'],
   [{ columns: ['id', 'total', 'id'] }, '"columns" names "id" twice'],
   [{ columns: ['id'], exclude: ['id'] }, '"exclude" leaves no column'],
-  [{}, 'The role may not read sales.orders (SELECT is missing on "secret")'],
+  [
+    {},
+    'The role may not read sales.orders (SELECT is missing on "secret"). Ask somebody who may to run: GRANT SELECT ("secret") ON "sales"."orders" TO "extractor"',
+  ],
+  [{ columns: ['secret'] }, 'to run: GRANT SELECT ON "sales"."orders" TO "extractor"'],
 ])('%j is refused: %s', (choice, message) => {
   expect(() => names(choice)).toThrow(message);
 });

@@ -8,7 +8,21 @@ const OLDER = [14, 15, 16, 17];
 const OLDEST = 14;
 
 describe.runIf(hasVersion(OLDEST))(`from PostgreSQL ${OLDEST} to the newest`, () => {
-  valuesSuite(labOf('source', OLDEST));
+  const lab = labOf('source', OLDEST);
+  valuesSuite(lab);
+
+  test('to analyze takes an owner, since it has no MAINTAIN', async () => {
+    await lab().source.query('CREATE TABLE analyzed (id int)');
+    const { rows } = await lab().source.query<{ owner: string }>('SELECT quote_ident(current_user) AS owner');
+    await expect(lab().extract({ table: 'analyzed', analyze: true })).rejects.toMatchObject({
+      cause: {
+        type: 'InsufficientPrivilege',
+        message: expect.stringMatching(
+          `only its owner and members of that role may. .* to run: GRANT "?${rows[0]?.owner}"? TO "extractor"`,
+        ) as string,
+      },
+    });
+  });
 });
 
 describe.runIf(hasVersion(OLDEST))(`from the newest to PostgreSQL ${OLDEST}`, () => {

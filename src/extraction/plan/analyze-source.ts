@@ -1,7 +1,8 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { findTable, type Table } from '../../postgres/catalog/table.ts';
-import { quoteTable } from '../../postgres/identifiers.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import { missingPrivilege } from '../../postgres/missing-privilege.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** The first version with the MAINTAIN privilege; before that, only owners may analyze tables. */
@@ -30,25 +31,27 @@ export async function analyzeSource(session: Session, name: TableName): Promise<
       '"analyze": the source is a replica, which has the statistics of its primary: run ANALYZE there, and leave it out here',
     );
   }
-  if (!(await mayAnalyze(session, table))) {
-    throw new DatakitError(
-      'InsufficientPrivilege',
-      session.majorVersion >= MAINTAIN_SINCE
-        ? `"analyze": the role may not analyze ${shown} (MAINTAIN is missing)`
-        : `"analyze": the role may not analyze ${shown}, since before PostgreSQL 17 only its owner and that of the database may`,
-    );
-  }
+  await requireAnalyze(session, table);
   await session.query(`ANALYZE ${quoteTable(name)}`);
 }
 
-async function mayAnalyze(session: Session, { oid }: Table): Promise<boolean> {
-  const privilege =
-    session.majorVersion >= MAINTAIN_SINCE ? ` OR has_table_privilege(c.oid, 'MAINTAIN')` : '';
-  const { allowed } = await session.one<{ allowed: boolean }>(
-    `SELECT pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')${privilege} AS allowed
+async function requireAnalyze(session: Session, table: Table): Promise<void> {
+  const hasPrivilege = session.majorVersion >= MAINTAIN_SINCE;
+  const privilege = hasPrivilege ? ` OR has_table_privilege(c.oid, 'MAINTAIN')` : '';
+  const { allowed, owner } = await session.one<{ allowed: boolean; owner: string }>(
+    `SELECT pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')${privilege} AS allowed,
+            pg_get_userbyid(c.relowner) AS owner
        FROM pg_catalog.pg_class c, pg_catalog.pg_database d
       WHERE c.oid = $1 AND d.datname = current_database()`,
-    [oid],
+    [table.oid],
   );
-  return allowed;
+  if (allowed) return;
+  const what = `"analyze": the role may not analyze ${formatTableName(table)}`;
+  const role = quoteName(table.role);
+  throw hasPrivilege
+    ? missingPrivilege(`${what} (MAINTAIN is missing)`, `GRANT MAINTAIN ON ${quoteTable(table)} TO ${role}`)
+    : missingPrivilege(
+        `${what}: before PostgreSQL 17 only its owner and members of that role may. Leave "analyze" out and have the owner run ANALYZE, or make the role a member`,
+        `GRANT ${quoteName(owner)} TO ${role}`,
+      );
 }

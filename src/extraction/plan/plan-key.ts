@@ -3,7 +3,7 @@ import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName } from '../../contract/table-name.ts';
-import type { Column } from '../../postgres/catalog/columns.ts';
+import { unreadableColumns, type Column } from '../../postgres/catalog/columns.ts';
 import { readViewDefinition } from '../../postgres/catalog/definitions.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
@@ -53,12 +53,7 @@ export function findKeyColumn(
     const hint = suggestion(name, columns.map((candidate) => candidate.name)); // prettier-ignore
     throw new DatakitError('UndefinedObject', `${shown} has no column "${name}" to chunk by${hint}`);
   }
-  if (column.readable === false) {
-    throw new DatakitError(
-      'InsufficientPrivilege',
-      `The role may not read ${shown} (SELECT is missing on "${name}")`,
-    );
-  }
+  if (column.readable === false) throw unreadableColumns(table, [name], false);
   const base = baseOf(column.typeOid, types);
   const key = base?.builtIn === true ? keyTypes[base.name] : undefined;
   if (key !== undefined) return { column: name, nullable: column.nullable, ...key };

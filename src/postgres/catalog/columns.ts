@@ -2,6 +2,8 @@ import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName } from '../../contract/table-name.ts';
+import { quoteName, quoteTable } from '../identifiers.ts';
+import { missingPrivilege } from '../missing-privilege.ts';
 import type { Session } from '../session.ts';
 import type { Table } from './table.ts';
 
@@ -169,10 +171,16 @@ function requireReadable(columns: readonly Column[], table: Table): void {
       `Column "${dropped.name}" of ${formatTableName(table)} was dropped after the snapshot was taken`,
     );
   }
-  const unreadable = columns.filter(({ readable }) => readable === false).map(({ name }) => `"${name}"`);
-  if (unreadable.length === 0) return;
-  throw new DatakitError(
-    'InsufficientPrivilege',
-    `The role may not read ${formatTableName(table)} (SELECT is missing on ${listed(unreadable, 10)})`,
+  const unreadable = columns.filter(({ readable }) => readable === false).map(({ name }) => name);
+  if (unreadable.length > 0) throw unreadableColumns(table, unreadable, unreadable.length === columns.length);
+}
+
+/** @param all whether the statement may as well grant the whole table */
+export function unreadableColumns(table: Table, columns: readonly string[], all: boolean): DatakitError {
+  const shown = columns.map((name) => `"${name}"`);
+  const wanted = all ? '' : ` (${columns.map(quoteName).join(', ')})`;
+  return missingPrivilege(
+    `The role may not read ${formatTableName(table)} (SELECT is missing on ${listed(shown, 10)})`,
+    `GRANT SELECT${wanted} ON ${quoteTable(table)} TO ${quoteName(table.role)}`,
   );
 }

@@ -2,6 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
+import { missingPrivilege } from '../missing-privilege.ts';
 import type { Session } from '../session.ts';
 
 /** A kind of relation that can be extracted, from `pg_class.relkind`. */
@@ -27,6 +28,8 @@ export interface Table extends TableName {
   readonly kind: TableKind;
   /** True if row-level security decides which rows this role sees. */
   readonly rowSecurityActive: boolean;
+  /** The role that reads it. */
+  readonly role: string;
 }
 
 /**
@@ -45,7 +48,7 @@ export async function findRelations(session: Session, names: readonly TableName[
   return session.query<Relation & Record<string, unknown>>(
     `SELECT n.nspname AS schema, c.relname AS name, c.oid, c.relkind, row_security_active(c.oid) AS row_security,
             has_schema_privilege(n.oid, 'USAGE') AS usable, c.relpersistence AS persistence,
-            c.relispopulated AS populated, pg_is_in_recovery() AS standby
+            c.relispopulated AS populated, pg_is_in_recovery() AS standby, current_user AS role
        FROM unnest($1::text[], $2::text[]) AS wanted(schema, name)
        JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name`,
@@ -61,13 +64,13 @@ export function asTable(row: Relation): Table {
   if (kind === undefined)
     throw new DatakitError('UnsupportedTable', `${shown} is ${others[row.relkind] ?? 'no table'}`);
   if (!row.usable) {
-    throw new DatakitError(
-      'InsufficientPrivilege',
+    throw missingPrivilege(
       `The role may not use the schema of ${shown} (USAGE is missing)`,
+      `GRANT USAGE ON SCHEMA ${quoteName(schema)} TO ${quoteName(row.role)}`,
     );
   }
   requireContents(row, shown);
-  return { schema, name, oid: row.oid, kind, rowSecurityActive: row.row_security };
+  return { schema, name, oid: row.oid, kind, rowSecurityActive: row.row_security, role: row.role };
 }
 
 /** A relation as the catalog describes it. */
@@ -80,6 +83,7 @@ export interface Relation extends TableName {
   readonly persistence: string;
   readonly populated: boolean;
   readonly standby: boolean;
+  readonly role: string;
 }
 
 /** Refuses relations whose rows no other session, or not this server, can read, and those not populated yet. */

@@ -3,6 +3,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../identifiers.ts';
+import { missingPrivilege } from '../missing-privilege.ts';
 import { sqlStateOf } from '../server-failure.ts';
 import type { Session } from '../session.ts';
 
@@ -201,11 +202,7 @@ export async function orStatementFor<T>(statement: string, run: () => Promise<T>
   } catch (error) {
     if (sqlStateOf(error) !== '42501') throw error;
     const shown = statement.length > 2000 ? `${statement.slice(0, 2000)}…` : statement;
-    throw new DatakitError(
-      'InsufficientPrivilege',
-      `The role lacks a privilege that the capture needs. Ask somebody who has it to run: ${shown}`,
-      { cause: error },
-    );
+    throw missingPrivilege('The role lacks a privilege that the capture needs', shown, { cause: error });
   }
 }
 
