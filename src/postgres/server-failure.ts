@@ -41,6 +41,15 @@ export function ownWords(error: Error): string {
     : error.message;
 }
 
+/** Returns what depends on an object that cannot be changed because of it, as the server says: names only, no values. */
+export function dependentsOf(error: unknown): string | undefined {
+  const answer = error instanceof DatakitError ? error.cause : error;
+  const detail = answer instanceof DatabaseError ? answer.detail : undefined;
+  return detail !== undefined && / depends on /.test(detail) && /^(0A|2B)/.test(sqlStateOf(answer) ?? '')
+    ? detail.replaceAll('\n', '; ')
+    : undefined;
+}
+
 /** Returns true if waiting for a lock timed out. */
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
 

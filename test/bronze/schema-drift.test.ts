@@ -84,22 +84,37 @@ describe('a column of the source', () => {
 
 describe('a new type that something in bronze does not let be', () => {
   const dependents = [
-    ['a view', () => `CREATE VIEW v${number} AS SELECT n FROM ${bronze}`],
-    ['an index by an expression', () => `CREATE INDEX ON ${bronze} (abs(n))`],
-    ['an index by an operator class', () => `CREATE INDEX ON ${bronze} USING brin (n int4_minmax_multi_ops)`],
-    ['a policy', () => `CREATE POLICY few ON ${bronze} USING (n > 1)`],
-    ['a check', () => `ALTER TABLE ${bronze} ADD CONSTRAINT positive CHECK (abs(n) > 0)`],
+    [
+      'a view',
+      () => `CREATE VIEW v${number} AS SELECT n FROM ${bronze}`,
+      /view \S*v\d+ depends on column "?n/,
+    ],
+    ['an index by an expression', () => `CREATE INDEX ON ${bronze} (abs(n))`, /the index/],
+    [
+      'an index by an operator class',
+      () => `CREATE INDEX ON ${bronze} USING brin (n int4_minmax_multi_ops)`,
+      /the index/,
+    ],
+    ['a policy', () => `CREATE POLICY few ON ${bronze} USING (n > 1)`, /policy few .* depends on column "?n/],
+    [
+      'a check',
+      () => `ALTER TABLE ${bronze} ADD CONSTRAINT positive CHECK (abs(n) > 0)`,
+      /the constraint "positive"/,
+    ],
   ] as const;
-  test.each(dependents)('%s: the run fails and says what, and bronze is as it was', async (_, dependent) => {
-    await lab.warehouse.query(dependent());
-    await lab.source.query(`ALTER TABLE ${table} ALTER n TYPE text USING 'n' || n`);
-    const before = await columns();
-    const failure = await lab.extract({ table }).catch((error: unknown) => error);
-    expect(failure).toMatchObject({ cause: { type: 'SchemaConflict' } });
-    expect((failure as { cause: Error }).cause.message).toMatch(/column "n"|Column "n"|index|constraint/);
-    expect(await columns()).toEqual(before);
-    const { rows } = await lab.warehouse.query(`SELECT sum(n)::int AS sum FROM ${bronze}`);
-    expect(rows).toEqual([{ sum: 1275 }]);
-    expect(await lab.leftoversAtLast()).toEqual([]);
-  });
+  test.each(dependents)(
+    '%s: the run fails and says what, and bronze is as it was',
+    async (_, dependent, words) => {
+      await lab.warehouse.query(dependent());
+      await lab.source.query(`ALTER TABLE ${table} ALTER n TYPE text USING 'n' || n`);
+      const before = await columns();
+      const failure = await lab.extract({ table }).catch((error: unknown) => error);
+      expect(failure).toMatchObject({ cause: { type: 'SchemaConflict' } });
+      expect((failure as { cause: Error }).cause.message).toMatch(words);
+      expect(await columns()).toEqual(before);
+      const { rows } = await lab.warehouse.query(`SELECT sum(n)::int AS sum FROM ${bronze}`);
+      expect(rows).toEqual([{ sum: 1275 }]);
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
 });

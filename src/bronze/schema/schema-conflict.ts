@@ -1,5 +1,5 @@
 import { DatakitError } from '../../contract/failures.ts';
-import { serverFailure, sqlStateOf } from '../../postgres/server-failure.ts';
+import { dependentsOf, serverFailure, sqlStateOf } from '../../postgres/server-failure.ts';
 
 /**
  * SQLSTATE classes of errors about rows or types that do not fit what is there: not supported (a view on the
@@ -22,6 +22,8 @@ export async function orSchemaConflict<T>(problem: string, statement: () => Prom
     const state = sqlStateOf(error) ?? '';
     if (!conflicts.test(state) || state === INSUFFICIENT_PRIVILEGE) throw error;
     const { message } = serverFailure(error, 'warehouse');
-    throw new DatakitError('SchemaConflict', `${problem}: ${message}`, { cause: error });
+    const dependents = dependentsOf(error);
+    const named = dependents === undefined ? '' : `: ${dependents}`;
+    throw new DatakitError('SchemaConflict', `${problem}: ${message}${named}`, { cause: error });
   }
 }
