@@ -1,6 +1,7 @@
 import { Context, log } from '@temporalio/activity';
 import { readPlan } from '../bronze/bookkeeping/plans.ts';
 import type { CopiedSpan, CopyChunksRequest } from '../contract/chunks.ts';
+import { formatTableName } from '../contract/table-name.ts';
 import { copyChunks as copy, type CopiedChunk } from '../extraction/copy/copy-chunks.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied } from './metrics.ts';
@@ -16,7 +17,7 @@ export async function copyChunks(
   const purpose = count === 1 ? `copying chunk ${from}` : `copying chunks ${from} to ${from + count - 1}`;
   return runActivity(
     purpose,
-    async ({ signal, attempt, report }) => {
+    async ({ signal, attempt, doing, report }) => {
       const onCopied = (chunk: CopiedChunk) => {
         countCopied(chunk.source, chunk, 1);
         log.info('copied', {
@@ -32,6 +33,7 @@ export async function copyChunks(
         attempt,
         signal,
         isStopping,
+        onPlanRead: ({ table }) => doing(`${purpose} of ${formatTableName(table)}`),
         onProgress: report,
         onCopied,
       });

@@ -190,7 +190,7 @@ async function copyTable(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
-    const message = withAdvice(error.kind, `While extracting ${name}: ${error.message}`);
+    const message = withAdvice(error.kind, `While extracting ${name}: ${error.message}`, error.advice);
     const left = { member, rows: 0, bytes: 0, message: message.slice(0, LONGEST_MESSAGE) };
     // a workflow of its own waits, retries or plans anew, and reports what it cannot mend
     if (failurePolicies[error.kind].retry !== 'never' || restartsRun(error.kind)) {

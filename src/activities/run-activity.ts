@@ -1,6 +1,6 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
 import type { Attempt } from '../contract/attempt.ts';
-import { DatakitError, isFinal, withAdvice, type FailureKind } from '../contract/failures.ts';
+import { DatakitError, isFinal, withAdvice } from '../contract/failures.ts';
 import { countFailure } from './metrics.ts';
 import { sqlStateOf } from '../postgres/server-failure.ts';
 
@@ -11,6 +11,8 @@ export interface ActivityTools {
   /** Aborts when the activity is cancelled, times out or its worker shuts down. */
   readonly signal: AbortSignal;
   readonly attempt: Attempt;
+  /** Sets what is being done, for the message of a failure, once more is known of it than at the start. */
+  readonly doing: (purpose: string) => void;
   /** Sets the details of the next heartbeat, for anyone looking at the pending activity. */
   readonly report: (details: unknown) => void;
 }
@@ -35,21 +37,25 @@ export async function runActivity<T>(
 ): Promise<T> {
   const context = Context.current();
   let details: unknown;
+  let latestPurpose = purpose;
   const ticker = setInterval(() => context.heartbeat(details), HEARTBEAT_INTERVAL);
   try {
     return await work({
       signal: context.cancellationSignal,
       attempt: { scheduledAt: context.info.scheduledTimestampMs, number: context.info.attempt },
+      doing: (latest) => (latestPurpose = latest),
       report: (latest) => (details = latest),
     });
   } catch (error) {
     // best effort: the next run does what this one could not
     await afterwards?.().catch(() => undefined);
-    throw asFailure(error, purpose, context.info.attempt, underWay);
+    throw asFailure(error, latestPurpose, context.info.attempt, underWay);
   } finally {
     clearInterval(ticker);
   }
 }
+
+const UNEXPECTED: Pick<DatakitError, 'kind' | 'advice'> = { kind: 'Unexpected', advice: undefined };
 
 /** Leaves out the cause: a server's full message may contain values of rows. */
 function asFailure(error: unknown, purpose: string, attempt: number, underWay: boolean): Error {
@@ -57,14 +63,14 @@ function asFailure(error: unknown, purpose: string, attempt: number, underWay: b
   // from what Node.js aborts, such as a timer; the cause is what the signal was aborted with
   if (error instanceof Error && error.name === 'AbortError' && error.cause instanceof CancelledFailure)
     return error.cause;
-  const kind: FailureKind = error instanceof DatakitError ? error.kind : 'Unexpected';
+  const { kind, advice } = error instanceof DatakitError ? error : UNEXPECTED;
   const message = error instanceof Error ? error.message : String(error);
   const sqlState = sqlStateOf(error);
   const final = isFinal(kind, attempt, underWay);
   countFailure(kind, final);
   return ApplicationFailure.create({
     type: kind,
-    message: withAdvice(kind, `While ${purpose}: ${message}`),
+    message: withAdvice(kind, `While ${purpose}: ${message}`, advice),
     nonRetryable: final,
     details: sqlState === undefined ? [] : [{ sqlState }],
   });

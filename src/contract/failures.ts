@@ -306,11 +306,18 @@ export function kindOfSqlState(sqlState: string): FailureKind {
 export class DatakitError extends Error {
   override name = 'DatakitError';
   readonly kind: FailureKind;
+  /** What to do about it, where the advice for its kind does not apply. */
+  readonly advice: string | undefined;
 
-  constructor(kind: FailureKind, message: string, options?: ErrorOptions) {
+  constructor(kind: FailureKind, message: string, { advice, ...options }: DatakitErrorOptions = {}) {
     super(message, options);
     this.kind = kind;
+    this.advice = advice;
   }
+}
+
+interface DatakitErrorOptions extends ErrorOptions {
+  readonly advice?: string;
 }
 
 /**
@@ -342,8 +349,16 @@ export function isFailureKind(text: string): text is FailureKind {
   return Object.hasOwn(failurePolicies, text);
 }
 
-/** Returns what happened, followed by the advice for its kind. */
-export function withAdvice(kind: FailureKind, message: string): string {
+/**
+ * Returns what happened, followed by an advice and the kind, which the CLI shows nowhere else.
+ *
+ * @param advice by default that for the kind
+ */
+export function withAdvice(
+  kind: FailureKind,
+  message: string,
+  advice: string = failurePolicies[kind].advice,
+): string {
   const sentence = /[.!?]$/.test(message) ? message : `${message}.`;
-  return `${sentence} ${failurePolicies[kind].advice}`;
+  return `${sentence} ${advice} (${kind})`;
 }

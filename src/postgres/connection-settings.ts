@@ -15,6 +15,12 @@ export interface ConnectionSettings {
   readonly pool: PoolSettings;
 }
 
+/** Returns where the server is, for messages: `db.example.com:5432`, or the file of a Unix socket. */
+export function addressOf({ host, port }: Pick<ConnectionSettings, 'host' | 'port'>): string {
+  if (host.startsWith('/')) return `${host}/.s.PGSQL.${port}`;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 export const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
 /** With the meaning that libpq gives them: https://www.postgresql.org/docs/current/libpq-ssl.html */

@@ -2,7 +2,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { applicationName } from './application-name.ts';
 import { requestCancel } from './cancel-request.ts';
 import { connect, type DatabaseClient } from './connect.ts';
-import type { ConnectionSettings, PoolSettings } from './connection-settings.ts';
+import { addressOf, type ConnectionSettings, type PoolSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
 import { namingLimit } from './limit-failure.ts';
 import { ownWords, serverFailure, sqlStateOf } from './server-failure.ts';
@@ -60,7 +60,7 @@ export class Database {
     try {
       return await connect(this.#settings, more);
     } catch (error) {
-      throw serverFailure(error, this.label);
+      throw this.#failure(error);
     }
   }
 
@@ -102,9 +102,13 @@ export class Database {
       });
     } catch (error) {
       options.signal?.throwIfAborted();
-      const failure = serverFailure(error, this.label);
+      const failure = this.#failure(error);
       throw this.#isOurs(failure) ? namingLimit(failure, options) : failure;
     }
+  }
+
+  #failure(error: unknown): DatakitError {
+    return serverFailure(error, this.label, addressOf(this.#settings));
   }
 
   /** Returns true if the failure is of this database: failures of another one pass through here too. */

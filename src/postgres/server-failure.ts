@@ -9,12 +9,13 @@ import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/fail
  * raised (P0, 38 and 39) by SQLSTATE.
  *
  * @param where whose session it was: `source "default"`, `warehouse`
+ * @param address of the server, if the failure may be that it cannot be reached
  */
-export function serverFailure(error: unknown, where: string): DatakitError {
+export function serverFailure(error: unknown, where: string, address?: string): DatakitError {
   if (error instanceof DatakitError) return error;
   if (error instanceof Unconnectable) return new DatakitError(error.kind, `${where}: ${error.message}`);
   if (error instanceof DatabaseError && error.code !== undefined) return fromServer(error, error.code, where);
-  return fromConnection(error, where);
+  return fromConnection(error, where, address);
 }
 
 /** A failure to connect that lies on this side, such as a missing password. Its message does not name the server. */
@@ -152,7 +153,7 @@ export function isTlsFailure(error: unknown): boolean {
   return error instanceof Error && REFUSED_TLS.test(error.message);
 }
 
-function fromConnection(error: unknown, where: string): DatakitError {
+function fromConnection(error: unknown, where: string, address: string | undefined): DatakitError {
   const message = error instanceof Error ? error.message : String(error);
   const code = codeOf(error);
   const options = { cause: error };
@@ -169,9 +170,10 @@ function fromConnection(error: unknown, where: string): DatakitError {
     isSocketGone(error) ||
     /connection timeout|timeout expired|read timeout/i.test(message)
   ) {
+    const server = address === undefined ? 'the server' : `the server at ${address}`;
     return new DatakitError(
       'Unreachable',
-      `${where}: the server cannot be reached (${code || 'timeout'})`,
+      `${where}: ${server} cannot be reached (${code || 'timeout'})`,
       options,
     );
   }

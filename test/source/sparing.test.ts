@@ -40,7 +40,7 @@ describe('time that runs out is told with what was done, and the setting', () =>
     });
     const message = await failureOf(steps.copy(plan, 0));
     expect(message).toMatch(
-      /While copying chunk 0: source "default": canceling statement due to statement timeout/,
+      /While copying chunk 0 of public.orders: source "default": canceling statement due to statement timeout/,
     );
     expect(message).toContain('it ran into statement_timeout, 100 ms');
   });

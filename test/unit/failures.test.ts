@@ -114,7 +114,7 @@ describe('advice', () => {
 
   test('follows what happened, as a sentence of its own', () => {
     const { advice } = failurePolicies.DiskFull;
-    expect(withAdvice('DiskFull', 'The disk is full')).toBe(`The disk is full. ${advice}`);
-    expect(withAdvice('DiskFull', 'Is it full?')).toBe(`Is it full? ${advice}`);
+    expect(withAdvice('DiskFull', 'The disk is full')).toBe(`The disk is full. ${advice} (DiskFull)`);
+    expect(withAdvice('DiskFull', 'Is it full?')).toBe(`Is it full? ${advice} (DiskFull)`);
   });
 });

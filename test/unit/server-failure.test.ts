@@ -1,6 +1,7 @@
 import { DatabaseError } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { DatakitError, type FailureKind } from '../../src/contract/failures.ts';
+import { addressOf } from '../../src/postgres/connection-settings.ts';
 import { serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
 
 /** Returns an error as node-postgres creates it from a server's response. */
@@ -118,6 +119,17 @@ describe('what the way to a server answered', () => {
     expect(failure.kind).toBe(kind);
     expect(failure.message).toContain(`warehouse: `);
     expect(failure.message).toContain(words);
+  });
+
+  test.each([
+    [{ host: 'db.example.com', port: 5433 }, 'db.example.com:5433'],
+    [{ host: '::1', port: 5432 }, '[::1]:5432'],
+    [{ host: '/run/postgresql', port: 5432 }, '/run/postgresql/.s.PGSQL.5432'],
+  ])('a server that cannot be reached is named: %j', (settings, shown) => {
+    const error = failed('getaddrinfo ENOTFOUND', 'ENOTFOUND');
+    expect(serverFailure(error, 'warehouse', addressOf(settings)).message).toBe(
+      `warehouse: the server at ${shown} cannot be reached (ENOTFOUND)`,
+    );
   });
 
   test('what is thrown and no error has words, too', () => {

@@ -58,9 +58,13 @@ interface PacedContext extends Omit<CopyContext, 'onProgress'> {
  * Copies chunks of a plan into its staging table: one source transaction for all of them, and one warehouse
  * transaction for each, with its mark in the ledger.
  *
+ * @param context its `onPlanRead` is called before any chunk is read
  * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost if the run must start over
  */
-export async function copyChunks(request: CopyChunksRequest, context: CopyContext): Promise<CopiedSpan> {
+export async function copyChunks(
+  request: CopyChunksRequest,
+  context: CopyContext & { readonly onPlanRead: (plan: ExtractionPlan) => void },
+): Promise<CopiedSpan> {
   const { warehouse, signal, attempt } = context;
   const claim = { planId: request.planId, firstChunk: request.from, attempt };
   const { stored, done } = await warehouse.write({ signal }, async (session) => {
@@ -70,6 +74,7 @@ export async function copyChunks(request: CopyChunksRequest, context: CopyContex
     await claimSpan(session, claim);
     return { stored: plan, done: await findChunks(session, request.planId, request) };
   });
+  context.onPlanRead(stored.plan);
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
   const copied = await copyWatched(missing, request, stored, { ...context, claim });
