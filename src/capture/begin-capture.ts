@@ -114,7 +114,8 @@ export function requireKey(table: TableName, key: readonly string[]): void {
   if (key.length > 0) return;
   throw new DatakitError(
     'KeyConflict',
-    `${formatTableName(table)} has no primary key that holds at every moment (a deferrable one does not), so that "mirror" cannot find its rows: give it one, leave it out, or go without "mirror"`,
+    `${formatTableName(table)} has no primary key that holds at every moment (a deferrable one does not), so that "mirror" cannot find its rows`,
+    { advice: 'Give it a primary key, remove it from "tables", or leave "mirror" out.' },
   );
 }
 

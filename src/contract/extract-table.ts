@@ -30,12 +30,14 @@ const fields = z.strictObject({
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to extract all of them')
     .optional()
-    .describe('The columns to extract, in this order. Default: all columns.'),
+    .describe('The columns to extract, in this order. Default: all columns.')
+    .meta({ examples: [['id', 'status']] }),
   exclude: z
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to exclude none')
     .optional()
-    .describe('Columns to leave out.'),
+    .describe('Columns to leave out.')
+    .meta({ examples: [['notes']] }),
   where: z
     .string()
     .min(1, 'expected an expression; leave it out to extract all rows')

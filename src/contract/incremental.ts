@@ -47,7 +47,10 @@ const incremental = z.strictObject({
 
 /** The inputs of `extractTable` for incremental extraction. */
 export const incrementalInputs = {
-  incremental: incremental.optional().describe('Extract only what is new, by a cursor column.'),
+  incremental: incremental
+    .optional()
+    .describe('Extract only what is new, by a cursor column.')
+    .meta({ examples: [{ column: 'updated_at' }] }),
   write: z
     .enum(['append', 'merge', 'replace-partitions'])
     .optional()
@@ -58,7 +61,8 @@ export const incrementalInputs = {
     .array(identifier)
     .min(1, 'expected at least one column; leave it out to use the primary key')
     .optional()
-    .describe('The columns that identify a row. Default: the primary key.'),
+    .describe('The columns that identify a row. Default: the primary key.')
+    .meta({ examples: [['id']] }),
   schemaChanges: z
     .enum(['evolve', 'freeze'])
     .optional()

@@ -19,7 +19,7 @@ export function parseInput<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, schema, []));
+  const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, { schema, input, path: [] }));
   const more = problems.length > MOST_PROBLEMS ? [`and ${problems.length - MOST_PROBLEMS} more`] : [];
   const shown = [...problems.slice(0, MOST_PROBLEMS), ...more].join('; ');
   throw new InputError(`The input was refused. ${shown}. An input that works: ${JSON.stringify(example)}`);
@@ -31,20 +31,49 @@ const LONGEST_KEY = 100;
 
 type Issue = z.core.$ZodIssue;
 
-function describeIssue(issue: Issue, schema: z.ZodType, outer: readonly PropertyKey[]): string[] {
+interface Place {
+  readonly schema: z.ZodType;
+  readonly input: unknown;
+  /** Of the part of the input that the issue is about. */
+  readonly path: readonly PropertyKey[];
+}
+
+function describeIssue(issue: Issue, { schema, input, path: outer }: Place): string[] {
   const path = [...outer, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map(
-      (key) => `${show([...path, key])}: unknown key${suggestion(key, knownKeys(schema, path))}`,
-    );
+    return issue.keys.map((key) => `${show([...path, key])}: unknown key${hintFor(key, schema, path)}`);
   }
   if (issue.code === 'invalid_union') {
     const [deepest] = issue.errors.toSorted((a, b) => depth(b) - depth(a));
     if (deepest !== undefined && depth(deepest) > 0) {
-      return deepest.flatMap((inner) => describeIssue(inner, schema, path));
+      return deepest.flatMap((inner) => describeIssue(inner, { schema, input, path }));
     }
   }
-  return [`${show(path)}: ${lowerFirst(issue.message)}`];
+  const message = lowerFirst(issue.message);
+  if (issue.code === 'custom' || valueAt(input, path) !== undefined) {
+    return [`${show(path)}: ${message}${issue.code === 'invalid_type' ? exampleAt(schema, path) : ''}`];
+  }
+  return [`${show(path)}: is required${message.endsWith('received undefined') ? '' : `: ${message}`}`];
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) {
+    value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+  }
+  return value;
+}
+
+/** Returns the form that is expected, where the schema has an example of it. */
+function exampleAt(schema: z.ZodType, path: readonly PropertyKey[]): string {
+  const example = exampleOf(schemaAt(schema, path));
+  return example === undefined ? '' : `, as in "${String(path.at(-1))}": ${JSON.stringify(example)}`;
+}
+
+function exampleOf(schema: unknown): unknown {
+  if (!(schema instanceof z.ZodType)) return undefined;
+  const examples = schema.meta()?.['examples'];
+  return Array.isArray(examples) ? examples[0] : exampleOf(innerOf(schema));
 }
 
 /** Returns how far a branch of a union got before it failed: the furthest is taken for the one that was meant. */
@@ -54,25 +83,58 @@ function depth(issues: readonly Issue[]): number {
   );
 }
 
-function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+/** Returns what may have been meant by an unknown key: one like it, or one of the same name elsewhere. */
+function hintFor(key: string, schema: z.ZodType, path: readonly PropertyKey[]): string {
+  const near = suggestion(key, Object.keys(shapeAt(schema, path)));
+  if (near !== '') return near;
+  const root = shapeAt(schema, []);
+  const same = (known: string) => sameName(known) === sameName(key);
+  const beside = Object.keys(root).find(same);
+  if (beside !== undefined) return ` ("${beside}" is an input of its own, beside "${String(path[0])}")`;
+  const places = Object.keys(root).flatMap((place) => {
+    const isList = unwrapped(root[place]) instanceof z.ZodArray;
+    const found = Object.keys(shapeAt(schema, isList ? [place, 0] : [place])).some(same);
+    return found ? [isList ? `an object of "${place}"` : `"${place}"`] : [];
+  });
+  return places.length === 0 ? '' : ` (it belongs in ${places.join(' or ')})`;
+}
+
+const sameName = (key: string): string => key.slice(0, LONGEST_KEY).toLowerCase().replaceAll('_', '');
+
+type Shape = Readonly<Record<string, unknown>>;
+
+const shapeAt = (schema: z.ZodType, path: readonly PropertyKey[]): Shape =>
+  objectShape(schemaAt(schema, path)) ?? {};
+
+function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): unknown {
   let current: unknown = schema;
   for (const key of path) {
-    current = current instanceof z.ZodArray ? current.element : objectShape(current)?.[String(key)];
+    const outer = unwrapped(current);
+    if (outer instanceof z.ZodArray) current = outer.element;
+    else if (outer instanceof z.ZodRecord) current = outer.valueType;
+    else current = objectShape(outer)?.[String(key)];
   }
-  return Object.keys(objectShape(current) ?? {});
+  return current;
 }
 
 /** Returns the keys of an object schema, found through optionals, defaults, unions and transforms. */
-function objectShape(schema: unknown): Readonly<Record<string, unknown>> | undefined {
-  if (schema instanceof z.ZodObject) return schema.shape;
-  if (schema instanceof z.ZodPipe) return objectShape(schema.in);
-  if (schema instanceof z.ZodUnion) {
-    return schema.options.map(objectShape).find((shape) => shape !== undefined);
-  }
+function objectShape(schema: unknown): Shape | undefined {
+  const inner = unwrapped(schema);
+  if (inner instanceof z.ZodObject) return inner.shape;
+  if (!(inner instanceof z.ZodUnion)) return undefined;
+  return inner.options.map(objectShape).find((shape) => shape !== undefined);
+}
+
+function unwrapped(schema: unknown): unknown {
+  const inner = innerOf(schema);
+  return inner === undefined ? schema : unwrapped(inner);
+}
+
+/** Returns what an optional, a default or a transform wraps. */
+function innerOf(schema: unknown): unknown {
+  if (schema instanceof z.ZodPipe) return schema.in;
   const isWrapped = [z.ZodOptional, z.ZodDefault, z.ZodPrefault].some((wrapper) => schema instanceof wrapper);
-  return isWrapped && schema instanceof z.ZodType
-    ? objectShape(Reflect.get(schema.def, 'innerType'))
-    : undefined;
+  return isWrapped && schema instanceof z.ZodType ? Reflect.get(schema.def, 'innerType') : undefined;
 }
 
 /** Returns ` (did you mean "columns"?)`, or an empty text if no known name is close. */

@@ -47,7 +47,8 @@ export const partitionInputs = {
     .optional()
     .describe(
       'Which partitions to read: {"from", "to"} by their bounds, {"names"} or {"patterns"}. Default: all partitions.',
-    ),
+    )
+    .meta({ examples: [{ names: ['orders_2024_01'] }] }),
   onlyChanged: z
     .boolean()
     .optional()

@@ -38,7 +38,7 @@ export function atScheduledTime<T>(settings: T, scheduled: Date): T {
   const changed: Record<string, unknown> = {};
   for (const [name, written] of Object.entries(RANGES)) {
     const range: unknown = Reflect.get(settings, name);
-    if (typeof range !== 'object' || range === null) continue;
+    if (!isRecord(range)) continue;
     const bounds: Record<string, unknown> = { ...range };
     for (const bound of BOUNDS) {
       const text = bounds[bound];

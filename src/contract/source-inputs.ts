@@ -50,7 +50,8 @@ export const sourceInputs = {
     .optional()
     .describe(
       'PostgreSQL settings for the sessions that read the source: {"work_mem": "256MB", "jit": false}.',
-    ),
+    )
+    .meta({ examples: [{ work_mem: '256MB' }] }),
   tuning: z.enum(profiles).optional().describe('A named set of such settings. "session" overrides it.'),
   analyze: z
     .boolean()
@@ -73,7 +74,8 @@ export const sourceInputs = {
     .optional()
     .describe(
       'Hours in which the run may start: {"from": "22:00", "to": "06:00", "timeZone": "Europe/Berlin"}. "timeZone" defaults to "UTC". With "consistency": "none" the run also pauses outside of them.',
-    ),
+    )
+    .meta({ examples: [{ from: '22:00', to: '06:00' }] }),
   maxReplicaLag: duration
     .optional()
     .describe(

@@ -17,13 +17,17 @@ export const valueInputs = {
     ),
   json: z
     .strictObject({
-      parse: someColumns.describe('Columns of text or json. Each gets a column <column>_parsed of jsonb.'),
+      parse: someColumns
+        .describe('Columns of text or json. Each gets a column <column>_parsed of jsonb.')
+        .meta({ examples: [{ parse: ['payload'] }] }),
     })
     .optional()
     .describe('JSON in text: {"parse": ["payload"]} adds a column payload_parsed of jsonb.'),
   arrays: z
     .strictObject({
-      expand: someColumns.describe('Array columns. Each gets a column <column>_expanded of jsonb.'),
+      expand: someColumns
+        .describe('Array columns. Each gets a column <column>_expanded of jsonb.')
+        .meta({ examples: [{ expand: ['tags'] }] }),
     })
     .optional()
     .describe('Arrays as jsonb: {"expand": ["tags"]} adds a column tags_expanded of jsonb.'),
@@ -31,7 +35,8 @@ export const valueInputs = {
     .optional()
     .describe(
       'Columns of type oid whose large objects to copy. Each gets a column <column>_content of bytea.',
-    ),
+    )
+    .meta({ examples: [['document']] }),
   largeObjectPartSize: size
     .refine((bytes) => bytes <= LARGEST_PART, 'expected at most "256MB"')
     .prefault('64MB')

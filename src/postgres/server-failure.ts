@@ -78,7 +78,9 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   return kindOfSqlState(sqlState);
 }
 
+/** By SQLSTATE or its class. */
 const wordings: Readonly<Record<string, string>> = {
+  '22012': 'a division by zero',
   '22': 'a value does not fit',
   '22021': 'a text has bytes that are no characters of its encoding',
   '22P05': 'a text has a character that the encoding of the other side lacks',

@@ -20,7 +20,7 @@ import {
   type ExtractDatabaseRequest,
 } from '../contract/extract-database.ts';
 import { parallelism, type ExtractTableRequest } from '../contract/extract-table.ts';
-import { InputError, parseInput } from '../contract/parse-input.ts';
+import { InputError, parseInput, suggestion } from '../contract/parse-input.ts';
 import type { DatabaseProgress, Phase } from '../contract/progress.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { parseTableName } from '../contract/table-name.ts';
@@ -400,8 +400,9 @@ export class DatabaseRunState {
 
   #named(name: string): ListedTable {
     const table = this.list.find(name);
-    if (table === undefined) throw new InputError(`${name} is not a table of this run`);
-    return table;
+    if (table !== undefined) return table;
+    const hint = suggestion(name, this.list.tables.map((one) => one.table)); // prettier-ignore
+    throw new InputError(`${name} is not a table of this run${hint}`);
   }
 
   #requireState(name: string, states: readonly ListedTable['state'][], what: string): void {

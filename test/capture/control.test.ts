@@ -85,7 +85,13 @@ describe('what cannot be captured is refused before anything is made:', () => {
       'a copy that cannot be kept',
       { tables: ['keyless'], mirror: true, setReplicaIdentity: 'full' },
       'KeyConflict',
-      /has no primary key that holds at every moment/,
+      /has no primary key that holds at every moment .*\. Give it a primary key, remove it from "tables"/,
+    ],
+    [
+      'a pattern of extractDatabase',
+      { tables: ['public.t*'] },
+      'UndefinedObject',
+      /no table public.t\* in the source.*A capture takes names of tables and "schema\.\*"/,
     ],
     [
       'a table whose key PostgreSQL does not take as the identity of its rows',
@@ -236,7 +242,12 @@ describe.concurrent('a capture', () => {
     });
 
     // nobody else may write a mirrored copy
-    await expect(lab.extract({ table: 't' })).rejects.toMatchObject({ cause: { type: 'TargetConflict' } });
+    await expect(lab.extract({ table: 't' })).rejects.toMatchObject({
+      cause: {
+        type: 'TargetConflict',
+        message: expect.stringContaining('or end the capture and run dropCapture for') as string,
+      },
+    });
 
     await handle.cancel();
     await expect(handle.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });

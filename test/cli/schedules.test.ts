@@ -122,7 +122,7 @@ describe('schedules in a file', () => {
     ],
     [
       'schedules: {a: {workflow: extractTable, input: {table: t}, evry: 5 minutes}}',
-      'schedules.a.evry: unknown key',
+      'schedules.a.evry: unknown key (did you mean "every"?)',
     ],
     [
       'schedules: {a: {workflow: extractTable, input: {table: t}, cron: "61 * * * *"}}',

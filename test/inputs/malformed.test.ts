@@ -27,11 +27,16 @@ describe('an input that is wrong in itself is refused before anything is asked o
       { table: 'orders', columns: ['id', 7] },
       'columns.1: invalid input: expected string',
     ],
-    ['no table', {}, 'table: expected "orders", "sales.orders" or'],
+    ['no table', {}, 'table: is required: expected "orders", "sales.orders" or'],
     [
       'a table in three parts',
       { table: 'shop.public.orders' },
       'table: expected "orders", "sales.orders" or',
+    ],
+    [
+      'a list of partitions, which may be relative to a schedule elsewhere',
+      { table: 'orders', partitions: ['orders_1'] },
+      'partitions: invalid input: expected object, received array, as in "partitions": {"names":',
     ],
     ['a name of 64 bytes', { table: 'x'.repeat(64) }, 'table: a PostgreSQL name has at most 63 bytes'],
     ['no columns', { table: 'orders', columns: [] }, 'columns: expected at least one column'],

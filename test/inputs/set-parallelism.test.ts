@@ -58,7 +58,7 @@ describe('setParallelism', () => {
     ['"four"', ['four'], 'expected number, received string'],
     ['2.5', [2.5], 'expected int, received number'],
     ['null', [null], 'expected number, received null'],
-    ['nothing', [], 'expected number, received undefined'],
+    ['nothing', [], 'input: is required'],
   ])('of %s is rejected before anything is in the history', async (_name, args, words) => {
     const before = await updatesInHistory();
     const error: unknown = await update(...args).catch((thrown: unknown) => thrown);

@@ -87,6 +87,14 @@ describe('an input that is refused names the place, and what was meant', () => {
       'tables.0.consistency: "none"',
     ],
     [{ tables: ['a'], onTableFailure: 'ignore' }, 'onTableFailure: '],
+    [
+      { tables: ['a'], where: 'true' },
+      'where: unknown key (it belongs in an object of "tables" or "defaults")',
+    ],
+    [
+      { tables: [{ table: 'a', incremental: 'x' }] },
+      'tables.0.incremental: invalid input: expected object, received string, as in "incremental": {"column":',
+    ],
     [{ tabels: ['a'] }, 'tabels: unknown key (did you mean "tables"?)'],
   ])('%j', (request, message) => {
     expect(() => parseDatabaseInput(request as unknown as ExtractDatabaseRequest)).toThrow(message);

@@ -24,7 +24,20 @@ describe('what is wrong is named', () => {
     [{ table: { schema: 5, table: 'b' } }, 'table.schema: invalid input: expected string, received number'],
     [{ table: { table: '' } }, 'table.table: expected a name'],
     [{ table: 'x', columns: ['a', 5] }, 'columns.1: invalid input: expected string, received number'],
-    [{ table: 'x', columns: 'a' }, 'columns: invalid input: expected array, received string'],
+    [
+      { table: 'x', columns: 'a' },
+      'columns: invalid input: expected array, received string, as in "columns": ["id","status"].',
+    ],
+    [
+      { table: 'x', incremental: 'updated_at' },
+      'incremental: invalid input: expected object, received string, as in "incremental": {"column":"updated_at"}.',
+    ],
+    [{ table: 'x', incremental: {} }, 'incremental.column: is required.'],
+    [
+      { table: 'x', session: { statement_timeout: '5s' } },
+      'session.statement_timeout: unknown key ("statementTimeout" is an input of its own, beside "session")',
+    ],
+    [{ table: 'x', lookback: '1 hour' }, 'lookback: unknown key (it belongs in "incremental")'],
     [
       { table: 'x', columns: [] },
       'columns: expected at least one column; leave it out to extract all of them',
@@ -42,8 +55,8 @@ describe('what is wrong is named', () => {
     [{ table: 'x', source: 'Shop EU' }, 'source: expected a source name such as "default" or "shop_eu"'],
     [{ table: 'x', where: '' }, 'where: expected an expression; leave it out to extract all rows'],
     [{ table: 5 }, 'table: expected "orders", "sales.orders" or'],
-    [{}, 'table: expected "orders", "sales.orders" or'],
-    [undefined, 'input: invalid input: expected object, received undefined'],
+    [{}, 'table: is required: expected "orders", "sales.orders" or'],
+    [undefined, 'input: is required'],
     [[], 'input: invalid input: expected object, received array'],
   ])('%j', (input, expected) => {
     expect(refusal(input)).toContain(expected);

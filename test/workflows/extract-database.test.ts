@@ -223,8 +223,12 @@ describe('skipTable', () => {
           message: expect.stringContaining('only what is waiting or running can be skipped') as string,
         },
       });
-      await expect(skip('orders')).rejects.toMatchObject({
-        cause: { message: expect.stringContaining('is not a table of this run') as string },
+      await expect(skip('public.lrage_1')).rejects.toMatchObject({
+        cause: {
+          message: expect.stringContaining(
+            'public.lrage_1 is not a table of this run (did you mean "public.large_1"?)',
+          ) as string,
+        },
       });
       await expect(handle.executeUpdate('retryTable', { args: ['large_1'] })).rejects.toMatchObject({
         cause: { message: expect.stringContaining('only what is failed or skipped') as string },

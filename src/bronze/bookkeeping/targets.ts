@@ -39,6 +39,7 @@ export async function requireTarget(session: Session, target: string, feed: Feed
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
+      { advice: `Choose another "target", or end the capture and run dropCapture for "${slot}".` },
     );
   }
   const { source, table } = feed;

@@ -100,8 +100,7 @@ async function requireAllOrNone(
   if (input.partitions === undefined) return;
   const rows = await warehouse.query(`SELECT FROM ${quoteTable(storage)} LIMIT 1`);
   if (rows.length === 0) return;
-  throw new DatakitError(
-    'TargetConflict',
-    `${BRONZE}.${target} has rows whose partition is not known: run once without "partitions", which replaces all rows`,
-  );
+  throw new DatakitError('TargetConflict', `${BRONZE}.${target} has rows whose partition is not known`, {
+    advice: 'Run once without "partitions", which replaces all rows, or choose another "target".',
+  });
 }

@@ -82,7 +82,11 @@ async function named(session: Session, name: TableName): Promise<Candidate> {
       [name.schema],
     );
     const hint = suggestion(shown, others.map(({ text }) => text)); // prettier-ignore
-    throw new DatakitError('UndefinedObject', `There is no table ${shown} in the source${hint}`);
+    throw new DatakitError('UndefinedObject', `There is no table ${shown} in the source${hint}`, {
+      ...(looksLikePattern(name) && {
+        advice: 'A capture takes names of tables and "schema.*", but no other patterns and no "!".',
+      }),
+    });
   }
   if (!['r', 'p'].includes(table.kind) || table.persistence !== 'p') {
     throw new DatakitError(
@@ -92,6 +96,10 @@ async function named(session: Session, name: TableName): Promise<Candidate> {
   }
   return table;
 }
+
+/** `*` and `!` mean something in the tables of `extractDatabase`. */
+const looksLikePattern = ({ schema, name }: TableName): boolean =>
+  schema.startsWith('!') || name.startsWith('!') || `${schema}${name}`.includes('*');
 
 /**
  * Returns tables that inherit from ordinary ones, on all levels, and are not among them. Their rows are read with
