@@ -18,6 +18,8 @@ export interface Progress {
   /** When the snapshot that all chunks read was taken, by the source's clock; absent if none is held. */
   readonly snapshotTakenAt?: string;
   readonly restarts: number;
+  /** Why the run restarted last; absent if it has not. */
+  readonly restartReason?: string;
   /** The checkpoint of an incremental run; until its commit, that of the previous run. */
   readonly checkpoint?: string;
   /** Present if there are several: at most 20, those being copied first, then those with the most rows. */
@@ -66,6 +68,8 @@ export interface DatabaseProgress extends TableTotals {
   /** The moment that all tables are of; absent if each has its own. */
   readonly snapshotTakenAt?: string;
   readonly restarts: number;
+  /** Why the run restarted last; absent if it has not. */
+  readonly restartReason?: string;
   /** The latest 50. */
   readonly failures: readonly { readonly table: string; readonly message: string }[];
 }

@@ -1,6 +1,15 @@
 import type { DatabaseProgress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
-import { cell, count, detailsTable, speed, timeLeft } from './details-table.ts';
+import {
+  cell,
+  count,
+  detailsTable,
+  hasEnded,
+  planningLines,
+  restartLines,
+  speed,
+  timeLeft,
+} from './details-table.ts';
 
 /** Most rows of a Markdown table, so that it fits on a screen. */
 const MOST_SHOWN = 20;
@@ -27,11 +36,11 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   }
   if (progress.snapshotTakenAt !== undefined) {
     const age = formatDuration(Math.max(0, now - Date.parse(progress.snapshotTakenAt)));
-    lines.push('', `All tables as of ${progress.snapshotTakenAt}; that snapshot is ${age} old.`);
+    const held = hasEnded(phase) ? '' : `; that snapshot is ${age} old`;
+    lines.push('', `All tables as of ${progress.snapshotTakenAt}${held}.`);
   }
   if (phase === 'paused') lines.push('', 'Paused: nothing new starts until `resume`. Snapshots stay open.');
-  if (progress.restarts > 0)
-    lines.push('', `The run began again ${progress.restarts} times on a new snapshot.`);
+  lines.push(...planningLines(phase), ...restartLines(progress, 'a new snapshot'));
   return lines.join('\n');
 }
 

@@ -11,7 +11,7 @@ const A_TABLE = 1024 * 1024;
 /** Fields of the run as a whole. */
 type OfTheRun = Pick<
   DatabaseProgress,
-  'phase' | 'parallelism' | 'copyingSince' | 'snapshotTakenAt' | 'restarts'
+  'phase' | 'parallelism' | 'copyingSince' | 'snapshotTakenAt' | 'restarts' | 'restartReason'
 >;
 
 /** Returns the progress of a run of many tables, from its list and the ledger's last report. */

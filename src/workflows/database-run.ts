@@ -79,6 +79,7 @@ export class DatabaseRunState {
   #copyingSince = 0;
   /** True once work has failed that the run does not begin again for: what else is under way is being cancelled. */
   #isFailing = false;
+  #restartReason: string | undefined;
   #observed: Observed | undefined;
 
   constructor(identity: RunIdentity, input: ExtractDatabaseInput, request: ExtractDatabaseRequest) {
@@ -122,9 +123,10 @@ export class DatabaseRunState {
     this.#show();
   }
 
-  beginAgain(restarts: number): void {
+  beginAgain(restarts: number, reason: string): void {
     this.restarts = restarts;
     this.#isFailing = false;
+    this.#restartReason = reason;
     this.#observed = undefined;
     this.list.reset();
     this.#show();
@@ -428,6 +430,7 @@ export class DatabaseRunState {
       copyingSince: this.#copyingSince,
       ...(snapshot !== undefined && { snapshotTakenAt: snapshot.takenAt }),
       restarts,
+      ...(this.#restartReason !== undefined && { restartReason: this.#restartReason }),
     });
   }
 

@@ -1,3 +1,4 @@
+import type { Phase, Progress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 
 /** A line in a table of partitions, or of tables. */
@@ -38,9 +39,29 @@ export function detailsTable(heading: string, lines: readonly DetailsLine[], now
   ];
 }
 
+/** Says that a run began again, and why; nothing if it has not. */
+export function restartLines(
+  { restarts, restartReason }: Pick<Progress, 'restarts' | 'restartReason'>,
+  onWhat: string,
+): string[] {
+  if (restarts === 0) return [];
+  const times = restarts === 1 ? 'once' : `${restarts} times`;
+  const why =
+    restartReason === undefined ? '.' : `${restarts === 1 ? '' : ', the last time'}: ${cell(restartReason)}`;
+  return ['', `The run began again ${times} on ${onWhat}${why}`];
+}
+
+/** True if a run has ended, so that it holds no snapshot. */
+export const hasEnded = (phase: Phase): boolean =>
+  phase === 'done' || phase === 'failed' || phase === 'cancelled';
+
+/** What a plan waits for, such as a lock or another run, is known to its activity alone. */
+export const planningLines = (phase: Phase): string[] =>
+  phase === 'planning' ? ['', 'If this lasts, "Pending Activities" say what it waits for.'] : [];
+
 export const count = (amount: number): string => amount.toLocaleString('en-US');
 
-const chunksOf = ({ chunksDone, chunks }: DetailsLine): string =>
+export const chunksOf = ({ chunksDone, chunks }: Pick<DetailsLine, 'chunksDone' | 'chunks'>): string =>
   chunks === 0 ? '' : `${chunksDone} of ${chunks}`;
 
 /** @param elapsed milliseconds; the speed is unknown if this is 0 or nothing has arrived */

@@ -1,10 +1,21 @@
 import type { PartProgress, Progress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
-import { cell, count, detailsTable, speed, timeLeft, type DetailsLine } from './details-table.ts';
+import {
+  cell,
+  chunksOf,
+  count,
+  detailsTable,
+  hasEnded,
+  planningLines,
+  restartLines,
+  speed,
+  timeLeft,
+  type DetailsLine,
+} from './details-table.ts';
 
 /** Renders progress in Markdown, for the details that the Web UI shows of a run. */
 export function progressDetails(progress: Progress, now: number): string {
-  const { table, phase, rows, bytes, chunksDone, chunks, parallelism, copyingSince, restarts } = progress;
+  const { table, phase, rows, bytes, chunksDone, chunks, parallelism, copyingSince } = progress;
   const elapsed = copyingSince === 0 ? 0 : now - copyingSince;
   const left = phase === 'copying' && chunks > 0 ? timeLeft(chunksDone / chunks, elapsed) : '';
   const lines = [
@@ -12,16 +23,21 @@ export function progressDetails(progress: Progress, now: number): string {
     '',
     '| rows | data | chunks | at once | copying for | speed | left |',
     '|--:|--:|--:|--:|--:|--:|--:|',
-    `| ${count(rows)} | ${formatBytes(bytes)} | ${chunksDone} of ${chunks} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${left} |`,
+    `| ${count(rows)} | ${formatBytes(bytes)} | ${chunksOf(progress)} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${left} |`,
     ...partitionsTable(progress, now),
   ];
-  if (progress.snapshotTakenAt !== undefined)
-    lines.push('', `Snapshot of ${progress.snapshotTakenAt}, ${ageOf(progress.snapshotTakenAt, now)} old.`);
+  const { snapshotTakenAt: takenAt } = progress;
+  if (takenAt !== undefined) {
+    lines.push(
+      '',
+      hasEnded(phase) ? `Snapshot of ${takenAt}.` : `Snapshot of ${takenAt}, ${ageOf(takenAt, now)} old.`,
+    );
+  }
   if (progress.checkpoint !== undefined) lines.push('', `Checkpoint: ${progress.checkpoint}.`);
   if (phase === 'paused') {
     lines.push('', 'Paused: nothing new starts until `resume`. Snapshots stay open.');
   }
-  if (restarts > 0) lines.push('', `The run began again ${restarts} times on a new snapshot or plan.`);
+  lines.push(...planningLines(phase), ...restartLines(progress, 'a new snapshot or plan'));
   return lines.join('\n');
 }
 

@@ -77,7 +77,7 @@ async function extractWithRestarts(
     } catch (error) {
       if (!isSnapshotLost(error)) throw error;
       await pauseToBeginAgain(error, restarts);
-      state.beginAgain(restarts + 1);
+      state.beginAgain(restarts + 1, messageOf(error));
     }
   }
 }

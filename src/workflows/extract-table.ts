@@ -164,7 +164,7 @@ async function extractWithRestarts(
       if (!canBeginAgain(error) || (context.lender !== undefined && context.part?.sparing)) throw error;
       await pauseToBeginAgain(error, restarts);
       context.lender = undefined;
-      context.fanout.progress.beginAgain(restarts + 1);
+      context.fanout.progress.beginAgain(restarts + 1, messageOf(error));
     }
   }
 }

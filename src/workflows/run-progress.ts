@@ -88,13 +88,13 @@ export class RunProgress {
     else this.set({});
   }
 
-  beginAgain(restarts: number): void {
+  beginAgain(restarts: number, restartReason: string): void {
     this.#returned = NOTHING;
     this.#planId = undefined;
     this.#partitions = new PartitionProgress([]);
     const { partitions: _lost, ...others } = this.#now;
     this.#now = others;
-    this.set({ phase: 'planning', ...NOTHING, restarts });
+    this.set({ phase: 'planning', ...NOTHING, restarts, restartReason });
   }
 
   #advance({ rows, bytes, chunksDone }: Done): void {

@@ -60,7 +60,9 @@ describe('what is not known is left blank', () => {
       speed: '',
       left: '',
       'copying for': '0 ms',
+      chunks: '',
     });
+    expect(progressDetails(planning, now)).toContain('"Pending Activities" say what it waits for');
   });
 
   test('before the first chunk is done, and in the moment in which copying begins', () => {
@@ -77,7 +79,20 @@ test('the snapshot and the restarts are told where there are some', () => {
   expect(progressDetails(progress, now)).not.toMatch(/Snapshot|again/);
   const details = progressDetails({ ...progress, snapshotTakenAt: '2026-01-01T00:00:00Z', restarts: 2 }, now);
   expect(details).toMatch(/Snapshot of 2026-01-01T00:00:00Z, .* old\./);
-  expect(details).toContain('began again 2 times');
+  expect(details).toContain('began again 2 times on a new snapshot or plan.');
+});
+
+test('a restart is told with its reason', () => {
+  const restartReason = 'The table was rewritten (PlanOutdated)';
+  const told = (restarts: number) => progressDetails({ ...progress, restarts, restartReason }, now);
+  expect(told(1)).toContain(`began again once on a new snapshot or plan: ${restartReason}`);
+  expect(told(2)).toContain(`began again 2 times on a new snapshot or plan, the last time: ${restartReason}`);
+});
+
+test.each(['done', 'failed', 'cancelled'] as const)('a run that is %s has no snapshot that ages', (phase) => {
+  const details = progressDetails({ ...progress, phase, snapshotTakenAt: '2026-01-01T00:00:00Z' }, now);
+  expect(details).toContain('Snapshot of 2026-01-01T00:00:00Z.');
+  expect(details).not.toContain('old');
 });
 
 describe('partitions', () => {
