@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { DEFAULT_TASK_QUEUE } from '../src/contract/task-queues.ts';
 import { startStack, type LocalStack } from '../local/stack.ts';
+import { taskQueueOf } from '../local/task-queue.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
 import type { Closing } from './closing.ts';
 
@@ -19,15 +19,10 @@ export function startServers(closing: Closing): Promise<LocalStack> {
 }
 
 export async function startWorker(closing: Closing, stack: LocalStack): Promise<Stage> {
-  const taskQueue = taskQueueOf(stack);
+  const taskQueue = taskQueueOf(stack, 'demo');
   const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: taskQueue };
   const worker = await closing.adopt(startWorkerProcess({ env }), (started) => started.stop());
   return { stack, worker, client: await connectClient(stack), taskQueue };
-}
-
-/** On an existing Temporal, another worker with other databases may serve the usual task queue. */
-function taskQueueOf({ temporal }: LocalStack): string {
-  return temporal === undefined ? `datakit-postgres-demo-${process.pid}` : DEFAULT_TASK_QUEUE;
 }
 
 /**

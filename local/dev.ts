@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
-import { DEFAULT_TASK_QUEUE } from '../src/contract/task-queues.ts';
 import { closeOnSignals } from './close-on-signals.ts';
 import { startStack, type LocalStack } from './stack.ts';
+import { taskQueueOf } from './task-queue.ts';
 import { startWorkerProcess } from './worker-process.ts';
 
 const MISSING_SOURCE = `SOURCE_DATABASE_URL is not set. "npm run dev" extracts from a database of yours, for example
@@ -25,7 +25,8 @@ async function main(): Promise<void> {
 }
 
 async function runWorker(stack: LocalStack): Promise<void> {
-  const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: DEFAULT_TASK_QUEUE };
+  const taskQueue = process.env['DATAKIT_TASK_QUEUE'] || taskQueueOf(stack, 'dev');
+  const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: taskQueue };
   const worker = await startWorkerProcess({ env, onLine: (line) => console.error(line) });
   let closing = false;
   closeOnSignals({
@@ -35,15 +36,16 @@ async function runWorker(stack: LocalStack): Promise<void> {
       await stack.close();
     },
   });
-  console.log(describe(stack));
+  console.log(describe(stack, taskQueue));
   const { code, signal } = await worker.exited;
   if (!closing) throw new Error(`the worker exited unexpectedly (${signal ?? `code ${code}`})`);
 }
 
-function describe(stack: LocalStack): string {
+function describe(stack: LocalStack, taskQueue: string): string {
   const { temporal, temporalAddress, temporalNamespace, warehouse } = stack;
   const addresses = [
     `Temporal   ${temporalAddress}, namespace ${temporalNamespace}`,
+    `Task queue ${taskQueue}`,
     temporal?.uiUrl && `Web UI     ${temporal.uiUrl}`,
     warehouse && `Warehouse  ${stack.warehouseUrl}  (temporary: it is deleted when this ends)`,
   ].filter(Boolean);
@@ -53,7 +55,7 @@ ${addresses.join('\n')}
 
 Extract a table:
   ${cli} workflow start --address ${temporalAddress} --namespace ${temporalNamespace} \\
-    --type extractTable --task-queue ${DEFAULT_TASK_QUEUE} --input '{"table": "orders"}'
+    --type extractTable --task-queue ${taskQueue} --input '{"table": "orders"}'
 
 Ctrl-C stops everything.
 `;
