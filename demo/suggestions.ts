@@ -1,5 +1,7 @@
 import type { ExtractTableRequest } from '../src/contract/extract-table.ts';
 import { PROGRESS_QUERY } from '../src/contract/progress.ts';
+import type { LocalStack } from '../local/stack.ts';
+import { serverOptions, shellWord } from '../local/temporal-command.ts';
 import { workflowId } from './run.ts';
 
 const lateFlights: ExtractTableRequest = {
@@ -9,14 +11,20 @@ const lateFlights: ExtractTableRequest = {
   target: 'br_late_flights',
 };
 
+type Server = Pick<LocalStack, 'temporalAddress' | 'temporalNamespace'>;
+
 export interface Suggestion {
   readonly what: string;
   readonly command: string;
 }
 
-/** Returns commands for a POSIX shell. */
+/**
+ * Returns commands for a POSIX shell.
+ *
+ * @param cli how the shell finds `temporal`
+ */
 export function suggestions(cli: string, server: Server, taskQueue: string): Suggestion[] {
-  const temporal = (...parts: readonly string[]) => `${shellWord(cli)} workflow ${parts.join(' \\\n  ')}`;
+  const temporal = (...parts: readonly string[]) => `${cli} workflow ${parts.join(' \\\n  ')}`;
   const run = [...serverOptions(server), `--workflow-id ${workflowId('flights')}`].join(' ');
   const start = [...serverOptions(server), `--type extractTable --task-queue ${taskQueue}`].join(' ');
   const input = shellWord(JSON.stringify(lateFlights));
@@ -28,22 +36,4 @@ export function suggestions(cli: string, server: Server, taskQueue: string): Sug
     { what: 'Show what a run did', command: temporal(`describe ${run}`) },
     { what: 'Query the progress of a run', command: temporal(`query ${run} --type ${PROGRESS_QUERY}`) },
   ];
-}
-
-interface Server {
-  readonly temporalAddress: string;
-  readonly temporalNamespace: string;
-}
-
-/** Returns only the options that differ from the command line's defaults. */
-function serverOptions({ temporalAddress, temporalNamespace }: Server): string[] {
-  const usual = ['127.0.0.1:7233', 'localhost:7233'].includes(temporalAddress);
-  return [
-    ...(usual ? [] : [`--address ${temporalAddress}`]),
-    ...(temporalNamespace === 'default' ? [] : [`--namespace ${temporalNamespace}`]),
-  ];
-}
-
-function shellWord(text: string): string {
-  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,5 +1,4 @@
-import { delimiter, dirname, isAbsolute, relative } from 'node:path';
-import type { LocalStack } from '../local/stack.ts';
+import { commandName } from '../local/temporal-command.ts';
 import { EXAMPLE_QUERY, runExample } from './example-query.ts';
 import type { Stage } from './stage.ts';
 import { suggestions } from './suggestions.ts';
@@ -14,7 +13,7 @@ export async function showWhatNext({ stack, taskQueue }: Stage, screen: Screen):
   const { columns, rows } = await withClient(stack.warehouseUrl, runExample);
   screen.print(...textTable(columns, rows));
   screen.heading('Try it yourself, in another terminal');
-  for (const { what, command } of suggestions(commandLine(stack), stack, taskQueue)) {
+  for (const { what, command } of suggestions(commandName(stack.temporal?.cli), stack, taskQueue)) {
     screen.print(screen.paint('dim', `  # ${what}`), ...indented(command));
   }
   if (stack.temporal?.uiUrl !== undefined) {
@@ -25,15 +24,4 @@ export async function showWhatNext({ stack, taskQueue }: Stage, screen: Screen):
 
 function indented(text: string): string[] {
   return text.split('\n').map((line) => `  ${line}`);
-}
-
-/** Returns `temporal` if the shell finds it, otherwise a path relative to the working directory if possible. */
-function commandLine({ temporal }: LocalStack): string {
-  if (temporal === undefined || isOnPath(temporal.cli)) return 'temporal';
-  const fromHere = relative(process.cwd(), temporal.cli);
-  return fromHere.startsWith('..') || isAbsolute(fromHere) ? temporal.cli : `./${fromHere}`;
-}
-
-function isOnPath(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).includes(dirname(program));
 }

@@ -31,11 +31,27 @@ export interface LocalStack {
   close(): Promise<void>;
 }
 
+/** Returns a line for people: what is missing, and so takes a while to start. */
+export function startingLine(
+  { sourceUrl, warehouseUrl }: StackOptions,
+  ...others: readonly string[]
+): string {
+  const parts = [
+    ...(sourceUrl ? [] : ['a source']),
+    ...(warehouseUrl ? [] : ['a warehouse']),
+    ...(givenTemporal() ? [] : ['a Temporal server']),
+    ...others,
+  ];
+  return `Starting ${new Intl.ListFormat('en', { style: 'long' }).format(parts)} …`;
+}
+
+const givenTemporal = (): boolean => Boolean(process.env['TEMPORAL_ADDRESS']);
+
 /** Starts whatever is missing of source, warehouse and Temporal; a Temporal at TEMPORAL_ADDRESS is used as is. */
 export async function startStack(options: StackOptions): Promise<LocalStack> {
   const source = options.sourceUrl ? undefined : startPostgres({ databases: ['source'] });
   const warehouse = options.warehouseUrl ? undefined : startPostgres({ databases: ['warehouse'] });
-  const temporal = process.env['TEMPORAL_ADDRESS'] ? undefined : startTemporal(temporalOptions(options));
+  const temporal = givenTemporal() ? undefined : startTemporal(temporalOptions(options));
   // Temporal goes first, so that it hands out no work while the databases shut down.
   const close = once(() => disposeInOrder([temporal, source, warehouse]));
   try {

