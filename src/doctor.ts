@@ -1,5 +1,4 @@
 import { Connection } from '@temporalio/client';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { readEnvironment } from './config/environment.ts';
 import {
   checkSourceExample,
@@ -11,7 +10,9 @@ import {
 import { parseInput } from './contract/parse-input.ts';
 import { checkSource } from './extraction/check/check-source.ts';
 import { connectDatabases } from './runtime/connect-databases.ts';
+import { connectTemporal } from './runtime/connect-temporal.ts';
 import { doctorReport } from './runtime/doctor-report.ts';
+import { runProgram } from './runtime/run-program.ts';
 
 /**
  * `npm run doctor -- [table …]`: checks each source, the warehouse and Temporal as this environment configures them,
@@ -43,25 +44,16 @@ async function main(tables: readonly string[]): Promise<number> {
 }
 
 async function checkTemporal(): Promise<Finding> {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   try {
-    const connection = await Connection.connect({ ...connectionOptions, connectTimeout: '5 seconds' });
-    await connection.workflowService.describeNamespace({ namespace });
-    await connection.close();
-    return fine(
-      'Temporal',
-      `reached at ${connectionOptions.address ?? 'its default address'}, namespace "${namespace}"`,
+    const { connection, address, namespace } = await connectTemporal(async (options) =>
+      Connection.connect(options),
     );
+    await connection.close();
+    return fine('Temporal', `reached at ${address}, namespace "${namespace}"`);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return problem('Temporal', message, 'Check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS and API key.');
+    return problem('Temporal', message, 'Workers and commands need it.');
   }
 }
 
-main(process.argv.slice(2)).then(
-  (code) => (process.exitCode = code),
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 2;
-  },
-);
+await runProgram(async () => main(process.argv.slice(2)), 2);

@@ -1,3 +1,4 @@
+import { runProgram } from './runtime/run-program.ts';
 import { runWorker } from './runtime/run-worker.ts';
 
-await runWorker(process.env);
+await runProgram(async () => runWorker(process.env));

@@ -49,7 +49,8 @@ export function readCodecServer(
       throw new VariableError('DATAKIT_CODEC_TOKEN: is required if other machines can reach the server');
     }
     const [first, ...others] = readEncryptionKeys(set);
-    if (first === undefined) throw new VariableError(`${ENCRYPTION_KEYS}: expected the keys of the workers`);
+    if (first === undefined)
+      throw new VariableError(`${ENCRYPTION_KEYS}: is not set; it has the keys of the workers`);
     return { keys: [first, ...others], host: host.replace(/^\[(.*)\]$/, '$1'), port, origin, token };
   } catch (error) {
     if (!(error instanceof VariableError)) throw error;

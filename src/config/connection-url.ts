@@ -45,7 +45,7 @@ export class UrlError extends Error {
   override name = 'UrlError';
 }
 
-const EXPECTED = 'expected a URL such as postgresql://user:password@host:5432/database';
+export const EXPECTED_URL = 'expected a URL such as postgresql://user:password@host:5432/database';
 
 /** Splits a URL as libpq does, where a password may contain "?" or "#"; an "@" in a password is accepted too. */
 const SHAPE =
@@ -61,7 +61,7 @@ export function parseConnectionUrl(text: string): ConnectionParameters {
   const { host, dbname = '' } = parts;
   // after a "/" in the password, the rest of it would be reported as the database name
   if (host === undefined || dbname.includes('@')) {
-    throw new UrlError(`${EXPECTED}, with "/" in a password written as "%2F", and "@" as "%40"`);
+    throw new UrlError(`${EXPECTED_URL}, with "/" in a password written as "%2F", and "@" as "%40"`);
   }
   const said = [
     ...Object.entries({ ...parts, host: host.replace(/^\[(.*)\]$/, '$1') }),
@@ -87,7 +87,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new UrlError(`${EXPECTED}, with "%" written as "%25"`);
+    throw new UrlError(`${EXPECTED_URL}, with "%" written as "%25"`);
   }
 }
 

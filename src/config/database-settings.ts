@@ -5,6 +5,7 @@ import { suggestion } from '../contract/parse-input.ts';
 import { LONGEST_TIMEOUT } from '../contract/quantities.ts';
 import { capacityOf, type ConnectionSettings, type TlsSettings } from '../postgres/connection-settings.ts';
 import {
+  EXPECTED_URL,
   parseConnectionUrl,
   requireFeasible,
   requireKnownService,
@@ -30,8 +31,9 @@ export function readDatabaseSettings(
   try {
     const own = parse(databaseVariables, prefix, variables, problems);
     requireKnown(prefix, variables, problems);
-    const url = secretNamed(variables, `${prefix}_DATABASE_URL`);
-    const read = (): ConnectionParameters => parametersOf(url() ?? '', variables);
+    const variable = `${prefix}_DATABASE_URL`;
+    const url = secretNamed(variables, variable);
+    const read = (): ConnectionParameters => parametersOf(required(url(), variable), variables);
     return own && settingsOf(read, own, new Context(prefix, variables), activities);
   } catch (error) {
     if (error instanceof UrlError) problems.push(`${prefix}_DATABASE_URL: ${error.message}`);
@@ -39,6 +41,11 @@ export function readDatabaseSettings(
     else throw error;
     return undefined;
   }
+}
+
+function required(url: string | undefined, variable: string): string {
+  if (url === undefined) throw new VariableError(`${variable}: is not set; ${EXPECTED_URL}`);
+  return url;
 }
 
 /** Validates the variables of one database that are set; adds invalid ones to `problems` by their full names. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DatakitError } from '../contract/failures.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
 import type { ConnectionSettings } from '../postgres/connection-settings.ts';
+import { EXPECTED_URL } from './connection-url.ts';
 import { activitiesFor, readDatabaseSettings } from './database-settings.ts';
 import { wholeNumber } from './database-variables.ts';
 import { readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
@@ -99,7 +100,8 @@ function readSources(
   problems: string[],
 ): Map<string, ConnectionSettings> {
   const names = sourceNames(variables);
-  if (names.length === 0) problems.push('SOURCE_DATABASE_URL: expected at least one source');
+  if (names.length === 0)
+    problems.push(`SOURCE_DATABASE_URL: is not set, and no other source is; ${EXPECTED_URL}`);
   if (variables['SOURCE_DEFAULT_DATABASE_URL'] !== undefined) {
     problems.push('SOURCE_DEFAULT_DATABASE_URL: the variable of the source "default" is SOURCE_DATABASE_URL');
   }

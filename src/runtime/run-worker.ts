@@ -1,8 +1,8 @@
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { readEnvironment } from '../config/environment.ts';
 import { readTelemetry } from '../config/telemetry.ts';
 import { connectDatabases } from './connect-databases.ts';
+import { connectTemporal } from './connect-temporal.ts';
 import { createWorkers, type WorkersOptions } from './create-workers.ts';
 import { jsonLine } from './json-log.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
@@ -23,8 +23,9 @@ export async function runWorker(
   });
 
   const configuration = readEnvironment(variables);
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
-  const connection = await NativeConnection.connect(connectionOptions);
+  const { connection, namespace } = await connectTemporal(async (options) =>
+    NativeConnection.connect(options),
+  );
   const databases = connectDatabases(configuration);
   const tracing = telemetry.collectorUrl === undefined ? undefined : openTracing(telemetry.collectorUrl);
   try {

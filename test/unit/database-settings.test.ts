@@ -305,7 +305,7 @@ describe('keys', () => {
       port: 8081,
       origin: 'http://localhost:8233',
     });
-    expect(() => readCodecServer({})).toThrow('DATAKIT_ENCRYPTION_KEYS: expected the keys of the workers');
+    expect(() => readCodecServer({})).toThrow('DATAKIT_ENCRYPTION_KEYS: is not set');
     const open = { DATAKIT_ENCRYPTION_KEYS: `new:${key}`, DATAKIT_CODEC_ADDRESS: '0.0.0.0:8081' };
     expect(() => readCodecServer(open)).toThrow('DATAKIT_CODEC_TOKEN: is required');
     expect(readCodecServer({ ...open, DATAKIT_CODEC_TOKEN: 'secret' })).toMatchObject({ token: 'secret' });

@@ -59,7 +59,7 @@ describe('sources', () => {
 describe('what is missing or wrong is named, all of it', () => {
   test('nothing is set', () => {
     expect(refusal({})).toMatch(
-      /WAREHOUSE_DATABASE_URL: expected a URL such as .*; SOURCE_DATABASE_URL: expected at least one/,
+      /WAREHOUSE_DATABASE_URL: is not set; expected a URL such as .*; SOURCE_DATABASE_URL: is not set, and no other source is/,
     );
   });
 
@@ -70,7 +70,9 @@ describe('what is missing or wrong is named, all of it', () => {
       SOURCE_OTHER_DATABASE_URL: '',
     };
     expect([...readEnvironment({ ...complete, ...empty }).sources.keys()]).toEqual(['default']);
-    expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: '' })).toContain('WAREHOUSE_DATABASE_URL');
+    expect(refusal({ ...complete, WAREHOUSE_DATABASE_URL: '' })).toContain(
+      'WAREHOUSE_DATABASE_URL: is not set',
+    );
   });
 
   test.each(['mysql://me@host/db', 'host:5432', 'postgres:'])('a URL that is none: %s', (url) => {

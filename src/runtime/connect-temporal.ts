@@ -1,0 +1,57 @@
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+
+/** What `Connection` and `NativeConnection` have in common. */
+interface Connected {
+  readonly workflowService: { describeNamespace(request: { namespace: string }): Promise<unknown> };
+  close(): Promise<void>;
+}
+
+export interface TemporalConnection<C> {
+  readonly connection: C;
+  readonly address: string;
+  readonly namespace: string;
+}
+
+type Options = ReturnType<typeof loadClientConnectConfig>['connectionOptions'] & {
+  readonly connectTimeout: number;
+};
+
+/** Milliseconds.. */
+const CONNECT_WITHIN = 5_000;
+
+/**
+ * Connects as the variables and the profile of the `temporal` command line say, and makes sure that there is the
+ * namespace.
+ *
+ * @throws saying what to do
+ */
+export async function connectTemporal<C extends Connected>(
+  connect: (options: Options) => Promise<C>,
+): Promise<TemporalConnection<C>> {
+  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  const address = connectionOptions.address ?? '127.0.0.1:7233';
+  let connection: C | undefined;
+  try {
+    connection = await connect({ ...connectionOptions, connectTimeout: CONNECT_WITHIN });
+    await connection.workflowService.describeNamespace({ namespace });
+    return { connection, address, namespace };
+  } catch (error) {
+    await connection?.close();
+    throw new Error(failure(error, address, namespace), { cause: error });
+  }
+}
+
+/** The gRPC status NOT_FOUND. */
+const NOT_FOUND = 5;
+
+function failure(error: unknown, address: string, namespace: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === NOT_FOUND) {
+    return `Temporal at ${address} has no namespace "${namespace}": check TEMPORAL_NAMESPACE.`;
+  }
+  if (/connect error|dns error|before the deadline/.test(message)) {
+    return `Temporal cannot be reached at ${address}: check TEMPORAL_ADDRESS, or start a server on this machine with "temporal server start-dev".`;
+  }
+  return `Temporal at ${address}, namespace "${namespace}": ${message}. Check TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS and API key.`;
+}

@@ -1,0 +1,15 @@
+/**
+ * Runs one of the programs of this project. Tells what goes wrong in one line, without a stack trace, since it is
+ * mostly a variable or a server.
+ *
+ * @param main may return the exit status
+ * @param failure the exit status if it throws
+ */
+export async function runProgram(main: () => Promise<number | void>, failure = 1): Promise<void> {
+  try {
+    process.exitCode = (await main()) ?? 0;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = failure;
+  }
+}
