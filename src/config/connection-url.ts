@@ -77,8 +77,8 @@ function parametersOf(query: string): (readonly [string, string])[] {
     const [name = '', ...value] = pair.split('=');
     return [decoded(name), value.join('=')] as const;
   });
-  // after an "&" in a password, the rest of it looks like another parameter
-  const isSecret = pairs.some(([name]) => secrets.includes(name));
+  // after an "&" in a password, the rest of it looks like another parameter; before an "@", all of this may be one
+  const isSecret = pairs.some(([name]) => secrets.includes(name)) || query.includes('@');
   for (const [index, [name]] of pairs.entries()) requireKnown(name, index + 1, isSecret);
   return pairs;
 }
@@ -93,11 +93,11 @@ function decoded(text: string): string {
 
 const secrets = ['password', 'sslpassword'];
 
-/** Refuses an unknown parameter; names it only if it looks like a typo of a known one, else gives its position. */
+/** Refuses an unknown parameter; gives only its position if its name may be part of a password. */
 function requireKnown(name: string, place: number, isSecret: boolean): void {
   if (isKnown(name)) return;
   throw new UrlError(
-    isSecret || suggestion(name, used) === ''
+    isSecret
       ? `has an unknown parameter, number ${place} of its query ("&" in a value is written as "%26")`
       : unknownParameter(name),
   );
