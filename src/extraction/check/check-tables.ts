@@ -4,7 +4,10 @@ import { listed } from '../../contract/listed.ts';
 import { formatBytes } from '../../contract/quantities.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { chooseColumns, readColumns } from '../../postgres/catalog/columns.ts';
+import { readTree } from '../../postgres/catalog/partition-tree.ts';
 import { findTable, type Table } from '../../postgres/catalog/table.ts';
+import { listTables } from '../../postgres/catalog/tables.ts';
+import { readUnreadable } from '../../postgres/catalog/unreadable.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Checks whether tables can be read: each named table, or all of them together. */
@@ -40,14 +43,22 @@ interface Facts {
 
 async function describe(session: Session, table: Table, check: string): Promise<Finding> {
   const { bytes, analyzed, identity, keyed } = await session.one<Facts & Record<string, unknown>>(
-    `SELECT pg_total_relation_size(c.oid) AS bytes, c.relreplident AS identity,
+    `SELECT (SELECT sum(pg_total_relation_size(oid)) FROM unnest($2::oid[]) AS oid) AS bytes, c.relreplident AS identity,
             c.relkind NOT IN ('r', 'p', 'm') OR c.reltuples >= 0 AS analyzed,
             EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS keyed
        FROM pg_catalog.pg_class c WHERE c.oid = $1`,
-    [table.oid],
+    [table.oid, [...(await readTree(session, table)).tables.keys()]],
   );
   const identified = keyed ? identity !== 'n' : identity === 'f' || identity === 'i';
   const found = `${table.kind}, ${formatBytes(Number(bytes))}, ${keyed ? 'with' : 'without'} a primary key`;
+  const unreadable = await readUnreadable(session, [table.oid]);
+  if (unreadable.length > 0) {
+    return problem(
+      check,
+      `${found}; the role may not read its partitions ${listed(unreadable.map(formatTableName), 5)}`,
+      'GRANT USAGE on their schemas and SELECT on them, too: partitions are read by their own names.',
+    );
+  }
   const wanting = [
     ...(table.rowSecurityActive
       ? [
@@ -75,28 +86,26 @@ async function describe(session: Session, table: Table, check: string): Promise<
   );
 }
 
+/** Counts the tables that `extractDatabase` would find, each with its partitions. */
 async function checkAll(session: Session): Promise<readonly Finding[]> {
-  const rows = await session.query<{ name: string; readable: boolean; bytes: string }>(
-    `SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_relation_size(c.oid) AS bytes,
-            has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-        AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-      ORDER BY 1`,
+  const tables = await listTables(session);
+  const unreadable = await readUnreadable(
+    session,
+    tables.map(({ oid }) => oid),
   );
-  const readable = rows.filter((row) => row.readable);
-  const bytes = readable.reduce((sum, row) => sum + Number(row.bytes), 0);
-  const found = `the role may read ${readable.length} of ${rows.length}, which have ${formatBytes(bytes)}`;
-  const closed = rows.filter((row) => !row.readable).map(({ name }) => name);
+  const closed = new Set(unreadable.map(({ root }) => root));
+  const readable = tables.filter(({ oid }) => !closed.has(oid));
+  const bytes = readable.reduce((sum, table) => sum + table.bytes, 0);
+  const found = `the role may read ${readable.length} of ${tables.length}, which have ${formatBytes(bytes)}`;
   if (readable.length === 0) {
     return [problem('tables', found, 'GRANT USAGE on their schemas and SELECT on them to the role.')];
   }
-  if (closed.length === 0) return [fine('tables', found)];
+  if (closed.size === 0) return [fine('tables', found)];
   return [
     warning(
       'tables',
-      `${found}; not ${listed(closed, 5)}`,
-      'GRANT USAGE on the schema and SELECT on those that are to be extracted.',
+      `${found}; not ${listed(unreadable.map(formatTableName), 5)}`,
+      'GRANT USAGE on the schema and SELECT on those that are to be extracted, and on all of their partitions.',
     ),
   ];
 }

@@ -2,6 +2,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
 
 export interface ListedTable extends TableName {
+  readonly oid: number;
   /** Size on disk, including TOAST and partitions. */
   readonly bytes: number;
 }
@@ -45,6 +46,6 @@ export async function listTables(session: Session): Promise<ListedTable[]> {
                                ELSE pg_table_size(t.oid) END)::float8 AS bytes
          FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid GROUP BY t.root
      )
-     SELECT r.schema, r.name, coalesce(s.bytes, 0) AS bytes FROM root r JOIN size s ON s.root = r.oid`,
+     SELECT r.oid, r.schema, r.name, coalesce(s.bytes, 0) AS bytes FROM root r JOIN size s ON s.root = r.oid`,
   );
 }
