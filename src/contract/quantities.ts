@@ -34,6 +34,11 @@ export const size = z.string({ error: expectedSize }).transform((text, context):
   return z.NEVER;
 });
 
+/** Formats a number of things: `1 problem`, `2 problems`. */
+export function counted(amount: number, thing: string): string {
+  return `${amount} ${thing}${amount === 1 ? '' : 's'}`;
+}
+
 /** Formats an amount for people: `12.3 MB`. */
 export function formatBytes(amount: number): string {
   return parseBytes.format(amount, { unitSeparator: ' ', decimalPlaces: 1 }) ?? `${amount} B`;

@@ -1,4 +1,5 @@
 import type { CheckSourceResult, FindingState } from '../contract/check-source.ts';
+import { counted } from '../contract/quantities.ts';
 
 const marks: Readonly<Record<FindingState, string>> = { ok: 'ok', warning: 'WARNING', problem: 'PROBLEM' };
 
@@ -9,5 +10,9 @@ export function doctorReport({ source, findings, problems, warnings }: CheckSour
     `  ${marks[state].padEnd(8)} ${check.padEnd(width)}  ${found}`,
     ...(advice === undefined ? [] : [`  ${' '.repeat(8 + width + 1)}  → ${advice}`]),
   ]);
-  return [`Source "${source}": ${problems} problems, ${warnings} warnings`, ...lines, ''].join('\n');
+  return [
+    `Source "${source}": ${counted(problems, 'problem')}, ${counted(warnings, 'warning')}`,
+    ...lines,
+    '',
+  ].join('\n');
 }

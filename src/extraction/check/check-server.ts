@@ -1,6 +1,6 @@
 import { fine, problem, warning, type Finding } from '../../contract/check-source.ts';
 import { listed } from '../../contract/listed.ts';
-import { formatBytes, formatDuration } from '../../contract/quantities.ts';
+import { counted, formatBytes, formatDuration } from '../../contract/quantities.ts';
 import { readReplicaLag } from '../../postgres/replica-lag.ts';
 import type { Session } from '../../postgres/session.ts';
 import { TRACK, whatHidesSessions, type Hiding } from './hidden-sessions.ts';
@@ -13,7 +13,7 @@ export const serverChecks = {
   timeouts: checkTimeouts,
   connections: checkConnections,
   'change data capture': checkReplication,
-  slots: async (session: Session) => checkSlots(session),
+  slots: checkSlots,
 } as const;
 
 async function checkVersion(session: Session): Promise<Finding> {
@@ -149,32 +149,29 @@ async function checkReplication(session: Session): Promise<Finding> {
     ...(allowed ? [] : ['the role lacks REPLICATION']),
   ];
   if (missing.length === 0)
-    return fine('change data capture', `possible; ${slots} slots and ${senders} WAL senders are left`);
-  return warning(
-    'change data capture',
-    `not possible: ${missing.join(', ')}`,
-    'Only changes (CDC) need this; tables can be extracted without.',
-  );
+    return fine(
+      'change data capture',
+      `possible; left are ${counted(slots, 'slot')} and ${counted(senders, 'WAL sender')}`,
+    );
+  return fine('change data capture', `not possible, which only captures need: ${missing.join(', ')}`);
 }
 
-/** Bytes. An inactive slot that retains more is about to fill a disk. */
-const MUCH_WAL = 1024 ** 3;
-
-export async function checkSlots(session: Session, much = MUCH_WAL): Promise<Finding> {
-  const rows = await session.query<{ name: string; active: boolean; kept: string | null }>(
+/** The slots of all databases: each of them holds back the log of the whole server. */
+async function checkSlots(session: Session): Promise<Finding> {
+  const slots = await session.query<{ name: string; active: boolean; kept: string | null }>(
     `SELECT slot_name AS name, active,
             CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END AS kept
        FROM pg_catalog.pg_replication_slots ORDER BY kept DESC NULLS LAST`,
   );
-  const forgotten = rows.filter(({ active, kept }) => !active && Number(kept) > much);
-  if (forgotten.length === 0)
-    return fine('slots', rows.length === 0 ? 'none' : `${rows.length}, none of them forgotten`);
+  const unread = slots.filter(({ active }) => !active);
+  if (unread.length === 0)
+    return fine('slots', slots.length === 0 ? 'none' : `${slots.length}, all being read`);
+  const told = unread.map(({ name, kept }) =>
+    kept === null ? `"${name}"` : `"${name}" (holds back ${formatBytes(Number(kept))} of the log)`,
+  );
   return warning(
     'slots',
-    `nobody reads ${listed(
-      forgotten.map(({ name, kept }) => `"${name}" (keeps ${formatBytes(Number(kept))})`),
-      5,
-    )}`,
-    'Drop the slots that nobody needs (pg_drop_replication_slot): they fill the disk of the server.',
+    `nobody reads ${listed(told, 5)}`,
+    'The log that they hold back grows until it fills the disk. That of a capture that is paused or has failed is needed when the capture goes on; drop those that nobody needs (dropCapture, pg_drop_replication_slot).',
   );
 }
