@@ -5,21 +5,26 @@ import { connectDatabases } from './connect-databases.ts';
 import { connectTemporal } from './connect-temporal.ts';
 import { createWorkers, type WorkersOptions } from './create-workers.ts';
 import { jsonLine } from './json-log.ts';
+import { isNews } from './log-filter.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
 import { telemetryOptions } from './telemetry-options.ts';
 import { openTracing } from './tracing.ts';
+
+const SHUTDOWN_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** Runs a worker from its environment until it ends: SIGINT and SIGTERM shut it down gracefully. */
 export async function runWorker(
   variables: Readonly<Record<string, string | undefined>>,
   code: Pick<WorkersOptions, 'workflowBundle'> = {},
 ): Promise<void> {
-  const logger = new DefaultLogger('INFO', (entry) => process.stderr.write(jsonLine(entry)));
+  const logger = new DefaultLogger('INFO', (entry) => {
+    if (isNews(entry)) process.stderr.write(jsonLine(entry));
+  });
   const telemetry = readTelemetry(variables);
   Runtime.install({
     logger,
     telemetryOptions: telemetryOptions(telemetry),
-    shutdownSignals: ['SIGINT', 'SIGTERM'],
+    shutdownSignals: [...SHUTDOWN_SIGNALS],
   });
 
   const configuration = readEnvironment(variables);
@@ -45,7 +50,11 @@ export async function runWorker(
       taskQueue: configuration.taskQueue,
       sources: [...configuration.sources.keys()],
     });
+    for (const signal of SHUTDOWN_SIGNALS) {
+      process.once(signal, () => logger.info('worker stopping: it hands over its work', { signal }));
+    }
     await Promise.all(workers.map(async (worker) => worker.run()));
+    logger.info('worker stopped');
   } finally {
     await databases.close();
     await tracing?.close();

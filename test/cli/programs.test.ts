@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, inject, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
+import { startWorkerProcess } from '../../local/worker-process.ts';
 
 const unused = 'postgresql://u@127.0.0.1:1/d';
 const databases = { SOURCE_DATABASE_URL: unused, WAREHOUSE_DATABASE_URL: unused };
@@ -64,4 +65,20 @@ test('the codec server does, too', async () => {
     said: [expect.stringContaining('DATAKIT_ENCRYPTION_KEYS: is not set')],
   });
   expect(taken).toEqual({ code: 1, said: [expect.stringContaining(`EADDRINUSE: address already in use`)] });
+});
+
+test('a worker without work logs that it is there, and nothing about its parts', async () => {
+  const env = { ...databases, TEMPORAL_ADDRESS: inject('temporalAddress'), DATAKIT_TASK_QUEUE: 'idle' };
+  const worker = await startWorkerProcess({ env, entry: inject('worker') });
+  await worker.stop();
+  const messages = worker
+    .output()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { message: string }).message);
+  expect(messages).toEqual([
+    'the warehouse is not ready; the first run tries again',
+    'worker ready',
+    'worker stopping: it hands over its work',
+    'worker stopped',
+  ]);
 });
