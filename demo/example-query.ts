@@ -1,11 +1,11 @@
 import type { Client } from 'pg';
 import type { TextColumn } from './terminal/text-table.ts';
 
-/** Joins two extracted tables, and shows where the rows came from: metadata columns that every bronze table has. */
+/** Joins two extracted tables, and shows when the rows came: a metadata column that every bronze table has. */
 export const EXAMPLE_QUERY = `SELECT city, origin, count(*) AS flights, round(avg(delay), 1) AS mean_delay,
-       f._bronze_source, f._bronze_loaded_at
+       f._bronze_loaded_at
 FROM bronze.br_flights f JOIN bronze.br_airports ON iata = origin
-GROUP BY city, origin, f._bronze_source, f._bronze_loaded_at HAVING count(*) > 1000
+GROUP BY city, origin, f._bronze_loaded_at HAVING count(*) > 1000
 ORDER BY mean_delay DESC LIMIT 5`;
 
 /** Right-aligned types: bigint and numeric, by their OIDs in pg_type. */

@@ -13,7 +13,6 @@ export async function load(sourceUrl: string, screen: Screen): Promise<void> {
     tables.set(table, rows);
     screen.draw(lines());
   });
-  if (screen.interactive) screen.settle();
-  else screen.print(...lines());
+  screen.conclude(lines());
   screen.print(`  in ${formatDuration(performance.now() - began)}`);
 }

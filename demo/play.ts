@@ -1,3 +1,4 @@
+import { startingLine } from '../local/stack.ts';
 import type { Closing } from './closing.ts';
 import { demoTables } from './data/load-demo-data.ts';
 import { load } from './load.ts';
@@ -12,7 +13,7 @@ import { showWhatNext } from './what-next.ts';
 
 /** Runs the demo up to the point where it waits or ends; returns true if everything extracted was proven equal. */
 export async function play(screen: Screen, closing: Closing): Promise<boolean> {
-  screen.print('Starting a source, a warehouse and a Temporal server …');
+  screen.print(startingLine({}));
   const stack = await startServers(closing);
   screen.heading('Loading the source');
   const [stage] = await Promise.all([startWorker(closing, stack), load(stack.sourceUrl, screen)]);

@@ -23,9 +23,11 @@ export function closeOnSignals(target: { close(): Promise<void> }): void {
 }
 
 async function closeAndExit(target: { close(): Promise<void> }, signal: NodeJS.Signals): Promise<void> {
-  console.error('\nStopping. Press Ctrl-C again to stop at once.');
+  console.error('\nStopping, and deleting what was temporary. Press Ctrl-C again to stop at once.');
   try {
     await target.close();
+    // npm may have returned to the prompt already
+    console.error('Stopped.');
     process.exit(exitCode(signal));
   } catch (error) {
     console.error(error);

@@ -45,6 +45,13 @@ export class Screen {
     this.#drawn = lines.length;
   }
 
+  /** Draws for the last time; a log gets these lines only. */
+  conclude(lines: readonly string[]): void {
+    if (!this.interactive) return this.print(...lines);
+    this.draw(lines);
+    this.settle();
+  }
+
   /** Keeps what was drawn. */
   settle(): void {
     this.#drawn = 0;

@@ -4,8 +4,7 @@ import { count, rate } from './figures.ts';
 import { textTable, type TextColumn } from './text-table.ts';
 
 const columns: readonly TextColumn[] = [
-  { title: 'table' },
-  { title: 'target' },
+  { title: 'bronze table' },
   { title: 'rows', align: 'right' },
   { title: 'bytes', align: 'right' },
   { title: 'chunks', align: 'right' },
@@ -21,7 +20,6 @@ export function summary(views: readonly RunView[]): string[] {
 
 function summaryRow({ result, milliseconds }: Extract<Ending, { kind: 'finished' }>): string[] {
   return [
-    result.table,
     result.target,
     count(result.rows),
     formatBytes(result.bytes),

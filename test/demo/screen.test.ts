@@ -22,6 +22,17 @@ test('what was drawn stays when something is printed below', () => {
   expect(written.slice(1)).toEqual(['done\n', '\u001b[2Kb\n']);
 });
 
+test('the last drawing stays, and is all that a log gets', () => {
+  for (const isTTY of [true, false]) {
+    const { screen, written } = record({ isTTY });
+    screen.draw(['running']);
+    screen.conclude(['done']);
+    screen.draw(['other']);
+    const expected = ['\u001b[2Krunning\n', '\u001b[1A\u001b[2Kdone\n', '\u001b[2Kother\n'];
+    expect(written).toEqual(isTTY ? expected : ['done\n']);
+  }
+});
+
 test('a line longer than the terminal is cut, so that it does not wrap', () => {
   const { screen, written } = record({ isTTY: true, columns: 5 });
   screen.draw(['abcdefgh']);
