@@ -98,6 +98,8 @@ export interface PlannedPartition extends TableName {
   readonly fileNode: number;
   /** Definition of its columns, as one text; absent from plans of earlier versions. */
   readonly columns?: string;
+  /** Present if policies decide which of its rows the role is shown. */
+  readonly rowSecurity?: true;
   readonly blocks: number;
   /** 1 if the partition is read whole; 0 if it is read whole in the chunk of a preceding one. */
   readonly chunks: number;

@@ -21,7 +21,7 @@ import { copyLargeObjects, seeOtherChunks } from './copy-large-objects.ts';
 import { addDigests, digestChunk } from './digest-chunk.ts';
 import { lockedBySomebody } from './locked-partitions.ts';
 import { Pace } from './pace.ts';
-import { copyAsPlanned, requireSameFiles, requireSamePartitions } from '../plan/plan-checks.ts';
+import { copyAsPlanned, requireReadAsPlanned, requireSamePartitions } from '../plan/plan-checks.ts';
 import { StallWatch } from './stall-watch.ts';
 
 export interface CopyContext {
@@ -219,8 +219,9 @@ export async function copyChunkInto(
   { warehouse, attempt, claim, onProgress }: WritingContext,
 ): Promise<Copied> {
   const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
+  const ranges = rangesOfChunk(plan, chunk);
   await reading.session.withRolePath(async () => {
-    for (const range of rangesOfChunk(plan, chunk)) {
+    for (const range of ranges) {
       const done = all.bytes;
       const copied = await copyRange(reading, range, {
         target,
@@ -235,6 +236,7 @@ export async function copyChunkInto(
       all.missingObjects += copied.missingObjects;
       all.digests = addDigests(all.digests, copied.digests);
     }
+    await requireReadAsPlanned(reading.session, plan, ranges.map(({ partition }) => partition)); // prettier-ignore
   });
   await markChunk(target, { planId, chunk, attempt, claim, moment: reading.moment, ...all });
   return { rows: all.rows, bytes: all.bytes };
@@ -278,7 +280,6 @@ async function copyRange(
     onProgress: (bytes) => onProgress(rows.bytes + bytes),
   });
   const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
-  await requireSameFiles(session, [range.partition]);
   return { rows: rows.rows, bytes: rows.bytes + objects.bytes, missingObjects: objects.missing, digests };
 }
 

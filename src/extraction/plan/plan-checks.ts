@@ -5,6 +5,7 @@ import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { findRedefined } from '../../postgres/catalog/definitions.ts';
 import { readTree, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
 import { readFileNodes } from '../../postgres/catalog/partitions.ts';
+import { readRewritten } from '../../postgres/catalog/rewritten-tables.ts';
 import { sqlStateOf } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { Ask } from '../increment/settle-limit.ts';
@@ -52,6 +53,28 @@ export async function requireSameFiles(
     'PlanOutdated',
     `${formatTableName(other)} was rewritten or exchanged after it was planned`,
   );
+}
+
+/**
+ * Refuses what was copied if the rows that it was computed from are no longer in the files that plan and snapshot have.
+ * Must be called while the locks of the copy are held.
+ *
+ * A condition, a view or a policy may read any table. Those are only known by the locks that reading them took, and
+ * asking for locks costs the server more than a plain table should.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+export async function requireReadAsPlanned(
+  session: Session,
+  { where }: Pick<ExtractionPlan, 'where'>,
+  partitions: readonly PlannedPartition[],
+): Promise<void> {
+  await requireSameFiles(session, partitions);
+  const readsOthers =
+    where !== null || partitions.some((one) => one.fileNode === 0 || one.rowSecurity === true);
+  const [other] = readsOthers ? await readRewritten(session) : [];
+  if (other === undefined) return;
+  throw new DatakitError('PlanOutdated', `${other} was rewritten or exchanged after the snapshot was taken`);
 }
 
 /**

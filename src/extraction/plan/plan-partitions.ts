@@ -118,8 +118,9 @@ function sumOf(partitions: Chunking['partitions']): Total {
 }
 
 function inBlocks(partition: Partition, chunks: number): PlannedPartition {
-  const { schema, name, oid, fileNode, columns, blocks } = partition;
-  return { schema, name, oid, fileNode, columns, blocks, chunks };
+  const { schema, name, oid, fileNode, columns, rowSecurityActive, blocks } = partition;
+  const security = rowSecurityActive ? ({ rowSecurity: true } as const) : {};
+  return { schema, name, oid, fileNode, columns, ...security, blocks, chunks };
 }
 
 async function inRanges(

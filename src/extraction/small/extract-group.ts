@@ -23,7 +23,7 @@ import { rangesOfChunk, type ChunkRange } from '../plan/chunk-ranges.ts';
 import { naming } from '../copy/copy-chunks.ts';
 import { copyIn, copyOut } from '../copy/copy-statements.ts';
 import type { Finished, SmallTable } from './extract-small-table.ts';
-import { copyAsPlanned, requireSameFiles } from '../plan/plan-checks.ts';
+import { copyAsPlanned, requireReadAsPlanned, requireSameFiles } from '../plan/plan-checks.ts';
 import { planTable } from '../plan/plan-table.ts';
 
 /** Tables exchanged together are locked against readers until all are done: some milliseconds. */
@@ -199,7 +199,7 @@ async function copyRows(
   return session.withRolePath(async () => {
     const copied = await copy();
     // while the lock is held: leaving the role path releases it, before the whole group is checked
-    await requireSameFiles(session, [range.partition]);
+    await requireReadAsPlanned(session, plan, [range.partition]);
     return copied;
   });
 }
