@@ -96,7 +96,7 @@ export interface PlannedColumn extends TypeMapping {
 export interface PlannedPartition extends TableName {
   readonly oid: number;
   readonly fileNode: number;
-  /** Definition of its columns, as one text; absent from plans of earlier versions. */
+  /** Definition of its columns and of its policies, as one text; absent from plans of earlier versions. */
   readonly columns?: string;
   /** Present if policies decide which of its rows the role is shown. */
   readonly rowSecurity?: true;

@@ -67,11 +67,13 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
 /** Messages of PgBouncer about what a server would have accepted. */
 const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
 
-/** Returns the kind of an error. 57014 means three things and 53400 two, which only their texts tell apart. */
+/** Returns the kind of an error. Some SQLSTATEs mean several things, which only texts or routines tell apart. */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
   if (sqlState === '08P01' && POOLER.test(error.message)) return 'PoolerInTheWay';
   if (isTooLarge(error)) return 'UnsupportedTable';
+  // "query would be affected by row-level security policy", with row_security = off
+  if (sqlState === '42501' && error.routine === 'check_enable_rls') return 'RowsHidden';
   // unlike other configured limits it applies to the session itself, so nobody else can free anything
   if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';

@@ -188,6 +188,45 @@ describe('columns that change after the plan and rewrite nothing that a file wou
   });
 });
 
+describe('policies that change after the plan decide about other rows', () => {
+  const guard = `ENABLE ROW LEVEL SECURITY`;
+  const policies = {
+    'row-level security that is enabled': ['', (t) => `ALTER TABLE ${t} ${guard}`],
+    'row-level security that is disabled': [guard, (t) => `ALTER TABLE ${t} DISABLE ROW LEVEL SECURITY`],
+    'another policy': [guard, (t) => `CREATE POLICY all_rows ON ${t} USING (true)`],
+    'a policy with another condition': [guard, (t) => `ALTER POLICY odd ON ${t} USING (id % 2 = 0)`],
+  } as const satisfies Record<string, readonly [string, (table: string) => string]>;
+
+  test.each(Object.entries(policies))('%s', async (_, [before, change]) => {
+    const { table } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} (id int, v text, n int); ${rowsFor(table, 1)};
+      CREATE POLICY odd ON ${table} USING (id % 2 = 1)`);
+    if (before !== '') await lab.source.query(`ALTER TABLE ${table} ${before}`);
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table, chunkSize: '64kB' });
+    await run.copy(plan, 0);
+    await lab.source.query(change(table));
+    await expect(run.copy(plan, 1)).rejects.toMatchObject({
+      type: 'PlanOutdated',
+      message: expect.stringContaining(`The definition of public.${table} was changed`) as string,
+    });
+    await run.discard();
+  });
+
+  test('of a table below a view that is cut', async () => {
+    const { table } = lab.nextTable();
+    await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text, n int); ${rowsFor(table, 1)};
+      CREATE POLICY odd ON ${table} USING (id % 2 = 1);
+      CREATE VIEW ${table}_seen WITH (security_invoker) AS TABLE ${table}`);
+    await using run = new Steps(lab);
+    const plan = await run.plan({ table: `${table}_seen`, chunkBy: 'id', parallelism: 2 });
+    await run.copy(plan, 0);
+    await lab.source.query(`ALTER TABLE ${table} ${guard}`);
+    await expect(run.copy(plan, 1)).rejects.toMatchObject({ type: 'PlanOutdated' });
+    await run.discard();
+  });
+});
+
 describe('partitions', () => {
   const create = (table: string) => `CREATE TABLE ${table} (id int, v text, n int) PARTITION BY RANGE (id);
     CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES FROM (0) TO (5000); ${rowsFor(table, 1)}`;

@@ -29,6 +29,13 @@ describe('what a server answered', () => {
     expect(serverFailure(answered(code, message), 'source').kind).toBe(kind);
   });
 
+  test.each<[string, FailureKind]>([
+    ['check_enable_rls', 'RowsHidden'],
+    ['aclcheck_error', 'InsufficientPrivilege'],
+  ])('42501 of %s is %s', (routine, kind) => {
+    expect(serverFailure(answered('42501', 'refused', { routine }), 'source').kind).toBe(kind);
+  });
+
   test('stays what it was when it passes a second time', () => {
     const first = new DatakitError('LockTimeout', 'in use');
     expect(serverFailure(first, 'elsewhere')).toBe(first);

@@ -82,8 +82,8 @@ export async function requireReadAsPlanned(
  *
  * A COPY looks columns up by name in the current catalog, and in rows of an older snapshot a column that has taken
  * over another's name is empty. No file node shows this: dropping and adding a column rewrites nothing. Checking
- * afterwards is enough, since the number of a dropped column is never reused. It takes another transaction, since
- * that of the COPY reads the catalog as of its snapshot.
+ * afterwards is enough, since the number of a dropped column is never reused. Policies, too, apply as they are by then.
+ * It takes another transaction, since that of the COPY reads the catalog as of its snapshot.
  *
  * @param partitions the copied ones; called when the copy has ended
  * @throws {DatakitError} PlanOutdated, including when that is why the copy failed
@@ -100,7 +100,7 @@ export async function copyAsPlanned<T>(
     return defined.length === 0 ? [] : ask(async (session) => findRedefined(session, defined));
   };
   const copied = await copy().catch(async (error: unknown) => {
-    const [other] = isOfOtherColumns(error) ? await redefined().catch(() => []) : [];
+    const [other] = isOfOtherDefinition(error) ? await redefined().catch(() => []) : [];
     throw other === undefined ? error : redefinedAfterPlan(other, error);
   });
   const [other] = await redefined();
@@ -108,8 +108,8 @@ export async function copyAsPlanned<T>(
   return copied;
 }
 
-/** Returns whether an error may come from a column of another type: its values, binary form or a condition on it. */
-const isOfOtherColumns = (error: unknown): boolean => /^(22|42|08P01)/.test(sqlStateOf(error) ?? '');
+/** Returns whether an error may come from another type of a column (its values, binary form, conditions) or a policy. */
+const isOfOtherDefinition = (error: unknown): boolean => /^(22|42|08P01)/.test(sqlStateOf(error) ?? '');
 
 const redefinedAfterPlan = (table: TableName, cause?: unknown): DatakitError =>
   new DatakitError(

@@ -16,20 +16,31 @@ export const columnsDigest = (table: string, last: string): string =>
      WHERE a.attrelid = ${table} AND a.attnum > 0 AND a.attnum <= ${last})`;
 
 /**
- * Returns SQL for the definition of a relation's columns: the number of the last one and the digest up to it, as one
- * text. With the number, columns added later can be ignored: they do not change what is read of the others.
+ * Returns SQL for the versions of the policies of a table, null if there are none. One that is changed and changed back
+ * is another version.
  */
-export const columnsDefinition = (table: string, last: string): string =>
-  `concat_ws(' ', ${last}, ${columnsDigest(table, last)})`;
+const policiesDigest = (table: string): string =>
+  `(SELECT md5(string_agg(concat_ws(' ', p.oid, p.xmin), ',' ORDER BY p.oid))
+      FROM pg_catalog.pg_policy p WHERE p.polrelid = ${table})`;
 
 /**
- * Returns SQL for a digest of a view, of all that it reads, and of the files of the tables among that.
+ * Returns SQL for the definition of a relation, as one text: the number of the last column, the digest of the columns up
+ * to it, and the policies if they decide which rows the role is shown. With the number, columns added later can be
+ * ignored: they do not change what is read of the others.
+ */
+export const relationDefinition = (table: string, last: string): string =>
+  `concat_ws(' ', ${last}, ${columnsDigest(table, last)},
+             CASE WHEN row_security_active(${table}) THEN coalesce(${policiesDigest(table)}, 'no policies') END)`;
+
+/**
+ * Returns SQL for a digest of a view, of all that it reads, and of the files and policies of the tables among that.
  *
  * Uses the rules of the views as the server stores them, whose text does not depend on a search path.
  */
 const viewDigest = (view: string): string =>
   `(WITH RECURSIVE ${beneathView(view, 'true')}
-    SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, md5(r.ev_action::text)), ',' ORDER BY c.oid, r.oid))
+    SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relrowsecurity, c.relforcerowsecurity,
+                                    ${policiesDigest('c.oid')}, md5(r.ev_action::text)), ',' ORDER BY c.oid, r.oid))
       FROM beneath JOIN pg_catalog.pg_class c ON c.oid = beneath.oid
       LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND c.relkind = 'v')`;
 
@@ -45,7 +56,7 @@ export async function readViewDefinition(
   return row?.definition;
 }
 
-/** A relation, with its definition when it was planned. */
+/** A relation, with its {@link relationDefinition} when it was planned. */
 export interface Defined extends TableName {
   readonly columns: string;
   /** Definition of a view that several statements read. */
@@ -63,7 +74,7 @@ export async function findRedefined(session: Session, relations: readonly Define
        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS was(schema, name, columns, view)
        LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = was.schema
        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = was.name
-      WHERE ${columnsDefinition('c.oid', `split_part(was.columns, ' ', 1)::int`)} <> was.columns
+      WHERE ${relationDefinition('c.oid', `split_part(was.columns, ' ', 1)::int`)} <> was.columns
          OR CASE WHEN was.view IS NOT NULL THEN was.view IS DISTINCT FROM ${viewDigest('c.oid')} END`,
     [
       relations.map(({ schema }) => schema),

@@ -1,7 +1,7 @@
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteTable } from '../identifiers.ts';
 import type { Session } from '../session.ts';
-import { columnsDefinition } from './definitions.ts';
+import { relationDefinition } from './definitions.ts';
 
 /** A table that holds rows itself: an ordinary table, a leaf partition or an inheritance child. */
 export interface Partition extends TableName {
@@ -17,7 +17,7 @@ export interface Partition extends TableName {
    * ALTER TABLE) gives it another. Read from the catalog row, since the current file may be later than the snapshot.
    */
   readonly fileNode: number;
-  /** Definition of its columns as of the snapshot of the transaction: see {@link columnsDefinition}. */
+  /** Its definition as of the snapshot of the transaction: see {@link relationDefinition}. */
   readonly columns: string;
   /** True if row-level security of its own decides which rows this role sees. */
   readonly rowSecurityActive: boolean;
@@ -35,7 +35,7 @@ export async function readPartitions(session: Session, tables: readonly number[]
     `WITH leaf AS (
        SELECT n.nspname AS schema, c.relname AS name, c.oid, t.position, c.relkind = 'f' AS is_foreign,
               c.relkind IN ('r', 'm') AND am.amname = 'heap' AS has_blocks, c.relfilenode AS file_node,
-              nullif(c.reltoastrelid, 0) AS toast, ${columnsDefinition('c.oid', 'c.relnatts')} AS columns
+              nullif(c.reltoastrelid, 0) AS toast, ${relationDefinition('c.oid', 'c.relnatts')} AS columns
          FROM unnest($1::oid[]) WITH ORDINALITY AS t(oid, position)
          JOIN pg_catalog.pg_class c ON c.oid = t.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
