@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
 import { prepareOrders, refusal } from './refusal.ts';
 
 let lab: Lab;
@@ -77,6 +78,18 @@ describe('a role that may not read', () => {
     const message = await refusal(lab, input, 'InsufficientPrivilege');
     expect(message).toContain(words);
     expect(message).toContain('Grant the role that the worker connects as what it lacks');
+  });
+
+  test('may be granted some columns of a large table, which is cut if ctid is one of them', async () => {
+    await lab.source.query(`CREATE TABLE wide (id int, code text);
+      INSERT INTO wide SELECT i, repeat('x', 500) FROM generate_series(1, 3000) i; GRANT SELECT (id) ON wide TO ${reader}`);
+    const input = { table: 'wide', columns: ['id'], chunkSize: '64kB' };
+    expect(await lab.extract(input)).toMatchObject({ rows: 3000, chunks: 1 });
+    await expectSameRows(lab, 'wide', 'bronze.br_wide', { columns: ['id'] });
+    await lab.source.query(`GRANT SELECT (ctid) ON wide TO ${reader}`);
+    const { chunks } = await lab.extract(input);
+    expect(chunks).toBeGreaterThan(1);
+    await expectSameRows(lab, 'wide', 'bronze.br_wide', { columns: ['id'] });
   });
 
   test('but may read what it is asked for', async () => {

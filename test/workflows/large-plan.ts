@@ -32,6 +32,7 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
     blocks: large.blocksEach,
     toastBlocks: 0,
     hasBlocks: true,
+    mayReadCtid: true,
     rowSecurityActive: false,
     isForeign: false,
   }));

@@ -32,7 +32,8 @@ export async function settleStatistics(ask: Ask, since: string): Promise<string 
     if (left.length === 0) return undefined;
     const hidden = left.filter(({ isHidden }) => isHidden);
     if (hidden.length > 0) return mayBeUncounted(hidden, 'it works without track_activities');
-    if (elapsed * 1000 > PATIENCE) return mayBeUncounted(left, 'its transaction or statement has not ended for too long');
+    if (elapsed * 1000 > PATIENCE)
+      return mayBeUncounted(left, 'its transaction or statement has not ended for too long');
     await sleep(PAUSE);
   }
 }

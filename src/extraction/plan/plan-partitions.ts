@@ -46,7 +46,7 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
   const planned: PlannedPartition[] = [];
   for (const { filter, evidence, ...partition } of partitions) {
     const known = { ...(filter !== undefined && { filter }), ...(evidence !== undefined && { evidence }) };
-    const byBlocks = partition.hasBlocks && hasTidRangeScan(server);
+    const byBlocks = partition.hasBlocks && partition.mayReadCtid && hasTidRangeScan(server);
     const cut =
       byBlocks || key === undefined
         ? inBlocks(partition, byBlocks ? chunksOf(partition.blocks, perChunk) : 1)

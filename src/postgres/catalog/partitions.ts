@@ -11,6 +11,8 @@ export interface Partition extends TableName {
   readonly toastBlocks: number;
   /** True if its rows are in numbered blocks, which ctid ranges can address. */
   readonly hasBlocks: boolean;
+  /** True if the role may ask for ctid ranges: a grant of single columns does not include `ctid`. */
+  readonly mayReadCtid: boolean;
   readonly oid: number;
   /**
    * Its file as of the snapshot of the transaction, 0 if it has none. A rewrite (VACUUM FULL, CLUSTER, TRUNCATE,
@@ -43,6 +45,7 @@ export async function readPartitions(session: Session, tables: readonly number[]
      )
      SELECT schema, name, oid, columns, coalesce(has_blocks, false) AS "hasBlocks",
             coalesce(nullif(file_node, 0), pg_relation_filenode(oid), 0) AS "fileNode",
+            coalesce(has_column_privilege(oid, (-1)::int2, 'SELECT'), false) AS "mayReadCtid",
             row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
             CASE WHEN has_blocks
                  THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks,
