@@ -34,6 +34,13 @@ test('digests of many chunks add up', async () => {
   await expectSameRows(lab, 'many', 'bronze.br_many');
 });
 
+test('a table that has no partitions yet is empty on both servers', async () => {
+  await lab.source.query('CREATE TABLE without (id int, day date) PARTITION BY RANGE (day)');
+  const result = await lab.extract({ table: 'without', verify: 'checksum' });
+  expect(result).toMatchObject({ outcome: 'committed', rows: 0 });
+  await expectSameRows(lab, 'without', 'bronze.br_without');
+});
+
 const changes = {
   'a value that is another': `UPDATE staging SET "odd name" = 'changed' WHERE id = 3`,
   'a value that is lost': `UPDATE staging SET "odd name" = NULL WHERE id = 3`,

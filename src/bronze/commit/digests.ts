@@ -68,7 +68,8 @@ function hashOf(text: string, hash: DigestHash): string {
 }
 
 /**
- * Compares what the source read with what the staging table has, column by column.
+ * Compares what the source read with what the staging table has, column by column. If there are no chunks, because a
+ * table has no partitions, the source has read nothing, whose sum is 0.
  *
  * @throws {DatakitError} ChecksumMismatch, naming the columns
  */
@@ -93,7 +94,7 @@ export async function requireSameDigests(
          CROSS JOIN LATERAL unnest(t.digests) WITH ORDINALITY AS u(digest, n)
      )
      SELECT n::int AS column FROM warehouse FULL JOIN source USING (n)
-      WHERE source.digest IS DISTINCT FROM warehouse.digest ORDER BY n`,
+      WHERE coalesce(source.digest, 0) IS DISTINCT FROM warehouse.digest ORDER BY n`,
     [planId],
   );
   if (compared.length === 0) return;
