@@ -116,9 +116,11 @@ async function applyLogged(
     if (operation === 'INSERT') batch.insert(values(data, copied));
     else if (operation === 'DELETE') batch.delete(values(old, key));
     else if (operation === 'TRUNCATE') batch.truncate();
-    else if (!batch.update(values(data), old === null ? undefined : values(old, key))) {
+    else {
+      const move = batch.update(values(data), old === null ? undefined : values(old, key));
+      if (move === undefined) continue;
       await applyBatch(session, mirror, batch);
-      await moveRow(session, mirror, batch, { values: values(data), old: values(old) });
+      await moveRow(session, mirror, copied, move);
       batch = newBatch();
     }
   }

@@ -4,7 +4,7 @@ import {
   type CaptureIdentity,
   type RelationBytes,
 } from '../bronze/cdc/change-rows.ts';
-import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
+import { MirrorBatch, type MirrorValue, type RowMove } from '../bronze/cdc/mirror-batch.ts';
 import type { LastChange } from '../bronze/cdc/positions.ts';
 import type { CaptureTable } from '../bronze/cdc/tables.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
@@ -41,12 +41,7 @@ export type MirrorStep =
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
   /** A row arrived without all of its values. */
   | { readonly kind: 'unknown row' }
-  | {
-      readonly kind: 'move';
-      readonly batch: MirrorBatch;
-      readonly values: readonly MirrorValue[];
-      readonly old: readonly MirrorValue[];
-    };
+  | { readonly kind: 'move'; readonly columns: readonly string[]; readonly move: RowMove };
 
 /** A boundary between transactions: the position there, and what came before. */
 export interface Boundary {
@@ -263,8 +258,8 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const batch = this.#batchOf(known);
     const values = valuesOf(row);
     const before = kind === 'none' ? undefined : valuesOf(old, kind === 'key' ? relation : undefined);
-    if (batch.update(values, before) || before === undefined) return;
-    this.#stepsOf(known.id).push({ kind: 'move', batch, values, old: before });
+    const move = batch.update(values, before);
+    if (move !== undefined) this.#stepsOf(known.id).push({ kind: 'move', columns: batch.columns, move });
   };
 
   readonly onDelete = (relation: Relation, old: Tuple, kind: OldKind, lsn: Lsn): void => {

@@ -134,7 +134,7 @@ async function apply(session: Session, id: string, step: MirrorStep, context: Se
     case 'batch':
       return applyBatch(session, await mirrorOf(session, id, table, context), step.batch);
     case 'move':
-      return moveRow(session, await mirrorOf(session, id, table, context), step.batch, step);
+      return moveRow(session, await mirrorOf(session, id, table, context), step.columns, step.move);
   }
 }
 

@@ -149,6 +149,39 @@ test('a copy that catches up with the log reads JSON as JSON', async () => {
   await captures.end(handle, slot);
 });
 
+test('a row is found by a key that is stored out of line, in a stream and in a copy that catches up with it', async () => {
+  const large = (seed: string) =>
+    `(SELECT string_agg(md5((i * ${seed})::text), '') FROM generate_series(1, 80) i)`;
+  const fill = (
+    name: string,
+  ) => `CREATE TABLE ${name} (url text, part int, visits int, body text, PRIMARY KEY (url, part));
+    INSERT INTO ${name} SELECT n || ${large('n')}, 1, n, ${large('-n')} FROM generate_series(1, 5) n;
+    CREATE TABLE ${name}_whole (LIKE ${name} INCLUDING ALL); ALTER TABLE ${name}_whole REPLICA IDENTITY FULL;
+    INSERT INTO ${name}_whole SELECT * FROM ${name};
+    CREATE TABLE ${name}_half (LIKE ${name} INCLUDING ALL) PARTITION BY RANGE (part); ALTER TABLE ${name}_half REPLICA IDENTITY FULL;
+    CREATE TABLE ${name}_leaf PARTITION OF ${name}_half FOR VALUES FROM (0) TO (10);
+    INSERT INTO ${name}_half SELECT * FROM ${name}`;
+  const tablesOf = (name: string) => [name, `${name}_whole`, `${name}_half`];
+  const change = (table: string) => `UPDATE ${table} SET visits = visits + 10;
+    UPDATE ${table} SET part = 2, visits = 0 WHERE visits = 12; DELETE FROM ${table} WHERE visits = 13;
+    BEGIN; UPDATE ${table} SET url = 'short' WHERE visits = 14; UPDATE ${table} SET part = 3 WHERE visits = 14; COMMIT`;
+  await lab.source.query(`${fill('pages')}; ${fill('late_pages')}`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: tablesOf('pages'), slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await handle.executeUpdate('addTables', { args: [tablesOf('late_pages')] });
+  await held.reached();
+  for (const table of [...tablesOf('pages'), ...tablesOf('late_pages')])
+    await lab.source.query(change(table));
+  await captures.untilWritten(slot);
+  for (const table of tablesOf('pages')) await expectSameRows(lab, table, `bronze.br_${table}`);
+  await held.release();
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  for (const table of tablesOf('late_pages')) await expectSameRows(lab, table, `bronze.br_${table}`);
+  await captures.end(handle, slot);
+});
+
 test('a copy that catches up with the log holds no more of it than a few large rows', async () => {
   await lab.source.query('CREATE TABLE heavy (id int PRIMARY KEY, v text)');
   const slot = captures.slotName();
@@ -178,7 +211,7 @@ test('a copy that catches up with the log holds no more of it than a few large r
 
 test('the documented query reads the latest version of each row from the log', async () => {
   await lab.source.query(
-    'CREATE TABLE orders (id int PRIMARY KEY, v text); ALTER TABLE orders REPLICA IDENTITY FULL',
+    'CREATE TABLE orders (id text PRIMARY KEY, v text); ALTER TABLE orders REPLICA IDENTITY FULL',
   );
   const slot = captures.slotName();
   const request = { tables: ['orders'], slot, initialCopy: false };
@@ -186,18 +219,23 @@ test('the documented query reads the latest version of each row from the log', a
   await lab.source.query(`INSERT INTO orders VALUES (0, 'truncated'); TRUNCATE orders`);
   await lab.source.query(`INSERT INTO orders SELECT i, 'first' FROM generate_series(1, 6) i`);
   await lab.source.query(
-    `UPDATE orders SET v = 'second' WHERE id <= 4; DELETE FROM orders WHERE id IN (1, 5)`,
+    `UPDATE orders SET v = 'second' WHERE id <= '4'; DELETE FROM orders WHERE id IN ('1', '5')`,
   );
   await lab.source.query(
-    `UPDATE orders SET id = 7 WHERE id = 2; INSERT INTO orders VALUES (1, 'again'), (2, 'another')`,
+    `UPDATE orders SET id = '7' WHERE id = '2'; INSERT INTO orders VALUES (1, 'again'), (2, 'another')`,
   );
-  await lab.source.query(`DELETE FROM orders WHERE id = 6; UPDATE orders SET id = 6 WHERE id = 3`);
+  await lab.source.query(`DELETE FROM orders WHERE id = '6'; UPDATE orders SET id = '6' WHERE id = '3'`);
+  // stored out of line, so that updates do not send it with the new row
+  const outOfLine = `(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 80) i)`;
+  await lab.source.query(
+    `INSERT INTO orders VALUES (${outOfLine}, 'third'); UPDATE orders SET v = 'fourth' WHERE v = 'third'`,
+  );
   await captures.catchUp(request);
   const page = await readFile(join(PROJECT_ROOT, 'docs/changes.md'), 'utf8');
   const [, documented = ''] = /```sql\n(WITH log AS [^`]*);\n```/.exec(page) ?? [];
   const query = documented.replace("slot = 'shop'", `slot = '${slot}'`);
   await lab.warehouse.query(
-    `CREATE VIEW public.latest_orders AS SELECT (data ->> 'id')::int AS id, data ->> 'v' AS v FROM (${query}) AS rows`,
+    `CREATE VIEW public.latest_orders AS SELECT key AS id, data ->> 'v' AS v FROM (${query}) AS rows`,
   );
   await expectSameRows(lab, 'orders', 'public.latest_orders');
   await captures.drop({ slot });

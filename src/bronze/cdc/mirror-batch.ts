@@ -8,6 +8,13 @@ export interface RowState {
   readonly row: 'deleted' | readonly MirrorValue[];
 }
 
+/** A change of a key, of a row with unsent values that only the warehouse has. */
+export interface RowMove {
+  readonly from: RowState['key'];
+  readonly to: RowState['key'];
+  readonly values: readonly MirrorValue[];
+}
+
 /**
  * The net effect of changes to one table: the last state of each key.
  *
@@ -31,17 +38,16 @@ export class MirrorBatch {
     return this.#states;
   }
 
-  /** Returns the key values of a row. */
-  keyOf(values: readonly MirrorValue[]): (string | null)[] {
+  #keyOf(values: readonly MirrorValue[]): (string | null)[] {
     return this.#key.map((index) => values[index] ?? null);
   }
 
   insert(values: readonly MirrorValue[]): void {
-    this.#set(this.keyOf(values), values);
+    this.#set(this.#keyOf(values), values);
   }
 
   delete(old: readonly MirrorValue[]): void {
-    this.#set(this.keyOf(old), 'deleted');
+    this.#set(this.#keyOf(old), 'deleted');
   }
 
   truncate(): void {
@@ -51,24 +57,35 @@ export class MirrorBatch {
 
   /**
    * @param old what was sent of the old row: its key or all of it; undefined if the key stays
-   * @returns false if the key changes and an unsent value is unknown here: the warehouse must move the row
+   * @returns a move that the warehouse must make, if the key changes and an unsent value is unknown here
    */
-  update(values: readonly MirrorValue[], old: readonly MirrorValue[] | undefined): boolean {
-    const key = this.keyOf(values);
-    const before = old === undefined ? key : this.keyOf(old);
-    const isMoved = JSON.stringify(key) !== JSON.stringify(before);
-    const state = this.#states.get(JSON.stringify(before))?.row;
-    const known = state === 'deleted' ? undefined : state;
-    const merged = values.map((value, index) =>
-      value === undefined ? (known?.[index] ?? old?.[index]) : value,
-    );
-    if (isMoved && merged.includes(undefined)) return false;
-    if (isMoved) this.#set(before, 'deleted');
-    this.#set(key, merged);
-    return true;
+  update(values: readonly MirrorValue[], old: readonly MirrorValue[] | undefined): RowMove | undefined {
+    // a key that is stored out of line is sent with the old row only
+    const sent = completed(values, old);
+    const to = this.#keyOf(sent);
+    const from = old === undefined ? to : this.#keyOf(old);
+    const isMoved = JSON.stringify(to) !== JSON.stringify(from);
+    const known = this.#states.get(JSON.stringify(from))?.row;
+    const row = completed(sent, known === 'deleted' ? undefined : known);
+    if (isMoved && row.includes(undefined)) return { from, to, values: row };
+    if (isMoved) this.#set(from, 'deleted');
+    this.#set(to, row);
+    return undefined;
   }
 
   #set(key: readonly (string | null)[], row: RowState['row']): void {
     this.#states.set(JSON.stringify(key), { key, row });
   }
 }
+
+/**
+ * Fills in unsent values. They are large and were not NULL; where the row before has NULL, that was not sent either:
+ * a partition sends less of an old row than its root promises, if only the root has REPLICA IDENTITY FULL.
+ */
+const completed = (
+  values: readonly MirrorValue[],
+  before: readonly MirrorValue[] | undefined,
+): readonly MirrorValue[] =>
+  before === undefined
+    ? values
+    : values.map((value, index) => (value === undefined ? (before[index] ?? undefined) : value));

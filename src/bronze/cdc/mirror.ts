@@ -16,7 +16,7 @@ import { hasIndex } from '../schema/key-index.ts';
 import { orUnidentified } from '../schema/replica-identity.ts';
 import { BRONZE, DELETED_AT } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
-import type { MirrorBatch, MirrorValue } from './mirror-batch.ts';
+import type { MirrorBatch, MirrorValue, RowMove } from './mirror-batch.ts';
 import type { CaptureTable } from './tables.ts';
 
 export type DeletePolicy = 'hard' | 'soft';
@@ -144,15 +144,15 @@ async function applyStates(session: Session, mirror: Mirror, batch: MirrorBatch)
 export async function moveRow(
   session: Session,
   mirror: Mirror,
-  batch: Pick<MirrorBatch, 'columns' | 'keyOf'>,
-  { values, old }: { readonly values: readonly MirrorValue[]; readonly old: readonly MirrorValue[] },
+  columns: readonly string[],
+  { from, to, values }: RowMove,
 ): Promise<void> {
-  await remove(session, { ...mirror, deletes: 'hard' }, [keyRow(mirror, batch.keyOf(values))]);
-  const sent = batch.columns.filter((_, index) => values[index] !== undefined);
+  await remove(session, { ...mirror, deletes: 'hard' }, [keyRow(mirror, to)]);
+  const sent = columns.filter((_, index) => values[index] !== undefined);
   const before = Object.fromEntries(
-    Object.entries(keyRow(mirror, batch.keyOf(old))).map(([name, value]) => [`old ${name}`, value]),
+    Object.entries(keyRow(mirror, from)).map(([name, value]) => [`old ${name}`, value]),
   );
-  const row = { ...rowOf(batch.columns, values), ...before };
+  const row = { ...rowOf(columns, values), ...before };
   const set = [...sent.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
   const matches = mirror.key.map((name) => isSame(mirror, name, `old ${name}`));
   await session.query(
