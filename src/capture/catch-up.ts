@@ -111,13 +111,18 @@ async function applyLogged(
       return value == null ? value : documentOf(value, typeOid);
     });
   };
+  const found = (old: LoggedRow | null): MirrorValue[] => {
+    const before = values(old, key);
+    if (batch.hasKey(before)) return before;
+    throw new DatakitError('PlanOutdated', 'An old row was logged without its key');
+  };
   let batch = newBatch();
   for (const { operation, data, old } of changes) {
     if (operation === 'INSERT') batch.insert(values(data, copied));
-    else if (operation === 'DELETE') batch.delete(values(old, key));
+    else if (operation === 'DELETE') batch.delete(found(old));
     else if (operation === 'TRUNCATE') batch.truncate();
     else {
-      const move = batch.update(values(data), old === null ? undefined : values(old, key));
+      const move = batch.update(values(data), old === null ? undefined : found(old));
       if (move === undefined) continue;
       await applyBatch(session, mirror, batch);
       await moveRow(session, mirror, copied, move);

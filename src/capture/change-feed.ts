@@ -39,9 +39,15 @@ export type MirrorStep =
       readonly key: readonly number[];
     }
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
-  /** A row arrived without all of its values. */
-  | { readonly kind: 'unknown row' }
+  /** A row arrived without all of its values. The reason is the end of a sentence. */
+  | { readonly kind: 'unknown row'; readonly reason: string }
   | { readonly kind: 'move'; readonly columns: readonly string[]; readonly move: RowMove };
+
+/** An update that brings a row into the publication's filter is sent as an INSERT, without what it did not touch. */
+const CAME_INCOMPLETE = 'a row came into the row filter of the publication without its large values';
+/** Of an old row, PostgreSQL sends the columns that identify it in its partition. */
+const OTHERWISE_IDENTIFIED =
+  'an old row came without its key, since its partition identifies rows by other columns than the table';
 
 /** A boundary between transactions: the position there, and what came before. */
 export interface Boundary {
@@ -246,7 +252,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.#rows.row('INSERT', this.#next(), lsn, known, row, undefined);
     if (!this.#isApplied(known)) return;
     const values = valuesOf(row);
-    if (values.includes(undefined)) this.#stepsOf(known.id).push({ kind: 'unknown row' });
+    if (values.includes(undefined)) this.#lose(known, CAME_INCOMPLETE);
     else this.#batchOf(known).insert(values);
   };
 
@@ -258,6 +264,10 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const batch = this.#batchOf(known);
     const values = valuesOf(row);
     const before = kind === 'none' ? undefined : valuesOf(old, kind === 'key' ? relation : undefined);
+    if (before !== undefined && !batch.hasKey(before)) {
+      this.#lose(known, OTHERWISE_IDENTIFIED);
+      return;
+    }
     const move = batch.update(values, before);
     if (move !== undefined) this.#stepsOf(known.id).push({ kind: 'move', columns: batch.columns, move });
   };
@@ -266,8 +276,11 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('DELETE', this.#next(), lsn, known, undefined, oldOf(old, kind));
-    if (this.#isApplied(known))
-      this.#batchOf(known).delete(valuesOf(old, kind === 'key' ? relation : undefined));
+    if (!this.#isApplied(known)) return;
+    const batch = this.#batchOf(known);
+    const before = valuesOf(old, kind === 'key' ? relation : undefined);
+    if (batch.hasKey(before)) batch.delete(before);
+    else this.#lose(known, OTHERWISE_IDENTIFIED);
   };
 
   readonly onTruncate: ChangeHandler['onTruncate'] = (relations, options, lsn) => {
@@ -398,6 +411,10 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const { id, relation, key } = known;
     if (key !== undefined) this.#stepsOf(id).push({ kind: 'relation', relation, key });
     if (known.table === undefined) this.#relations.push(relation);
+  }
+
+  #lose({ id }: KnownTable, reason: string): void {
+    this.#stepsOf(id).push({ kind: 'unknown row', reason });
   }
 
   #stepsOf(id: string): MirrorStep[] {

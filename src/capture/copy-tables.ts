@@ -14,6 +14,7 @@ import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { namingLocked } from '../extraction/copy/locked-partitions.ts';
 import { planAsOf } from '../extraction/plan/plan-in-snapshot.ts';
@@ -27,8 +28,10 @@ import {
   findCandidates,
   findHeirs,
   findPublication,
+  type Candidate,
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
+import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { catchUp } from './catch-up.ts';
@@ -55,8 +58,8 @@ export async function planCopy(
   const ask: Ask = async (work) => source.read(limits, work);
   const planned = async (session: Session) => {
     await enterSnapshot(session, snapshot);
-    const { published, hasHeirs, ...description } = await describe(session, capture, table);
-    if (known.mirrored) requireKey(table, description.key);
+    const { candidate, published, hasHeirs, ...description } = await describe(session, capture, table);
+    if (known.mirrored) await requireFound(session, candidate);
     const input = extractTableInput.parse({
       table: { schema: table.schema, table: table.name },
       source: capture.source,
@@ -84,8 +87,20 @@ function asChangesSendIt(column: PlannedColumn): PlannedColumn {
   return { ...others, type: 'text', decision: 'text', read: 'cast', binary: true };
 }
 
+/** @throws {DatakitError} KeyConflict if the rows of changes could not be found in the copy */
+async function requireFound(source: Session, table: Candidate): Promise<void> {
+  requireKey(table, table.key);
+  const others = await findUnidentified(source, [table]);
+  if (others.length === 0) return;
+  throw new DatakitError(
+    'KeyConflict',
+    `${listed(others.map(formatTableName), 5)} identifies rows by other columns than ${formatTableName(table)}, so that "mirror" cannot find them: give each partition the same REPLICA IDENTITY`,
+  );
+}
+
 /** The key may differ from that of the last copy. */
 interface PublishedDescription extends Description {
+  readonly candidate: Candidate;
   readonly published: PublishedTable;
   /** True if tables inherit from it, whose rows come under their own names. */
   readonly hasHeirs: boolean;
@@ -114,6 +129,7 @@ async function describe(
   const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
   const heirs = await findHeirs(source, [candidate]);
   return {
+    candidate,
     published,
     columns,
     key: candidate.key,

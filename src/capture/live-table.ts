@@ -1,6 +1,7 @@
 import type { LiveColumn, LiveTable } from '../bronze/cdc/compare-columns.ts';
 import type { CatalogEntry } from '../bronze/cdc/tables.ts';
 import type { Session } from '../postgres/session.ts';
+import { doubtPartitions } from './doubt-partitions.ts';
 
 /** The table and, if it is partitioned, its partitions: these have the rows, and the values missing in them. */
 const FAMILY = `(SELECT $1::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree($1))`;
@@ -17,8 +18,16 @@ export async function readCatalogEntry(source: Session, oid: number): Promise<Ca
   return entry;
 }
 
-/** Likewise, with its current columns. */
-export async function readLiveTable(source: Session, oid: number): Promise<LiveTable | undefined> {
+/**
+ * Likewise, with its current columns.
+ *
+ * @param known what the catalog said of it before
+ */
+export async function readLiveTable(
+  source: Session,
+  oid: number,
+  known: CatalogEntry | null,
+): Promise<LiveTable | undefined> {
   const entry = await readCatalogEntry(source, oid);
   if (entry === undefined) return undefined;
   const rows = await source.query<LiveColumn & { name: string }>(
@@ -28,5 +37,8 @@ export async function readLiveTable(source: Session, oid: number): Promise<LiveT
        FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`,
     [oid],
   );
-  return { ...entry, columns: new Map(rows.map(({ name, ...column }) => [name, column])) };
+  const columns = new Map(rows.map(({ name, ...column }) => [name, column]));
+  // only partitioned tables have no file of their own
+  const doubts = Object.hasOwn(entry.files, oid) ? [] : await doubtPartitions(source, entry, known);
+  return { ...entry, columns, doubts };
 }

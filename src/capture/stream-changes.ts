@@ -102,8 +102,8 @@ class Stream {
       deletes: input.deletes,
       tables: tablesById(tables),
       types: feed.types,
-      readLiveTable: async (oid) =>
-        source.read({ run: runId, signal }, async (session) => readLiveTable(session, oid)),
+      readLiveTable: async (oid, known) =>
+        source.read({ run: runId, signal }, async (session) => readLiveTable(session, oid, known)),
       isPublished: async (oid) =>
         source.read({ run: runId, signal }, async (session) => {
           const publication = await findPublication(session, capture.publication);

@@ -10,6 +10,7 @@ import {
   recordCopying,
   recordDescription,
   type CaptureTable,
+  type CatalogEntry,
 } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
@@ -29,8 +30,12 @@ export interface SegmentContext {
   readonly tables: Map<string, CaptureTable>;
   /** Names of types that are not built in. */
   readonly types: ReadonlyMap<number, TableName>;
-  /** Reads what the source's catalog says of a table now, by OID; undefined if it no longer exists. */
-  readonly readLiveTable: (oid: number) => Promise<LiveTable | undefined>;
+  /**
+   * Reads what the source's catalog says of a table now, by OID; undefined if it no longer exists.
+   *
+   * @param known what it said before
+   */
+  readonly readLiveTable: (oid: number, known: CatalogEntry | null) => Promise<LiveTable | undefined>;
   /** Returns whether the publication sends a table now. */
   readonly isPublished: (oid: number) => Promise<boolean>;
   /** Copies opened since something about them last changed. */
@@ -120,9 +125,6 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
   throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
-/** An update that brings a row into the publication's filter is sent as an INSERT, without what it did not touch. */
-const CAME_INCOMPLETE = 'a row came into the row filter of the publication without its large values';
-
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
   if (table?.target == null || table.status !== 'live') return;
@@ -130,7 +132,7 @@ async function apply(session: Session, id: string, step: MirrorStep, context: Se
     case 'relation':
       return follow(session, id, table, step, context);
     case 'unknown row':
-      return copyAgain(session, id, table, CAME_INCOMPLETE, context);
+      return copyAgain(session, id, table, step.reason, context);
     case 'batch':
       return applyBatch(session, await mirrorOf(session, id, table, context), step.batch);
     case 'move':
@@ -197,7 +199,7 @@ async function change(
   relation: Relation,
   context: SegmentContext,
 ): Promise<string[]> {
-  const changes = compareColumns(table, relation, await context.readLiveTable(relation.oid));
+  const changes = compareColumns(table, relation, await context.readLiveTable(relation.oid, table.catalog));
   const { columns, catalog, doubts } = changes;
   const { columns: known, catalog: knownEntry } = table;
   if (doubts.length === 0 && isDeepStrictEqual([columns, catalog], [known, knownEntry])) return [];

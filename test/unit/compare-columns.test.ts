@@ -20,7 +20,11 @@ function compared(sent: readonly ReturnType<typeof column>[], live: Live | 'gone
     { number: 0, version: '1', missing: null, ...(typeof told === 'number' ? { number: told } : told) },
   ]);
   const files = live.rewritten === true ? { 7: 71 } : { 7: 70 };
-  return compareColumns(table, { columns: sent }, { ...catalog, files, columns: new Map(columns) });
+  return compareColumns(
+    table,
+    { columns: sent },
+    { ...catalog, files, columns: new Map(columns), doubts: [] },
+  );
 }
 
 const nothing = { renamed: [], added: [], retyped: [], doubts: [] };

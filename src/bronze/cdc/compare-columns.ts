@@ -13,6 +13,8 @@ export interface LiveColumn {
 /** A table as the source's catalog has it now. */
 export interface LiveTable extends CatalogEntry {
   readonly columns: ReadonlyMap<string, LiveColumn>;
+  /** Reasons, apart from columns, why the stream does not say what became of rows; each is the end of a sentence. */
+  readonly doubts: readonly string[];
 }
 
 /** An added column, with its value in existing rows: NULL unless `missing` says otherwise. */
@@ -55,7 +57,7 @@ class Comparison implements ColumnChanges {
   readonly added: AddedColumn[] = [];
   readonly retyped: RelationColumn[] = [];
   readonly rewritten: boolean;
-  readonly doubts: string[] = [];
+  readonly doubts: string[];
   readonly columns: KnownColumn[] = [];
   readonly catalog: CatalogEntry | null;
   readonly #known: readonly KnownColumn[];
@@ -74,6 +76,7 @@ class Comparison implements ColumnChanges {
     this.#known = columns ?? [];
     this.#names = new Set(relation.columns.map(({ name }) => name));
     this.#live = live;
+    this.doubts = [...(live?.doubts ?? [])];
     this.rewritten = live !== undefined && (catalog === null || areRewritten(catalog, live));
     const width = catalog?.width ?? Math.max(0, ...this.#known.map(({ number }) => number));
     const now = [...(live?.columns ?? [])];

@@ -38,6 +38,11 @@ export class MirrorBatch {
     return this.#states;
   }
 
+  /** Returns whether a row has a whole key, in which no column can be NULL. */
+  hasKey(values: readonly MirrorValue[]): boolean {
+    return !this.#keyOf(values).includes(null);
+  }
+
   #keyOf(values: readonly MirrorValue[]): (string | null)[] {
     return this.#key.map((index) => values[index] ?? null);
   }

@@ -48,6 +48,13 @@ export const CANDIDATE = `SELECT c.oid, n.nspname AS schema, c.relname AS name, 
                 ORDER BY k.position) AS key
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`;
 
+export async function findCandidate(session: Session, oid: number): Promise<Candidate | undefined> {
+  const [table] = await session.query<Candidate & Record<string, unknown>>(`${CANDIDATE} WHERE c.oid = $1`, [
+    oid,
+  ]);
+  return table;
+}
+
 interface Found extends Candidate {
   readonly kind: string;
   readonly persistence: string;
