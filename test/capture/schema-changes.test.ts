@@ -234,14 +234,17 @@ describe.concurrent('what changes in the source while it is captured:', () => {
   });
 
   test('a table is copied again where its rows were written anew for a column, and not for another reason', async () => {
-    const tables = ['wider', 'upper', 'filled', 'calm'];
+    const tables = ['wider', 'upper', 'filled', 'plain_now', 'calm'];
     for (const table of tables)
       await lab.source.query(
         `CREATE TABLE ${table} (id int PRIMARY KEY, n int, v varchar(9)); INSERT INTO ${table} VALUES (1, 1, 'a'), (2, 2, 'b')`,
       );
+    await lab.source.query('ALTER TABLE plain_now ADD twice int GENERATED ALWAYS AS (n * 2) STORED');
     const request = { tables, slot: captures.slotName(), mirror: true };
     await captures.catchUp(request);
-    await lab.source.query(`ALTER TABLE wider ALTER n TYPE bigint USING n * 100;
+    await lab.source
+      .query(`ALTER TABLE plain_now ALTER twice DROP EXPRESSION; INSERT INTO plain_now VALUES (3, 3, 'c', 7);
+    ALTER TABLE wider ALTER n TYPE bigint USING n * 100;
     ALTER TABLE upper ALTER v TYPE varchar(9) USING upper(v);
     ALTER TABLE filled ADD u uuid NOT NULL DEFAULT gen_random_uuid(); ALTER TABLE filled ALTER u DROP DEFAULT;
     INSERT INTO wider VALUES (3, 3, 'c'); INSERT INTO upper VALUES (3, 3, 'c'); INSERT INTO calm VALUES (3, 3, 'c');
@@ -253,7 +256,7 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     INSERT INTO calm VALUES (5, 5, 'e')`);
     const { warnings } = await captures.catchUp(request);
     for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
-    expect(copiedAgain(warnings)).toEqual(['wider', 'upper', 'filled']);
+    expect(copiedAgain(warnings)).toEqual(['plain_now', 'wider', 'upper', 'filled']);
     await captures.drop({ slot: request.slot });
   });
 

@@ -67,6 +67,20 @@ describe('columns are compared', () => {
     expect(columns.map(({ number }) => number)).toEqual([1, 2, 0]);
   });
 
+  test('and one that was there before it was sent is in doubt: it was generated', () => {
+    const wide = { columns: [known('a', 1)], catalog: { oid: 7, files: { 7: 70 }, width: 2 } };
+    const live = (number: number) => ({
+      ...wide.catalog,
+      doubts: [],
+      columns: new Map([['a', 1] as const, ['b', number] as const].map(([name, of]) => [name, { number: of, version: '1', missing: null }])), // prettier-ignore
+    });
+    const sent = { columns: [column('a'), column('b')] };
+    expect(compareColumns(wide, sent, live(2)).doubts).toEqual([
+      'column "b" was there before it was sent (it was generated, say)',
+    ]);
+    expect(compareColumns(wide, sent, live(3)).doubts).toEqual([]);
+  });
+
   test('by type and modifier', () => {
     const changes = compared([column('a', 20), column('b')], { columns: { a: 1, b: 2 } });
     expect(changes).toMatchObject({ ...nothing, retyped: [{ name: 'a', typeOid: 20 }], rewritten: false });

@@ -65,6 +65,8 @@ class Comparison implements ColumnChanges {
   readonly #live: LiveTable | undefined;
   /** True if the catalog has columns that the stream has yet to send. */
   readonly #hasUnseen: boolean;
+  /** The highest number of a column when the catalog was last read. */
+  readonly #width: number;
   /** True if the catalog is ahead of the stream. */
   readonly #isLater: boolean;
 
@@ -78,9 +80,9 @@ class Comparison implements ColumnChanges {
     this.#live = live;
     this.doubts = [...(live?.doubts ?? [])];
     this.rewritten = live !== undefined && (catalog === null || areRewritten(catalog, live));
-    const width = catalog?.width ?? Math.max(0, ...this.#known.map(({ number }) => number));
+    this.#width = catalog?.width ?? Math.max(0, ...this.#known.map(({ number }) => number));
     const now = [...(live?.columns ?? [])];
-    this.#hasUnseen = now.some(([name, { number }]) => number > width && !this.#names.has(name));
+    this.#hasUnseen = now.some(([name, { number }]) => number > this.#width && !this.#names.has(name));
     this.#isLater = this.#hasUnseen || relation.columns.some(({ name }) => live?.columns.has(name) === false);
     // a rewrite may belong to a change that the stream has yet to send
     this.catalog = live === undefined || this.#isLater ? catalog : entryOf(live);
@@ -122,11 +124,16 @@ class Comparison implements ColumnChanges {
   }
 
   #came(column: RelationColumn, now: LiveColumn | undefined): void {
+    const name = quoteName(column.name);
     const missing = now?.missing ?? null;
     this.added.push({ ...column, missing });
+    if (now !== undefined && now.number <= this.#width) {
+      this.doubts.push(`column ${name} was there before it was sent (it was generated, say)`);
+      return;
+    }
     const isUnknown = now === undefined ? this.#hasUnseen : this.rewritten && missing === null;
     if (!isUnknown) return;
-    this.doubts.push(`column ${quoteName(column.name)} was added with values that may differ by row`);
+    this.doubts.push(`column ${name} was added with values that may differ by row`);
   }
 
   #stayed(column: RelationColumn, same: KnownColumn, now: LiveColumn | undefined): void {
