@@ -39,6 +39,8 @@ export type MirrorStep =
       readonly key: readonly number[];
     }
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
+  /** The table comes under another name from here on. */
+  | { readonly kind: 'renamed'; readonly to: string }
   /** A row arrived without all of its values. The reason is the end of a sentence. */
   | { readonly kind: 'unknown row'; readonly reason: string }
   | { readonly kind: 'move'; readonly columns: readonly string[]; readonly move: RowMove };
@@ -62,7 +64,7 @@ export interface Boundary {
 /** A part of the stream, as large as may be buffered. */
 export interface Segment {
   readonly rows: ChangeRows;
-  /** By table; only for tables whose copies are maintained. */
+  /** By table, in the order of the stream; only for tables that have a copy. */
   readonly mirror: ReadonlyMap<string, readonly MirrorStep[]>;
   /** Tables that the publication sends but the capture does not have. */
   readonly relations: readonly Relation[];
@@ -411,6 +413,14 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const { id, relation, key } = known;
     if (key !== undefined) this.#stepsOf(id).push({ kind: 'relation', relation, key });
     if (known.table === undefined) this.#relations.push(relation);
+    if (known.table?.target == null) this.#leaveName(known);
+  }
+
+  /** A table that is copied under its new name is found there to be another one. */
+  #leaveName({ id, relation: { oid } }: KnownTable): void {
+    for (const [before, { catalog }] of this.#tables) {
+      if (catalog?.oid === oid && before !== id) this.#stepsOf(before).push({ kind: 'renamed', to: id });
+    }
   }
 
   #lose({ id }: KnownTable, reason: string): void {

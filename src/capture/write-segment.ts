@@ -76,7 +76,6 @@ async function recordRelations(
     const key = columns.filter(({ isKey }) => isKey).map((column) => column.name);
     const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
     await addTables(session, capture.captureId, [table]);
-    await leaveName(session, oid, id, context);
     const unknown = {
       copiedAt: null,
       logFrom: null,
@@ -90,17 +89,20 @@ async function recordRelations(
 }
 
 /** Stops maintaining the copy of a table that now comes under another name. */
-async function leaveName(session: Session, oid: number, id: string, context: SegmentContext): Promise<void> {
-  const { capture, tables } = context;
-  for (const [before, table] of tables) {
-    if (table.catalog?.oid !== oid) continue;
-    const catalog = { ...table.catalog, oid: NAMED_OTHERWISE };
-    const description = { columns: table.columns ?? [], key: table.key, catalog };
-    await recordDescription(session, capture.captureId, table, description);
-    tables.set(before, { ...table, ...description });
-    const warning = `${before} is called ${id} in the source now: its changes are logged under that name, and its copy stays as it is. To have it copied and kept, remove ${before} with removeTables and add ${id} with addTables.`;
-    await warn(session, warning, context);
-  }
+async function leaveName(
+  session: Session,
+  id: string,
+  table: CaptureTable,
+  to: string,
+  context: SegmentContext,
+): Promise<void> {
+  if (table.catalog === null || table.catalog.oid === NAMED_OTHERWISE) return;
+  const catalog = { ...table.catalog, oid: NAMED_OTHERWISE };
+  const description = { columns: table.columns ?? [], key: table.key, catalog };
+  await recordDescription(session, context.capture.captureId, table, description);
+  context.tables.set(id, { ...table, ...description });
+  const warning = `${id} is called ${to} in the source now: its changes are logged under that name, and its copy stays as it is. To have it copied and kept, remove ${id} with removeTables and add ${to} with addTables.`;
+  await warn(session, warning, context);
 }
 
 async function warn(
@@ -131,6 +133,8 @@ async function apply(session: Session, id: string, step: MirrorStep, context: Se
   switch (step.kind) {
     case 'relation':
       return follow(session, id, table, step, context);
+    case 'renamed':
+      return leaveName(session, id, table, step.to, context);
     case 'unknown row':
       return copyAgain(session, id, table, step.reason, context);
     case 'batch':
