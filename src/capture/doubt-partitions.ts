@@ -1,19 +1,62 @@
 import type { CatalogEntry } from '../bronze/cdc/tables.ts';
-import { formatTableName } from '../contract/table-name.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
 import { findCandidate } from '../postgres/replication/publications.ts';
 import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 
-/** Returns why the stream may not say what became of rows of a partitioned table; each is the end of a sentence. */
+/**
+ * Returns why the stream may not say what became of rows of a partitioned table; each is the end of a sentence.
+ *
+ * @param known what the catalog said of it before
+ */
 export async function doubtPartitions(
   source: Session,
-  { oid }: CatalogEntry,
-  _known: CatalogEntry | null,
+  { oid, files }: CatalogEntry,
+  known: CatalogEntry | null,
 ): Promise<string[]> {
   const root = await findCandidate(source, oid);
   const otherwise = root === undefined ? [] : await findUnidentified(source, [root]);
-  return otherwise.map(
-    (partition) =>
-      `partition ${formatTableName(partition)} identifies its rows by other columns than the table`,
+  const added = Object.keys(files).filter((leaf) => known !== null && !Object.hasOwn(known.files, leaf));
+  const filled = added.length === 0 ? [] : await findFilled(source, oid, added);
+  return [
+    ...otherwise.map((leaf) => `partition ${formatTableName(leaf)} identifies its rows by other columns`),
+    ...filled.map((leaf) => `partition ${formatTableName(leaf)} was attached with rows`),
+  ];
+}
+
+/** Blocks looked at for rows: those from before a partition was attached are at its beginning. */
+const LOOKED_AT = 1000;
+
+/** Returns partitions with rows from before they were attached: they were not sent. */
+async function findFilled(source: Session, root: number, added: readonly string[]): Promise<TableName[]> {
+  const leaves = await source.query<TableName & { oid: number } & Record<string, unknown>>(
+    `SELECT c.oid, n.nspname AS schema, c.relname AS name
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.oid = ANY ($1::oid[]) AND has_table_privilege(c.oid, 'SELECT') ORDER BY n.nspname, c.relname`,
+    [added],
   );
+  if (leaves.length === 0) return [];
+  const { filled } = await source.one<{ filled: number[] }>(
+    `SELECT ARRAY[${leaves.map(whereFilled).join(', ')}]::oid[] AS filled`,
+    [root],
+  );
+  return leaves.filter((leaf) => filled.includes(leaf.oid));
+}
+
+/**
+ * Returns SQL for the OID of a leaf that has rows older than the command that attached it, or a partition above it;
+ * NULL if it has none. Rows of the same transaction are told apart by the commands that wrote them.
+ */
+function whereFilled(leaf: TableName & { readonly oid: number }): string {
+  return `(SELECT ${leaf.oid}
+     FROM (SELECT i.xmin, i.cmin FROM pg_catalog.pg_inherits i
+            WHERE i.inhrelid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(${leaf.oid}))
+              AND i.inhrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) WHERE level > 0)
+            ORDER BY age(i.xmin) LIMIT 1) AS attached
+    WHERE EXISTS (
+      SELECT FROM ONLY ${quoteTable(leaf)} AS r
+       WHERE r.ctid < '(${LOOKED_AT},0)'
+         AND (age(r.xmin) > age(attached.xmin)
+              OR r.xmin = attached.xmin AND r.cmin::text::bigint < attached.cmin::text::bigint)))`;
 }

@@ -181,6 +181,40 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
+  test('rows that a partition had when it was attached are copied, and other new partitions cost no copy', async () => {
+    const tables = ['attached', 'nested', 'loaded', 'fresh'];
+    for (const table of tables)
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+        CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES FROM (0) TO (100); INSERT INTO ${table} VALUES (1, 'one');
+        CREATE TABLE ${table}_2 (LIKE ${table} INCLUDING ALL)`);
+    const attach = (table: string, leaf = '2') =>
+      `ALTER TABLE ${table} ATTACH PARTITION ${table}_${leaf} FOR VALUES FROM (100) TO (200)`;
+    const rows = (table: string) => `INSERT INTO ${table} VALUES (101, 'a'), (102, 'b')`;
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    for (const statement of [
+      rows('attached_2'),
+      attach('attached'),
+      `UPDATE attached SET v = 'changed' WHERE id = 101`,
+      // below a partition that is attached with it
+      `CREATE TABLE nested_3 (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+       ALTER TABLE nested_3 ATTACH PARTITION nested_2 FOR VALUES FROM (100) TO (150)`,
+      rows('nested_3'),
+      `${attach('nested', '3')}; INSERT INTO nested VALUES (103, 'c')`,
+      `BEGIN; ${rows('loaded_2')}; ${attach('loaded')}; INSERT INTO loaded VALUES (103, 'c'); COMMIT`,
+      attach('fresh'),
+      `${rows('fresh')}; UPDATE fresh SET v = 'changed' WHERE id = 101`,
+      `BEGIN; CREATE TABLE fresh_3 PARTITION OF fresh FOR VALUES FROM (200) TO (300); INSERT INTO fresh VALUES (201, 'd'); COMMIT`,
+    ])
+      await lab.source.query(statement);
+    const { warnings } = await captures.catchUp(request);
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    const again = (table: string) =>
+      expect.stringMatching(RegExp(`^public.${table} was copied again: partition public.${table}_2 was attached with rows`)); // prettier-ignore
+    expect(warnings.toSorted()).toEqual(['attached', 'loaded', 'nested'].map(again));
+    await captures.drop({ slot: request.slot });
+  });
+
   test('a column is added when nobody reads the copy, and meanwhile others can read it', async () => {
     await lab.source.query(`CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)`);
     const slot = captures.slotName();
