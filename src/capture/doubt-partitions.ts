@@ -1,7 +1,7 @@
 import type { CatalogEntry } from '../bronze/cdc/tables.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
-import { findCandidate } from '../postgres/replication/publications.ts';
+import { findCandidate, findUnlogged } from '../postgres/replication/publications.ts';
 import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 
@@ -17,10 +17,14 @@ export async function doubtPartitions(
 ): Promise<string[]> {
   const root = await findCandidate(source, oid);
   const otherwise = root === undefined ? [] : await findUnidentified(source, [root]);
+  const unlogged = await findUnlogged(source, [oid]);
   const added = Object.keys(files).filter((leaf) => known !== null && !Object.hasOwn(known.files, leaf));
   const filled = added.length === 0 ? [] : await findFilled(source, oid, added);
   return [
     ...otherwise.map((leaf) => `partition ${formatTableName(leaf)} identifies its rows by other columns`),
+    ...unlogged.map(
+      (leaf) => `the changes of partition ${formatTableName(leaf)} are not in the write-ahead log`,
+    ),
     ...filled.map((leaf) => `partition ${formatTableName(leaf)} was attached with rows`),
   ];
 }

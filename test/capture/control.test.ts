@@ -18,7 +18,9 @@ beforeAll(async () => {
     CREATE TABLE keyless (a int); CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY); CREATE SCHEMA empty;
     CREATE TABLE parts (a int) PARTITION BY LIST (a); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
     CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE); CREATE TABLE swapping (id int PRIMARY KEY DEFERRABLE);
-    ALTER TABLE swapping REPLICA IDENTITY FULL`);
+    ALTER TABLE swapping REPLICA IDENTITY FULL;
+    CREATE TABLE half_logged (id int PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE UNLOGGED TABLE half_logged_1 PARTITION OF half_logged FOR VALUES FROM (0) TO (10)`);
 });
 afterAll(async () => lab.close());
 
@@ -74,6 +76,12 @@ describe('what cannot be captured is refused before anything is made:', () => {
       { tables: ['unlogged'] },
       'UnsupportedTable',
       /public.unlogged has no changes in the write-ahead log/,
+    ],
+    [
+      'a partitioned table with an unlogged partition',
+      { tables: ['half_logged'] },
+      'UnsupportedTable',
+      /public.half_logged_1 has no changes in the write-ahead log/,
     ],
     [
       'a copy that is never made and is to be kept',

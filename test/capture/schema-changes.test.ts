@@ -178,6 +178,15 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       /^public.later was copied again: an old row came without its key/,
     );
     for (const table of request.tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    // nor is one whose changes are never sent
+    await lab.source.query(`CREATE UNLOGGED TABLE later_3 PARTITION OF later FOR VALUES FROM (20) TO (30);
+      INSERT INTO later VALUES (4, 4, 25), (5, 5, 5)`);
+    expect((await captures.catchUp(request)).warnings.slice(-2)).toEqual([
+      expect.stringMatching(
+        /^public.later was copied again: .*the changes of partition public.later_3 are not/,
+      ),
+      expect.stringMatching(/^The copy of public.later failed, .*public.later_3 has no changes/),
+    ]);
     await captures.drop({ slot: request.slot });
   });
 

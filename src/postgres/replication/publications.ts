@@ -1,5 +1,6 @@
 import type { TablePattern } from '../../contract/capture-changes.ts';
 import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../identifiers.ts';
@@ -29,14 +30,39 @@ export async function findCandidates(
   session: Session,
   patterns: readonly TablePattern[],
 ): Promise<Candidate[]> {
-  const found = new Map<number, Candidate>();
+  const found = new Map<number, Found>();
   for (const pattern of patterns) {
     const tables =
       pattern.all === true ? await ofSchema(session, pattern.schema) : [await named(session, pattern)];
     for (const table of tables) found.set(table.oid, table);
   }
-  return [...found.values()];
+  const tables = [...found.values()];
+  await requireLogged(session, tables);
+  return tables;
 }
+
+/** @throws {DatakitError} UnsupportedTable if a table has partitions whose changes are not in the write-ahead log */
+async function requireLogged(session: Session, tables: readonly Found[]): Promise<void> {
+  const roots = tables.filter(({ kind }) => kind === 'p').map(({ oid }) => oid);
+  if (roots.length === 0) return;
+  const unlogged = await findUnlogged(session, roots);
+  if (unlogged.length === 0) return;
+  throw new DatakitError('UnsupportedTable', noChangesOf(listed(unlogged.map(formatTableName), 5)));
+}
+
+/** Returns partitions whose changes are not in the write-ahead log: unlogged and foreign ones. */
+export async function findUnlogged(session: Session, roots: readonly number[]): Promise<TableName[]> {
+  return session.query<TableName & Record<string, unknown>>(
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM unnest($1::oid[]) AS root(oid) CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) AS leaf
+       JOIN pg_catalog.pg_class c ON c.oid = leaf.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relpersistence <> 'p' OR c.relkind = 'f' ORDER BY n.nspname, c.relname`,
+    [roots],
+  );
+}
+
+const noChangesOf = (tables: string): string =>
+  `${tables} has no changes in the write-ahead log: only ordinary and partitioned tables do, and only if they are neither temporary nor unlogged`;
 
 export const CANDIDATE = `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relreplident AS "replicaIdentity",
          c.relkind AS kind, c.relpersistence AS persistence, c.relispartition AS partition,
@@ -61,7 +87,7 @@ interface Found extends Candidate {
   readonly partition: boolean;
 }
 
-async function ofSchema(session: Session, schema: string): Promise<Candidate[]> {
+async function ofSchema(session: Session, schema: string): Promise<Found[]> {
   const tables = await session.query<Found & Record<string, unknown>>(
     `${CANDIDATE} WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
       ORDER BY c.relname`,
@@ -76,7 +102,7 @@ async function ofSchema(session: Session, schema: string): Promise<Candidate[]> 
   throw new DatakitError('UndefinedObject', `The schema "${schema}" of the source has no tables${hint}`);
 }
 
-async function named(session: Session, name: TableName): Promise<Candidate> {
+async function named(session: Session, name: TableName): Promise<Found> {
   const [table] = await session.query<Found & Record<string, unknown>>(
     `${CANDIDATE} WHERE n.nspname = $1 AND c.relname = $2`,
     [name.schema, name.name],
@@ -96,10 +122,7 @@ async function named(session: Session, name: TableName): Promise<Candidate> {
     });
   }
   if (!['r', 'p'].includes(table.kind) || table.persistence !== 'p') {
-    throw new DatakitError(
-      'UnsupportedTable',
-      `${shown} has no changes in the write-ahead log: only ordinary and partitioned tables do, and only if they are neither temporary nor unlogged`,
-    );
+    throw new DatakitError('UnsupportedTable', noChangesOf(shown));
   }
   return table;
 }
