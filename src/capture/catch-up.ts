@@ -107,7 +107,7 @@ async function applyLogged(
   const values = (row: LoggedRow | null, sent: readonly string[] = []): MirrorValue[] => {
     requireColumns(row ?? {}, { copied, sent });
     return known.map(({ name, typeOid }) => {
-      const value = row?.[name];
+      const value = row !== null && Object.hasOwn(row, name) ? row[name] : undefined;
       return value == null ? value : documentOf(value, typeOid);
     });
   };

@@ -152,17 +152,17 @@ test('a copy that catches up with the log reads JSON as JSON', async () => {
 test('a row is found by a key that is stored out of line, in a stream and in a copy that catches up with it', async () => {
   const large = (seed: string) =>
     `(SELECT string_agg(md5((i * ${seed})::text), '') FROM generate_series(1, 80) i)`;
-  const fill = (
-    name: string,
-  ) => `CREATE TABLE ${name} (url text, part int, visits int, body text, PRIMARY KEY (url, part));
-    INSERT INTO ${name} SELECT n || ${large('n')}, 1, n, ${large('-n')} FROM generate_series(1, 5) n;
+  // some columns have names of JavaScript, and one that our statements might give to another
+  const columns = `url text, part int, visits int, body text, "old part" int, constructor text, "__proto__" text`;
+  const fill = (name: string) => `CREATE TABLE ${name} (${columns}, PRIMARY KEY (url, part));
+    INSERT INTO ${name} SELECT n || ${large('n')}, 1, n, ${large('-n')}, n, ${large('n + 1')}, 'p' || n FROM generate_series(1, 5) n;
     CREATE TABLE ${name}_whole (LIKE ${name} INCLUDING ALL); ALTER TABLE ${name}_whole REPLICA IDENTITY FULL;
     INSERT INTO ${name}_whole SELECT * FROM ${name};
     CREATE TABLE ${name}_half (LIKE ${name} INCLUDING ALL) PARTITION BY RANGE (part); ALTER TABLE ${name}_half REPLICA IDENTITY FULL;
     CREATE TABLE ${name}_leaf PARTITION OF ${name}_half FOR VALUES FROM (0) TO (10);
     INSERT INTO ${name}_half SELECT * FROM ${name}`;
   const tablesOf = (name: string) => [name, `${name}_whole`, `${name}_half`];
-  const change = (table: string) => `UPDATE ${table} SET visits = visits + 10;
+  const change = (table: string) => `UPDATE ${table} SET visits = visits + 10, "__proto__" = 'q' || visits;
     UPDATE ${table} SET part = 2, visits = 0 WHERE visits = 12; DELETE FROM ${table} WHERE visits = 13;
     BEGIN; UPDATE ${table} SET url = 'short' WHERE visits = 14; UPDATE ${table} SET part = 3 WHERE visits = 14; COMMIT`;
   await lab.source.query(`${fill('pages')}; ${fill('late_pages')}`);

@@ -42,7 +42,8 @@ export async function digests(
   columns: readonly string[],
   { where, as }: Required<Pick<SameRowsOptions, 'where' | 'as'>>,
 ): Promise<Digests> {
-  const texts = columns.map((name) => `format('%L', ${as[name] ?? escapeIdentifier(name)})`);
+  const asked = new Map(Object.entries(as));
+  const texts = columns.map((name) => `format('%L', ${asked.get(name) ?? escapeIdentifier(name)})`);
   // a sum does not depend on the order of rows, and counts repeated values
   const sums = [...texts, `ROW(${texts.join(', ')})::text`].map(
     (text) => `sum(hashtextextended(${text}, 42))`,

@@ -149,16 +149,11 @@ export async function moveRow(
 ): Promise<void> {
   await remove(session, { ...mirror, deletes: 'hard' }, [keyRow(mirror, to)]);
   const sent = columns.filter((_, index) => values[index] !== undefined);
-  const before = Object.fromEntries(
-    Object.entries(keyRow(mirror, from)).map(([name, value]) => [`old ${name}`, value]),
-  );
-  const row = { ...rowOf(columns, values), ...before };
   const set = [...sent.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
-  const matches = mirror.key.map((name) => isSame(mirror, name, `old ${name}`));
   await session.query(
     `UPDATE ${quoteTable(mirror.storage)} AS t SET ${set.join(', ')}
-       FROM ${recordset([...sent, ...mirror.key.map((name) => `old ${name}`)])} WHERE ${matches.join(' AND ')}`,
-    [JSON.stringify([row])],
+       FROM ${recordset(sent)}, ${recordset(mirror.key, 'old', 2)} WHERE ${matching(mirror, 'old')}`,
+    [JSON.stringify([rowOf(columns, values)]), JSON.stringify([keyRow(mirror, from)])],
   );
 }
 
@@ -166,7 +161,8 @@ export async function moveRow(
 type Row = Record<string, string | null>;
 
 function rowOf(columns: readonly string[], values: readonly MirrorValue[]): Row {
-  const row: Row = {};
+  // without a prototype, so that a column may have any name
+  const row: Row = { __proto__: null };
   columns.forEach((name, index) => {
     const value = values[index];
     if (value !== undefined) row[name] = value;
@@ -240,8 +236,8 @@ async function touch(
   );
 }
 
-const recordset = (names: readonly string[]): string =>
-  `json_to_recordset($1::json) AS x(${names.map((name) => `${quoteName(name)} text`).join(', ')})`;
+const recordset = (names: readonly string[], alias = 'x', parameter = 1): string =>
+  `json_to_recordset($${parameter}::json) AS ${alias}(${names.map((name) => `${quoteName(name)} text`).join(', ')})`;
 
 function typeOf({ types }: Mirror, name: string): string {
   const type = types.get(name);
@@ -249,15 +245,15 @@ function typeOf({ types }: Mirror, name: string): string {
   return type;
 }
 
-const read = (mirror: Mirror, name: string, as = name): string =>
-  `x.${quoteName(as)}::${typeOf(mirror, name)}`;
+const read = (mirror: Mirror, name: string, from = 'x'): string =>
+  `${from}.${quoteName(name)}::${typeOf(mirror, name)}`;
 
 const assign = (mirror: Mirror, name: string): string => `${quoteName(name)} = ${read(mirror, name)}`;
 
 const constantAssignments = ({ constants }: Mirror): string[] =>
   [...constants].map(([name, value]) => `${name} = ${value}`);
 
-const matching = (mirror: Mirror): string => mirror.key.map((name) => isSame(mirror, name)).join(' AND ');
-
-const isSame = (mirror: Mirror, name: string, as = name): string =>
-  `t.${quoteName(name)} ${equalityOf(typeOf(mirror, name))} ${read(mirror, name, as)}`;
+const matching = (mirror: Mirror, from = 'x'): string =>
+  mirror.key
+    .map((name) => `t.${quoteName(name)} ${equalityOf(typeOf(mirror, name))} ${read(mirror, name, from)}`)
+    .join(' AND ');
