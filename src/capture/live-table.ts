@@ -32,7 +32,7 @@ export async function readLiveTable(
   if (entry === undefined) return undefined;
   const rows = await source.query<LiveColumn & { name: string }>(
     `SELECT a.attname AS name, a.attnum AS number, a.xmin::text AS version,
-            (SELECT (l.attmissingval::text::text[])[1] FROM pg_catalog.pg_attribute l
+            (SELECT array_to_string(l.attmissingval, '') FROM pg_catalog.pg_attribute l
               WHERE l.atthasmissing AND l.attname = a.attname AND l.attrelid IN ${FAMILY} LIMIT 1) AS missing
        FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`,
     [oid],

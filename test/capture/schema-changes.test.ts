@@ -37,7 +37,7 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await lab.warehouse.query('CREATE VIEW by_hand AS SELECT id, a FROM bronze.br_t');
     const steps = [
       `ALTER TABLE t ADD COLUMN plain text; INSERT INTO t (id, plain) VALUES (101, 'x')`,
-      `ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 7; INSERT INTO t (id) VALUES (102)`,
+      `ALTER TABLE t ADD COLUMN filled int NOT NULL DEFAULT 7, ADD COLUMN area box DEFAULT '(1,1),(0,0)', ADD COLUMN areas box[] DEFAULT '{(1,1),(0,0);(3,3),(2,2)}'; INSERT INTO t (id) VALUES (102)`,
       `ALTER TABLE t ADD COLUMN many text[] DEFAULT '{a,"b c"}', ADD COLUMN m mood; ALTER TABLE t ADD COLUMN p price; INSERT INTO t (id, m, p) VALUES (103, 'so so', 1.50)`,
       // a column that takes the place of a dropped one is not a rename
       `ALTER TABLE t DROP COLUMN last; ALTER TABLE t ADD COLUMN later text; INSERT INTO t (id, later) VALUES (104, 'l')`,
