@@ -92,6 +92,10 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
     [String.raw`"\ud83d\ude00"`, '-1.50'],
     [String.raw`{"half": "\ud800"}`, 'NaN'],
     ['1e999999', '0'],
+    [`0.${'1'.repeat(16_384)}`, '0'],
+    ['1'.repeat(131_073), '0'],
+    // as many digits as fit whatever the exponent is
+    [`0.${'1'.repeat(14_999)}e-999`, '0'],
   ];
   for (const [index, [json, number]] of documents.entries()) {
     await lab.source.query('INSERT INTO documents VALUES ($1, $2, $3, 9007199254740993, $4, true)', [
@@ -113,6 +117,9 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
     `{"b": {"b": 1.10}, "d": -1.50, "j": "\\"\\\\ud83d\\\\ude00\\"", ${rest(2)}`,
     `{"b": {"b": 1.10}, "d": "NaN", "j": "{\\"half\\": \\"\\\\ud800\\"}", ${rest(3)}`,
     `{"b": {"b": 1.10}, "d": 0, "j": "1e999999", ${rest(4)}`,
+    `{"b": {"b": 1.10}, "d": 0, "j": "0.${'1'.repeat(16_384)}", ${rest(5)}`,
+    `{"b": {"b": 1.10}, "d": 0, "j": "${'1'.repeat(131_073)}", ${rest(6)}`,
+    `{"b": {"b": 1.10}, "d": 0, "j": 0.${'0'.repeat(999)}${'1'.repeat(14_999)}, ${rest(7)}`,
   ]);
   await captures.drop({ slot });
 });

@@ -127,11 +127,20 @@ function isJsonNumber(from: Buffer, start: number, end: number): boolean {
 }
 
 /**
+ * The most digits in a row that fit into numeric with any exponent of three digits: it has up to 16,383 decimals, and
+ * 131,072 digits before them.
+ */
+const DIGITS = 15_000;
+// each run of digits is read once, from its beginning
+const LONG_NUMBER = new RegExp(String.raw`(?<!\d)\d{${DIGITS}}`);
+
+/**
  * Returns false if a document of the type json may have what jsonb cannot store: the character NUL,
  * unpaired surrogates, numbers beyond numeric. Such a document becomes a string, as do some that would fit.
  */
 function fitsJsonb(json: string): boolean {
-  return !/\\u(0000|d[89a-f])|\d[eE][+-]?\d{4}/i.test(json);
+  if (/\\u(0000|d[89a-f])|\d[eE][+-]?\d{4}/i.test(json)) return false;
+  return json.length < DIGITS || !LONG_NUMBER.test(json);
 }
 
 /** Restores a column's text from its document in the log, which may be a string instead: see {@link fitsJsonb}. */
