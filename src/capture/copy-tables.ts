@@ -35,7 +35,7 @@ import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { catchUp } from './catch-up.ts';
-import { readCatalogEntry } from './live-table.ts';
+import { partsOf, readCatalogEntry } from './live-table.ts';
 import { requireKey } from './begin-capture.ts';
 
 /**
@@ -121,8 +121,9 @@ async function describe(
       `The publication "${name}" does not send ${formatTableName(table)}`,
     );
   }
-  const columns = await source.query<KnownColumn & Record<string, unknown>>(
-    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number, xmin::text AS version
+  const columns = await source.query<KnownColumn & { parts: KnownColumn['parts'] | null }>(
+    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number, xmin::text AS version,
+            ${partsOf('atttypid')} AS parts
        FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
     [published.oid, published.columns],
   );
@@ -131,7 +132,7 @@ async function describe(
   return {
     candidate,
     published,
-    columns,
+    columns: columns.map(({ parts, ...column }) => ({ ...column, ...(parts !== null && { parts }) })),
     key: candidate.key,
     catalog,
     membership: published.membership,

@@ -6,6 +6,28 @@ import { doubtPartitions } from './doubt-partitions.ts';
 /** The table and, if it is partitioned, its partitions: these have the rows, and the values missing in them. */
 const FAMILY = `(SELECT $1::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree($1))`;
 
+/**
+ * SQL for the `parts` of a column of a type, NULL if there are none: of what the type is made of, on all levels.
+ * Types that come with the server have none.
+ *
+ * @param type SQL for its OID, which may use names of the enclosing query
+ */
+export const partsOf = (type: string): string =>
+  `(WITH RECURSIVE made AS (
+      SELECT t.oid, t.typelem, t.typbasetype, t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = ${type} AND t.oid >= 16384
+      UNION
+      SELECT t.oid, t.typelem, t.typbasetype, t.typrelid FROM made m JOIN pg_catalog.pg_type t ON t.oid >= 16384
+         AND (t.oid IN (m.typelem, m.typbasetype)
+              OR t.oid = (SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE m.oid IN (r.rngtypid, r.rngmultitypid))
+              OR t.oid IN (SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = m.typrelid AND a.attnum > 0))
+    )
+    SELECT json_object_agg(part.oid, part.text) FROM (
+      SELECT e.oid, e.enumlabel::text AS text FROM made m JOIN pg_catalog.pg_enum e ON e.enumtypid = m.oid
+      UNION ALL
+      SELECT m.oid, string_agg(a.attnum || ' ' || a.atttypid, ',' ORDER BY a.attnum)
+        FROM made m JOIN pg_catalog.pg_attribute a ON a.attrelid = m.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+       GROUP BY m.oid) AS part)`;
+
 /** Reads what the source's catalog says of a table; undefined if it no longer exists. */
 export async function readCatalogEntry(source: Session, oid: number): Promise<CatalogEntry | undefined> {
   const [entry] = await source.query<CatalogEntry & Record<string, unknown>>(
@@ -33,7 +55,8 @@ export async function readLiveTable(
   const rows = await source.query<LiveColumn & { name: string }>(
     `SELECT a.attname AS name, a.attnum AS number, a.xmin::text AS version,
             (SELECT array_to_string(l.attmissingval, '') FROM pg_catalog.pg_attribute l
-              WHERE l.atthasmissing AND l.attname = a.attname AND l.attrelid IN ${FAMILY} LIMIT 1) AS missing
+              WHERE l.atthasmissing AND l.attname = a.attname AND l.attrelid IN ${FAMILY} LIMIT 1) AS missing,
+            ${partsOf('a.atttypid')} AS parts
        FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped`,
     [oid],
   );

@@ -303,6 +303,29 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
+  test('a table is copied again where the labels or attributes of its types changed, and not where a label was added', async () => {
+    const tables = ['labelled', 'composed', 'added_to'];
+    await lab.source
+      .query(`CREATE TYPE grade AS ENUM ('good', 'bad'); CREATE TYPE level AS ENUM ('low', 'high');
+    CREATE TYPE pair AS (a int, g grade); CREATE TYPE single AS (a int);
+    CREATE TABLE labelled (id int PRIMARY KEY, gs pair[]); INSERT INTO labelled VALUES (1, ARRAY[ROW(1, 'bad')::pair]);
+    CREATE TABLE composed (id int PRIMARY KEY, s single); INSERT INTO composed VALUES (1, ROW(1)::single);
+    CREATE TABLE added_to (id int PRIMARY KEY, l level); INSERT INTO added_to VALUES (1, 'low')`);
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source.query(
+      `ALTER TYPE grade RENAME VALUE 'bad' TO 'poor'; ALTER TYPE single ADD ATTRIBUTE b int; ALTER TYPE level ADD VALUE 'top'`,
+    );
+    await lab.source.query(`INSERT INTO labelled VALUES (2, ARRAY[ROW(2, 'poor')::pair]);
+    INSERT INTO composed VALUES (2, ROW(2, 2)::single); INSERT INTO added_to VALUES (2, 'top')`);
+    const { warnings } = await captures.catchUp(request);
+    await expectSameRows(lab, 'labelled', 'bronze.br_labelled', { as: { gs: 'gs::text' } });
+    await expectSameRows(lab, 'composed', 'bronze.br_composed', { as: { s: 's::text' } });
+    await expectSameRows(lab, 'added_to', 'bronze.br_added_to', { as: { l: 'l::text' } });
+    expect(copiedAgain(warnings)).toEqual(['labelled', 'composed']);
+    await captures.drop({ slot: request.slot });
+  });
+
   test('a table is not taken for another that has its name', async () => {
     const tables = ['one', 'other', 'anew', 'plain'];
     for (const table of tables)

@@ -17,7 +17,13 @@ function compared(sent: readonly ReturnType<typeof column>[], live: Live | 'gone
   if (live === 'gone') return compareColumns(table, { columns: sent }, undefined);
   const columns = Object.entries(live.columns).map(([name, told]): [string, LiveColumn] => [
     name,
-    { number: 0, version: '1', missing: null, ...(typeof told === 'number' ? { number: told } : told) },
+    {
+      number: 0,
+      version: '1',
+      missing: null,
+      parts: null,
+      ...(typeof told === 'number' ? { number: told } : told),
+    },
   ]);
   const files = live.rewritten === true ? { 7: 71 } : { 7: 70 };
   return compareColumns(
@@ -72,13 +78,27 @@ describe('columns are compared', () => {
     const live = (number: number) => ({
       ...wide.catalog,
       doubts: [],
-      columns: new Map([['a', 1] as const, ['b', number] as const].map(([name, of]) => [name, { number: of, version: '1', missing: null }])), // prettier-ignore
+      columns: new Map([['a', 1] as const, ['b', number] as const].map(([name, of]) => [name, { number: of, version: '1', missing: null, parts: null }])), // prettier-ignore
     });
     const sent = { columns: [column('a'), column('b')] };
     expect(compareColumns(wide, sent, live(2)).doubts).toEqual([
       'column "b" was there before it was sent (it was generated, say)',
     ]);
     expect(compareColumns(wide, sent, live(3)).doubts).toEqual([]);
+  });
+
+  test('and by what the texts of their types depend on', () => {
+    const parts = { 1: 'fine', 2: 'bad' };
+    const mood = { columns: [{ ...known('m', 1), parts }], catalog: { oid: 7, files: { 7: 70 }, width: 1 } };
+    const doubts = (now: Record<string, string>) => {
+      const columns = new Map([['m', { number: 1, version: '1', missing: null, parts: now }]]);
+      return compareColumns(mood, { columns: [column('m')] }, { ...mood.catalog, doubts: [], columns })
+        .doubts;
+    };
+    expect(doubts({ ...parts, 3: 'added' })).toEqual([]);
+    expect(doubts({ ...parts, 2: 'poor' })).toEqual([
+      'column "m" has a type whose labels or attributes were changed',
+    ]);
   });
 
   test('by type and modifier', () => {

@@ -8,6 +8,8 @@ export interface LiveColumn {
   readonly version: string;
   /** The value, as text, in rows older than the column; null if that is NULL or differs by row. */
   readonly missing: string | null;
+  /** As in {@link KnownColumn}; null if there is nothing. */
+  readonly parts: KnownColumn['parts'] | null;
 }
 
 /** A table as the source's catalog has it now. */
@@ -94,8 +96,16 @@ class Comparison implements ColumnChanges {
     const now = this.#nowOf(name, before);
     const same = before ?? this.#renamedFrom(column, now, this.#known[index]);
     const version = this.#isLater ? same?.version : (now?.version ?? same?.version);
+    const parts = this.#isLater ? same?.parts : (now?.parts ?? same?.parts);
     const number = now?.number ?? same?.number ?? 0;
-    this.columns.push({ name, typeOid, modifier, number, ...(version !== undefined && { version }) });
+    this.columns.push({
+      name,
+      typeOid,
+      modifier,
+      number,
+      ...(version !== undefined && { version }),
+      ...(parts !== undefined && { parts }),
+    });
     if (same === undefined) this.#came(column, now);
     else this.#stayed(column, same, now);
   }
@@ -146,8 +156,15 @@ class Comparison implements ColumnChanges {
       this.doubts.push(`column ${name} is not the column that had this name before`);
     } else if (this.rewritten && !isRetyped && (same.version ?? now.version) !== now.version) {
       this.doubts.push(`column ${name} was redefined and its rows were rewritten`);
+    } else if (!isRetyped && isWrittenOtherwise(same.parts, now.parts)) {
+      this.doubts.push(`column ${name} has a type whose labels or attributes were changed`);
     }
   }
+}
+
+/** A label that was added to an enum changes no value. */
+function isWrittenOtherwise(known: KnownColumn['parts'], live: LiveColumn['parts']): boolean {
+  return Object.entries(known ?? {}).some(([oid, part]) => (live?.[oid] ?? part) !== part);
 }
 
 /** Compares only partitions that both have: one that was added or removed says nothing about the rows of others. */

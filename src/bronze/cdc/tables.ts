@@ -12,6 +12,11 @@ export interface KnownColumn {
   readonly number: number;
   /** Changes whenever the source writes the column's definition; absent if unknown. */
   readonly version?: string;
+  /**
+   * What the text of its values depends on beside them, by OID: labels of enums, attributes of composites; absent if
+   * there is nothing, or if it is unknown.
+   */
+  readonly parts?: Readonly<Record<string, string>>;
 }
 
 /** A table as the source's catalog has it, except for its columns. */
