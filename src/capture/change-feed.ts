@@ -72,6 +72,11 @@ export interface Segment {
   readonly end: Boundary | undefined;
 }
 
+interface FeedOrigin extends CaptureIdentity {
+  /** The encoding of the source's database, such as `UTF8`. */
+  readonly encoding: string;
+}
+
 interface KnownTable extends RelationBytes {
   readonly id: string;
   /** The table of the capture; undefined if only the publication has it. */
@@ -95,7 +100,7 @@ interface KnownTable extends RelationBytes {
 export class ChangeFeed implements ChangeHandler, WalConsumer {
   readonly stream: WalStream;
   readonly #decoder = new PgOutputDecoder(this);
-  readonly #capture: CaptureIdentity;
+  readonly #capture: FeedOrigin;
   readonly #tables: ReadonlyMap<string, CaptureTable>;
   readonly #known = new Map<number, KnownTable>();
   /** Names of types that are not built in. */
@@ -128,7 +133,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   constructor(
     statement: string,
-    capture: CaptureIdentity,
+    capture: FeedOrigin,
     tables: readonly CaptureTable[],
     sentBefore: SentBefore,
   ) {
@@ -304,7 +309,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     if (prefix === HEARTBEAT_PREFIX || !this.#isNew()) return;
     this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {
       prefix,
-      ...contentOf(message),
+      ...contentOf(message, this.#capture.encoding),
       transactional,
     });
   };
@@ -493,10 +498,17 @@ function oldOf(tuple: Tuple, kind: OldKind) {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Returns text if JSON can hold it, otherwise hexadecimal. */
-function contentOf({ content }: LogicalMessage): { content: string; encoding: 'utf8' | 'hex' } {
+/** Encodings whose bytes come as they are: of what a database says that it has, and where it says nothing. */
+const AS_UTF8: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII']);
+
+/** Returns text if JSON can hold it, otherwise hexadecimal. The server sends contents in its own encoding. */
+function contentOf(
+  { content }: LogicalMessage,
+  encoding: string,
+): { content: string; encoding: 'utf8' | 'hex' } {
   try {
-    const text = utf8.decode(content);
+    const isReadable = AS_UTF8.has(encoding) || content.every((byte) => byte < 0x80);
+    const text = isReadable ? utf8.decode(content) : '\0';
     if (!text.includes('\0')) return { content: text, encoding: 'utf8' };
   } catch {
     // not text

@@ -95,7 +95,12 @@ class Stream {
     this.#position = sentBefore.position;
     this.#transactions = capture.transactions;
     this.#changes = capture.changes;
-    const feed = new ChangeFeed(startStatement(capture), capture, tables, sentBefore);
+    const feed = new ChangeFeed(
+      startStatement(capture),
+      { ...capture, encoding: replication.encoding },
+      tables,
+      sentBefore,
+    );
     const segments: SegmentContext = {
       capture,
       sourceUri: await readSourceUri(source, { run: runId, signal }),

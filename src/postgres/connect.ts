@@ -5,10 +5,12 @@ import type { ConnectionSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
 import { isTlsFailure, sqlStateOf } from './server-failure.ts';
 
-/** A driver client that leaves no socket behind if it cannot connect, and knows its server's version. */
+/** A driver client that leaves no socket behind if it cannot connect, and knows its server's version and encoding. */
 export class DatabaseClient extends Client {
   /** 17 for 17.5; known once connected. */
   majorVersion = 0;
+  /** That of the database, such as `UTF8`; known once connected. */
+  encoding = '';
 
   readonly #unusable: unknown;
 
@@ -19,6 +21,7 @@ export class DatabaseClient extends Client {
     this.#unusable = 'failure' in asked ? asked.failure : undefined;
     this.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
       if (parameterName === 'server_version') this.majorVersion = Number.parseInt(parameterValue, 10);
+      if (parameterName === 'server_encoding') this.encoding = parameterValue;
     });
   }
 

@@ -124,6 +124,25 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
   await captures.drop({ slot });
 });
 
+test('a message from a database that is not in UTF-8 is text where all encodings agree, and else its bytes', async () => {
+  await using latin = await Lab.open({ sourceOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'` });
+  const others = await CaptureLab.open(latin);
+  await latin.source.query('CREATE TABLE beside (id int PRIMARY KEY)');
+  const request = { tables: ['beside'], slot: others.slotName(), initialCopy: false };
+  await others.catchUp(request);
+  for (const content of ['plain', 'grün', 'Ã©'])
+    await latin.source.query(`SELECT pg_logical_emit_message(true, 'ü', $1::text)`, [content]);
+  await others.catchUp(request);
+  const messages = (await others.changes(request.slot)).map(({ data }): unknown => JSON.parse(data ?? ''));
+  const message = { prefix: 'ü', transactional: true };
+  expect(messages).toEqual([
+    { ...message, content: 'plain', encoding: 'utf8' },
+    { ...message, content: '6772fc6e', encoding: 'hex' },
+    { ...message, content: 'c3a9', encoding: 'hex' },
+  ]);
+  await others.drop({ slot: request.slot });
+});
+
 test('a copy that catches up with the log reads JSON as JSON', async () => {
   await lab.source.query(`CREATE TABLE waiting (id int PRIMARY KEY);
     CREATE TABLE late_documents (id int PRIMARY KEY, j json, b jsonb)`);

@@ -63,6 +63,11 @@ export class ReplicationSession implements AsyncDisposable {
     return this.#lost;
   }
 
+  /** The encoding of the database, such as `UTF8`, in which the contents of messages are sent. */
+  get encoding(): string {
+    return this.#client.encoding;
+  }
+
   async identify(): Promise<SystemIdentity> {
     const row = await this.#command<{ systemid: string; timeline: string | number }>('IDENTIFY_SYSTEM');
     return { systemId: row.systemid, timeline: Number(row.timeline) };
