@@ -76,7 +76,7 @@ test('runs of a namespace are over when somebody says that it is lost', async ()
   await expect(maintain({ lostNamespaces: ['default'] })).rejects.toMatchObject({
     cause: { type: 'InvalidInput' },
   });
-  expect(await maintain({ lostNamespaces: ['steps'] })).toMatchObject({ stagingTables: { count: 1 } });
+  expect(await maintain({ lostNamespaces: [run.namespace] })).toMatchObject({ stagingTables: { count: 1 } });
   expect(await staged()).toEqual([]);
   await expect(run.copy({ planId } as Awaited<ReturnType<Steps['plan']>>, 0)).rejects.toMatchObject({
     type: 'StagingLost',

@@ -11,13 +11,13 @@ import { connectDatabases, type ConnectedDatabases } from '../../src/runtime/con
 import type { Lab, Told } from './lab.ts';
 import { remember } from './secrets.ts';
 
-/** Temporal does not know these runs, but they must not be mistaken for finished ones. */
-const OF_NOBODY = { namespace: 'steps' };
 const logger = new DefaultLogger('ERROR', () => undefined);
 
 /** A run by hand, step by step, so that a test decides what happens in between. */
 export class Steps implements AsyncDisposable {
   readonly runId = randomUUID();
+  /** One of its own: Temporal does not know this run, and runs of the same namespace would ask it. */
+  readonly namespace = `steps of ${this.runId}`;
   readonly #databases: ConnectedDatabases;
   readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
@@ -76,7 +76,8 @@ export class Steps implements AsyncDisposable {
     attempt = 1,
   ): Promise<Result> {
     try {
-      return await new MockActivityEnvironment({ ...OF_NOBODY, attempt }, { logger }).run(activity, request);
+      const info = { namespace: this.namespace, attempt };
+      return await new MockActivityEnvironment(info, { logger }).run(activity, request);
     } catch (error) {
       remember(String(error));
       throw error;
