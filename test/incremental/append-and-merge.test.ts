@@ -146,3 +146,18 @@ test('versions stay in order when the clock of the warehouse goes back', async (
   expect((await run()).incremental.added).toBe(0);
   await expectSameRows(lab, table, `${bronze}_current`);
 });
+
+test('a run without "incremental" says that it replaces what incremental runs have kept, and ends the checkpoint', async () => {
+  await run({ write: 'append' });
+  await lab.source.query(`DELETE FROM ${table} WHERE id <= 100`);
+  const whole = await lab.extract({ table });
+  expect(whole.warnings).toEqual([expect.stringContaining('and ends their checkpoint')]);
+  await expectSameRows(lab, table, bronze);
+  expect((await lab.extract({ table })).warnings).toEqual([]);
+  await run({ write: 'append', resetCheckpoint: true });
+  await lab.extractDatabase({ tables: [table] });
+  const { rows } = await lab.warehouse.query<{ warnings: string[] }>(
+    `SELECT warnings FROM bronze.extraction_runs WHERE target = 'br_${table}' ORDER BY started_at DESC LIMIT 1`,
+  );
+  expect(rows).toEqual([{ warnings: whole.warnings }]);
+});

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bookkeepingTables } from '../../src/bronze/layout.ts';
 import { Lab } from '../setup/lab.ts';
+import { Steps } from '../setup/steps.ts';
 import { prepareOrders, refusal } from './refusal.ts';
 
 let lab: Lab;
@@ -34,6 +35,20 @@ describe('a target that another table feeds', () => {
     const message = await refusal(lab, { table: 'sales__orders' }, 'TargetConflict');
     expect(message).toContain('bronze.br_sales__orders is fed by sales.orders');
   });
+});
+
+test('a database of another name behind the same source is told, once', async () => {
+  const elsewhere = new URL(lab.sourceUrl);
+  elsewhere.hostname = 'localhost';
+  for (const [source, told] of [
+    [lab.sourceUrl, 0],
+    [elsewhere.href, 1],
+    [elsewhere.href, 0],
+  ] as const) {
+    await using steps = new Steps(lab, { source });
+    const { warnings } = await steps.planAndFinish({ table: 'other' });
+    expect(warnings.filter((warning) => warning.includes('If that is another database'))).toHaveLength(told);
+  }
 });
 
 test('the tables that no run may write are all that the migrations make', async () => {

@@ -18,6 +18,10 @@ export interface Checkpoint extends CheckpointSettings {
   readonly type: string;
 }
 
+/** Returns SQL for whether a checkpoint stands for the rows that a bronze table shows. */
+export const hasCheckpoint = (target: string): string =>
+  `EXISTS (SELECT FROM ${BRONZE}.extraction_checkpoints k WHERE k.target = ${target} AND k.status = 'success')`;
+
 /** Finds the checkpoint that stands for the rows a bronze table shows. */
 export async function findCheckpoint(session: Session, target: string): Promise<Checkpoint | undefined> {
   const [row] = await session.query<Checkpoint & Record<string, unknown>>(

@@ -3,6 +3,7 @@ import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { DEFAULT_PARTITION, PARTITION_KEY, requireOwnStorage } from '../schema/bronze-table.ts';
 import { mirrorOf } from '../cdc/tables.ts';
+import { hasCheckpoint } from './checkpoints.ts';
 import { BRONZE } from '../layout.ts';
 
 export interface Feed {
@@ -14,19 +15,26 @@ export interface Feed {
 /**
  * Makes sure that a bronze table may be written from this source table.
  *
+ * @returns what it has from before; undefined if there is no such table
  * @throws {DatakitError} TargetConflict if another table feeds it, a capture maintains it, or this project did not
  *   make it or the partition with its rows
  */
-export async function requireTarget(session: Session, target: string, feed: Feed): Promise<void> {
+export async function requireTarget(
+  session: Session,
+  target: string,
+  feed: Feed,
+): Promise<Standing | undefined> {
   const [found] = await session.query<Standing & Record<string, unknown>>(
     `SELECT pg_get_partkeydef(c.oid) AS key, ${DEFAULT_PARTITION} AS storage,
-            t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot
+            t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot,
+            (SELECT r.source_uri FROM ${BRONZE}.extraction_runs r WHERE r.run_id = t.run_id) AS "sourceUri",
+            ${hasCheckpoint('$2')} AS "hasCheckpoint"
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        LEFT JOIN ${BRONZE}.extraction_targets t ON t.target = c.relname
       WHERE n.nspname = $1 AND c.relname = $2`,
     [BRONZE, target],
   );
-  if (found === undefined) return;
+  if (found === undefined) return undefined;
   const { key, storage, slot, ...owner } = found;
   if (owner.source === null || key !== PARTITION_KEY) {
     throw new DatakitError(
@@ -43,7 +51,7 @@ export async function requireTarget(session: Session, target: string, feed: Feed
     );
   }
   const { source, table } = feed;
-  if (owner.source === source && owner.schema === table.schema && owner.name === table.name) return;
+  if (owner.source === source && owner.schema === table.schema && owner.name === table.name) return found;
   const other = formatTableName(owner);
   throw new DatakitError(
     'TargetConflict',
@@ -52,7 +60,7 @@ export async function requireTarget(session: Session, target: string, feed: Feed
 }
 
 /** The relation of a name in the schema bronze, and who feeds it. */
-type Standing = TableName & {
+export type Standing = TableName & {
   /** Its partition key; null if it is not partitioned. */
   readonly key: string | null;
   /** Its default partition; null if it has none. */
@@ -61,6 +69,10 @@ type Standing = TableName & {
   readonly source: string | null;
   /** The slot of the capture that maintains it. */
   readonly slot: string | null;
+  /** The database that the last run of it read; null if that is not known. */
+  readonly sourceUri: string | null;
+  /** True if incremental runs keep its rows. */
+  readonly hasCheckpoint: boolean;
 };
 
 /** Makes runs that write the same bronze table commit one after the other. Held until the end of the transaction. */

@@ -1,6 +1,7 @@
 import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../../postgres/session.ts';
 import { PARTITION_KEY, type ColumnDefinition, type Storage } from './bronze-table.ts';
+import { hasCheckpoint } from '../bookkeeping/checkpoints.ts';
 import { mirrorOf } from '../cdc/tables.ts';
 import { BRONZE, metadataColumns, STORAGE } from '../layout.ts';
 import type { ExtractionPlan } from '../plan.ts';
@@ -16,9 +17,14 @@ export interface PlainTable extends Feed {
   readonly loadedBy: string;
   /** The place of those rows among plan numbers. A bigint, as text. */
   readonly loadedOrder: string;
+  /** The database that the last run read. */
+  readonly sourceUri: string | null;
 }
 
-/** Finds bronze tables, by target, without any index, constraint, NOT NULL or replica identity, and which no capture maintains. */
+/**
+ * Finds bronze tables, by target, without any index, constraint, NOT NULL or replica identity, and which neither a capture
+ * nor incremental runs keep.
+ */
 export async function findPlainTables(
   session: Session,
   targets: readonly string[],
@@ -31,6 +37,7 @@ export async function findPlainTables(
     columns: ColumnDefinition[];
     loadedBy: string;
     loadedOrder: string;
+    sourceUri: string | null;
   }>(
     // looked up by a list of OIDs: another kind of join would scan the whole catalog
     `WITH named AS MATERIALIZED (
@@ -38,6 +45,7 @@ export async function findPlainTables(
      )
      SELECT t.target, t.source, t.loaded_by_plan::text AS "loadedBy",
             coalesce(t.loaded_order, t.loaded_by_plan)::text AS "loadedOrder",
+            (SELECT r.source_uri FROM ${BRONZE}.extraction_runs r WHERE r.run_id = t.run_id) AS "sourceUri",
             jsonb_build_object('schema', t.source_schema, 'name', t.source_table) AS table,
             jsonb_build_object('schema', sn.nspname, 'name', s.relname, 'oid', s.oid::bigint) AS storage,
             (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)))
@@ -50,7 +58,7 @@ export async function findPlainTables(
        JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
        JOIN pg_catalog.pg_class s ON s.oid = p.partdefid
        JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace AND sn.nspname = $4
-      WHERE ${mirrorOf('t.target')} IS NULL AND NOT (s.relhasindex OR c.relhasindex) AND s.relreplident = 'd'
+      WHERE ${mirrorOf('t.target')} IS NULL AND NOT ${hasCheckpoint('t.target')} AND NOT (s.relhasindex OR c.relhasindex) AND s.relreplident = 'd'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                           JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
@@ -82,10 +90,14 @@ export async function findUnchanged(
 }
 
 /** Returns true if a run with this plan only exchanges rows: no column is added, dropped or changed. */
-export function isPlainExchange(plan: ExtractionPlan, { source, table, columns }: PlainTable): boolean {
+export function isPlainExchange(
+  plan: ExtractionPlan,
+  { source, sourceUri, table, columns }: PlainTable,
+): boolean {
   const { incremental, partitioned, replacement, largeObjects, hash } = plan;
   const special = [incremental, partitioned, replacement, largeObjects, hash];
   if (special.some((one) => one !== undefined)) return false;
+  if (sourceUri !== plan.sourceUri) return false;
   if (source !== plan.source || table.schema !== plan.table.schema || table.name !== plan.table.name)
     return false;
   const metadata = metadataColumns({ loadedAt: '', sourceUri: '', table, runId: '' });

@@ -25,6 +25,7 @@ import { chunkIncrement } from '../increment/increment-chunks.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
 import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
+import { warningsOfEarlierRows } from './earlier-rows.ts';
 import { planPartitions, warningsOfTinyChunks } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
 
@@ -63,8 +64,10 @@ export async function planTable(
   const columns = await chosenColumns(catalog, table, input);
   if (input.where !== undefined) await requireWhere(source, table, input.where);
   const target = chosenTarget(input);
-  if (known === undefined)
-    await requireTarget(warehouse, target, { source: input.source, table: input.table });
+  const standing =
+    known === undefined
+      ? await requireTarget(warehouse, target, { source: input.source, table: input.table })
+      : undefined;
   const largeObjects = planLargeObjects(target, input);
   if (largeObjects !== undefined) {
     await requireTarget(warehouse, largeObjects.target, { source: input.source, table: input.table });
@@ -90,9 +93,10 @@ export async function planTable(
   if (input.requireAllRows) requireAllRows(partitions, server);
   const session = chosenSettings(input.tuning, input.session);
   const chunks = await planPartitions(catalog, { table, partitions, types, server, input });
+  const sourceUri = sourceUriOf(server);
   const plan: ExtractionPlan = {
     source: input.source,
-    sourceUri: sourceUriOf(server),
+    sourceUri,
     table: input.table,
     target,
     columns: planned,
@@ -108,7 +112,12 @@ export async function planTable(
     ...(input.idleTimeout !== undefined && { idleTimeout: input.idleTimeout }),
     ...(input.maxReplicaLag !== undefined && { maxReplicaLag: input.maxReplicaLag }),
     ...(session !== undefined && { session }),
-    warnings: [...warningsOf(table, partitions, server), ...chosen.warnings, ...chunks.warnings],
+    warnings: [
+      ...warningsOf(table, partitions, server),
+      ...warningsOfEarlierRows(standing, target, input, sourceUri),
+      ...chosen.warnings,
+      ...chunks.warnings,
+    ],
     ...(largeObjects !== undefined && { largeObjects }),
     ...(input.requireAllRows && { requireAllRows: true }),
     ...(input.verify === 'checksum' && { hash: await chooseHash(source, warehouse) }),
