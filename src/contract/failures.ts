@@ -59,7 +59,7 @@ export const failurePolicies = {
   PoolerInTheWay: {
     retry: 'never',
     advice:
-      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers do not pass on session options: set them on the role (ALTER ROLE … SET) and remove …_PG_OPTIONS.',
+      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers do not pass on session options: set them on the role (ALTER ROLE ... SET) and remove …_PG_OPTIONS.',
   },
   UndefinedDatabase: {
     retry: 'never',
@@ -136,7 +136,7 @@ export const failurePolicies = {
     everyTable: true,
     captureWaits: true,
     advice:
-      'Lower "parallelism", or let the worker have more sessions (…_PG_POOL_SIZE, …_PG_POOL_MAX_OVERFLOW).',
+      'Lower "parallelism", or let the worker have more sessions (*_PG_POOL_SIZE, *_PG_POOL_MAX_OVERFLOW).',
   },
   LockTimeout: {
     retry: UNTIL_IT_IS_BACK,

@@ -153,7 +153,7 @@ function show(path: readonly PropertyKey[]): string {
 }
 
 function shorten(text: string): string {
-  return text.length > LONGEST_KEY ? `${text.slice(0, LONGEST_KEY)}…` : text;
+  return text.length > LONGEST_KEY ? `${text.slice(0, LONGEST_KEY)}...` : text;
 }
 
 function lowerFirst(text: string): string {

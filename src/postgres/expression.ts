@@ -83,7 +83,7 @@ function hasKey(tree: ParseResult, keys: ReadonlySet<string>): boolean {
 }
 
 function refuse(input: string, reason: string, text?: string): DatakitError {
-  const shown = text === undefined ? '' : ` In: ${text.length > 200 ? `${text.slice(0, 200)}…` : text}`;
+  const shown = text === undefined ? '' : ` In: ${text.length > 200 ? `${text.slice(0, 200)}...` : text}`;
   return new DatakitError('InvalidExpression', `"${input}" was refused: ${reason}.${shown}`);
 }
 

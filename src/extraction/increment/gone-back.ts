@@ -17,6 +17,6 @@ export async function goneBackWarnings(
   if (limit.kind !== 'value' || readFrom === null || limit.value === readFrom) return [];
   if (!(await isBelow(source, cursor, limit.value, readFrom))) return [];
   return [
-    `The greatest value of "${cursor.column}" in ${formatTableName(table)} is below the checkpoint, and below its lookback. Nothing is missed if the newest rows were only deleted. If values began again (a restored source, TRUNCATE … RESTART IDENTITY), new rows are not read until they pass the checkpoint: extract everything again with "resetCheckpoint".`,
+    `The greatest value of "${cursor.column}" in ${formatTableName(table)} is below the checkpoint, and below its lookback. Nothing is missed if the newest rows were only deleted. If values began again (a restored source, TRUNCATE ... RESTART IDENTITY), new rows are not read until they pass the checkpoint: extract everything again with "resetCheckpoint".`,
   ];
 }

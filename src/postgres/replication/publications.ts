@@ -239,7 +239,7 @@ export async function orStatementFor<T>(statement: string, run: () => Promise<T>
     return await run();
   } catch (error) {
     if (sqlStateOf(error) !== '42501') throw error;
-    const shown = statement.length > 2000 ? `${statement.slice(0, 2000)}…` : statement;
+    const shown = statement.length > 2000 ? `${statement.slice(0, 2000)}...` : statement;
     throw missingPrivilege('The role lacks a privilege that the capture needs', shown, { cause: error });
   }
 }
