@@ -1,4 +1,5 @@
 import { forgetPartitions } from '../bronze/bookkeeping/partition-records.ts';
+import { findShown, lockTarget } from '../bronze/bookkeeping/targets.ts';
 import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
@@ -176,19 +177,25 @@ export interface FinishContext {
 /**
  * Turns a copy into one that changes are applied to, after applying what was logged in the meantime.
  *
- * Must be called in a transaction: it locks the position, so that no stream writes until this is done.
+ * Must be called in a transaction: it locks the position, so that no stream writes until this is done, and before that
+ * the target, so that no stream waits for a run that is writing there.
+ *
+ * @throws {DatakitError} PlanOutdated if the table has to be copied again
  */
 export async function finishCopy(
   session: Session,
   { captureId, table, runId, copiedAt }: FinishCopyRequest,
   { deletes, sourceUri }: FinishContext,
 ): Promise<void> {
+  const { target } = await findTableOf(session, { captureId }, table);
+  if (target !== null) await lockTarget(session, target);
   await changeTablesOf(session, captureId);
   const capture = await readCapture(session, captureId);
   const known = await findTableOf(session, capture, table);
   if (known.status === 'live') return;
   requireSnapshot(known, copiedAt);
   if (known.target !== null && known.mirrored) {
+    await requireRowsOf(runId, session, known.target);
     await prepareMirror(session, known.target, known.key);
     const mirror = await openMirror(session, {
       target: known.target,
@@ -222,6 +229,26 @@ function requireSnapshot(table: CaptureTable, copied: string | undefined): void 
 }
 
 /**
+/**
+ * Refuses rows of another run: until the copy is recorded as one that is kept, any run may replace it.
+ *
+ * @throws {DatakitError} PlanOutdated; TargetConflict if another capture keeps it by now
+ */
+async function requireRowsOf(runId: string, session: Session, target: string): Promise<void> {
+  const shown = await findShown(session, target);
+  if (shown !== undefined && shown.slot !== null) {
+    throw new DatakitError(
+      'TargetConflict',
+      `${BRONZE}.${target} is kept up to date by the capture of slot "${shown.slot}", which must be the only one to write it`,
+    );
+  }
+  if (shown?.runId === runId) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `${BRONZE}.${target} was loaded by another run before changes could be applied to its copy`,
+  );
+}
+
  * Drops changes logged between the addition of a table and the snapshot of its first copy: the copy has them, and each
  * change must be there once. A copy that is made again leaves the log as it is.
  */

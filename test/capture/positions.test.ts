@@ -473,6 +473,31 @@ test('a holder that was given up, and records its snapshot late, leaves no gap b
   await captures.end(handle, slot);
 });
 
+test('a run that replaces a copy before changes are applied to it does not become that copy', async () => {
+  await lab.source.query(`CREATE TABLE replaced (id int PRIMARY KEY, v text);
+    INSERT INTO replaced VALUES (1, 'a'), (2, 'b')`);
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await handle.executeUpdate('addTables', { args: [['replaced']] });
+  await held.reached();
+  const keeper = await lab.connect('warehouse');
+  await keeper.query('BEGIN; SELECT FROM bronze.cdc_positions FOR UPDATE');
+  await held.release();
+  const committed = `SELECT FROM bronze.extraction_targets WHERE target = 'br_replaced'`;
+  await waitUntil(async () => (await lab.warehouse.query(committed)).rowCount === 1);
+  // what a run leaves that commits between the copy and its end
+  await lab.warehouse.query(`DELETE FROM bronze.br_replaced WHERE id = 2;
+    UPDATE bronze.extraction_targets SET run_id = 'another' WHERE target = 'br_replaced'`);
+  await keeper.query('COMMIT');
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await lab.source.query(`UPDATE replaced SET v = 'c' WHERE id = 1`);
+  await captures.untilWritten(slot);
+  await expectSameRows(lab, 'replaced', 'bronze.br_replaced');
+  await captures.end(handle, slot);
+});
+
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
   await lab.source
     .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);

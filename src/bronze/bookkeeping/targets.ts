@@ -75,6 +75,23 @@ export type Standing = TableName & {
   readonly hasCheckpoint: boolean;
 };
 
+/** What a bronze table shows, and who maintains it. */
+export interface Shown {
+  /** The run that loaded its rows last. */
+  readonly runId: string;
+  /** The slot of the capture that maintains it; null if none does. */
+  readonly slot: string | null;
+}
+
+/** @returns undefined if no run has loaded the table yet */
+export async function findShown(session: Session, target: string): Promise<Shown | undefined> {
+  const [shown] = await session.query<Shown & Record<string, unknown>>(
+    `SELECT t.run_id AS "runId", ${mirrorOf('t.target')} AS slot FROM ${BRONZE}.extraction_targets t WHERE t.target = $1`,
+    [target],
+  );
+  return shown;
+}
+
 /** Makes runs that write the same bronze table commit one after the other. Held until the end of the transaction. */
 export async function lockTarget(session: Session, target: string): Promise<void> {
   await session.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${BRONZE}.${target}`]);
