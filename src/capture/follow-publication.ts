@@ -12,19 +12,25 @@ import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { findPublication, type Publication } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 
+/** What a publication did not send for a while. */
+export interface Missed {
+  readonly warnings: readonly string[];
+  readonly copyWanted: readonly TableName[];
+}
+
 /**
  * Compares what a publication sends with what it sent when last checked. PostgreSQL silently leaves out what a
  * publication does not send, and the position advances all the same. Tables that may lack changes are copied
  * again if changes are applied to their copies, and are named in a warning in any case.
  *
- * @returns the warnings, which are kept with the capture
+ * @returns the warnings, which are kept with the capture, and the tables to be copied again
  * @throws {DatakitError} PublicationConflict if it is gone, or no longer sends every kind of change
  */
 export async function followPublication(
   target: Session,
   source: Session,
   { captureId, publication: name }: Pick<Capture, 'captureId' | 'publication'>,
-): Promise<readonly string[]> {
+): Promise<Missed> {
   const publication = await findPublication(source, name);
   requireWhole(publication, name);
   const byOid = new Map(publication.tables.map(({ oid, membership }) => [oid, membership]));
@@ -41,7 +47,7 @@ export async function followPublication(
   const others = [...nowOf].filter(([{ membership }, now]) => now !== membership);
   for (const [table, now] of others) await recordMembership(target, captureId, table, now);
   const changed = others.map(([table]) => table).filter(({ membership }) => membership !== null);
-  if (changed.length === 0) return [];
+  if (changed.length === 0) return { warnings: [], copyWanted: [] };
   const kept = changed.filter(({ mirrored }) => mirrored);
   for (const table of kept) await recordCopying(target, captureId, table);
   await changeTablesOf(target, captureId);
@@ -52,7 +58,7 @@ export async function followPublication(
       : [`The copies of ${namesOf(kept)} are made again, since changes of them may be missing.`]),
   ];
   await addWarnings(target, captureId, warnings);
-  return warnings;
+  return { warnings, copyWanted: kept };
 }
 
 const namesOf = (tables: readonly TableName[]): string => listed(tables.map(formatTableName), 5);

@@ -4,7 +4,7 @@ import type { Database } from '../postgres/database.ts';
 import type { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { findSlot, readLogPositions } from '../postgres/replication/slots.ts';
 import { compareSlot } from './compare-positions.ts';
-import { followPublication } from './follow-publication.ts';
+import { followPublication, type Missed } from './follow-publication.ts';
 import type { SentBefore } from './sent-before.ts';
 
 export interface SlotContext {
@@ -13,6 +13,7 @@ export interface SlotContext {
   readonly signal: AbortSignal;
   /** Names the sessions. */
   readonly runId: string;
+  readonly onMissed: (missed: Missed) => void;
 }
 
 /**
@@ -25,7 +26,7 @@ export interface SlotContext {
 export async function requireSlot(
   replication: ReplicationSession,
   capture: Capture,
-  { source, warehouse, signal, runId }: SlotContext,
+  { source, warehouse, signal, runId, onMissed }: SlotContext,
 ): Promise<SentBefore> {
   const system = await replication.identify();
   const history = await replication.timelineHistory(system.timeline);
@@ -45,9 +46,10 @@ export async function requireSlot(
     return { slot, logEnd: end, database: server.database };
   });
   compareSlot({ ...found, name: capture.slot, capture, system, history });
-  await warehouse.write(limits, async (target) =>
+  const missed = await warehouse.write(limits, async (target) =>
     source.read(limits, async (session) => followPublication(target, session, capture)),
   );
+  onMissed(missed);
   const left = history.get(capture.timeline);
   let { position } = capture;
   if (capture.timeline !== system.timeline && left !== undefined) {

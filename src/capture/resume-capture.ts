@@ -29,7 +29,7 @@ export async function resumeCapture(
     tables: asCaptured(tables),
     written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
-    warnings: [...capture.warnings, ...missed, ...(await unheeded(session, input, tables))],
+    warnings: [...capture.warnings, ...missed.warnings, ...(await unheeded(session, input, tables))],
   };
 }
 

@@ -15,6 +15,7 @@ import { findPublication } from '../postgres/replication/publications.ts';
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { ChangeFeed, type Segment } from './change-feed.ts';
+import type { Missed } from './follow-publication.ts';
 import { readLiveTable } from './live-table.ts';
 import { requireSlot } from './require-slot.ts';
 import { readSourceUri } from './source-facts.ts';
@@ -91,7 +92,17 @@ class Stream {
       tables: await readTables(session, captureId),
     }));
     this.#waiting ??= new Set(tables.filter(waitsForCopy).map(formatTableName));
-    const sentBefore = await requireSlot(replication, capture, { source, warehouse, signal, runId });
+    const onMissed = ({ warnings, copyWanted }: Missed) => {
+      this.#warnings.push(...warnings);
+      this.#copyWanted.push(...copyWanted.map(({ schema, name }) => ({ schema, name })));
+    };
+    const sentBefore = await requireSlot(replication, capture, {
+      source,
+      warehouse,
+      signal,
+      runId,
+      onMissed,
+    });
     this.#position = sentBefore.position;
     this.#transactions = capture.transactions;
     this.#changes = capture.changes;
@@ -169,6 +180,7 @@ class Stream {
     const signal = this.#signal;
     const limits = { run: this.#request.runId, signal };
     for (;;) {
+      if (this.#copyWanted.length > 0) return await this.#outcome('copy wanted', pulse);
       const first = await feed.next(() => this.#wanted(feed, pulse));
       const reason = this.#reasonToEnd(pulse);
       if (first === undefined) {
@@ -197,7 +209,6 @@ class Stream {
       if (written === undefined) return 'tables changed';
       this.#written(written);
       this.#tick(feed, pulse);
-      if (this.#copyWanted.length > 0) return await this.#outcome('copy wanted', pulse);
     }
   }
 

@@ -201,6 +201,20 @@ test('what a publication did not send for a while is noticed, and the copies tha
     expect.stringMatching(/^The copies of public.sent are made again/),
   ]);
   await expectSameRows(lab, 'sent', 'bronze.br_sent');
+  // a stream that begins while the capture runs notices it as well
+  const handle = await captures.start(request);
+  await captures.untilStreaming(handle);
+  await waitUntil(async () => (await readerOf(slot)) !== null);
+  await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE sent; INSERT INTO sent VALUES (3, 3);
+    ALTER PUBLICATION ${slot} ADD TABLE sent`);
+  await own.asAdmin(
+    `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}'`,
+  );
+  const copied = `SELECT FROM bronze.br_sent WHERE id = 3`;
+  await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1);
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+  await expectSameRows(lab, 'sent', 'bronze.br_sent');
   await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert'); UPDATE sent SET v = 3`);
   await expect(captures.catchUp(request)).rejects.toMatchObject({
     cause: {
