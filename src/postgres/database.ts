@@ -8,7 +8,7 @@ import { namingLimit } from './limit-failure.ts';
 import { ownWords, serverFailure, sqlStateOf } from './server-failure.ts';
 import { SessionPool, type Lease } from './session-pool.ts';
 import { Session } from './session.ts';
-import { settingsStatement, type SessionLimits } from './session-settings.ts';
+import { COMMIT_TO_DISK, settingsStatement, type SessionLimits } from './session-settings.ts';
 
 export interface DatabaseOptions {
   /** For messages: `source "default"`, `warehouse`. */
@@ -120,7 +120,9 @@ export class Database {
   async #begin(session: Session, mode: string, options: TransactionOptions): Promise<void> {
     const settings = settingsStatement(options, session.majorVersion);
     try {
-      await session.query(`BEGIN ${mode}; ${settings}`);
+      await session.query(
+        [`BEGIN ${mode}`, settings, ...(mode === WRITE ? [COMMIT_TO_DISK] : [])].join('; '),
+      );
     } catch (error) {
       const refused = options.settings !== undefined && REFUSED_SETTING.has(sqlStateOf(error) ?? '');
       if (!refused || !(error instanceof Error)) throw error;

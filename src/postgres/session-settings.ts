@@ -58,3 +58,9 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
     .map(([name, value]) => `SET LOCAL ${name} = ${quoteText(value)}`)
     .join('; ');
 }
+
+/**
+ * A statement that has the commit of a transaction wait for the disk, whatever role and database are set to: a slot is
+ * told what is written, and sends it no more. Settings that wait for standbys, too, or for none, stay.
+ */
+export const COMMIT_TO_DISK = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`;

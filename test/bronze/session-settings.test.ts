@@ -19,6 +19,7 @@ const ODD_SETTINGS = [
   "search_path = 'elsewhere'",
   "default_transaction_isolation = 'serializable'",
   'row_security = off',
+  'synchronous_commit = off',
 ];
 
 /** Functions that fit our calls better than PostgreSQL's own, created by someone in a schema of the search path. */
@@ -96,4 +97,14 @@ test('what users have written finds what it names by the path of the role', asyn
   expect(await lab.extract({ table: 'seen', verify: 'checksum' })).toMatchObject({ rows: 9 });
   expect(await lab.extract({ table: 'seen', chunkBy: 'id' })).toMatchObject({ rows: 9 });
   expect(await lab.extract({ table: 'guarded', where: 'named()' })).toMatchObject({ rows: 9 });
+});
+
+test('what is committed is on disk', async () => {
+  await lab.warehouse.query(`CREATE TABLE commits (mode text);
+    CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN INSERT INTO public.commits VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+    CREATE TRIGGER noted AFTER INSERT ON bronze.extraction_targets FOR EACH ROW EXECUTE FUNCTION note_commit()`);
+  await lab.source.query('CREATE TABLE durable AS SELECT 1 AS id');
+  await lab.extract({ table: 'durable' });
+  expect((await lab.warehouse.query('SELECT mode FROM commits')).rows).toEqual([{ mode: 'on' }]);
 });
