@@ -1,13 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { forgetKeys } from '../bronze/cdc/mirror.ts';
-import { closeCapture, findCapture, findCapturesBeside, type Capture } from '../bronze/cdc/positions.ts';
+import {
+  closeCapture,
+  findCapture,
+  findCapturesBeside,
+  wasDropped,
+  type Capture,
+} from '../bronze/cdc/positions.ts';
 import { readTables } from '../bronze/cdc/tables.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import type { DropRequest } from '../contract/capture-activities.ts';
 import type { DropCaptureResult } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
+import { suggestion } from '../contract/parse-input.ts';
+import { listed } from '../contract/listed.ts';
 import { dropPublication, findPublication } from '../postgres/replication/publications.ts';
-import { dropSlot, endStreamOf, findSlot, findSlotsBeside } from '../postgres/replication/slots.ts';
+import {
+  dropSlot,
+  endCopySlots,
+  endStreamOf,
+  findSlot,
+  findSlotsBeside,
+} from '../postgres/replication/slots.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './capture-context.ts';
@@ -19,7 +33,7 @@ const PATIENCE = 10_000;
  * Drops what a capture created: the slot, the publication if it is ours and nobody else reads from it, and its
  * bookkeeping in the warehouse. Any of these may be gone already. Changes and copies stay.
  *
- * @throws {DatakitError} SlotConflict if the slot is not one of pgoutput; SlotActive if it stays in use
+ * @throws {DatakitError} UndefinedObject if there is nothing of that name; SlotConflict if the slot is not one of pgoutput; SlotActive if it stays in use
  */
 export async function dropCapture(
   { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,
@@ -27,18 +41,23 @@ export async function dropCapture(
   { warehouse, source, signal }: CaptureContext,
 ): Promise<DropCaptureResult> {
   const limits = { run: runId, signal };
-  const { capture, beside } = await warehouse.write(limits, async (session) => ({
+  const { capture, beside, before } = await warehouse.write(limits, async (session) => ({
     capture: await findCapture(session, input.source, input.slot),
     beside: await findCapturesBeside(session, input),
+    before: await wasDropped(session, input),
   }));
   if (captureId !== undefined && captureId !== capture?.captureId)
     return { slot: false, publication: false, bookkeeping: false };
+  if (capture !== undefined) {
+    await source.write(limits, async (session) => endCopySlots(session, input.slot, capture.runId));
+  }
   const slot = await dropOurSlot(input.slot, capture?.runId, source, limits);
   const name = capture?.publication ?? input.publication;
   const publication = await source.write(limits, async (session) => {
     if (name === undefined || isRead(name, beside, await findSlotsBeside(session, input.slot))) return false;
     return dropOurPublication(session, name);
   });
+  if (capture === undefined && !slot && !publication && !before) throw unknownSlot(input, beside);
   if (capture !== undefined) {
     await warehouse.write(limits, async (session) => {
       await forgetKeys(session, await readTables(session, capture.captureId));
@@ -46,6 +65,19 @@ export async function dropCapture(
     });
   }
   return { slot, publication, bookkeeping: capture !== undefined };
+}
+
+/** A name that is misspelt must not pass for dropped, while the slot that was meant fills the disk of the source. */
+function unknownSlot(
+  { slot, source }: Pick<DropRequest, 'slot' | 'source'>,
+  beside: readonly Pick<Capture, 'slot'>[],
+): DatakitError {
+  const others = beside.map((capture) => capture.slot);
+  const known = others.length === 0 ? 'no captures' : `captures of ${listed(others, 5)}`;
+  return new DatakitError(
+    'UndefinedObject',
+    `There is neither a slot "${slot}" nor a capture of it: of source "${source}" this warehouse has ${known}${suggestion(slot, others)}`,
+  );
 }
 
 /** Drops the slot of a run's capture. @returns whether it existed */

@@ -3,8 +3,9 @@ import { recordSnapshot } from '../bronze/cdc/tables.ts';
 import type { HoldSlotRequest } from '../contract/capture-activities.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
 import { DatakitError } from '../contract/failures.ts';
+import type { Database } from '../postgres/database.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
-import { describeWriters } from '../postgres/replication/slots.ts';
+import { copySlotName, describeWriters, endStreamOf } from '../postgres/replication/slots.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import type { CaptureContext } from './capture-context.ts';
 
@@ -39,9 +40,8 @@ export async function holdSlot(
       .then(onWaiting)
       .catch(() => undefined);
   }, EXPECTED);
+  const name = slot === 'permanent' ? capture.slot : copySlotName(capture.slot, holder);
   try {
-    const name =
-      slot === 'permanent' ? capture.slot : `${capture.slot.slice(0, 40)}_${holder.slice(-8)}_copy`;
     const { consistentPoint, snapshotId } = await replication.createSlot(name, slot);
     // by the clock of the source; a command in the session of the slot would end its snapshot
     const { takenAt } = await source.read(limits, async (session) => enterSnapshot(session, undefined));
@@ -59,9 +59,21 @@ export async function holdSlot(
     };
   } catch (error) {
     await replication[Symbol.asyncDispose]();
+    await endMaking(source, name, runId);
     signal.throwIfAborted();
     throw error instanceof DatakitError ? error : new DatakitError('SnapshotLost', String(error));
   } finally {
     clearInterval(watch);
   }
+}
+
+/**
+ * Ends a session that goes on making a slot, and keeps the log of the source for it: while it waits for open
+ * transactions, the server does not notice that the client is gone.
+ */
+async function endMaking(source: Database, slot: string, runId: string): Promise<void> {
+  // dropCapture ends what is left
+  await source
+    .read({ run: runId }, async (session) => endStreamOf(session, slot, runId))
+    .catch(() => undefined);
 }

@@ -282,6 +282,9 @@ describe.concurrent('a capture', () => {
 
   // not concurrent, since messages that other tests write to the database's WAL count as changes too
   test.sequential(
+    await expect(captures.drop({ slot: slot.slice(0, -1) })).rejects.toMatchObject({
+      cause: { type: 'UndefinedObject', message: expect.stringContaining(slot) },
+    });
     'a capture that is to run for a while ends when it is over, and goes on another time',
     async () => {
       await lab.source.query('CREATE TABLE brief (id int PRIMARY KEY); INSERT INTO brief VALUES (1)');

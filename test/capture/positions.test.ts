@@ -512,6 +512,23 @@ test('a run that replaces a copy before changes are applied to it does not becom
   await captures.end(handle, slot);
 });
 
+test('a slot for a copy that waits for open transactions goes with its capture', async () => {
+  await lab.source.query('CREATE TABLE waiting (id int PRIMARY KEY)');
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  const writer = await lab.connect('source');
+  await writer.query('BEGIN; SELECT pg_current_xact_id()');
+  await handle.executeUpdate('addTables', { args: [['waiting']] });
+  const slots = async () =>
+    (await lab.source.query('SELECT FROM pg_replication_slots WHERE temporary')).rowCount;
+  await waitUntil(async () => (await slots()) === 1);
+  await captures.end(handle, slot);
+  await waitUntil(async () => (await slots()) === 0, 20_000);
+  expect(await slots()).toBe(0); // while the transaction is open
+  await writer.query('ROLLBACK');
+});
+
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
   await lab.source
     .query(`CREATE TABLE early (id int PRIMARY KEY); CREATE TABLE joining (id int PRIMARY KEY, v int);

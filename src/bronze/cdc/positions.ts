@@ -58,6 +58,18 @@ export async function findCapture(
   return capture;
 }
 
+/** Returns whether a capture of a slot is on record that was dropped. */
+export async function wasDropped(
+  session: Session,
+  { source, slot }: Pick<Capture, 'source' | 'slot'>,
+): Promise<boolean> {
+  const found = await session.query(
+    `SELECT FROM ${BRONZE}.cdc_positions WHERE source = $1 AND slot = $2 AND status = 'dropped' LIMIT 1`,
+    [source, slot],
+  );
+  return found.length > 0;
+}
+
 /** Finds the captures of a source that use other slots. */
 export async function findCapturesBeside(
   session: Session,

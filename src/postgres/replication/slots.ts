@@ -50,6 +50,27 @@ export async function endStreamOf(session: Session, slot: string, runId: string)
   );
 }
 
+/** Names a slot that only lends its snapshot to a copy. @param holder whose last characters tell it from others */
+export const copySlotName = (slot: string, holder: string): string =>
+  `${copySlotPrefix(slot)}${holder.slice(-8)}_copy`;
+
+/** The server allows 63 bytes. */
+const copySlotPrefix = (slot: string): string => `${slot.slice(0, 40)}_`;
+
+/**
+ * Ends the sessions of a run that make or hold slots for copies, and these slots with them. One that waits for open
+ * transactions does not notice that its client is gone.
+ */
+export async function endCopySlots(session: Session, slot: string, runId: string): Promise<void> {
+  await session.query(
+    `SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_replication_slots s
+       JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
+      WHERE s.temporary AND starts_with(s.slot_name::text, $1) AND s.slot_name::text ~ '_copy$'
+        AND a.application_name = $2 AND a.usename = current_user`,
+    [copySlotPrefix(slot), applicationName(runId)],
+  );
+}
+
 /** @returns true if there was one */
 export async function dropSlot(session: Session, name: string): Promise<boolean> {
   const dropped = await session.query(
