@@ -85,6 +85,20 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.end(handle, slot);
   });
 
+  test('a column with a name of ours ends the capture, with the reason', async () => {
+    await lab.source.query('CREATE TABLE ours (id int PRIMARY KEY)');
+    const request = { tables: ['ours'], slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source.query('ALTER TABLE ours ADD COLUMN _bronze_run_id text; INSERT INTO ours VALUES (1)');
+    await expect(captures.catchUp(request)).rejects.toMatchObject({
+      cause: {
+        type: 'InvalidInput',
+        message: expect.stringContaining('column "_bronze_run_id", which is the name of a metadata column'),
+      },
+    });
+    await captures.drop({ slot: request.slot });
+  });
+
   test('the log stays whole when a table is copied again, or is added after it was logged or removed', async () => {
     await lab.source.query(
       'CREATE TABLE whole (id int PRIMARY KEY); CREATE TABLE only_logged (id int PRIMARY KEY)',

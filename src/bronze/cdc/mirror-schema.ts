@@ -1,9 +1,10 @@
+import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { BronzeTable } from '../schema/bronze-table.ts';
-import { droppedColumn } from '../layout.ts';
+import { droppedColumn, metadataColumnNames } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 import { widens } from '../schema/type-widening.ts';
@@ -22,17 +23,33 @@ export interface MirrorChange {
  * Applies column changes of the source to a copy.
  *
  * @returns why the table must be copied again, where values in existing rows are unknown; each ends a sentence
- * @throws {DatakitError} SchemaConflict if something depends on a column that must change
+ * @throws {DatakitError} InvalidInput if a column has a name of ours; SchemaConflict if something depends on a column that must change
  */
 export async function followColumns(session: Session, change: MirrorChange): Promise<string[]> {
   const { renamed, added, retyped, doubts } = change.changes;
   if (renamed.length + added.length + retyped.length === 0) return [...doubts];
+  for (const name of [...renamed.map(({ to }) => to), ...added.map((column) => column.name)]) {
+    requireFree(name, change);
+  }
   await lockBriefly(session, change.bronze);
   for (const { from, to } of renamed) await rename(session, change, from, to);
   for (const column of added) await add(session, change, column);
   const reasons = [...doubts];
   for (const column of retyped) reasons.push(...(await retype(session, change, column)));
   return reasons;
+}
+
+/**
+ * Refuses a column with a name of our own, as a plan does.
+ *
+ * @throws {DatakitError} InvalidInput
+ */
+function requireFree(name: string, { bronze }: MirrorChange): void {
+  if (!(metadataColumnNames as readonly string[]).includes(name)) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `The source table of ${bronze.schema}.${bronze.name} has a column ${quoteName(name)}, which is the name of a metadata column: rename it in the source, or remove the table from the capture`,
+  );
 }
 
 async function rename(session: Session, change: MirrorChange, from: string, to: string): Promise<void> {
