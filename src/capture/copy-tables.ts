@@ -200,6 +200,7 @@ export async function finishCopy(
     const mirror = await openMirror(session, {
       target: known.target,
       key: known.key,
+      columns: (known.columns ?? []).map(({ name }) => name),
       deletes,
       sourceUri,
       table: known,
@@ -229,7 +230,6 @@ function requireSnapshot(table: CaptureTable, copied: string | undefined): void 
 }
 
 /**
-/**
  * Refuses rows of another run: until the copy is recorded as one that is kept, any run may replace it.
  *
  * @throws {DatakitError} PlanOutdated; TargetConflict if another capture keeps it by now
@@ -249,6 +249,7 @@ async function requireRowsOf(runId: string, session: Session, target: string): P
   );
 }
 
+/**
  * Drops changes logged between the addition of a table and the snapshot of its first copy: the copy has them, and each
  * change must be there once. A copy that is made again leaves the log as it is.
  */

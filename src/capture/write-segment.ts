@@ -1,6 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { copyChanges } from '../bronze/cdc/change-rows.ts';
-import { applyBatch, moveRow, openMirror, type DeletePolicy, type Mirror } from '../bronze/cdc/mirror.ts';
+import {
+  applyBatch,
+  CopyLost,
+  moveRow,
+  openMirror,
+  type DeletePolicy,
+  type Mirror,
+} from '../bronze/cdc/mirror.ts';
 import { compareColumns, type LiveTable } from '../bronze/cdc/compare-columns.ts';
 import { followColumns } from '../bronze/cdc/mirror-schema.ts';
 import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
@@ -17,6 +24,7 @@ import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy/copy-in.ts';
 import { quoteName } from '../postgres/identifiers.ts';
 import type { Relation } from '../postgres/replication/pgoutput.ts';
+import { sqlStateOf } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import type { MirrorStep, Segment } from './change-feed.ts';
 
@@ -127,9 +135,37 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
   throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
+/** What is missing where somebody drops a copy, or a column of it, while changes are applied to it. */
+const GONE = new Set(['42P01', '42703']);
+
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
   if (table?.target == null || table.status !== 'live') return;
+  const wasOpen = context.mirrors.has(id);
+  try {
+    await applyStep(session, id, table, step, context);
+  } catch (error) {
+    if (error instanceof CopyLost) return copyAgain(session, id, table, error.message, context);
+    // the next attempt opens the copy, and finds what is missing
+    if (wasOpen && GONE.has(sqlStateOf(error) ?? '')) throw lostMeanwhile(table.target, error);
+    throw error;
+  }
+}
+
+const lostMeanwhile = (target: string, cause: unknown): DatakitError =>
+  new DatakitError(
+    'SerializationFailure',
+    `Changes could not be applied to bronze.${target}: somebody changed it meanwhile`,
+    { cause },
+  );
+
+async function applyStep(
+  session: Session,
+  id: string,
+  table: CaptureTable,
+  step: MirrorStep,
+  context: SegmentContext,
+): Promise<void> {
   switch (step.kind) {
     case 'relation':
       return follow(session, id, table, step, context);
@@ -155,6 +191,7 @@ export async function mirrorOf(
   const mirror = await openMirror(session, {
     target: table.target ?? '',
     key: table.key,
+    columns: (table.columns ?? []).map(({ name }) => name),
     deletes,
     sourceUri,
     table,
@@ -225,10 +262,10 @@ async function copyAgain(
   reason: string,
   context: SegmentContext,
 ): Promise<void> {
-  const { capture, tables, onCopyWanted } = context;
+  const { capture, tables, deletes, onCopyWanted } = context;
   await recordCopying(session, capture.captureId, table);
   tables.set(id, { ...table, status: 'copying' });
-  const warning = `${id} was copied again: ${reason}, and the log of the source does not say what became of the rows from before.`;
+  const warning = `${id} was copied again: ${reason}, and the log of the source does not say what became of the rows from before.${deletes === 'soft' ? ' Rows that were marked as deleted are no longer in it.' : ''}`;
   await warn(session, warning, context);
   onCopyWanted(table);
 }

@@ -85,6 +85,29 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.end(handle, slot);
   });
 
+  test('a table is copied again where somebody dropped its copy, or a part of it', async () => {
+    await lab.source.query(`CREATE TABLE lost (id int PRIMARY KEY, v text, w text);
+      INSERT INTO lost VALUES (1, 'a', 'b')`);
+    const request = { tables: ['lost'], slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.warehouse.query('DROP TABLE bronze.br_lost');
+    await lab.source.query(`INSERT INTO lost VALUES (2, 'c', 'd')`);
+    expect((await captures.catchUp(request)).warnings).toEqual([
+      expect.stringMatching(/^public.lost was copied again: bronze.br_lost was dropped/),
+    ]);
+    await expectSameRows(lab, 'lost', 'bronze.br_lost');
+    const handle = await captures.start(request);
+    await captures.untilStreaming(handle);
+    await lab.source.query(`INSERT INTO lost VALUES (3, 'e', 'f')`);
+    await captures.untilWritten(request.slot);
+    await lab.warehouse.query('ALTER TABLE bronze.br_lost DROP COLUMN w');
+    await lab.source.query(`INSERT INTO lost VALUES (4, 'g', 'h')`);
+    await captures.untilWritten(request.slot);
+    await untilCopied('lost');
+    await expectSameRows(lab, 'lost', 'bronze.br_lost');
+    await captures.end(handle, request.slot);
+  });
+
   test('a column with a name of ours ends the capture, with the reason', async () => {
     await lab.source.query('CREATE TABLE ours (id int PRIMARY KEY)');
     const request = { tables: ['ours'], slot: captures.slotName(), mirror: true };

@@ -1,4 +1,5 @@
 import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
@@ -37,22 +38,30 @@ export interface Mirror {
 export interface MirrorOrigin {
   readonly target: string;
   readonly key: readonly string[];
+  /** Columns of the source that it has. */
+  readonly columns: readonly string[];
   readonly deletes: DeletePolicy;
   readonly sourceUri: string;
   readonly table: TableName;
   readonly runId: string;
 }
 
-/** @throws {DatakitError} UndefinedObject if the bronze table was dropped */
+/** A copy that changes cannot be applied to, since somebody dropped it or a part of it. The message is a clause. */
+export class CopyLost extends DatakitError {
+  constructor(message: string) {
+    super('UndefinedObject', message);
+  }
+}
+
+/** @throws {CopyLost} */
 export async function openMirror(session: Session, origin: MirrorOrigin): Promise<Mirror> {
   const bronze = await findBronzeTable(session, origin.target);
-  if (bronze?.storage === undefined) {
-    throw new DatakitError(
-      'UndefinedObject',
-      `${BRONZE}.${origin.target}, which changes are applied to, was dropped: remove the table from the capture with removeTables, or add it again with addTables`,
-    );
-  }
+  if (bronze?.storage === undefined) throw new CopyLost(`${BRONZE}.${origin.target} was dropped`);
   const present = await readColumnDefinitions(session, bronze.storage);
+  const lost = origin.columns.filter((column) => !present.some(({ name }) => name === column));
+  if (lost.length > 0) {
+    throw new CopyLost(`${BRONZE}.${origin.target} lost ${listed(lost.map(quoteName), 5)}`);
+  }
   const columns = origin.deletes === 'soft' ? await withDeletedAt(session, bronze, present) : present;
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const constants = new Map(
@@ -68,6 +77,18 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
     ].filter((constant): constant is [string, string] => types.has(constant[0] ?? '')),
   );
   return { bronze, storage: bronze.storage, types, key: origin.key, deletes: origin.deletes, constants };
+}
+
+/** Returns those of the targets that somebody dropped. */
+export async function findDropped(
+  session: Session,
+  targets: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ target: string }>(
+    `SELECT target FROM unnest($1::text[]) AS target WHERE to_regclass(format('%I.%I', $2::text, target)) IS NULL`,
+    [targets, BRONZE],
+  );
+  return new Set(rows.map(({ target }) => target));
 }
 
 /** Ensures the unique index by which rows are found. */
