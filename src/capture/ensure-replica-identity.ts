@@ -2,7 +2,7 @@ import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { quoteTable } from '../postgres/identifiers.ts';
+import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import { orStatementFor, type Candidate } from '../postgres/replication/publications.ts';
 import { findUnidentified, type Unidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
@@ -15,10 +15,11 @@ import type { Session } from '../postgres/session.ts';
 export async function ensureReplicaIdentity(
   session: Session,
   candidates: readonly Candidate[],
-  { setReplicaIdentity }: Pick<CaptureChangesInput, 'setReplicaIdentity'>,
+  { setReplicaIdentity, publication }: Pick<CaptureChangesInput, 'setReplicaIdentity' | 'publication'>,
 ): Promise<void> {
-  const without = await findUnidentified(session, candidates);
+  const without = await findUnidentified(session, candidates, publication);
   if (without.length === 0) return;
+  requireSent(without);
   if (setReplicaIdentity === undefined) {
     throw new DatakitError(
       'ReplicaIdentityMissing',
@@ -30,6 +31,19 @@ export async function ensureReplicaIdentity(
     const statement = `ALTER TABLE ${quoteTable(table)} REPLICA IDENTITY FULL`;
     await orStatementFor(statement, async () => session.query(statement));
   }
+}
+
+/** Refuses rows that only generated columns could identify, where these are not sent. */
+function requireSent(without: readonly Unidentified[]): void {
+  const unsent = without.filter((table) => table.unsent.length > 0);
+  if (unsent.length === 0) return;
+  const columns = unsent.flatMap((table) =>
+    table.unsent.map((column) => `${formatTableName(table)}.${quoteName(column)}`),
+  );
+  throw new DatakitError(
+    'ReplicaIdentityMissing',
+    `The identity of rows has generated columns that the publication does not send: ${listed(columns, 5)}. Changes would not say which rows they are of, and PostgreSQL 18 refuses to update or delete them. Give the tables a primary key without such columns, or, on PostgreSQL 18, name a publication that was created WITH (publish_generated_columns = stored)`,
+  );
 }
 
 /** Refuses roots without a primary key: a partition created later inherits that, and no other replica identity. */

@@ -168,15 +168,18 @@ export interface Publication {
   readonly isOurs: boolean;
 }
 
+  /** True if it sends stored generated columns of tables that it has no column list for. */
+  readonly sendsGenerated: boolean;
 const COMMENT = 'datakit-postgres: made by captureChanges, and dropped by dropCapture';
 
 /** @returns undefined if there is no publication of that name */
 export async function findPublication(session: Session, name: string): Promise<Publication | undefined> {
-  const [row] = await session.query<{ missing: string[]; isOurs: boolean }>(
+  const [row] = await session.query<Omit<Publication, 'tables'> & Record<string, unknown>>(
     `SELECT ARRAY(SELECT operation FROM (VALUES ('insert', pubinsert), ('update', pubupdate), ('delete', pubdelete),
               ('truncate', pubtruncate)) AS o(operation, sent) WHERE NOT sent) AS missing,
-            obj_description(oid, 'pg_publication') IS NOT DISTINCT FROM $2 AS "isOurs"
-       FROM pg_catalog.pg_publication WHERE pubname = $1`,
+            obj_description(oid, 'pg_publication') IS NOT DISTINCT FROM $2 AS "isOurs",
+            to_jsonb(p) ->> 'pubgencols' IS NOT DISTINCT FROM 's' AS "sendsGenerated"
+       FROM pg_catalog.pg_publication AS p WHERE pubname = $1`,
     [name, COMMENT],
   );
   if (row === undefined) return undefined;
