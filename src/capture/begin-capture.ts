@@ -1,7 +1,7 @@
 import { requireTarget } from '../bronze/bookkeeping/targets.ts';
 import { openCapture } from '../bronze/cdc/positions.ts';
 import { addTables, asCaptured, type NewTable } from '../bronze/cdc/tables.ts';
-import { defaultTarget } from '../bronze/layout.ts';
+import { BRONZE, defaultTarget } from '../bronze/layout.ts';
 import type { PreparedCapture } from '../contract/capture-activities.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -84,17 +84,24 @@ async function requireRoom(session: Session): Promise<void> {
   );
 }
 
-/** @throws {DatakitError} TargetConflict, KeyConflict */
+/**
+ * @param present the tables that the capture has already
+ * @throws {DatakitError} TargetConflict, KeyConflict
+ */
 export async function newTables(
   target: Session,
   candidates: readonly Candidate[],
   { source, initialCopy, mirror }: CaptureChangesInput,
+  present: readonly NewTable[] = [],
 ): Promise<NewTable[]> {
   const tables: NewTable[] = [];
+  const feeds = new Map(present.map((table) => [table.target, formatTableName(table)]));
   for (const { schema, name, key } of candidates) {
     const table = { schema, name };
     const copy = defaultTarget(table);
     if (initialCopy) {
+      requireOwnTarget(table, copy, feeds.get(copy));
+      feeds.set(copy, formatTableName(table));
       await requireTarget(target, copy, { source, table });
     }
     if (mirror && initialCopy) requireKey(table, key);
@@ -107,6 +114,16 @@ export async function newTables(
     });
   }
   return tables;
+}
+
+/** @throws {DatakitError} TargetConflict if another table of the capture has the same copy */
+function requireOwnTarget(table: TableName, target: string, other: string | undefined): void {
+  const shown = formatTableName(table);
+  if (other === undefined || other === shown) return;
+  throw new DatakitError(
+    'TargetConflict',
+    `${other} and ${shown} would both be copied to ${BRONZE}.${target}: capture one of them without "initialCopy", or leave it out`,
+  );
 }
 
 /** @throws {DatakitError} KeyConflict if changes could not be applied to a copy */

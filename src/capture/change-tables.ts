@@ -27,6 +27,8 @@ import type { CaptureContext } from './capture-context.ts';
 
 /**
  * Adds tables to a capture, or removes them.
+  type Candidate,
+  type PublishedTable,
  *
  * An added table is sent from now on, and copied on a snapshot taken after every transaction that is open now
  * has ended, so that nothing falls between.
@@ -90,9 +92,9 @@ async function remove(
   const capture = await readCapture(target, captureId);
   const { publication } = capture;
   const sent = (await findPublication(source, publication))?.tables ?? [];
-  const unpublished = leaving.filter(({ schema, name }) =>
-    sent.some((table) => table.schema === schema && table.name === name),
-  );
+  const names = new Set(leaving.map(formatTableName));
+  const unpublished = sent.filter((table) => names.has(formatTableName(table)));
+  requireNamed(publication, unpublished);
   await requireUnread(target, capture, unpublished);
   if (unpublished.length > 0) {
     const statement = alterPublication(publication, 'remove', unpublished);
@@ -130,3 +132,13 @@ function matching<Table extends TableName>(present: readonly Table[], pattern: T
   const hint = suggestion(wanted, present.map(formatTableName));
   throw new DatakitError('UndefinedObject', `The capture has no table ${wanted}${hint}`);
 }
+/** @throws {DatakitError} PublicationConflict if tables cannot be taken out of the publication one by one */
+function requireNamed(publication: string, leaving: readonly PublishedTable[]): void {
+  const others = leaving.filter(({ isNamed }) => !isNamed).map(formatTableName);
+  if (others.length === 0) return;
+  throw new DatakitError(
+    'PublicationConflict',
+    `The publication "${publication}" sends ${listed(others, 5)} as one of all tables, or of all of its schema, from which it cannot be taken out: to leave it out, use a publication that names its tables`,
+  );
+}
+

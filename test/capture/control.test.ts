@@ -21,6 +21,7 @@ beforeAll(async () => {
     ALTER TABLE swapping REPLICA IDENTITY FULL;
     CREATE TABLE half_logged (id int PRIMARY KEY) PARTITION BY RANGE (id);
     CREATE UNLOGGED TABLE half_logged_1 PARTITION OF half_logged FOR VALUES FROM (0) TO (10);
+    CREATE SCHEMA sales; CREATE TABLE sales.o (id int PRIMARY KEY); CREATE TABLE sales__o (id int PRIMARY KEY);
     CREATE TABLE computed (n int, twice int GENERATED ALWAYS AS (n * 2) STORED PRIMARY KEY);
     CREATE TABLE computed_row (n int, twice int GENERATED ALWAYS AS (n * 2) STORED)`);
 });
@@ -138,6 +139,12 @@ describe('what cannot be captured is refused before anything is made:', () => {
       { tables: ['computed_row'], setReplicaIdentity: 'full' },
       'ReplicaIdentityMissing',
       /generated columns that the publication does not send: public.computed_row."twice"/,
+    ],
+    [
+      'tables whose copies would have the same name',
+      { tables: ['sales.o', 'sales__o'] },
+      'TargetConflict',
+      /sales.o and public.sales__o would both be copied to bronze.br_sales__o/,
     ],
     [
       'a source that is not known',
@@ -281,6 +288,23 @@ describe.concurrent('a capture', () => {
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: false, bookkeeping: true });
     expect(await captures.drop({ slot })).toEqual({ slot: false, publication: false, bookkeeping: false });
     expect(await slotsOf(`${slot}%`)).toBe(0);
+  });
+
+  test('a table is not removed from a publication that sends its whole schema', async () => {
+    const slot = captures.slotName();
+    await lab.source.query(`CREATE SCHEMA whole; CREATE TABLE whole.a (id int PRIMARY KEY)`);
+    await administer(inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`), [
+      `CREATE PUBLICATION ${slot} FOR TABLES IN SCHEMA whole`,
+    ]);
+    const handle = await captures.start({ tables: ['whole.a'], slot, initialCopy: false });
+    await captures.untilStreaming(handle);
+    await expect(handle.executeUpdate('removeTables', { args: [['whole.a']] })).rejects.toMatchObject({
+      cause: {
+        type: 'PublicationConflict',
+        message: expect.stringContaining('sends whole.a as one of all tables, or of all of its schema'),
+      },
+    });
+    await captures.end(handle, slot);
   });
 
   test('what a copy lacks is told: rows that a policy hides from the role', async () => {

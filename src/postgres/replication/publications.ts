@@ -156,6 +156,8 @@ export interface PublishedTable extends TableName {
   readonly columns: readonly string[];
   /** The row filter, as SQL. */
   readonly where: string | null;
+  /** True if the publication names it, and does not send it only as one of all tables, or of a schema. */
+  readonly isNamed: boolean;
   /** Changes if the table is removed and added again, or if the publication is altered or recreated. */
   readonly membership: string;
 }
@@ -166,10 +168,10 @@ export interface Publication {
   readonly missing: readonly string[];
   /** True if this project made it, according to its comment. */
   readonly isOurs: boolean;
-}
-
   /** True if it sends stored generated columns of tables that it has no column list for. */
   readonly sendsGenerated: boolean;
+}
+
 const COMMENT = 'datakit-postgres: made by captureChanges, and dropped by dropCapture';
 
 /** @returns undefined if there is no publication of that name */
@@ -193,6 +195,7 @@ export async function findPublication(session: Session, name: string): Promise<P
   const generated = version >= 18_00_00 ? 'true' : `a.attgenerated = ''`;
   const tables = await session.query<PublishedTable & Record<string, unknown>>(
     `SELECT c.oid, p.schemaname AS schema, p.tablename AS name, ${filter} AS "where",
+            EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = b.oid AND r.prrelid = c.oid) AS "isNamed",
             concat_ws('/', b.oid, b.xmin, coalesce(
               (SELECT r.oid FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = b.oid AND r.prrelid = c.oid), ${bySchema})) AS membership,
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
