@@ -1,5 +1,13 @@
-import { forgetKeys } from '../bronze/cdc/mirror.ts';
-import { addTables, ALL_IS_LOGGED, asCaptured, readTables, removeTables } from '../bronze/cdc/tables.ts';
+import { findDropped, forgetKeys } from '../bronze/cdc/mirror.ts';
+import {
+  addTables,
+  ALL_IS_LOGGED,
+  asCaptured,
+  readTables,
+  recordCopying,
+  removeTables,
+  type CaptureTable,
+} from '../bronze/cdc/tables.ts';
 import {
   addWarnings,
   changeTablesOf,
@@ -18,6 +26,8 @@ import {
   findCandidates,
   findPublication,
   orStatementFor,
+  type Candidate,
+  type PublishedTable,
 } from '../postgres/replication/publications.ts';
 import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import type { Session } from '../postgres/session.ts';
@@ -27,10 +37,8 @@ import type { CaptureContext } from './capture-context.ts';
 
 /**
  * Adds tables to a capture, or removes them.
-  type Candidate,
-  type PublishedTable,
  *
- * An added table is sent from now on, and copied on a snapshot taken after every transaction that is open now
+ * A table that the capture has is copied again if its copy may lack changes. An added table is sent from now on, and copied on a snapshot taken after every transaction that is open now
  * has ended, so that nothing falls between.
  */
 export async function changeTables(
@@ -53,30 +61,58 @@ async function add(
   { captureId, input, tables }: ChangeTablesRequest,
 ): Promise<void> {
   const present = await readTables(target, captureId);
-  const isCopied = ({ schema, name }: TableName) =>
-    present.some((table) => table.schema === schema && table.name === name && table.status !== 'logged');
-  const candidates = (await findCandidates(source, tables)).filter((table) => !isCopied(table));
-  if (candidates.length === 0) return;
-  const logged = new Set(present.map(formatTableName));
-  const { publication, position: addedAt } = await readCapture(target, captureId);
-  const added = (await newTables(target, candidates, input)).map((table) =>
+  const known = new Map(present.map((table) => [formatTableName(table), table]));
+  const { publication: name, position: addedAt } = await readCapture(target, captureId);
+  const publication = await findPublication(source, name);
+  const sent = new Map(publication?.tables.map(({ oid, membership }) => [oid, membership]));
+  const candidates = await findCandidates(source, tables);
+  const again = await findOutdated(target, candidates, { known, sent });
+  const isLoggedAtMost = (table: TableName) =>
+    (known.get(formatTableName(table))?.status ?? 'logged') === 'logged';
+  const uncopied = candidates.filter(isLoggedAtMost);
+  const changed = [...uncopied, ...again];
+  if (changed.length === 0) return;
+  const added = (await newTables(target, uncopied, input, present)).map((table) =>
     // of those that were only logged, the log has had everything
-    logged.has(formatTableName(table)) ? { ...table, logFrom: ALL_IS_LOGGED } : { ...table, addedAt },
+    known.has(formatTableName(table)) ? { ...table, logFrom: ALL_IS_LOGGED } : { ...table, addedAt },
   );
-  await ensureReplicaIdentity(source, candidates, input);
-  await publish(source, publication, candidates);
-  await removeTables(target, captureId, candidates); // those that were only logged
+  await ensureReplicaIdentity(source, changed, { ...input, publication: name });
+  await publish(
+    source,
+    name,
+    changed.filter(({ oid }) => !sent.has(oid)),
+  );
+  await removeTables(target, captureId, uncopied); // those that were only logged
   await addTables(target, captureId, added);
-  await addWarnings(target, captureId, await warningsOfHeirs(source, candidates));
+  for (const table of again) await recordCopying(target, captureId, table);
+  await addWarnings(target, captureId, await warningsOfHeirs(source, uncopied));
 }
 
-async function publish(
-  source: Session,
-  publication: string,
-  candidates: readonly (TableName & { readonly oid: number })[],
-): Promise<void> {
-  const sent = new Set((await findPublication(source, publication))?.tables.map(({ oid }) => oid));
-  const unsent = candidates.filter(({ oid }) => !sent.has(oid));
+/**
+ * Returns those of the tables whose copies are of no use: they were dropped and created anew, the publication did not
+ * send them for a while, or somebody dropped the copy.
+ */
+async function findOutdated(
+  target: Session,
+  candidates: readonly Candidate[],
+  { known, sent }: { known: ReadonlyMap<string, CaptureTable>; sent: ReadonlyMap<number, string> },
+): Promise<Candidate[]> {
+  const live = [...known.values()].filter(({ status }) => status === 'live');
+  const dropped = await findDropped(
+    target,
+    live.flatMap((copy) => copy.target ?? []),
+  );
+  return candidates.filter(({ oid, ...table }) => {
+    const copy = known.get(formatTableName(table));
+    if (copy === undefined || copy.status === 'logged') return false;
+    const membership = sent.get(oid);
+    const wasSent = copy.membership === null || copy.membership === membership;
+    const isSame = copy.catalog === null || copy.catalog.oid === oid;
+    return membership === undefined || !wasSent || !isSame || dropped.has(copy.target ?? '');
+  });
+}
+
+async function publish(source: Session, publication: string, unsent: readonly Candidate[]): Promise<void> {
   if (unsent.length === 0) return;
   const statement = alterPublication(publication, 'add', unsent);
   await orStatementFor(statement, async () => source.query(statement));
@@ -102,6 +138,16 @@ async function remove(
   }
   await forgetKeys(target, leaving);
   await removeTables(target, captureId, leaving);
+}
+
+/** @throws {DatakitError} PublicationConflict if tables cannot be taken out of the publication one by one */
+function requireNamed(publication: string, leaving: readonly PublishedTable[]): void {
+  const others = leaving.filter(({ isNamed }) => !isNamed).map(formatTableName);
+  if (others.length === 0) return;
+  throw new DatakitError(
+    'PublicationConflict',
+    `The publication "${publication}" sends ${listed(others, 5)} as one of all tables, or of all of its schema, from which it cannot be taken out: to leave it out, use a publication that names its tables`,
+  );
 }
 
 /** @throws {DatakitError} PublicationConflict if another capture has a table from the same publication */
@@ -132,13 +178,3 @@ function matching<Table extends TableName>(present: readonly Table[], pattern: T
   const hint = suggestion(wanted, present.map(formatTableName));
   throw new DatakitError('UndefinedObject', `The capture has no table ${wanted}${hint}`);
 }
-/** @throws {DatakitError} PublicationConflict if tables cannot be taken out of the publication one by one */
-function requireNamed(publication: string, leaving: readonly PublishedTable[]): void {
-  const others = leaving.filter(({ isNamed }) => !isNamed).map(formatTableName);
-  if (others.length === 0) return;
-  throw new DatakitError(
-    'PublicationConflict',
-    `The publication "${publication}" sends ${listed(others, 5)} as one of all tables, or of all of its schema, from which it cannot be taken out: to leave it out, use a publication that names its tables`,
-  );
-}
-

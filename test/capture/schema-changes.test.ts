@@ -105,7 +105,28 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.untilWritten(request.slot);
     await untilCopied('lost');
     await expectSameRows(lab, 'lost', 'bronze.br_lost');
+    await lab.warehouse.query('DROP TABLE bronze.br_lost');
+    await handle.executeUpdate('addTables', { args: [['lost']] });
+    await untilCopied('lost');
+    await expectSameRows(lab, 'lost', 'bronze.br_lost');
     await captures.end(handle, request.slot);
+  });
+
+  test('a table that was dropped and created anew is captured again by adding it', async () => {
+    await lab.source.query(
+      `CREATE TABLE reborn (id int PRIMARY KEY, v text); INSERT INTO reborn VALUES (1, 'before')`,
+    );
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['reborn'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await lab.source.query(`DROP TABLE reborn; CREATE TABLE reborn (id int PRIMARY KEY, v text, w text);
+      INSERT INTO reborn VALUES (7, 'after', 'w')`);
+    await handle.executeUpdate('addTables', { args: [['reborn']] });
+    await lab.source.query(`INSERT INTO reborn VALUES (8, 'later', 'w')`);
+    await untilCopied('reborn');
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'reborn', 'bronze.br_reborn');
+    await captures.end(handle, slot);
   });
 
   test('a column with a name of ours ends the capture, with the reason', async () => {
