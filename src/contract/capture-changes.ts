@@ -159,8 +159,12 @@ export interface StreamProgress {
   readonly slotLagBytes: number;
 }
 
+/** What nobody has measured is null: until the first stream has come somewhere, or the slot was looked at. */
+type Measured = 'position' | 'lagBytes' | 'lagSeconds' | 'slotLagBytes';
+
 /** The answer to the query `status`. */
-export interface CaptureStatus extends StreamProgress {
+export interface CaptureStatus
+  extends Omit<StreamProgress, Measured>, Nullable<Pick<StreamProgress, Measured>> {
   readonly slot: string;
   readonly phase: CapturePhase;
   readonly tables: readonly string[];
@@ -172,6 +176,8 @@ export interface CaptureStatus extends StreamProgress {
   readonly trouble?: string;
   readonly warnings: readonly string[];
 }
+
+type Nullable<Values> = { readonly [Key in keyof Values]: Values[Key] | null };
 
 /** The result of the workflow `captureChanges`. */
 export interface CaptureChangesResult {

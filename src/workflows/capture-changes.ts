@@ -144,7 +144,7 @@ class Capture {
       if (outcome === undefined) continue;
       if (outcome.reason === 'slot lag') throw await this.#slot.drop(outcome.slotLagBytes);
       const ended = this.#endedBy(outcome);
-      if (ended !== undefined) return await this.#result(ended);
+      if (ended !== undefined) return await this.#result(ended, outcome.position);
     }
   }
 
@@ -349,10 +349,10 @@ class Capture {
     return typeof until === 'number' && Date.now() >= this.#startedAt + until ? 'time is up' : undefined;
   }
 
-  async #result(outcome: CaptureChangesResult['outcome']): Promise<CaptureChangesResult> {
+  async #result(outcome: CaptureChangesResult['outcome'], position: string): Promise<CaptureChangesResult> {
     await condition(() => !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished());
     this.#progress.set({ phase: 'done' });
-    const { position, tables, copiedRows, warnings, transactions, changes } = this.#progress.now;
+    const { tables, copiedRows, warnings, transactions, changes } = this.#progress.now;
     const { slot, publication } = this.#input;
     return { slot, publication, outcome, position, transactions, changes, tables, copiedRows, warnings };
   }

@@ -59,17 +59,20 @@ export class CaptureProgress {
   }
 }
 
-const nothingYet: StreamProgress = {
-  position: '0/0',
+const nothingYet = {
+  position: null,
   transactions: 0,
   changes: 0,
-  lagBytes: 0,
-  lagSeconds: 0,
+  lagBytes: null,
+  lagSeconds: null,
   changesPerSecond: 0,
-  slotLagBytes: 0,
+  slotLagBytes: null,
 };
 
 const count = (number: number): string => number.toLocaleString('en-US');
+
+const behind = ({ lagSeconds, lagBytes }: CaptureStatus): string =>
+  lagSeconds === null || lagBytes === null ? '' : `${lagSeconds} s, ${formatBytes(lagBytes)}`;
 
 /** Renders the status in Markdown, for the details in the Web UI. */
 export function captureDetails(status: CaptureStatus): string {
@@ -80,7 +83,7 @@ export function captureDetails(status: CaptureStatus): string {
     '',
     '| changes | changes/s | behind | log held back | position | commit | tables | rows copied |',
     '|--:|--:|--:|--:|--|--|--:|--:|',
-    `| ${count(changes)} | ${count(status.changesPerSecond)} | ${status.lagSeconds} s, ${formatBytes(status.lagBytes)} | ${formatBytes(status.slotLagBytes)} | ${position} | ${committedAt ?? ''} | ${tables.length} | ${count(copiedRows)} |`,
+    `| ${count(changes)} | ${count(status.changesPerSecond)} | ${behind(status)} | ${status.slotLagBytes === null ? '' : formatBytes(status.slotLagBytes)} | ${position ?? ''} | ${committedAt ?? ''} | ${tables.length} | ${count(copiedRows)} |`,
   ];
   if (copying.length > 0) lines.push('', `Copying: ${listed(copying, 10)}.`);
   if (trouble !== undefined) lines.push('', `Waiting: ${trouble}`);

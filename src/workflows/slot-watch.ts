@@ -47,7 +47,7 @@ export class SlotWatch {
     try {
       await working.run(work);
     } catch (error) {
-      if (exceeded) throw await this.drop(this.#progress.now.slotLagBytes);
+      if (exceeded) throw await this.drop(this.#progress.now.slotLagBytes ?? 0);
       throw error;
     } finally {
       watch.cancel();
@@ -56,7 +56,7 @@ export class SlotWatch {
 
   /** Checks the slot once. @throws if it had to be dropped */
   async check(): Promise<void> {
-    if (await this.#isToBeDropped()) throw await this.drop(this.#progress.now.slotLagBytes);
+    if (await this.#isToBeDropped()) throw await this.drop(this.#progress.now.slotLagBytes ?? 0);
   }
 
   /** Applies `onSlotLag` to this many bytes. @returns true if the slot is to be dropped */

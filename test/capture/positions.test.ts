@@ -115,6 +115,8 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
         .includes('waitingFor'),
     );
   });
+  const unknown = { position: null, lagBytes: null, lagSeconds: null, slotLagBytes: null };
+  expect(await captures.status(handle)).toMatchObject(unknown);
   await handle.cancel();
   await handle.result().catch(() => undefined);
   await blocker.query('COMMIT');
