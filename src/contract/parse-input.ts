@@ -21,7 +21,7 @@ export function parseInput<Schema extends z.ZodType>(
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, { schema, input, path: [] }));
   const more = problems.length > MOST_PROBLEMS ? [`and ${problems.length - MOST_PROBLEMS} more`] : [];
-  const shown = [...problems.slice(0, MOST_PROBLEMS), ...more].join('; ');
+  const shown = [...problems.slice(0, MOST_PROBLEMS).map((describe) => describe()), ...more].join('; ');
   throw new InputError(`The input was refused. ${shown}. An input that works: ${JSON.stringify(example)}`);
 }
 
@@ -38,10 +38,11 @@ interface Place {
   readonly path: readonly PropertyKey[];
 }
 
-function describeIssue(issue: Issue, { schema, input, path: outer }: Place): string[] {
+/** Returns a function for each problem, since to describe thousands would take a workflow too long. */
+function describeIssue(issue: Issue, { schema, input, path: outer }: Place): (() => string)[] {
   const path = [...outer, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${show([...path, key])}: unknown key${hintFor(key, schema, path)}`);
+    return issue.keys.map((key) => () => `${show([...path, key])}: unknown key${hintFor(key, schema, path)}`);
   }
   if (issue.code === 'invalid_union') {
     const [deepest] = issue.errors.toSorted((a, b) => depth(b) - depth(a));
@@ -51,9 +52,9 @@ function describeIssue(issue: Issue, { schema, input, path: outer }: Place): str
   }
   const message = lowerFirst(issue.message);
   if (issue.code === 'custom' || valueAt(input, path) !== undefined) {
-    return [`${show(path)}: ${message}${issue.code === 'invalid_type' ? exampleAt(schema, path) : ''}`];
+    return [() => `${show(path)}: ${message}${issue.code === 'invalid_type' ? exampleAt(schema, path) : ''}`];
   }
-  return [`${show(path)}: is required${message.endsWith('received undefined') ? '' : `: ${message}`}`];
+  return [() => `${show(path)}: is required${message.endsWith('received undefined') ? '' : `: ${message}`}`];
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {

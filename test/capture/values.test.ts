@@ -217,12 +217,14 @@ test('a copy that catches up with the log holds no more of it than a few large r
     .query(`INSERT INTO heavy SELECT i, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 16384 + i))
     FROM generate_series(1, 10) i`);
   await captures.catchUp(request);
-  const { rows } = await lab.warehouse.query<{ captureId: string }>(
-    `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy' RETURNING capture_id::text AS "captureId"`,
+  const { rows } = await lab.warehouse.query<{ captureId: string; runId: string }>(
+    `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy'
+     RETURNING capture_id::text AS "captureId", run_id AS "runId"`,
   );
   const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
-  const copied = { captureId: rows[0]?.captureId ?? '', table: { schema: 'public', name: 'heavy' } };
-  const finishing = { ...copied, source: 'default', runId: 'catching up', deletes: 'hard' as const };
+  const { captureId = '', runId = '' } = rows[0] ?? {};
+  const copied = { captureId, runId, table: { schema: 'public', name: 'heavy' } };
+  const finishing = { ...copied, source: 'default', deletes: 'hard' as const };
   const answers = await warehouse.write({}, async (session) => {
     const asked = vi.spyOn(session, 'query');
     await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source' });

@@ -62,12 +62,12 @@ const copySlotPrefix = (slot: string): string => `${slot.slice(0, 40)}_`;
  * transactions does not notice that its client is gone.
  */
 export async function endCopySlots(session: Session, slot: string, runId: string): Promise<void> {
-  await session.query(
-    `SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_replication_slots s
-       JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid
-      WHERE s.temporary AND starts_with(s.slot_name::text, $1) AND s.slot_name::text ~ '_copy$'
-        AND a.application_name = $2 AND a.usename = current_user`,
-    [copySlotPrefix(slot), applicationName(runId)],
+  await endSessions(
+    session,
+    `a.application_name = ${quoteText(applicationName(runId))} AND EXISTS (
+       SELECT FROM pg_catalog.pg_replication_slots s
+        WHERE s.active_pid = a.pid AND s.temporary AND s.slot_name::text ~ '_copy$'
+          AND starts_with(s.slot_name::text, ${quoteText(copySlotPrefix(slot))}))`,
   );
 }
 
