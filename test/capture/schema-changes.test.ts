@@ -85,32 +85,36 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.end(handle, slot);
   });
 
-  test('a table is copied again where somebody dropped its copy, or a part of it', async () => {
-    await lab.source.query(`CREATE TABLE lost (id int PRIMARY KEY, v text, w text);
+  test(
+    'a table is copied again where somebody dropped its copy, or a part of it',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE lost (id int PRIMARY KEY, v text, w text);
       INSERT INTO lost VALUES (1, 'a', 'b')`);
-    const request = { tables: ['lost'], slot: captures.slotName(), mirror: true };
-    await captures.catchUp(request);
-    await lab.warehouse.query('DROP TABLE bronze.br_lost');
-    await lab.source.query(`INSERT INTO lost VALUES (2, 'c', 'd')`);
-    expect((await captures.catchUp(request)).warnings).toEqual([
-      expect.stringMatching(/^public.lost was copied again: bronze.br_lost was dropped/),
-    ]);
-    await expectSameRows(lab, 'lost', 'bronze.br_lost');
-    const handle = await captures.start(request);
-    await captures.untilStreaming(handle);
-    await lab.source.query(`INSERT INTO lost VALUES (3, 'e', 'f')`);
-    await captures.untilWritten(request.slot);
-    await lab.warehouse.query('ALTER TABLE bronze.br_lost DROP COLUMN w');
-    await lab.source.query(`INSERT INTO lost VALUES (4, 'g', 'h')`);
-    await captures.untilWritten(request.slot);
-    await untilCopied('lost');
-    await expectSameRows(lab, 'lost', 'bronze.br_lost');
-    await lab.warehouse.query('DROP TABLE bronze.br_lost');
-    await handle.executeUpdate('addTables', { args: [['lost']] });
-    await untilCopied('lost');
-    await expectSameRows(lab, 'lost', 'bronze.br_lost');
-    await captures.end(handle, request.slot);
-  });
+      const request = { tables: ['lost'], slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      await lab.warehouse.query('DROP TABLE bronze.br_lost');
+      await lab.source.query(`INSERT INTO lost VALUES (2, 'c', 'd')`);
+      expect((await captures.catchUp(request)).warnings).toEqual([
+        expect.stringMatching(/^public.lost was copied again: bronze.br_lost was dropped/),
+      ]);
+      await expectSameRows(lab, 'lost', 'bronze.br_lost');
+      const handle = await captures.start(request);
+      await captures.untilStreaming(handle);
+      await lab.source.query(`INSERT INTO lost VALUES (3, 'e', 'f')`);
+      await captures.untilWritten(request.slot);
+      await lab.warehouse.query('ALTER TABLE bronze.br_lost DROP COLUMN w');
+      await lab.source.query(`INSERT INTO lost VALUES (4, 'g', 'h')`);
+      await captures.untilWritten(request.slot);
+      await untilCopied('lost');
+      await expectSameRows(lab, 'lost', 'bronze.br_lost');
+      await lab.warehouse.query('DROP TABLE bronze.br_lost');
+      await handle.executeUpdate('addTables', { args: [['lost']] });
+      await untilCopied('lost');
+      await expectSameRows(lab, 'lost', 'bronze.br_lost');
+      await captures.end(handle, request.slot);
+    },
+  );
 
   test('a table that was dropped and created anew is captured again by adding it', async () => {
     await lab.source.query(
@@ -204,49 +208,55 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
-  test('a partition that identifies its rows otherwise than the table is not trusted until that is mended', async () => {
-    const make = (
-      name: string,
-    ) => `CREATE TABLE ${name} (id int, code int NOT NULL, day int NOT NULL, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+  test(
+    'a partition that identifies its rows otherwise than the table is not trusted until that is mended',
+    { tags: 'long' },
+    async () => {
+      const make = (
+        name: string,
+      ) => `CREATE TABLE ${name} (id int, code int NOT NULL, day int NOT NULL, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
       CREATE UNIQUE INDEX ${name}_code ON ${name} (code, day); ALTER TABLE ${name} REPLICA IDENTITY USING INDEX ${name}_code;
       CREATE TABLE ${name}_1 PARTITION OF ${name} FOR VALUES FROM (0) TO (10); ALTER TABLE ${name}_1 REPLICA IDENTITY USING INDEX ${name}_1_code_day_idx;
       INSERT INTO ${name} VALUES (1, 1, 1)`;
-    const addTo = (name: string) => `CREATE TABLE ${name}_2 PARTITION OF ${name} FOR VALUES FROM (10) TO (20);
+      const addTo = (
+        name: string,
+      ) => `CREATE TABLE ${name}_2 PARTITION OF ${name} FOR VALUES FROM (10) TO (20);
       INSERT INTO ${name} VALUES (2, 2, 12), (3, 3, 12)`;
-    await lab.source.query(`${make('by_code')}; ${make('later')}`);
-    const request = { tables: ['by_code', 'later'], slot: captures.slotName(), mirror: true };
-    await captures.catchUp(request);
-    // while the stream reads about the first, its catalog has the partition already; that of the other has not
-    await lab.source.query(`${addTo('by_code')}; UPDATE by_code SET code = 7 WHERE id = 3`);
-    const { warnings } = await captures.catchUp(request);
-    expect(warnings).toEqual([
-      expect.stringMatching(
-        /^public.by_code was copied again: partition public.by_code_2 identifies its rows by other columns/,
-      ),
-      expect.stringMatching(
-        /^The copy of public.by_code failed, and is given up: .*public.by_code_2 identifies rows by other columns than public.by_code/,
-      ),
-    ]);
-    await lab.source.query(`ALTER TABLE by_code_2 REPLICA IDENTITY USING INDEX by_code_2_code_day_idx;
+      await lab.source.query(`${make('by_code')}; ${make('later')}`);
+      const request = { tables: ['by_code', 'later'], slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      // while the stream reads about the first, its catalog has the partition already; that of the other has not
+      await lab.source.query(`${addTo('by_code')}; UPDATE by_code SET code = 7 WHERE id = 3`);
+      const { warnings } = await captures.catchUp(request);
+      expect(warnings).toEqual([
+        expect.stringMatching(
+          /^public.by_code was copied again: partition public.by_code_2 identifies its rows by other columns/,
+        ),
+        expect.stringMatching(
+          /^The copy of public.by_code failed, and is given up: .*public.by_code_2 identifies rows by other columns than public.by_code/,
+        ),
+      ]);
+      await lab.source.query(`ALTER TABLE by_code_2 REPLICA IDENTITY USING INDEX by_code_2_code_day_idx;
       DELETE FROM by_code WHERE id = 2; UPDATE by_code SET code = 8 WHERE id = 3`);
-    // an old row without the key of the table, that nothing in the catalog explains any more
-    await lab.source.query(`${addTo('later')}; DELETE FROM later WHERE id = 2;
+      // an old row without the key of the table, that nothing in the catalog explains any more
+      await lab.source.query(`${addTo('later')}; DELETE FROM later WHERE id = 2;
       ALTER TABLE later_2 REPLICA IDENTITY USING INDEX later_2_code_day_idx`);
-    expect((await captures.catchUp(request)).warnings.at(-1)).toMatch(
-      /^public.later was copied again: an old row came without its key/,
-    );
-    for (const table of request.tables) await expectSameRows(lab, table, `bronze.br_${table}`);
-    // nor is one whose changes are never sent
-    await lab.source.query(`CREATE UNLOGGED TABLE later_3 PARTITION OF later FOR VALUES FROM (20) TO (30);
+      expect((await captures.catchUp(request)).warnings.at(-1)).toMatch(
+        /^public.later was copied again: an old row came without its key/,
+      );
+      for (const table of request.tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+      // nor is one whose changes are never sent
+      await lab.source.query(`CREATE UNLOGGED TABLE later_3 PARTITION OF later FOR VALUES FROM (20) TO (30);
       INSERT INTO later VALUES (4, 4, 25), (5, 5, 5)`);
-    expect((await captures.catchUp(request)).warnings.slice(-2)).toEqual([
-      expect.stringMatching(
-        /^public.later was copied again: .*the changes of partition public.later_3 are not/,
-      ),
-      expect.stringMatching(/^The copy of public.later failed, .*public.later_3 has no changes/),
-    ]);
-    await captures.drop({ slot: request.slot });
-  });
+      expect((await captures.catchUp(request)).warnings.slice(-2)).toEqual([
+        expect.stringMatching(
+          /^public.later was copied again: .*the changes of partition public.later_3 are not/,
+        ),
+        expect.stringMatching(/^The copy of public.later failed, .*public.later_3 has no changes/),
+      ]);
+      await captures.drop({ slot: request.slot });
+    },
+  );
 
   test('rows that a partition had when it was attached are copied, and other new partitions cost no copy', async () => {
     const tables = ['attached', 'nested', 'loaded', 'fresh'];
