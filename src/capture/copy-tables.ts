@@ -1,5 +1,5 @@
 import { forgetPartitions } from '../bronze/bookkeeping/partition-records.ts';
-import { findShown, lockTarget } from '../bronze/bookkeeping/targets.ts';
+import { findShown, keptByCapture, lockTarget } from '../bronze/bookkeeping/targets.ts';
 import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import {
@@ -236,12 +236,7 @@ function requireSnapshot(table: CaptureTable, copied: string | undefined): void 
  */
 async function requireRowsOf(runId: string, session: Session, target: string): Promise<void> {
   const shown = await findShown(session, target);
-  if (shown !== undefined && shown.slot !== null) {
-    throw new DatakitError(
-      'TargetConflict',
-      `${BRONZE}.${target} is kept up to date by the capture of slot "${shown.slot}", which must be the only one to write it`,
-    );
-  }
+  if (shown !== undefined && shown.slot !== null) throw keptByCapture(target, shown.slot);
   if (shown?.runId === runId) return;
   throw new DatakitError(
     'PlanOutdated',

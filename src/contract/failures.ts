@@ -59,7 +59,7 @@ export const failurePolicies = {
   PoolerInTheWay: {
     retry: 'never',
     advice:
-      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers do not pass on session options: set them on the role (ALTER ROLE ... SET) and remove …_PG_OPTIONS.',
+      'Connect to the server itself, or to a pooler in session or transaction mode. Poolers do not pass on session options: set them on the role (ALTER ROLE ... SET) and remove *_PG_OPTIONS.',
   },
   UndefinedDatabase: {
     retry: 'never',

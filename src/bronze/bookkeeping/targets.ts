@@ -43,13 +43,7 @@ export async function requireTarget(
     );
   }
   requireOwnStorage(target, storage);
-  if (slot !== null) {
-    throw new DatakitError(
-      'TargetConflict',
-      `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
-      { advice: `Choose another "target", or end the capture and run dropCapture for "${slot}".` },
-    );
-  }
+  if (slot !== null) throw keptByCapture(target, slot);
   const { source, table } = feed;
   if (owner.source === source && owner.schema === table.schema && owner.name === table.name) return found;
   const other = formatTableName(owner);
@@ -58,6 +52,14 @@ export async function requireTarget(
     `${BRONZE}.${target} is fed by ${other} of source "${owner.source}", not by ${formatTableName(table)} of source "${source}"`,
   );
 }
+
+/** Returns the failure of whoever else would write a table that a capture maintains. */
+export const keptByCapture = (target: string, slot: string): DatakitError =>
+  new DatakitError(
+    'TargetConflict',
+    `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
+    { advice: `Choose another "target", or end the capture and run dropCapture for "${slot}".` },
+  );
 
 /** The relation of a name in the schema bronze, and who feeds it. */
 export type Standing = TableName & {
