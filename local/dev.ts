@@ -41,7 +41,8 @@ async function runWorker(stack: LocalStack): Promise<void> {
       await stack.close();
     },
   });
-  console.log(devGuide({ stack, taskQueue, cli: await presentTemporalCli(), found: await looking }));
+  const cli = stack.temporal?.cli ?? (await presentTemporalCli());
+  console.log(devGuide({ stack, taskQueue, cli, found: await looking }));
   const { code, signal } = await worker.exited;
   if (!closing) throw new Error(`the worker exited unexpectedly (${signal ?? `code ${code}`})`);
 }

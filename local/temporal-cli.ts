@@ -22,7 +22,8 @@ export async function findTemporalCli(): Promise<string> {
 export async function presentTemporalCli(): Promise<string | undefined> {
   const onPath = await findOnPath();
   if (onPath !== undefined) return onPath;
-  return (await answers(await cached())) ? cached() : undefined;
+  const inCache = await cached();
+  return (await answers(inCache)) ? inCache : undefined;
 }
 
 const cached = async (): Promise<string> => join(await cacheDirectory(), 'temporal');

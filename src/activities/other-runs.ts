@@ -1,5 +1,4 @@
 import { Context, log } from '@temporalio/activity';
-import { isGrpcServiceError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import {
   dropAbandoned,
@@ -12,6 +11,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
+import { isNotFound } from './grpc-status.ts';
 
 /** The state of a workflow by Temporal; `unknown` if that could not be found out. */
 type Life = 'running' | 'over' | 'unknown';
@@ -92,8 +92,6 @@ export const workflowNamespace = (): string => Context.current().info.namespace;
 export const mayBeRunning = async (run: RunIdentity): Promise<boolean> => (await lifeOf(run)) !== 'over';
 
 const { WORKFLOW_EXECUTION_STATUS_RUNNING } = proto.temporal.api.enums.v1.WorkflowExecutionStatus;
-/** NOT_FOUND of gRPC. */
-const NOT_FOUND = 5;
 
 /** Identifies a run by its first execution: after a reset, a later one of the same workflow is still that run. */
 async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
@@ -107,7 +105,6 @@ async function lifeOf({ runId, workflowId }: RunIdentity): Promise<Life> {
     const isRunning = found?.status === WORKFLOW_EXECUTION_STATUS_RUNNING;
     return isRunning && found.firstRunId === wholeOf(runId) ? 'running' : 'over';
   } catch (error) {
-    const code: number | undefined = isGrpcServiceError(error) ? error.code : undefined;
-    return code === NOT_FOUND ? 'over' : 'unknown';
+    return isNotFound(error) ? 'over' : 'unknown';
   }
 }

@@ -38,8 +38,8 @@ import type { CaptureContext } from './capture-context.ts';
 /**
  * Adds tables to a capture, or removes them.
  *
- * A table that the capture has is copied again if its copy may lack changes. An added table is sent from now on, and copied on a snapshot taken after every transaction that is open now
- * has ended, so that nothing falls between.
+ * An added table is sent from now on, and copied on a snapshot taken after every transaction that is open now has
+ * ended, so that nothing falls between. One that the capture has is copied again if its copy may lack changes.
  */
 export async function changeTables(
   request: ChangeTablesRequest,

@@ -33,7 +33,8 @@ const PATIENCE = 10_000;
  * Drops what a capture created: the slot, the publication if it is ours and nobody else reads from it, and its
  * bookkeeping in the warehouse. Any of these may be gone already. Changes and copies stay.
  *
- * @throws {DatakitError} UndefinedObject if there is nothing of that name; SlotConflict if the slot is not one of pgoutput; SlotActive if it stays in use
+ * @throws {DatakitError} UndefinedObject if there is nothing of that name; SlotConflict if the slot is not one of
+ *   pgoutput; SlotActive if it stays in use
  */
 export async function dropCapture(
   { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,

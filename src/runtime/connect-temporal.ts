@@ -1,4 +1,5 @@
 import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { isNotFound } from '../activities/grpc-status.ts';
 
 /** What `Connection` and `NativeConnection` have in common. */
 interface Connected {
@@ -16,7 +17,7 @@ type Options = ReturnType<typeof loadClientConnectConfig>['connectionOptions'] &
   readonly connectTimeout: number;
 };
 
-/** Milliseconds.. */
+/** Milliseconds. */
 const CONNECT_WITHIN = 5_000;
 
 /**
@@ -41,13 +42,9 @@ export async function connectTemporal<C extends Connected>(
   }
 }
 
-/** The gRPC status NOT_FOUND. */
-const NOT_FOUND = 5;
-
 function failure(error: unknown, address: string, namespace: string): string {
   const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === NOT_FOUND) {
+  if (isNotFound(error)) {
     return `Temporal at ${address} has no namespace "${namespace}": check TEMPORAL_NAMESPACE.`;
   }
   if (/connect error|dns error|before the deadline/.test(message)) {

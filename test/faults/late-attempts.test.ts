@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { PlanSummary } from '../../src/contract/plan-summary.ts';
 import { attemptsOf } from '../setup/attempts.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
@@ -59,17 +60,22 @@ async function isWaitingForClaim(): Promise<boolean> {
   return rowCount !== 0;
 }
 
+/** Has a later attempt at the first three chunks begin while an earlier one hangs in the middle of the first. */
+async function expectLaterToCopy(run: Steps, plan: PlanSummary): Promise<void> {
+  const held = await HeldCopies.hold(lab, 'before each mark');
+  const earlier = ended(run.copy(plan, 0, 3, 1));
+  await held.reached();
+  const later = run.copy(plan, 0, 3, 2);
+  expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
+  await held.release();
+  await later;
+}
+
 describe('of two attempts at the same work only the later writes', () => {
   test('a copy: the earlier, in the middle of a chunk on a worker that hangs, is ended and not waited for', async () => {
     await using run = new Steps(lab);
     const plan = await run.plan({ table, chunkSize: '128kB' });
-    const held = await HeldCopies.hold(lab, 'before each mark');
-    const earlier = ended(run.copy(plan, 0, 3, 1));
-    await held.reached();
-    const later = run.copy(plan, 0, 3, 2);
-    expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
-    await held.release();
-    await later;
+    await expectLaterToCopy(run, plan);
     expect(await attemptsOf(lab, plan.planId)).toEqual([0, 1, 2].map((chunk) => ({ chunk, attempt: 2 })));
     await run.copy(plan, 3, plan.chunks - 3);
     await run.commit(plan);
@@ -85,13 +91,7 @@ describe('of two attempts at the same work only the later writes', () => {
     try {
       await using run = new Steps(lab);
       const plan = await run.plan({ table, chunkSize: '128kB' });
-      const held = await HeldCopies.hold(lab, 'before each mark');
-      const earlier = ended(run.copy(plan, 0, 3, 1));
-      await held.reached();
-      const later = run.copy(plan, 0, 3, 2);
-      expect(await earlier).toMatchObject({ type: 'ConnectionLost' });
-      await held.release();
-      await later;
+      await expectLaterToCopy(run, plan);
       await run.copy(plan, 3, plan.chunks - 3);
       await run.commit(plan);
       await expectSameRows(lab, table, bronze);

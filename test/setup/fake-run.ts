@@ -125,13 +125,7 @@ export async function withFakes(
   await withFakeWorkers(
     activities,
     async (client, taskQueue) =>
-      use(
-        await client.workflow.start<typeof extractTable>('extractTable', {
-          taskQueue,
-          workflowId: taskQueue,
-          args: [request],
-        }),
-      ),
+      use(await client.workflow.start<typeof extractTable>('extractTable', asked(taskQueue, request))),
     codec,
   );
 }
@@ -146,13 +140,7 @@ export async function withFakeDatabase(
   await withFakeWorkers(
     activities,
     async (client, taskQueue) =>
-      use(
-        await client.workflow.start<typeof extractDatabase>('extractDatabase', {
-          taskQueue,
-          workflowId: taskQueue,
-          args: [request],
-        }),
-      ),
+      use(await client.workflow.start<typeof extractDatabase>('extractDatabase', asked(taskQueue, request))),
     codec,
   );
 }
@@ -164,15 +152,19 @@ export async function withFakeCapture(
   use: (handle: CaptureHandle) => Promise<void>,
 ): Promise<void> {
   await withFakeWorkers(activities, async (client, taskQueue) =>
-    use(
-      await client.workflow.start<typeof captureChanges>('captureChanges', {
-        taskQueue,
-        workflowId: taskQueue,
-        args: [request],
-      }),
-    ),
+    use(await client.workflow.start<typeof captureChanges>('captureChanges', asked(taskQueue, request))),
   );
 }
+
+/** Each run has a task queue of its own, which names it. */
+const asked = <Request>(
+  taskQueue: string,
+  request: Request,
+): { taskQueue: string; workflowId: string; args: [Request] } => ({
+  taskQueue,
+  workflowId: taskQueue,
+  args: [request],
+});
 
 async function withFakeWorkers(
   activities: Partial<Activities & CaptureActivities>,

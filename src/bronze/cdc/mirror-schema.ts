@@ -23,7 +23,8 @@ export interface MirrorChange {
  * Applies column changes of the source to a copy.
  *
  * @returns why the table must be copied again, where values in existing rows are unknown; each ends a sentence
- * @throws {DatakitError} InvalidInput if a column has a name of ours; SchemaConflict if something depends on a column that must change
+ * @throws {DatakitError} InvalidInput if a column has a name of ours; SchemaConflict if something depends on a column
+ *   that must change
  */
 export async function followColumns(session: Session, change: MirrorChange): Promise<string[]> {
   const { renamed, added, retyped, doubts } = change.changes;

@@ -53,21 +53,21 @@ export async function commitIncrement(
     },
     incremental,
   );
-  const moved = await orUnidentified(bronze.storage, async () =>
-    orKeyConflict(incremental, async () => session.one<{ added: string; replaced: string }>(statement)),
-  );
   const { key, keyChunks } = incremental;
-  const deleted =
-    keyChunks === 0
-      ? 0
-      : await orUnidentified(bronze.storage, async () =>
-          markDeleted(session, {
+  const { moved, deleted } = await orUnidentified(bronze.storage, async () => ({
+    moved: await orKeyConflict(incremental, async () =>
+      session.one<{ added: string; replaced: string }>(statement),
+    ),
+    deleted:
+      keyChunks === 0
+        ? 0
+        : await markDeleted(session, {
             keys: stagingKeys(staging),
             storage: bronze.storage,
             key: present.filter(({ name }) => key.includes(name)),
             at: loadedAt,
           }),
-        );
+  }));
   const [added, replaced] = [Number(moved.added), Number(moved.replaced)];
   return finishIncremental(session, stored, {
     added,

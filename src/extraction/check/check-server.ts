@@ -3,7 +3,7 @@ import { listed } from '../../contract/listed.ts';
 import { counted, formatBytes, formatDuration } from '../../contract/quantities.ts';
 import { readReplicaLag } from '../../postgres/replica-lag.ts';
 import type { Session } from '../../postgres/session.ts';
-import { TRACK, whatHidesSessions, type Hiding } from './hidden-sessions.ts';
+import { checkSessionsOfOthers } from './hidden-sessions.ts';
 
 /** Checks of a source server and of what its role may do. */
 export const serverChecks = {
@@ -43,26 +43,23 @@ async function checkRole(session: Session): Promise<Finding[]> {
           'Use a role that may only read: see docs/connections.md.',
         )
       : fine('role', found),
-    transactionsOfOthers(await whatHidesSessions(session)),
+    await checkSessionsOfOthers(session, 'transactions of others', transactionsOfOthers),
   ];
 }
 
-function transactionsOfOthers(hiding: Hiding | null): Finding {
-  const check = 'transactions of others';
-  if (hiding === null) return fine(check, 'the role sees when they began');
-  if (hiding === 'privilege') {
-    return warning(
-      check,
-      'the role does not see when they began',
+const transactionsOfOthers = {
+  seen: 'the role sees when they began',
+  privilege: {
+    found: 'the role does not see when they began',
+    advice:
       'GRANT pg_read_all_stats to it, so that checkpoints of incremental runs can wait for them; "lookback" is all that protects them otherwise.',
-    );
-  }
-  return warning(
-    check,
-    'some sessions work without track_activities, and do not show when they began',
-    `${TRACK}: "lookback" is all that protects checkpoints from them otherwise, and "onlyChanged" skips nothing.`,
-  );
-}
+  },
+  tracking: {
+    found: 'when they began',
+    means:
+      '"lookback" is all that protects checkpoints from them otherwise, and "onlyChanged" skips nothing.',
+  },
+};
 
 async function checkReplica(session: Session): Promise<Finding> {
   const { replica, feedback, delay } = await session.one<{

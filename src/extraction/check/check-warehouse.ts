@@ -1,8 +1,8 @@
 import { BRONZE, STAGING, STORAGE } from '../../bronze/layout.ts';
-import { fine, problem, warning, type Finding } from '../../contract/check-source.ts';
+import { fine, problem, type Finding } from '../../contract/check-source.ts';
 import { formatBytes } from '../../contract/quantities.ts';
 import type { Session } from '../../postgres/session.ts';
-import { TRACK, whatHidesSessions } from './hidden-sessions.ts';
+import { checkSessionsOfOthers } from './hidden-sessions.ts';
 
 /** Checks of a warehouse and of what its role may do. */
 export const warehouseChecks = {
@@ -52,21 +52,18 @@ async function checkRights(session: Session): Promise<Finding> {
 }
 
 async function checkReaders(session: Session): Promise<Finding> {
-  const check = 'readers of the warehouse';
-  const hiding = await whatHidesSessions(session);
-  if (hiding === null) return fine(check, 'the role sees who stands in the way of a commit');
-  if (hiding === 'privilege') {
-    return warning(
-      check,
-      'the role does not see what other sessions do',
-      'GRANT pg_read_all_stats to it: a commit then waits for sessions with an older snapshot, and names them.',
-    );
-  }
-  return warning(
-    check,
-    'some sessions work without track_activities, and do not show since when',
-    `${TRACK}: a commit waits for any of them that holds a snapshot, however new it is.`,
-  );
+  return checkSessionsOfOthers(session, 'readers of the warehouse', {
+    seen: 'the role sees who stands in the way of a commit',
+    privilege: {
+      found: 'the role does not see what other sessions do',
+      advice:
+        'GRANT pg_read_all_stats to it: a commit then waits for sessions with an older snapshot, and names them.',
+    },
+    tracking: {
+      found: 'since when',
+      means: 'a commit waits for any of them that holds a snapshot, however new it is.',
+    },
+  });
 }
 
 /** A server cannot be asked for its free space; its present size suggests what a run would add. */

@@ -4,7 +4,8 @@ import type { ExtractTableRequest } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
-import { findExisting, listTables } from '../../postgres/catalog/tables.ts';
+import { findRelations } from '../../postgres/catalog/table.ts';
+import { listTables } from '../../postgres/catalog/tables.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Bytes. The size of one chunk: a smaller table would have nothing to share out in a run of its own. */
@@ -46,7 +47,8 @@ export async function resolveTables(
   if (members.length === 0) {
     throw new DatakitError('UndefinedObject', 'No table of the source matches any entry of "tables"');
   }
-  const existing = new Set([...there, ...(await findExisting(source, unlisted)).map(formatTableName)]);
+  const others = unlisted.length === 0 ? [] : await findRelations(source, unlisted);
+  const existing = new Set([...there, ...others.map(formatTableName)]);
   const known = new Set(feeds.map(formatTableName));
   const called = new Set(named.map(formatTableName));
   return {

@@ -7,18 +7,6 @@ export interface ListedTable extends TableName {
   readonly bytes: number;
 }
 
-/** Returns those that exist as a relation of any kind, such as a view. */
-export async function findExisting(session: Session, names: readonly TableName[]): Promise<TableName[]> {
-  if (names.length === 0) return [];
-  return session.query<TableName & Record<string, unknown>>(
-    `SELECT n.nspname AS schema, c.relname AS name
-       FROM unnest($1::text[], $2::text[]) AS named (schema, name)
-       JOIN pg_catalog.pg_namespace n ON n.nspname = named.schema
-       JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = named.name`,
-    [names.map(({ schema }) => schema), names.map(({ name }) => name)],
-  );
-}
-
 /**
  * Lists every table of the database except partitions and inheritance children, whose rows come with those of
  * their parent.

@@ -43,10 +43,15 @@ export async function findSlotsBeside(session: Session, name: string): Promise<s
 
 /** Ends the session that streams from a slot, if it belongs to this run: an earlier attempt that hangs. */
 export async function endStreamOf(session: Session, slot: string, runId: string): Promise<void> {
+  await endReaders(session, runId, `s.slot_name = ${quoteText(slot)}`);
+}
+
+/** @param which a condition on `s`, a row of pg_replication_slots */
+async function endReaders(session: Session, runId: string, which: string): Promise<void> {
   await endSessions(
     session,
     `a.application_name = ${quoteText(applicationName(runId))} AND EXISTS (
-       SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = a.pid AND s.slot_name = ${quoteText(slot)})`,
+       SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = a.pid AND ${which})`,
   );
 }
 
@@ -62,13 +67,8 @@ const copySlotPrefix = (slot: string): string => `${slot.slice(0, 40)}_`;
  * transactions does not notice that its client is gone.
  */
 export async function endCopySlots(session: Session, slot: string, runId: string): Promise<void> {
-  await endSessions(
-    session,
-    `a.application_name = ${quoteText(applicationName(runId))} AND EXISTS (
-       SELECT FROM pg_catalog.pg_replication_slots s
-        WHERE s.active_pid = a.pid AND s.temporary AND s.slot_name::text ~ '_copy$'
-          AND starts_with(s.slot_name::text, ${quoteText(copySlotPrefix(slot))}))`,
-  );
+  const isOfSlot = `starts_with(s.slot_name::text, ${quoteText(copySlotPrefix(slot))})`;
+  await endReaders(session, runId, `s.temporary AND s.slot_name::text ~ '_copy$' AND ${isOfSlot}`);
 }
 
 /** @returns true if there was one */
