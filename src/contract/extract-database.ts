@@ -68,10 +68,10 @@ const fields = z.strictObject({
       '"snapshot": all tables are of one moment. "table": each table is of its own moment, so that no snapshot is held for longer than one table takes. "none": chunks of one table may also be of different moments.',
     ),
   onTableFailure: z
-    .enum(['continue', 'stop'])
+    .enum(['continue', 'fail-at-end', 'stop'])
     .default('continue')
     .describe(
-      'When a table fails: "continue" with the others and report it in the result, or "stop" all tables and fail.',
+      'When a table fails: "continue" with the others and report it in the result; "fail-at-end": the same, but then the run fails; "stop" all tables and fail.',
     ),
 });
 

@@ -248,6 +248,10 @@ export const failurePolicies = {
   },
   PlanOutdated: { retry: 'never', restartsRun: true, advice: 'The run restarts by itself with a new plan.' },
   StagingLost: { retry: 'never', restartsRun: true, advice: 'The run restarts by itself.' },
+  TablesFailed: {
+    retry: 'never',
+    advice: 'Mend what each of them says, then run again, or extract these tables alone.',
+  },
   Unexpected: {
     retry: 3,
     advice: 'If it continues, this is a bug in datakit-postgres: please report it with this text.',

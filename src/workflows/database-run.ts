@@ -352,7 +352,7 @@ export class DatabaseRunState {
 
   #fail(table: ListedTable, message = 'It failed.', error?: unknown): void {
     this.list.ended(table, 'failed', { message: message.slice(0, LONGEST_MESSAGE) });
-    if (this.#input.onTableFailure === 'continue') return;
+    if (this.#input.onTableFailure !== 'stop') return;
     throw error ?? ofKind('Unexpected', `${table.table}: ${message}`);
   }
 

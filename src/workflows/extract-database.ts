@@ -24,6 +24,9 @@ import { watchRun } from './watch-run.ts';
 /** Limit for the lists in the result; the manifest has everything. */
 const MOST_RESULTS = 100;
 
+/** Limit for the tables that the failure of a run names. */
+const MOST_NAMED = 5;
+
 /** Extracts many tables of a source into bronze. */
 export async function extractDatabase(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
   const { input, request: written } = checked(() => parseDatabaseInput(scheduledDatabaseInput(request)));
@@ -39,7 +42,7 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
       async () => watchRun({ runId, partitions: false }, (observed) => state.observed(observed)),
       async () => extractWithRestarts(state, input, resolved),
     );
-    requireSome(state);
+    requireEnough(state, input);
     const result = resultOf(state, resolved);
     await close(state, result.outcome, undefined);
     return result;
@@ -104,15 +107,17 @@ async function onOneSnapshot(
   });
 }
 
-/** Fails a run in which tables failed and none was extracted, even with "onTableFailure": "continue". */
-function requireSome({ list }: DatabaseRunState): void {
+/** Fails a run in which tables failed, if none was extracted or the input wants all of them. */
+function requireEnough({ list }: DatabaseRunState, { onTableFailure }: ExtractDatabaseInput): void {
   const failed = list.in('failed');
-  const [first] = failed;
-  if (first === undefined || list.in('committed').length + list.in('superseded').length > 0) return;
-  throw ofKind(
-    'Unexpected',
-    `None of ${list.tables.length} tables could be extracted. ${first.table}: ${first.message ?? 'failed'}`,
-  );
+  if (failed.length === 0) return;
+  const some = list.in('committed').length + list.in('superseded').length > 0;
+  if (some && onTableFailure !== 'fail-at-end') return;
+  const named = failed.slice(0, MOST_NAMED).map(({ table, message }) => `${table}: ${message ?? 'failed'}`);
+  if (failed.length > MOST_NAMED) named.push(`and ${failed.length - MOST_NAMED} more`);
+  const all = list.tables.length;
+  const howMany = failed.length === all && all > 1 ? `All ${all}` : `${failed.length} of ${all}`;
+  throw ofKind('TablesFailed', `${howMany} tables failed. ${named.join('; ')}`);
 }
 
 function resultOf(state: DatabaseRunState, resolved: ResolvedTables): ExtractDatabaseResult {

@@ -3,6 +3,7 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { checkpointsOf, extractIncrement, type IncrementalResult } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 let table: string;
@@ -113,6 +114,7 @@ describe('a backfill', () => {
     for (const [bounds, message] of [
       [{ from: 'yesterdayish' }, /"incremental.from" is not a valid timestamp with time zone/],
       [{ to: '2024-13-01' }, /"incremental.to" is not a valid/],
+      [{ from: '01.02.2024' }, /"incremental.from" begins with a day or a month: write the year first/],
       [{ from: '2024-02-01', to: '2024-01-01' }, /"incremental.from" is not below "incremental.to"/],
       [{ from: `2024-01-01'); DROP TABLE x; --` }, /is not a valid/],
       [{ lookback: 5 }, /"incremental.lookback" of a timestamptz is a duration/],
@@ -124,7 +126,7 @@ describe('a backfill', () => {
   });
 });
 
-test.each(['timestamp', 'date'])(
+testVariants(['timestamp', 'date'])(
   'a bound with a time zone is refused for a %s, which has none',
   async (type) => {
     await lab.source.query(`ALTER TABLE ${table} ALTER at TYPE ${type} USING at AT TIME ZONE 'UTC'`);
@@ -140,7 +142,7 @@ test.each(['timestamp', 'date'])(
   },
 );
 
-test.each(['timestamptz', 'date'])('a lookback beyond the first %s is refused', async (type) => {
+testVariants(['timestamptz', 'date'])('a lookback beyond the first %s is refused', async (type) => {
   await lab.source.query(`TRUNCATE ${table}; ALTER TABLE ${table} ALTER at TYPE ${type};
     INSERT INTO ${table} VALUES (1, 'first', '4713-11-25 BC')`);
   const lookback = '100000 days';
@@ -166,22 +168,19 @@ describe('resetCheckpoint', () => {
     expect((await run()).incremental.extraction).toBe('incremental');
   });
 
-  test.each([
+  testVariants<[string, Partial<ExtractTableRequest>]>([
     ['write', { write: 'append' }],
     ['where', { where: 'id > 5' }],
     ['key', { key: ['name'] }],
     ['incremental.column', { incremental: { column: 'id' } }],
-  ] satisfies [string, Partial<ExtractTableRequest>][])(
-    'is asked for where "%s" is another than that of the checkpoint',
-    async (input, more) => {
-      await run();
-      await expect(run(more)).rejects.toMatchObject({
-        cause: { type: 'CheckpointConflict', message: expect.stringContaining(`"${input}"`) as string },
-      });
-      await run({ ...more, resetCheckpoint: true });
-      await run(more);
-    },
-  );
+  ])('is asked for where "%s" is another than that of the checkpoint', async ([input, more]) => {
+    await run();
+    await expect(run(more)).rejects.toMatchObject({
+      cause: { type: 'CheckpointConflict', message: expect.stringContaining(`"${input}"`) as string },
+    });
+    await run({ ...more, resetCheckpoint: true });
+    await run(more);
+  });
 });
 
 test('a large catch-up is chunked, a small increment is one range of the index', async () => {

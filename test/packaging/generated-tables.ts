@@ -248,6 +248,8 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   PlanOutdated:
     'The table, its partitions or columns changed after the plan, or another run wrote to bronze.',
   StagingLost: 'The staging table is gone, or lacks chunks.',
+  TablesFailed:
+    'Tables of a run of many tables failed: all of them, or some with `"onTableFailure": "fail-at-end"`.',
   Unexpected: 'Anything else.',
 };
 

@@ -108,7 +108,7 @@ describe('checkSource', () => {
     expect(finding(result, 'table public.notes')).toMatchObject({
       state: 'warning',
       found: expect.stringMatching(
-        /without a primary key; it was never analyzed; changes to it cannot/,
+        /without a primary key; without a replica identity, which captures need; it was never analyzed$/,
       ) as string,
     });
     expect(finding(result, 'table public.private')).toMatchObject({

@@ -8,6 +8,7 @@ import type { ExtractDatabaseRequest } from '../../src/contract/extract-database
 import { formatTableName } from '../../src/contract/table-name.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakeDatabase } from '../setup/fake-run.ts';
 import { withResolvers } from '../setup/with-resolvers.ts';
+import { testVariants } from '../setup/variants.ts';
 import { expectWithinLimits, small, sourceWith } from './many-tables.ts';
 
 const MB = 1024 * 1024;
@@ -164,6 +165,22 @@ describe('a table that fails', () => {
     });
   });
 
+  test('fails the run at its end where the input says so, with what failed in each', async () => {
+    const input: ExtractDatabaseRequest = { tables: ['public.*'], onTableFailure: 'fail-at-end' };
+    const closed: unknown[] = [];
+    const recorded: Partial<Activities> = {
+      ...fakes(),
+      closeDatabaseRun: async ({ status, committed, failed }) =>
+        void closed.push({ status, committed, failed }),
+    };
+    await withFakeDatabase(recorded, input, async (handle) => {
+      await expect(handle.result()).rejects.toMatchObject({
+        cause: { type: 'TablesFailed', message: '1 of 2 tables failed. public.large_1: no room' },
+      });
+      expect(closed).toEqual([{ status: 'failed', committed: 1, failed: 1 }]);
+    });
+  });
+
   test('ends the run where the input says so, with its own failure', async () => {
     const discarded: string[] = [];
     const stuck: Partial<Activities> = {
@@ -272,7 +289,7 @@ describe('a run that is about to end', () => {
     });
   });
 
-  test.each(['a table has failed', 'somebody has cancelled it'])('because %s neither', async (why) => {
+  testVariants(['a table has failed', 'somebody has cancelled it'])('because %s neither', async (why) => {
     const [copying, cancelled, gone] = [withResolvers(), withResolvers(), withResolvers()];
     const copyChunks = async () => {
       copying.resolve();

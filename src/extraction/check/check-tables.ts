@@ -50,7 +50,9 @@ async function describe(session: Session, table: Table, check: string): Promise<
     [table.oid, [...(await readTree(session, table)).tables.keys()]],
   );
   const identified = keyed ? identity !== 'n' : identity === 'f' || identity === 'i';
-  const found = `${table.kind}, ${formatBytes(Number(bytes))}, ${keyed ? 'with' : 'without'} a primary key`;
+  const captured =
+    identified || table.kind !== 'table' ? '' : '; without a replica identity, which captures need';
+  const found = `${table.kind}, ${formatBytes(Number(bytes))}, ${keyed ? 'with' : 'without'} a primary key${captured}`;
   const unreadable = await readUnreadable(session, [table.oid]);
   if (unreadable.length > 0) {
     return problem(
@@ -69,14 +71,6 @@ async function describe(session: Session, table: Table, check: string): Promise<
         ]
       : []),
     ...(analyzed ? [] : [['it was never analyzed', 'Run ANALYZE on it, or use "analyze".']]),
-    ...(identified || table.kind !== 'table'
-      ? []
-      : [
-          [
-            'changes to it cannot be captured, for lack of a replica identity',
-            'Only changes (CDC) need it: give it a primary key, or ALTER TABLE … REPLICA IDENTITY FULL.',
-          ],
-        ]),
   ];
   if (wanting.length === 0) return fine(check, found);
   return warning(

@@ -129,6 +129,9 @@ function behind(cursor: Cursor, checkpoint: string, size: string): string {
   return fromNumber(cursor, `${quoteText(checkpoint)}::numeric - ${quoteText(size)}::numeric`);
 }
 
+/** A date that means another day in another country. Sessions would take the first number for the month. */
+const DAY_OR_MONTH_FIRST = /^\s*\d{1,2}[./-]\d{1,2}[./-]\d/;
+
 /** Returns a value in full, as the server writes it. */
 async function canonical(
   source: Session,
@@ -140,6 +143,8 @@ async function canonical(
     new DatakitError('InvalidInput', `"incremental.${input}" ${why}`, { cause });
   const invalid = `is not a valid ${sqlTypeOf(cursor)}`;
   if (given.includes('\0')) throw refuse(invalid);
+  if (isTime(cursor.kind) && DAY_OR_MONTH_FIRST.test(given))
+    throw refuse('begins with a day or a month: write the year first, as in 2024-02-01');
   const read = source.one<{ value: string; elsewhere: boolean }>(
     `SELECT ${cursorLiteral(cursor, given)}::text AS value, ${isOfAnotherZone(cursor, given)} AS elsewhere`,
   );
