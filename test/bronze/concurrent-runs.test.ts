@@ -3,6 +3,7 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 let table: string;
@@ -72,10 +73,10 @@ describe('a target', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
-  test.each([
+  testVariants([
     ['a table', 'CREATE TABLE'],
     ['a view', 'CREATE VIEW'],
-  ])('that somebody made himself, as %s, is refused and stays', async (_, create) => {
+  ])('that somebody made himself, as %s, is refused and stays', async ([, create]) => {
     await lab.extract({ table });
     await lab.warehouse.query(`DROP TABLE ${bronze}; ${create} ${bronze} AS SELECT 'mine' AS word`);
     await expect(lab.extract({ table })).rejects.toMatchObject({ cause: { type: 'TargetConflict' } });
@@ -126,7 +127,7 @@ describe('a commit', () => {
     await expectSameRows(lab, table, bronze);
   });
 
-  test('of a run that was discarded begins again and does not empty bronze', async () => {
+  test('of a run that was discarded begins again and does not empty bronze', { tags: 'long' }, async () => {
     await lab.extract({ table });
     await using run = new Steps(lab);
     const plan = await run.load({ table });

@@ -4,6 +4,7 @@ import { Lab, type ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -65,20 +66,23 @@ describe('when a table changes after its plan and snapshot were made, the run be
   });
 });
 
-describe('when what is read besides the table is rewritten after the snapshot, the run begins again and is exact', () => {
-  const readers = [
-    ['a table in a condition', 'plain', 'id IN (SELECT id FROM reloaded)'],
-    ['a table in a function that a condition calls', 'plain', 'id <= reloaded_rows()'],
-    ['a table in the place of one in a condition', 'plain', 'id IN (SELECT id FROM exchanged)'],
-    ['a materialized view in a condition', 'plain', 'id <= (SELECT max(id) FROM refreshed)'],
-    ['a table in a policy', 'guarded', undefined],
-  ] as const;
-  const targetOf = (reader: string) => `br_${reader.replaceAll(' ', '_')}`;
-  const runs = new Map<string, ExtractHandle>();
+describe(
+  'when what is read besides the table is rewritten after the snapshot, the run begins again and is exact',
+  { tags: 'long' },
+  () => {
+    const readers = [
+      ['a table in a condition', 'plain', 'id IN (SELECT id FROM reloaded)'],
+      ['a table in a function that a condition calls', 'plain', 'id <= reloaded_rows()'],
+      ['a table in the place of one in a condition', 'plain', 'id IN (SELECT id FROM exchanged)'],
+      ['a materialized view in a condition', 'plain', 'id <= (SELECT max(id) FROM refreshed)'],
+      ['a table in a policy', 'guarded', undefined],
+    ] as const;
+    const targetOf = (reader: string) => `br_${reader.replaceAll(' ', '_')}`;
+    const runs = new Map<string, ExtractHandle>();
 
-  // all at once, since each waits a second before its restart
-  beforeAll(async () => {
-    await lab.source.query(`CREATE TABLE reloaded AS SELECT generate_series(1, 3000) AS id;
+    // all at once, since each waits a second before its restart
+    beforeAll(async () => {
+      await lab.source.query(`CREATE TABLE reloaded AS SELECT generate_series(1, 3000) AS id;
       CREATE TABLE exchanged AS TABLE reloaded;
       CREATE TABLE most AS SELECT 10 AS id; CREATE MATERIALIZED VIEW refreshed AS TABLE most;
       CREATE FUNCTION reloaded_rows() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM reloaded';
@@ -86,40 +90,41 @@ describe('when what is read besides the table is rewritten after the snapshot, t
       CREATE TABLE guarded (LIKE plain); INSERT INTO guarded TABLE plain;
       ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
       CREATE POLICY known ON guarded USING (id IN (SELECT id FROM reloaded))`);
-    const held = await HeldCopies.hold(lab, 'before each mark');
-    for (const [reader, table, where] of readers) {
-      const input = { table, target: targetOf(reader), chunkSize: '64kB', parallelism: 1 };
-      runs.set(reader, await lab.start({ ...input, ...(where !== undefined && { where }) }));
-    }
-    await held.reached(readers.length);
-    await lab.source
-      .query(`BEGIN; TRUNCATE reloaded; INSERT INTO reloaded SELECT generate_series(1, 3000); COMMIT;
+      const held = await HeldCopies.hold(lab, 'before each mark');
+      for (const [reader, table, where] of readers) {
+        const input = { table, target: targetOf(reader), chunkSize: '64kB', parallelism: 1 };
+        runs.set(reader, await lab.start({ ...input, ...(where !== undefined && { where }) }));
+      }
+      await held.reached(readers.length);
+      await lab.source
+        .query(`BEGIN; TRUNCATE reloaded; INSERT INTO reloaded SELECT generate_series(1, 3000); COMMIT;
       CREATE TABLE other AS TABLE reloaded; DROP TABLE exchanged; ALTER TABLE other RENAME TO exchanged;
       UPDATE most SET id = 3000; REFRESH MATERIALIZED VIEW refreshed`);
-    await held.release();
-  });
-
-  test.each(readers)('%s', async (reader) => {
-    expect(await runs.get(reader)?.result()).toMatchObject({ rows: 3000, restarts: 1 });
-    await expectSameRows(lab, 'plain', `bronze.${targetOf(reader)}`, { where: 'id <= 3000' });
-  });
-
-  test('between two chunks of one copy, which names it', async () => {
-    await using run = new Steps(lab);
-    const where = 'id IN (SELECT id FROM reloaded)';
-    const plan = await run.plan({ table: 'plain', target: 'br_named', where, chunkSize: '64kB' });
-    const held = await HeldCopies.hold(lab, 'before each mark');
-    const copied = run.copy(plan, 0, 2).catch((error: unknown) => error);
-    await held.reached();
-    await lab.source.query('TRUNCATE reloaded');
-    await held.release();
-    expect(await copied).toMatchObject({
-      type: 'PlanOutdated',
-      message: expect.stringContaining('public.reloaded was rewritten or exchanged') as string,
+      await held.release();
     });
-    await run.discard();
-  });
-});
+
+    test.each(readers)('%s', async (reader) => {
+      expect(await runs.get(reader)?.result()).toMatchObject({ rows: 3000, restarts: 1 });
+      await expectSameRows(lab, 'plain', `bronze.${targetOf(reader)}`, { where: 'id <= 3000' });
+    });
+
+    test('between two chunks of one copy, which names it', async () => {
+      await using run = new Steps(lab);
+      const where = 'id IN (SELECT id FROM reloaded)';
+      const plan = await run.plan({ table: 'plain', target: 'br_named', where, chunkSize: '64kB' });
+      const held = await HeldCopies.hold(lab, 'before each mark');
+      const copied = run.copy(plan, 0, 2).catch((error: unknown) => error);
+      await held.reached();
+      await lab.source.query('TRUNCATE reloaded');
+      await held.release();
+      expect(await copied).toMatchObject({
+        type: 'PlanOutdated',
+        message: expect.stringContaining('public.reloaded was rewritten or exchanged') as string,
+      });
+      await run.discard();
+    });
+  },
+);
 
 describe('columns that change after the plan and rewrite nothing that a file would show', () => {
   const retyped = {
@@ -132,7 +137,7 @@ describe('columns that change after the plan and rewrite nothing that a file wou
     message: expect.stringContaining('The definition of public.') as string,
   };
 
-  test.each(Object.entries(retyped))('%s', async (_, [before, after, value]) => {
+  testVariants(Object.entries(retyped))('%s', async ([, [before, after, value]]) => {
     const { table } = lab.nextTable();
     await lab.source.query(`CREATE TABLE ${table} (v ${before})`);
     await using run = new Steps(lab);
@@ -197,7 +202,7 @@ describe('policies that change after the plan decide about other rows', () => {
     'a policy with another condition': [guard, (t) => `ALTER POLICY odd ON ${t} USING (id % 2 = 0)`],
   } as const satisfies Record<string, readonly [string, (table: string) => string]>;
 
-  test.each(Object.entries(policies))('%s', async (_, [before, change]) => {
+  testVariants(Object.entries(policies))('%s', async ([, [before, change]]) => {
     const { table } = lab.nextTable();
     await lab.source.query(`CREATE TABLE ${table} (id int, v text, n int); ${rowsFor(table, 1)};
       CREATE POLICY odd ON ${table} USING (id % 2 = 1)`);
@@ -256,7 +261,7 @@ describe('partitions', () => {
     await expectSameRows(lab, 'later', 'bronze.br_later', { where: 'id < 5000' });
   });
 
-  test('that are detached after the snapshot are part of it', async () => {
+  test('that are detached after the snapshot are part of it', { tags: 'long' }, async () => {
     await lab.source.query(
       `${create('left_alone')}; ${attach('left_alone')}; CREATE TABLE copy AS TABLE left_alone`,
     );
@@ -271,7 +276,7 @@ describe('partitions', () => {
     await expectSameRows(lab, 'copy', 'bronze.br_left_alone');
   });
 
-  test('that are dropped after the snapshot make the run begin again', async () => {
+  test('that are dropped after the snapshot make the run begin again', { tags: 'long' }, async () => {
     await lab.source.query(`${create('lost')}; ${attach('lost')}`);
     const held = await HeldCopies.hold(lab, 'before the first');
     const handle = await lab.start({ table: 'lost', chunkSize: '64kB' });

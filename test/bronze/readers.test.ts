@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -100,26 +101,30 @@ describe('readers of a bronze table', () => {
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
   });
 
-  test('with such a snapshot are waited for, too, where they do not show what they do', async () => {
-    await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET track_activities = off`);
-    const untracked = await lab.connect('warehouse');
-    await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} RESET track_activities`);
-    await untracked.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-    const handle = await lab.start({ table: 'users' });
-    expect(await pendingFailure(handle)).toContain('an older snapshot is open');
-    expect((await summary(untracked)).rows).toBeGreaterThan(0);
-    await untracked.query('COMMIT');
-    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
-  });
+  test(
+    'with such a snapshot are waited for, too, where they do not show what they do',
+    { tags: 'long' },
+    async () => {
+      await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET track_activities = off`);
+      const untracked = await lab.connect('warehouse');
+      await lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} RESET track_activities`);
+      await untracked.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+      const handle = await lab.start({ table: 'users' });
+      expect(await pendingFailure(handle)).toContain('an older snapshot is open');
+      expect((await summary(untracked)).rows).toBeGreaterThan(0);
+      await untracked.query('COMMIT');
+      await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+    },
+  );
 
-  test.each([
+  testVariants([
     [
       'another run',
       'advisory',
       (bronze: string) => `SELECT pg_advisory_xact_lock(hashtextextended('${bronze}', 0))`,
     ],
     ['another reader', 'relation', (bronze: string) => `SELECT FROM ${bronze} LIMIT 1`],
-  ])('with a snapshot from while a small table waits for %s do not find it empty', async (_, wait, use) => {
+  ])('with a snapshot from while a small table waits for %s do not find it empty', async ([, wait, use]) => {
     const { table, bronze } = lab.nextTable();
     await lab.source.query(`CREATE TABLE ${table} AS SELECT generate_series(1, 9) AS id`);
     await lab.extract({ table });
@@ -142,20 +147,24 @@ describe('readers of a bronze table', () => {
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
   });
 
-  test('wait no longer than the lock timeout behind a commit that waits for another reader', async () => {
-    const slow = await lab.connect('warehouse', 'loader');
-    const quick = await lab.connect('warehouse');
-    await slow.query(`SET application_name = 'slow reader'; BEGIN; SELECT FROM bronze.br_users LIMIT 1`);
-    const handle = await lab.start({ table: 'users' });
-    const failure = pendingFailure(handle);
-    const longest = await longestRead(quick, failure);
-    expect(await failure).toContain('slow reader');
-    expect(longest).toBeLessThan(3_000);
-    await slow.query('COMMIT');
-    await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
-  });
+  test(
+    'wait no longer than the lock timeout behind a commit that waits for another reader',
+    { tags: 'long' },
+    async () => {
+      const slow = await lab.connect('warehouse', 'loader');
+      const quick = await lab.connect('warehouse');
+      await slow.query(`SET application_name = 'slow reader'; BEGIN; SELECT FROM bronze.br_users LIMIT 1`);
+      const handle = await lab.start({ table: 'users' });
+      const failure = pendingFailure(handle);
+      const longest = await longestRead(quick, failure);
+      expect(await failure).toContain('slow reader');
+      expect(longest).toBeLessThan(3_000);
+      await slow.query('COMMIT');
+      await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
+    },
+  );
 
-  test('wait for nothing while somebody looks into the staging table', async () => {
+  test('wait for nothing while somebody looks into the staging table', { tags: 'long' }, async () => {
     const looking = await lab.connect('warehouse');
     const quick = await lab.connect('warehouse');
     await lab.warehouse.query('BEGIN; LOCK TABLE bronze.extraction_chunks IN ACCESS EXCLUSIVE MODE');

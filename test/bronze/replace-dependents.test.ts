@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 let number = 0;
@@ -100,38 +101,46 @@ describe('what people attached to a bronze table survives its replacement', () =
   });
 });
 
-test('a key of the partition that is checked at the end of a transaction still is', async () => {
-  const partition = String(
-    await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
-  );
-  await lab.warehouse.query(
-    `ALTER TABLE ${partition} ADD CONSTRAINT late_${number} UNIQUE (id) DEFERRABLE INITIALLY DEFERRED`,
-  );
-  const definition = `SELECT pg_get_constraintdef(oid) FROM pg_constraint
+test(
+  'a key of the partition that is checked at the end of a transaction still is',
+  { tags: 'long' },
+  async () => {
+    const partition = String(
+      await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
+    );
+    await lab.warehouse.query(
+      `ALTER TABLE ${partition} ADD CONSTRAINT late_${number} UNIQUE (id) DEFERRABLE INITIALLY DEFERRED`,
+    );
+    const definition = `SELECT pg_get_constraintdef(oid) FROM pg_constraint
     WHERE conrelid <> '${bronze}'::regclass AND contype = 'u' AND conindid IN
       (SELECT indexrelid FROM pg_index JOIN pg_inherits ON indrelid = inhrelid WHERE inhparent = '${bronze}'::regclass)`;
-  const before = await one(definition);
-  expect(before).toBe('UNIQUE (id) DEFERRABLE INITIALLY DEFERRED');
-  await extractAgain();
-  expect(await one(definition)).toBe(before);
-});
+    const before = await one(definition);
+    expect(before).toBe('UNIQUE (id) DEFERRABLE INITIALLY DEFERRED');
+    await extractAgain();
+    expect(await one(definition)).toBe(before);
+  },
+);
 
-test('an exclusion constraint of the partition stays, under its name, and refuses rows that do not fit', async () => {
-  const constraints = async () =>
-    one(`SELECT string_agg(conname || ' ' || pg_get_constraintdef(c.oid), ',') FROM pg_constraint c
+test(
+  'an exclusion constraint of the partition stays, under its name, and refuses rows that do not fit',
+  { tags: 'long' },
+  async () => {
+    const constraints = async () =>
+      one(`SELECT string_agg(conname || ' ' || pg_get_constraintdef(c.oid), ',') FROM pg_constraint c
            JOIN pg_partitioned_table ON partdefid = conrelid WHERE partrelid = '${bronze}'::regclass`);
-  await lab.warehouse.query(
-    `ALTER TABLE ${String(await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`))}
+    await lab.warehouse.query(
+      `ALTER TABLE ${String(await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`))}
        ADD CONSTRAINT apart_${number} EXCLUDE USING gist (int4range(id, id + 1) WITH &&)`,
-  );
-  const before = await constraints();
-  for (let times = 1; times <= 2; times += 1) await lab.extract({ table });
-  expect(await constraints()).toBe(before);
-  await lab.source.query(`INSERT INTO ${table} VALUES (2, 'again', 2)`);
-  await expect(lab.extract({ table })).rejects.toMatchObject({
-    cause: { type: 'SchemaConflict', message: expect.stringContaining(`apart_${number}`) as string },
-  });
-});
+    );
+    const before = await constraints();
+    for (let times = 1; times <= 2; times += 1) await lab.extract({ table });
+    expect(await constraints()).toBe(before);
+    await lab.source.query(`INSERT INTO ${table} VALUES (2, 'again', 2)`);
+    await expect(lab.extract({ table })).rejects.toMatchObject({
+      cause: { type: 'SchemaConflict', message: expect.stringContaining(`apart_${number}`) as string },
+    });
+  },
+);
 
 test('columns that people changed or added stay as they are, and are filled in new rows', async () => {
   await lab.warehouse.query(`ALTER TABLE ${bronze} ALTER name TYPE text COLLATE "C", ADD own text COLLATE "C",
@@ -154,14 +163,14 @@ test('columns that people changed or added stay as they are, and are filled in n
   await expectFilled();
 });
 
-test.each([
+testVariants([
   [
     'a column without a default that is NOT NULL',
     'is NOT NULL, and new rows have no value',
     `ALTER TABLE % ADD own int; UPDATE % SET own = 1; ALTER TABLE % ALTER own SET NOT NULL`,
   ],
   ['a view on the partition', 'belongs on bronze.br_', `CREATE VIEW people.on_storage AS TABLE @`],
-])('what cannot stay is named, and bronze stays as it was: %s', async (_, message, statement) => {
+])('what cannot stay is named, and bronze stays as it was: %s', async ([, message, statement]) => {
   const storage = String(
     await one(`SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = '${bronze}'::regclass`),
   );
@@ -183,28 +192,32 @@ describe('a bronze table that is published', () => {
     one(`SELECT relreplident FROM pg_class WHERE oid = '${await storage()}'::regclass`);
   const merge = async () => lab.extract({ table, incremental: { column: 'n' }, write: 'merge', key: ['id'] });
 
-  test('takes changed rows once its partition has a replica identity, and later ones have it too', async () => {
-    await merge();
-    await lab.source.query(`UPDATE ${table} SET n = n + 10 WHERE id = 1`);
-    await lab.warehouse.query(`CREATE PUBLICATION published FOR TABLE ${bronze}`);
-    try {
-      await expect(merge()).rejects.toMatchObject({
-        cause: {
-          type: 'SchemaConflict',
-          message: expect.stringMatching(/ALTER TABLE .*br_t.* REPLICA IDENTITY FULL/) as string,
-        },
-      });
-      await lab.warehouse.query(`ALTER TABLE ${await storage()} REPLICA IDENTITY FULL`);
+  test(
+    'takes changed rows once its partition has a replica identity, and later ones have it too',
+    { tags: 'long' },
+    async () => {
       await merge();
-      await expectSameRows(lab, table, bronze);
-      await extractAgain();
-      expect(await identity()).toBe('f');
-      await lab.extractDatabase({ tables: [table] });
-      expect(await identity()).toBe('f');
-    } finally {
-      await lab.warehouse.query('DROP PUBLICATION published');
-    }
-  });
+      await lab.source.query(`UPDATE ${table} SET n = n + 10 WHERE id = 1`);
+      await lab.warehouse.query(`CREATE PUBLICATION published FOR TABLE ${bronze}`);
+      try {
+        await expect(merge()).rejects.toMatchObject({
+          cause: {
+            type: 'SchemaConflict',
+            message: expect.stringMatching(/ALTER TABLE .*br_t.* REPLICA IDENTITY FULL/) as string,
+          },
+        });
+        await lab.warehouse.query(`ALTER TABLE ${await storage()} REPLICA IDENTITY FULL`);
+        await merge();
+        await expectSameRows(lab, table, bronze);
+        await extractAgain();
+        expect(await identity()).toBe('f');
+        await lab.extractDatabase({ tables: [table] });
+        expect(await identity()).toBe('f');
+      } finally {
+        await lab.warehouse.query('DROP PUBLICATION published');
+      }
+    },
+  );
 
   test('keeps a replica identity by an index', async () => {
     await lab.warehouse.query(`ALTER TABLE ${await storage()} ALTER id SET NOT NULL;
@@ -276,7 +289,7 @@ describe('partitions that people attached to a bronze table', () => {
       ),
     );
 
-  test('keep their rows, however the others are replaced', async () => {
+  test('keep their rows, however the others are replaced', { tags: 'long' }, async () => {
     const kept = `people.a_${table}`;
     await lab.warehouse.query(`CREATE TABLE ${kept} (LIKE ${bronze}); ALTER TABLE ${kept} OWNER TO loader;
       INSERT INTO ${kept} (id, name, n, _bronze_run_id) VALUES (99, 'old', 7, 'kept');
@@ -302,23 +315,27 @@ describe('partitions that people attached to a bronze table', () => {
     expect(await one(`SELECT name FROM ${bronze} WHERE id = 99`)).toBe('old');
   });
 
-  test('may be ours of earlier: it is theirs with other bounds, and refused as the default one elsewhere', async () => {
-    const [ours, run] = [await partition(), await one(`SELECT _bronze_run_id FROM ${bronze}`)];
-    const moved = ours.replace('bronze_data.', 'people.');
-    await lab.warehouse.query(`ALTER TABLE ${ours} SET SCHEMA people`);
-    const refused = { type: 'TargetConflict', message: expect.stringContaining(moved) as string };
-    await expect(lab.extract({ table })).rejects.toMatchObject({ cause: refused });
-    await expect(lab.extractDatabase({ tables: [table] })).rejects.toMatchObject({
-      cause: { message: refused.message },
-    });
-    expect(await one(`SELECT count(*) FROM ${moved}`)).toBe('3');
-    await lab.warehouse.query(`ALTER TABLE ${bronze} DETACH PARTITION ${moved};
-      ALTER TABLE ${bronze} ATTACH PARTITION ${moved} FOR VALUES IN ('${String(run)}')`);
-    await lab.source.query(`INSERT INTO ${table} VALUES (4, 'four', 4)`);
-    for (const times of [1, 2]) {
-      await lab.extract({ table });
+  test(
+    'may be ours of earlier: it is theirs with other bounds, and refused as the default one elsewhere',
+    { tags: 'long' },
+    async () => {
+      const [ours, run] = [await partition(), await one(`SELECT _bronze_run_id FROM ${bronze}`)];
+      const moved = ours.replace('bronze_data.', 'people.');
+      await lab.warehouse.query(`ALTER TABLE ${ours} SET SCHEMA people`);
+      const refused = { type: 'TargetConflict', message: expect.stringContaining(moved) as string };
+      await expect(lab.extract({ table })).rejects.toMatchObject({ cause: refused });
+      await expect(lab.extractDatabase({ tables: [table] })).rejects.toMatchObject({
+        cause: { message: refused.message },
+      });
       expect(await one(`SELECT count(*) FROM ${moved}`)).toBe('3');
-      expect(await one(`SELECT count(*) FROM ${bronze}`), `run ${times}`).toBe('7');
-    }
-  });
+      await lab.warehouse.query(`ALTER TABLE ${bronze} DETACH PARTITION ${moved};
+      ALTER TABLE ${bronze} ATTACH PARTITION ${moved} FOR VALUES IN ('${String(run)}')`);
+      await lab.source.query(`INSERT INTO ${table} VALUES (4, 'four', 4)`);
+      for (const times of [1, 2]) {
+        await lab.extract({ table });
+        expect(await one(`SELECT count(*) FROM ${moved}`)).toBe('3');
+        expect(await one(`SELECT count(*) FROM ${bronze}`), `run ${times}`).toBe('7');
+      }
+    },
+  );
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -28,7 +29,7 @@ describe('where', () => {
     `id IN (SELECT id FROM orders WHERE total < 3)`,
     `status LIKE '%e%' AND note_of(id) <> 'x--y'`,
   ];
-  test.each(conditions)('%s selects just those rows, of all chunks', async (where) => {
+  testVariants(conditions)('%s selects just those rows, of all chunks', async (where) => {
     await lab.source.query(
       `CREATE OR REPLACE FUNCTION note_of(int) RETURNS text LANGUAGE sql AS $$ SELECT 'n' $$`,
     );
@@ -56,7 +57,7 @@ describe('columns', () => {
 describe('names', () => {
   // test/inputs/odd-names.test.ts has more
   const names = ['Odd "quoted".name', 'x'.repeat(60), '日'.repeat(20)];
-  test.each(names)('%s, of schema, table and column', async (name) => {
+  testVariants(names)('%s, of schema, table and column', async (name) => {
     const quoted = lab.source.escapeIdentifier(name);
     await lab.source
       .query(`CREATE SCHEMA ${quoted}; CREATE TABLE ${quoted}.${quoted} (${quoted} int, "Id" int);

@@ -86,7 +86,7 @@ test('own statements call nothing that a schema of the path has, whatever it fit
   }
 });
 
-test('what users have written finds what it names by the path of the role', async () => {
+test('what users have written finds what it names by the path of the role', { tags: 'long' }, async () => {
   await lab.source
     .query(`CREATE FUNCTION elsewhere.named() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
     CREATE FUNCTION names() RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN named(); END';

@@ -20,14 +20,18 @@ test('a table with no columns keeps the number of its rows', async () => {
   await expectSameRows(lab, 'blank', 'bronze.br_blank');
 });
 
-test('rows that are alike are as many as they were, where there is no primary key', async () => {
-  await lab.source.query(`CREATE TABLE alike (a int, b text);
+test(
+  'rows that are alike are as many as they were, where there is no primary key',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE alike (a int, b text);
     INSERT INTO alike SELECT i % 3, CASE WHEN i % 5 > 0 THEN 'x' END FROM generate_series(1, 30000) i`);
-  expect(await lab.extract({ table: 'alike', chunkSize: '128kB' })).toMatchObject({ rows: 30_000 });
-  await expectSameRows(lab, 'alike', 'bronze.br_alike');
-});
+    expect(await lab.extract({ table: 'alike', chunkSize: '128kB' })).toMatchObject({ rows: 30_000 });
+    await expectSameRows(lab, 'alike', 'bronze.br_alike');
+  },
+);
 
-test('rows wider than a block come whole, however they are stored', async () => {
+test('rows wider than a block come whole, however they are stored', { tags: 'long' }, async () => {
   await lab.source.query(`CREATE TABLE wide (id int, compressed text, external bytea, plain text);
     ALTER TABLE wide ALTER external SET STORAGE EXTERNAL, ALTER plain SET STORAGE PLAIN;
     INSERT INTO wide
@@ -39,7 +43,7 @@ test('rows wider than a block come whole, however they are stored', async () => 
   await expectSameRows(lab, 'wide', 'bronze.br_wide');
 });
 
-test('a thousand columns come', async () => {
+test('a thousand columns come', { tags: 'long' }, async () => {
   const columns = Array.from({ length: 1000 }, (_, index) => `c${index} int DEFAULT ${index}`);
   await lab.source.query(`CREATE TABLE broad (${columns.join(', ')});
     INSERT INTO broad (c1) SELECT i FROM generate_series(1, 50) i`);
@@ -57,7 +61,7 @@ test('generated, identity, defaulted and dropped columns are what a SELECT shows
   await expectSameRows(lab, 'made', 'bronze.br_made');
 });
 
-test('views, materialized views and unlogged tables are read like tables', async () => {
+test('views, materialized views and unlogged tables are read like tables', { tags: 'long' }, async () => {
   await lab.source.query(`CREATE UNLOGGED TABLE base (id int, v text);
     INSERT INTO base SELECT i, i::text FROM generate_series(1, 3000) i;
     CREATE VIEW shown AS SELECT id, v FROM base WHERE id > 10;

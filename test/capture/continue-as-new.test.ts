@@ -23,49 +23,53 @@ afterAll(async () => {
   await temporal.dispose();
 });
 
-test('a capture whose history was left behind is what it was: paused, with its tables and counts, and nothing is lost or there twice', async () => {
-  await lab.source.query(`CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (-1), (-2);
+test(
+  'a capture whose history was left behind is what it was: paused, with its tables and counts, and nothing is lost or there twice',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (-1), (-2);
     CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (-1)`);
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
-  const runNow = async () => (await handle.describe()).runId;
-  await captures.untilStreaming(handle);
-  const histories = new Set([await runNow()]);
-  let rows = 0;
-  const write = async () => {
-    rows += 1;
-    await lab.source.query(`INSERT INTO t VALUES (${rows}); INSERT INTO added VALUES (${rows})`);
-  };
-  // events while the next history begins: rows, a table, resume
-  let adding: Promise<unknown> = Promise.resolve();
-  while (histories.size < 4) {
-    await write();
-    await handle.signal('pause');
-    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
-    await write();
-    const before = histories.size;
-    histories.add(await runNow());
-    if (histories.size === 2 && before === 1) {
-      expect(await captures.status(handle)).toMatchObject({ tables: ['public.t'], copiedRows: 2 });
-      adding = handle.executeUpdate('addTables', { args: [['added']] });
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    const runNow = async () => (await handle.describe()).runId;
+    await captures.untilStreaming(handle);
+    const histories = new Set([await runNow()]);
+    let rows = 0;
+    const write = async () => {
+      rows += 1;
+      await lab.source.query(`INSERT INTO t VALUES (${rows}); INSERT INTO added VALUES (${rows})`);
+    };
+    // events while the next history begins: rows, a table, resume
+    let adding: Promise<unknown> = Promise.resolve();
+    while (histories.size < 4) {
+      await write();
+      await handle.signal('pause');
+      await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+      await write();
+      const before = histories.size;
+      histories.add(await runNow());
+      if (histories.size === 2 && before === 1) {
+        expect(await captures.status(handle)).toMatchObject({ tables: ['public.t'], copiedRows: 2 });
+        adding = handle.executeUpdate('addTables', { args: [['added']] });
+      }
+      await handle.signal('resume');
+      await waitUntil(async () => (await captures.status(handle)).phase === 'streaming');
     }
-    await handle.signal('resume');
-    await waitUntil(async () => (await captures.status(handle)).phase === 'streaming');
-  }
-  await expect(adding).resolves.toEqual(['public.added', 'public.t']);
-  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-  await captures.untilWritten(slot);
-  await expectSameRows(lab, 't', 'bronze.br_t');
-  await expectSameRows(lab, 'added', 'bronze.br_added');
-  const logged = (await captures.changes(slot)).filter(({ table }) => table === 't');
-  expect(logged.map(({ data }) => data)).toEqual(
-    Array.from({ length: rows }, (_, row) => `{"id": ${row + 1}}`),
-  );
-  await waitUntil(async () => (await captures.status(handle)).changes >= rows);
-  const { rows: counted } = await lab.warehouse.query<{ changes: number }>(
-    'SELECT changes::int FROM bronze.cdc_positions WHERE slot = $1',
-    [slot],
-  );
-  expect((await captures.status(handle)).changes).toBe(counted[0]?.changes);
-  await captures.end(handle, slot);
-});
+    await expect(adding).resolves.toEqual(['public.added', 'public.t']);
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 't', 'bronze.br_t');
+    await expectSameRows(lab, 'added', 'bronze.br_added');
+    const logged = (await captures.changes(slot)).filter(({ table }) => table === 't');
+    expect(logged.map(({ data }) => data)).toEqual(
+      Array.from({ length: rows }, (_, row) => `{"id": ${row + 1}}`),
+    );
+    await waitUntil(async () => (await captures.status(handle)).changes >= rows);
+    const { rows: counted } = await lab.warehouse.query<{ changes: number }>(
+      'SELECT changes::int FROM bronze.cdc_positions WHERE slot = $1',
+      [slot],
+    );
+    expect((await captures.status(handle)).changes).toBe(counted[0]?.changes);
+    await captures.end(handle, slot);
+  },
+);

@@ -197,48 +197,60 @@ describe('what cannot be captured is refused before anything is made:', () => {
 
 // each has its own tables
 describe.concurrent('a capture', () => {
-  test('a table without a key is logged by its whole rows, where the input lets that be set', async () => {
-    const slot = captures.slotName();
-    const request = { tables: ['keyless'], slot, setReplicaIdentity: 'full' as const };
-    await captures.catchUp(request);
-    await lab.source.query(
-      'INSERT INTO keyless VALUES (1), (1); UPDATE keyless SET a = 2; DELETE FROM keyless',
-    );
-    await captures.catchUp(request);
-    expect((await captures.changes(slot)).map(({ operation, old }) => `${operation} ${old}`)).toEqual([
+  test(
+    'a table without a key is logged by its whole rows, where the input lets that be set',
+    { tags: 'long' },
+    async () => {
+      const slot = captures.slotName();
+      const request = { tables: ['keyless'], slot, setReplicaIdentity: 'full' as const };
+      await captures.catchUp(request);
+      await lab.source.query(
+        'INSERT INTO keyless VALUES (1), (1); UPDATE keyless SET a = 2; DELETE FROM keyless',
+      );
+      await captures.catchUp(request);
+      expect((await captures.changes(slot)).map(({ operation, old }) => `${operation} ${old}`)).toEqual([
     'INSERT null', 'INSERT null', 'UPDATE {"a": 1}', 'UPDATE {"a": 1}', 'DELETE {"a": 2}', 'DELETE {"a": 2}',
   ]); // prettier-ignore
-    await captures.drop({ slot });
-  });
+      await captures.drop({ slot });
+    },
+  );
 
-  test('partitions without an identity of their own get one, where the input lets that be set', async () => {
-    await lab.source.query(`CREATE TABLE cut (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);
+  test(
+    'partitions without an identity of their own get one, where the input lets that be set',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE cut (id int PRIMARY KEY, v int) PARTITION BY RANGE (id);
       CREATE TABLE cut_1 PARTITION OF cut FOR VALUES FROM (0) TO (10); INSERT INTO cut VALUES (1, 1);
       ALTER TABLE cut_1 REPLICA IDENTITY NOTHING`);
-    const slot = captures.slotName();
-    await expect(captures.catchUp({ tables: ['cut'], slot })).rejects.toMatchObject({
-      cause: { message: expect.stringMatching(/Nothing identifies the rows of public.cut_1 /) },
-    });
-    const request = { tables: ['cut'], slot, mirror: true, setReplicaIdentity: 'full' as const };
-    await captures.catchUp(request);
-    await lab.source.query('UPDATE cut SET v = 2');
-    await captures.catchUp(request);
-    await expectSameRows(lab, 'cut', 'bronze.br_cut');
-    await captures.drop({ slot });
-  });
+      const slot = captures.slotName();
+      await expect(captures.catchUp({ tables: ['cut'], slot })).rejects.toMatchObject({
+        cause: { message: expect.stringMatching(/Nothing identifies the rows of public.cut_1 /) },
+      });
+      const request = { tables: ['cut'], slot, mirror: true, setReplicaIdentity: 'full' as const };
+      await captures.catchUp(request);
+      await lab.source.query('UPDATE cut SET v = 2');
+      await captures.catchUp(request);
+      await expectSameRows(lab, 'cut', 'bronze.br_cut');
+      await captures.drop({ slot });
+    },
+  );
 
-  test('tables that inherit from one that is captured are not: they go on being written to, and it says so', async () => {
-    await lab.source
-      .query(`CREATE TABLE elder (id int PRIMARY KEY, v int); CREATE TABLE heir () INHERITS (elder);
+  test(
+    'tables that inherit from one that is captured are not: they go on being written to, and it says so',
+    { tags: 'long' },
+    async () => {
+      await lab.source
+        .query(`CREATE TABLE elder (id int PRIMARY KEY, v int); CREATE TABLE heir () INHERITS (elder);
       INSERT INTO elder VALUES (1, 1); INSERT INTO heir VALUES (1, 1), (2, 2)`);
-    const request = { tables: ['elder'], slot: captures.slotName(), mirror: true };
-    const { warnings } = await captures.catchUp(request);
-    expect(warnings).toEqual([expect.stringMatching(/^The rows of public.heir are not captured/)]);
-    await lab.source.query('UPDATE elder SET v = v + 10');
-    await captures.catchUp(request);
-    await expectSameRows(lab, 'elder', 'bronze.br_elder', { where: `tableoid = 'elder'::regclass` });
-    await captures.drop({ slot: request.slot });
-  });
+      const request = { tables: ['elder'], slot: captures.slotName(), mirror: true };
+      const { warnings } = await captures.catchUp(request);
+      expect(warnings).toEqual([expect.stringMatching(/^The rows of public.heir are not captured/)]);
+      await lab.source.query('UPDATE elder SET v = v + 10');
+      await captures.catchUp(request);
+      await expectSameRows(lab, 'elder', 'bronze.br_elder', { where: `tableoid = 'elder'::regclass` });
+      await captures.drop({ slot: request.slot });
+    },
+  );
 
   test('a capture that runs is paused, goes on, says how far it is, and is dropped', async () => {
     const slot = captures.slotName();
@@ -290,22 +302,26 @@ describe.concurrent('a capture', () => {
     expect(await slotsOf(`${slot}%`)).toBe(0);
   });
 
-  test('a table is not removed from a publication that sends its whole schema', async () => {
-    const slot = captures.slotName();
-    await lab.source.query(`CREATE SCHEMA whole; CREATE TABLE whole.a (id int PRIMARY KEY)`);
-    await administer(inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`), [
-      `CREATE PUBLICATION ${slot} FOR TABLES IN SCHEMA whole`,
-    ]);
-    const handle = await captures.start({ tables: ['whole.a'], slot, initialCopy: false });
-    await captures.untilStreaming(handle);
-    await expect(handle.executeUpdate('removeTables', { args: [['whole.a']] })).rejects.toMatchObject({
-      cause: {
-        type: 'PublicationConflict',
-        message: expect.stringContaining('sends whole.a as one of all tables, or of all of its schema'),
-      },
-    });
-    await captures.end(handle, slot);
-  });
+  test(
+    'a table is not removed from a publication that sends its whole schema',
+    { tags: 'long' },
+    async () => {
+      const slot = captures.slotName();
+      await lab.source.query(`CREATE SCHEMA whole; CREATE TABLE whole.a (id int PRIMARY KEY)`);
+      await administer(inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`), [
+        `CREATE PUBLICATION ${slot} FOR TABLES IN SCHEMA whole`,
+      ]);
+      const handle = await captures.start({ tables: ['whole.a'], slot, initialCopy: false });
+      await captures.untilStreaming(handle);
+      await expect(handle.executeUpdate('removeTables', { args: [['whole.a']] })).rejects.toMatchObject({
+        cause: {
+          type: 'PublicationConflict',
+          message: expect.stringContaining('sends whole.a as one of all tables, or of all of its schema'),
+        },
+      });
+      await captures.end(handle, slot);
+    },
+  );
 
   test('what a copy lacks is told: rows that a policy hides from the role', async () => {
     await lab.source.query(`CREATE TABLE hiding (id int PRIMARY KEY); INSERT INTO hiding VALUES (1), (2);
@@ -324,6 +340,7 @@ describe.concurrent('a capture', () => {
   // not concurrent, since messages that other tests write to the database's WAL count as changes too
   test.sequential(
     'a capture that is to run for a while ends when it is over, and goes on another time',
+    { tags: 'long' },
     async () => {
       await lab.source.query('CREATE TABLE brief (id int PRIMARY KEY); INSERT INTO brief VALUES (1)');
       const request = { tables: ['brief'], slot: captures.slotName(), initialCopy: false };
@@ -345,7 +362,7 @@ describe.concurrent('a capture', () => {
     },
   );
 
-  test('an idle database on a busy server does not hold back the log', async () => {
+  test('an idle database on a busy server does not hold back the log', { tags: 'long' }, async () => {
     const slot = captures.slotName();
     // no heartbeat contributes: the position moves because the server reports how far it has read
     const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, heartbeat: '1 hour' });

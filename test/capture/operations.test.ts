@@ -159,7 +159,7 @@ describe.concurrent('what is written', () => {
       await captures.drop({ slot });
     });
 
-    test('with soft deletes: rows stay, and say when they were deleted', async () => {
+    test('with soft deletes: rows stay, and say when they were deleted', { tags: 'long' }, async () => {
       await lab.source.query(`TRUNCATE t; ${filled('t')}`);
       await lab.warehouse.query('DROP TABLE bronze.br_t');
       const slot = await around({ tables: ['t'], mirror: true, deletes: 'soft' }, difficultChanges);
@@ -174,7 +174,7 @@ describe.concurrent('what is written', () => {
       await captures.drop({ slot });
     });
 
-    test('and the first copy with the log replayed over it is equal too', async () => {
+    test('and the first copy with the log replayed over it is equal too', { tags: 'long' }, async () => {
       await lab.source.query(`TRUNCATE t; ${filled('t')}`);
       const slot = await around({ tables: ['t'] }, difficultChanges);
       await replayLog(lab, { slot, table: 't', key: 'id', into: 'replayed', from: 'bronze.br_t' });
@@ -183,7 +183,7 @@ describe.concurrent('what is written', () => {
     });
   });
 
-  test('deletes are soft from then on where a capture goes on so', async () => {
+  test('deletes are soft from then on where a capture goes on so', { tags: 'long' }, async () => {
     await lab.source.query(
       `CREATE TABLE softened (id int PRIMARY KEY, v text); INSERT INTO softened VALUES (1, 'a'), (2, 'b'), (3, 'c')`,
     );
@@ -197,54 +197,62 @@ describe.concurrent('what is written', () => {
     await captures.drop({ slot });
   });
 
-  test('a row that comes into a row filter without its large value is in the copy all the same', async () => {
-    await lab.source.query(`CREATE TABLE filtered (id int PRIMARY KEY, v int, big text);
+  test(
+    'a row that comes into a row filter without its large value is in the copy all the same',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE filtered (id int PRIMARY KEY, v int, big text);
     INSERT INTO filtered VALUES (1, 1, NULL), (-2, 2, ${large(5)})`);
-    const slot = captures.slotName();
-    await lab.source.query(`CREATE PUBLICATION ${slot} FOR TABLE filtered WHERE (id > 0)`);
-    const request = { tables: ['filtered'], mirror: true, slot };
-    await captures.catchUp(request);
-    await lab.source.query('UPDATE filtered SET id = -id WHERE id = -2; UPDATE filtered SET v = 3');
-    const { warnings } = await captures.catchUp(request);
-    expect(warnings).toEqual([expect.stringMatching(/^public.filtered was copied again: a row came/)]);
-    await expectSameRows(lab, 'filtered', 'bronze.br_filtered', { where: 'id > 0' });
-    await captures.drop({ slot });
-    await lab.source.query(`DROP PUBLICATION ${slot}`);
-  });
+      const slot = captures.slotName();
+      await lab.source.query(`CREATE PUBLICATION ${slot} FOR TABLE filtered WHERE (id > 0)`);
+      const request = { tables: ['filtered'], mirror: true, slot };
+      await captures.catchUp(request);
+      await lab.source.query('UPDATE filtered SET id = -id WHERE id = -2; UPDATE filtered SET v = 3');
+      const { warnings } = await captures.catchUp(request);
+      expect(warnings).toEqual([expect.stringMatching(/^public.filtered was copied again: a row came/)]);
+      await expectSameRows(lab, 'filtered', 'bronze.br_filtered', { where: 'id > 0' });
+      await captures.drop({ slot });
+      await lab.source.query(`DROP PUBLICATION ${slot}`);
+    },
+  );
 
   // PostgreSQL itself does not send the TRUNCATE of a single partition under the name of its root
-  test('partitions come under the name of their root, new ones too; a leaf that is named under its own', async () => {
-    await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+  test(
+    'partitions come under the name of their root, new ones too; a leaf that is named under its own',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE tree (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
     CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (100);
     CREATE TABLE tree_2 (v text, id int NOT NULL); ALTER TABLE tree ATTACH PARTITION tree_2 FOR VALUES FROM (100) TO (200);
     INSERT INTO tree SELECT i * 20, 'v' FROM generate_series(0, 9) i`);
-    const slot = await around({ tables: ['tree'], mirror: true }, [
-      `CREATE TABLE tree_3 PARTITION OF tree FOR VALUES FROM (200) TO (300); INSERT INTO tree VALUES (250, 'new leaf')`,
-      `UPDATE tree SET id = id + 95 WHERE id = 20; UPDATE tree SET v = 'two' WHERE id = 160; DELETE FROM tree WHERE id = 0`,
-      `TRUNCATE tree; INSERT INTO tree VALUES (40, 'again'), (251, 'again')`,
-    ]);
-    const tables = new Set((await captures.changes(slot)).map(({ table }) => table));
-    expect(tables).toEqual(new Set(['tree']));
-    await expectSameRows(lab, 'tree', 'bronze.br_tree');
-    const leaf = await around({ tables: ['tree_1'], mirror: true }, [
-      `UPDATE tree SET v = 'leaf' WHERE id = 40`,
-    ]);
-    await expectSameRows(lab, 'tree_1', 'bronze.br_tree_1');
-    await captures.drop({ slot });
-    await captures.drop({ slot: leaf });
-    // of the rows that changes brought, bronze does not know the partition
-    await lab.source.query('DELETE FROM tree WHERE id = 251');
-    const request = { table: 'tree', write: 'replace-partitions' } as const;
-    await expect(lab.extract({ ...request, partitions: { names: ['tree_3'] } })).rejects.toMatchObject({
-      cause: { type: 'TargetConflict' },
-    });
-    await lab.extract(request);
-    await expectSameRows(lab, 'tree', 'bronze.br_tree');
-  });
+      const slot = await around({ tables: ['tree'], mirror: true }, [
+        `CREATE TABLE tree_3 PARTITION OF tree FOR VALUES FROM (200) TO (300); INSERT INTO tree VALUES (250, 'new leaf')`,
+        `UPDATE tree SET id = id + 95 WHERE id = 20; UPDATE tree SET v = 'two' WHERE id = 160; DELETE FROM tree WHERE id = 0`,
+        `TRUNCATE tree; INSERT INTO tree VALUES (40, 'again'), (251, 'again')`,
+      ]);
+      const tables = new Set((await captures.changes(slot)).map(({ table }) => table));
+      expect(tables).toEqual(new Set(['tree']));
+      await expectSameRows(lab, 'tree', 'bronze.br_tree');
+      const leaf = await around({ tables: ['tree_1'], mirror: true }, [
+        `UPDATE tree SET v = 'leaf' WHERE id = 40`,
+      ]);
+      await expectSameRows(lab, 'tree_1', 'bronze.br_tree_1');
+      await captures.drop({ slot });
+      await captures.drop({ slot: leaf });
+      // of the rows that changes brought, bronze does not know the partition
+      await lab.source.query('DELETE FROM tree WHERE id = 251');
+      const request = { table: 'tree', write: 'replace-partitions' } as const;
+      await expect(lab.extract({ ...request, partitions: { names: ['tree_3'] } })).rejects.toMatchObject({
+        cause: { type: 'TargetConflict' },
+      });
+      await lab.extract(request);
+      await expectSameRows(lab, 'tree', 'bronze.br_tree');
+    },
+  );
 });
 
 // not concurrent: the other captures would log its messages too
-test('a copy that no capture keeps any more can have several rows of a key', async () => {
+test('a copy that no capture keeps any more can have several rows of a key', { tags: 'long' }, async () => {
   await lab.source.query(`CREATE TABLE let_go (id int PRIMARY KEY, v text, at timestamptz DEFAULT now());
     INSERT INTO let_go VALUES (1, 'one'), (2, 'two')`);
   const slot = await around({ tables: ['let_go'], mirror: true }, [
@@ -261,22 +269,26 @@ test('a copy that no capture keeps any more can have several rows of a key', asy
   expect(rows).toEqual([{ v: 'eins' }, { v: 'uno' }]);
 });
 
-test('a message outside of transactions stands before the commit that follows it at once', async () => {
-  await lab.source.query('CREATE TABLE noted (id int PRIMARY KEY)');
-  // others write to the same WAL: with this many commits, some directly follow their message
-  const insert = (id: number) =>
-    `BEGIN; INSERT INTO noted VALUES (${id}); SELECT pg_logical_emit_message(false, 'app', '${id}'); COMMIT`;
-  const slot = await around(
-    { tables: ['noted'], initialCopy: false },
-    Array.from({ length: 20 }, (_, index) => insert(index)),
-  );
-  const { rows } = await lab.warehouse.query<{ changes: string; together: boolean }>(
-    `SELECT string_agg(coalesce(data ->> 'content', data ->> 'id'), ',' ORDER BY commit_lsn, ordinal) AS changes,
+test(
+  'a message outside of transactions stands before the commit that follows it at once',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE noted (id int PRIMARY KEY)');
+    // others write to the same WAL: with this many commits, some directly follow their message
+    const insert = (id: number) =>
+      `BEGIN; INSERT INTO noted VALUES (${id}); SELECT pg_logical_emit_message(false, 'app', '${id}'); COMMIT`;
+    const slot = await around(
+      { tables: ['noted'], initialCopy: false },
+      Array.from({ length: 20 }, (_, index) => insert(index)),
+    );
+    const { rows } = await lab.warehouse.query<{ changes: string; together: boolean }>(
+      `SELECT string_agg(coalesce(data ->> 'content', data ->> 'id'), ',' ORDER BY commit_lsn, ordinal) AS changes,
             count(DISTINCT commit_lsn) < count(*) AS together
        FROM bronze.cdc_changes WHERE slot = $1`,
-    [slot],
-  );
-  const expected = Array.from({ length: 20 }, (_, index) => `${index},${index}`).join(',');
-  expect(rows).toEqual([{ changes: expected, together: true }]);
-  await captures.drop({ slot });
-});
+      [slot],
+    );
+    const expected = Array.from({ length: 20 }, (_, index) => `${index},${index}`).join(',');
+    expect(rows).toEqual([{ changes: expected, together: true }]);
+    await captures.drop({ slot });
+  },
+);

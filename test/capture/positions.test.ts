@@ -134,26 +134,30 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
   expect((await lab.source.query('SELECT FROM pg_publication WHERE pubname = $1', [slot])).rowCount).toBe(0);
 });
 
-test('a first copy that is under way is left alone by another capture of its slot, which goes on when it has ended', async () => {
-  await lab.source.query(
-    'CREATE TABLE wanted_twice (id int PRIMARY KEY); INSERT INTO wanted_twice VALUES (1)',
-  );
-  const slot = captures.slotName();
-  const held = await HeldCopies.hold(lab, 'before the first');
-  const request = { tables: ['wanted_twice'], slot, until: 'caught-up' as const };
-  const first = await captures.start(request);
-  await held.reached();
-  const second = await captures.start(request);
-  expect(await pendingFailure(second)).toContain(
-    `The first copy on slot "${slot}" is being made by the workflow "${first.workflowId}"`,
-  );
-  await held.release();
-  await expect(first.result()).resolves.toMatchObject({ copiedRows: 1, warnings: [] });
-  await expect(second.result()).resolves.toMatchObject({ outcome: 'caught up', copiedRows: 0 });
-  await captures.drop({ slot });
-});
+test(
+  'a first copy that is under way is left alone by another capture of its slot, which goes on when it has ended',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(
+      'CREATE TABLE wanted_twice (id int PRIMARY KEY); INSERT INTO wanted_twice VALUES (1)',
+    );
+    const slot = captures.slotName();
+    const held = await HeldCopies.hold(lab, 'before the first');
+    const request = { tables: ['wanted_twice'], slot, until: 'caught-up' as const };
+    const first = await captures.start(request);
+    await held.reached();
+    const second = await captures.start(request);
+    expect(await pendingFailure(second)).toContain(
+      `The first copy on slot "${slot}" is being made by the workflow "${first.workflowId}"`,
+    );
+    await held.release();
+    await expect(first.result()).resolves.toMatchObject({ copiedRows: 1, warnings: [] });
+    await expect(second.result()).resolves.toMatchObject({ outcome: 'caught up', copiedRows: 0 });
+    await captures.drop({ slot });
+  },
+);
 
-test("a capture that ends drops no slot that is another capture's by now", async () => {
+test("a capture that ends drops no slot that is another capture's by now", { tags: 'long' }, async () => {
   const slot = await own.captured();
   const source = new Database({ label: 'source', settings: settingsOfSource() });
   const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
@@ -165,7 +169,7 @@ test("a capture that ends drops no slot that is another capture's by now", async
   expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
 });
 
-test('a publication stays for as long as somebody else may read from it', async () => {
+test('a publication stays for as long as somebody else may read from it', { tags: 'long' }, async () => {
   const publication = captures.slotName();
   const [one, other] = [captures.slotName(), captures.slotName()];
   const request = { tables: ['t'], publication, initialCopy: false };
@@ -189,46 +193,50 @@ test('a publication stays for as long as somebody else may read from it', async 
   expect(await captures.drop({ slot: other, publication })).toEqual(gone);
 });
 
-test('what a publication did not send for a while is noticed, and the copies that lack it are made again', async () => {
-  await lab.source.query(`CREATE TABLE sent (id int PRIMARY KEY, v int); INSERT INTO sent VALUES (1, 1);
+test(
+  'what a publication did not send for a while is noticed, and the copies that lack it are made again',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE sent (id int PRIMARY KEY, v int); INSERT INTO sent VALUES (1, 1);
     CREATE TABLE always_sent (id int PRIMARY KEY)`);
-  const slot = captures.slotName();
-  const request = { tables: ['always_sent', 'sent'], slot, mirror: true };
-  await captures.catchUp(request);
-  await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE sent; INSERT INTO sent VALUES (2, 2);
+    const slot = captures.slotName();
+    const request = { tables: ['always_sent', 'sent'], slot, mirror: true };
+    await captures.catchUp(request);
+    await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE sent; INSERT INTO sent VALUES (2, 2);
     ALTER PUBLICATION ${slot} ADD TABLE sent`);
-  const { warnings } = await captures.catchUp(request);
-  expect(warnings).toEqual([
-    expect.stringMatching(/^The publication ".*" does not send public.sent, or did not for a while/),
-    expect.stringMatching(/^The copies of public.sent are made again/),
-  ]);
-  await expectSameRows(lab, 'sent', 'bronze.br_sent');
-  // a stream that begins while the capture runs notices it as well
-  const handle = await captures.start(request);
-  await captures.untilStreaming(handle);
-  await waitUntil(async () => (await readerOf(slot)) !== null);
-  await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE sent; INSERT INTO sent VALUES (3, 3);
+    const { warnings } = await captures.catchUp(request);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^The publication ".*" does not send public.sent, or did not for a while/),
+      expect.stringMatching(/^The copies of public.sent are made again/),
+    ]);
+    await expectSameRows(lab, 'sent', 'bronze.br_sent');
+    // a stream that begins while the capture runs notices it as well
+    const handle = await captures.start(request);
+    await captures.untilStreaming(handle);
+    await waitUntil(async () => (await readerOf(slot)) !== null);
+    await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE sent; INSERT INTO sent VALUES (3, 3);
     ALTER PUBLICATION ${slot} ADD TABLE sent`);
-  await own.asAdmin(
-    `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}'`,
-  );
-  const copied = `SELECT FROM bronze.br_sent WHERE id = 3`;
-  await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1);
-  await handle.cancel();
-  await handle.result().catch(() => undefined);
-  await expectSameRows(lab, 'sent', 'bronze.br_sent');
-  await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert'); UPDATE sent SET v = 3`);
-  await expect(captures.catchUp(request)).rejects.toMatchObject({
-    cause: {
-      type: 'PublicationConflict',
-      message: expect.stringMatching(/sends no update, no delete, .* any more/),
-    },
-  });
-  await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert, update, delete, truncate')`);
-  await captures.catchUp(request);
-  await expectSameRows(lab, 'sent', 'bronze.br_sent');
-  await captures.drop({ slot });
-});
+    await own.asAdmin(
+      `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}'`,
+    );
+    const copied = `SELECT FROM bronze.br_sent WHERE id = 3`;
+    await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1);
+    await handle.cancel();
+    await handle.result().catch(() => undefined);
+    await expectSameRows(lab, 'sent', 'bronze.br_sent');
+    await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert'); UPDATE sent SET v = 3`);
+    await expect(captures.catchUp(request)).rejects.toMatchObject({
+      cause: {
+        type: 'PublicationConflict',
+        message: expect.stringMatching(/sends no update, no delete, .* any more/),
+      },
+    });
+    await lab.source.query(`ALTER PUBLICATION ${slot} SET (publish = 'insert, update, delete, truncate')`);
+    await captures.catchUp(request);
+    await expectSameRows(lab, 'sent', 'bronze.br_sent');
+    await captures.drop({ slot });
+  },
+);
 
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {
@@ -287,7 +295,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await captures.drop({ slot });
   });
 
-  test('a slot that another session reads from is waited for', async () => {
+  test('a slot that another session reads from is waited for', { tags: 'long' }, async () => {
     const slot = await own.captured();
     const other = await ReplicationSession.open(
       new Database({ label: 'other', settings: settingsOfSource() }),
@@ -312,74 +320,86 @@ describe('before it streams, a capture compares its position with the slot:', ()
   });
 });
 
-test('a slot that is advanced between two attempts of a stream is noticed by the next', async () => {
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
-  await captures.untilStreaming(handle);
-  await captures.untilWritten(slot);
-  await endStream(slot);
-  await waitUntil(async () => {
+test(
+  'a slot that is advanced between two attempts of a stream is noticed by the next',
+  { tags: 'long' },
+  async () => {
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
+    await captures.untilStreaming(handle);
+    await captures.untilWritten(slot);
+    await endStream(slot);
+    await waitUntil(async () => {
+      await own.insert();
+      const advance = own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
+      return advance.then(
+        () => true,
+        () => endStream(slot).then(() => false), // the stream was faster
+      );
+    });
+    await waitUntil(async () => (await handle.describe()).status.name !== 'RUNNING');
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: {
+        type: 'PositionConflict',
+        message: expect.stringMatching(/somebody else has read from it or advanced it/),
+      },
+    });
+    await captures.drop({ slot });
+  },
+);
+
+test(
+  'a stream that slept while another wrote has acknowledged nothing, and writes nothing more',
+  { tags: 'long' },
+  async () => {
+    const slot = await own.captured();
+    const before = await captures.changes(slot);
     await own.insert();
-    const advance = own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
-    return advance.then(
-      () => true,
-      () => endStream(slot).then(() => false), // the stream was faster
-    );
-  });
-  await waitUntil(async () => (await handle.describe()).status.name !== 'RUNNING');
-  await expect(handle.result()).rejects.toMatchObject({
-    cause: {
-      type: 'PositionConflict',
-      message: expect.stringMatching(/somebody else has read from it or advanced it/),
-    },
-  });
-  await captures.drop({ slot });
-});
+    const request = await requestFor(slot);
+    const source = new Database({ label: 'source', settings: settingsOfSource() });
+    const sleeper = new SleepingDatabase({ label: 'warehouse', settings: lab.configuration().warehouse });
+    const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+    const { signal } = new AbortController();
+    const context = { source, signal, onProgress: () => undefined };
+    const slept = streamChanges(request, { ...context, warehouse: sleeper });
+    await sleeper.asleep;
+    await streamChanges(request, { ...context, warehouse });
+    const written = await captures.changes(slot);
+    // and nothing was acknowledged that was read but not written
+    expect(written).toHaveLength(before.length + 1);
+    sleeper.wake();
+    await expect(slept).rejects.toMatchObject({ kind: 'SerializationFailure' });
+    expect(await captures.changes(slot)).toEqual(written);
+    await Promise.all([source, sleeper, warehouse].map(async (database) => database.close()));
+    await captures.drop({ slot });
+  },
+);
 
-test('a stream that slept while another wrote has acknowledged nothing, and writes nothing more', async () => {
-  const slot = await own.captured();
-  const before = await captures.changes(slot);
-  await own.insert();
-  const request = await requestFor(slot);
-  const source = new Database({ label: 'source', settings: settingsOfSource() });
-  const sleeper = new SleepingDatabase({ label: 'warehouse', settings: lab.configuration().warehouse });
-  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
-  const { signal } = new AbortController();
-  const context = { source, signal, onProgress: () => undefined };
-  const slept = streamChanges(request, { ...context, warehouse: sleeper });
-  await sleeper.asleep;
-  await streamChanges(request, { ...context, warehouse });
-  const written = await captures.changes(slot);
-  // and nothing was acknowledged that was read but not written
-  expect(written).toHaveLength(before.length + 1);
-  sleeper.wake();
-  await expect(slept).rejects.toMatchObject({ kind: 'SerializationFailure' });
-  expect(await captures.changes(slot)).toEqual(written);
-  await Promise.all([source, sleeper, warehouse].map(async (database) => database.close()));
-  await captures.drop({ slot });
-});
-
-test('a copy that a lost attempt wanted is still wanted at the end of the next', async () => {
-  const slot = await own.captured();
-  // only what the attempt has committed is left of it
-  await lab.warehouse.query(
-    `UPDATE bronze.cdc_tables SET status = 'copying', copied_at = NULL
+test(
+  'a copy that a lost attempt wanted is still wanted at the end of the next',
+  { tags: 'long' },
+  async () => {
+    const slot = await own.captured();
+    // only what the attempt has committed is left of it
+    await lab.warehouse.query(
+      `UPDATE bronze.cdc_tables SET status = 'copying', copied_at = NULL
       WHERE capture_id = (SELECT capture_id FROM bronze.cdc_positions WHERE slot = $1)`,
-    [slot],
-  );
-  await own.insert();
-  const source = new Database({ label: 'source', settings: settingsOfSource() });
-  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
-  const { signal } = new AbortController();
-  const context = { source, warehouse, signal, onProgress: () => undefined };
-  const { reason, copyWanted } = await streamChanges(await requestFor(slot), context);
-  expect({ reason, copyWanted }).toEqual({
-    reason: 'caught up',
-    copyWanted: [{ schema: 'public', name: 't' }],
-  });
-  await Promise.all([source, warehouse].map(async (database) => database.close()));
-  await captures.drop({ slot });
-});
+      [slot],
+    );
+    await own.insert();
+    const source = new Database({ label: 'source', settings: settingsOfSource() });
+    const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+    const { signal } = new AbortController();
+    const context = { source, warehouse, signal, onProgress: () => undefined };
+    const { reason, copyWanted } = await streamChanges(await requestFor(slot), context);
+    expect({ reason, copyWanted }).toEqual({
+      reason: 'caught up',
+      copyWanted: [{ schema: 'public', name: 't' }],
+    });
+    await Promise.all([source, warehouse].map(async (database) => database.close()));
+    await captures.drop({ slot });
+  },
+);
 
 test('the snapshot of a slot is held for longer than transactions of the role may last', async () => {
   const database = new Database({ label: 'source', settings: settingsOfSource() });
@@ -413,123 +433,144 @@ test('when the snapshot of a slot is lost before the first copy is done, a new s
   await captures.drop({ slot });
 });
 
-test('a table that is rewritten before the first copy comes to it is not taken for an empty one', async () => {
-  await lab.source.query(`CREATE TABLE copied_first (id int PRIMARY KEY); INSERT INTO copied_first VALUES (1);
+test(
+  'a table that is rewritten before the first copy comes to it is not taken for an empty one',
+  { tags: 'long' },
+  async () => {
+    await lab.source
+      .query(`CREATE TABLE copied_first (id int PRIMARY KEY); INSERT INTO copied_first VALUES (1);
     CREATE TABLE copied_later (id int PRIMARY KEY, n int); INSERT INTO copied_later VALUES (1, 1), (2, 2)`);
-  const slot = captures.slotName();
-  const held = await HeldCopies.hold(lab, 'before the first');
-  const request = { tables: ['copied_first', 'copied_later'], slot, mirror: true };
-  const handle = await captures.start({ ...request, until: 'caught-up' });
-  await held.reached();
-  await lab.source.query(
-    'ALTER TABLE copied_later ALTER n TYPE bigint; INSERT INTO copied_later VALUES (3, 3)',
-  );
-  await held.release();
-  // tables copied earlier are not copied again
-  await expect(handle.result()).resolves.toMatchObject({
-    copiedRows: 4,
-    warnings: [
-      'public.copied_later changed before the first copy came to it: it is copied while changes stream.',
-    ],
-  });
-  await captures.catchUp(request);
-  await expectSameRows(lab, 'copied_later', 'bronze.br_copied_later');
-  await captures.drop({ slot });
-});
-
-test('rows that come before the copy of an added table is planned are there, whatever columns came or went since', async () => {
-  await lab.source.query(`CREATE TABLE added_first (id int PRIMARY KEY); INSERT INTO added_first VALUES (1);
-    CREATE TABLE added_later (id int PRIMARY KEY, v int); INSERT INTO added_later VALUES (1, 1)`);
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
-  await captures.untilStreaming(handle);
-  const addAround = async (tables: string[], meanwhile: string) => {
+    const slot = captures.slotName();
     const held = await HeldCopies.hold(lab, 'before the first');
-    await handle.executeUpdate('addTables', { args: [tables] });
+    const request = { tables: ['copied_first', 'copied_later'], slot, mirror: true };
+    const handle = await captures.start({ ...request, until: 'caught-up' });
     await held.reached();
-    await lab.source.query(meanwhile);
+    await lab.source.query(
+      'ALTER TABLE copied_later ALTER n TYPE bigint; INSERT INTO copied_later VALUES (3, 3)',
+    );
+    await held.release();
+    // tables copied earlier are not copied again
+    await expect(handle.result()).resolves.toMatchObject({
+      copiedRows: 4,
+      warnings: [
+        'public.copied_later changed before the first copy came to it: it is copied while changes stream.',
+      ],
+    });
+    await captures.catchUp(request);
+    await expectSameRows(lab, 'copied_later', 'bronze.br_copied_later');
+    await captures.drop({ slot });
+  },
+);
+
+test(
+  'rows that come before the copy of an added table is planned are there, whatever columns came or went since',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE added_first (id int PRIMARY KEY); INSERT INTO added_first VALUES (1);
+    CREATE TABLE added_later (id int PRIMARY KEY, v int); INSERT INTO added_later VALUES (1, 1)`);
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const addAround = async (tables: string[], meanwhile: string) => {
+      const held = await HeldCopies.hold(lab, 'before the first');
+      await handle.executeUpdate('addTables', { args: [tables] });
+      await held.reached();
+      await lab.source.query(meanwhile);
+      await captures.untilWritten(slot);
+      await held.release();
+      await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+      await captures.untilWritten(slot);
+      // a column added without a change is not visible yet
+      await expectSameRows(lab, 'added_later', 'bronze.br_added_later', { columns: ['id'] });
+    };
+    await addAround(
+      ['added_first', 'added_later'],
+      'INSERT INTO added_later VALUES (2, 2); ALTER TABLE added_later ADD COLUMN w int DEFAULT 7',
+    );
+    await handle.executeUpdate('removeTables', { args: [['added_later']] });
+    await lab.warehouse.query('DROP TABLE bronze.br_added_later');
+    await addAround(
+      ['added_later'],
+      'ALTER TABLE added_later DROP COLUMN v; INSERT INTO added_later VALUES (3, 3)',
+    );
+    await captures.end(handle, slot);
+  },
+);
+
+test(
+  'a holder that was given up, and records its snapshot late, leaves no gap between copy and changes',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE held_twice (id int PRIMARY KEY); INSERT INTO held_twice VALUES (1)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const held = await HeldCopies.hold(lab, 'before the first');
+    await handle.executeUpdate('addTables', { args: [['held_twice']] });
+    await held.reached();
+    await lab.source.query('INSERT INTO held_twice VALUES (2)');
     await captures.untilWritten(slot);
+    await lab.warehouse.query(
+      `UPDATE bronze.cdc_tables SET copied_at = $1 WHERE "table" = 'held_twice' AND status = 'copying'`,
+      [await endOfLog()],
+    );
     await held.release();
     await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
     await captures.untilWritten(slot);
-    // a column added without a change is not visible yet
-    await expectSameRows(lab, 'added_later', 'bronze.br_added_later', { columns: ['id'] });
-  };
-  await addAround(
-    ['added_first', 'added_later'],
-    'INSERT INTO added_later VALUES (2, 2); ALTER TABLE added_later ADD COLUMN w int DEFAULT 7',
-  );
-  await handle.executeUpdate('removeTables', { args: [['added_later']] });
-  await lab.warehouse.query('DROP TABLE bronze.br_added_later');
-  await addAround(
-    ['added_later'],
-    'ALTER TABLE added_later DROP COLUMN v; INSERT INTO added_later VALUES (3, 3)',
-  );
-  await captures.end(handle, slot);
-});
+    await expectSameRows(lab, 'held_twice', 'bronze.br_held_twice');
+    await captures.end(handle, slot);
+  },
+);
 
-test('a holder that was given up, and records its snapshot late, leaves no gap between copy and changes', async () => {
-  await lab.source.query('CREATE TABLE held_twice (id int PRIMARY KEY); INSERT INTO held_twice VALUES (1)');
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
-  await captures.untilStreaming(handle);
-  const held = await HeldCopies.hold(lab, 'before the first');
-  await handle.executeUpdate('addTables', { args: [['held_twice']] });
-  await held.reached();
-  await lab.source.query('INSERT INTO held_twice VALUES (2)');
-  await captures.untilWritten(slot);
-  await lab.warehouse.query(
-    `UPDATE bronze.cdc_tables SET copied_at = $1 WHERE "table" = 'held_twice' AND status = 'copying'`,
-    [await endOfLog()],
-  );
-  await held.release();
-  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-  await captures.untilWritten(slot);
-  await expectSameRows(lab, 'held_twice', 'bronze.br_held_twice');
-  await captures.end(handle, slot);
-});
-
-test('a run that replaces a copy before changes are applied to it does not become that copy', async () => {
-  await lab.source.query(`CREATE TABLE replaced (id int PRIMARY KEY, v text);
+test(
+  'a run that replaces a copy before changes are applied to it does not become that copy',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE replaced (id int PRIMARY KEY, v text);
     INSERT INTO replaced VALUES (1, 'a'), (2, 'b')`);
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
-  await captures.untilStreaming(handle);
-  const held = await HeldCopies.hold(lab, 'before the first');
-  await handle.executeUpdate('addTables', { args: [['replaced']] });
-  await held.reached();
-  const keeper = await lab.connect('warehouse');
-  await keeper.query('BEGIN; SELECT FROM bronze.cdc_positions FOR UPDATE');
-  await held.release();
-  const committed = `SELECT FROM bronze.extraction_targets WHERE target = 'br_replaced'`;
-  await waitUntil(async () => (await lab.warehouse.query(committed)).rowCount === 1);
-  // what a run leaves that commits between the copy and its end
-  await lab.warehouse.query(`DELETE FROM bronze.br_replaced WHERE id = 2;
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const held = await HeldCopies.hold(lab, 'before the first');
+    await handle.executeUpdate('addTables', { args: [['replaced']] });
+    await held.reached();
+    const keeper = await lab.connect('warehouse');
+    await keeper.query('BEGIN; SELECT FROM bronze.cdc_positions FOR UPDATE');
+    await held.release();
+    const committed = `SELECT FROM bronze.extraction_targets WHERE target = 'br_replaced'`;
+    await waitUntil(async () => (await lab.warehouse.query(committed)).rowCount === 1);
+    // what a run leaves that commits between the copy and its end
+    await lab.warehouse.query(`DELETE FROM bronze.br_replaced WHERE id = 2;
     UPDATE bronze.extraction_targets SET run_id = 'another' WHERE target = 'br_replaced'`);
-  await keeper.query('COMMIT');
-  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-  await lab.source.query(`UPDATE replaced SET v = 'c' WHERE id = 1`);
-  await captures.untilWritten(slot);
-  await expectSameRows(lab, 'replaced', 'bronze.br_replaced');
-  await captures.end(handle, slot);
-});
+    await keeper.query('COMMIT');
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    await lab.source.query(`UPDATE replaced SET v = 'c' WHERE id = 1`);
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'replaced', 'bronze.br_replaced');
+    await captures.end(handle, slot);
+  },
+);
 
-test('a slot for a copy that waits for open transactions goes with its capture', async () => {
-  await lab.source.query('CREATE TABLE waiting (id int PRIMARY KEY)');
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
-  await captures.untilStreaming(handle);
-  const writer = await lab.connect('source');
-  await writer.query('BEGIN; SELECT pg_current_xact_id()');
-  await handle.executeUpdate('addTables', { args: [['waiting']] });
-  const slots = async () =>
-    (await lab.source.query('SELECT FROM pg_replication_slots WHERE temporary')).rowCount;
-  await waitUntil(async () => (await slots()) === 1);
-  await captures.end(handle, slot);
-  await waitUntil(async () => (await slots()) === 0, 20_000);
-  expect(await slots()).toBe(0); // while the transaction is open
-  await writer.query('ROLLBACK');
-});
+test(
+  'a slot for a copy that waits for open transactions goes with its capture',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE waiting (id int PRIMARY KEY)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const writer = await lab.connect('source');
+    await writer.query('BEGIN; SELECT pg_current_xact_id()');
+    await handle.executeUpdate('addTables', { args: [['waiting']] });
+    const slots = async () =>
+      (await lab.source.query('SELECT FROM pg_replication_slots WHERE temporary')).rowCount;
+    await waitUntil(async () => (await slots()) === 1);
+    await captures.end(handle, slot);
+    await waitUntil(async () => (await slots()) === 0, 20_000);
+    expect(await slots()).toBe(0); // while the transaction is open
+    await writer.query('ROLLBACK');
+  },
+);
 
 test('what the copy of an added table has already is not logged by a stream that comes later', async () => {
   await lab.source
@@ -562,7 +603,7 @@ test('what the copy of an added table has already is not logged by a stream that
   await captures.end(handle, slot);
 });
 
-test('a stream that is connected and comes no further is begun again', async () => {
+test('a stream that is connected and comes no further is begun again', { tags: 'long' }, async () => {
   const slot = captures.slotName();
   const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, stallTimeout: '2 seconds' });
   await captures.untilStreaming(handle);
@@ -616,31 +657,35 @@ describe('a slot that holds back more than it may', () => {
     await captures.end(warning, warned);
   });
 
-  test('lets no copy of an added table go on until the stream has caught up, where the input says so', async () => {
-    await lab.source.query('CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (1), (2)');
-    const slot = captures.slotName();
-    const limit = { initialCopy: true, mirror: true, maxSlotLag: '1MB', onSlotLag: 'pause' as const };
-    await lab.source.query('CREATE TABLE base (id int PRIMARY KEY)');
-    const handle = await captures.start({ ...limit, tables: ['base'], slot });
-    await captures.untilStreaming(handle);
-    await captures.untilWritten(slot);
-    const open = await holdBack();
-    // the snapshot of its copy waits for the open transaction
-    await handle.executeUpdate('addTables', { args: [['added']] });
-    await waitUntil(async () =>
-      (await captures.status(handle)).warnings.some((one) => one.includes('"maxSlotLag"')),
-    );
-    const stuck = await lab.connect('warehouse');
-    await stuck.query('BEGIN; LOCK TABLE bronze.cdc_changes IN SHARE MODE');
-    await open.query('INSERT INTO base VALUES (1); COMMIT');
-    await lab.planned();
-    await lab.warehouse.query('SELECT pg_sleep(1)');
-    expect((await captures.status(handle)).copying).toEqual(['public.added']);
-    expect((await lab.warehouse.query('SELECT FROM bronze.extraction_plans')).rowCount).toBe(1);
-    await stuck.query('COMMIT');
-    await waitUntil(async () => (await captures.status(handle)).copying.length === 0, 60_000);
-    await captures.untilWritten(slot);
-    await expectSameRows(lab, 'added', 'bronze.br_added');
-    await captures.end(handle, slot);
-  });
+  test(
+    'lets no copy of an added table go on until the stream has caught up, where the input says so',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query('CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (1), (2)');
+      const slot = captures.slotName();
+      const limit = { initialCopy: true, mirror: true, maxSlotLag: '1MB', onSlotLag: 'pause' as const };
+      await lab.source.query('CREATE TABLE base (id int PRIMARY KEY)');
+      const handle = await captures.start({ ...limit, tables: ['base'], slot });
+      await captures.untilStreaming(handle);
+      await captures.untilWritten(slot);
+      const open = await holdBack();
+      // the snapshot of its copy waits for the open transaction
+      await handle.executeUpdate('addTables', { args: [['added']] });
+      await waitUntil(async () =>
+        (await captures.status(handle)).warnings.some((one) => one.includes('"maxSlotLag"')),
+      );
+      const stuck = await lab.connect('warehouse');
+      await stuck.query('BEGIN; LOCK TABLE bronze.cdc_changes IN SHARE MODE');
+      await open.query('INSERT INTO base VALUES (1); COMMIT');
+      await lab.planned();
+      await lab.warehouse.query('SELECT pg_sleep(1)');
+      expect((await captures.status(handle)).copying).toEqual(['public.added']);
+      expect((await lab.warehouse.query('SELECT FROM bronze.extraction_plans')).rowCount).toBe(1);
+      await stuck.query('COMMIT');
+      await waitUntil(async () => (await captures.status(handle)).copying.length === 0, 60_000);
+      await captures.untilWritten(slot);
+      await expectSameRows(lab, 'added', 'bronze.br_added');
+      await captures.end(handle, slot);
+    },
+  );
 });

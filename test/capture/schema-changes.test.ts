@@ -60,30 +60,34 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.end(handle, slot);
   });
 
-  test('a table is copied again where its log does not say what became of the rows from before', async () => {
-    await lab.source.query(`CREATE TABLE again (id int PRIMARY KEY, at text, n int);
+  test(
+    'a table is copied again where its log does not say what became of the rows from before',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE again (id int PRIMARY KEY, at text, n int);
     INSERT INTO again SELECT i, '2024-01-01', i FROM generate_series(1, 500) i`);
-    const slot = captures.slotName();
-    const handle = await captures.start({ tables: ['again'], slot, mirror: true });
-    await captures.untilStreaming(handle);
-    await lab.source.query(
-      `ALTER TABLE again ADD COLUMN r float8 DEFAULT random(); UPDATE again SET n = -n WHERE id < 10`,
-    );
-    await lab.source
-      .query(`ALTER TABLE again ALTER COLUMN at TYPE timestamptz USING at::timestamptz + interval '1 day';
+      const slot = captures.slotName();
+      const handle = await captures.start({ tables: ['again'], slot, mirror: true });
+      await captures.untilStreaming(handle);
+      await lab.source.query(
+        `ALTER TABLE again ADD COLUMN r float8 DEFAULT random(); UPDATE again SET n = -n WHERE id < 10`,
+      );
+      await lab.source
+        .query(`ALTER TABLE again ALTER COLUMN at TYPE timestamptz USING at::timestamptz + interval '1 day';
     DELETE FROM again WHERE id % 10 = 0`);
-    await lab.source.query(
-      `ALTER TABLE again ADD COLUMN c int DEFAULT 5; ALTER TABLE again ALTER COLUMN n TYPE text; INSERT INTO again (id) VALUES (1000)`,
-    );
-    await captures.untilWritten(slot);
-    await untilCopied('again');
-    await captures.untilWritten(slot);
-    await expectSameRows(lab, 'again', 'bronze.br_again');
-    expect((await captures.status(handle)).warnings[0]).toMatch(
-      /^public.again was copied again: .*column "r" was added/,
-    );
-    await captures.end(handle, slot);
-  });
+      await lab.source.query(
+        `ALTER TABLE again ADD COLUMN c int DEFAULT 5; ALTER TABLE again ALTER COLUMN n TYPE text; INSERT INTO again (id) VALUES (1000)`,
+      );
+      await captures.untilWritten(slot);
+      await untilCopied('again');
+      await captures.untilWritten(slot);
+      await expectSameRows(lab, 'again', 'bronze.br_again');
+      expect((await captures.status(handle)).warnings[0]).toMatch(
+        /^public.again was copied again: .*column "r" was added/,
+      );
+      await captures.end(handle, slot);
+    },
+  );
 
   test(
     'a table is copied again where somebody dropped its copy, or a part of it',
@@ -116,24 +120,28 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     },
   );
 
-  test('a table that was dropped and created anew is captured again by adding it', async () => {
-    await lab.source.query(
-      `CREATE TABLE reborn (id int PRIMARY KEY, v text); INSERT INTO reborn VALUES (1, 'before')`,
-    );
-    const slot = captures.slotName();
-    const handle = await captures.start({ tables: ['reborn'], slot, mirror: true });
-    await captures.untilStreaming(handle);
-    await lab.source.query(`DROP TABLE reborn; CREATE TABLE reborn (id int PRIMARY KEY, v text, w text);
+  test(
+    'a table that was dropped and created anew is captured again by adding it',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(
+        `CREATE TABLE reborn (id int PRIMARY KEY, v text); INSERT INTO reborn VALUES (1, 'before')`,
+      );
+      const slot = captures.slotName();
+      const handle = await captures.start({ tables: ['reborn'], slot, mirror: true });
+      await captures.untilStreaming(handle);
+      await lab.source.query(`DROP TABLE reborn; CREATE TABLE reborn (id int PRIMARY KEY, v text, w text);
       INSERT INTO reborn VALUES (7, 'after', 'w')`);
-    await handle.executeUpdate('addTables', { args: [['reborn']] });
-    await lab.source.query(`INSERT INTO reborn VALUES (8, 'later', 'w')`);
-    await untilCopied('reborn');
-    await captures.untilWritten(slot);
-    await expectSameRows(lab, 'reborn', 'bronze.br_reborn');
-    await captures.end(handle, slot);
-  });
+      await handle.executeUpdate('addTables', { args: [['reborn']] });
+      await lab.source.query(`INSERT INTO reborn VALUES (8, 'later', 'w')`);
+      await untilCopied('reborn');
+      await captures.untilWritten(slot);
+      await expectSameRows(lab, 'reborn', 'bronze.br_reborn');
+      await captures.end(handle, slot);
+    },
+  );
 
-  test('a column with a name of ours ends the capture, with the reason', async () => {
+  test('a column with a name of ours ends the capture, with the reason', { tags: 'long' }, async () => {
     await lab.source.query('CREATE TABLE ours (id int PRIMARY KEY)');
     const request = { tables: ['ours'], slot: captures.slotName(), mirror: true };
     await captures.catchUp(request);
@@ -189,7 +197,7 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.end(handle, slot);
   });
 
-  test('a table is copied again where its rows are found by another key', async () => {
+  test('a table is copied again where its rows are found by another key', { tags: 'long' }, async () => {
     await lab.source.query(
       `CREATE TABLE k (id int PRIMARY KEY, other int NOT NULL UNIQUE); INSERT INTO k VALUES (1, 1), (2, 2)`,
     );
@@ -292,109 +300,125 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
-  test('a column is added when nobody reads the copy, and meanwhile others can read it', async () => {
-    await lab.source.query(`CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)`);
-    const slot = captures.slotName();
-    const handle = await captures.start({ tables: ['busy'], slot, mirror: true });
-    await captures.untilStreaming(handle);
-    const [reader, another] = [await lab.connect('warehouse'), await lab.connect('warehouse')];
-    await reader.query('BEGIN; SELECT FROM bronze.br_busy');
-    await lab.source.query('ALTER TABLE busy ADD COLUMN v int DEFAULT 7; INSERT INTO busy VALUES (2)');
-    await waitUntil(async () => {
-      const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.br_busy'::regclass AND NOT granted`;
-      return (await lab.warehouse.query(waiting)).rowCount === 1;
-    });
-    await another.query(`SET statement_timeout = '15s'; SELECT FROM bronze.br_busy`);
-    await reader.query('COMMIT');
-    await captures.untilWritten(slot);
-    await expectSameRows(lab, 'busy', 'bronze.br_busy');
-    await captures.end(handle, slot);
-  });
+  test(
+    'a column is added when nobody reads the copy, and meanwhile others can read it',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)`);
+      const slot = captures.slotName();
+      const handle = await captures.start({ tables: ['busy'], slot, mirror: true });
+      await captures.untilStreaming(handle);
+      const [reader, another] = [await lab.connect('warehouse'), await lab.connect('warehouse')];
+      await reader.query('BEGIN; SELECT FROM bronze.br_busy');
+      await lab.source.query('ALTER TABLE busy ADD COLUMN v int DEFAULT 7; INSERT INTO busy VALUES (2)');
+      await waitUntil(async () => {
+        const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.br_busy'::regclass AND NOT granted`;
+        return (await lab.warehouse.query(waiting)).rowCount === 1;
+      });
+      await another.query(`SET statement_timeout = '15s'; SELECT FROM bronze.br_busy`);
+      await reader.query('COMMIT');
+      await captures.untilWritten(slot);
+      await expectSameRows(lab, 'busy', 'bronze.br_busy');
+      await captures.end(handle, slot);
+    },
+  );
 
-  test('a column is not taken for another that has its name, nor a key for another column', async () => {
-    const tables = ['exchanged', 'swapped', 'migrated', 'reused', 'keyed'];
-    await lab.source
-      .query(`CREATE TABLE exchanged (id int PRIMARY KEY, c int); INSERT INTO exchanged VALUES (1, 1), (2, 2);
+  test(
+    'a column is not taken for another that has its name, nor a key for another column',
+    { tags: 'long' },
+    async () => {
+      const tables = ['exchanged', 'swapped', 'migrated', 'reused', 'keyed'];
+      await lab.source
+        .query(`CREATE TABLE exchanged (id int PRIMARY KEY, c int); INSERT INTO exchanged VALUES (1, 1), (2, 2);
     CREATE TABLE swapped (id int PRIMARY KEY, a int, b int); INSERT INTO swapped VALUES (1, 10, 20), (2, 11, 21);
     CREATE TABLE migrated (id int PRIMARY KEY, new_id bigint NOT NULL UNIQUE); INSERT INTO migrated VALUES (1, 2), (2, 1);
     CREATE TABLE reused (id int PRIMARY KEY, a int, b int); INSERT INTO reused VALUES (1, 10, 20), (2, 11, 21);
     CREATE TABLE keyed (junk int, id int PRIMARY KEY, v int); INSERT INTO keyed VALUES (0, 1, 1), (0, 2, 2)`);
-    const request = { tables, slot: captures.slotName(), mirror: true };
-    await captures.catchUp(request);
-    await lab.source
-      .query(`ALTER TABLE exchanged DROP COLUMN c, ADD COLUMN c int; INSERT INTO exchanged VALUES (3, 3);
+      const request = { tables, slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      await lab.source
+        .query(`ALTER TABLE exchanged DROP COLUMN c, ADD COLUMN c int; INSERT INTO exchanged VALUES (3, 3);
     ALTER TABLE swapped RENAME a TO x; ALTER TABLE swapped RENAME b TO a; ALTER TABLE swapped RENAME x TO b;
     UPDATE swapped SET a = 0 WHERE id = 1;
     ALTER TABLE migrated RENAME id TO old_id; ALTER TABLE migrated RENAME new_id TO id;
     ALTER TABLE migrated DROP CONSTRAINT migrated_pkey, ADD PRIMARY KEY (id); INSERT INTO migrated VALUES (3, 3)`);
-    // a name is reused, twice
-    const reuse = (from: string, id: number) =>
-      lab.source
-        .query(`ALTER TABLE reused DROP COLUMN b; UPDATE reused SET id = id; ALTER TABLE reused RENAME ${from} TO b;
+      // a name is reused, twice
+      const reuse = (from: string, id: number) =>
+        lab.source
+          .query(`ALTER TABLE reused DROP COLUMN b; UPDATE reused SET id = id; ALTER TABLE reused RENAME ${from} TO b;
       UPDATE reused SET b = 0 WHERE id = 1; ALTER TABLE reused ADD COLUMN n${id} int; INSERT INTO reused VALUES (${id}, ${id}, ${id})`);
-    await reuse('a', 3);
-    await lab.source.query(`ALTER TABLE keyed DROP COLUMN junk; ALTER TABLE keyed RENAME id TO id2;
+      await reuse('a', 3);
+      await lab.source.query(`ALTER TABLE keyed DROP COLUMN junk; ALTER TABLE keyed RENAME id TO id2;
     INSERT INTO keyed VALUES (3, 3), (4, 4); DELETE FROM keyed WHERE id2 = 1`);
-    const { warnings } = await captures.catchUp(request);
-    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
-    expect(copiedAgain(warnings)).toEqual(['exchanged', 'swapped', 'migrated']);
-    await reuse('n3', 4);
-    expect(copiedAgain((await captures.catchUp(request)).warnings)).toHaveLength(3);
-    await expectSameRows(lab, 'reused', 'bronze.br_reused');
-    await captures.drop({ slot: request.slot });
-  });
+      const { warnings } = await captures.catchUp(request);
+      for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+      expect(copiedAgain(warnings)).toEqual(['exchanged', 'swapped', 'migrated']);
+      await reuse('n3', 4);
+      expect(copiedAgain((await captures.catchUp(request)).warnings)).toHaveLength(3);
+      await expectSameRows(lab, 'reused', 'bronze.br_reused');
+      await captures.drop({ slot: request.slot });
+    },
+  );
 
-  test('a table is copied again where its rows were written anew for a column, and not for another reason', async () => {
-    const tables = ['wider', 'upper', 'filled', 'plain_now', 'calm'];
-    for (const table of tables)
-      await lab.source.query(
-        `CREATE TABLE ${table} (id int PRIMARY KEY, n int, v varchar(9)); INSERT INTO ${table} VALUES (1, 1, 'a'), (2, 2, 'b')`,
-      );
-    await lab.source.query('ALTER TABLE plain_now ADD twice int GENERATED ALWAYS AS (n * 2) STORED');
-    const request = { tables, slot: captures.slotName(), mirror: true };
-    await captures.catchUp(request);
-    await lab.source
-      .query(`ALTER TABLE plain_now ALTER twice DROP EXPRESSION; INSERT INTO plain_now VALUES (3, 3, 'c', 7);
+  test(
+    'a table is copied again where its rows were written anew for a column, and not for another reason',
+    { tags: 'long' },
+    async () => {
+      const tables = ['wider', 'upper', 'filled', 'plain_now', 'calm'];
+      for (const table of tables)
+        await lab.source.query(
+          `CREATE TABLE ${table} (id int PRIMARY KEY, n int, v varchar(9)); INSERT INTO ${table} VALUES (1, 1, 'a'), (2, 2, 'b')`,
+        );
+      await lab.source.query('ALTER TABLE plain_now ADD twice int GENERATED ALWAYS AS (n * 2) STORED');
+      const request = { tables, slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      await lab.source
+        .query(`ALTER TABLE plain_now ALTER twice DROP EXPRESSION; INSERT INTO plain_now VALUES (3, 3, 'c', 7);
     ALTER TABLE wider ALTER n TYPE bigint USING n * 100;
     ALTER TABLE upper ALTER v TYPE varchar(9) USING upper(v);
     ALTER TABLE filled ADD u uuid NOT NULL DEFAULT gen_random_uuid(); ALTER TABLE filled ALTER u DROP DEFAULT;
     INSERT INTO wider VALUES (3, 3, 'c'); INSERT INTO upper VALUES (3, 3, 'c'); INSERT INTO calm VALUES (3, 3, 'c');
     INSERT INTO filled VALUES (3, 3, 'c', gen_random_uuid());
     TRUNCATE calm; INSERT INTO calm VALUES (4, 4, 'd')`);
-    await captures.catchUp(request);
-    await lab.source
-      .query(`ALTER TABLE calm ALTER v TYPE varchar(20), ADD r float8; ALTER TABLE calm ALTER r SET DEFAULT random();
+      await captures.catchUp(request);
+      await lab.source
+        .query(`ALTER TABLE calm ALTER v TYPE varchar(20), ADD r float8; ALTER TABLE calm ALTER r SET DEFAULT random();
     INSERT INTO calm VALUES (5, 5, 'e')`);
-    const { warnings } = await captures.catchUp(request);
-    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
-    expect(copiedAgain(warnings)).toEqual(['plain_now', 'wider', 'upper', 'filled']);
-    await captures.drop({ slot: request.slot });
-  });
+      const { warnings } = await captures.catchUp(request);
+      for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+      expect(copiedAgain(warnings)).toEqual(['plain_now', 'wider', 'upper', 'filled']);
+      await captures.drop({ slot: request.slot });
+    },
+  );
 
-  test('a table is copied again where the labels or attributes of its types changed, and not where a label was added', async () => {
-    const tables = ['labelled', 'composed', 'added_to'];
-    await lab.source
-      .query(`CREATE TYPE grade AS ENUM ('good', 'bad'); CREATE TYPE level AS ENUM ('low', 'high');
+  test(
+    'a table is copied again where the labels or attributes of its types changed, and not where a label was added',
+    { tags: 'long' },
+    async () => {
+      const tables = ['labelled', 'composed', 'added_to'];
+      await lab.source
+        .query(`CREATE TYPE grade AS ENUM ('good', 'bad'); CREATE TYPE level AS ENUM ('low', 'high');
     CREATE TYPE pair AS (a int, g grade); CREATE TYPE single AS (a int);
     CREATE TABLE labelled (id int PRIMARY KEY, gs pair[]); INSERT INTO labelled VALUES (1, ARRAY[ROW(1, 'bad')::pair]);
     CREATE TABLE composed (id int PRIMARY KEY, s single); INSERT INTO composed VALUES (1, ROW(1)::single);
     CREATE TABLE added_to (id int PRIMARY KEY, l level); INSERT INTO added_to VALUES (1, 'low')`);
-    const request = { tables, slot: captures.slotName(), mirror: true };
-    await captures.catchUp(request);
-    await lab.source.query(
-      `ALTER TYPE grade RENAME VALUE 'bad' TO 'poor'; ALTER TYPE single ADD ATTRIBUTE b int; ALTER TYPE level ADD VALUE 'top'`,
-    );
-    await lab.source.query(`INSERT INTO labelled VALUES (2, ARRAY[ROW(2, 'poor')::pair]);
+      const request = { tables, slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      await lab.source.query(
+        `ALTER TYPE grade RENAME VALUE 'bad' TO 'poor'; ALTER TYPE single ADD ATTRIBUTE b int; ALTER TYPE level ADD VALUE 'top'`,
+      );
+      await lab.source.query(`INSERT INTO labelled VALUES (2, ARRAY[ROW(2, 'poor')::pair]);
     INSERT INTO composed VALUES (2, ROW(2, 2)::single); INSERT INTO added_to VALUES (2, 'top')`);
-    const { warnings } = await captures.catchUp(request);
-    await expectSameRows(lab, 'labelled', 'bronze.br_labelled', { as: { gs: 'gs::text' } });
-    await expectSameRows(lab, 'composed', 'bronze.br_composed', { as: { s: 's::text' } });
-    await expectSameRows(lab, 'added_to', 'bronze.br_added_to', { as: { l: 'l::text' } });
-    expect(copiedAgain(warnings)).toEqual(['labelled', 'composed']);
-    await captures.drop({ slot: request.slot });
-  });
+      const { warnings } = await captures.catchUp(request);
+      await expectSameRows(lab, 'labelled', 'bronze.br_labelled', { as: { gs: 'gs::text' } });
+      await expectSameRows(lab, 'composed', 'bronze.br_composed', { as: { s: 's::text' } });
+      await expectSameRows(lab, 'added_to', 'bronze.br_added_to', { as: { l: 'l::text' } });
+      expect(copiedAgain(warnings)).toEqual(['labelled', 'composed']);
+      await captures.drop({ slot: request.slot });
+    },
+  );
 
-  test('a table is not taken for another that has its name', async () => {
+  test('a table is not taken for another that has its name', { tags: 'long' }, async () => {
     const tables = ['one', 'other', 'anew', 'plain'];
     for (const table of tables)
       await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text); INSERT INTO ${table} VALUES (1, '${table}'), (2, '')`); // prettier-ignore

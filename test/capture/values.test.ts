@@ -124,24 +124,28 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', a
   await captures.drop({ slot });
 });
 
-test('a message from a database that is not in UTF-8 is text where all encodings agree, and else its bytes', async () => {
-  await using latin = await Lab.open({ sourceOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'` });
-  const others = await CaptureLab.open(latin);
-  await latin.source.query('CREATE TABLE beside (id int PRIMARY KEY)');
-  const request = { tables: ['beside'], slot: others.slotName(), initialCopy: false };
-  await others.catchUp(request);
-  for (const content of ['plain', 'grün', 'Ã©'])
-    await latin.source.query(`SELECT pg_logical_emit_message(true, 'ü', $1::text)`, [content]);
-  await others.catchUp(request);
-  const messages = (await others.changes(request.slot)).map(({ data }): unknown => JSON.parse(data ?? ''));
-  const message = { prefix: 'ü', transactional: true };
-  expect(messages).toEqual([
-    { ...message, content: 'plain', encoding: 'utf8' },
-    { ...message, content: '6772fc6e', encoding: 'hex' },
-    { ...message, content: 'c3a9', encoding: 'hex' },
-  ]);
-  await others.drop({ slot: request.slot });
-});
+test(
+  'a message from a database that is not in UTF-8 is text where all encodings agree, and else its bytes',
+  { tags: 'long' },
+  async () => {
+    await using latin = await Lab.open({ sourceOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'` });
+    const others = await CaptureLab.open(latin);
+    await latin.source.query('CREATE TABLE beside (id int PRIMARY KEY)');
+    const request = { tables: ['beside'], slot: others.slotName(), initialCopy: false };
+    await others.catchUp(request);
+    for (const content of ['plain', 'grün', 'Ã©'])
+      await latin.source.query(`SELECT pg_logical_emit_message(true, 'ü', $1::text)`, [content]);
+    await others.catchUp(request);
+    const messages = (await others.changes(request.slot)).map(({ data }): unknown => JSON.parse(data ?? ''));
+    const message = { prefix: 'ü', transactional: true };
+    expect(messages).toEqual([
+      { ...message, content: 'plain', encoding: 'utf8' },
+      { ...message, content: '6772fc6e', encoding: 'hex' },
+      { ...message, content: 'c3a9', encoding: 'hex' },
+    ]);
+    await others.drop({ slot: request.slot });
+  },
+);
 
 test('a copy that catches up with the log reads JSON as JSON', async () => {
   await lab.source.query(`CREATE TABLE waiting (id int PRIMARY KEY);
@@ -175,67 +179,75 @@ test('a copy that catches up with the log reads JSON as JSON', async () => {
   await captures.end(handle, slot);
 });
 
-test('a row is found by a key that is stored out of line, in a stream and in a copy that catches up with it', async () => {
-  const large = (seed: string) =>
-    `(SELECT string_agg(md5((i * ${seed})::text), '') FROM generate_series(1, 80) i)`;
-  // some columns have names of JavaScript, and one that our statements might give to another
-  const columns = `url text, part int, visits int, body text, "old part" int, constructor text, "__proto__" text`;
-  const fill = (name: string) => `CREATE TABLE ${name} (${columns}, PRIMARY KEY (url, part));
+test(
+  'a row is found by a key that is stored out of line, in a stream and in a copy that catches up with it',
+  { tags: 'long' },
+  async () => {
+    const large = (seed: string) =>
+      `(SELECT string_agg(md5((i * ${seed})::text), '') FROM generate_series(1, 80) i)`;
+    // some columns have names of JavaScript, and one that our statements might give to another
+    const columns = `url text, part int, visits int, body text, "old part" int, constructor text, "__proto__" text`;
+    const fill = (name: string) => `CREATE TABLE ${name} (${columns}, PRIMARY KEY (url, part));
     INSERT INTO ${name} SELECT n || ${large('n')}, 1, n, ${large('-n')}, n, ${large('n + 1')}, 'p' || n FROM generate_series(1, 5) n;
     CREATE TABLE ${name}_whole (LIKE ${name} INCLUDING ALL); ALTER TABLE ${name}_whole REPLICA IDENTITY FULL;
     INSERT INTO ${name}_whole SELECT * FROM ${name};
     CREATE TABLE ${name}_half (LIKE ${name} INCLUDING ALL) PARTITION BY RANGE (part); ALTER TABLE ${name}_half REPLICA IDENTITY FULL;
     CREATE TABLE ${name}_leaf PARTITION OF ${name}_half FOR VALUES FROM (0) TO (10);
     INSERT INTO ${name}_half SELECT * FROM ${name}`;
-  const tablesOf = (name: string) => [name, `${name}_whole`, `${name}_half`];
-  const change = (table: string) => `UPDATE ${table} SET visits = visits + 10, "__proto__" = 'q' || visits;
+    const tablesOf = (name: string) => [name, `${name}_whole`, `${name}_half`];
+    const change = (table: string) => `UPDATE ${table} SET visits = visits + 10, "__proto__" = 'q' || visits;
     UPDATE ${table} SET part = 2, visits = 0 WHERE visits = 12; DELETE FROM ${table} WHERE visits = 13;
     BEGIN; UPDATE ${table} SET url = 'short' WHERE visits = 14; UPDATE ${table} SET part = 3 WHERE visits = 14; COMMIT`;
-  await lab.source.query(`${fill('pages')}; ${fill('late_pages')}`);
-  const slot = captures.slotName();
-  const handle = await captures.start({ tables: tablesOf('pages'), slot, mirror: true });
-  await captures.untilStreaming(handle);
-  const held = await HeldCopies.hold(lab, 'before the first');
-  await handle.executeUpdate('addTables', { args: [tablesOf('late_pages')] });
-  await held.reached();
-  for (const table of [...tablesOf('pages'), ...tablesOf('late_pages')])
-    await lab.source.query(change(table));
-  await captures.untilWritten(slot);
-  for (const table of tablesOf('pages')) await expectSameRows(lab, table, `bronze.br_${table}`);
-  await held.release();
-  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-  for (const table of tablesOf('late_pages')) await expectSameRows(lab, table, `bronze.br_${table}`);
-  await captures.end(handle, slot);
-});
+    await lab.source.query(`${fill('pages')}; ${fill('late_pages')}`);
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: tablesOf('pages'), slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const held = await HeldCopies.hold(lab, 'before the first');
+    await handle.executeUpdate('addTables', { args: [tablesOf('late_pages')] });
+    await held.reached();
+    for (const table of [...tablesOf('pages'), ...tablesOf('late_pages')])
+      await lab.source.query(change(table));
+    await captures.untilWritten(slot);
+    for (const table of tablesOf('pages')) await expectSameRows(lab, table, `bronze.br_${table}`);
+    await held.release();
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    for (const table of tablesOf('late_pages')) await expectSameRows(lab, table, `bronze.br_${table}`);
+    await captures.end(handle, slot);
+  },
+);
 
-test('a copy that catches up with the log holds no more of it than a few large rows', async () => {
-  await lab.source.query('CREATE TABLE heavy (id int PRIMARY KEY, v text)');
-  const slot = captures.slotName();
-  const request = { tables: ['heavy'], slot, mirror: true };
-  await captures.catchUp(request);
-  await lab.source
-    .query(`INSERT INTO heavy SELECT i, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 16384 + i))
+test(
+  'a copy that catches up with the log holds no more of it than a few large rows',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE heavy (id int PRIMARY KEY, v text)');
+    const slot = captures.slotName();
+    const request = { tables: ['heavy'], slot, mirror: true };
+    await captures.catchUp(request);
+    await lab.source
+      .query(`INSERT INTO heavy SELECT i, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 16384 + i))
     FROM generate_series(1, 10) i`);
-  await captures.catchUp(request);
-  const { rows } = await lab.warehouse.query<{ captureId: string; runId: string }>(
-    `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy'
+    await captures.catchUp(request);
+    const { rows } = await lab.warehouse.query<{ captureId: string; runId: string }>(
+      `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy'
      RETURNING capture_id::text AS "captureId", run_id AS "runId"`,
-  );
-  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
-  const { captureId = '', runId = '' } = rows[0] ?? {};
-  const copied = { captureId, runId, table: { schema: 'public', name: 'heavy' } };
-  const finishing = { ...copied, source: 'default', deletes: 'hard' as const };
-  const answers = await warehouse.write({}, async (session) => {
-    const asked = vi.spyOn(session, 'query');
-    await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source' });
-    return Promise.all(asked.mock.results.map(({ value }) => value as Promise<unknown[]>));
-  });
-  await warehouse.close();
-  expect(answers.flat()).toContainEqual(expect.objectContaining({ ordinal: '10' }));
-  expect(Math.max(...answers.map((answer) => JSON.stringify(answer).length))).toBeLessThan(1.5 * 2 ** 20);
-  await expectSameRows(lab, 'heavy', 'bronze.br_heavy');
-  await captures.drop({ slot });
-});
+    );
+    const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+    const { captureId = '', runId = '' } = rows[0] ?? {};
+    const copied = { captureId, runId, table: { schema: 'public', name: 'heavy' } };
+    const finishing = { ...copied, source: 'default', deletes: 'hard' as const };
+    const answers = await warehouse.write({}, async (session) => {
+      const asked = vi.spyOn(session, 'query');
+      await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source' });
+      return Promise.all(asked.mock.results.map(({ value }) => value as Promise<unknown[]>));
+    });
+    await warehouse.close();
+    expect(answers.flat()).toContainEqual(expect.objectContaining({ ordinal: '10' }));
+    expect(Math.max(...answers.map((answer) => JSON.stringify(answer).length))).toBeLessThan(1.5 * 2 ** 20);
+    await expectSameRows(lab, 'heavy', 'bronze.br_heavy');
+    await captures.drop({ slot });
+  },
+);
 
 test('the documented query reads the latest version of each row from the log', async () => {
   await lab.source.query(

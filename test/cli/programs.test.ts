@@ -31,7 +31,7 @@ async function run(
 const noTemporal =
   'Temporal cannot be reached at 127.0.0.1:1: check TEMPORAL_ADDRESS, or start a server on this machine with "temporal server start-dev".';
 
-test('the worker says in one line why it cannot start', async () => {
+test('the worker says in one line why it cannot start', { tags: 'long' }, async () => {
   const [missing, away, elsewhere] = await Promise.all([
     run('worker', { SOURCE_DATABASE_URL: unused, WAREHOUSE_DATABASE_URL: '' }),
     run('worker', { ...databases, TEMPORAL_ADDRESS: '127.0.0.1:1' }),
@@ -50,7 +50,7 @@ test('the worker says in one line why it cannot start', async () => {
   });
 });
 
-test('the codec server does, too', async () => {
+test('the codec server does, too', { tags: 'long' }, async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const address = other.address();
@@ -67,18 +67,22 @@ test('the codec server does, too', async () => {
   expect(taken).toEqual({ code: 1, said: [expect.stringContaining(`EADDRINUSE: address already in use`)] });
 });
 
-test('a worker without work logs that it is there, and nothing about its parts', async () => {
-  const env = { ...databases, TEMPORAL_ADDRESS: inject('temporalAddress'), DATAKIT_TASK_QUEUE: 'idle' };
-  const worker = await startWorkerProcess({ env, entry: inject('worker') });
-  await worker.stop();
-  const messages = worker
-    .output()
-    .split('\n')
-    .map((line) => (JSON.parse(line) as { message: string }).message);
-  expect(messages).toEqual([
-    'the warehouse is not ready; the first run tries again',
-    'worker ready',
-    'worker stopping: it hands over its work',
-    'worker stopped',
-  ]);
-});
+test(
+  'a worker without work logs that it is there, and nothing about its parts',
+  { tags: 'long' },
+  async () => {
+    const env = { ...databases, TEMPORAL_ADDRESS: inject('temporalAddress'), DATAKIT_TASK_QUEUE: 'idle' };
+    const worker = await startWorkerProcess({ env, entry: inject('worker') });
+    await worker.stop();
+    const messages = worker
+      .output()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { message: string }).message);
+    expect(messages).toEqual([
+      'the warehouse is not ready; the first run tries again',
+      'worker ready',
+      'worker stopping: it hands over its work',
+      'worker stopped',
+    ]);
+  },
+);

@@ -220,7 +220,7 @@ describe('schedules in a file', () => {
     expect(overlapOf({ workflow: 'extractTable', input: { table: 'scheduled' } })).toBe('skip');
   });
 
-  test('are encrypted as the workers encrypt, where there are keys', async () => {
+  test('are encrypted as the workers encrypt, where there are keys', { tags: 'long' }, async () => {
     const fileOf = async (id: string) => {
       const one = { workflow: 'extractTable', input: { table: 'confidential' }, every: '1 day' };
       await writeFile(join(directory, id), JSON.stringify({ schedules: { [id]: one } }));

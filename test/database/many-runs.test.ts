@@ -4,6 +4,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -152,47 +153,51 @@ describe('pause', () => {
 });
 
 describe('a run that begins again', () => {
-  test('has forgotten that it was paused, and that a table was skipped which is to be tried again', async () => {
-    const gate = await Gate.closed(lab);
-    await lab.source.query(`CREATE SCHEMA anew; CREATE TABLE anew.small AS SELECT 1 AS id;
+  test(
+    'has forgotten that it was paused, and that a table was skipped which is to be tried again',
+    { tags: 'long' },
+    async () => {
+      const gate = await Gate.closed(lab);
+      await lab.source.query(`CREATE SCHEMA anew; CREATE TABLE anew.small AS SELECT 1 AS id;
       CREATE TABLE anew.skipped AS SELECT 2 AS id;
       CREATE TABLE anew.big (id int, filler text); ALTER TABLE anew.big ALTER filler SET STORAGE PLAIN;
       INSERT INTO anew.big SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i`);
-    const tables = ['anew.*', { table: 'anew.big', where: 'gate(id = 1)' }];
-    const handle = await lab.startDatabase({ tables, maxTablesAtOnce: 1 });
-    await gate.reached();
-    for (const table of ['anew.small', 'anew.skipped'])
-      await handle.executeUpdate('skipTable', { args: [table] });
-    await handle.signal('pause');
-    const runs = 'bronze.extraction_database_runs JOIN bronze.extraction_members USING (run_id)';
-    await waitUntil(
-      async () =>
-        (await lab.warehouse.query(`SELECT FROM ${runs} WHERE paused AND extraction_members.skipped`))
-          .rowCount === 2,
-    );
-    await handle.executeUpdate('retryTable', { args: ['anew.small'] });
-    // the run hears of the end of the pause when it has lost its snapshot, and before it copies again
-    await lab.warehouse.query('BEGIN; SELECT FROM bronze.extraction_database_runs FOR UPDATE');
-    await lab.source.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'extractor'`,
-    );
-    const observer = await lab.connect('warehouse');
-    await waitUntil(async () => {
-      const { rowCount } = await observer.query(
-        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      const tables = ['anew.*', { table: 'anew.big', where: 'gate(id = 1)' }];
+      const handle = await lab.startDatabase({ tables, maxTablesAtOnce: 1 });
+      await gate.reached();
+      for (const table of ['anew.small', 'anew.skipped'])
+        await handle.executeUpdate('skipTable', { args: [table] });
+      await handle.signal('pause');
+      const runs = 'bronze.extraction_database_runs JOIN bronze.extraction_members USING (run_id)';
+      await waitUntil(
+        async () =>
+          (await lab.warehouse.query(`SELECT FROM ${runs} WHERE paused AND extraction_members.skipped`))
+            .rowCount === 2,
       );
-      return rowCount === 1;
-    });
-    await handle.signal('resume');
-    await gate.open();
-    await lab.warehouse.query('COMMIT');
-    expect(await handle.result()).toMatchObject({ restarts: 1, committed: 2, skipped: 1 });
-    await expectSameRows(lab, 'anew.small', 'bronze.br_anew__small');
-  });
+      await handle.executeUpdate('retryTable', { args: ['anew.small'] });
+      // the run hears of the end of the pause when it has lost its snapshot, and before it copies again
+      await lab.warehouse.query('BEGIN; SELECT FROM bronze.extraction_database_runs FOR UPDATE');
+      await lab.source.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'extractor'`,
+      );
+      const observer = await lab.connect('warehouse');
+      await waitUntil(async () => {
+        const { rowCount } = await observer.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return rowCount === 1;
+      });
+      await handle.signal('resume');
+      await gate.open();
+      await lab.warehouse.query('COMMIT');
+      expect(await handle.result()).toMatchObject({ restarts: 1, committed: 2, skipped: 1 });
+      await expectSameRows(lab, 'anew.small', 'bronze.br_anew__small');
+    },
+  );
 });
 
 describe('a run that ends early', () => {
-  test.each(['cancel', 'terminate'] as const)('by %s leaves nothing behind', async (how) => {
+  testVariants(['cancel', 'terminate'])('by %s leaves nothing behind', async (how) => {
     const gate = await Gate.closed(lab);
     const schema = `ended_by_${how}`;
     await lab.source.query(`CREATE SCHEMA ${schema};
@@ -215,7 +220,7 @@ describe('a run that ends early', () => {
     await gate.open();
   });
 
-  test('a single table that is terminated leaves nothing behind either', async () => {
+  test('a single table that is terminated leaves nothing behind either', { tags: 'long' }, async () => {
     const gate = await Gate.closed(lab);
     await lab.source.query(`CREATE TABLE terminated AS SELECT i AS id FROM generate_series(1, 10) i`);
     const handle = await lab.start({ table: 'terminated', where: 'gate(id = 1)' });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -41,32 +42,36 @@ describe('all tables are of one moment', () => {
     }
   });
 
-  test('but for those that are rewritten or get other columns after the snapshot: they are of a later one, and that is said', async () => {
-    await lab.source.query(`CREATE SCHEMA rewritten;
+  test(
+    'but for those that are rewritten or get other columns after the snapshot: they are of a later one, and that is said',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE SCHEMA rewritten;
       ${largeTable('rewritten.big')};
       CREATE TABLE rewritten.emptied (id int); INSERT INTO rewritten.emptied SELECT generate_series(1, 100);
       CREATE TABLE rewritten.altered (id int, v text); INSERT INTO rewritten.altered VALUES (1, 'old')`);
-    const copies = await HeldCopies.hold(lab, 'before each mark');
-    const handle = await lab.startDatabase({ tables: ['rewritten.*'], parallelism: 1 });
-    await copies.reached();
-    // to the snapshot of the run, the table looks empty from now on
-    await lab.source.query(`TRUNCATE rewritten.emptied; INSERT INTO rewritten.emptied VALUES (7)`);
-    await lab.source.query(
-      `ALTER TABLE rewritten.altered DROP v, ADD v text; UPDATE rewritten.altered SET v = 'new'`,
-    );
-    await copies.release();
-    const result = await handle.result();
-    expect(result).toMatchObject({ outcome: 'complete', committed: 3 });
-    for (const table of ['rewritten.emptied', 'rewritten.altered'])
-      expect(result.warnings.join()).toContain(`${table} is of a later moment`);
-    const { rows } = await lab.warehouse.query(
-      'SELECT warnings FROM bronze.extraction_database_runs WHERE run_id = $1',
-      [result.runId],
-    );
-    expect(rows).toEqual([{ warnings: result.warnings }]);
-    await expectSameRows(lab, 'rewritten.emptied', 'bronze.br_rewritten__emptied');
-    await expectSameRows(lab, 'rewritten.altered', 'bronze.br_rewritten__altered');
-  });
+      const copies = await HeldCopies.hold(lab, 'before each mark');
+      const handle = await lab.startDatabase({ tables: ['rewritten.*'], parallelism: 1 });
+      await copies.reached();
+      // to the snapshot of the run, the table looks empty from now on
+      await lab.source.query(`TRUNCATE rewritten.emptied; INSERT INTO rewritten.emptied VALUES (7)`);
+      await lab.source.query(
+        `ALTER TABLE rewritten.altered DROP v, ADD v text; UPDATE rewritten.altered SET v = 'new'`,
+      );
+      await copies.release();
+      const result = await handle.result();
+      expect(result).toMatchObject({ outcome: 'complete', committed: 3 });
+      for (const table of ['rewritten.emptied', 'rewritten.altered'])
+        expect(result.warnings.join()).toContain(`${table} is of a later moment`);
+      const { rows } = await lab.warehouse.query(
+        'SELECT warnings FROM bronze.extraction_database_runs WHERE run_id = $1',
+        [result.runId],
+      );
+      expect(rows).toEqual([{ warnings: result.warnings }]);
+      await expectSameRows(lab, 'rewritten.emptied', 'bronze.br_rewritten__emptied');
+      await expectSameRows(lab, 'rewritten.altered', 'bronze.br_rewritten__altered');
+    },
+  );
 
   test('nor are those that read such a table, of which the snapshot would miss rows', async () => {
     await lab.source.query(`CREATE SCHEMA reading;
@@ -104,7 +109,7 @@ describe('all tables are of one moment', () => {
 });
 
 describe('an increment in a run of many tables', () => {
-  test.each(['snapshot', 'table'] as const)(
+  testVariants(['snapshot', 'table'])(
     'does not let its checkpoint pass a row that commits later (%s)',
     async (consistency) => {
       const table = `late_${consistency}.events`;
@@ -150,7 +155,7 @@ test('an increment does not pass a row that commits after the snapshot and befor
 });
 
 describe('rows of an older snapshot', () => {
-  test('do not replace those that another run brought meanwhile', async () => {
+  test('do not replace those that another run brought meanwhile', { tags: 'long' }, async () => {
     await lab.source.query(`CREATE SCHEMA older; ${largeTable('older.big')};
       CREATE TABLE older.small (id int); INSERT INTO older.small VALUES (1)`);
     const copies = await HeldCopies.hold(lab, 'before each mark');
@@ -167,7 +172,7 @@ describe('rows of an older snapshot', () => {
     await expectSameRows(lab, 'older.small', 'bronze.br_older__small');
   });
 
-  test('are read again where another run brought only some partitions', async () => {
+  test('are read again where another run brought only some partitions', { tags: 'long' }, async () => {
     await lab.source.query(`CREATE SCHEMA partly; ${largeTable('partly.big')};
       CREATE TABLE partly.small (id int, part int) PARTITION BY LIST (part);
       CREATE TABLE partly.small_1 PARTITION OF partly.small FOR VALUES IN (1);

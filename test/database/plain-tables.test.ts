@@ -6,6 +6,7 @@ import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -101,7 +102,7 @@ describe('small tables that bronze has already', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
-  test('are read by the search path of the role where a policy relies on it', async () => {
+  test('are read by the search path of the role where a policy relies on it', { tags: 'long' }, async () => {
     await lab.source.query(`CREATE FUNCTION allowed() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
       CREATE FUNCTION asks() RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN allowed(); END';
       ALTER TABLE shop.t2 ENABLE ROW LEVEL SECURITY; CREATE POLICY all_of_it ON shop.t2 USING (public.asks())`);
@@ -111,24 +112,28 @@ describe('small tables that bronze has already', () => {
     await expectShop();
   });
 
-  test('go the ordinary way where something is to be made anew for their rows, which stays', async () => {
-    await lab.warehouse.query(`CREATE INDEX shop_token ON bronze.br_shop__t1 (token);
+  test(
+    'go the ordinary way where something is to be made anew for their rows, which stays',
+    { tags: 'long' },
+    async () => {
+      await lab.warehouse.query(`CREATE INDEX shop_token ON bronze.br_shop__t1 (token);
       ALTER TABLE bronze.br_shop__t2 ALTER id SET NOT NULL;
       ALTER TABLE bronze.br_shop__t3 ADD CONSTRAINT positive CHECK (id >= 0)`);
-    await lab.source.query('ALTER TABLE shop.t4 ADD COLUMN added int DEFAULT 4');
-    await changeAll();
-    await extractShop();
-    expect(await staged()).toBe(4);
-    await expectShop();
-    const { rows } = await lab.warehouse.query(
-      `SELECT (SELECT count(*)::int FROM pg_index WHERE indrelid = 'bronze.br_shop__t1'::regclass AND indisvalid) AS indexes,
+      await lab.source.query('ALTER TABLE shop.t4 ADD COLUMN added int DEFAULT 4');
+      await changeAll();
+      await extractShop();
+      expect(await staged()).toBe(4);
+      await expectShop();
+      const { rows } = await lab.warehouse.query(
+        `SELECT (SELECT count(*)::int FROM pg_index WHERE indrelid = 'bronze.br_shop__t1'::regclass AND indisvalid) AS indexes,
               (SELECT attnotnull FROM pg_attribute WHERE attrelid = 'bronze.br_shop__t2'::regclass AND attname = 'id') AS required,
               (SELECT count(*)::int FROM pg_constraint WHERE conname = 'positive') AS checks`,
-    );
-    expect(rows).toEqual([{ indexes: 1, required: true, checks: 2 }]);
-  });
+      );
+      expect(rows).toEqual([{ indexes: 1, required: true, checks: 2 }]);
+    },
+  );
 
-  test('do not replace rows of a run that began later', async () => {
+  test('do not replace rows of a run that began later', { tags: 'long' }, async () => {
     await changeAll();
     const gate = await Gate.closed(lab);
     const handle = await lab.startDatabase({
@@ -148,7 +153,7 @@ describe('small tables that bronze has already', () => {
     for (const later of ['t2', 't4']) expect((await plansOf()).get(later)).toBe(before.get(later));
   });
 
-  test.each([
+  testVariants([
     [
       'was rewritten',
       `CREATE TABLE shop.other AS SELECT id, token, at FROM shop.t3 WHERE id < 100;
@@ -156,7 +161,7 @@ describe('small tables that bronze has already', () => {
     ],
     ['got other columns', `ALTER TABLE shop.t3 DROP token, ADD token text; UPDATE shop.t3 SET token = 'new'`],
     ['got a column of another type', 'ALTER TABLE shop.t3 ALTER at TYPE timestamptz(6)'],
-  ])('are read anew where one %s between the snapshot and its turn', async (_, change) => {
+  ])('are read anew where one %s between the snapshot and its turn', async ([, change]) => {
     await changeAll();
     const gate = await Gate.closed(lab);
     const handle = await lab.startDatabase({
@@ -173,7 +178,7 @@ describe('small tables that bronze has already', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
-  test('end with the one that they are at while their run is paused', async () => {
+  test('end with the one that they are at while their run is paused', { tags: 'long' }, async () => {
     await changeAll();
     const gate = await Gate.closed(lab);
     const handle = await lab.startDatabase({
@@ -197,10 +202,10 @@ describe('small tables that bronze has already', () => {
     await expectShop();
   });
 
-  test.each([
+  testVariants([
     ['reads', 'SELECT FROM bronze.br_shop__t2'],
     ['writes', `SELECT pg_advisory_xact_lock(hashtextextended('bronze.br_shop__t2', 0))`],
-  ])('are exchanged but for one that somebody %s, which the others do not wait for', async (_, use) => {
+  ])('are exchanged but for one that somebody %s, which the others do not wait for', async ([, use]) => {
     const other = await lab.connect('warehouse');
     await other.query(`BEGIN; ${use}`);
     await changeAll();
@@ -220,7 +225,7 @@ describe('small tables that bronze has already', () => {
     await expectShop();
   });
 
-  test('are exchanged but for one whose rows are others when all are copied', async () => {
+  test('are exchanged but for one whose rows are others when all are copied', { tags: 'long' }, async () => {
     await changeAll();
     // as another run would, once the storage of the table has been created
     await lab.warehouse

@@ -231,7 +231,7 @@ describe('flights', () => {
     expect(await oneText(valid)).toMatch(/ON ONLY public\.flights USING btree \(id, date\)$/);
   });
 
-  test('can be loaded again', async () => {
+  test('can be loaded again', { tags: 'long' }, async () => {
     await loadFlights(client, () => {}, (await openFlights()).slice(10));
     expect(await oneText('SELECT min(id) FROM flights')).toBe('2727271');
     expect(await oneText("SELECT count(*) FROM flights WHERE date >= '2001-07-01'")).toBe('6');

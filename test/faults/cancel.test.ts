@@ -67,7 +67,7 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
     await gate.open();
   });
 
-  test('while the warehouse makes a copy wait', async () => {
+  test('while the warehouse makes a copy wait', { tags: 'long' }, async () => {
     const held = await HeldCopies.hold(lab, 'before each mark');
     const handle = await lab.start({ table, ...inSteps });
     await cancelHeld(handle, held);
@@ -75,7 +75,7 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
     await expectCancelled(handle);
   });
 
-  test('while the source makes the plan wait', async () => {
+  test('while the source makes the plan wait', { tags: 'long' }, async () => {
     const locker = await lab.connect('source');
     await locker.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
     const handle = await lab.start({ table });
@@ -91,7 +91,7 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
     await expectSameRows(lab, before, `bronze.br_${table}`);
   });
 
-  test('while the commit waits for a reader', async () => {
+  test('while the commit waits for a reader', { tags: 'long' }, async () => {
     const reader = await lab.connect('warehouse');
     await reader.query(`BEGIN; SELECT FROM bronze.br_${table} LIMIT 1`);
     const handle = await lab.start({ table, ...inSteps });
@@ -112,7 +112,7 @@ describe('a run that is cancelled leaves no session, no staging table, and bronz
   });
 });
 
-test('a run that is terminated leaves no session', async () => {
+test('a run that is terminated leaves no session', { tags: 'long' }, async () => {
   const gate = await Gate.closed(lab);
   const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id % 1000 = 1)' });
   await gate.reached(4);

@@ -6,6 +6,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -50,10 +51,10 @@ test('a worker that is asked to stop ends the chunk that it is at, and leaves th
 });
 
 // existing tables are exchanged in a different way than new ones
-test.for([
-  ['new', false],
+testVariants([
   ['known', true],
-] as const)(
+  ['new', false],
+])(
   'one that extracts %s small tables ends the table that it is at, and leaves the others and the snapshot of all to another',
   async ([, known]) => {
     const tables = [1, 2, 3, 4, 5, 6].map((number) => `packed.t${number}`);
@@ -98,36 +99,40 @@ async function committed(runId: string): Promise<{ name: string; plan: string }[
   return rows;
 }
 
-test('one that holds the snapshot of a slot hands it on, and the first copy of a capture goes on', async () => {
-  const captures = await CaptureLab.open(lab);
-  const slot = captures.slotName();
-  for (const table of ['first', 'second'])
-    await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text);
+test(
+  'one that holds the snapshot of a slot hands it on, and the first copy of a capture goes on',
+  { tags: 'long' },
+  async () => {
+    const captures = await CaptureLab.open(lab);
+    const slot = captures.slotName();
+    for (const table of ['first', 'second'])
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text);
       INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 1000) i`);
-  const stop = await lab.startWorkers();
-  const held = await HeldCopies.hold(lab, 'before each mark');
-  const handle = await captures.start({ tables: ['first', 'second'], slot, mirror: true });
-  await held.reached();
-  // neither copy may contain the update, and both tables get it from the WAL
-  await lab.source.query(`UPDATE first SET v = 'later'; UPDATE second SET v = 'later'`);
-  const stopOther = await lab.startWorkers();
-  const stopped = stop();
-  // in the middle of a copy, which is cancelled at the end of the grace period
-  await waitUntil(async () => !(await isSlotHeld()));
-  await held.release();
-  const heldAgain = await HeldCopies.hold(lab, 'before each mark');
-  await heldAgain.reached();
-  await stopped;
-  await heldAgain.release();
-  await captures.untilStreaming(handle);
-  await captures.untilWritten(slot);
-  for (const table of ['first', 'second']) await expectSameRows(lab, table, `bronze.br_${table}`);
-  expect(await captures.status(handle)).toMatchObject({ copiedRows: 2000, warnings: [] });
-  const copies = await endedOf(handle, 'copyChunks');
-  expect(copies.map(({ attempt }) => attempt)).toEqual([1, 1]);
-  await captures.end(handle, slot);
-  await stopOther();
-});
+    const stop = await lab.startWorkers();
+    const held = await HeldCopies.hold(lab, 'before each mark');
+    const handle = await captures.start({ tables: ['first', 'second'], slot, mirror: true });
+    await held.reached();
+    // neither copy may contain the update, and both tables get it from the WAL
+    await lab.source.query(`UPDATE first SET v = 'later'; UPDATE second SET v = 'later'`);
+    const stopOther = await lab.startWorkers();
+    const stopped = stop();
+    // in the middle of a copy, which is cancelled at the end of the grace period
+    await waitUntil(async () => !(await isSlotHeld()));
+    await held.release();
+    const heldAgain = await HeldCopies.hold(lab, 'before each mark');
+    await heldAgain.reached();
+    await stopped;
+    await heldAgain.release();
+    await captures.untilStreaming(handle);
+    await captures.untilWritten(slot);
+    for (const table of ['first', 'second']) await expectSameRows(lab, table, `bronze.br_${table}`);
+    expect(await captures.status(handle)).toMatchObject({ copiedRows: 2000, warnings: [] });
+    const copies = await endedOf(handle, 'copyChunks');
+    expect(copies.map(({ attempt }) => attempt)).toEqual([1, 1]);
+    await captures.end(handle, slot);
+    await stopOther();
+  },
+);
 
 async function isSlotHeld(): Promise<boolean> {
   const { rowCount } = await lab.source.query(

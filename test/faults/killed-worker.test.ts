@@ -128,8 +128,11 @@ describe.concurrent(
       expect(await lab.leftoversAtLast()).toEqual([]);
     };
 
-    test('killed while it extracts known small tables, of which those that it has committed are not extracted again', async () =>
-      expectSmallTablesOnce(true));
+    test(
+      'killed while it extracts known small tables, of which those that it has committed are not extracted again',
+      { tags: 'long' },
+      async () => expectSmallTablesOnce(true),
+    );
 
     // new tables are exchanged in a different way than existing ones
     test('and so with new ones', { tags: 'long' }, async () => expectSmallTablesOnce(false));

@@ -48,7 +48,7 @@ describe('a copy whose session ends in the middle is done again, alone, and no r
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
-  test('that of the warehouse', async () => {
+  test('that of the warehouse', { tags: 'long' }, async () => {
     const gate = await Gate.closed(lab);
     const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id = 5000)' });
     await gate.reached();
@@ -91,38 +91,46 @@ test('a run whose snapshot is lost begins again on another, and shows that momen
   expect(await lab.leftoversAtLast()).toEqual([]);
 });
 
-test('a run whose snapshot becomes too old gives it back, drops what it staged and fails', async () => {
-  await lab.extract({ table });
-  await lab.source.query(
-    `CREATE TABLE before_${table} AS TABLE ${table}; DELETE FROM ${table} WHERE id > 100`,
-  );
-  const gate = await Gate.closed(lab);
-  const where = 'gate(id = 50)';
-  const handle = await lab.start({ table, chunkSize: '128kB', where, maxSnapshotAge: '1 second' });
-  await gate.reached();
-  await expect(handle.result()).rejects.toMatchObject({
-    cause: {
-      type: 'SnapshotTooOld',
-      message: expect.stringContaining('The snapshot became 1.0 s old before the copy was done') as string,
-    },
-  });
-  expect(await lab.leftoversAtLast()).toEqual([]);
-  await gate.open();
-  await expectSameRows(lab, `before_${table}`, bronze);
-});
+test(
+  'a run whose snapshot becomes too old gives it back, drops what it staged and fails',
+  { tags: 'long' },
+  async () => {
+    await lab.extract({ table });
+    await lab.source.query(
+      `CREATE TABLE before_${table} AS TABLE ${table}; DELETE FROM ${table} WHERE id > 100`,
+    );
+    const gate = await Gate.closed(lab);
+    const where = 'gate(id = 50)';
+    const handle = await lab.start({ table, chunkSize: '128kB', where, maxSnapshotAge: '1 second' });
+    await gate.reached();
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: {
+        type: 'SnapshotTooOld',
+        message: expect.stringContaining('The snapshot became 1.0 s old before the copy was done') as string,
+      },
+    });
+    expect(await lab.leftoversAtLast()).toEqual([]);
+    await gate.open();
+    await expectSameRows(lab, `before_${table}`, bronze);
+  },
+);
 
-test('a run of a database whose snapshot becomes too old gives it back, drops what it staged and fails', async () => {
-  const gate = await Gate.closed(lab);
-  const where = 'gate(id = 50)';
-  const handle = await lab.startDatabase({
-    tables: [{ table, where }],
-    defaults: { maxSnapshotAge: '1 second' },
-  });
-  await gate.reached();
-  await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'SnapshotTooOld' } });
-  expect(await lab.leftoversAtLast()).toEqual([]);
-  await gate.open();
-});
+test(
+  'a run of a database whose snapshot becomes too old gives it back, drops what it staged and fails',
+  { tags: 'long' },
+  async () => {
+    const gate = await Gate.closed(lab);
+    const where = 'gate(id = 50)';
+    const handle = await lab.startDatabase({
+      tables: [{ table, where }],
+      defaults: { maxSnapshotAge: '1 second' },
+    });
+    await gate.reached();
+    await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'SnapshotTooOld' } });
+    expect(await lab.leftoversAtLast()).toEqual([]);
+    await gate.open();
+  },
+);
 
 test('a commit whose session ends is made again', async () => {
   await lab.extract({ table });
@@ -161,7 +169,7 @@ describe('an attempt that wakes up when another has done its work', () => {
     expect(outcomes).toContainEqual(answer);
   });
 
-  test('after the commit writes nothing', async () => {
+  test('after the commit writes nothing', { tags: 'long' }, async () => {
     await using run = new Steps(lab);
     const plan = await run.load({ table });
     await run.commit(plan);

@@ -64,7 +64,7 @@ test('a copy into a session of the warehouse that hangs is ended, though neither
   expect(await lab.leftovers()).toEqual([]);
 });
 
-test('a copy that goes on slowly is left alone', async () => {
+test('a copy that goes on slowly is left alone', { tags: 'long' }, async () => {
   await lab.source.query(
     `CREATE TABLE slowly AS SELECT i AS id, repeat('x', 9000) AS note FROM generate_series(1, 8) AS i`,
   );
@@ -75,23 +75,28 @@ test('a copy that goes on slowly is left alone', async () => {
   await steps.discard();
 });
 
-test('a copy over connections that are slow for longer than the timeout, in which bytes still move, is left alone', async () => {
-  await lab.source.query(
-    `CREATE TABLE far AS SELECT i AS id, repeat('x', 1000) AS note FROM generate_series(1, 300) AS i`,
-  );
-  const near = async (url: string) => TcpProxy.start({ host: '127.0.0.1', port: Number(new URL(url).port) });
-  await using source = await near(lab.sourceUrl);
-  await using warehouse = await near(lab.warehouseUrl);
-  await using steps = new Steps(lab, {
-    source: source.through(lab.sourceUrl),
-    warehouse: warehouse.through(lab.warehouseUrl),
-  });
-  const plan = await steps.plan({ table: 'far', stallTimeout: '1 second' });
-  for (const network of [source, warehouse]) network.throttle(150_000);
-  const began = performance.now();
-  expect(await steps.copy(plan, 0)).toMatchObject({ rows: 300 });
-  // otherwise it was not slow for long enough to prove anything
-  expect(performance.now() - began).toBeGreaterThan(1_500);
-  for (const network of [source, warehouse]) network.throttle(Infinity);
-  await steps.discard();
-});
+test(
+  'a copy over connections that are slow for longer than the timeout, in which bytes still move, is left alone',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(
+      `CREATE TABLE far AS SELECT i AS id, repeat('x', 1000) AS note FROM generate_series(1, 300) AS i`,
+    );
+    const near = async (url: string) =>
+      TcpProxy.start({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    await using source = await near(lab.sourceUrl);
+    await using warehouse = await near(lab.warehouseUrl);
+    await using steps = new Steps(lab, {
+      source: source.through(lab.sourceUrl),
+      warehouse: warehouse.through(lab.warehouseUrl),
+    });
+    const plan = await steps.plan({ table: 'far', stallTimeout: '1 second' });
+    for (const network of [source, warehouse]) network.throttle(150_000);
+    const began = performance.now();
+    expect(await steps.copy(plan, 0)).toMatchObject({ rows: 300 });
+    // otherwise it was not slow for long enough to prove anything
+    expect(performance.now() - began).toBeGreaterThan(1_500);
+    for (const network of [source, warehouse]) network.throttle(Infinity);
+    await steps.discard();
+  },
+);

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type { ExtractionPlan } from '../../src/bronze/plan.ts';
 import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
 import { selectChunk } from '../../src/extraction/copy/copy-statements.ts';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -30,7 +31,7 @@ async function explained(table: string, column: string): Promise<string> {
   return lines.map((line) => line['QUERY PLAN']).join('\n');
 }
 
-test.each([
+testVariants([
   ['timestamptz', `timestamptz '2024-01-01' + i * interval '1 second'`],
   ['timestamp', `timestamp '2024-01-01' + i * interval '1 second'`],
   ['date', `date '0001-01-01' + i`],
@@ -42,7 +43,7 @@ test.each([
   ['uuid', `lpad(to_hex(i), 32, '0')::uuid`],
 ])(
   'an increment by a cursor of type %s reads the range of the index, and nothing else',
-  async (type, value) => {
+  async ([type, value]) => {
     const table = `t_${type.toLowerCase().replaceAll(/\W/g, '')}`;
     await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, c ${type} NOT NULL, filler text);
     CREATE INDEX ${table}_by_cursor ON ${table} (c);

@@ -3,6 +3,7 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { extractIncrement, type IncrementalResult } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 let table: string;
@@ -35,7 +36,7 @@ describe('a table without a key', () => {
     }
   });
 
-  test('may have columns of any name', async () => {
+  test('may have columns of any name', { tags: 'long' }, async () => {
     await lab.source.query(`CREATE TABLE ${table} ("?whole" text, "?copy" int, "?copy?" int, at timestamptz);
       INSERT INTO ${table} VALUES ('a', 1, 2, '2024-01-01')`);
     await run();
@@ -44,7 +45,7 @@ describe('a table without a key', () => {
     await expectSameRows(lab, table, bronze);
   });
 
-  test('is not doubled where another encoding orders its texts otherwise', async () => {
+  test('is not doubled where another encoding orders its texts otherwise', { tags: 'long' }, async () => {
     const options = `TEMPLATE template0 ENCODING 'WIN1251' LOCALE 'C'`;
     await using cyrillic = await Lab.open({ sourceOptions: options });
     await cyrillic.source.query(
@@ -61,11 +62,11 @@ describe('a table without a key', () => {
     expect(written.rows).toEqual(read.rows);
   });
 
-  test.each([
+  testVariants<[string, Partial<ExtractTableRequest>]>([
     ['"write": "merge"', { write: 'merge' }],
     ['"detectDeletes"', { detectDeletes: true }],
     ['"currentView"', { currentView: true }],
-  ] satisfies [string, Partial<ExtractTableRequest>][])('cannot be used with %s', async (named, more) => {
+  ])('cannot be used with %s', async ([named, more]) => {
     await lab.source.query(`CREATE TABLE ${table} (id int, at timestamptz)`);
     await expect(run(more)).rejects.toMatchObject({
       cause: { type: 'InvalidInput', message: expect.stringContaining(`${named} needs a key`) as string },
@@ -86,7 +87,7 @@ describe('a key that the input names', () => {
     await expectSameRows(lab, table, bronze);
   });
 
-  test.each(['append', 'merge'] as const)(
+  testVariants(['merge', 'append'])(
     'that two rows share is refused, at first and later, with %s',
     async (write) => {
       await lab.source.query(
@@ -110,7 +111,7 @@ describe('a key that the input names', () => {
     await expect(run({ key: ['a'] })).rejects.toMatchObject({ cause: { type: 'KeyConflict' } });
   });
 
-  test.each(['append', 'merge'] as const)(
+  testVariants(['merge', 'append'])(
     'whose type an extension brings is compared as that type has it, with %s',
     async (write) => {
       for (const side of ['source', 'warehouse'] as const)
@@ -151,7 +152,7 @@ test('merge leaves a row alone that is as it was, and writes one that changed wi
 });
 
 describe('detectDeletes', () => {
-  test.each(['append', 'merge'] as const)(
+  testVariants(['merge', 'append'])(
     'marks the rows whose key is gone, and takes the mark off one that is back, with %s',
     async (write) => {
       await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v int, at timestamptz);
@@ -177,7 +178,7 @@ describe('detectDeletes', () => {
     },
   );
 
-  test.each(['append', 'merge'] as const)(
+  testVariants(['merge', 'append'])(
     'with write %s: a row that is back as it was is shown again',
     async (write) => {
       await lab.source.query(
@@ -193,7 +194,7 @@ describe('detectDeletes', () => {
     },
   );
 
-  test('compares the keys of every partition, in the moment of the rows', async () => {
+  test('compares the keys of every partition, in the moment of the rows', { tags: 'long' }, async () => {
     await lab.source
       .query(`CREATE TABLE ${table} (id int, at timestamptz, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
       CREATE TABLE ${table}_1 PARTITION OF ${table} FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');

@@ -64,8 +64,11 @@ async function expectEndedByAnother(step: string): Promise<void> {
   expect(await lab.leftoversAtLast()).toEqual([]);
 }
 
-test('a worker that is killed in its commit leaves a run that another one ends, with nothing lost and nothing doubled', async () =>
-  expectEndedByAnother('commit'));
+test(
+  'a worker that is killed in its commit leaves a run that another one ends, with nothing lost and nothing doubled',
+  { tags: 'long' },
+  async () => expectEndedByAnother('commit'),
+);
 
 // concurrent, since most of the time is spent waiting until the worker is missed
 test.concurrent.for(['plan', 'copy-0'])('and so at the step %s', { tags: 'long' }, expectEndedByAnother);

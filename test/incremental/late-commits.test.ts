@@ -6,6 +6,7 @@ import { extractIncrement } from '../setup/incremental.ts';
 import { type Clock, expectLateRows } from './late-rows.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -20,7 +21,7 @@ const clocks: readonly Clock[] = [
   { type: 'timestamp', value: `now() AT TIME ZONE 'Pacific/Auckland'` },
 ];
 
-test.each(clocks.map((clock, index) => ({ ...clock, name: `late_${index}` })))(
+testVariants(clocks.map((clock, index) => ({ ...clock, name: `late_${index}` })))(
   'a row of $type that is set by $value and committed after the run that began later is in bronze after the next',
   async ({ name, ...clock }) => {
     await expectLateRows(lab, name, clock);
@@ -97,33 +98,37 @@ const counting: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-test('only a column that takes the values of a sequence as rows are inserted is protected by what writers lock', async () => {
-  await lab.source.query(`CREATE SEQUENCE "it's"`);
-  const columns = Object.entries(counting).flatMap(([protection, types]) =>
-    types.map((type) => ({ type, protection })),
-  );
-  for (const [index, { type }] of columns.entries()) {
-    const table = `counting_${index}`;
-    await lab.source.query(`CREATE TABLE ${table} (v int, c ${type}); CREATE INDEX ON ${table} (c)`);
-  }
-  const results = await Promise.all(
-    columns.map(async (_column, index) =>
-      extractIncrement(lab, { table: `counting_${index}`, key: ['v'], incremental: { column: 'c' } }),
-    ),
-  );
-  const found = results.map(({ incremental }, index) => ({
-    type: columns[index]?.type,
-    protection: incremental.protection,
-  }));
-  expect(found).toEqual(columns);
-  for (const { incremental, warnings } of results) {
-    expect(warnings.join()).toMatch(
-      incremental.protection === 'lookback'
-        ? /a smaller value are missed\. (Set "incremental\.lookback"|A (text|uuid) has no lookback)/
-        : /^There is no checkpoint yet/,
+test(
+  'only a column that takes the values of a sequence as rows are inserted is protected by what writers lock',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE SEQUENCE "it's"`);
+    const columns = Object.entries(counting).flatMap(([protection, types]) =>
+      types.map((type) => ({ type, protection })),
     );
-  }
-});
+    for (const [index, { type }] of columns.entries()) {
+      const table = `counting_${index}`;
+      await lab.source.query(`CREATE TABLE ${table} (v int, c ${type}); CREATE INDEX ON ${table} (c)`);
+    }
+    const results = await Promise.all(
+      columns.map(async (_column, index) =>
+        extractIncrement(lab, { table: `counting_${index}`, key: ['v'], incremental: { column: 'c' } }),
+      ),
+    );
+    const found = results.map(({ incremental }, index) => ({
+      type: columns[index]?.type,
+      protection: incremental.protection,
+    }));
+    expect(found).toEqual(columns);
+    for (const { incremental, warnings } of results) {
+      expect(warnings.join()).toMatch(
+        incremental.protection === 'lookback'
+          ? /a smaller value are missed\. (Set "incremental\.lookback"|A (text|uuid) has no lookback)/
+          : /^There is no checkpoint yet/,
+      );
+    }
+  },
+);
 
 test('the partitions of a table share its sequence, or it protects from nothing', async () => {
   const request: ExtractTableRequest = { table: 'parted', key: ['c'], incremental: { column: 'c' } };
@@ -136,17 +141,23 @@ test('the partitions of a table share its sequence, or it protects from nothing'
   expect((await extractIncrement(lab, request)).incremental.protection).toBe('lookback');
 });
 
-test('a first checkpoint that is taken while others write for long is covered by the lookback only, and the run says so', async () => {
-  await lab.source.query(`CREATE TABLE busy (id bigserial PRIMARY KEY); INSERT INTO busy DEFAULT VALUES`);
-  const writer = await lab.connect('source');
-  await writer.query('BEGIN; INSERT INTO busy DEFAULT VALUES');
-  const first = await extractIncrement(lab, { table: 'busy', incremental: { column: 'id' } });
-  expect(first.incremental).toMatchObject({ protection: 'lookback', checkpoint: '1' });
-  expect(first.warnings).toEqual([
-    expect.stringMatching(/Other transactions were writing to public\.busy .*smaller value are missed\. Set/),
-  ]);
-  await writer.query('ROLLBACK');
-});
+test(
+  'a first checkpoint that is taken while others write for long is covered by the lookback only, and the run says so',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE busy (id bigserial PRIMARY KEY); INSERT INTO busy DEFAULT VALUES`);
+    const writer = await lab.connect('source');
+    await writer.query('BEGIN; INSERT INTO busy DEFAULT VALUES');
+    const first = await extractIncrement(lab, { table: 'busy', incremental: { column: 'id' } });
+    expect(first.incremental).toMatchObject({ protection: 'lookback', checkpoint: '1' });
+    expect(first.warnings).toEqual([
+      expect.stringMatching(
+        /Other transactions were writing to public\.busy .*smaller value are missed\. Set/,
+      ),
+    ]);
+    await writer.query('ROLLBACK');
+  },
+);
 
 test('a view is protected where only tables of this server are beneath it', async () => {
   await lab.source.query(`CREATE TABLE watched (id int PRIMARY KEY, at timestamptz);
@@ -160,42 +171,46 @@ test('a view is protected where only tables of this server are beneath it', asyn
   expect(await protectionOf('twice')).toBe('lookback');
 });
 
-test('rows that a subscription brings late are covered by the lookback only, and the run says so', async () => {
-  await using publisher = await Lab.open({ workers: 'none' });
-  const slot = `fed_${lab.name}`;
-  await publisher.source
-    .query(`CREATE TABLE fed (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp());
+test(
+  'rows that a subscription brings late are covered by the lookback only, and the run says so',
+  { tags: 'long' },
+  async () => {
+    await using publisher = await Lab.open({ workers: 'none' });
+    const slot = `fed_${lab.name}`;
+    await publisher.source
+      .query(`CREATE TABLE fed (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp());
     CREATE PUBLICATION fed FOR TABLE fed`);
-  await publisher.source.query(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
-  await lab.source.query(`CREATE TABLE fed (id int PRIMARY KEY, at timestamptz) PARTITION BY RANGE (id);
+    await publisher.source.query(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+    await lab.source.query(`CREATE TABLE fed (id int PRIMARY KEY, at timestamptz) PARTITION BY RANGE (id);
     CREATE TABLE fed_1 PARTITION OF fed FOR VALUES FROM (1) TO (9)`);
-  const url = withDatabase(inject('sourceAdmin'), `source_${publisher.name}`);
-  await lab.source.query(
-    `CREATE SUBSCRIPTION ${slot} CONNECTION '${url}' PUBLICATION fed WITH (create_slot = false, copy_data = false)`,
-  );
-  try {
-    const arrived = async (id: number) =>
-      waitUntil(async () => (await lab.source.query(`SELECT FROM fed WHERE id = ${id}`)).rowCount === 1);
-    const late = await publisher.connect('source');
-    await late.query('BEGIN; INSERT INTO fed VALUES (1)');
-    await publisher.source.query('INSERT INTO fed VALUES (2)');
-    await arrived(2);
-    const request: ExtractTableRequest = { table: 'fed_1', incremental: { column: 'at' } };
-    const first = await extractIncrement(lab, request);
-    expect(first.incremental.protection).toBe('lookback');
-    expect(first.warnings).toEqual([
-      expect.stringMatching(/public\.fed_1 is fed by a subscription.*default lookback of an hour only/),
-    ]);
-    await late.query('COMMIT');
-    await arrived(1);
-    expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
-    await expectSameRows(lab, 'fed', 'bronze.br_fed_1');
-  } finally {
-    await lab.source.query(`DROP SUBSCRIPTION ${slot}`);
-  }
-});
+    const url = withDatabase(inject('sourceAdmin'), `source_${publisher.name}`);
+    await lab.source.query(
+      `CREATE SUBSCRIPTION ${slot} CONNECTION '${url}' PUBLICATION fed WITH (create_slot = false, copy_data = false)`,
+    );
+    try {
+      const arrived = async (id: number) =>
+        waitUntil(async () => (await lab.source.query(`SELECT FROM fed WHERE id = ${id}`)).rowCount === 1);
+      const late = await publisher.connect('source');
+      await late.query('BEGIN; INSERT INTO fed VALUES (1)');
+      await publisher.source.query('INSERT INTO fed VALUES (2)');
+      await arrived(2);
+      const request: ExtractTableRequest = { table: 'fed_1', incremental: { column: 'at' } };
+      const first = await extractIncrement(lab, request);
+      expect(first.incremental.protection).toBe('lookback');
+      expect(first.warnings).toEqual([
+        expect.stringMatching(/public\.fed_1 is fed by a subscription.*default lookback of an hour only/),
+      ]);
+      await late.query('COMMIT');
+      await arrived(1);
+      expect((await extractIncrement(lab, request)).incremental.added).toBe(1);
+      await expectSameRows(lab, 'fed', 'bronze.br_fed_1');
+    } finally {
+      await lab.source.query(`DROP SUBSCRIPTION ${slot}`);
+    }
+  },
+);
 
-test('a value in the future does not end all progress', async () => {
+test('a value in the future does not end all progress', { tags: 'long' }, async () => {
   for (const type of ['timestamptz', 'timestamp', 'date']) {
     const table = `future_${type}`;
     const request: ExtractTableRequest = { table, incremental: { column: 'at' } };
@@ -208,27 +223,31 @@ test('a value in the future does not end all progress', async () => {
   }
 });
 
-test('a role that may not see the transactions of others is told so, and covered by the lookback', async () => {
-  await lab.source
-    .query(`CREATE ROLE blind_${lab.name} LOGIN PASSWORD 'blind'; GRANT pg_read_all_data TO blind_${lab.name};
+test(
+  'a role that may not see the transactions of others is told so, and covered by the lookback',
+  { tags: 'long' },
+  async () => {
+    await lab.source
+      .query(`CREATE ROLE blind_${lab.name} LOGIN PASSWORD 'blind'; GRANT pg_read_all_data TO blind_${lab.name};
     CREATE TABLE unseen (id int PRIMARY KEY, at timestamptz);
     INSERT INTO unseen SELECT i, now() - i * interval '1 hour' FROM generate_series(1, 50) i`);
-  const url = new URL(withDatabase(lab.sourceUrl, `source_${lab.name}`));
-  [url.username, url.password] = [`blind_${lab.name}`, 'blind'];
-  await using blind = await Lab.open({ workers: 'none' });
-  await blind.startWorkers({ source: url.href });
-  const request: ExtractTableRequest = { table: 'unseen', incremental: { column: 'at' } };
-  const late = await lab.connect('source');
-  await late.query(`BEGIN; INSERT INTO unseen VALUES (1001, now())`);
-  await lab.source.query(`INSERT INTO unseen VALUES (1002, now())`);
-  const first = await extractIncrement(blind, request);
-  expect(first.incremental.protection).toBe('lookback');
-  expect(first.warnings.join()).toMatch(/could not be seen.*lookback.*pg_read_all_stats/);
-  await late.query('COMMIT');
-  expect((await extractIncrement(blind, request)).incremental.added).toBe(1);
-  await expectSameRows({ source: lab.source, warehouse: blind.warehouse }, 'unseen', 'bronze.br_unseen');
-  await lab.source.query(`DROP TABLE unseen; DROP OWNED BY blind_${lab.name}`);
-});
+    const url = new URL(withDatabase(lab.sourceUrl, `source_${lab.name}`));
+    [url.username, url.password] = [`blind_${lab.name}`, 'blind'];
+    await using blind = await Lab.open({ workers: 'none' });
+    await blind.startWorkers({ source: url.href });
+    const request: ExtractTableRequest = { table: 'unseen', incremental: { column: 'at' } };
+    const late = await lab.connect('source');
+    await late.query(`BEGIN; INSERT INTO unseen VALUES (1001, now())`);
+    await lab.source.query(`INSERT INTO unseen VALUES (1002, now())`);
+    const first = await extractIncrement(blind, request);
+    expect(first.incremental.protection).toBe('lookback');
+    expect(first.warnings.join()).toMatch(/could not be seen.*lookback.*pg_read_all_stats/);
+    await late.query('COMMIT');
+    expect((await extractIncrement(blind, request)).incremental.added).toBe(1);
+    await expectSameRows({ source: lab.source, warehouse: blind.warehouse }, 'unseen', 'bronze.br_unseen');
+    await lab.source.query(`DROP TABLE unseen; DROP OWNED BY blind_${lab.name}`);
+  },
+);
 
 test('a session that does not show when its transaction began holds no checkpoint, and the run says so', async () => {
   const request: ExtractTableRequest = { table: 'untracked', incremental: { column: 'at' } };

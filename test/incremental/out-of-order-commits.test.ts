@@ -15,6 +15,10 @@ test('runs under writers that commit out of order lose nothing and double nothin
   await expectNothingLost(lab, ROUNDS);
 });
 
-test('ids that are taken in one order and committed in another are all there, each once, without a lookback', async () => {
-  await expectNoIdLost(lab, ROUNDS);
-});
+test(
+  'ids that are taken in one order and committed in another are all there, each once, without a lookback',
+  { tags: 'long' },
+  async () => {
+    await expectNoIdLost(lab, ROUNDS);
+  },
+);

@@ -11,27 +11,33 @@ import { startTestServer } from '../setup/test-server.ts';
 
 const prepared = { settings: { max_prepared_transactions: '5' } };
 
-test('a prepared transaction of another database counts only there, even if its tables have the same OIDs', async () => {
-  const server = await startTestServer(prepared);
-  try {
-    await administer(server.url('postgres'), ['CREATE DATABASE one']);
-    await administer(server.url('one'), ['CREATE TABLE orders (id int)']);
-    await administer(server.url('postgres'), ['CREATE DATABASE twin TEMPLATE one']);
-    await administer(server.url('one'), [`BEGIN; INSERT INTO orders VALUES (1); PREPARE TRANSACTION 'open'`]);
-    const found: Record<string, boolean> = {};
-    for (const database of ['one', 'twin']) {
-      const opened = new Database({ label: database, settings: connectionTo(server.url(database)) });
-      found[database] = await opened.read({ run: 'test' }, async (session) => {
-        const { oid } = await session.one<{ oid: number }>(`SELECT 'public.orders'::regclass::oid AS oid`);
-        return hasPreparedWriters(session, [oid]);
-      });
-      await opened.close();
+test(
+  'a prepared transaction of another database counts only there, even if its tables have the same OIDs',
+  { tags: 'long' },
+  async () => {
+    const server = await startTestServer(prepared);
+    try {
+      await administer(server.url('postgres'), ['CREATE DATABASE one']);
+      await administer(server.url('one'), ['CREATE TABLE orders (id int)']);
+      await administer(server.url('postgres'), ['CREATE DATABASE twin TEMPLATE one']);
+      await administer(server.url('one'), [
+        `BEGIN; INSERT INTO orders VALUES (1); PREPARE TRANSACTION 'open'`,
+      ]);
+      const found: Record<string, boolean> = {};
+      for (const database of ['one', 'twin']) {
+        const opened = new Database({ label: database, settings: connectionTo(server.url(database)) });
+        found[database] = await opened.read({ run: 'test' }, async (session) => {
+          const { oid } = await session.one<{ oid: number }>(`SELECT 'public.orders'::regclass::oid AS oid`);
+          return hasPreparedWriters(session, [oid]);
+        });
+        await opened.close();
+      }
+      expect(found).toEqual({ one: true, twin: false });
+    } finally {
+      await server.dispose();
     }
-    expect(found).toEqual({ one: true, twin: false });
-  } finally {
-    await server.dispose();
-  }
-});
+  },
+);
 
 test('a prepared transaction that wrote to the table holds the checkpoint, until it has ended', async () => {
   const server = await startTestServer(prepared);

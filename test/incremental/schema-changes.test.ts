@@ -3,6 +3,7 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { checkpointsOf, extractIncrement, type IncrementalResult } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 let table: string;
@@ -44,24 +45,28 @@ async function manifestChanges(runId: string): Promise<unknown> {
   return rows[0]?.schema_changes;
 }
 
-test('the view of the newest versions is replaced where it must be other, and keeps its readers out of no other run', async () => {
-  const version = async () => {
-    const { rows } = await lab.warehouse.query<{ version: string }>(
-      `SELECT xmin AS version FROM pg_rewrite WHERE ev_class = '${bronze}_current'::regclass`,
-    );
-    return rows[0]?.version;
-  };
-  const first = await version();
-  await change('SELECT 1');
-  await run();
-  expect(await version()).toBe(first);
-  await run({ detectDeletes: true });
-  const second = await version();
-  expect(second).not.toBe(first);
-  await run({ detectDeletes: true });
-  expect(await version()).toBe(second);
-  await expectSameRows(lab, table, `${bronze}_current`);
-});
+test(
+  'the view of the newest versions is replaced where it must be other, and keeps its readers out of no other run',
+  { tags: 'long' },
+  async () => {
+    const version = async () => {
+      const { rows } = await lab.warehouse.query<{ version: string }>(
+        `SELECT xmin AS version FROM pg_rewrite WHERE ev_class = '${bronze}_current'::regclass`,
+      );
+      return rows[0]?.version;
+    };
+    const first = await version();
+    await change('SELECT 1');
+    await run();
+    expect(await version()).toBe(first);
+    await run({ detectDeletes: true });
+    const second = await version();
+    expect(second).not.toBe(first);
+    await run({ detectDeletes: true });
+    expect(await version()).toBe(second);
+    await expectSameRows(lab, table, `${bronze}_current`);
+  },
+);
 
 /** What people gave the view of the newest versions, and one of its columns. */
 const givenToView = async () => {
@@ -73,10 +78,10 @@ const givenToView = async () => {
   return rows[0] as unknown;
 };
 
-test.each([
+testVariants([
   ['a column comes', 'ADD late text'],
   ['a column is widened', 'ALTER n TYPE bigint'],
-])('the view of the newest versions keeps options, grants and comments when %s', async (_, alter) => {
+])('the view of the newest versions keeps options, grants and comments when %s', async ([, alter]) => {
   await lab.warehouse.query(`ALTER VIEW ${bronze}_current SET (security_invoker, security_barrier = false);
     GRANT SELECT (id) ON ${bronze}_current TO PUBLIC; COMMENT ON COLUMN ${bronze}_current.id IS 'it''s the key'`);
   const given = {
@@ -91,10 +96,10 @@ test.each([
   expect(await givenToView()).toEqual(given);
 });
 
-test.each([
+testVariants([
   ['as it was', 'SELECT 1'],
   ['without some columns', 'ALTER TABLE % DROP n'],
-])('the view of the newest versions leaves a table that was renamed for the next one, %s', async (_, alter) => {
+])('the view of the newest versions leaves a table that was renamed for the next one, %s', async ([, alter]) => {
   await lab.warehouse.query(`ALTER VIEW ${bronze}_current SET (security_barrier = true);
     GRANT SELECT (id, n) ON ${bronze}_current TO PUBLIC; COMMENT ON COLUMN ${bronze}_current.id IS 'it''s the key';
     ALTER TABLE ${bronze} RENAME TO old_${table}`);
@@ -151,7 +156,7 @@ describe('with "evolve"', () => {
     expect(rows).toEqual([{ m: 6, n: 44 }]);
   });
 
-  test.each([
+  testVariants([
     {
       to: 'larger ones of their kind',
       widened: [
@@ -203,18 +208,27 @@ describe('with "evolve"', () => {
     await expectSameRows(lab, table, bronze);
   });
 
-  test('a number that was narrowed to an integer goes on from a checkpoint with a fraction', async () => {
-    const target = `by_amount_${table}`;
-    await lab.source.query(`ALTER TABLE ${table} ALTER amount TYPE numeric`);
-    const byAmount = async () =>
-      extractIncrement(lab, { table, target, columns: ['id', 'amount'], incremental: { column: 'amount' } });
-    expect((await byAmount()).incremental.checkpoint).toBe('0.50');
-    await lab.source.query(
-      `ALTER TABLE ${table} ALTER amount TYPE bigint USING 0; INSERT INTO ${table} VALUES (51, 'new', 51, 1)`,
-    );
-    expect((await byAmount()).incremental).toMatchObject({ readFrom: '1', added: 1, checkpoint: '1' });
-    expect((await byAmount()).incremental).toMatchObject({ added: 0, unchanged: 1 });
-  });
+  test(
+    'a number that was narrowed to an integer goes on from a checkpoint with a fraction',
+    { tags: 'long' },
+    async () => {
+      const target = `by_amount_${table}`;
+      await lab.source.query(`ALTER TABLE ${table} ALTER amount TYPE numeric`);
+      const byAmount = async () =>
+        extractIncrement(lab, {
+          table,
+          target,
+          columns: ['id', 'amount'],
+          incremental: { column: 'amount' },
+        });
+      expect((await byAmount()).incremental.checkpoint).toBe('0.50');
+      await lab.source.query(
+        `ALTER TABLE ${table} ALTER amount TYPE bigint USING 0; INSERT INTO ${table} VALUES (51, 'new', 51, 1)`,
+      );
+      expect((await byAmount()).incremental).toMatchObject({ readFrom: '1', added: 1, checkpoint: '1' });
+      expect((await byAmount()).incremental).toMatchObject({ added: 0, unchanged: 1 });
+    },
+  );
 
   test('a type that fits in neither direction fails, names the column and the ways out, and changes nothing', async () => {
     await change(`ALTER TABLE ${table} ALTER n TYPE text`);
@@ -231,22 +245,26 @@ describe('with "evolve"', () => {
   });
 });
 
-test('with "freeze" columns that were added, dropped, widened or narrowed are refused, each of them', async () => {
-  await run({ schemaChanges: 'freeze' });
-  for (const [word, alter] of [
-    ['added', 'ADD late text'],
-    ['dropped', 'DROP name'],
-    ['widened', 'ALTER n TYPE bigint'],
-    ['narrowed', 'ALTER n TYPE smallint'],
-  ] as const) {
-    await change(`ALTER TABLE ${table} ${alter}`);
-    await expect(run({ schemaChanges: 'freeze' })).rejects.toMatchObject({
-      cause: { type: 'SchemaChanged', message: expect.stringContaining(word) as string },
-    });
-    expect((await run()).incremental.schemaChanges).toHaveLength(1);
-    expect((await run({ schemaChanges: 'freeze' })).incremental.schemaChanges).toEqual([]);
-  }
-});
+test(
+  'with "freeze" columns that were added, dropped, widened or narrowed are refused, each of them',
+  { tags: 'long' },
+  async () => {
+    await run({ schemaChanges: 'freeze' });
+    for (const [word, alter] of [
+      ['added', 'ADD late text'],
+      ['dropped', 'DROP name'],
+      ['widened', 'ALTER n TYPE bigint'],
+      ['narrowed', 'ALTER n TYPE smallint'],
+    ] as const) {
+      await change(`ALTER TABLE ${table} ${alter}`);
+      await expect(run({ schemaChanges: 'freeze' })).rejects.toMatchObject({
+        cause: { type: 'SchemaChanged', message: expect.stringContaining(word) as string },
+      });
+      expect((await run()).incremental.schemaChanges).toHaveLength(1);
+      expect((await run({ schemaChanges: 'freeze' })).incremental.schemaChanges).toEqual([]);
+    }
+  },
+);
 
 test('what people made that depends on a column that must be widened is named', async () => {
   await lab.warehouse.query(`CREATE VIEW mine_${table} AS SELECT n FROM ${bronze}`);

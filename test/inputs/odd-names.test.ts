@@ -4,9 +4,8 @@ import { oddNamesSuite } from './odd-names-suite.ts';
 oddNamesSuite([
   ['quotes, dots, spaces and upper case', ' Say "hi" it\'s a.b..c '],
   ['63 bytes of Unicode', '表'.repeat(21)],
-  ['Unicode and characters of Markdown', 'größe_表_🙂 **a** | `b` <b>'],
-  ['a reserved word', 'select'],
-  ['percent signs, a parameter, a question mark, a dollar quote', '100%s %I % $1 what? $$'],
-  ['an end of everything', '"; DROP TABLE x; --'],
-  ['a backslash and a line break', 'a\\b\\\nb\tc'],
+  [
+    'percent signs, a parameter, a dollar quote, an end of everything',
+    '100%s %I % $1 $$ "; DROP TABLE x; --',
+  ],
 ]);

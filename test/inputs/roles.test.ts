@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 import { prepareOrders, refusal } from './refusal.ts';
 
 let lab: Lab;
@@ -107,7 +108,7 @@ test('a role that may not use the bronze schema', async () => {
 });
 
 describe('a connection that is refused', () => {
-  test.each(['source', 'warehouse'] as const)('by a wrong password of the %s', async (side) => {
+  testVariants(['source', 'warehouse'])('by a wrong password of the %s', async (side) => {
     const url = changed(side === 'source' ? lab.sourceUrl : lab.warehouseUrl, { password: 'wrong-secret' });
     await withWorkers({ [side]: url }, async () => {
       const message = await refusal(lab, { table: 'orders' }, 'AuthenticationFailed');
@@ -123,7 +124,7 @@ describe('a connection that is refused', () => {
     });
   });
 
-  test.each(['source', 'warehouse'] as const)('by an unknown database of the %s', async (side) => {
+  testVariants(['source', 'warehouse'])('by an unknown database of the %s', async (side) => {
     const url = changed(side === 'source' ? lab.sourceUrl : lab.warehouseUrl, { pathname: '/nowhere' });
     await withWorkers({ [side]: url }, async () => {
       const message = await refusal(lab, { table: 'orders' }, 'UndefinedDatabase');

@@ -67,8 +67,9 @@ async function expectCancelled(side: 'source' | 'warehouse'): Promise<void> {
 test('a run whose source is down can be cancelled, and ends within seconds', async () =>
   expectCancelled('source'));
 
-test('a run whose warehouse is down can be cancelled, and ends within seconds', async () =>
-  expectCancelled('warehouse'));
+test('a run whose warehouse is down can be cancelled, and ends within seconds', { tags: 'long' }, async () =>
+  expectCancelled('warehouse'),
+);
 
 const setting = async (value: 'on' | 'off') =>
   lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_transaction_read_only = ${value}`);

@@ -12,7 +12,7 @@ test('the first Ctrl-C closes, even when it comes twice at once', async () => {
   expect([line, code]).toEqual(['closed', 130]);
 });
 
-test('a second Ctrl-C does not wait for closing', async () => {
+test('a second Ctrl-C does not wait for closing', { tags: 'long' }, async () => {
   const { child } = await runProgram('closing.ts', '60000');
   child.kill('SIGINT');
   await sleep(700);

@@ -23,29 +23,33 @@ afterAll(async () => {
   await lab.close();
 });
 
-test('joins another Temporal on a task queue of its own, and prints commands that work there', async () => {
-  const { DATAKIT_TASK_QUEUE: _, ...environment } = lab.workerEnvironment;
-  const dev = spawn(process.execPath, ['--import', 'tsx', 'local/dev.ts'], {
-    cwd: PROJECT_ROOT,
-    env: { ...process.env, ...environment, DATAKIT_TASK_QUEUE: '' },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  let said = '';
-  for await (const chunk of dev.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    said += chunk as string;
-    if (said.includes('Ctrl-C')) break;
-  }
-  const queue = /^Task queue {2}(.*)$/m.exec(said)?.[1];
-  expect(queue).toMatch(/^datakit-postgres-dev-[0-9a-f]{6}$/);
-  const commands = said.split('\n').filter((line) => line.startsWith('  '));
-  expect(commands.join('\n')).toContain(`--task-queue ${queue} `);
-  const { stdout } = await promisify(execFile)('bash', ['-ec', commands.join('\n')]);
-  expect(stdout).toContain('"table":"public.payments"');
-  const { rows } = await lab.warehouse.query('SELECT count(*)::int AS rows FROM bronze.br_payments');
-  expect(rows).toEqual([{ rows: 7 }]);
-  dev.kill('SIGTERM');
-  await once(dev, 'exit');
-});
+test(
+  'joins another Temporal on a task queue of its own, and prints commands that work there',
+  { tags: 'long' },
+  async () => {
+    const { DATAKIT_TASK_QUEUE: _, ...environment } = lab.workerEnvironment;
+    const dev = spawn(process.execPath, ['--import', 'tsx', 'local/dev.ts'], {
+      cwd: PROJECT_ROOT,
+      env: { ...process.env, ...environment, DATAKIT_TASK_QUEUE: '' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let said = '';
+    for await (const chunk of dev.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+      said += chunk as string;
+      if (said.includes('Ctrl-C')) break;
+    }
+    const queue = /^Task queue {2}(.*)$/m.exec(said)?.[1];
+    expect(queue).toMatch(/^datakit-postgres-dev-[0-9a-f]{6}$/);
+    const commands = said.split('\n').filter((line) => line.startsWith('  '));
+    expect(commands.join('\n')).toContain(`--task-queue ${queue} `);
+    const { stdout } = await promisify(execFile)('bash', ['-ec', commands.join('\n')]);
+    expect(stdout).toContain('"table":"public.payments"');
+    const { rows } = await lab.warehouse.query('SELECT count(*)::int AS rows FROM bronze.br_payments');
+    expect(rows).toEqual([{ rows: 7 }]);
+    dev.kill('SIGTERM');
+    await once(dev, 'exit');
+  },
+);
 
 test('uses the usual task queue where Temporal is its own', () => {
   expect(taskQueueOf({ temporal: {} as TemporalServer }, 'dev')).toBe('datakit-postgres');

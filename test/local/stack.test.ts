@@ -16,7 +16,7 @@ test('starts what is missing, and closes it once', async () => {
   await expect(access(stack.source?.dataDirectory ?? '')).rejects.toThrow('ENOENT');
 });
 
-test('uses what is there', async () => {
+test('uses what is there', { tags: 'long' }, async () => {
   vi.stubEnv('TEMPORAL_ADDRESS', 'temporal.example:7233');
   vi.stubEnv('TEMPORAL_API_KEY', 'secret');
   const there = await startPostgres({ databases: ['mine'] });

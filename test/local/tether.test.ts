@@ -14,19 +14,23 @@ const exists = (path: string) =>
     () => false,
   );
 
-test('PostgreSQL follows a parent killed with SIGKILL, and the next start removes its directory', async () => {
-  const { child, firstLine } = await runProgram('postgres-owner.ts');
-  const { pid, dataDirectory } = JSON.parse(firstLine) as { pid: number; dataDirectory: string };
-  expect(await isGone(pid)).toBe(false);
+test(
+  'PostgreSQL follows a parent killed with SIGKILL, and the next start removes its directory',
+  { tags: 'long' },
+  async () => {
+    const { child, firstLine } = await runProgram('postgres-owner.ts');
+    const { pid, dataDirectory } = JSON.parse(firstLine) as { pid: number; dataDirectory: string };
+    expect(await isGone(pid)).toBe(false);
 
-  child.kill('SIGKILL');
-  expect(await comesTrue(() => isGone(pid))).toBe(true);
-  expect(await exists(dataDirectory)).toBe(true);
+    child.kill('SIGKILL');
+    expect(await comesTrue(() => isGone(pid))).toBe(true);
+    expect(await exists(dataDirectory)).toBe(true);
 
-  const next = await startPostgres();
-  expect(await exists(dirname(dataDirectory))).toBe(false);
-  await next.dispose();
-});
+    const next = await startPostgres();
+    expect(await exists(dirname(dataDirectory))).toBe(false);
+    await next.dispose();
+  },
+);
 
 test('the pid is the command’s own, and its exit is told as it was', async () => {
   const child = await spawnTethered('node', ['-e', 'console.log(process.pid); process.exitCode = 7'], {

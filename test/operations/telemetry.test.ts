@@ -175,7 +175,7 @@ describe('a worker', () => {
     },
   );
 
-  test('sends traces and metrics to an OpenTelemetry collector', async () => {
+  test('sends traces and metrics to an OpenTelemetry collector', { tags: 'long' }, async () => {
     const { port } = collector.address() as AddressInfo;
     await withWorker({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }, async () => {
       await lab.extract({ table: 'users' });

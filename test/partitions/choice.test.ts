@@ -6,6 +6,7 @@ import { refusal } from '../inputs/refusal.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -87,35 +88,39 @@ test('partitions are chosen by their names, those of tables between, and pattern
   }
 });
 
-test('children by inheritance are chosen by their names, their parent by its own', async () => {
-  await lab.source
-    .query(`CREATE TABLE animals (id int, name text); CREATE TABLE dogs (breed text) INHERITS (animals);
+test(
+  'children by inheritance are chosen by their names, their parent by its own',
+  { tags: 'long' },
+  async () => {
+    await lab.source
+      .query(`CREATE TABLE animals (id int, name text); CREATE TABLE dogs (breed text) INHERITS (animals);
     CREATE TABLE pugs () INHERITS (dogs); CREATE TABLE cats () INHERITS (animals);
     INSERT INTO animals VALUES (1, 'any'); INSERT INTO dogs VALUES (2, 'dog'); INSERT INTO pugs VALUES (3, 'pug');
     INSERT INTO cats VALUES (4, 'cat')`);
-  await lab.extract({ table: 'animals', partitions: { names: ['dogs'] }, target: 'dogs_and_below' });
-  await expectSameRows(lab, 'animals', 'bronze.dogs_and_below', { where: 'id IN (2, 3)' });
-  await lab.extract({ table: 'animals', partitions: { names: ['animals'] }, target: 'no_child' });
-  await expectSameRows(lab, 'animals', 'bronze.no_child', { where: 'id = 1' });
-  await lab.extract({ table: 'animals' });
-  await lab.source.query(`UPDATE animals SET name = 'other'`);
-  await lab.extract({
-    table: 'animals',
-    write: 'replace-partitions',
-    partitions: { names: ['cats', 'pugs'] },
-  });
-  const { rows } = await lab.warehouse.query(
-    `SELECT id, name, _bronze_partition AS partition FROM bronze.br_animals ORDER BY id`,
-  );
-  expect(rows).toEqual([
-    { id: 1, name: 'any', partition: 'animals' },
-    { id: 2, name: 'dog', partition: 'dogs' },
-    { id: 3, name: 'other', partition: 'pugs' },
-    { id: 4, name: 'other', partition: 'cats' },
-  ]);
-});
+    await lab.extract({ table: 'animals', partitions: { names: ['dogs'] }, target: 'dogs_and_below' });
+    await expectSameRows(lab, 'animals', 'bronze.dogs_and_below', { where: 'id IN (2, 3)' });
+    await lab.extract({ table: 'animals', partitions: { names: ['animals'] }, target: 'no_child' });
+    await expectSameRows(lab, 'animals', 'bronze.no_child', { where: 'id = 1' });
+    await lab.extract({ table: 'animals' });
+    await lab.source.query(`UPDATE animals SET name = 'other'`);
+    await lab.extract({
+      table: 'animals',
+      write: 'replace-partitions',
+      partitions: { names: ['cats', 'pugs'] },
+    });
+    const { rows } = await lab.warehouse.query(
+      `SELECT id, name, _bronze_partition AS partition FROM bronze.br_animals ORDER BY id`,
+    );
+    expect(rows).toEqual([
+      { id: 1, name: 'any', partition: 'animals' },
+      { id: 2, name: 'dog', partition: 'dogs' },
+      { id: 3, name: 'other', partition: 'pugs' },
+      { id: 4, name: 'other', partition: 'cats' },
+    ]);
+  },
+);
 
-test.each(['date', 'timestamp', 'timestamptz'])(
+testVariants(['date', 'timestamp', 'timestamptz'])(
   'the day before a schedule is chosen by keys of type %s',
   async (type) => {
     const table = `daily_${type}`;
@@ -138,7 +143,7 @@ test.each(['date', 'timestamp', 'timestamptz'])(
   },
 );
 
-test('a foreign partition is chosen and cut by its bound, and always read', async () => {
+test('a foreign partition is chosen and cut by its bound, and always read', { tags: 'long' }, async () => {
   const { port, user, password } = lab.source as unknown as Record<string, string>;
   await lab.source.query(`CREATE EXTENSION postgres_fdw;
     CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname 'source_${lab.name}');
@@ -162,10 +167,10 @@ test('a foreign partition is chosen and cut by its bound, and always read', asyn
 });
 
 describe('a choice that covers nothing', () => {
-  test.each([
+  testVariants<[string, { from: string; to: string } | { patterns: string[] }]>([
     ['a range', { from: '2030-01-01', to: '2031-01-01' }],
     ['a pattern', { patterns: ['shops_*'] }],
-  ])('%s: the run says so, and bronze is as it was', async (_, partitions) => {
+  ])('%s: the run says so, and bronze is as it was', async ([, partitions]) => {
     await lab.extract({ table: 'sales' });
     const before = await lab.warehouse.query(`SELECT tableoid, _bronze_run_id FROM bronze.br_sales LIMIT 1`);
     const result = await lab.extract({ table: 'sales', partitions });

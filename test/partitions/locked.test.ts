@@ -42,7 +42,7 @@ describe('a partition that another session has locked', () => {
     await expectSameRows(lab, 'days', 'bronze.planned');
   });
 
-  test('while it is copied: the same, and nothing begins again', async () => {
+  test('while it is copied: the same, and nothing begins again', { tags: 'long' }, async () => {
     const held = await HeldCopies.hold(lab, 'before the first');
     const handle = await lab.start({ ...request, target: 'copied' });
     await held.reached();
@@ -105,7 +105,7 @@ describe('with partitions that were chosen', () => {
     CREATE TABLE ${table}_2 PARTITION OF ${table} FOR VALUES FROM (5000) TO (9000);
     INSERT INTO ${table} SELECT i, repeat('v', 200) FROM generate_series(1, 8000) i`;
 
-  test('one that comes between plan and snapshot is asked about again', async () => {
+  test('one that comes between plan and snapshot is asked about again', { tags: 'long' }, async () => {
     await using late = await Lab.open({ workers: 'none' });
     await late.source.query(make('grown'));
     await late.startWorkers({ only: 'copies' });
@@ -123,21 +123,25 @@ describe('with partitions that were chosen', () => {
     await expectSameRows(late, 'grown', 'bronze.br_grown');
   });
 
-  test('the chosen one is dropped after the snapshot: the run begins again, and says that it is not there', async () => {
-    await lab.source.query(make('grown'));
-    const held = await HeldCopies.hold(lab, 'before the first');
-    const handle = await lab.start({ table: 'grown', chunkSize: '64kB', partitions });
-    await held.reached();
-    await lab.source.query('DROP TABLE grown_1');
-    await held.release();
-    await expect(handle.result()).rejects.toMatchObject({
-      cause: {
-        type: 'UndefinedObject',
-        message: expect.stringContaining('has no partition "grown_1"') as unknown,
-      },
-    });
-    expect(await lab.leftoversAtLast()).toEqual([]);
-  });
+  test(
+    'the chosen one is dropped after the snapshot: the run begins again, and says that it is not there',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(make('grown'));
+      const held = await HeldCopies.hold(lab, 'before the first');
+      const handle = await lab.start({ table: 'grown', chunkSize: '64kB', partitions });
+      await held.reached();
+      await lab.source.query('DROP TABLE grown_1');
+      await held.release();
+      await expect(handle.result()).rejects.toMatchObject({
+        cause: {
+          type: 'UndefinedObject',
+          message: expect.stringContaining('has no partition "grown_1"') as unknown,
+        },
+      });
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
 
   test('one that is detached concurrently is part of the table no more', async () => {
     await lab.source.query(make('leaving'));

@@ -152,7 +152,7 @@ test('what was committed after the snapshot of all tables and before the turn of
   await expectSameRows(lab, 'shared', 'bronze.br_shared');
 });
 
-test('a procedure that commits has reported nothing before it ends', async () => {
+test('a procedure that commits has reported nothing before it ends', { tags: 'long' }, async () => {
   await using calm = await Lab.open();
   // idle for less than ten seconds, it would be waited for longer than the call
   await calm.source.end();
@@ -191,7 +191,7 @@ test('what a session has changed is not known where it does not show what it doe
   await hidden.end();
 });
 
-test('counters that a crash has set back prove nothing', async () => {
+test('counters that a crash has set back prove nothing', { tags: 'long' }, async () => {
   const server = await startTestServer();
   await createExtractor(server);
   const source = server.url('postgres');

@@ -93,45 +93,49 @@ describe('replacing partitions', () => {
     expect(await runsOf(bronze)).toEqual(kept);
   });
 
-  test('finds the rows of a partition without reading those of others that lie among one another', async () => {
-    await lab.source.query(`CREATE TABLE spread (id int, part int) PARTITION BY LIST (part)`);
-    for (const part of [1, 2, 3, 4, 5, 6, 7, 8])
-      await lab.source.query(`CREATE TABLE spread_${part} PARTITION OF spread FOR VALUES IN (${part})`);
-    await lab.source.query(
-      `INSERT INTO spread SELECT i, CASE WHEN i > 70000 THEN 4 ELSE (ARRAY[1, 2, 3, 5, 6, 7, 8])[1 + i % 7] END FROM generate_series(1, 80000) i`,
-    );
-    await lab.extract(replacing('spread'));
-    const { rows } = await lab.warehouse.query<{ storage: string }>(
-      `SELECT inhrelid::regclass::text AS storage FROM pg_inherits WHERE inhparent = 'bronze.br_spread'::regclass`,
-    );
-    const { storage = '' } = rows[0] ?? {};
-    // autovacuum reads new rows for the index, and that is counted too
-    await lab.warehouse.query(`ALTER TABLE ${storage} SET (autovacuum_enabled = false)`);
-    await lab.warehouse
-      .query(`CREATE TEMP TABLE kept AS SELECT * FROM ${storage} ORDER BY id; TRUNCATE ${storage};
+  test(
+    'finds the rows of a partition without reading those of others that lie among one another',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE TABLE spread (id int, part int) PARTITION BY LIST (part)`);
+      for (const part of [1, 2, 3, 4, 5, 6, 7, 8])
+        await lab.source.query(`CREATE TABLE spread_${part} PARTITION OF spread FOR VALUES IN (${part})`);
+      await lab.source.query(
+        `INSERT INTO spread SELECT i, CASE WHEN i > 70000 THEN 4 ELSE (ARRAY[1, 2, 3, 5, 6, 7, 8])[1 + i % 7] END FROM generate_series(1, 80000) i`,
+      );
+      await lab.extract(replacing('spread'));
+      const { rows } = await lab.warehouse.query<{ storage: string }>(
+        `SELECT inhrelid::regclass::text AS storage FROM pg_inherits WHERE inhparent = 'bronze.br_spread'::regclass`,
+      );
+      const { storage = '' } = rows[0] ?? {};
+      // autovacuum reads new rows for the index, and that is counted too
+      await lab.warehouse.query(`ALTER TABLE ${storage} SET (autovacuum_enabled = false)`);
+      await lab.warehouse
+        .query(`CREATE TEMP TABLE kept AS SELECT * FROM ${storage} ORDER BY id; TRUNCATE ${storage};
       INSERT INTO ${storage} SELECT * FROM kept`);
-    // the first builds the index, which reads everything
-    await lab.extract(replacing('spread', 4));
-    await waitUntil(async () => (await readStatistics(storage)).deleted === 10_000);
-    const { scans } = await readStatistics(storage);
-    await lab.source.query('DELETE FROM spread WHERE id % 2 = 0 AND part = 4');
-    await lab.extract(replacing('spread', 4));
-    await waitUntil(async () => (await readStatistics(storage)).deleted === 20_000);
-    expect((await readStatistics(storage)).scans).toBe(scans);
-    await expectSameRows(lab, 'spread', 'bronze.br_spread');
-    await lab.warehouse.query('SET enable_seqscan = off');
-    const { rows: plans } = await lab.warehouse.query<{ 'QUERY PLAN': string }>(
-      `EXPLAIN (ANALYZE, TIMING off) SELECT FROM ${storage} WHERE _bronze_partition = 'spread_4'`,
-    );
-    await lab.warehouse.query('RESET enable_seqscan');
-    const text = plans.map((line) => line['QUERY PLAN']).join('\n');
-    const read = Number(/Heap Blocks: (?:exact=\d+ )?lossy=(\d+)/.exec(text)?.[1]);
-    const { rows: sizes } = await lab.warehouse.query<{ blocks: number }>(
-      `SELECT (pg_relation_size($1::regclass) / 8192)::int AS blocks`,
-      [storage],
-    );
-    expect(read, text).toBeLessThan((sizes[0]?.blocks ?? 0) / 2);
-  });
+      // the first builds the index, which reads everything
+      await lab.extract(replacing('spread', 4));
+      await waitUntil(async () => (await readStatistics(storage)).deleted === 10_000);
+      const { scans } = await readStatistics(storage);
+      await lab.source.query('DELETE FROM spread WHERE id % 2 = 0 AND part = 4');
+      await lab.extract(replacing('spread', 4));
+      await waitUntil(async () => (await readStatistics(storage)).deleted === 20_000);
+      expect((await readStatistics(storage)).scans).toBe(scans);
+      await expectSameRows(lab, 'spread', 'bronze.br_spread');
+      await lab.warehouse.query('SET enable_seqscan = off');
+      const { rows: plans } = await lab.warehouse.query<{ 'QUERY PLAN': string }>(
+        `EXPLAIN (ANALYZE, TIMING off) SELECT FROM ${storage} WHERE _bronze_partition = 'spread_4'`,
+      );
+      await lab.warehouse.query('RESET enable_seqscan');
+      const text = plans.map((line) => line['QUERY PLAN']).join('\n');
+      const read = Number(/Heap Blocks: (?:exact=\d+ )?lossy=(\d+)/.exec(text)?.[1]);
+      const { rows: sizes } = await lab.warehouse.query<{ blocks: number }>(
+        `SELECT (pg_relation_size($1::regclass) / 8192)::int AS blocks`,
+        [storage],
+      );
+      expect(read, text).toBeLessThan((sizes[0]?.blocks ?? 0) / 2);
+    },
+  );
 
   test('shows its readers the partitions of one run, waits for none of them and lets none wait', async () => {
     const { table, bronze } = await sales();

@@ -136,7 +136,7 @@ describe('a COPY from server to server', () => {
     expect(await digest()).toMatchObject({ rows: 3 });
   });
 
-  test('holds no more in memory than its buffers, when the warehouse is slow', async () => {
+  test('holds no more in memory than its buffers, when the warehouse is slow', { tags: 'long' }, async () => {
     await admin.query(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN IF NEW.id % 2000 = 0 THEN PERFORM pg_sleep(0.02); END IF; RETURN NEW; END $$;
       CREATE TRIGGER slow BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION slow()`);

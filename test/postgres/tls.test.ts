@@ -219,33 +219,37 @@ describe('the certificate of the worker', () => {
   });
 });
 
-test('a session that cannot be cancelled, as its certificate is gone, is closed all the same', async () => {
-  const give = async (): Promise<void> => {
-    for (const kind of ['crt', 'key']) await copyFile(file(`client.${kind}`), file(`passing.${kind}`));
-  };
-  await give();
-  const variables = {
-    ...trusting('verify-full', 'servers.crt'),
-    SOURCE_PG_SSLCERT: file('passing.crt'),
-    SOURCE_PG_SSLKEY: file('passing.key'),
-    SOURCE_PG_POOL_TIMEOUT: '1 second',
-    ...poolOf(1),
-  };
-  const database = new Database({
-    label: 'source "default"',
-    settings: connectionTo(urlOf('certified'), variables),
-  });
-  const cancelling = new AbortController();
-  const working = database.write({ signal: cancelling.signal }, async (session) => {
-    await rm(file('passing.crt'));
-    setTimeout(() => cancelling.abort(new Error('stop')), 50);
-    await session.query('SELECT pg_sleep(30)');
-  });
-  await expect(working).rejects.toThrow('stop');
-  await give();
-  expect(await database.write({}, async (session) => session.one('SELECT 1 AS one'))).toEqual({ one: 1 });
-  await database.close();
-});
+test(
+  'a session that cannot be cancelled, as its certificate is gone, is closed all the same',
+  { tags: 'long' },
+  async () => {
+    const give = async (): Promise<void> => {
+      for (const kind of ['crt', 'key']) await copyFile(file(`client.${kind}`), file(`passing.${kind}`));
+    };
+    await give();
+    const variables = {
+      ...trusting('verify-full', 'servers.crt'),
+      SOURCE_PG_SSLCERT: file('passing.crt'),
+      SOURCE_PG_SSLKEY: file('passing.key'),
+      SOURCE_PG_POOL_TIMEOUT: '1 second',
+      ...poolOf(1),
+    };
+    const database = new Database({
+      label: 'source "default"',
+      settings: connectionTo(urlOf('certified'), variables),
+    });
+    const cancelling = new AbortController();
+    const working = database.write({ signal: cancelling.signal }, async (session) => {
+      await rm(file('passing.crt'));
+      setTimeout(() => cancelling.abort(new Error('stop')), 50);
+      await session.query('SELECT pg_sleep(30)');
+    });
+    await expect(working).rejects.toThrow('stop');
+    await give();
+    expect(await database.write({}, async (session) => session.one('SELECT 1 AS one'))).toEqual({ one: 1 });
+    await database.close();
+  },
+);
 
 describe('a server without TLS', () => {
   test.each<[SslMode, RegExp]>([

@@ -61,7 +61,7 @@ describe.skipIf(program === undefined).each(['session', 'transaction'] as const)
       expect(route?.found).toContain(`a pooler in ${mode} mode`);
     });
 
-    test('carries a cancellation to the session that is meant', async () => {
+    test('carries a cancellation to the session that is meant', { tags: 'long' }, async () => {
       const gate = await Gate.closed(lab);
       const handle = await lab.start({ table: 'orders', target: `cancelled_${mode}`, where: 'gate(id = 5)' });
       await gate.reached();

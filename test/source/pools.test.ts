@@ -67,21 +67,25 @@ describe('when others have all connections of the source', () => {
     await expectSameRows(lab, 'orders', 'bronze.br_orders');
   });
 
-  test('another limit of the configuration that others have used up is waited for in the same way', async () => {
-    await lab.source
-      .query(`CREATE TABLE taken (); INSERT INTO taken DEFAULT VALUES; GRANT SELECT ON taken TO extractor;
+  test(
+    'another limit of the configuration that others have used up is waited for in the same way',
+    { tags: 'long' },
+    async () => {
+      await lab.source
+        .query(`CREATE TABLE taken (); INSERT INTO taken DEFAULT VALUES; GRANT SELECT ON taken TO extractor;
       CREATE FUNCTION has_room() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
       BEGIN
         IF EXISTS (SELECT FROM taken) THEN RAISE 'none is left' USING ERRCODE = '53400'; END IF;
         RETURN true;
       END $$`);
-    const handle = await lab.start({ table: 'orders', target: 'roomy', where: 'has_room()' });
-    expect(await pendingFailure(handle)).toContain('SQLSTATE 53400');
-    await lab.source.query('TRUNCATE taken');
-    await expect(handle.result()).resolves.toMatchObject({ rows: ROWS });
-  });
+      const handle = await lab.start({ table: 'orders', target: 'roomy', where: 'has_room()' });
+      expect(await pendingFailure(handle)).toContain('SQLSTATE 53400');
+      await lab.source.query('TRUNCATE taken');
+      await expect(handle.result()).resolves.toMatchObject({ rows: ROWS });
+    },
+  );
 
-  test('in the middle of a run, its snapshot waits too', async () => {
+  test('in the middle of a run, its snapshot waits too', { tags: 'long' }, async () => {
     // a role with two sessions: the plan needs one, then the holder one and a copy one
     await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT 2');
     await expect(
@@ -93,7 +97,7 @@ describe('when others have all connections of the source', () => {
 });
 
 describe('a pool', () => {
-  test('that is smaller than the copies at once is shared by them', async () => {
+  test('that is smaller than the copies at once is shared by them', { tags: 'long' }, async () => {
     await using narrow = await Lab.open({ workers: 'none' });
     await narrow.source.query(`CREATE TABLE orders AS SELECT i AS id FROM generate_series(1, ${ROWS}) i`);
     const environment = {

@@ -115,7 +115,7 @@ test('analyze is refused, since a replica has no statistics of its own', async (
   );
 });
 
-test('one that is too far behind is waited for', async () => {
+test('one that is too far behind is waited for', { tags: 'long' }, async () => {
   await onReplica.query('SELECT pg_wal_replay_pause()');
   await lab.source.query('INSERT INTO orders VALUES (-1)');
   const handle = await lab.start({ table: 'orders', target: 'fresh', maxReplicaLag: '1ms' });

@@ -206,7 +206,7 @@ test('no more sessions than the run may have, however many copies it wants', asy
   await expectSameRows(lab, 'orders', 'bronze.few');
 });
 
-test('nor of a whole database, however many tables it has', async () => {
+test('nor of a whole database, however many tables it has', { tags: 'long' }, async () => {
   const gate = await Gate.closed(lab);
   await lab.source.query(`CREATE SCHEMA spared;
     CREATE TABLE spared.big (id int, filler text); ALTER TABLE spared.big ALTER filler SET STORAGE PLAIN;

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -38,8 +39,10 @@ async function expectCutBy(chunkBy: string): Promise<void> {
   // extreme keys spread ranges of numbers and times wide; for texts, a sample shows where they are
   expect(rows[0]?.filled).toBeGreaterThan(chunkBy === 'text' ? 8 : 1);
 }
-test.for(['id', 'uuid', 'date', 'zoned', 'text'])('a view is cut into ranges of %s', expectCutBy);
-test.for(['small', 'big', 'stamp'])('a view is cut into ranges of %s', { tags: 'long' }, expectCutBy);
+testVariants(['id', 'uuid', 'date', 'zoned', 'text', 'small', 'big', 'stamp'])(
+  'a view is cut into ranges of %s',
+  expectCutBy,
+);
 
 test('rows that come after the plan, below, above and with NULL, are not lost', async () => {
   await lab.source.query(`CREATE TABLE growing (id int); INSERT INTO growing SELECT generate_series(100, 200);
@@ -81,25 +84,29 @@ test('an empty view and one with a single key', async () => {
   }
 }); // prettier-ignore
 
-test('a foreign table is cut too, and the result says that its chunks are of different moments', async () => {
-  const { port, user, password } = lab.source as unknown as Record<string, string>;
-  await lab.source.query(`CREATE EXTENSION postgres_fdw;
+test(
+  'a foreign table is cut too, and the result says that its chunks are of different moments',
+  { tags: 'long' },
+  async () => {
+    const { port, user, password } = lab.source as unknown as Record<string, string>;
+    await lab.source.query(`CREATE EXTENSION postgres_fdw;
     CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname 'source_${lab.name}');
     CREATE USER MAPPING FOR PUBLIC SERVER here OPTIONS (user '${user}', password '${password}');
     CREATE FOREIGN TABLE facts_far (id int NOT NULL, text text, uuid uuid) SERVER here OPTIONS (table_name 'facts')`);
-  const { warnings, chunks } = await lab.extract({
-    table: 'facts_far',
-    chunkBy: 'id',
-    parallelism: 8,
-    verify: 'checksum',
-  });
-  expect(chunks).toBe(9);
-  expect(warnings).toEqual([
-    expect.stringContaining('The chunks of public.facts_far were read at different moments'),
-  ]);
-  // NOT NULL on a foreign table is an unchecked promise: rows with a NULL key are still copied
-  await expectSameRows(lab, 'facts_far', 'bronze.br_facts_far');
-});
+    const { warnings, chunks } = await lab.extract({
+      table: 'facts_far',
+      chunkBy: 'id',
+      parallelism: 8,
+      verify: 'checksum',
+    });
+    expect(chunks).toBe(9);
+    expect(warnings).toEqual([
+      expect.stringContaining('The chunks of public.facts_far were read at different moments'),
+    ]);
+    // NOT NULL on a foreign table is an unchecked promise: rows with a NULL key are still copied
+    await expectSameRows(lab, 'facts_far', 'bronze.br_facts_far');
+  },
+);
 
 test('an ordinary table needs no key', async () => {
   const { warnings } = await lab.extract({ table: 'facts', chunkBy: 'id' });

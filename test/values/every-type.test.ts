@@ -29,18 +29,23 @@ test('every type in pg_type has an outcome, and its values arrive', async () => 
   });
 });
 
-test('and so has every type of the extensions that come with PostgreSQL, where the warehouse has them not', async () => {
-  for (const extension of EXTENSIONS) await lab.source.query(`CREATE EXTENSION "${extension}" SCHEMA public`);
-  const outcomes = await expectEveryTypeKept(lab);
-  expect(outcomes).toMatchObject({
-    hstore: 'text: text',
-    'hstore[]': 'text: text[]',
-    cube: 'text: text',
-    lo: 'base type: oid',
-  });
-});
+test(
+  'and so has every type of the extensions that come with PostgreSQL, where the warehouse has them not',
+  { tags: 'long' },
+  async () => {
+    for (const extension of EXTENSIONS)
+      await lab.source.query(`CREATE EXTENSION "${extension}" SCHEMA public`);
+    const outcomes = await expectEveryTypeKept(lab);
+    expect(outcomes).toMatchObject({
+      hstore: 'text: text',
+      'hstore[]': 'text: text[]',
+      cube: 'text: text',
+      lo: 'base type: oid',
+    });
+  },
+);
 
-test('and where it has them, in another schema', async () => {
+test('and where it has them, in another schema', { tags: 'long' }, async () => {
   await lab.warehouse.query('CREATE SCHEMA "Ex tensions"; GRANT USAGE ON SCHEMA "Ex tensions" TO loader');
   for (const extension of EXTENSIONS)
     await lab.warehouse.query(`CREATE EXTENSION "${extension}" SCHEMA "Ex tensions"`);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -29,29 +30,32 @@ const JSON_TEXTS = [
   `${'['.repeat(20_000)}${']'.repeat(20_000)}`,
 ];
 
-test.each(['text', 'character varying', 'json', 'json_text'])('%s is parsed beside itself', async (type) => {
-  const texts = type === 'json' ? JSON_TEXTS.slice(0, 5).concat(JSON_TEXTS.slice(8, 10)) : JSON_TEXTS;
-  await lab.source
-    .query(`DROP TABLE IF EXISTS payloads; DROP DOMAIN IF EXISTS json_text; CREATE DOMAIN json_text AS text;
+testVariants(['json_text', 'text', 'character varying', 'json'])(
+  '%s is parsed beside itself',
+  async (type) => {
+    const texts = type === 'json' ? JSON_TEXTS.slice(0, 5).concat(JSON_TEXTS.slice(8, 10)) : JSON_TEXTS;
+    await lab.source
+      .query(`DROP TABLE IF EXISTS payloads; DROP DOMAIN IF EXISTS json_text; CREATE DOMAIN json_text AS text;
     CREATE TABLE payloads (id int, "The payload" ${type})`);
-  for (const [index, text] of [...texts, null].entries()) {
-    await lab.source.query('INSERT INTO payloads VALUES ($1, $2)', [index, text]);
-  }
-  await lab.extract({ table: 'payloads', json: { parse: ['The payload'] }, verify: 'checksum' });
-  const failed = (raw: string) => `{"_raw": ${JSON.stringify(raw)}, "_error": "parse_failed"}`;
-  const outcomes: Record<string, string> = {
-    '{"b": 1.10, "a": {"deep": [1, null]}}': '{"a": {"deep": [1, null]}, "b": 1.10}',
-    null: 'null',
-    ' [ ] ': '[]',
-    '"text"': '"text"',
-    '12345678901234567890.000100': '12345678901234567890.000100',
-  };
-  expect(await parsed('br_payloads', '"The payload_parsed"')).toEqual([
-    ...texts.map((text) => outcomes[text] ?? failed(text)),
-    null,
-  ]);
-  await expectSameRows(lab, 'payloads', 'bronze.br_payloads');
-});
+    for (const [index, text] of [...texts, null].entries()) {
+      await lab.source.query('INSERT INTO payloads VALUES ($1, $2)', [index, text]);
+    }
+    await lab.extract({ table: 'payloads', json: { parse: ['The payload'] }, verify: 'checksum' });
+    const failed = (raw: string) => `{"_raw": ${JSON.stringify(raw)}, "_error": "parse_failed"}`;
+    const outcomes: Record<string, string> = {
+      '{"b": 1.10, "a": {"deep": [1, null]}}': '{"a": {"deep": [1, null]}, "b": 1.10}',
+      null: 'null',
+      ' [ ] ': '[]',
+      '"text"': '"text"',
+      '12345678901234567890.000100': '12345678901234567890.000100',
+    };
+    expect(await parsed('br_payloads', '"The payload_parsed"')).toEqual([
+      ...texts.map((text) => outcomes[text] ?? failed(text)),
+      null,
+    ]);
+    await expectSameRows(lab, 'payloads', 'bronze.br_payloads');
+  },
+);
 
 test('a parsed column is an ordinary one afterwards, in the next run too', async () => {
   await lab.source.query(`CREATE TABLE again (id int, payload text); INSERT INTO again VALUES (1, '{}')`);

@@ -7,6 +7,7 @@ import { Lab, withDatabase } from '../setup/lab.ts';
 import { grantsOnWarehouse } from '../setup/roles.ts';
 import { Steps } from '../setup/steps.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { testVariants } from '../setup/variants.ts';
 import { difficultTable, madeTypesAs, madeTypesTable } from '../bronze/difficult-values.ts';
 
 let lab: Lab;
@@ -25,7 +26,7 @@ test('digests of every type and difficult value are the same on both servers', a
   expect(rows).toEqual([{ verify: 'checksum' }]);
 });
 
-test('digests of many chunks add up', async () => {
+test('digests of many chunks add up', { tags: 'long' }, async () => {
   await lab.source.query(
     `CREATE TABLE many AS SELECT i AS id, repeat('x', i % 300) AS filler FROM generate_series(1, 20000) i`,
   );
@@ -47,7 +48,7 @@ const changes = {
   'an empty value in the place of NULL': `UPDATE staging SET "odd name" = '' WHERE id = 7`,
 };
 
-test.each(Object.entries(changes))('%s refuses the commit and names the column', async (_, change) => {
+testVariants(Object.entries(changes))('%s refuses the commit and names the column', async ([, change]) => {
   await lab.source.query(`DROP TABLE IF EXISTS pairs; CREATE TABLE pairs (id int, "odd name" text);
     INSERT INTO pairs SELECT i, CASE WHEN i <> 7 THEN 'value ' || i END FROM generate_series(1, 100) i`);
   await using steps = new Steps(lab);
@@ -70,7 +71,7 @@ test('a row too many or too few is found in every column', async () => {
   await steps.discard();
 });
 
-test('a source of another encoding has a digest of the same characters', async () => {
+test('a source of another encoding has a digest of the same characters', { tags: 'long' }, async () => {
   const database = `latin_${lab.name}`;
   await lab.source.query(`CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`);
   const admin = inject('sourceAdmin');
@@ -87,7 +88,7 @@ test('a source of another encoding has a digest of the same characters', async (
   await lab.source.query(`DROP DATABASE ${database} WITH (FORCE)`);
 });
 
-test.each(['LATIN1', 'EUC_JP'])('a warehouse may be encoded in %s', async (encoding) => {
+testVariants(['LATIN1', 'EUC_JP'])('a warehouse may be encoded in %s', async (encoding) => {
   const database = `${encoding.toLowerCase()}_${lab.name}`;
   const admin = inject('warehouseAdmin');
   await administer(admin, [

@@ -60,7 +60,7 @@ describe('a run begins again by itself', () => {
     });
   });
 
-  test('when the ledger lacks chunks of a snapshot that is gone', async () => {
+  test('when the ledger lacks chunks of a snapshot that is gone', { tags: 'long' }, async () => {
     const { state, activities } = attempts({});
     const results: CommitResult[] = [{ outcome: 'incomplete', missing: [3, 7] }];
     const commitBronze = async (): Promise<CommitResult> =>

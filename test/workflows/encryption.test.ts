@@ -147,7 +147,7 @@ describe('runs whose payloads are encrypted', () => {
     return stdout;
   }
 
-  test('go on under a new key, with what the old one encrypted', async () => {
+  test('go on under a new key, with what the old one encrypted', { tags: 'long' }, async () => {
     const environment = { DATAKIT_ENCRYPTION_KEYS: variable([second, first]) };
     const stop = await lab.startWorkers({ environment });
     client = new Client({
@@ -158,35 +158,41 @@ describe('runs whose payloads are encrypted', () => {
     await stop();
   });
 
-  test('are not taken to have ended by workers that lack their key, and are cleaned up once they have', async () => {
-    const environment = (key: EncryptionKey) => ({ DATAKIT_ENCRYPTION_KEYS: variable([key]) });
-    const start = async (key: EncryptionKey, name: string, request: ExtractTableRequest) =>
-      new Client({
-        connection: lab.temporal.connection,
-        dataConverter: dataConverterOf([key]),
-      }).workflow.start<typeof extractTable>('extractTable', {
-        taskQueue: lab.taskQueue,
-        workflowId: `${name}-${lab.name}`,
-        args: [request],
-      });
-    const stop = await lab.startWorkers({ environment: environment(first) });
-    const request = { table: 'confidential_orders', target: 'lost_key' };
-    const before = await start(first, 'before', { ...request, chunkSize: '64kB', consistency: 'none' });
-    await before.signal('pause');
-    await waitUntil(async () => (await described(before)).workflowExecutionInfo?.memo?.fields?.table != null);
-    await stop();
-    await lab.startWorkers({ environment: environment(second) });
-    const after = await start(second, 'after', request);
-    await waitUntil(async () => ((await described(after)).pendingActivities?.[0]?.attempt ?? 0) > 1);
-    expect(await statuses()).toEqual([{ workflow_id: before.workflowId, status: 'running' }]);
-    await before.terminate();
-    expect(await after.result()).toMatchObject({ rows: 3000 });
-    expect(await statuses()).toEqual([
-      { workflow_id: after.workflowId, status: 'committed' },
-      { workflow_id: before.workflowId, status: 'cancelled' },
-    ]);
-    expect(await lab.leftoversAtLast()).toEqual([]);
-  });
+  test(
+    'are not taken to have ended by workers that lack their key, and are cleaned up once they have',
+    { tags: 'long' },
+    async () => {
+      const environment = (key: EncryptionKey) => ({ DATAKIT_ENCRYPTION_KEYS: variable([key]) });
+      const start = async (key: EncryptionKey, name: string, request: ExtractTableRequest) =>
+        new Client({
+          connection: lab.temporal.connection,
+          dataConverter: dataConverterOf([key]),
+        }).workflow.start<typeof extractTable>('extractTable', {
+          taskQueue: lab.taskQueue,
+          workflowId: `${name}-${lab.name}`,
+          args: [request],
+        });
+      const stop = await lab.startWorkers({ environment: environment(first) });
+      const request = { table: 'confidential_orders', target: 'lost_key' };
+      const before = await start(first, 'before', { ...request, chunkSize: '64kB', consistency: 'none' });
+      await before.signal('pause');
+      await waitUntil(
+        async () => (await described(before)).workflowExecutionInfo?.memo?.fields?.table != null,
+      );
+      await stop();
+      await lab.startWorkers({ environment: environment(second) });
+      const after = await start(second, 'after', request);
+      await waitUntil(async () => ((await described(after)).pendingActivities?.[0]?.attempt ?? 0) > 1);
+      expect(await statuses()).toEqual([{ workflow_id: before.workflowId, status: 'running' }]);
+      await before.terminate();
+      expect(await after.result()).toMatchObject({ rows: 3000 });
+      expect(await statuses()).toEqual([
+        { workflow_id: after.workflowId, status: 'committed' },
+        { workflow_id: before.workflowId, status: 'cancelled' },
+      ]);
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
 
   const described = async ({ workflowId }: { readonly workflowId: string }) =>
     lab.temporal.workflowService.describeWorkflowExecution({

@@ -7,6 +7,7 @@ import { Lab, type ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 let table: string;
@@ -76,7 +77,7 @@ describe('a small table is copied and committed by the activity that plans it', 
     },
     'that may read so much in a second only': async () => ({ table, maxBytesPerSecond: '100MB' }),
   };
-  test.each(Object.entries(others))('but not one %s', async (_, requested) => {
+  testVariants(Object.entries(others))('but not one %s', async ([, requested]) => {
     const handle = await lab.start(await requested());
     expect(await handle.result()).toMatchObject({ rows: 5000 });
     const activities = await activitiesOf(handle);
@@ -101,27 +102,35 @@ describe('a small table is copied and committed by the activity that plans it', 
 });
 
 describe('what stands in the way of it is left to activities of their own', () => {
-  test('a copy that the warehouse makes wait begins anew, and then has the time that it needs', async () => {
-    const held = await HeldCopies.hold(lab, 'before each mark');
-    const handle = await lab.start({ table });
-    await waitUntil(async () => (await activitiesOf(handle)).includes('copy-0'));
-    await held.release();
-    expect(await handle.result()).toMatchObject({ outcome: 'committed', rows: 5000, restarts: 0 });
-    expect(await activitiesOf(handle)).toEqual(['plan', 'copy-0', 'commit']);
-    await expectSameRows(lab, table, bronze);
-    expect(await lab.leftoversAtLast()).toEqual([]);
-  });
+  test(
+    'a copy that the warehouse makes wait begins anew, and then has the time that it needs',
+    { tags: 'long' },
+    async () => {
+      const held = await HeldCopies.hold(lab, 'before each mark');
+      const handle = await lab.start({ table });
+      await waitUntil(async () => (await activitiesOf(handle)).includes('copy-0'));
+      await held.release();
+      expect(await handle.result()).toMatchObject({ outcome: 'committed', rows: 5000, restarts: 0 });
+      expect(await activitiesOf(handle)).toEqual(['plan', 'copy-0', 'commit']);
+      await expectSameRows(lab, table, bronze);
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
 
-  test('a source that takes long to answer is asked again, and then has the time that it needs', async () => {
-    const gate = await Gate.closed(lab);
-    await lab.source.query(`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
+  test(
+    'a source that takes long to answer is asked again, and then has the time that it needs',
+    { tags: 'long' },
+    async () => {
+      const gate = await Gate.closed(lab);
+      await lab.source.query(`ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
       CREATE POLICY slow ON ${table} USING (gate(id = 5))`);
-    const handle = await lab.start({ table });
-    await waitUntil(async () => (await activitiesOf(handle)).includes('copy-0'));
-    await gate.open();
-    expect(await handle.result()).toMatchObject({ outcome: 'committed', rows: 5000, restarts: 0 });
-    await expectSameRows(lab, table, bronze);
-  });
+      const handle = await lab.start({ table });
+      await waitUntil(async () => (await activitiesOf(handle)).includes('copy-0'));
+      await gate.open();
+      expect(await handle.result()).toMatchObject({ outcome: 'committed', rows: 5000, restarts: 0 });
+      await expectSameRows(lab, table, bronze);
+    },
+  );
 
   test('a commit that a reader is in the way of waits for it', async () => {
     await lab.extract({ table });

@@ -84,34 +84,38 @@ test('a holder whose worker was asked to stop is replaced at once, and then let 
   });
 });
 
-test('holders whose workers are asked to stop one right after the other hand the snapshot on within their grace', async () => {
-  const { activities } = new Stage();
-  const held: string[] = [];
-  const holdSnapshot = async ({ holder }: HoldSnapshotRequest) => {
-    held.push(holder);
-    const id = `snapshot ${held.length}`;
-    const stays = held.length > 2;
-    await signalSnapshot(holder, id);
-    if (stays) return untilCancelled();
-    await signalSnapshot(holder, id, { leaving: true });
-    // as at the end of the grace period
-    const lost = sleep(3_000).then(() => {
-      throw ApplicationFailure.nonRetryable('the worker is gone', 'SnapshotLost');
+test(
+  'holders whose workers are asked to stop one right after the other hand the snapshot on within their grace',
+  { tags: 'long' },
+  async () => {
+    const { activities } = new Stage();
+    const held: string[] = [];
+    const holdSnapshot = async ({ holder }: HoldSnapshotRequest) => {
+      held.push(holder);
+      const id = `snapshot ${held.length}`;
+      const stays = held.length > 2;
+      await signalSnapshot(holder, id);
+      if (stays) return untilCancelled();
+      await signalSnapshot(holder, id, { leaving: true });
+      // as at the end of the grace period
+      const lost = sleep(3_000).then(() => {
+        throw ApplicationFailure.nonRetryable('the worker is gone', 'SnapshotLost');
+      });
+      return Promise.race([untilCancelled(), lost]);
+    };
+    const copyChunks = async ({ count }: CopyChunksRequest) => {
+      while (held.length < 3) {
+        Context.current().heartbeat();
+        await Context.current().sleep(50);
+      }
+      return { rows: count, bytes: count };
+    };
+    const fakes = { ...activities, holdSnapshot, copyChunks };
+    await withFakes(fakes, { table: 'orders', parallelism: 1 }, async (handle) => {
+      expect(await handle.result()).toMatchObject({ restarts: 0 });
     });
-    return Promise.race([untilCancelled(), lost]);
-  };
-  const copyChunks = async ({ count }: CopyChunksRequest) => {
-    while (held.length < 3) {
-      Context.current().heartbeat();
-      await Context.current().sleep(50);
-    }
-    return { rows: count, bytes: count };
-  };
-  const fakes = { ...activities, holdSnapshot, copyChunks };
-  await withFakes(fakes, { table: 'orders', parallelism: 1 }, async (handle) => {
-    expect(await handle.result()).toMatchObject({ restarts: 0 });
-  });
-});
+  },
+);
 
 test('a short run has one holder only', async () => {
   const stage = new Stage();
