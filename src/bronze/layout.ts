@@ -84,6 +84,9 @@ export const metadataColumnNames = [
   DELETED_AT.name,
 ] as const;
 
+export const isMetadata = (column: string): boolean =>
+  (metadataColumnNames as readonly string[]).includes(column);
+
 /** A column with one value for all rows of a run; stored once, in the catalog, if the whole table is replaced. */
 export interface MetadataColumn {
   readonly name: (typeof metadataColumnNames)[number];

@@ -27,10 +27,11 @@ export async function requireTarget(
   const [found] = await session.query<Standing & Record<string, unknown>>(
     `SELECT pg_get_partkeydef(c.oid) AS key, ${DEFAULT_PARTITION} AS storage,
             t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot,
-            (SELECT r.source_uri FROM ${BRONZE}.extraction_runs r WHERE r.run_id = t.run_id) AS "sourceUri",
-            ${hasCheckpoint('$2')} AS "hasCheckpoint"
+            r.source_uri AS "sourceUri", ${hasCheckpoint('$2')} AS "hasCheckpoint",
+            pg_catalog.jsonb_path_query_array(r.columns, '$[*].name') AS columns
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
        LEFT JOIN ${BRONZE}.extraction_targets t ON t.target = c.relname
+       LEFT JOIN ${BRONZE}.extraction_runs r ON r.run_id = t.run_id
       WHERE n.nspname = $1 AND c.relname = $2`,
     [BRONZE, target],
   );
@@ -73,6 +74,8 @@ export type Standing = TableName & {
   readonly slot: string | null;
   /** The database that the last run of it read; null if that is not known. */
   readonly sourceUri: string | null;
+  /** The names of the columns that the last run read; null if they are not known. */
+  readonly columns: readonly string[] | null;
   /** True if incremental runs keep its rows. */
   readonly hasCheckpoint: boolean;
 };

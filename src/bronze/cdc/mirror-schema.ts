@@ -4,7 +4,7 @@ import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts'
 import type { RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { BronzeTable } from '../schema/bronze-table.ts';
-import { droppedColumn, metadataColumnNames } from '../layout.ts';
+import { droppedColumn, isMetadata } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 import { widens } from '../schema/type-widening.ts';
@@ -46,7 +46,7 @@ export async function followColumns(session: Session, change: MirrorChange): Pro
  * @throws {DatakitError} InvalidInput
  */
 function requireFree(name: string, { bronze }: MirrorChange): void {
-  if (!(metadataColumnNames as readonly string[]).includes(name)) return;
+  if (!isMetadata(name)) return;
   throw new DatakitError(
     'InvalidInput',
     `The source table of ${bronze.schema}.${bronze.name} has a column ${quoteName(name)}, which is the name of a metadata column: rename it in the source, or remove the table from the capture`,

@@ -2,7 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import type { SchemaChange } from '../../contract/incremental.ts';
 import { quoteName } from '../../postgres/identifiers.ts';
 import type { ColumnDefinition } from './bronze-table.ts';
-import { metadataColumnNames } from '../layout.ts';
+import { isMetadata } from '../layout.ts';
 import { widens } from './type-widening.ts';
 
 export interface Schemas {
@@ -41,8 +41,6 @@ export function findDrift({ target, planned, bronze, previous, policy }: Schemas
     `"schemaChanges" is "freeze", and column ${quoteName(first.column)} of the source was ${first.change} (bronze: ${first.from ?? 'none'}, source: ${first.to ?? 'none'})`,
   );
 }
-
-const isMetadata = (name: string): boolean => (metadataColumnNames as readonly string[]).includes(name);
 
 const dropped = ({ name, type }: ColumnDefinition): SchemaChange => ({
   column: name,

@@ -1,18 +1,24 @@
 import type { Standing } from '../../bronze/bookkeeping/targets.ts';
-import { BRONZE } from '../../bronze/layout.ts';
+import { BRONZE, isMetadata } from '../../bronze/layout.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { listed } from '../../contract/listed.ts';
+import { quoteName } from '../../postgres/identifiers.ts';
+
+/** What a run reads. */
+interface Read {
+  readonly sourceUri: string;
+  readonly columns: readonly { readonly name: string }[];
+}
 
 /**
- * Warns of what a run does to rows that bronze has from before and the source may not: those of another database, and
- * those that incremental runs have kept.
- *
- * @param sourceUri of the database that the run reads
+ * Warns of what bronze has from before and this run does not bring: rows that incremental runs have kept, those of
+ * another database, and columns that are no longer read. An increment tells of its columns in its result.
  */
 export function warningsOfEarlierRows(
   standing: Standing | undefined,
   target: string,
   { incremental, write }: ExtractTableInput,
-  sourceUri: string,
+  { sourceUri, columns }: Read,
 ): string[] {
   if (standing === undefined) return [];
   const warnings: string[] = [];
@@ -24,6 +30,14 @@ export function warningsOfEarlierRows(
   if (standing.sourceUri !== null && standing.sourceUri !== sourceUri) {
     warnings.push(
       `The last run of ${BRONZE}.${target} read ${standing.sourceUri}, and this one reads ${sourceUri}. If that is another database, and not another name of the same, its rows need another "target" or another source name.`,
+    );
+  }
+  const gone = (standing.columns ?? []).filter(
+    (name) => !isMetadata(name) && !columns.some((column) => column.name === name),
+  );
+  if (gone.length > 0 && incremental === undefined) {
+    warnings.push(
+      `The last run of ${BRONZE}.${target} also read ${listed(gone.map(quoteName), 10)}, which this one does not. The columns stay in bronze, and are NULL in its rows.`,
     );
   }
   return warnings;

@@ -1,7 +1,7 @@
 import type { CheckpointLimit } from '../../bronze/incremental-plan.ts';
 import { chooseHash } from '../../bronze/commit/digests.ts';
 import type { ExtractionPlan, PlannedColumn } from '../../bronze/plan.ts';
-import { defaultTarget, bookkeepingTables, metadataColumnNames } from '../../bronze/layout.ts';
+import { defaultTarget, bookkeepingTables, isMetadata } from '../../bronze/layout.ts';
 import { mapColumn, type SourceTypes, type WarehouseTypes } from '../../bronze/schema/type-mapping.ts';
 import { readWarehouseTypes } from '../../bronze/schema/warehouse-types.ts';
 import { requireTarget } from '../../bronze/bookkeeping/targets.ts';
@@ -114,7 +114,7 @@ export async function planTable(
     ...(session !== undefined && { session }),
     warnings: [
       ...warningsOf(table, partitions, server),
-      ...warningsOfEarlierRows(standing, target, input, sourceUri),
+      ...warningsOfEarlierRows(standing, target, input, { sourceUri, columns: planned }),
       ...chosen.warnings,
       ...chunks.warnings,
     ],
@@ -153,8 +153,7 @@ async function withIncrement(plan: ExtractionPlan, context: IncrementalContext):
 
 async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTableInput): Promise<Column[]> {
   const columns = chooseColumns(await catalog.columns(table), table, input);
-  const reserved: readonly string[] = metadataColumnNames;
-  const clash = columns.find(({ name }) => reserved.includes(name));
+  const clash = columns.find(({ name }) => isMetadata(name));
   if (clash === undefined) return columns;
   throw new DatakitError(
     'InvalidInput',
