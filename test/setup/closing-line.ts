@@ -15,11 +15,14 @@ export default class ClosingLine implements Reporter {
 
   async onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): Promise<void> {
     const leaks = await this.#search();
+    const { tagsFilter = [] } = this.#vitest?.config ?? {};
     // tests of the other suite are not skipped, but left to it
-    const isLong = this.#vitest?.config.tagsFilter?.includes('long') === true;
     const tests = modules
       .flatMap((module) => [...module.children.allTests()])
-      .filter((test) => (test.options.tags ?? []).includes('long') === isLong);
+      .filter(
+        ({ options }) =>
+          tagsFilter.length === 0 || (options.tags ?? []).includes('long') === tagsFilter.includes('long'),
+      );
     const count = (state: string) => tests.filter((test) => test.result().state === state).length;
     const failed = count('failed') + brokenSuites(modules).length + errors.length + (leaks?.length ? 1 : 0);
     const passed = count('passed') + (leaks?.length === 0 ? 1 : 0);
