@@ -6,3 +6,4 @@ export { dropCapture } from './drop-capture.ts';
 export { extractDatabase } from './extract-database.ts';
 export { extractTable } from './extract-table.ts';
 export { maintainBronze } from './maintain-bronze.ts';
+export { refuseUnknownType as default } from './unknown-type.ts';

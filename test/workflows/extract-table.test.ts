@@ -78,3 +78,20 @@ describe('extractTable', () => {
     ]);
   });
 });
+
+test('a type that does not exist is refused, with the one that was meant', async () => {
+  const { taskQueue } = lab;
+  const started = lab.temporal.workflow.execute('extract_table', {
+    taskQueue,
+    workflowId: lab.name,
+    args: [],
+  });
+  await expect(started).rejects.toMatchObject({
+    cause: {
+      type: 'InvalidInput',
+      message: expect.stringContaining(
+        'no workflow "extract_table" (did you mean "extractTable"?)',
+      ) as string,
+    },
+  });
+});
