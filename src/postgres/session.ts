@@ -51,18 +51,24 @@ export class Session {
     return this.#lost;
   }
 
-  /** @throws {DatakitError} the failure of the server or of the connection, naming whose session it was */
+  /**
+   * If the signal aborts, the answer is not waited for: a server that hangs never gives one.
+   *
+   * @throws {DatakitError} the failure of the server or of the connection, naming whose session it was
+   */
   async query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
+    const answer = this.#client
+      .query<Row>(text, values === undefined ? undefined : [...values])
+      .finally(() => (this.#running -= 1)); // the server has answered, or is lost
     try {
-      const { rows } = await this.#client.query<Row>(text, values === undefined ? undefined : [...values]);
+      const { rows } = await unlessAborted(this.#signal, answer);
       return rows;
     } catch (error) {
+      this.#signal?.throwIfAborted();
       // if the server ended the session while idle, it said why then; the driver now says only that it is gone
       throw serverFailure(this.#lost ?? error, this.#label);
-    } finally {
-      this.#running -= 1; // the server has answered, or is lost
     }
   }
 
@@ -80,7 +86,7 @@ export class Session {
 
   /**
    * Starts a COPY. If `use` fails, what the server is still doing is unknown, so the session stays busy.
-   * If the signal aborts, `use` is not waited for: a server that hangs never answers.
+   * If the signal aborts, `use` is not waited for either.
    */
   async copy<Copy extends Submittable, T>(copy: Copy, use: (copy: Copy) => Promise<T>): Promise<T> {
     this.#signal?.throwIfAborted();

@@ -58,6 +58,24 @@ describe('a transaction', () => {
     await waitUntil(async () => (await states()).length === 0);
   });
 
+  test('that is aborted while its server hangs is over all the same, and on the server once it goes on', async () => {
+    const cancelling = new AbortController();
+    let pid = 0;
+    const working = database.write({ ...writing, signal: cancelling.signal }, async (session) => {
+      pid = session.cancellable.processId;
+      process.kill(pid, 'SIGSTOP');
+      await session.query('SELECT 1');
+    });
+    try {
+      await waitUntil(async () => pid > 0);
+      cancelling.abort(new Error('stop'));
+      await expect(working).rejects.toThrow('stop');
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await waitUntil(async () => (await states()).length === 0);
+  });
+
   test('that is aborted while it waits for a session never begins', async () => {
     const cancelling = new AbortController();
     let release = () => {};
