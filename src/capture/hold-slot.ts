@@ -31,9 +31,7 @@ export async function holdSlot(
 ): Promise<HeldSlot> {
   const limits = { run: runId, signal };
   const capture = await warehouse.write(limits, async (session) => readCapture(session, captureId));
-  const replication = await ReplicationSession.open(source, runId);
-  const giveUp = () => void replication[Symbol.asyncDispose]();
-  signal.addEventListener('abort', giveUp, { once: true });
+  const replication = await ReplicationSession.open(source, runId, signal);
   const watch = setInterval(() => {
     source
       .read(limits, async (session) => describeWriters(session))
@@ -52,10 +50,7 @@ export async function holdSlot(
     return {
       snapshot: { id: snapshotId, takenAt, lsn: consistentPoint },
       lost: () => replication.lost,
-      [Symbol.asyncDispose]: async () => {
-        signal.removeEventListener('abort', giveUp);
-        await replication[Symbol.asyncDispose]();
-      },
+      [Symbol.asyncDispose]: async () => replication[Symbol.asyncDispose](),
     };
   } catch (error) {
     await replication[Symbol.asyncDispose]();

@@ -24,7 +24,7 @@ export async function prepareCapture(
   { warehouse, source, signal, mayBeRunning }: PrepareContext,
 ): Promise<PreparedCapture> {
   const limits = { run: run.runId, signal };
-  const identity = await identifySource(source, run.runId);
+  const identity = await identifySource(source, run.runId, signal);
   return warehouse.write(limits, async (target) => {
     const capture = await findCapture(target, input.source, input.slot);
     return source.write({ ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }, async (session) => {

@@ -22,8 +22,12 @@ export interface SourceFacts {
 
 type ServerIdentity = Pick<SourceFacts, 'system' | 'history'>;
 
-export async function identifySource(source: Database, name: string): Promise<ServerIdentity> {
-  await using replication = await ReplicationSession.open(source, name);
+export async function identifySource(
+  source: Database,
+  runId: string,
+  signal: AbortSignal,
+): Promise<ServerIdentity> {
+  await using replication = await ReplicationSession.open(source, runId, signal);
   const system = await replication.identify();
   return { system, history: await replication.timelineHistory(system.timeline) };
 }

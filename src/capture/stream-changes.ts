@@ -51,7 +51,7 @@ export async function streamChanges(request: StreamRequest, context: StreamConte
   );
   const stream = new Stream(request, context);
   for (;;) {
-    await using replication = await ReplicationSession.open(context.source, request.runId);
+    await using replication = await ReplicationSession.open(context.source, request.runId, context.signal);
     const outcome = await stream.run(replication);
     if (outcome !== 'tables changed') return outcome;
   }

@@ -11,6 +11,7 @@ import { Database, type TransactionOptions } from '../../src/postgres/database.t
 import { ReplicationSession } from '../../src/postgres/replication/replication-session.ts';
 import { WalStream } from '../../src/postgres/replication/wal-stream.ts';
 import type { Session } from '../../src/postgres/session.ts';
+import { TcpProxy } from '../faults/tcp-proxy.ts';
 import type { CaptureHandle, CaptureLab } from '../setup/capture-lab.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import type { Lab } from '../setup/lab.ts';
@@ -300,6 +301,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     const other = await ReplicationSession.open(
       new Database({ label: 'other', settings: settingsOfSource() }),
       'somebody else',
+      new AbortController().signal,
     );
     const stream = new WalStream(
       `START_REPLICATION SLOT "${slot}" LOGICAL 0/0 (proto_version '1', publication_names '${slot}')`,
@@ -404,12 +406,24 @@ test(
 test('the snapshot of a slot is held for longer than transactions of the role may last', async () => {
   const database = new Database({ label: 'source', settings: settingsOfSource() });
   await own.asAdmin(`ALTER ROLE extractor SET transaction_timeout = '300ms'`);
-  const session = await ReplicationSession.open(database, 'run');
+  const session = await ReplicationSession.open(database, 'run', new AbortController().signal);
   await own.asAdmin('ALTER ROLE extractor RESET transaction_timeout');
   await session.createSlot('held_for_long', 'temporary');
   await lab.source.query('SELECT pg_sleep(0.6)');
   expect(session.lost).toBeUndefined();
   await session[Symbol.asyncDispose]();
+});
+
+test('a replication session that is aborted does not wait for a server that hangs', async () => {
+  const settings = settingsOfSource();
+  await using proxy = await TcpProxy.start(settings);
+  const database = new Database({ label: 'source', settings: { ...settings, port: proxy.port } });
+  const cancelling = new AbortController();
+  await using session = await ReplicationSession.open(database, 'run', cancelling.signal);
+  proxy.stall();
+  const asking = session.identify();
+  cancelling.abort(new Error('stop'));
+  await expect(asking).rejects.toThrow('stop');
 });
 
 test('when the snapshot of a slot is lost before the first copy is done, a new slot is made, and the capture says so', async () => {

@@ -38,24 +38,34 @@ export interface CreatedSlot {
 export class ReplicationSession implements AsyncDisposable {
   readonly #client: DatabaseClient;
   readonly #label: string;
+  readonly #signal: AbortSignal;
   #lost: Error | undefined;
 
-  private constructor(client: DatabaseClient, label: string) {
+  private constructor(client: DatabaseClient, label: string, signal: AbortSignal) {
     this.#client = client;
     this.#label = label;
+    this.#signal = signal;
     client.on('error', (error) => (this.#lost ??= error));
     client.on('end', () => (this.#lost ??= new Error('Connection terminated unexpectedly')));
+    signal.addEventListener('abort', this.#hangUp, { once: true });
   }
 
-  static async open(database: Database, runId: string): Promise<ReplicationSession> {
+  /** @param signal once it has aborted, the session is closed, whatever it waits for */
+  static async open(database: Database, runId: string, signal: AbortSignal): Promise<ReplicationSession> {
     const client = await database.connect({
       replication: 'database',
       application_name: applicationName(runId),
       options: Object.entries(sessionSettings).map(startupOption).join(' '),
     });
-    const session = new ReplicationSession(client, database.label);
-    await session.#outlastTransactions();
-    return session;
+    const session = new ReplicationSession(client, database.label, signal);
+    try {
+      signal.throwIfAborted();
+      await session.#outlastTransactions();
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Why the connection was lost, if it was. */
@@ -101,12 +111,17 @@ export class ReplicationSession implements AsyncDisposable {
 
   /** Closes the connection, whatever the server is doing: a streaming walsender ignores a goodbye. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#signal.removeEventListener('abort', this.#hangUp);
     const { stream } = this.#client.connection;
     const ended = new Promise<void>((resolve) => stream.once('close', resolve));
     if (stream.destroyed) return;
     stream.destroy();
     await ended;
   }
+
+  readonly #hangUp = (): void => {
+    this.#client.connection.stream.destroy();
+  };
 
   /** Lifts the timeout for transactions, which hold snapshots. As an option, versions before 17 would refuse it. */
   async #outlastTransactions(): Promise<void> {
@@ -121,6 +136,7 @@ export class ReplicationSession implements AsyncDisposable {
       if (row === undefined) throw new Error(`${text} answered with no row`);
       return row;
     } catch (error) {
+      this.#signal.throwIfAborted();
       throw serverFailure(error, this.#label);
     }
   }
