@@ -121,7 +121,7 @@ describe.concurrent('what is written', () => {
     await captures.drop({ slot });
   });
 
-  /** All kinds of changes to rows identified by a key, in one transaction and in several. */
+  /** All kinds of changes to rows of table t identified by a key, in one transaction and in several. */
   const difficultChanges = [
     // a chain: each row takes the key that the previous one has just given up
     `DELETE FROM t WHERE id = 50; UPDATE t SET id = id - 1 WHERE id BETWEEN 51 AND 60`,
@@ -139,18 +139,17 @@ describe.concurrent('what is written', () => {
 
   describe.sequential('a copy that is kept goes on being equal to the source', () => {
     const filled = (table: string) =>
-      `INSERT INTO ${table} SELECT i, 'v' || i, ${large(3)} FROM generate_series(1, 100) i`;
+      `CREATE TABLE ${table} (id int PRIMARY KEY, v text, big text);
+       INSERT INTO ${table} SELECT i, 'v' || i, ${large(3)} FROM generate_series(1, 100) i`;
+    const changesOf = (table: string) =>
+      difficultChanges.map((statement) => statement.replaceAll(/\bt\b/g, table));
 
     test('through every change of keys, values that are not sent, whole old rows, and TRUNCATE', async () => {
-      for (const table of ['t', 'whole_rows', 'emptied']) {
-        await lab.source.query(
-          `CREATE TABLE ${table} (id int PRIMARY KEY, v text, big text); ${filled(table)}`,
-        );
-      }
+      for (const table of ['t', 'whole_rows', 'emptied']) await lab.source.query(filled(table));
       await lab.source.query('ALTER TABLE whole_rows REPLICA IDENTITY FULL');
       const slot = await around({ tables: ['t', 'whole_rows', 'emptied'], mirror: true }, [
         ...difficultChanges,
-        ...difficultChanges.map((statement) => statement.replaceAll(/\bt\b/g, 'whole_rows')),
+        ...changesOf('whole_rows'),
         `BEGIN; INSERT INTO emptied VALUES (500, 'a', 'b'); TRUNCATE emptied; INSERT INTO emptied VALUES (1, 'new', NULL);
        UPDATE emptied SET v = 'x'; COMMIT`,
       ]);
@@ -160,25 +159,24 @@ describe.concurrent('what is written', () => {
     });
 
     test('with soft deletes: rows stay, and say when they were deleted', { tags: 'long' }, async () => {
-      await lab.source.query(`TRUNCATE t; ${filled('t')}`);
-      await lab.warehouse.query('DROP TABLE bronze.br_t');
-      const slot = await around({ tables: ['t'], mirror: true, deletes: 'soft' }, difficultChanges);
+      await lab.source.query(filled('marked'));
+      const slot = await around({ tables: ['marked'], mirror: true, deletes: 'soft' }, changesOf('marked'));
       await lab.warehouse.query(
-        'CREATE VIEW present AS SELECT id, v, big FROM bronze.br_t WHERE _bronze_deleted_at IS NULL',
+        'CREATE VIEW present AS SELECT id, v, big FROM bronze.br_marked WHERE _bronze_deleted_at IS NULL',
       );
-      await expectSameRows(lab, 't', 'public.present');
+      await expectSameRows(lab, 'marked', 'public.present');
       const { rows } = await lab.warehouse.query<{ id: number }>(
-        'SELECT id FROM bronze.br_t WHERE _bronze_deleted_at IS NOT NULL AND id IN (7, 8, 9) ORDER BY id',
+        'SELECT id FROM bronze.br_marked WHERE _bronze_deleted_at IS NOT NULL AND id IN (7, 8, 9) ORDER BY id',
       );
       expect(rows).toEqual([{ id: 7 }, { id: 9 }]);
       await captures.drop({ slot });
     });
 
     test('and the first copy with the log replayed over it is equal too', { tags: 'long' }, async () => {
-      await lab.source.query(`TRUNCATE t; ${filled('t')}`);
-      const slot = await around({ tables: ['t'] }, difficultChanges);
-      await replayLog(lab, { slot, table: 't', key: 'id', into: 'replayed', from: 'bronze.br_t' });
-      await expectSameRows(lab, 't', 'public.replayed');
+      await lab.source.query(filled('unkept'));
+      const slot = await around({ tables: ['unkept'] }, changesOf('unkept'));
+      await replayLog(lab, { slot, table: 'unkept', key: 'id', into: 'replayed', from: 'bronze.br_unkept' });
+      await expectSameRows(lab, 'unkept', 'public.replayed');
       await captures.drop({ slot });
     });
   });
