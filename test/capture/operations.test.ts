@@ -165,10 +165,12 @@ describe.concurrent('what is written', () => {
         'CREATE VIEW present AS SELECT id, v, big FROM bronze.br_marked WHERE _bronze_deleted_at IS NULL',
       );
       await expectSameRows(lab, 'marked', 'public.present');
-      const { rows } = await lab.warehouse.query<{ id: number }>(
-        'SELECT id FROM bronze.br_marked WHERE _bronze_deleted_at IS NOT NULL AND id IN (7, 8, 9) ORDER BY id',
+      const { rows } = await lab.warehouse.query<{ id: number; big: number }>(
+        `SELECT id, length(big) AS big FROM bronze.br_marked
+          WHERE _bronze_deleted_at IS NOT NULL AND id IN (2, 7, 8, 9, 20, 30, 60) ORDER BY id`,
       );
-      expect(rows).toEqual([{ id: 7 }, { id: 9 }]);
+      // among them keys that were given up for others, by rows whose large values were not sent
+      expect(rows).toEqual([2, 7, 9, 20, 30, 60].map((id) => ({ id, big: 12_800 })));
       await captures.drop({ slot });
     });
 

@@ -161,7 +161,10 @@ async function applyStates(session: Session, mirror: Mirror, batch: MirrorBatch)
   for (const { names, rows } of touched.values()) await touch(session, mirror, names, rows);
 }
 
-/** Changes the key of a row whose unsent values only the warehouse has. */
+/**
+ * Changes the key of a row whose unsent values only the warehouse has. With soft deletes the row stays under its old key
+ * too, marked as deleted, as one does whose values were all sent.
+ */
 export async function moveRow(
   session: Session,
   mirror: Mirror,
@@ -170,12 +173,18 @@ export async function moveRow(
 ): Promise<void> {
   await remove(session, { ...mirror, deletes: 'hard' }, [keyRow(mirror, to)]);
   const sent = columns.filter((_, index) => values[index] !== undefined);
-  const set = [...sent.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
-  await session.query(
-    `UPDATE ${quoteTable(mirror.storage)} AS t SET ${set.join(', ')}
-       FROM ${recordset(sent)}, ${recordset(mirror.key, 'old', 2)} WHERE ${matching(mirror, 'old')}`,
-    [JSON.stringify([rowOf(columns, values)]), JSON.stringify([keyRow(mirror, from)])],
-  );
+  const table = quoteTable(mirror.storage);
+  const given = `${recordset(sent)}, ${recordset(mirror.key, 'old', 2)}`;
+  const statement =
+    mirror.deletes === 'hard'
+      ? `UPDATE ${table} AS t SET ${assignments(mirror, sent)} FROM ${given} WHERE ${matching(mirror, 'old')}`
+      : `INSERT INTO ${table} (${writtenNames(mirror, columns)})
+         SELECT ${writtenValues(mirror, columns, new Set(sent))} FROM ${table} AS t, ${given} WHERE ${matching(mirror, 'old')}`;
+  await session.query(statement, [
+    JSON.stringify([rowOf(columns, values)]),
+    JSON.stringify([keyRow(mirror, from)]),
+  ]);
+  if (mirror.deletes === 'soft') await remove(session, mirror, [keyRow(mirror, from)]);
 }
 
 /** Values are text, so that none passes through a JavaScript number. */
@@ -234,11 +243,12 @@ async function write(
   rows: readonly Row[],
 ): Promise<void> {
   if (rows.length === 0) return;
-  const names = [...columns.map(quoteName), ...mirror.constants.keys()];
-  const values = [...columns.map((name) => read(mirror, name)), ...mirror.constants.values()];
-  const set = names.map((name) => `${name} = excluded.${name}`);
+  const set = [...columns.map(quoteName), ...mirror.constants.keys()].map(
+    (name) => `${name} = excluded.${name}`,
+  );
   await session.query(
-    `INSERT INTO ${quoteTable(mirror.storage)} (${names.join(', ')}) SELECT ${values.join(', ')} FROM ${recordset(columns)}
+    `INSERT INTO ${quoteTable(mirror.storage)} (${writtenNames(mirror, columns)})
+     SELECT ${writtenValues(mirror, columns, new Set(columns))} FROM ${recordset(columns)}
      ON CONFLICT (${mirror.key.map(quoteName).join(', ')}) DO UPDATE SET ${set.join(', ')}`,
     [JSON.stringify(rows)],
   );
@@ -250,9 +260,8 @@ async function touch(
   names: readonly string[],
   rows: readonly Row[],
 ): Promise<void> {
-  const set = [...names.map((name) => assign(mirror, name)), ...constantAssignments(mirror)];
   await session.query(
-    `UPDATE ${quoteTable(mirror.storage)} AS t SET ${set.join(', ')} FROM ${recordset(names)} WHERE ${matching(mirror)}`,
+    `UPDATE ${quoteTable(mirror.storage)} AS t SET ${assignments(mirror, names)} FROM ${recordset(names)} WHERE ${matching(mirror)}`,
     [JSON.stringify(rows)],
   );
 }
@@ -269,10 +278,22 @@ function typeOf({ types }: Mirror, name: string): string {
 const read = (mirror: Mirror, name: string, from = 'x'): string =>
   `${from}.${quoteName(name)}::${typeOf(mirror, name)}`;
 
-const assign = (mirror: Mirror, name: string): string => `${quoteName(name)} = ${read(mirror, name)}`;
+/** Returns SQL that assigns the sent values, and the metadata of rows that are written. */
+const assignments = (mirror: Mirror, sent: readonly string[]): string =>
+  [
+    ...sent.map((name) => `${quoteName(name)} = ${read(mirror, name)}`),
+    ...[...mirror.constants].map(([name, value]) => `${name} = ${value}`),
+  ].join(', ');
 
-const constantAssignments = ({ constants }: Mirror): string[] =>
-  [...constants].map(([name, value]) => `${name} = ${value}`);
+const writtenNames = ({ constants }: Mirror, columns: readonly string[]): string =>
+  [...columns.map(quoteName), ...constants.keys()].join(', ');
+
+/** Returns SQL for the values of a row that is written: those that were not sent are those of the row `t`. */
+const writtenValues = (mirror: Mirror, columns: readonly string[], sent: ReadonlySet<string>): string =>
+  [
+    ...columns.map((name) => (sent.has(name) ? read(mirror, name) : `t.${quoteName(name)}`)),
+    ...mirror.constants.values(),
+  ].join(', ');
 
 const matching = (mirror: Mirror, from = 'x'): string =>
   mirror.key
