@@ -5,6 +5,7 @@ import type { Session } from '../postgres/session.ts';
 import type { TableName } from '../contract/table-name.ts';
 import { isApplication } from '../postgres/application-name.ts';
 import { isLockTimeout } from '../postgres/server-failure.ts';
+import { BRONZE } from './layout.ts';
 
 /**
  * Milliseconds that readers of a bronze table may queue behind a transaction that itself waits for one of them. Then it
@@ -43,7 +44,7 @@ export async function requireNoOldSnapshot(
         AND (a.state LIKE 'idle in transaction%' OR a.state = 'disabled' AND a.wait_event = 'ClientRead')
         AND a.backend_xmin IS NOT NULL
         AND ($1::bigint IS NULL
-          OR coalesce(a.xact_start, '-infinity') < (SELECT prepared_at FROM bronze.extraction_plans WHERE plan_id = $1))
+          OR coalesce(a.xact_start, '-infinity') < (SELECT prepared_at FROM ${BRONZE}.extraction_plans WHERE plan_id = $1))
         AND NOT ${isApplication('a')}
       LIMIT 5`,
     [planId],

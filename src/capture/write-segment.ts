@@ -19,6 +19,7 @@ import {
   type CaptureTable,
   type CatalogEntry,
 } from '../bronze/cdc/tables.ts';
+import { BRONZE } from '../bronze/layout.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy/copy-in.ts';
@@ -155,7 +156,7 @@ async function apply(session: Session, id: string, step: MirrorStep, context: Se
 const lostMeanwhile = (target: string, cause: unknown): DatakitError =>
   new DatakitError(
     'SerializationFailure',
-    `Changes could not be applied to bronze.${target}: somebody changed it meanwhile`,
+    `Changes could not be applied to ${BRONZE}.${target}: somebody changed it meanwhile`,
     { cause },
   );
 

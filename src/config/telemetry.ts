@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DatakitError } from '../contract/failures.ts';
+import { withoutEmpty } from './without-empty.ts';
 
 const address = z
   .string()
@@ -34,8 +35,7 @@ export interface Telemetry {
 
 /** @throws {DatakitError} InvalidInput, naming every invalid variable */
 export function readTelemetry(environment: Readonly<Record<string, string | undefined>>): Telemetry {
-  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  const parsed = telemetryVariables.safeParse(set);
+  const parsed = telemetryVariables.safeParse(withoutEmpty(environment));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
     throw new DatakitError('InvalidInput', `The environment is invalid. ${problems.join('; ')}.`);

@@ -1,6 +1,8 @@
+import { DatakitError } from '../contract/failures.ts';
 import type { Session } from './session.ts';
 
 export interface RowEstimate {
+  readonly rows: number;
   readonly bytes: number;
   /** True if the planner would scan a whole table. */
   readonly scansAll: boolean;
@@ -19,8 +21,9 @@ export async function estimateRows(session: Session, statement: string): Promise
     `EXPLAIN (FORMAT JSON) ${statement}`,
   );
   const plan = row['QUERY PLAN'][0]?.Plan;
-  if (plan === undefined) return { bytes: Number.POSITIVE_INFINITY, scansAll: true };
-  return { bytes: plan['Plan Rows'] * plan['Plan Width'], scansAll: hasSequentialScan(plan) };
+  if (plan === undefined) throw new DatakitError('Unexpected', 'the planner returned no plan');
+  const { 'Plan Rows': rows, 'Plan Width': width } = plan;
+  return { rows, bytes: rows * width, scansAll: hasSequentialScan(plan) };
 }
 
 function hasSequentialScan({ 'Node Type': type, Plans: below = [] }: PlanNode): boolean {

@@ -99,6 +99,14 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
   };
 }
 
+/** Records when a staging table was ready for the commit, with all of its rows. */
+export async function recordPrepared(session: Session, planId: string): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
+    [planId],
+  );
+}
+
 export async function pausePlan(session: Session, planId: string, paused: boolean): Promise<void> {
   await session.query(`UPDATE ${BRONZE}.extraction_plans SET paused = $2 WHERE plan_id = $1`, [
     planId,

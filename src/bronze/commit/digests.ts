@@ -85,7 +85,7 @@ export async function requireSameDigests(
     columns.map(({ name }) => quoteName(name)),
     hash,
   );
-  const compared = await session.query<{ column: number; same: boolean }>(
+  const different = await session.query<{ column: number }>(
     `WITH source AS (
        SELECT u.n, sum(u.digest) AS digest FROM ${BRONZE}.extraction_chunks c
          CROSS JOIN LATERAL unnest(c.digests) WITH ORDINALITY AS u(digest, n) WHERE c.plan_id = $1 GROUP BY u.n
@@ -97,8 +97,8 @@ export async function requireSameDigests(
       WHERE coalesce(source.digest, 0) IS DISTINCT FROM warehouse.digest ORDER BY n`,
     [planId],
   );
-  if (compared.length === 0) return;
-  const names = compared.map(({ column }) => `"${columns[column - 1]?.name ?? '?'}"`);
+  if (different.length === 0) return;
+  const names = different.map(({ column }) => `"${columns[column - 1]?.name ?? '?'}"`);
   throw new DatakitError(
     'ChecksumMismatch',
     `The checksums of source and warehouse differ in ${listed(names, 10)}`,

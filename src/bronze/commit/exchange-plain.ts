@@ -5,7 +5,7 @@ import type { Session } from '../../postgres/session.ts';
 import { supersedeCheckpoints } from '../bookkeeping/checkpoints.ts';
 import { attachStorage, dropStorages } from './exchange.ts';
 import { BRONZE, metadataColumns, STORAGE, storageName } from '../layout.ts';
-import { markOwnChunks, type LedgerEntry } from '../bookkeeping/ledger.ts';
+import { markOwnChunks, type LedgerEntry, type LedgerTotals } from '../bookkeeping/ledger.ts';
 import { recordCommitted, type ManifestOf } from '../bookkeeping/manifest.ts';
 import { forgetPartitions } from '../bookkeeping/partition-records.ts';
 import type { ExtractionPlan } from '../plan.ts';
@@ -126,10 +126,9 @@ async function record(session: Session, runs: readonly PlainRun[]): Promise<void
   );
 }
 
-const totalsOf = ({ rows, bytes, moment }: PlainRun['chunk']) => ({
+const totalsOf = ({ rows, bytes, moment }: PlainRun['chunk']): LedgerTotals => ({
   rows,
   bytes,
-  chunks: 1,
   missingObjects: 0,
   snapshotAt: moment.takenAt,
   snapshotLsn: moment.lsn ?? null,

@@ -42,7 +42,7 @@ export async function exchangeRows(session: Session, stored: StoredPlan): Promis
   if (stored.unseen === true) await requireNoOldSnapshot(session, { schema: BRONZE, name: plan.target });
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze === undefined)
-    throw new DatakitError('StagingLost', `bronze.${plan.target} was dropped during the run`);
+    throw new DatakitError('StagingLost', `${BRONZE}.${plan.target} was dropped during the run`);
   const ownIndexes = bronze.storage === undefined ? [] : await readOwnIndexes(session, bronze.storage);
   if (bronze.storage !== undefined) await dropStorage(session, bronze, bronze.storage);
   if (found !== undefined) await settleColumns(session, bronze, staging);

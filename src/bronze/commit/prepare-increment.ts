@@ -7,7 +7,7 @@ import { readHighWaterMark } from './high-water-mark.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
 import { BRONZE } from '../layout.ts';
-import { endStrayWriters, stagingKeys, type StoredPlan } from '../bookkeeping/plans.ts';
+import { endStrayWriters, recordPrepared, stagingKeys, type StoredPlan } from '../bookkeeping/plans.ts';
 import { lockTarget } from '../bookkeeping/targets.ts';
 
 /** Prepares a loaded staging table for the move into bronze: all that can be done ahead of the commit. */
@@ -30,10 +30,7 @@ export async function prepareIncrement(
   }
   await ensureKeyIndex(session, bronze.storage, planId, incremental);
   await recordStaged(session, { planId, staging }, incremental);
-  await session.query(
-    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
-    [planId],
-  );
+  await recordPrepared(session, planId);
 }
 
 /** Analyzes only the columns that rows are found by: sorting samples of long texts takes as long as moving them. */

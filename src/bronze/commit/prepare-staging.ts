@@ -7,9 +7,9 @@ import { addConstraints } from '../schema/constraints.ts';
 import { buildIndexes } from '../schema/indexes.ts';
 import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
 import { keepReplicaIdentity } from '../schema/replica-identity.ts';
-import { BRONZE, metadataColumns, type MetadataColumn } from '../layout.ts';
+import { metadataColumns, type MetadataColumn } from '../layout.ts';
 import type { ExtractionPlan } from '../plan.ts';
-import { endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
+import { endStrayWriters, recordPrepared, type StoredPlan } from '../bookkeeping/plans.ts';
 import { recordStaged } from './prepare-increment.ts';
 
 /**
@@ -41,10 +41,7 @@ export async function prepareStaging(
     await recordStaged(session, { planId, staging }, incremental);
   }
   await session.query(`ALTER TABLE ${quoteTable(staging)} RESET (autovacuum_enabled)`);
-  await session.query(
-    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
-    [planId],
-  );
+  await recordPrepared(session, planId);
 }
 
 /** Drops the expressions and defaults that filled columns during the load; the values stay. */

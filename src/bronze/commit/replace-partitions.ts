@@ -10,7 +10,7 @@ import { BRONZE, metadataColumns, PARTITION } from '../layout.ts';
 import { addStatement } from './move-rows.ts';
 import { findPartitionRecords, recordPartitions } from '../bookkeeping/partition-records.ts';
 import { partitionLabel } from '../plan.ts';
-import { dropStaging, endStrayWriters, type StoredPlan } from '../bookkeeping/plans.ts';
+import { dropStaging, endStrayWriters, recordPrepared, type StoredPlan } from '../bookkeeping/plans.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
 import { lockTarget, nextLoadedAt } from '../bookkeeping/targets.ts';
 
@@ -30,10 +30,7 @@ export async function preparePartitions(
   await endStrayWriters(session, staging);
   const { storage } = await requireBronze(session, plan.target);
   await ensurePartitionIndex(session, storage, planId);
-  await session.query(
-    `UPDATE ${BRONZE}.extraction_plans SET prepared_at = clock_timestamp() WHERE plan_id = $1`,
-    [planId],
-  );
+  await recordPrepared(session, planId);
 }
 
 /**

@@ -8,6 +8,7 @@ import { readViewDefinition } from '../../postgres/catalog/definitions.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
 import { quoteTable } from '../../postgres/identifiers.ts';
+import { estimateRows } from '../../postgres/row-estimate.ts';
 import type { Session } from '../../postgres/session.ts';
 import { blocksPerChunk, type ChunkSizing } from './chunk-ranges.ts';
 import { baseOf } from './derived-columns.ts';
@@ -70,22 +71,13 @@ export async function planKey(
   { column, type, kind, nullable }: KeyColumn,
   sizing: Omit<ChunkSizing, 'totalBlocks' | 'blockSize'>,
 ): Promise<PlannedKey> {
-  const { rows, bytes } = await estimate(session, partition);
+  const { rows, bytes } = await session.withRolePath(async () =>
+    estimateRows(session, `SELECT * FROM ONLY ${quoteTable(partition)}`),
+  );
   const perChunk = blocksPerChunk({ ...sizing, totalBlocks: bytes, blockSize: 1 });
   const ranges = Math.min(Math.max(Math.ceil(bytes / perChunk), sizing.parallelism), MOST_CHUNKS);
   const doubtful = partition.isForeign && !nullable;
   const boundaries = await splitKeys(session, { partition, column, type, kind, doubtful, ranges, rows });
   const view = await readViewDefinition(session, partition);
   return { column, type, boundaries, doubtful, ...(view !== undefined && { view }) };
-}
-
-/** Returns the estimate of the server's planner; executes nothing. */
-async function estimate(session: Session, partition: Partition): Promise<{ rows: number; bytes: number }> {
-  const answer = await session.withRolePath(async () =>
-    session.one<{
-      'QUERY PLAN': [{ Plan: { 'Plan Rows': number; 'Plan Width': number } }];
-    }>(`EXPLAIN (FORMAT JSON) SELECT * FROM ONLY ${quoteTable(partition)}`),
-  );
-  const { 'Plan Rows': rows, 'Plan Width': width } = answer['QUERY PLAN'][0].Plan;
-  return { rows, bytes: rows * width };
 }

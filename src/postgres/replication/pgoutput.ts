@@ -3,7 +3,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import type { Lsn } from './lsn.ts';
 
 /** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
-const POSTGRES_EPOCH = 946_684_800_000_000n;
+export const POSTGRES_EPOCH = 946_684_800_000_000n;
 
 /** A column as the stream describes it, in the stream's order. */
 export interface RelationColumn {

@@ -3,6 +3,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { BorrowedSocket } from '../copy/borrowed-socket.ts';
 import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
+import { POSTGRES_EPOCH } from './pgoutput.ts';
 
 /** Protocol messages by their first byte. */
 const COPY_DATA = 0x64; // 'd'
@@ -17,8 +18,6 @@ const STATUS_UPDATE = 0x72; // 'r'
 const HEADER = 5;
 /** Header of XLogData: type, start of its data, end of the log, time. */
 const XLOG_HEADER = 25;
-/** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
-const POSTGRES_EPOCH = 946_684_800_000_000n;
 
 export interface WalConsumer {
   /** Called with a message of the output plugin: `from` is included, `to` is not. The buffer is only lent. */
