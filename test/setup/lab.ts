@@ -21,6 +21,7 @@ import { grantsOnWarehouse } from './roles.ts';
 import { secretsIn, secretsOf } from './secrets-search.ts';
 import { remember } from './secrets.ts';
 import { waitUntil } from './wait-until.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { WAREHOUSE_TEMPLATE } from './warehouse-template.ts';
 
 export type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof workflows.extractDatabase>;
@@ -85,8 +86,8 @@ export class Lab implements AsyncDisposable {
     this.taskQueue = taskQueue;
     this.temporal = temporal;
     this.#admin = admin;
-    this.#source = new Client(withDatabase(admin.source, `source_${name}`));
-    this.#warehouse = new Client(withDatabase(admin.warehouse, `warehouse_${name}`));
+    this.#source = oneAtATime(new Client(withDatabase(admin.source, `source_${name}`)));
+    this.#warehouse = oneAtATime(new Client(withDatabase(admin.warehouse, `warehouse_${name}`)));
     this.sourceUrl = withDatabase(admin.source, `source_${name}`, 'extractor');
     this.warehouseUrl = withDatabase(admin.warehouse, `warehouse_${name}`, 'loader');
   }
