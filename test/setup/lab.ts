@@ -95,7 +95,7 @@ export class Lab implements AsyncDisposable {
   static async open(options: LabOptions = {}): Promise<Lab> {
     const name = randomBytes(6).toString('hex');
     const admin = options.servers ?? { source: inject('sourceAdmin'), warehouse: inject('warehouseAdmin') };
-    const template = options.servers === undefined ? `TEMPLATE ${WAREHOUSE_TEMPLATE}` : '';
+    const template = admin.warehouse === inject('warehouseAdmin') ? `TEMPLATE ${WAREHOUSE_TEMPLATE}` : '';
     await Promise.all([
       administer(admin.source, [`CREATE DATABASE source_${name} ${options.sourceOptions ?? ''}`]),
       administer(admin.warehouse, [
