@@ -6,6 +6,7 @@ import {
   PAGE_OF_RUNS,
   type RunUnderWay,
 } from '../bronze/bookkeeping/abandoned-runs.ts';
+import { BRONZE } from '../bronze/layout.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
@@ -32,8 +33,8 @@ export async function requireNoOtherRun(session: Session, target: string, runId:
 
 const underWay = (target: string, { workflowId }: RunIdentity, life: 'running' | 'unknown'): string =>
   life === 'running'
-    ? `bronze.${target} is being extracted by the workflow "${workflowId}"`
-    : `bronze.${target} may be being extracted by the workflow "${workflowId}": Temporal did not say whether that runs`;
+    ? `${BRONZE}.${target} is being extracted by the workflow "${workflowId}"`
+    : `The workflow "${workflowId}" may be extracting ${BRONZE}.${target}: Temporal did not say whether it runs`;
 
 /** Drops what terminated runs of any target have left; looks at only one page of runs, since a caller waits. */
 export async function sweepAbandoned(session: Session): Promise<void> {

@@ -250,7 +250,7 @@ export const failurePolicies = {
   StagingLost: { retry: 'never', restartsRun: true, advice: 'The run restarts by itself.' },
   TablesFailed: {
     retry: 'never',
-    advice: 'Mend what each of them says, then run again, or extract these tables alone.',
+    advice: 'Fix what the message of each table says, then run again, or extract these tables alone.',
   },
   Unexpected: {
     retry: 3,
