@@ -3,6 +3,7 @@ import type { Database } from '../postgres/database.ts';
 import { quoteName } from '../postgres/identifiers.ts';
 import { missingPrivilege } from '../postgres/missing-privilege.ts';
 import type { Session } from '../postgres/session.ts';
+import { advanceNumbers } from './bookkeeping/numbers.ts';
 import { BRONZE, STAGING, STORAGE } from './layout.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
@@ -11,7 +12,7 @@ const folder = new URL('./migrations/', import.meta.url);
 const MIGRATION_LOCK = 0x62726f6e7a65;
 
 /**
- * Migrates the bookkeeping in the warehouse to the version that this worker needs.
+ * Migrates the bookkeeping in the warehouse to the version that this worker needs, and makes sure that it counts on.
  *
  * Migrations are numbered SQL files, each applied once, all in one transaction under a lock, so that workers that
  * start at once do not collide.
@@ -29,6 +30,7 @@ export async function migrate(warehouse: Database): Promise<void> {
       await session.query(await readFile(new URL(name, folder), 'utf8'));
       await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
     }
+    await advanceNumbers(session);
   });
 }
 
