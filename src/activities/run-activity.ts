@@ -36,20 +36,25 @@ export async function runActivity<T>(
   { underWay = false, afterwards }: ActivityOptions = {},
 ): Promise<T> {
   const context = Context.current();
+  const { info } = context;
   let details: unknown;
   let latestPurpose = purpose;
   const ticker = setInterval(() => context.heartbeat(details), HEARTBEAT_INTERVAL);
   try {
     return await work({
       signal: context.cancellationSignal,
-      attempt: { scheduledAt: context.info.scheduledTimestampMs, number: context.info.attempt },
+      attempt: {
+        scheduledAt: info.scheduledTimestampMs,
+        attemptedAt: info.currentAttemptScheduledTimestampMs,
+        number: info.attempt,
+      },
       doing: (latest) => (latestPurpose = latest),
       report: (latest) => (details = latest),
     });
   } catch (error) {
     // best effort: the next run does what this one could not
     await afterwards?.().catch(() => undefined);
-    throw asFailure(error, latestPurpose, context.info.attempt, underWay);
+    throw asFailure(error, latestPurpose, info.attempt, underWay);
   } finally {
     clearInterval(ticker);
   }

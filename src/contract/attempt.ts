@@ -7,6 +7,8 @@
 export interface Attempt {
   /** When the work was first scheduled, in milliseconds by Temporal's clock: later work has a later time. */
   readonly scheduledAt: number;
-  /** 1 for the first. */
+  /** When this attempt was scheduled: unlike its number, that grows even if somebody resets the activity. */
+  readonly attemptedAt: number;
+  /** 1 for the first, and for the first after a reset. */
   readonly number: number;
 }

@@ -62,6 +62,42 @@ describe('a copy whose session ends in the middle is done again, alone, and no r
     expect((await ledger()).some(({ attempt }) => attempt === 2)).toBe(true);
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
+
+  test(
+    'also when somebody resets its activity, whose attempts are counted anew',
+    { tags: 'long' },
+    async () => {
+      const gate = await Gate.closed(lab);
+      const handle = await lab.start({ table, chunkSize: '128kB', where: 'gate(id = 5000)' });
+      let pid: number | undefined;
+      const reachedAgain = async () => {
+        const before = pid;
+        await waitUntil(async () => ([pid] = await gate.reached())[0] !== before);
+      };
+      for (let lost = 0; lost < 2; lost += 1) {
+        await reachedAgain();
+        await lab.source.query('SELECT pg_terminate_backend($1)', [pid]);
+      }
+      await reachedAgain();
+      const { pendingActivities } = (await handle.describe()).raw;
+      const copies = pendingActivities?.filter(({ activityId }) => activityId?.startsWith('copy-'));
+      const id = copies?.find(({ attempt }) => attempt === 3)?.activityId ?? '';
+      await lab.temporal.workflowService.resetActivity({
+        namespace: 'default',
+        execution: { workflowId: handle.workflowId },
+        id,
+      });
+      await reachedAgain();
+      const { rows } = await lab.warehouse.query(
+        `SELECT attempt < 3 AS anew FROM bronze.extraction_attempts WHERE 'copy-' || first_chunk = $1`,
+        [id],
+      );
+      expect(rows).toEqual([{ anew: true }]);
+      await gate.open();
+      await expect(handle.result()).resolves.toMatchObject({ rows: 10_000, restarts: 0 });
+      await expectSameRows(lab, table, bronze);
+    },
+  );
 });
 
 test('a run whose snapshot is lost begins again on another, and shows that moment', async () => {

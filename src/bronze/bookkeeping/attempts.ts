@@ -39,7 +39,7 @@ export async function claimSpan(session: Session, { planId, firstChunk, attempt 
         SET scheduled_at = excluded.scheduled_at, attempt = excluded.attempt
       WHERE (a.scheduled_at, a.attempt) <= (excluded.scheduled_at, excluded.attempt)
      RETURNING attempt`,
-    [planId, firstChunk, attempt.scheduledAt, attempt.number],
+    [planId, firstChunk, attempt.attemptedAt, attempt.number],
   );
   if (claimed.length === 0) throw overtaken(firstChunk);
 }
@@ -56,7 +56,7 @@ export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | '
        FROM ${BRONZE}.extraction_plans p LEFT JOIN ${BRONZE}.extraction_attempts a
          ON a.plan_id = p.plan_id AND a.first_chunk = $2::int
       WHERE p.plan_id = $1::bigint`,
-    [planId, firstChunk, attempt.scheduledAt, attempt.number],
+    [planId, firstChunk, attempt.attemptedAt, attempt.number],
   );
   if (row?.latest === false) throw overtaken(firstChunk);
   return row?.paused === true ? 'paused' : 'yes';
@@ -70,7 +70,7 @@ export const isLatest = (first: number): string =>
 export const parametersOf = ({ planId, firstChunk, attempt }: Claim): (string | number)[] => [
   planId,
   firstChunk,
-  attempt.scheduledAt,
+  attempt.attemptedAt,
   attempt.number,
 ];
 

@@ -111,7 +111,7 @@ function entryOf(run: ManifestOf, planId: string, plan: ExtractionPlan) {
     database_run_id: run.databaseRunId,
     worker_version: VERSION,
     namespace: run.namespace,
-    plan_scheduled_at: run.attempt?.scheduledAt,
+    plan_scheduled_at: run.attempt?.attemptedAt,
     plan_attempt: run.attempt?.number,
   };
 }
@@ -167,13 +167,13 @@ interface EndedPlan {
 export async function findEnded(
   session: Session,
   runId: string,
-  { scheduledAt, number }: Attempt,
+  { scheduledAt, attemptedAt, number }: Attempt,
 ): Promise<EndedRun | undefined> {
   const [row] = await session.query<OutcomeRow & EndedPlan>(
     `SELECT plan_id AS "planId", target, chunks, partitions, skipped_partitions AS skipped, ${OUTCOME}
        FROM ${BRONZE}.extraction_runs
-      WHERE run_id = $1 AND plan_scheduled_at = $2 AND plan_attempt <= $3 AND ${HAS_ENDED}`,
-    [runId, scheduledAt, number],
+      WHERE run_id = $1 AND plan_scheduled_at >= $2 AND (plan_scheduled_at, plan_attempt) <= ($3, $4) AND ${HAS_ENDED}`,
+    [runId, scheduledAt, attemptedAt, number],
   );
   return row === undefined ? undefined : withCounts(row);
 }
