@@ -1,9 +1,8 @@
-import { ParentClosePolicy, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import { ParentClosePolicy, startChild, type ChildWorkflowHandle } from '@temporalio/workflow';
 import type { Copied, Span } from '../contract/chunks.ts';
 import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
 import { pauseCopies } from './activities.ts';
-import { utf8Length } from '../contract/table-name.ts';
 import { withBeside } from './beside.ts';
 import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
 import { copySpan, copyStretch, copyWhole } from './copy-stretch.ts';
@@ -12,6 +11,7 @@ import type { PauseGate } from './pause-gate.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { SlidingWindow } from './sliding-window.ts';
 import type { SnapshotLender } from './snapshot-relay.ts';
+import { startNamed } from './start-child.ts';
 import { tellChild } from './tell-child.ts';
 
 /** A span costs six events, and a history should stay below 10,000: beyond this, children share the work. */
@@ -110,21 +110,23 @@ async function copyByChild(
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
   const parallelism = fanout.window.width;
-  const child = await startChild(copyStretch, {
-    workflowId: childId(planId, stretch),
-    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-    staticSummary: stretch.name,
-    args: [
-      {
-        planId,
-        chunks,
-        stretch,
-        parallelism,
-        ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),
-        ...(snapshot !== undefined && { snapshot }),
-      },
-    ],
-  });
+  const child = await startNamed(`${planId}/${stretch.name}`, async (workflowId) =>
+    startChild(copyStretch, {
+      workflowId,
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      staticSummary: stretch.name,
+      args: [
+        {
+          planId,
+          chunks,
+          stretch,
+          parallelism,
+          ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),
+          ...(snapshot !== undefined && { snapshot }),
+        },
+      ],
+    }),
+  );
   fanout.child = child;
   // both may have changed while it started
   if (fanout.window.width !== parallelism) await tellChild(child, parallelismSignal, fanout.window.width);
@@ -134,12 +136,4 @@ async function copyByChild(
   } finally {
     fanout.child = undefined;
   }
-}
-
-/** The longest workflow id that the server takes, in bytes. */
-const LONGEST_ID = 1000;
-
-function childId(planId: string, { name, from, count }: Stretch): string {
-  const id = (end: string) => `${workflowInfo().workflowId}/${planId}/${end}`;
-  return utf8Length(id(name)) <= LONGEST_ID ? id(name) : id(`${from}-${from + count - 1}`);
 }

@@ -46,6 +46,7 @@ import {
 import { PauseGate } from './pause-gate.ts';
 import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
+import { startNamed } from './start-child.ts';
 import { TableList, type ListedTable } from './table-list.ts';
 import { TaskSet } from './task-set.ts';
 import { tellChild } from './tell-child.ts';
@@ -333,21 +334,23 @@ export class DatabaseRunState {
     request: ExtractTableRequest,
     { width, snapshot }: { readonly width: number; readonly snapshot: Snapshot | undefined },
   ): Promise<ChildWorkflowHandle<typeof extractTable>> {
-    return startChild(extractTable, {
-      workflowId: `${this.identity.workflowId}/${table.table}`,
-      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-      staticSummary: `${table.table}, ${formatBytes(table.bytes)}`,
-      args: [
-        { ...request, parallelism: width },
-        {
-          runId: this.identity.runId,
-          member: table.member,
-          ...(snapshot !== undefined && { snapshot }),
-          ...(this.#isSparing && { sparing: true as const }),
-        },
-      ],
-    });
+    return startNamed(table.table, async (workflowId) =>
+      startChild(extractTable, {
+        workflowId,
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        staticSummary: `${table.table}, ${formatBytes(table.bytes)}`,
+        args: [
+          { ...request, parallelism: width },
+          {
+            runId: this.identity.runId,
+            member: table.member,
+            ...(snapshot !== undefined && { snapshot }),
+            ...(this.#isSparing && { sparing: true as const }),
+          },
+        ],
+      }),
+    );
   }
 
   #fail(table: ListedTable, message = 'It failed.', error?: unknown): void {

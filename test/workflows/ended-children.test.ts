@@ -3,10 +3,16 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { expect, test } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
 import type { Span } from '../../src/contract/chunks.ts';
+import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { HeldTasks } from '../setup/held-tasks.ts';
 import { planOf, withFakeDatabase, withFakes } from '../setup/fake-run.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 import { withResolvers } from '../setup/with-resolvers.ts';
 import { sourceWith } from './many-tables.ts';
+
+const committed = { outcome: 'committed', rows: 1, bytes: 1, warnings: [], source: 'default' } as const;
+const oneLarge = sourceWith([{ table: 'public.orders', bytes: 1024 ** 3, large: true }]);
+const request: ExtractDatabaseRequest = { tables: ['public.orders'], consistency: 'table' };
 
 test(
   'a pause and a new width fail no run whose child has just ended, and reach the next child',
@@ -49,13 +55,12 @@ test(
 );
 
 test('a table that ended before it could be told of a pause is in bronze', async () => {
-  const outcome = { outcome: 'committed', rows: 1, bytes: 1, warnings: [], source: 'default' } as const;
   const planned = withResolvers();
   const fakes: Partial<Activities> = {
-    ...sourceWith([{ table: 'public.orders', bytes: 1024 ** 3, large: true }]),
+    ...oneLarge,
     planExtraction: async () => {
       planned.resolve();
-      return { ...planOf(1), outcome };
+      return { ...planOf(1), outcome: committed };
     },
   };
   const started = withResolvers<WorkflowHandle>();
@@ -69,7 +74,7 @@ test('a table that ended before it could be told of a pause is in bronze', async
   });
   await withFakeDatabase(
     fakes,
-    { tables: ['public.orders'], consistency: 'table' },
+    request,
     async (handle) => {
       started.resolve(handle);
       await planned.promise;
@@ -102,5 +107,46 @@ test('a pause that could not be told is told again', { tags: 'long' }, async () 
     await handle.signal('resume');
     expect(await handle.result()).toMatchObject({ chunks: 3 });
     expect(told).toEqual([true, true, false]);
+  });
+});
+
+test('a run that takes the place of a terminated one waits for the tables of that to end', async () => {
+  const [planned, end] = [withResolvers(), withResolvers()];
+  const fakes: Partial<Activities> = {
+    ...oneLarge,
+    planExtraction: async () => {
+      planned.resolve();
+      await end.promise;
+      return { ...planOf(1), outcome: committed };
+    },
+  };
+  await withFakeDatabase(fakes, request, async ({ client, workflowId }) => {
+    await planned.promise;
+    const later = await client.start('extractDatabase', {
+      workflowId,
+      taskQueue: workflowId,
+      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+      args: [request],
+    });
+    await waitUntil(async () => {
+      const { events } = await later.fetchHistory();
+      return events?.some((event) => event.startChildWorkflowExecutionFailedEventAttributes) === true;
+    });
+    end.resolve();
+    expect(await later.result()).toMatchObject({ outcome: 'complete', committed: 1 });
+  });
+});
+
+test('a table of a run with the longest workflow id there is has an id by the run', async () => {
+  const fakes: Partial<Activities> = {
+    ...oneLarge,
+    planExtraction: async () => ({ ...planOf(1), outcome: committed }),
+  };
+  await withFakeDatabase(fakes, request, async ({ client, workflowId: taskQueue }) => {
+    const workflowId = taskQueue.padEnd(1000, '-');
+    const handle = await client.start('extractDatabase', { workflowId, taskQueue, args: [request] });
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 1 });
+    const child = client.getHandle(`${handle.firstExecutionRunId}/public.orders`);
+    expect(await child.result()).toMatchObject({ outcome: 'committed' });
   });
 });
