@@ -14,7 +14,7 @@ export async function streamChanges(
 ): Promise<StreamOutcome> {
   const { slot, source, maxSlotLag } = request.input;
   return runActivity(`streaming from slot "${slot}"`, async ({ signal, report }) => {
-    const teller = new Teller(maxSlotLag);
+    const teller = new Teller(request.tellRarely === true, maxSlotLag);
     const outcome = await stream(request, {
       warehouse: streamingWarehouse,
       source: streamingSourceNamed(source),
@@ -36,9 +36,11 @@ class Teller {
   /** Changes that were written before this attempt. */
   #before: number | undefined;
   readonly #context = Context.current();
+  readonly #busyInterval: number;
   readonly #maxSlotLag: number;
 
-  constructor(maxSlotLag = Infinity) {
+  constructor(rarely: boolean, maxSlotLag = Infinity) {
+    this.#busyInterval = rarely ? TELL_INTERVAL.idle : TELL_INTERVAL.busy;
     this.#maxSlotLag = maxSlotLag;
   }
 
@@ -48,7 +50,7 @@ class Teller {
       progress.changes !== (this.#told?.changes ?? this.#before) ||
       progress.slotLagBytes > 2 * (this.#told?.slotLagBytes ?? 0) + 2 ** 24;
     const toldOfLag = this.#exceeds(this.#told) === this.#exceeds(progress);
-    if (toldOfLag && Date.now() - this.#toldAt < (busy ? TELL_INTERVAL.busy : TELL_INTERVAL.idle)) return;
+    if (toldOfLag && Date.now() - this.#toldAt < (busy ? this.#busyInterval : TELL_INTERVAL.idle)) return;
     this.#toldAt = Date.now();
     this.#told = progress;
     const { client, info } = this.#context;

@@ -68,6 +68,8 @@ export interface StreamRequest extends RunIdentity {
   readonly untilPosition?: string;
   /** Milliseconds to stream for; the stream ends at a transaction boundary. */
   readonly duration: number;
+  /** Present if the history is long, so that its progress should cost few events. */
+  readonly tellRarely?: true;
 }
 
 export interface StreamOutcome extends StreamProgress {

@@ -302,6 +302,8 @@ class Capture {
           input: this.#input,
           duration: this.#timeLeft(),
           ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
+          // a copy that takes days keeps it from beginning anew
+          ...(this.#isLong && { tellRarely: true as const }),
         }),
       );
       const { reason: _reason, warnings, copyWanted, ...progress } = outcome;
@@ -393,9 +395,12 @@ class Capture {
 
   /** True if the history is long and no work under way would be left behind: copies and updates. */
   get #canBeginAnew(): boolean {
+    return this.#isLong && !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished();
+  }
+
+  get #isLong(): boolean {
     const { historyLength, continueAsNewSuggested } = workflowInfo();
-    const isLong = historyLength >= MOST_EVENTS || continueAsNewSuggested;
-    return isLong && !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished();
+    return historyLength >= MOST_EVENTS || continueAsNewSuggested;
   }
 
   async #beginAnew(): Promise<void> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
-import { CaptureLab } from '../setup/capture-lab.ts';
+import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -73,3 +73,41 @@ test(
     await captures.end(handle, slot);
   },
 );
+
+test(
+  'a capture that cannot leave its history, since an added table is being copied, reports less often',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE first (id int PRIMARY KEY); CREATE TABLE late (id int PRIMARY KEY)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['first'], slot });
+    await captures.untilStreaming(handle);
+    const writer = await lab.connect('source');
+    await writer.query('BEGIN; SELECT pg_current_xact_id()'); // the snapshot of a slot waits for it
+    await handle.executeUpdate('addTables', { args: [['late']] });
+    const { runId } = await handle.describe();
+    let streams: readonly { readonly tellRarely?: true }[] = [];
+    for (let pauses = 0; streams.at(-1)?.tellRarely !== true; pauses += 1) {
+      expect(pauses).toBeLessThan(10);
+      await handle.signal('pause');
+      await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+      await handle.signal('resume');
+      await captures.untilStreaming(handle);
+      streams = await streamsOf(handle);
+    }
+    expect(streams[0]).not.toHaveProperty('tellRarely');
+    expect((await handle.describe()).runId).toBe(runId);
+    await writer.query('COMMIT');
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    await captures.end(handle, slot);
+  },
+);
+
+/** Returns the requests of the streams of a capture, in order. */
+async function streamsOf(handle: CaptureHandle): Promise<{ readonly tellRarely?: true }[]> {
+  const { events } = await handle.fetchHistory();
+  const scheduled = (events ?? []).flatMap((event) => event.activityTaskScheduledEventAttributes ?? []);
+  return scheduled
+    .filter(({ activityType }) => activityType?.name === 'streamChanges')
+    .map(({ input }) => JSON.parse(Buffer.from(input?.payloads?.[0]?.data ?? []).toString()) as object);
+}
