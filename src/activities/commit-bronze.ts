@@ -11,12 +11,13 @@ import { measureCommit } from './metrics.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function commitBronze(
-  { warehouse }: Dependencies,
+  { warehouse, ready }: Dependencies,
   request: CommitRequest,
 ): Promise<CommitResult> {
   return runActivity(
     'committing to bronze',
     async ({ signal, attempt }) => {
+      await ready();
       // before the commit deletes the plan
       const partitions =
         request.tellPartitions === true ? await lastLook(warehouse, request, signal) : undefined;

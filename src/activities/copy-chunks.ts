@@ -12,12 +12,13 @@ export async function copyChunks(
   dependencies: Dependencies,
   request: CopyChunksRequest,
 ): Promise<CopiedSpan> {
-  const { warehouse, sourceNamed, isStopping } = dependencies;
+  const { warehouse, ready, sourceNamed, isStopping } = dependencies;
   const { planId, from, count } = request;
   const purpose = count === 1 ? `copying chunk ${from}` : `copying chunks ${from} to ${from + count - 1}`;
   return runActivity(
     purpose,
     async ({ signal, attempt, doing, report }) => {
+      await ready();
       const onCopied = (chunk: CopiedChunk) => {
         countCopied(chunk.source, chunk, 1);
         log.info('copied', {

@@ -46,7 +46,8 @@ export async function copyTables(
   return runActivity(
     'extracting small tables',
     async (tools) => {
-      const { warehouse, isStopping } = dependencies;
+      const { warehouse, ready, isStopping } = dependencies;
+      await ready();
       const limits = { run: request.runId, signal: tools.signal };
       const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.write(limits, work);
       const { members, done } = await ask(async (session) => {

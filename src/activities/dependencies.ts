@@ -7,7 +7,10 @@ export interface Dependencies {
   /** True once the worker was asked to stop, and should only finish what it has begun. */
   readonly isStopping: () => boolean;
   readonly warehouse: Database;
-  /** Brings the bookkeeping in the warehouse up to date, before its first use. */
+  /**
+   * Brings the bookkeeping in the warehouse up to date, before its first use: also where an earlier version has begun the
+   * work, and the warehouse was away when this worker started.
+   */
   readonly ready: () => Promise<void>;
   /** @throws DatakitError of kind UnknownSource */
   readonly sourceNamed: (name: string) => Database;

@@ -7,13 +7,14 @@ import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function finishCopy(
-  { warehouse, sourceNamed }: Dependencies,
+  { warehouse, ready, sourceNamed }: Dependencies,
   request: FinishCopyRequest,
 ): Promise<void> {
   const shown = formatTableName(request.table);
   await runActivity(
     `ending the copy of ${shown}`,
     async ({ signal }) => {
+      await ready();
       const source = sourceNamed(request.source);
       const limits = { run: request.runId, signal };
       const sourceUri = await readSourceUri(source, limits);

@@ -7,11 +7,12 @@ import { keepSnapshot } from './keep-snapshot.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function holdSlot(
-  { warehouse, holdingSourceNamed, worker, isStopping }: Dependencies,
+  { warehouse, ready, holdingSourceNamed, worker, isStopping }: Dependencies,
   request: HoldSlotRequest,
 ): Promise<void> {
   const { source: name, holder, captureId } = request;
   await runActivity('holding the snapshot of a new slot', async ({ signal, report }) => {
+    await ready();
     const source = holdingSourceNamed(name);
     const onWaiting = (writers: readonly string[]) => {
       report({ waitingFor: writers });

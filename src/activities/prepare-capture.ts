@@ -36,22 +36,24 @@ export async function prepareCapture(
 }
 
 export async function beginStreaming(
-  { warehouse }: Dependencies,
+  { warehouse, ready }: Dependencies,
   { captureId, runId }: CaptureReference,
 ): Promise<void> {
   await runActivity('ending the first copy', async ({ signal }) => {
+    await ready();
     const limits = { run: runId, signal };
     await warehouse.write(limits, async (session) => recordStreaming(session, captureId));
   });
 }
 
 export async function changeTables(
-  { warehouse, sourceNamed }: Dependencies,
+  { warehouse, ready, sourceNamed }: Dependencies,
   request: ChangeTablesRequest,
 ): Promise<readonly CapturedTable[]> {
   const purpose =
     request.change === 'add' ? 'adding tables to the capture' : 'removing tables from the capture';
   return runActivity(purpose, async ({ signal }) => {
+    await ready();
     const tables = await change(request, { warehouse, source: sourceNamed(request.input.source), signal });
     log.info('changed the tables of a capture', { slot: request.input.slot, tables: tables.length });
     return tables;

@@ -9,11 +9,12 @@ import { runActivity } from './run-activity.ts';
 const TELL_INTERVAL = { busy: 30_000, idle: 15 * 60_000 };
 
 export async function streamChanges(
-  { streamingWarehouse, streamingSourceNamed }: Dependencies,
+  { streamingWarehouse, ready, streamingSourceNamed }: Dependencies,
   request: StreamRequest,
 ): Promise<StreamOutcome> {
   const { slot, source, maxSlotLag } = request.input;
   return runActivity(`streaming from slot "${slot}"`, async ({ signal, report }) => {
+    await ready();
     const teller = new Teller(request.tellRarely === true, maxSlotLag);
     const outcome = await stream(request, {
       warehouse: streamingWarehouse,

@@ -5,6 +5,7 @@ import { missingPrivilege } from '../postgres/missing-privilege.ts';
 import type { Session } from '../postgres/session.ts';
 import { advanceNumbers } from './bookkeeping/numbers.ts';
 import { BRONZE, STAGING, STORAGE } from './layout.ts';
+import { LONGEST_QUEUE } from './readers.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
 
@@ -20,6 +21,8 @@ const MIGRATION_LOCK = 0x62726f6e7a65;
 export async function migrate(warehouse: Database): Promise<void> {
   await warehouse.write({}, async (session) => {
     await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+    // one that waits for a reader holds back all who write there
+    await session.query(`SELECT set_config('lock_timeout', $1, true)`, [String(LONGEST_QUEUE)]);
     for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
     await session.query(
       `CREATE TABLE IF NOT EXISTS ${BRONZE}.datakit_migrations (

@@ -82,3 +82,18 @@ test('a migration that fails leaves nothing', async () => {
   await migrate(warehouse());
   expect((await state()).length).toBeGreaterThan(5);
 });
+
+test('a migration that would wait for a reader steps back, so that others can write meanwhile', async () => {
+  await asOwner(`GRANT CREATE ON DATABASE ${DATABASE} TO loader`);
+  await migrate(warehouse());
+  const migrated = await state();
+  await asOwner(`ALTER TABLE bronze.cdc_changes DROP COLUMN json_nulls;
+    DELETE FROM bronze.datakit_migrations WHERE name = '011-json-nulls.sql'`);
+  const reader = new Client(admin());
+  await reader.connect();
+  await reader.query('BEGIN; SELECT FROM bronze.cdc_changes');
+  await expect(migrate(warehouse())).rejects.toMatchObject({ kind: 'LockTimeout' });
+  await reader.end();
+  await migrate(warehouse());
+  expect((await state()).length).toBe(migrated.length);
+});
