@@ -14,8 +14,12 @@ export interface SnapshotLender {
 
 /** Most runs end before a second holder is worth its session. */
 const ALONE_FOR = '10 seconds';
-/** Between two attempts to start a second holder. */
-const PAUSE = '5 seconds';
+/**
+ * Between two attempts to start a second holder, in milliseconds: longer after each that ended at once, since an attempt
+ * costs history events.
+ */
+const PAUSE = 5_000;
+const LONGEST_PAUSE = 5 * 60_000;
 
 /** The snapshot to hold. */
 export interface SnapshotRequest extends Pick<HoldSnapshotRequest, 'source' | 'runId' | 'idleTimeout'> {
@@ -157,11 +161,12 @@ export class SnapshotRelay implements SnapshotLender {
 
   async #keepTwo(): Promise<void> {
     await condition(() => this.#held?.leaving === true, ALONE_FOR);
-    for (;;) {
+    for (let inVain = 0; ;) {
       await condition(() => this.#staying < 2 && this.#held !== undefined);
       this.#start(this.#held);
       // if all workers were asked to stop, their grace period is short
-      await condition(() => this.#staying === 0, PAUSE);
+      await condition(() => this.#staying === 0, Math.min(PAUSE * 2 ** inVain, LONGEST_PAUSE));
+      inVain = this.#staying < 2 ? inVain + 1 : 0;
     }
   }
 }

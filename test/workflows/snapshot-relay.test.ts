@@ -117,6 +117,24 @@ test(
   },
 );
 
+test('a second holder that cannot begin is tried again less and less often', { tags: 'long' }, async () => {
+  const stage = new Stage();
+  const triedAt: number[] = [];
+  const holdSnapshot = async (request: HoldSnapshotRequest) => {
+    if (request.from === undefined) return stage.activities.holdSnapshot(request);
+    triedAt.push(Date.now());
+    throw ApplicationFailure.nonRetryable('the password has changed', 'AuthenticationFailed');
+  };
+  const activities = { ...stage.activities, holdSnapshot };
+  await withFakes(activities, { table: 'orders', parallelism: 1 }, async (handle) => {
+    await expect.poll(() => triedAt.length, { timeout: 60_000 }).toBe(3);
+    stage.release = true;
+    expect(await handle.result()).toMatchObject({ restarts: 0 });
+    const [first = 0, second = 0, third = 0] = triedAt;
+    expect(third - second).toBeGreaterThan(1.5 * (second - first));
+  });
+});
+
 test('a short run has one holder only', async () => {
   const stage = new Stage();
   stage.release = true;
