@@ -25,7 +25,7 @@ import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { CopyIn } from '../postgres/copy/copy-in.ts';
 import { quoteName } from '../postgres/identifiers.ts';
 import type { Relation } from '../postgres/replication/pgoutput.ts';
-import { sqlStateOf } from '../postgres/server-failure.ts';
+import { isGone } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import type { MirrorStep, Segment } from './change-feed.ts';
 
@@ -136,9 +136,6 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
   throw new DatakitError('CountMismatch', `The warehouse took ${taken} of ${count} changes`);
 }
 
-/** What is missing where somebody drops a copy, or a column of it, while changes are applied to it. */
-const GONE = new Set(['42P01', '42703']);
-
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
   if (table?.target == null || table.status !== 'live') return;
@@ -147,8 +144,8 @@ async function apply(session: Session, id: string, step: MirrorStep, context: Se
     await applyStep(session, id, table, step, context);
   } catch (error) {
     if (error instanceof CopyLost) return copyAgain(session, id, table, error.message, context);
-    // the next attempt opens the copy, and finds what is missing
-    if (wasOpen && GONE.has(sqlStateOf(error) ?? '')) throw lostMeanwhile(table.target, error);
+    // somebody dropped the copy, or a column of it: the next attempt opens it, and finds what is missing
+    if (wasOpen && isGone(error)) throw lostMeanwhile(table.target, error);
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/fail
  *
  * Messages of PostgreSQL pass only if they cannot contain a value of a row: errors about data
  * (classes 22 and 23) are reported by SQLSTATE and column alone, those that a user's function
- * raised (P0, 38 and 39) by SQLSTATE.
+ * raised (P0, 38 and 39), and those about a text that was evaluated ({@link isAboutText}), by SQLSTATE.
  *
  * @param where whose session it was: `source "default"`, `warehouse`
  * @param address of the server, if the failure may be that it cannot be reached
@@ -77,7 +77,7 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   // unlike other configured limits it applies to the session itself, so nobody else can free anything
   if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
-  return kindOfSqlState(sqlState);
+  return isAboutText(error, sqlState) && !wasRaised(error) ? 'InvalidValue' : kindOfSqlState(sqlState);
 }
 
 /** By SQLSTATE or its class. */
@@ -95,6 +95,35 @@ const wordings: Readonly<Record<string, string>> = {
 /** Returns true if a function raised the error: RAISE allows any SQLSTATE and any text. */
 const wasRaised = ({ routine }: DatabaseError): boolean => routine === 'exec_stmt_raise';
 
+/** Sources of PostgreSQL that name what statements name, though without a place in their text. */
+const OF_STATEMENTS =
+  /^(aclchk|heap|index|dependency|(table|index|type|publication|schema|view|lock|stats)cmds|view|copy\w*|trigger|slot\w*|logical|pgoutput|walsender|postinit|lsyscache|rls|rewriteHandler|pg_\w+)\.c$/;
+
+/** Classes with errors of syntax and of names, which quote the name or the text. */
+const QUOTING = new Set(['3D', '3F', '42', '54']);
+
+/**
+ * Returns true if a server may have rejected a text that it evaluated, such as `to_tsquery(note)`, `note::regclass` or
+ * EXECUTE in a function: for these it has the SQLSTATEs of statements, and quotes the text. An error in a statement of
+ * ours has a place in it, and no context of another text (`invalid type name "…"`). Poolers name no source.
+ */
+function isAboutText(error: DatabaseError, sqlState: string): boolean {
+  const { position, where, internalQuery, severity, file } = error;
+  const isPlaced = position !== undefined && where === undefined;
+  if (isPlaced || severity === 'FATAL' || file === undefined || !QUOTING.has(sqlState.slice(0, 2)))
+    return false;
+  if (sqlState.startsWith('54')) return file.startsWith('tsquery');
+  return internalQuery !== undefined || !OF_STATEMENTS.test(file);
+}
+
+/** Returns true if what a statement of ours names is not there: a table or a column. */
+export function isGone(error: unknown): boolean {
+  if (error instanceof DatakitError) return isGone(error.cause);
+  if (!(error instanceof DatabaseError)) return false;
+  const { code = '' } = error;
+  return ['42P01', '42703'].includes(code) && !isAboutText(error, code);
+}
+
 /** `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. */
 const COPY_CONTEXT = /^COPY plan_\d+, line \d+, column ([^:"]+)(?::|$)/;
 
@@ -106,9 +135,14 @@ function isTooLarge({ routine, message }: DatabaseError): boolean {
   return routine === 'enlargeStringInfo' || message.startsWith('invalid memory alloc request size');
 }
 
+function wordingOf(error: DatabaseError, sqlState: string): string | undefined {
+  if (isAboutText(error, sqlState)) return 'a text was not accepted as a name or in its syntax';
+  return wordings[sqlState] ?? wordings[sqlState.slice(0, 2)];
+}
+
 function wording(error: DatabaseError, sqlState: string): string {
   if (isTooLarge(error)) return 'a row is larger than the 1 GB that PostgreSQL can send or compute at once';
-  const what = wasRaised(error) ? wordings['P0'] : (wordings[sqlState] ?? wordings[sqlState.slice(0, 2)]);
+  const what = wasRaised(error) ? wordings['P0'] : wordingOf(error, sqlState);
   if (what === undefined) return error.message;
   const column = error.column ?? COPY_CONTEXT.exec(error.where ?? '')?.[1];
   return column === undefined ? what : `${what}, in column "${column}"`;

@@ -10,6 +10,10 @@ beforeAll(async () => {
     CREATE FUNCTION fails() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
       BEGIN RAISE EXCEPTION 'the first is %', (SELECT status FROM orders LIMIT 1); END $$;
     CREATE FUNCTION casts() RETURNS int LANGUAGE sql STABLE AS $$ SELECT status::int FROM orders LIMIT 1 $$;
+    CREATE FUNCTION executes(text) RETURNS int LANGUAGE plpgsql STABLE AS $$
+      DECLARE found int; BEGIN EXECUTE format('SELECT %I FROM orders', $1) INTO found; RETURN found; END $$;
+    CREATE FUNCTION raises(text) RETURNS int LANGUAGE plpgsql STABLE AS $$
+      BEGIN RAISE undefined_table USING MESSAGE = $1; END $$;
     CREATE SEQUENCE counter; GRANT USAGE ON SEQUENCE counter TO extractor; GRANT INSERT ON log TO extractor;
     CREATE FUNCTION logs() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES ('x'); RETURN true; END $$;
     CREATE VIEW logged AS SELECT * FROM orders WHERE logs();
@@ -60,11 +64,21 @@ describe('what fails on the rows themselves fails without telling them', () => {
     ['a division by zero', '1 / (id - id) > 0', 'a division by zero (SQLSTATE 22012)'],
     ['a function that raises with a value', 'fails()', 'SQLSTATE P0001'],
     ['a function that casts a value', 'casts() = id', 'SQLSTATE 22P02'],
+    ['a value as the name of a table', 'status::regclass = id', 'a text was not accepted'],
+    ['a value as the name of a type', `('(int ' || status)::regtype = id`, 'SQLSTATE 42601'],
+    ['a value as the name of a setting', 'current_setting(status) = status', 'SQLSTATE 42704'],
+    ['a value as a query', `to_tsquery('simple', status || ' x') IS NULL`, 'SQLSTATE 42601'],
+    ['a value as the name of a column', 'executes(status) = id', 'SQLSTATE 42703'],
   ])('%s', async (_name, where, words) => {
     const message = await refusal(lab, { table: 'orders', where }, 'InvalidValue');
     expect(message).toContain(words);
     expect(message).toContain('If "where" computes with values, guard it');
   });
+});
+
+test('a function that raises as if a table were missing does not start the run anew', async () => {
+  const message = await refusal(lab, { table: 'orders', where: 'raises(status) = id' }, 'UndefinedObject');
+  expect(message).toContain('a function raised an error (SQLSTATE 42P01)');
 });
 
 describe('what writes where it is read is refused, and not taken for a server that takes no writes', () => {

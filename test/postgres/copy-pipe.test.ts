@@ -96,9 +96,7 @@ describe('a COPY from server to server', () => {
     const failing = copy({ select: rows(50_000_000, `'x', 'one too many'`) });
     await expect(failing).rejects.toThrow(/^warehouse: /);
     expect(await digest()).toMatchObject({ rows: 0 });
-    await expect(copy({ select: rows(1, "'x'"), into: 'not_there' })).rejects.toThrow(
-      /^warehouse: .*not_there/,
-    );
+    await expect(copy({ select: rows(1, "'x'"), into: 'not_there' })).rejects.toThrow(/^warehouse: .*42P01/);
   });
 
   test('ends on both servers when it is aborted', async () => {

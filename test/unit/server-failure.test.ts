@@ -74,6 +74,44 @@ describe('no value of a row is told', () => {
     );
   });
 
+  test.each([
+    ['42601', 'tsquery.c'],
+    ['54000', 'tsquery.c'],
+    ['42P01', 'namespace.c'],
+    ['42704', 'guc.c'],
+    ['3F000', 'namespace.c'],
+    ['3D000', 'dbcommands.c'],
+    ['42601', 'hstore_io.c'],
+  ])('not by %s from %s, which quotes a text that was evaluated', (code, file) => {
+    const failure = serverFailure(answered(code, `"${secret}" is odd`, { file }), 'source');
+    expect(failure.message).toBe(
+      `source: a text was not accepted as a name or in its syntax (SQLSTATE ${code})`,
+    );
+    expect(failure.kind).toBe('InvalidValue');
+  });
+
+  test('not by a statement that a function put together', () => {
+    const fields = { file: 'tablecmds.c', internalQuery: `ALTER TABLE ${secret}`, internalPosition: '1' };
+    expect(serverFailure(answered('42703', secret, fields), 'warehouse').message).not.toContain(secret);
+  });
+
+  test('not by a place in a text that is none of ours', () => {
+    const fields = { file: 'scan.l', position: '3', where: `invalid type name "${secret}"` };
+    expect(serverFailure(answered('42601', secret, fields), 'source').message).not.toContain(secret);
+  });
+
+  test.each<[string, Partial<DatabaseError>]>([
+    ['42501', { file: 'rls.c' }],
+    ['42P01', { file: 'parse_relation.c', position: '15' }],
+    ['42501', { file: 'aclchk.c' }],
+    ['42704', { file: 'slot.c' }],
+    ['42704', { file: 'guc.c', severity: 'FATAL' }],
+    ['54000', { file: 'nbtutils.c' }],
+    ['3D000', {}],
+  ])('but the names in a statement of ours are: %s %o', (code, fields) => {
+    expect(serverFailure(answered(code, '"orders" is odd', fields), 'source').message).toContain('"orders"');
+  });
+
   test('but the column is', () => {
     const where = `COPY plan_12, line 7, column birthday: "${secret}"`;
     const failure = serverFailure(answered('22007', 'x', { where }), 'warehouse');

@@ -11,7 +11,7 @@ import { formatTableName } from '../../contract/table-name.ts';
 import { pipeCopy } from '../../postgres/copy/copy-pipe.ts';
 import type { Database } from '../../postgres/database.ts';
 import { requireFreshReplica } from '../../postgres/replica-lag.ts';
-import { isLockTimeout, sqlStateOf } from '../../postgres/server-failure.ts';
+import { isGone, isLockTimeout } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import { applicationName } from '../../postgres/application-name.ts';
 import { enterSnapshot, type Moment } from '../../postgres/snapshot.ts';
@@ -288,9 +288,6 @@ async function namePartition(target: Session, label: string): Promise<void> {
   await target.query('SELECT set_config($1, $2, true)', [PARTITION_SETTING, label]);
 }
 
-/** SQLSTATEs of a table or column that was dropped after planning: a new plan goes without it. */
-const GONE = new Set(['42P01', '42703']);
-
 /** Adds the partition's name to failures that concern it. */
 export async function naming<T>(
   { partition }: ChunkRange,
@@ -301,7 +298,8 @@ export async function naming<T>(
     return await copy();
   } catch (error) {
     const name = formatTableName(partition);
-    if (GONE.has(sqlStateOf(error) ?? '')) {
+    // dropped after planning: a new plan goes without it
+    if (isGone(error)) {
       throw new DatakitError('PlanOutdated', `${name} or one of its columns was dropped during the run`, {
         cause: error,
       });
