@@ -86,6 +86,42 @@ describe('a type made with the server is kept, with its modifier', () => {
   });
 });
 
+describe('a name is SQL for the warehouse only if it is that of a type', () => {
+  test.each([
+    'timestamp(3) without time zone',
+    'time with time zone',
+    'interval day to second(3)',
+    'interval(3)',
+    'interval year',
+    'double precision',
+    'bit varying(5)',
+    'bpchar',
+    '"bit"',
+    '"char"',
+    'numeric(3,-2)',
+  ])('%s is', (name) => {
+    expect(mapped(varchar, name)).toEqual({ type: name, ...kept });
+  });
+
+  test.each([
+    'integer DEFAULT session_user',
+    'integer unique',
+    'interval); DROP TABLE t; --',
+    'numeric(1);',
+    'integer(1) collate x',
+    'interval day to x default y',
+    '',
+  ])('"%s" is not', (name) => {
+    expect(mapped(varchar, name)).toEqual({ type: 'text', ...text });
+    expect(mapped(arrayOf(varchar), `${name}[]`, varchar)).toEqual({ type: 'text[]', ...text });
+  });
+
+  test('nor is that of the modifier of an extension', () => {
+    const { type: found } = mapped(geometry, "geometry('x'; DROP TABLE t; SELECT 'y')");
+    expect(found).toBe('gis.geometry');
+  });
+});
+
 describe('what means something in the source only becomes text', () => {
   test.each([
     ['an enum', mood, 'mood'],

@@ -150,6 +150,25 @@ test('row-level security below a view is not overlooked where all rows are requi
   await expectRefused({ table: 'secrets_view', requireAllRows: true }, 'RowsHidden', 'row-level security');
 });
 
+test('a source whose own functions somebody replaced has nothing run in the warehouse', async () => {
+  await lab.source.query(`CREATE TABLE forged (id int, note text); INSERT INTO forged VALUES (1, 'x');
+    ALTER FUNCTION pg_catalog.format_type(oid, int) RENAME TO format_type_before;
+    CREATE FUNCTION pg_catalog.format_type(type oid, modifier int) RETURNS text LANGUAGE sql STABLE AS $$
+      SELECT CASE type WHEN 'text'::regtype
+        THEN 'text); CREATE TABLE bronze.taken AS SELECT * FROM bronze.extraction_targets; CREATE TEMP TABLE other (note text'
+        ELSE pg_catalog.format_type_before(type, modifier) END $$`);
+  try {
+    await lab.extract({ table: 'forged' });
+  } finally {
+    await lab.source.query(`DROP FUNCTION pg_catalog.format_type(oid, int);
+      ALTER FUNCTION pg_catalog.format_type_before(oid, int) RENAME TO format_type`);
+  }
+  const { rows } = await lab.warehouse.query(
+    `SELECT to_regclass('bronze.taken') AS taken, id, note FROM bronze.br_forged`,
+  );
+  expect(rows).toEqual([{ taken: null, id: 1, note: 'x' }]);
+});
+
 async function expectRefused(
   request: Parameters<Lab['extract']>[0],
   type: string,

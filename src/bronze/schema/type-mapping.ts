@@ -121,11 +121,19 @@ const neverRead: ReadonlySet<string> = new Set([
   'pg_node_tree',
 ]);
 
+/**
+ * What `format_type` writes for a type made with the server: `timestamp(3) with time zone`, `"char"`. A source whose
+ * answers somebody forges, such as its superuser, could otherwise have the warehouse run SQL as the loader.
+ */
+const BUILT_IN_TYPE =
+  /^(?:"\w+"|[a-z]\w*|(?:character|bit) varying|double precision|interval \w+(?: to \w+)?)(?:\(-?\d+(?:,-?\d+)?\))?(?: with(?:out)? time zone)?$/;
+
 function mapBuiltIn(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {
   const catalog = objectCatalogs[type.name];
   if (catalog !== undefined) return { ...asText(''), read: 'object name', catalog };
   const unreadable = neverRead.has(type.name) || type.name.startsWith('reg');
-  if (unreadable || !type.hasBinaryFormat || !warehouse.builtIn.has(type.name)) return asText('');
+  const has = warehouse.builtIn.has(type.name) && BUILT_IN_TYPE.test(name);
+  if (unreadable || !type.hasBinaryFormat || !has) return asText('');
   const kept = warehouse.anyScale || !hasUnusualScale(name) ? name : 'numeric';
   return { type: kept, decision: 'kept', read: 'as is', binary: !warehouse.textOnly.has(type.name) };
 }
@@ -139,6 +147,6 @@ function hasUnusualScale(name: string): boolean {
 function mapExtensionType(type: SourceType, name: string, warehouse: WarehouseTypes): TypeMapping {
   const own = warehouse.ofExtensions.get(`${type.extension}.${type.name}`);
   if (own === undefined) return asText('');
-  const modifier = /\([^()"]*\)$/.exec(name)?.[0] ?? '';
+  const modifier = /\([\w ,-]*\)$/.exec(name)?.[0] ?? '';
   return { type: `${own}${modifier}`, decision: 'kept', read: 'as is', binary: false };
 }
