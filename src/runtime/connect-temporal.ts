@@ -30,6 +30,7 @@ export async function connectTemporal<C extends Connected>(
   connect: (options: Options) => Promise<C>,
 ): Promise<TemporalConnection<C>> {
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
+  requireHeader(connectionOptions.apiKey);
   const address = connectionOptions.address ?? '127.0.0.1:7233';
   let connection: C | undefined;
   try {
@@ -40,6 +41,12 @@ export async function connectTemporal<C extends Connected>(
     await connection?.close();
     throw new Error(failure(error, address, namespace), { cause: error });
   }
+}
+
+/** The client would quote it in its error. */
+function requireHeader(apiKey: unknown): void {
+  if (typeof apiKey !== 'string' || /^[\x20-\x7e]*$/.test(apiKey)) return;
+  throw new Error('TEMPORAL_API_KEY has a line break, or another character that no header has.');
 }
 
 function failure(error: unknown, address: string, namespace: string): string {

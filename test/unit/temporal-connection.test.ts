@@ -1,8 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, test, vi } from 'vitest';
+import { connectTemporal } from '../../src/runtime/connect-temporal.ts';
 
 let directory: string;
 const file = (name: string): string => join(directory, name);
@@ -37,6 +39,19 @@ test('an API key comes with TLS', () => {
     connectionOptions: { address: 'cloud:7233', apiKey: 'api-key', tls: true },
   });
 });
+
+test.each(['of-the-key\n', 'of–the-key'])(
+  'an API key that no header can have is not told: %j',
+  async (key) => {
+    connection({
+      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      TEMPORAL_API_KEY: key,
+      TEMPORAL_TLS: 'false',
+    });
+    const connecting = connectTemporal(async (options) => Connection.connect(options));
+    await expect(connecting).rejects.toThrow(/^TEMPORAL_API_KEY has a line break, or another character/);
+  },
+);
 
 test('certificates of the worker and of the authority are read from their files', () => {
   const tls = {
