@@ -146,21 +146,29 @@ describe.concurrent('what is written', () => {
 
     test('through every change of keys, values that are not sent, whole old rows, and TRUNCATE', async () => {
       for (const table of ['t', 'whole_rows', 'emptied']) await lab.source.query(filled(table));
-      await lab.source.query('ALTER TABLE whole_rows REPLICA IDENTITY FULL');
-      const slot = await around({ tables: ['t', 'whole_rows', 'emptied'], mirror: true }, [
+      await lab.source.query(`ALTER TABLE whole_rows REPLICA IDENTITY FULL;
+        CREATE TABLE written_anew (id numeric PRIMARY KEY, big text); INSERT INTO written_anew VALUES (1.0, ${large(4)})`);
+      const tables = ['t', 'whole_rows', 'emptied', 'written_anew'];
+      const slot = await around({ tables, mirror: true }, [
+        // an equal key, and another text
+        'UPDATE written_anew SET id = 1.00',
         ...difficultChanges,
         ...changesOf('whole_rows'),
         `BEGIN; INSERT INTO emptied VALUES (500, 'a', 'b'); TRUNCATE emptied; INSERT INTO emptied VALUES (1, 'new', NULL);
        UPDATE emptied SET v = 'x'; COMMIT`,
       ]);
-      for (const table of ['t', 'whole_rows', 'emptied'])
-        await expectSameRows(lab, table, `bronze.br_${table}`);
+      for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
       await captures.drop({ slot });
     });
 
     test('with soft deletes: rows stay, and say when they were deleted', { tags: 'long' }, async () => {
-      await lab.source.query(filled('marked'));
-      const slot = await around({ tables: ['marked'], mirror: true, deletes: 'soft' }, changesOf('marked'));
+      await lab.source.query(`${filled('marked')};
+        CREATE TABLE marked_anew (id numeric PRIMARY KEY, big text); INSERT INTO marked_anew VALUES (1.0, ${large(4)})`);
+      const slot = await around({ tables: ['marked', 'marked_anew'], mirror: true, deletes: 'soft' }, [
+        'UPDATE marked_anew SET id = 1.00',
+        ...changesOf('marked'),
+      ]);
+      await expectSameRows(lab, 'marked_anew', 'bronze.br_marked_anew');
       await lab.warehouse.query(
         'CREATE VIEW present AS SELECT id, v, big FROM bronze.br_marked WHERE _bronze_deleted_at IS NULL',
       );

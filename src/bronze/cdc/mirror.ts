@@ -171,20 +171,31 @@ export async function moveRow(
   columns: readonly string[],
   { from, to, values }: RowMove,
 ): Promise<void> {
-  await remove(session, { ...mirror, deletes: 'hard' }, [keyRow(mirror, to)]);
+  const [oldKey, newKey] = [keyRow(mirror, from), keyRow(mirror, to)];
+  // keys of another text can be equal, and then nothing is in the way: 1.0 and 1.00
+  const stays = await isSameKey(session, mirror, oldKey, newKey);
+  if (!stays) await remove(session, { ...mirror, deletes: 'hard' }, [newKey]);
   const sent = columns.filter((_, index) => values[index] !== undefined);
   const table = quoteTable(mirror.storage);
   const given = `${recordset(sent)}, ${recordset(mirror.key, 'old', 2)}`;
   const statement =
-    mirror.deletes === 'hard'
+    mirror.deletes === 'hard' || stays
       ? `UPDATE ${table} AS t SET ${assignments(mirror, sent)} FROM ${given} WHERE ${matching(mirror, 'old')}`
       : `INSERT INTO ${table} (${writtenNames(mirror, columns)})
          SELECT ${writtenValues(mirror, columns, new Set(sent))} FROM ${table} AS t, ${given} WHERE ${matching(mirror, 'old')}`;
-  await session.query(statement, [
-    JSON.stringify([rowOf(columns, values)]),
-    JSON.stringify([keyRow(mirror, from)]),
-  ]);
-  if (mirror.deletes === 'soft') await remove(session, mirror, [keyRow(mirror, from)]);
+  await session.query(statement, [JSON.stringify([rowOf(columns, values)]), JSON.stringify([oldKey])]);
+  if (mirror.deletes === 'soft' && !stays) await remove(session, mirror, [oldKey]);
+}
+
+async function isSameKey(session: Session, mirror: Mirror, one: Row, other: Row): Promise<boolean> {
+  const same = mirror.key.map(
+    (name) => `${read(mirror, name)} ${equalityOf(typeOf(mirror, name))} ${read(mirror, name, 'y')}`,
+  );
+  const answer = await session.one<{ same: boolean }>(
+    `SELECT ${same.join(' AND ')} AS same FROM ${recordset(mirror.key)}, ${recordset(mirror.key, 'y', 2)}`,
+    [JSON.stringify([one]), JSON.stringify([other])],
+  );
+  return answer.same;
 }
 
 /** Values are text, so that none passes through a JavaScript number. */
