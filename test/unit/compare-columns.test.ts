@@ -73,6 +73,20 @@ describe('columns are compared', () => {
     expect(columns.map(({ number }) => number)).toEqual([1, 2, 0]);
   });
 
+  test('and an added one is in doubt if another that was added before it may have had its name', () => {
+    const isDoubted = (names: readonly string[], columns: Readonly<Record<string, number>>) => {
+      const sent = ['a', 'b', ...names].map((name) => column(name));
+      return compared(sent, { columns: { a: 1, b: 2, ...columns } }).doubts;
+    };
+    const mayBeAnother = (name: string) =>
+      `column "${name}" may be another than the one that has this name in the source now`;
+    expect(isDoubted(['c'], { c: 4 })).toEqual([mayBeAnother('c')]);
+    expect(isDoubted(['c'], { d: 3, c: 4 })).toEqual([mayBeAnother('c')]);
+    expect(isDoubted(['c', 'd'], { d: 3, c: 4 })).toEqual([mayBeAnother('c')]);
+    expect(isDoubted(['c', 'd'], { c: 3, d: 4 })).toEqual([]);
+    expect(isDoubted(['c'], { c: 3, d: 4 })).toEqual([]);
+  });
+
   test('and one that was there before it was sent is in doubt: it was generated', () => {
     const wide = { columns: [known('a', 1)], catalog: { oid: 7, files: { 7: 70 }, width: 2 } };
     const live = (number: number) => ({

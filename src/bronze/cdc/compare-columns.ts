@@ -141,9 +141,23 @@ class Comparison implements ColumnChanges {
       this.doubts.push(`column ${name} was there before it was sent (it was generated, say)`);
       return;
     }
+    if (now !== undefined && this.#isAfterUnsent(now)) {
+      this.doubts.push(`column ${name} may be another than the one that has this name in the source now`);
+      return;
+    }
     const isUnknown = now === undefined ? this.#hasUnseen : this.rewritten && missing === null;
     if (!isUnknown) return;
     this.doubts.push(`column ${name} was added with values that may differ by row`);
+  }
+
+  /**
+   * Returns whether columns were added before one that the stream does not send before it. What it sends may be one of
+   * these, which the catalog has dropped or renamed meanwhile: columns come in the order of their numbers.
+   */
+  #isAfterUnsent({ number: last }: LiveColumn): boolean {
+    const sent = new Set(this.columns.map(({ number }) => number));
+    for (let number = this.#width + 1; number < last; number += 1) if (!sent.has(number)) return true;
+    return false;
   }
 
   #stayed(column: RelationColumn, same: KnownColumn, now: LiveColumn | undefined): void {
