@@ -218,7 +218,10 @@ async function follow(
   const reasons = await change(session, id, table, relation, context);
   const now = context.tables.get(id) ?? table;
   const lost = lostOfKey(step, now.key);
+  const joined = joinedKey(relation, now.key);
   if (lost.length > 0) reasons.push(`its rows are no longer identified by ${lost.map(quoteName).join(', ')}`);
+  else if (joined.length > 0)
+    reasons.push(`its rows are identified by ${joined.map(quoteName).join(', ')} too now`);
   if (reasons.length > 0) await copyAgain(session, id, now, reasons.join('; '), context);
 }
 
@@ -228,6 +231,12 @@ function lostOfKey({ relation, key: indexes }: Described, key: readonly string[]
     const column = relation.columns[indexes[place] ?? -1];
     return column?.name !== name || !column.isKey;
   });
+}
+
+/** Returns columns without which the key no longer tells rows apart. With REPLICA IDENTITY FULL nothing says so. */
+function joinedKey({ columns, replicaIdentity }: Relation, key: readonly string[]): string[] {
+  if (replicaIdentity === 'f') return [];
+  return columns.flatMap(({ name, isKey }) => (isKey && !key.includes(name) ? [name] : []));
 }
 
 /** @returns why the table must be copied again; empty if it need not */

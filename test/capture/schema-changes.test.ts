@@ -238,6 +238,13 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await lab.source.query('UPDATE k SET id = 7; INSERT INTO k VALUES (7, 8)');
     await captures.catchUp(request);
     await expectSameRows(lab, 'k', 'bronze.br_k');
+    await lab.source.query(
+      `ALTER TABLE k DROP CONSTRAINT k_pkey, DROP CONSTRAINT k_other_key, ADD PRIMARY KEY (other, id); INSERT INTO k VALUES (9, 8)`,
+    );
+    expect((await captures.catchUp(request)).warnings.at(-1)).toMatch(
+      /^public.k was copied again: its rows are identified by "id" too now/,
+    );
+    await expectSameRows(lab, 'k', 'bronze.br_k');
     await captures.drop({ slot: request.slot });
   });
 
