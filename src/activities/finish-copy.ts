@@ -19,7 +19,11 @@ export async function finishCopy(
       const limits = { run: request.runId, signal };
       const sourceUri = await readSourceUri(source, limits);
       await warehouse.write(limits, async (session) =>
-        finish(session, request, { deletes: request.deletes, sourceUri }),
+        finish(session, request, {
+          deletes: request.deletes,
+          sourceUri,
+          readSource: async (work) => source.read(limits, work),
+        }),
       );
       log.info('copied a table of a capture', { table: shown, captureId: request.captureId });
     },

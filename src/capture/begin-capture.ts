@@ -1,6 +1,6 @@
 import { requireTarget } from '../bronze/bookkeeping/targets.ts';
 import { openCapture } from '../bronze/cdc/positions.ts';
-import { addTables, asCaptured, type NewTable } from '../bronze/cdc/tables.ts';
+import { addTables, asCaptured, type Addition, type NewTable } from '../bronze/cdc/tables.ts';
 import { BRONZE, defaultTarget } from '../bronze/layout.ts';
 import type { PreparedCapture } from '../contract/capture-activities.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
@@ -93,10 +93,10 @@ export async function newTables(
   candidates: readonly Candidate[],
   { source, initialCopy, mirror }: CaptureChangesInput,
   present: readonly NewTable[] = [],
-): Promise<NewTable[]> {
-  const tables: NewTable[] = [];
+): Promise<(NewTable & Addition)[]> {
+  const tables: (NewTable & Addition)[] = [];
   const feeds = new Map(present.map((table) => [table.target, formatTableName(table)]));
-  for (const { schema, name, key } of candidates) {
+  for (const { schema, name, oid, key } of candidates) {
     const table = { schema, name };
     const copy = defaultTarget(table);
     if (initialCopy) {
@@ -111,6 +111,8 @@ export async function newTables(
       target: initialCopy ? copy : null,
       status: initialCopy ? 'copying' : 'logged',
       mirrored: mirror && initialCopy,
+      // what the copy has, and that it is under way, is known by its OID, whatever its name is meanwhile
+      ...(initialCopy && { catalog: { oid, files: {}, width: 0 } }),
     });
   }
   return tables;

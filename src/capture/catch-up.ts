@@ -25,6 +25,7 @@ interface LoggedChange {
 /**
  * Applies to a copy what was logged since its snapshot, page by page.
  *
+ * @param check called before the first change is applied; not if there is none
  * @throws {DatakitError} PlanOutdated if the columns are no longer those of the copy
  */
 export async function catchUp(
@@ -32,12 +33,16 @@ export async function catchUp(
   captureId: string,
   table: CaptureTable,
   mirror: Mirror,
+  check: () => Promise<void>,
 ): Promise<void> {
+  let isChecked = false;
   let after = { commit: table.copiedAt ?? '0/0', ordinal: '0' };
   for (;;) {
     const changes = await readChanges(session, captureId, table, after);
     const last = changes.at(-1);
     if (last === undefined) return;
+    if (!isChecked) await check();
+    isChecked = true;
     await applyLogged(session, table, mirror, changes);
     after = last;
   }

@@ -39,8 +39,8 @@ export type MirrorStep =
       readonly key: readonly number[];
     }
   | { readonly kind: 'batch'; readonly batch: MirrorBatch }
-  /** The table comes under another name from here on. */
-  | { readonly kind: 'renamed'; readonly to: string }
+  /** The table comes under another name from here on, in a transaction that commits at `commitLsn`. */
+  | { readonly kind: 'renamed'; readonly to: string; readonly commitLsn: string }
   /** A row arrived without all of its values. The reason is the end of a sentence. */
   | { readonly kind: 'unknown row'; readonly reason: string }
   | { readonly kind: 'move'; readonly columns: readonly string[]; readonly move: RowMove };
@@ -418,13 +418,16 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     const { id, relation, key } = known;
     if (key !== undefined) this.#stepsOf(id).push({ kind: 'relation', relation, key });
     if (known.table === undefined) this.#relations.push(relation);
-    if (known.table?.target == null) this.#leaveName(known);
+    this.#leaveName(known);
   }
 
-  /** A table that is copied under its new name is found there to be another one. */
-  #leaveName({ id, relation: { oid } }: KnownTable): void {
-    for (const [before, { catalog }] of this.#tables) {
-      if (catalog?.oid === oid && before !== id) this.#stepsOf(before).push({ kind: 'renamed', to: id });
+  /** A table that is kept under its new name is found there to be another one. */
+  #leaveName({ id, table, relation: { oid } }: KnownTable): void {
+    const commitLsn = formatLsn(this.#at.commitLsn);
+    for (const [before, { catalog, status }] of this.#tables) {
+      if (catalog?.oid !== oid || before === id) continue;
+      if (table?.target != null && status !== 'copying') continue;
+      this.#stepsOf(before).push({ kind: 'renamed', to: id, commitLsn });
     }
   }
 

@@ -2,41 +2,28 @@ import { forgetPartitions } from '../bronze/bookkeeping/partition-records.ts';
 import { findShown, keptByCapture, lockTarget } from '../bronze/bookkeeping/targets.ts';
 import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
-import {
-  readTables,
-  recordCopied,
-  recordDescription,
-  type CaptureTable,
-  type Description,
-  type KnownColumn,
-} from '../bronze/cdc/tables.ts';
+import { readTables, recordCopied, recordDescription, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
-import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { formatTableName } from '../contract/table-name.ts';
 import { namingLocked } from '../extraction/copy/locked-partitions.ts';
 import { planAsOf } from '../extraction/plan/plan-in-snapshot.ts';
 import type { PlanLimits } from '../extraction/plan/plan-run.ts';
 import type { Ask } from '../extraction/increment/settle-limit.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
-import { quoteTable } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
-import {
-  findCandidates,
-  findHeirs,
-  findPublication,
-  type Candidate,
-  type PublishedTable,
-} from '../postgres/replication/publications.ts';
+import type { Candidate } from '../postgres/replication/publications.ts';
 import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { catchUp } from './catch-up.ts';
-import { partsOf, readCatalogEntry } from './live-table.ts';
+import { changesSinceCopy } from './changes-since-copy.ts';
+import { describePublished } from './describe-published.ts';
 import { requireKey } from './begin-capture.ts';
 
 /**
@@ -59,7 +46,11 @@ export async function planCopy(
   const ask: Ask = async (work) => source.read(limits, work);
   const planned = async (session: Session) => {
     await enterSnapshot(session, snapshot);
-    const { candidate, published, hasHeirs, ...description } = await describe(session, capture, table);
+    const { candidate, published, hasHeirs, ...description } = await describePublished(
+      session,
+      capture,
+      table,
+    );
     if (known.mirrored) await requireFound(session, candidate);
     const input = extractTableInput.parse({
       table: { schema: table.schema, table: table.name },
@@ -99,57 +90,6 @@ async function requireFound(source: Session, table: Candidate): Promise<void> {
   );
 }
 
-/** The key may differ from that of the last copy. */
-interface PublishedDescription extends Description {
-  readonly candidate: Candidate;
-  readonly published: PublishedTable;
-  /** True if tables inherit from it, whose rows come under their own names. */
-  readonly hasHeirs: boolean;
-}
-
-async function describe(
-  source: Session,
-  { publication: name }: Pick<Capture, 'publication'>,
-  table: TableName,
-): Promise<PublishedDescription> {
-  const publication = await findPublication(source, name);
-  const [candidate] = await findCandidates(source, [table]);
-  const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
-  if (published === undefined || candidate === undefined) {
-    await requireSameTable(source, table, candidate?.oid);
-    throw new DatakitError(
-      'PublicationConflict',
-      `The publication "${name}" does not send ${formatTableName(table)}`,
-    );
-  }
-  const columns = await source.query<KnownColumn & { parts: KnownColumn['parts'] | null }>(
-    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number, xmin::text AS version,
-            ${partsOf('atttypid')} AS parts
-       FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
-    [published.oid, published.columns],
-  );
-  const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
-  const heirs = await findHeirs(source, [candidate]);
-  return {
-    candidate,
-    published,
-    columns: columns.map(({ parts, ...column }) => ({ ...column, ...(parts !== null && { parts }) })),
-    key: candidate.key,
-    catalog,
-    membership: published.membership,
-    hasHeirs: heirs.length > 0,
-  };
-}
-
-/** What a publication sends is reported as of now, even to a transaction whose snapshot has an earlier table. */
-async function requireSameTable(source: Session, table: TableName, oid: number | undefined): Promise<void> {
-  const { now } = await source.one<{ now: number | null }>('SELECT to_regclass($1)::oid AS now', [
-    quoteTable(table),
-  ]);
-  if (now === null || now === oid) return;
-  throw new DatakitError('PlanOutdated', `${formatTableName(table)} is another table than in the snapshot`);
-}
-
 /** Returns whether a table still waits for its copy: whoever asked for it may learn late that it is done. */
 export async function isCopyWanted(
   warehouse: Session,
@@ -172,6 +112,7 @@ async function findTableOf(
 export interface FinishContext {
   readonly deletes: 'hard' | 'soft';
   readonly sourceUri: string;
+  readonly readSource: Ask;
 }
 
 /**
@@ -185,7 +126,7 @@ export interface FinishContext {
 export async function finishCopy(
   session: Session,
   { captureId, table, runId, copiedAt }: FinishCopyRequest,
-  { deletes, sourceUri }: FinishContext,
+  { deletes, sourceUri, readSource }: FinishContext,
 ): Promise<void> {
   const { target } = await findTableOf(session, { captureId }, table);
   if (target !== null) await lockTarget(session, target);
@@ -206,7 +147,10 @@ export async function finishCopy(
       table: known,
       runId: capture.runId,
     });
-    await catchUp(session, captureId, known, mirror);
+    await catchUp(session, captureId, known, mirror, async () => {
+      const changes = await readSource(async (source) => changesSinceCopy(source, capture, known));
+      requireSame(known, changes);
+    });
     // changes do not say which partition they are of
     await forgetPartitions(session, [known.target]);
   }
@@ -223,9 +167,26 @@ export async function finishCopy(
 function requireSnapshot(table: CaptureTable, copied: string | undefined): void {
   if (copied === undefined) return;
   if (table.copiedAt !== null && parseLsn(table.copiedAt) === parseLsn(copied)) return;
+  const reason =
+    table.copiedAt === null
+      ? 'it had another name for a while since then'
+      : `its changes are kept from ${table.copiedAt} on`;
   throw new DatakitError(
     'PlanOutdated',
-    `${formatTableName(table)} was copied as of ${copied}, and its changes are kept from ${table.copiedAt} on`,
+    `${formatTableName(table)} was copied as of ${copied}, and ${reason}`,
+  );
+}
+
+/**
+ * Refuses a copy if changes logged since do not mean what its columns and its key do.
+ *
+ * @throws {DatakitError} PlanOutdated
+ */
+function requireSame(table: CaptureTable, changes: readonly string[]): void {
+  if (changes.length === 0) return;
+  throw new DatakitError(
+    'PlanOutdated',
+    `${formatTableName(table)} changed while it was copied: ${changes.join('; ')}`,
   );
 }
 

@@ -14,6 +14,7 @@ import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
 import {
   addTables,
   NAMED_OTHERWISE,
+  outdateCopy,
   recordCopying,
   recordDescription,
   type CaptureTable,
@@ -138,7 +139,10 @@ async function copyRows(session: Session, bytes: Buffer, count: number): Promise
 
 async function apply(session: Session, id: string, step: MirrorStep, context: SegmentContext): Promise<void> {
   const table = context.tables.get(id);
-  if (table?.target == null || table.status !== 'live') return;
+  if (table?.target == null) return;
+  if (table.status === 'copying' && step.kind === 'renamed')
+    return outdateCopy(session, context.capture.captureId, table, step.commitLsn);
+  if (table.status !== 'live') return;
   const wasOpen = context.mirrors.has(id);
   try {
     await applyStep(session, id, table, step, context);

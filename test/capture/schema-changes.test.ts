@@ -3,6 +3,7 @@ import { isCopyWanted } from '../../src/capture/copy-tables.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { connectionTo } from '../setup/connection-to.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -579,3 +580,39 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     });
   });
 });
+
+// not concurrent: it stops the copies of all
+test(
+  'a table that changes between its copy and the changes applied to it is copied once more',
+  { tags: 'long' },
+  async () => {
+    const changes = {
+      retyped: 'ALTER TABLE retyped ALTER b TYPE int USING b * 2; INSERT INTO retyped VALUES (9, 91, 92)',
+      rekeyed:
+        'ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey, ADD PRIMARY KEY (a); UPDATE rekeyed SET id = 77 WHERE a = 2',
+      wider_key:
+        'ALTER TABLE wider_key DROP CONSTRAINT wider_key_pkey, ADD PRIMARY KEY (id, a); INSERT INTO wider_key VALUES (1, 77, 2)',
+      gone: 'ALTER TABLE gone RENAME TO away; UPDATE away SET a = 5; ALTER TABLE away RENAME TO gone',
+    };
+    const tables = Object.keys(changes);
+    for (const table of tables)
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, a int NOT NULL, b int);
+        INSERT INTO ${table} SELECT i, i, i FROM generate_series(1, 5) i`);
+    await lab.source.query('CREATE TABLE before_them (id int PRIMARY KEY)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['before_them'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    for (const [table, change] of Object.entries(changes)) {
+      const held = await HeldCopies.hold(lab, 'before each mark');
+      await handle.executeUpdate('addTables', { args: [[table]] });
+      await held.reached();
+      await lab.source.query(change);
+      await captures.untilWritten(slot);
+      await held.release();
+      await untilCopied(table);
+      await captures.untilWritten(slot);
+    }
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    await captures.end(handle, slot);
+  },
+);

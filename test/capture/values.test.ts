@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { finishCopy } from '../../src/capture/copy-tables.ts';
-import { Database } from '../../src/postgres/database.ts';
+import type { Ask } from '../../src/extraction/increment/settle-limit.ts';
+import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
@@ -232,16 +233,19 @@ test(
       `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'heavy'
      RETURNING capture_id::text AS "captureId", run_id AS "runId"`,
     );
-    const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+    const databases = connectDatabases(lab.configuration());
+    const { warehouse } = databases;
+    const source = databases.sourceNamed('default');
     const { captureId = '', runId = '' } = rows[0] ?? {};
     const copied = { captureId, runId, table: { schema: 'public', name: 'heavy' } };
     const finishing = { ...copied, source: 'default', deletes: 'hard' as const };
     const answers = await warehouse.write({}, async (session) => {
       const asked = vi.spyOn(session, 'query');
-      await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source' });
+      const readSource: Ask = async (work) => source.read({}, work);
+      await finishCopy(session, finishing, { deletes: 'hard', sourceUri: 'postgresql://source', readSource });
       return Promise.all(asked.mock.results.map(({ value }) => value as Promise<unknown[]>));
     });
-    await warehouse.close();
+    await databases.close();
     expect(answers.flat()).toContainEqual(expect.objectContaining({ ordinal: '10' }));
     expect(Math.max(...answers.map((answer) => JSON.stringify(answer).length))).toBeLessThan(1.5 * 2 ** 20);
     await expectSameRows(lab, 'heavy', 'bronze.br_heavy');

@@ -177,12 +177,12 @@ class Comparison implements ColumnChanges {
 }
 
 /** A label that was added to an enum changes no value. */
-function isWrittenOtherwise(known: KnownColumn['parts'], live: LiveColumn['parts']): boolean {
+export function isWrittenOtherwise(known: KnownColumn['parts'], live: LiveColumn['parts']): boolean {
   return Object.entries(known ?? {}).some(([oid, part]) => (live?.[oid] ?? part) !== part);
 }
 
 /** Compares only partitions that both have: one that was added or removed says nothing about the rows of others. */
-const areRewritten = ({ files }: CatalogEntry, live: CatalogEntry): boolean =>
+export const areRewritten = ({ files }: CatalogEntry, live: CatalogEntry): boolean =>
   Object.entries(live.files).some(([oid, file]) => (files[oid] ?? file) !== file);
 
 const entryOf = ({ oid, files, width }: CatalogEntry): CatalogEntry => ({ oid, files, width });

@@ -73,18 +73,18 @@ export const asCaptured = (
 /** The `logFrom` of a table whose log is complete whatever its copy has. */
 export const ALL_IS_LOGGED = '0/0';
 
-/** Where the log of an added table begins. */
-export type LogStart = Partial<Pick<CaptureTable, 'logFrom' | 'addedAt'>>;
+/** Where the log of an added table begins, and what it is in the catalog of the source, if that is known. */
+export type Addition = Partial<Pick<CaptureTable, 'logFrom' | 'addedAt' | 'catalog'>>;
 
 export async function addTables(
   session: Session,
   captureId: string,
-  tables: readonly (NewTable & LogStart)[],
+  tables: readonly (NewTable & Addition)[],
 ): Promise<void> {
-  for (const { schema, name, target, status, mirrored, key, logFrom, addedAt } of tables) {
+  for (const { schema, name, target, status, mirrored, key, logFrom, addedAt, catalog } of tables) {
     await session.query(
-      `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key, log_from, added_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+      `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key, log_from, added_at, catalog)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
       [
         captureId,
         schema,
@@ -95,6 +95,7 @@ export async function addTables(
         JSON.stringify(key),
         logFrom ?? null,
         addedAt ?? null,
+        catalog == null ? null : JSON.stringify(catalog),
       ],
     );
   }
@@ -147,6 +148,20 @@ export async function recordCopying(
     `UPDATE ${BRONZE}.cdc_tables SET status = 'copying', copied_at = NULL
       WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
     [captureId, schema, name],
+  );
+}
+
+/** Has a copy under way made again, unless it has the changes of a transaction: they are not in the log of the table. */
+export async function outdateCopy(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+  commitLsn: string,
+): Promise<void> {
+  await session.query(
+    `UPDATE ${BRONZE}.cdc_tables SET copied_at = NULL
+      WHERE capture_id = $1 AND schema = $2 AND "table" = $3 AND status = 'copying' AND copied_at <= $4::pg_lsn`,
+    [captureId, schema, name, commitLsn],
   );
 }
 

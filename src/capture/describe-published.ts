@@ -1,0 +1,70 @@
+import type { Capture } from '../bronze/cdc/positions.ts';
+import type { Description, KnownColumn } from '../bronze/cdc/tables.ts';
+import { DatakitError } from '../contract/failures.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { quoteTable } from '../postgres/identifiers.ts';
+import {
+  findCandidates,
+  findHeirs,
+  findPublication,
+  type Candidate,
+  type PublishedTable,
+} from '../postgres/replication/publications.ts';
+import type { Session } from '../postgres/session.ts';
+import { partsOf, readCatalogEntry } from './live-table.ts';
+
+/** The key may differ from that of the last copy. */
+export interface PublishedDescription extends Description {
+  readonly candidate: Candidate;
+  readonly published: PublishedTable;
+  /** True if tables inherit from it, whose rows come under their own names. */
+  readonly hasHeirs: boolean;
+}
+
+/**
+ * Describes a captured table as its publication sends it.
+ *
+ * @throws {DatakitError} PublicationConflict; PlanOutdated if it is another table than in the snapshot
+ */
+export async function describePublished(
+  source: Session,
+  { publication: name }: Pick<Capture, 'publication'>,
+  table: TableName,
+): Promise<PublishedDescription> {
+  const publication = await findPublication(source, name);
+  const [candidate] = await findCandidates(source, [table]);
+  const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
+  if (published === undefined || candidate === undefined) {
+    await requireSameTable(source, table, candidate?.oid);
+    throw new DatakitError(
+      'PublicationConflict',
+      `The publication "${name}" does not send ${formatTableName(table)}`,
+    );
+  }
+  const columns = await source.query<KnownColumn & { parts: KnownColumn['parts'] | null }>(
+    `SELECT attname AS name, atttypid AS "typeOid", atttypmod AS modifier, attnum AS number, xmin::text AS version,
+            ${partsOf('atttypid')} AS parts
+       FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attname = ANY ($2) AND attnum > 0 ORDER BY attnum`,
+    [published.oid, published.columns],
+  );
+  const catalog = (await readCatalogEntry(source, published.oid)) ?? null;
+  const heirs = await findHeirs(source, [candidate]);
+  return {
+    candidate,
+    published,
+    columns: columns.map(({ parts, ...column }) => ({ ...column, ...(parts !== null && { parts }) })),
+    key: candidate.key,
+    catalog,
+    membership: published.membership,
+    hasHeirs: heirs.length > 0,
+  };
+}
+
+/** What a publication sends is reported as of now, even to a transaction whose snapshot has an earlier table. */
+async function requireSameTable(source: Session, table: TableName, oid: number | undefined): Promise<void> {
+  const { now } = await source.one<{ now: number | null }>('SELECT to_regclass($1)::oid AS now', [
+    quoteTable(table),
+  ]);
+  if (now === null || now === oid) return;
+  throw new DatakitError('PlanOutdated', `${formatTableName(table)} is another table than in the snapshot`);
+}
