@@ -51,6 +51,12 @@ export function dependentsOf(error: unknown): string | undefined {
     : undefined;
 }
 
+/** Returns the name of the index or constraint that rows violate. */
+export function violatedIndex(error: unknown): string | undefined {
+  const answer = error instanceof DatakitError ? error.cause : error;
+  return answer instanceof DatabaseError ? answer.constraint : undefined;
+}
+
 /** Returns true if waiting for a lock timed out. */
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
 

@@ -104,6 +104,19 @@ describe('a key that the input names', () => {
     },
   );
 
+  test('is not blamed for a unique index that somebody made', async () => {
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY, v int, at timestamptz); INSERT INTO ${table} VALUES (1, 1, '2024-01-01')`,
+    );
+    await run({ write: 'merge' });
+    await lab.warehouse.query(`CREATE UNIQUE INDEX mine_${table} ON ${bronze} (v, _bronze_run_id)`);
+    await lab.source.query(`INSERT INTO ${table} VALUES (2, 2, '2024-01-02'), (3, 2, '2024-01-02')`);
+    await expect(run({ write: 'merge' })).rejects.toMatchObject({
+      cause: { type: 'SchemaConflict', message: expect.stringContaining('the unique index') as string },
+    });
+    expect(await rowsOf(`SELECT id FROM ${bronze}`)).toEqual([{ id: 1 }]);
+  });
+
   test('that is NULL somewhere is refused', async () => {
     await lab.source.query(
       `CREATE TABLE ${table} (a int, at timestamptz); INSERT INTO ${table} VALUES (NULL, '2024-01-01')`,

@@ -59,6 +59,7 @@ export async function restoreIndexNames(
 
 /** Names the index that an incremental run makes for itself. Not copied: a load that needs one makes its own. */
 export const keyIndexName = (planId: string): string => `plan_${planId}_by_key`;
+export const isKeyIndex = (name: string): boolean => /^plan_\d+_by_key$/.test(name);
 
 /** Names the index that a run makes for itself to find the rows of a partition. */
 export const partitionIndexName = (planId: string): string => `plan_${planId}_by_partition`;

@@ -1,9 +1,9 @@
 import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
-import { sqlStateOf } from '../../postgres/server-failure.ts';
+import { sqlStateOf, violatedIndex } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
-import { keyIndexName } from './indexes.ts';
+import { isKeyIndex, keyIndexName } from './indexes.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 
 /** The column that says when a version of a row was loaded: it orders the versions of a key. */
@@ -71,7 +71,12 @@ export async function requireKeys(
   }
 }
 
-/** Throws KeyConflict for the errors that PostgreSQL raises when rows of a run share a key. */
+/**
+ * Runs a statement that writes rows of a run.
+ *
+ * @throws {DatakitError} KeyConflict if rows share a key; SchemaConflict if a unique index that somebody made on the
+ *   bronze table does not allow them
+ */
 export async function orKeyConflict<T>(
   { key }: Pick<IncrementalPlan, 'key'>,
   work: () => Promise<T>,
@@ -81,6 +86,11 @@ export async function orKeyConflict<T>(
   } catch (error) {
     const state = sqlStateOf(error);
     if (state !== '23505' && state !== '21000') throw error;
+    const index = violatedIndex(error);
+    if (index !== undefined && !isKeyIndex(index)) {
+      const message = `The new rows do not fit the unique index ${quoteName(index)} of the bronze table`;
+      throw new DatakitError('SchemaConflict', message, { cause: error });
+    }
     throw new DatakitError('KeyConflict', `Rows share a key (${key.map(quoteName).join(', ')})`, {
       cause: error,
     });
