@@ -169,6 +169,15 @@ export async function moveRow(
   session: Session,
   mirror: Mirror,
   columns: readonly string[],
+  row: RowMove,
+): Promise<void> {
+  await orUnidentified(mirror.storage, async () => move(session, mirror, columns, row));
+}
+
+async function move(
+  session: Session,
+  mirror: Mirror,
+  columns: readonly string[],
   { from, to, values }: RowMove,
 ): Promise<void> {
   const [oldKey, newKey] = [keyRow(mirror, from), keyRow(mirror, to)];
