@@ -31,6 +31,7 @@ beforeAll(async () => {
   await lab.source.query(
     `CREATE TABLE orders AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i`,
   );
+  await lab.startWorkers();
 });
 afterAll(async () => {
   await lab.close();
@@ -54,7 +55,6 @@ async function takeAll(): Promise<Client[]> {
 
 describe('when others have all connections of the source', () => {
   test('a run waits, says so, and goes on when they are free again', async () => {
-    await lab.startWorkers();
     const others = await takeAll();
     expect(others.length).toBeGreaterThan(0);
     const handle = await lab.start({ table: 'orders', chunkSize: '64kB' });
