@@ -26,6 +26,9 @@ let captures: CaptureLab;
 beforeAll(async () => {
   own = await OwnSource.open();
   ({ lab, captures } = own);
+  // its worker uses the warehouse, and does not wait for the locks of a test before it has migrated that
+  await lab.source.query('CREATE TABLE begun AS SELECT 1 AS id');
+  await lab.extract({ table: 'begun' });
 });
 afterAll(async () => own[Symbol.asyncDispose]());
 
