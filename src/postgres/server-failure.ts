@@ -103,7 +103,7 @@ const wasRaised = ({ routine }: DatabaseError): boolean => routine === 'exec_stm
 
 /** Sources of PostgreSQL that name what statements name, though without a place in their text. */
 const OF_STATEMENTS =
-  /^(aclchk|heap|index|dependency|(table|index|type|publication|schema|view|lock|stats)cmds|view|copy\w*|trigger|slot\w*|logical|pgoutput|walsender|postinit|lsyscache|rls|rewriteHandler|pg_\w+)\.c$/;
+  /^(aclchk|heap|index|dependency|(table|index|type|publication|schema|view|lock|stats)cmds|view|copy\w*|trigger|slot\w*|inv_api|be-fsstubs|logical|pgoutput|walsender|postinit|lsyscache|rls|rewriteHandler|pg_\w+)\.c$/;
 
 /** Classes with errors of syntax and of names, which quote the name or the text. */
 const QUOTING = new Set(['3D', '3F', '42', '54']);

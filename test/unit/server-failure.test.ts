@@ -104,6 +104,7 @@ describe('no value of a row is told', () => {
     ['42501', { file: 'rls.c' }],
     ['42P01', { file: 'parse_relation.c', position: '15' }],
     ['42501', { file: 'aclchk.c' }],
+    ['42501', { file: 'inv_api.c' }],
     ['42704', { file: 'slot.c' }],
     ['42704', { file: 'guc.c', severity: 'FATAL' }],
     ['54000', { file: 'nbtutils.c' }],
