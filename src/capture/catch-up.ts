@@ -35,14 +35,13 @@ export async function catchUp(
   mirror: Mirror,
   check: () => Promise<void>,
 ): Promise<void> {
-  let isChecked = false;
-  let after = { commit: table.copiedAt ?? '0/0', ordinal: '0' };
+  const snapshot = { commit: table.copiedAt ?? '0/0', ordinal: '0' };
+  let after = snapshot;
   for (;;) {
     const changes = await readChanges(session, captureId, table, after);
     const last = changes.at(-1);
     if (last === undefined) return;
-    if (!isChecked) await check();
-    isChecked = true;
+    if (after === snapshot) await check();
     await applyLogged(session, table, mirror, changes);
     after = last;
   }

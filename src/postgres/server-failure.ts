@@ -31,8 +31,13 @@ export class Unconnectable extends Error {
 
 /** Returns the SQLSTATE behind a failure, if a server gave one. */
 export function sqlStateOf(error: unknown): string | undefined {
-  if (error instanceof DatabaseError) return error.code;
-  return error instanceof DatakitError ? sqlStateOf(error.cause) : undefined;
+  return answerOf(error)?.code;
+}
+
+/** Returns what the server answered, if an error comes from one. */
+function answerOf(error: unknown): DatabaseError | undefined {
+  if (error instanceof DatakitError) return answerOf(error.cause);
+  return error instanceof DatabaseError ? error : undefined;
 }
 
 /** Returns the server's own message, which may contain values: only for statements that no row goes into. */
@@ -44,18 +49,14 @@ export function ownWords(error: Error): string {
 
 /** Returns what depends on an object that cannot be changed because of it, as the server says: names only, no values. */
 export function dependentsOf(error: unknown): string | undefined {
-  const answer = error instanceof DatakitError ? error.cause : error;
-  const detail = answer instanceof DatabaseError ? answer.detail : undefined;
-  return detail !== undefined && / depends on /.test(detail) && /^(0A|2B)/.test(sqlStateOf(answer) ?? '')
+  const { detail, code = '' } = answerOf(error) ?? {};
+  return detail !== undefined && / depends on /.test(detail) && /^(0A|2B)/.test(code)
     ? detail.replaceAll('\n', '; ')
     : undefined;
 }
 
 /** Returns the name of the index or constraint that rows violate. */
-export function violatedIndex(error: unknown): string | undefined {
-  const answer = error instanceof DatakitError ? error.cause : error;
-  return answer instanceof DatabaseError ? answer.constraint : undefined;
-}
+export const violatedIndex = (error: unknown): string | undefined => answerOf(error)?.constraint;
 
 /** Returns true if waiting for a lock timed out. */
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
@@ -124,10 +125,9 @@ function isAboutText(error: DatabaseError, sqlState: string): boolean {
 
 /** Returns true if what a statement of ours names is not there: a table or a column. */
 export function isGone(error: unknown): boolean {
-  if (error instanceof DatakitError) return isGone(error.cause);
-  if (!(error instanceof DatabaseError)) return false;
-  const { code = '' } = error;
-  return ['42P01', '42703'].includes(code) && !isAboutText(error, code);
+  const answer = answerOf(error);
+  if (answer?.code !== '42P01' && answer?.code !== '42703') return false;
+  return !isAboutText(answer, answer.code);
 }
 
 /** `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. */

@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectEveryTypeKept } from './expect-every-type.ts';
@@ -33,8 +34,7 @@ test(
   'and so has every type of the extensions that come with PostgreSQL, where the warehouse has them not',
   { tags: 'long' },
   async () => {
-    for (const extension of EXTENSIONS)
-      await lab.source.query(`CREATE EXTENSION "${extension}" SCHEMA public`);
+    await createExtensions(lab.source, 'public');
     const outcomes = await expectEveryTypeKept(lab);
     expect(outcomes).toMatchObject({
       hstore: 'text: text',
@@ -47,8 +47,7 @@ test(
 
 test('and where it has them, in another schema', { tags: 'long' }, async () => {
   await lab.warehouse.query('CREATE SCHEMA "Ex tensions"; GRANT USAGE ON SCHEMA "Ex tensions" TO loader');
-  for (const extension of EXTENSIONS)
-    await lab.warehouse.query(`CREATE EXTENSION "${extension}" SCHEMA "Ex tensions"`);
+  await createExtensions(lab.warehouse, '"Ex tensions"');
   const outcomes = await expectEveryTypeKept(lab);
   expect(outcomes).toMatchObject({
     hstore: 'kept: "Ex tensions".hstore',
@@ -71,3 +70,7 @@ const EXTENSIONS = [
   'pg_trgm',
   'btree_gist',
 ];
+
+async function createExtensions(client: Client, schema: string): Promise<void> {
+  for (const extension of EXTENSIONS) await client.query(`CREATE EXTENSION "${extension}" SCHEMA ${schema}`);
+}

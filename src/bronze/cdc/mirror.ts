@@ -187,13 +187,13 @@ async function move(
   const sent = columns.filter((_, index) => values[index] !== undefined);
   const table = quoteTable(mirror.storage);
   const given = `${recordset(sent)}, ${recordset(mirror.key, 'old', 2)}`;
-  const statement =
-    mirror.deletes === 'hard' || stays
-      ? `UPDATE ${table} AS t SET ${assignments(mirror, sent)} FROM ${given} WHERE ${matching(mirror, 'old')}`
-      : `INSERT INTO ${table} (${writtenNames(mirror, columns)})
-         SELECT ${writtenValues(mirror, columns, new Set(sent))} FROM ${table} AS t, ${given} WHERE ${matching(mirror, 'old')}`;
+  const keepsOld = mirror.deletes === 'soft' && !stays;
+  const statement = keepsOld
+    ? `INSERT INTO ${table} (${writtenNames(mirror, columns).join(', ')})
+       SELECT ${writtenValues(mirror, columns, new Set(sent))} FROM ${table} AS t, ${given} WHERE ${matching(mirror, 'old')}`
+    : `UPDATE ${table} AS t SET ${assignments(mirror, sent)} FROM ${given} WHERE ${matching(mirror, 'old')}`;
   await session.query(statement, [JSON.stringify([rowOf(columns, values)]), JSON.stringify([oldKey])]);
-  if (mirror.deletes === 'soft' && !stays) await remove(session, mirror, [oldKey]);
+  if (keepsOld) await remove(session, mirror, [oldKey]);
 }
 
 async function isSameKey(session: Session, mirror: Mirror, one: Row, other: Row): Promise<boolean> {
@@ -263,11 +263,10 @@ async function write(
   rows: readonly Row[],
 ): Promise<void> {
   if (rows.length === 0) return;
-  const set = [...columns.map(quoteName), ...mirror.constants.keys()].map(
-    (name) => `${name} = excluded.${name}`,
-  );
+  const names = writtenNames(mirror, columns);
+  const set = names.map((name) => `${name} = excluded.${name}`);
   await session.query(
-    `INSERT INTO ${quoteTable(mirror.storage)} (${writtenNames(mirror, columns)})
+    `INSERT INTO ${quoteTable(mirror.storage)} (${names.join(', ')})
      SELECT ${writtenValues(mirror, columns, new Set(columns))} FROM ${recordset(columns)}
      ON CONFLICT (${mirror.key.map(quoteName).join(', ')}) DO UPDATE SET ${set.join(', ')}`,
     [JSON.stringify(rows)],
@@ -305,8 +304,10 @@ const assignments = (mirror: Mirror, sent: readonly string[]): string =>
     ...[...mirror.constants].map(([name, value]) => `${name} = ${value}`),
   ].join(', ');
 
-const writtenNames = ({ constants }: Mirror, columns: readonly string[]): string =>
-  [...columns.map(quoteName), ...constants.keys()].join(', ');
+const writtenNames = ({ constants }: Mirror, columns: readonly string[]): string[] => [
+  ...columns.map(quoteName),
+  ...constants.keys(),
+];
 
 /** Returns SQL for the values of a row that is written: those that were not sent are those of the row `t`. */
 const writtenValues = (mirror: Mirror, columns: readonly string[], sent: ReadonlySet<string>): string =>

@@ -32,9 +32,8 @@ export function warningsOfEarlierRows(
       `The last run of ${BRONZE}.${target} read ${standing.sourceUri}, and this one reads ${sourceUri}. If that is another database, and not another name of the same, its rows need another "target" or another source name.`,
     );
   }
-  const gone = (standing.columns ?? []).filter(
-    (name) => !isMetadata(name) && !columns.some((column) => column.name === name),
-  );
+  const read = new Set(columns.map(({ name }) => name));
+  const gone = (standing.columns ?? []).filter((name) => !isMetadata(name) && !read.has(name));
   if (gone.length > 0 && incremental === undefined) {
     warnings.push(
       `The last run of ${BRONZE}.${target} also read ${listed(gone.map(quoteName), 10)}, which this one does not. The columns stay in bronze, and are NULL in its rows.`,
