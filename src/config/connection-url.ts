@@ -65,20 +65,24 @@ export function parseConnectionUrl(text: string): ConnectionParameters {
   }
   const said = [
     ...Object.entries({ ...parts, host: host.replace(/^\[(.*)\]$/, '$1') }),
-    ...parametersOf(query),
+    ...parametersOf(query, parts.port),
   ].map(([name, value]) => [name, decoded(value ?? '')] as const);
   return Object.fromEntries(said.filter(([, value]) => value !== ''));
 }
 
 /** Splits a query by hand, because `URLSearchParams` decodes "+" as a space, which is right only for forms. */
-function parametersOf(query: string): (readonly [string, string])[] {
+function parametersOf(query: string, port = ''): (readonly [string, string])[] {
   if (query === '') return [];
   const pairs = query.split('&').map((pair) => {
     const [name = '', ...value] = pair.split('=');
     return [decoded(name), value.join('=')] as const;
   });
-  // after an "&" in a password, the rest of it looks like another parameter; before an "@", all of this may be one
-  const isSecret = pairs.some(([name]) => secrets.includes(name)) || query.includes('@');
+  // after an "&" in a password, the rest of it looks like another parameter; before an "@", all of this may be one;
+  // and where a host was forgotten, the password looks like a port
+  const isSecret =
+    pairs.some(([name]) => secrets.includes(name)) ||
+    /@|^[^=]*(?:&|$)/.test(query) ||
+    !/^\d*$/.test(port);
   for (const [index, [name]] of pairs.entries()) requireKnown(name, index + 1, isSecret);
   return pairs;
 }
