@@ -1,21 +1,11 @@
-import {
-  ChangeRows,
-  nameBytes,
-  type CaptureIdentity,
-  type RelationBytes,
-} from '../bronze/cdc/change-rows.ts';
-import { MirrorBatch, type MirrorValue, type RowMove } from '../bronze/cdc/mirror-batch.ts';
+import { ChangeRows, type CaptureIdentity } from '../bronze/cdc/change-rows.ts';
 import type { LastChange } from '../bronze/cdc/positions.ts';
 import type { CaptureTable } from '../bronze/cdc/tables.ts';
-import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { JsonColumns } from '../postgres/replication/json-values.ts';
+import type { TableName } from '../contract/table-name.ts';
 import { formatLsn, parseLsn, type Lsn } from '../postgres/replication/lsn.ts';
 import {
   isoTime,
-  NULL_VALUE,
   PgOutputDecoder,
-  TEXT_VALUE,
-  UNCHANGED,
   type ChangeHandler,
   type LogicalMessage,
   type OldKind,
@@ -25,70 +15,18 @@ import {
 } from '../postgres/replication/pgoutput.ts';
 import { HEARTBEAT_PREFIX } from '../postgres/replication/slots.ts';
 import { WalStream, type WalConsumer } from '../postgres/replication/wal-stream.ts';
+import { KnownTables, type KnownTable } from './known-tables.ts';
+import { contentOf } from './message-content.ts';
+import { MirrorSteps } from './mirror-steps.ts';
+import type { Boundary, Segment } from './segment.ts';
 import { SentBeforeWatch, type SentBefore } from './sent-before.ts';
 
 /** Bytes decoded while the warehouse is busy with the previous segment; then the source waits. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 
-/** A step of applying changes to the copy of a table. */
-export type MirrorStep =
-  | {
-      readonly kind: 'relation';
-      readonly relation: Relation;
-      /** Indexes of the columns that the following batches use as the key. */
-      readonly key: readonly number[];
-    }
-  | { readonly kind: 'batch'; readonly batch: MirrorBatch }
-  /** The table comes under another name from here on, in a transaction that commits at `commitLsn`. */
-  | { readonly kind: 'renamed'; readonly to: string; readonly commitLsn: string }
-  /** A row arrived without all of its values. The reason is the end of a sentence. */
-  | { readonly kind: 'unknown row'; readonly reason: string }
-  | { readonly kind: 'move'; readonly columns: readonly string[]; readonly move: RowMove };
-
-/** An update that brings a row into the publication's filter is sent as an INSERT, without what it did not touch. */
-const CAME_INCOMPLETE = 'a row came into the row filter of the publication without its large values';
-/** Of an old row, PostgreSQL sends the columns that identify it in its partition. */
-const OTHERWISE_IDENTIFIED =
-  'an old row came without its key, since its partition identifies rows by other columns than the table';
-
-/** A boundary between transactions: the position there, and what came before. */
-export interface Boundary {
-  readonly position: string;
-  /** ISO 8601; null if no transaction ended. */
-  readonly committedAt: string | null;
-  /** The last change logged; null if none was. */
-  readonly last: LastChange | null;
-  readonly transactions: number;
-}
-
-/** A part of the stream, as large as may be buffered. */
-export interface Segment {
-  readonly rows: ChangeRows;
-  /** By table, in the order of the stream; only for tables that have a copy. */
-  readonly mirror: ReadonlyMap<string, readonly MirrorStep[]>;
-  /** Tables that the publication sends but the capture does not have. */
-  readonly relations: readonly Relation[];
-  /** Absent if it ends in the middle of a transaction. */
-  readonly end: Boundary | undefined;
-}
-
 interface FeedOrigin extends CaptureIdentity {
   /** The encoding of the source's database, such as `UTF8`. */
   readonly encoding: string;
-}
-
-interface KnownTable extends RelationBytes {
-  readonly id: string;
-  /** The table of the capture; undefined if only the publication has it. */
-  readonly table: CaptureTable | undefined;
-  /** Changes that commit before it are not logged. */
-  readonly logFrom: Lsn;
-  /** Changes that commit before it are in the copy. */
-  readonly copiedAt: Lsn;
-  /** True once the stream's description of its columns was heeded, which the first wanted change triggers. */
-  isFollowed: boolean;
-  /** Indexes of the key columns, if changes are applied to a copy. */
-  readonly key: readonly number[] | undefined;
 }
 
 /**
@@ -101,13 +39,12 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   readonly stream: WalStream;
   readonly #decoder = new PgOutputDecoder(this);
   readonly #capture: FeedOrigin;
-  readonly #tables: ReadonlyMap<string, CaptureTable>;
-  readonly #known = new Map<number, KnownTable>();
+  readonly #tables: KnownTables;
   /** Names of types that are not built in. */
   readonly types = new Map<number, TableName>();
   #rows: ChangeRows;
   #spare: ChangeRows | undefined;
-  #mirror = new Map<string, MirrorStep[]>();
+  readonly #mirror = new MirrorSteps();
   #relations: Relation[] = [];
   #transactions = 0;
   /** True if the last segment ended within a transaction: its taker waits for the end, even if no change is left. */
@@ -138,7 +75,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     sentBefore: SentBefore,
   ) {
     this.#capture = capture;
-    this.#tables = new Map(tables.map((table) => [formatTableName(table), table]));
+    this.#tables = new KnownTables(tables);
     this.#rows = this.#newRows();
     this.#sentBefore = new SentBeforeWatch(sentBefore);
     this.#reached = this.#taken = parseLsn(sentBefore.position);
@@ -235,59 +172,28 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   };
 
   readonly onRelation = (relation: Relation): void => {
-    const id = formatTableName(relation);
-    const table = this.#tables.get(id);
-    const mirrored = table?.mirrored === true && table.status === 'live';
-    const before = this.#known.get(relation.oid);
-    const goesOn = before?.isFollowed === true && before.table === table;
-    this.#known.set(relation.oid, {
-      relation,
-      id,
-      table,
-      json: new JsonColumns(relation.columns),
-      name: nameBytes(relation),
-      logFrom: table?.logFrom == null ? 0n : parseLsn(table.logFrom),
-      copiedAt: table?.copiedAt == null ? 0n : parseLsn(table.copiedAt),
-      isFollowed: false,
-      key: mirrored ? keyIndexes(relation, goesOn ? describedBy(before) : table) : undefined,
-    });
+    this.#tables.describe(relation);
   };
 
   readonly onInsert = (relation: Relation, row: Tuple, lsn: Lsn): void => {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('INSERT', this.#next(), lsn, known, row, undefined);
-    if (!this.#isApplied(known)) return;
-    const values = valuesOf(row);
-    if (values.includes(undefined)) this.#lose(known, CAME_INCOMPLETE);
-    else this.#batchOf(known).insert(values);
+    if (this.#isApplied(known)) this.#mirror.insert(known, row);
   };
 
   readonly onUpdate = (relation: Relation, row: Tuple, old: Tuple, kind: OldKind, lsn: Lsn): void => {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('UPDATE', this.#next(), lsn, known, row, oldOf(old, kind));
-    if (!this.#isApplied(known)) return;
-    const batch = this.#batchOf(known);
-    const values = valuesOf(row);
-    const before = kind === 'none' ? undefined : valuesOf(old, kind === 'key' ? relation : undefined);
-    if (before !== undefined && !batch.hasKey(before)) {
-      this.#lose(known, OTHERWISE_IDENTIFIED);
-      return;
-    }
-    const move = batch.update(values, before);
-    if (move !== undefined) this.#stepsOf(known.id).push({ kind: 'move', columns: batch.columns, move });
+    if (this.#isApplied(known)) this.#mirror.update(known, row, old, kind);
   };
 
   readonly onDelete = (relation: Relation, old: Tuple, kind: OldKind, lsn: Lsn): void => {
     const known = this.#wanted(relation);
     if (known === undefined) return;
     this.#rows.row('DELETE', this.#next(), lsn, known, undefined, oldOf(old, kind));
-    if (!this.#isApplied(known)) return;
-    const batch = this.#batchOf(known);
-    const before = valuesOf(old, kind === 'key' ? relation : undefined);
-    if (batch.hasKey(before)) batch.delete(before);
-    else this.#lose(known, OTHERWISE_IDENTIFIED);
+    if (this.#isApplied(known)) this.#mirror.delete(known, old, kind);
   };
 
   readonly onTruncate: ChangeHandler['onTruncate'] = (relations, options, lsn) => {
@@ -295,7 +201,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
       const known = this.#wanted(relation);
       if (known === undefined) continue;
       this.#rows.note('TRUNCATE', this.#next(), lsn, known.name, options);
-      if (this.#isApplied(known)) this.#batchOf(known).truncate();
+      if (this.#isApplied(known)) this.#mirror.truncate(known);
     }
   };
 
@@ -320,20 +226,19 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   #isReady(positionToo: boolean): boolean {
     if (this.#begin !== undefined) return this.#isFull;
-    if (this.#rows.count > 0 || this.#mirror.size > 0 || this.#endIsAwaited) return true;
+    if (this.#rows.count > 0 || !this.#mirror.isEmpty || this.#endIsAwaited) return true;
     return positionToo && this.#reached > this.#taken;
   }
 
   #take(): Segment {
     const segment = {
       rows: this.#rows,
-      mirror: this.#mirror,
+      mirror: this.#mirror.take(),
       relations: this.#relations,
       end: this.#boundary(),
     };
     this.#rows = this.#spare ?? this.#newRows();
     this.#spare = undefined;
-    this.#mirror = new Map();
     this.#relations = [];
     this.#endIsAwaited = this.#begin !== undefined;
     if (this.#begin !== undefined) this.#rows.begin(this.#begin);
@@ -394,8 +299,8 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   }
 
   /** Returns undefined if the change is not to be logged: only the first copy has it, or it was sent before. */
-  #wanted({ oid }: Relation): KnownTable | undefined {
-    const known = this.#known.get(oid);
+  #wanted(relation: Relation): KnownTable | undefined {
+    const known = this.#tables.find(relation);
     if (known === undefined || this.#at.commitLsn < known.logFrom) return undefined;
     if (this.#isOld && known.table === undefined) return undefined;
     if (!this.#isNew()) return undefined;
@@ -415,106 +320,14 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   /** Heeds a description with the first wanted change: one that came with unwanted ones may be outdated. */
   #follow(known: KnownTable): void {
     known.isFollowed = true;
-    const { id, relation, key } = known;
-    if (key !== undefined) this.#stepsOf(id).push({ kind: 'relation', relation, key });
-    if (known.table === undefined) this.#relations.push(relation);
-    this.#leaveName(known);
-  }
-
-  /** A table that is kept under its new name is found there to be another one. */
-  #leaveName({ id, table, relation: { oid } }: KnownTable): void {
+    this.#mirror.describe(known);
+    if (known.table === undefined) this.#relations.push(known.relation);
     const commitLsn = formatLsn(this.#at.commitLsn);
-    for (const [before, { catalog, status }] of this.#tables) {
-      if (catalog?.oid !== oid || before === id) continue;
-      if (table?.target != null && status !== 'copying') continue;
-      this.#stepsOf(before).push({ kind: 'renamed', to: id, commitLsn });
-    }
+    for (const before of this.#tables.namesBefore(known)) this.#mirror.rename(before, known.id, commitLsn);
   }
-
-  #lose({ id }: KnownTable, reason: string): void {
-    this.#stepsOf(id).push({ kind: 'unknown row', reason });
-  }
-
-  #stepsOf(id: string): MirrorStep[] {
-    const steps = this.#mirror.get(id) ?? [];
-    this.#mirror.set(id, steps);
-    return steps;
-  }
-
-  #batchOf({ id, relation, key }: KnownTable): MirrorBatch {
-    const steps = this.#stepsOf(id);
-    const last = steps.at(-1);
-    if (last?.kind === 'batch') return last.batch;
-    const batch = new MirrorBatch(relation.columns.map(({ name }) => name), key ?? []); // prettier-ignore
-    steps.push({ kind: 'batch', batch });
-    return batch;
-  }
-}
-
-/**
- * Finds the indexes of the key columns, in key order. The key has the names that were known last: a column
- * renamed since is the identity column at the same place, or else the only one with a new name.
- *
- * @returns -1 for a column that is not found; whoever applies the changes checks the others too
- */
-function keyIndexes({ columns }: Relation, { key, columns: known }: KeyDescription): number[] {
-  const renamed = columns.flatMap(({ name, isKey }, index) => (isKey && !key.includes(name) ? [index] : []));
-  return key.map((name) => {
-    const named = columns.findIndex((column) => column.name === name);
-    if (named !== -1) return named;
-    const place = known?.findIndex((column) => column.name === name) ?? -1;
-    if (renamed.includes(place)) return place;
-    return renamed.length === 1 ? (renamed[0] ?? -1) : -1;
-  });
-}
-
-interface KeyDescription {
-  readonly key: readonly string[];
-  readonly columns: readonly { readonly name: string }[] | null;
-}
-
-/** Returns how the stream last described a table. */
-function describedBy({ relation: { columns }, key = [] }: KnownTable): KeyDescription {
-  return { key: key.map((index) => columns[index]?.name ?? ''), columns };
-}
-
-/** @param identity given if only its key columns were sent: others come as NULL without having to be */
-function valuesOf(tuple: Tuple, identity?: Relation): MirrorValue[] {
-  const values: MirrorValue[] = [];
-  for (let column = 0; column < tuple.count; column += 1) {
-    const kind = tuple.kinds[column];
-    if (kind === UNCHANGED || (identity !== undefined && identity.columns[column]?.isKey !== true)) {
-      values.push(undefined);
-    } else if (kind === NULL_VALUE) {
-      values.push(null);
-    } else if (kind === TEXT_VALUE) {
-      values.push(tuple.buffer.toString('utf8', tuple.starts[column], tuple.ends[column]));
-    }
-  }
-  return values;
 }
 
 function oldOf(tuple: Tuple, kind: OldKind) {
   if (kind === 'none') return undefined;
   return { tuple, choice: kind === 'key' ? 'key' : 'sent' } as const;
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** Encodings whose bytes come as they are: of what a database says that it has, and where it says nothing. */
-const AS_UTF8: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII']);
-
-/** Returns text if JSON can hold it, otherwise hexadecimal. The server sends contents in its own encoding. */
-function contentOf(
-  { content }: LogicalMessage,
-  encoding: string,
-): { content: string; encoding: 'utf8' | 'hex' } {
-  try {
-    const isReadable = AS_UTF8.has(encoding) || content.every((byte) => byte < 0x80);
-    const text = isReadable ? utf8.decode(content) : '\0';
-    if (!text.includes('\0')) return { content: text, encoding: 'utf8' };
-  } catch {
-    // not text
-  }
-  return { content: content.toString('hex'), encoding: 'hex' };
 }

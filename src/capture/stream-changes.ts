@@ -14,10 +14,11 @@ import { ReplicationSession } from '../postgres/replication/replication-session.
 import { findPublication } from '../postgres/replication/publications.ts';
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
-import { ChangeFeed, type Segment } from './change-feed.ts';
+import { ChangeFeed } from './change-feed.ts';
 import type { Missed } from './follow-publication.ts';
 import { readLiveTable } from './live-table.ts';
 import { requireSlot } from './require-slot.ts';
+import type { Segment } from './segment.ts';
 import { readSourceUri } from './source-facts.ts';
 import { SourcePulse } from './source-pulse.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';

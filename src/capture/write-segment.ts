@@ -28,7 +28,7 @@ import { quoteName } from '../postgres/identifiers.ts';
 import type { Relation } from '../postgres/replication/pgoutput.ts';
 import { isGone } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
-import type { MirrorStep, Segment } from './change-feed.ts';
+import type { MirrorStep, Segment } from './segment.ts';
 
 /** Bytes of one COPY message, which is limited to 1 GB. */
 const SLICE = 1024 * 1024;
