@@ -1,5 +1,6 @@
 import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
-import { applyBatch, moveRow, type Mirror } from '../bronze/cdc/mirror.ts';
+import { applyBatch, moveRow } from '../bronze/cdc/apply-changes.ts';
+import type { Mirror } from '../bronze/cdc/mirror.ts';
 import type { CaptureTable } from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
 import { DatakitError } from '../contract/failures.ts';

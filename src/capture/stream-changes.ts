@@ -21,6 +21,7 @@ import { requireSlot } from './require-slot.ts';
 import type { Segment } from './segment.ts';
 import { readSourceUri } from './source-facts.ts';
 import { SourcePulse } from './source-pulse.ts';
+import { Speed } from './speed.ts';
 import { tablesById, writeSegment, type SegmentContext } from './write-segment.ts';
 
 /** How often a position without changes is stored, so that an idle database holds back no log. */
@@ -296,21 +297,6 @@ class Stream {
 /** True if a table has to be copied and no snapshot has been taken for that. */
 const waitsForCopy = ({ mirrored, status, copiedAt }: CaptureTable): boolean =>
   mirrored && status === 'copying' && copiedAt === null;
-
-/** Changes per second, over the last ten seconds. */
-class Speed {
-  #counts: { readonly at: number; readonly changes: number }[] = [];
-
-  add(changes: number): void {
-    if (changes > 0) this.#counts.push({ at: Date.now(), changes });
-  }
-
-  now(): number {
-    const since = Date.now() - 10_000;
-    while ((this.#counts[0]?.at ?? since) < since) this.#counts.shift();
-    return Math.round(this.#counts.reduce((sum, { changes }) => sum + changes, 0) / 10);
-  }
-}
 
 /**
  * Protocol 1 has all messages; transactions are sent when committed, and the server spools large ones to disk.

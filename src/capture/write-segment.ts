@@ -1,13 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { copyChanges } from '../bronze/cdc/change-rows.ts';
-import {
-  applyBatch,
-  CopyLost,
-  moveRow,
-  openMirror,
-  type DeletePolicy,
-  type Mirror,
-} from '../bronze/cdc/mirror.ts';
+import { applyBatch, moveRow } from '../bronze/cdc/apply-changes.ts';
+import { CopyLost, openMirror, type DeletePolicy, type Mirror } from '../bronze/cdc/mirror.ts';
 import { compareColumns, type LiveTable } from '../bronze/cdc/compare-columns.ts';
 import { followColumns } from '../bronze/cdc/mirror-schema.ts';
 import { addWarnings, type Capture } from '../bronze/cdc/positions.ts';
