@@ -183,47 +183,51 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     await captures.drop({ slot: request.slot });
   });
 
-  test('the log stays whole when a table is copied again, or is added after it was logged or removed', async () => {
-    await lab.source.query(
-      'CREATE TABLE whole (id int PRIMARY KEY); CREATE TABLE only_logged (id int PRIMARY KEY)',
-    );
-    const slot = captures.slotName();
-    const handle = await captures.start({ tables: ['whole'], slot, mirror: true });
-    await captures.untilStreaming(handle);
-    await lab.source.query(`ALTER PUBLICATION ${slot} ADD TABLE only_logged`);
-    const written: Record<string, string[]> = { whole: [], only_logged: [] };
-    const write = async (id: number, ...tables: string[]) => {
-      for (const table of tables) {
-        await lab.source.query(`INSERT INTO ${table} (id) VALUES (${id})`);
-        written[table]?.push(String(id));
+  test(
+    'the log stays whole when a table is copied again, or is added after it was logged or removed',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(
+        'CREATE TABLE whole (id int PRIMARY KEY); CREATE TABLE only_logged (id int PRIMARY KEY)',
+      );
+      const slot = captures.slotName();
+      const handle = await captures.start({ tables: ['whole'], slot, mirror: true });
+      await captures.untilStreaming(handle);
+      await lab.source.query(`ALTER PUBLICATION ${slot} ADD TABLE only_logged`);
+      const written: Record<string, string[]> = { whole: [], only_logged: [] };
+      const write = async (id: number, ...tables: string[]) => {
+        for (const table of tables) {
+          await lab.source.query(`INSERT INTO ${table} (id) VALUES (${id})`);
+          written[table]?.push(String(id));
+        }
+      };
+      await write(1, 'whole', 'only_logged');
+      await captures.untilWritten(slot);
+      // what is read before the copy is wanted, before its snapshot, and after it
+      await lab.source.query('ALTER TABLE whole ADD COLUMN r float8 DEFAULT random()');
+      for (let id = 2; id < 30; id += 1) await write(id, 'whole');
+      await captures.untilWritten(slot);
+      await untilCopied('whole');
+      await handle.executeUpdate('addTables', { args: [['only_logged']] });
+      for (let id = 30; id < 60; id += 1) await write(id, 'whole', 'only_logged');
+      await untilCopied('only_logged');
+      await captures.untilWritten(slot);
+      await handle.executeUpdate('removeTables', { args: [['whole']] });
+      await lab.warehouse.query('DROP TABLE bronze.br_whole');
+      await handle.executeUpdate('addTables', { args: [['whole']] });
+      await untilCopied('whole');
+      await captures.untilWritten(slot);
+      const log = await captures.changes(slot);
+      for (const [table, ids] of Object.entries(written)) {
+        const logged = log
+          .filter((change) => change.table === table)
+          .map(({ data }) => String(JSON.parse(data ?? '{}').id));
+        expect(logged).toEqual(ids);
+        await expectSameRows(lab, table, `bronze.br_${table}`);
       }
-    };
-    await write(1, 'whole', 'only_logged');
-    await captures.untilWritten(slot);
-    // what is read before the copy is wanted, before its snapshot, and after it
-    await lab.source.query('ALTER TABLE whole ADD COLUMN r float8 DEFAULT random()');
-    for (let id = 2; id < 30; id += 1) await write(id, 'whole');
-    await captures.untilWritten(slot);
-    await untilCopied('whole');
-    await handle.executeUpdate('addTables', { args: [['only_logged']] });
-    for (let id = 30; id < 60; id += 1) await write(id, 'whole', 'only_logged');
-    await untilCopied('only_logged');
-    await captures.untilWritten(slot);
-    await handle.executeUpdate('removeTables', { args: [['whole']] });
-    await lab.warehouse.query('DROP TABLE bronze.br_whole');
-    await handle.executeUpdate('addTables', { args: [['whole']] });
-    await untilCopied('whole');
-    await captures.untilWritten(slot);
-    const log = await captures.changes(slot);
-    for (const [table, ids] of Object.entries(written)) {
-      const logged = log
-        .filter((change) => change.table === table)
-        .map(({ data }) => String(JSON.parse(data ?? '{}').id));
-      expect(logged).toEqual(ids);
-      await expectSameRows(lab, table, `bronze.br_${table}`);
-    }
-    await captures.end(handle, slot);
-  });
+      await captures.end(handle, slot);
+    },
+  );
 
   test('a table is copied again where its rows are found by another key', { tags: 'long' }, async () => {
     await lab.source.query(

@@ -1,18 +1,15 @@
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareTable, type Comparison } from '../../demo/equality.ts';
-import type { PostgresServer } from '../../local/postgres.ts';
-import { startTestServer } from '../setup/test-server.ts';
+import { Lab } from '../setup/lab.ts';
 
-let server: PostgresServer;
+let lab: Lab;
 let source: Client;
 let warehouse: Client;
 
 beforeAll(async () => {
-  server = await startTestServer({ databases: ['source', 'warehouse'] });
-  source = new Client(server.url('source'));
-  warehouse = new Client(server.url('warehouse'));
-  await Promise.all([source.connect(), warehouse.connect()]);
+  lab = await Lab.open({ workers: 'none' });
+  [source, warehouse] = await Promise.all([lab.connect('source'), lab.connect('warehouse')]);
   await source.query("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'");
   await source.query(
     'CREATE TABLE odd (id int, "Odd ""name""" text, at timestamptz, gone int, amount numeric)',
@@ -23,10 +20,7 @@ beforeAll(async () => {
   );
 });
 
-afterAll(async () => {
-  await Promise.all([source.end(), warehouse.end()]);
-  await server.dispose();
-});
+afterAll(async () => lab.close());
 
 /** Compares the source with a bronze table that has these rows. */
 async function compareWith(rows: string): Promise<Comparison> {

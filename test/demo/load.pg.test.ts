@@ -1,6 +1,6 @@
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { airports } from '../../demo/data/airports.ts';
 import { birdstrikes } from '../../demo/data/birdstrikes.ts';
@@ -12,23 +12,18 @@ import { loadFlights } from '../../demo/data/load-flights.ts';
 import { movies } from '../../demo/data/movies.ts';
 import { readVegaFile, vegaFile } from '../../demo/data/vega-file.ts';
 import { zipcodes } from '../../demo/data/zipcodes.ts';
-import type { PostgresServer } from '../../local/postgres.ts';
-import { startTestServer } from '../setup/test-server.ts';
+import { Lab } from '../setup/lab.ts';
 
-let server: PostgresServer;
+let lab: Lab;
 let client: Client;
 
 beforeAll(async () => {
-  server = await startTestServer({ databases: ['source'] });
-  client = new Client(server.url('source'));
-  await client.connect();
+  lab = await Lab.open({ workers: 'none' });
+  client = await lab.connect('source');
   await client.query("SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'");
 });
 
-afterAll(async () => {
-  await client.end();
-  await server.dispose();
-});
+afterAll(async () => lab.close());
 
 /** Returns rows as the server's own text, so that no parser of the client rounds values. */
 async function textsOf(sql: string): Promise<(string | null)[][]> {

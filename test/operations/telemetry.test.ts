@@ -88,18 +88,19 @@ const attributesOf = async (workflowId: string) => {
 };
 
 describe('a worker', () => {
+  test('does without search attributes that the namespace does not have', { tags: 'long' }, async () => {
+    const handle = await lab.startDatabase({ tables: ['users'] });
+    await withWorker({}, async () => {
+      await handle.result();
+      expect(await attributesOf(handle.workflowId)).toEqual({});
+    });
+  });
+
   test(
     'counts rows, bytes, chunks and failures for Prometheus, logs each chunk, and makes runs searchable',
     { timeout: 180_000 },
     async () => {
-      const port = await freePort(9464);
-      const address = `127.0.0.1:${port}`;
-      const unknown = await lab.startDatabase({ tables: ['users'] });
-      await withWorker({ DATAKIT_METRICS_ADDRESS: address }, async () => {
-        // the namespace does not have the search attributes yet, and the run does without them
-        await unknown.result();
-        expect(await attributesOf(unknown.workflowId)).toEqual({});
-      });
+      const address = `127.0.0.1:${await freePort(9464)}`;
       const environment = { DATAKIT_METRICS_ADDRESS: address, DATAKIT_REGISTER_SEARCH_ATTRIBUTES: 'true' };
       await withWorker(environment, async (_worker, lines) => {
         const handle = await lab.start({ table: 'orders', chunkSize: '256kB' });
