@@ -63,7 +63,7 @@ async function makeTables(url: string): Promise<void> {
 
 /** Takes the screenshots of a run whose copies are limited to few bytes per second, so that it can be watched. */
 async function take(client: TemporalClient, browser: Browser, ui: string): Promise<void> {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 1100 } });
+  const page = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
   const handle = await client.workflow.start('extractDatabase', {
     taskQueue: TASK_QUEUE,
     workflowId: 'shop',

@@ -5,6 +5,7 @@ import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.
 import { listed } from '../contract/listed.ts';
 import { formatBytes } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
+import { escaped, markdownList } from './markdown.ts';
 import { captureStatusQuery } from './messages.ts';
 
 /** The progress of a capture, kept where the query and the Web UI find it. */
@@ -71,22 +72,31 @@ const nothingYet = {
 
 const count = (number: number): string => number.toLocaleString('en-US');
 
-const behind = ({ lagSeconds, lagBytes }: CaptureStatus): string =>
-  lagSeconds === null || lagBytes === null ? '' : `${lagSeconds} s, ${formatBytes(lagBytes)}`;
+const size = (bytes: number | null, rest: string): string =>
+  bytes === null ? '' : `${formatBytes(bytes)}${rest}`;
 
 /** Renders the status in Markdown, for the details in the Web UI. */
 export function captureDetails(status: CaptureStatus): string {
-  const { slot, phase, tables, copying, copiedRows, position, committedAt, changes, trouble, warnings } =
-    status;
+  const { slot, phase, tables, copying, copiedRows, trouble, warnings } = status;
   const lines = [
-    `**${slot}**: ${phase}`,
+    `**${escaped(slot)}**: ${phase}`,
     '',
-    '| changes | changes/s | behind | log held back | position | commit | tables | rows copied |',
-    '|--:|--:|--:|--:|--|--|--:|--:|',
-    `| ${count(changes)} | ${count(status.changesPerSecond)} | ${behind(status)} | ${status.slotLagBytes === null ? '' : formatBytes(status.slotLagBytes)} | ${position ?? ''} | ${committedAt ?? ''} | ${tables.length} | ${count(copiedRows)} |`,
+    ...markdownList([
+      [`${count(status.changes)} changes`, `${count(status.changesPerSecond)} per second`],
+      [
+        status.lagSeconds === null ? '' : `${status.lagSeconds} s behind`,
+        size(status.lagBytes, ' of the log to read'),
+        size(status.slotLagBytes, ' held back in the source'),
+      ],
+      [
+        status.position === null ? '' : `at ${status.position}`,
+        status.committedAt === undefined ? '' : `committed ${status.committedAt}`,
+      ],
+      [`${tables.length} tables`, `${count(copiedRows)} rows copied`],
+    ]),
   ];
-  if (copying.length > 0) lines.push('', `Copying: ${listed(copying, 10)}.`);
-  if (trouble !== undefined) lines.push('', `Waiting: ${trouble}`);
-  for (const warning of warnings.slice(-5)) lines.push('', warning);
+  if (copying.length > 0) lines.push('', `Copying: ${escaped(listed(copying, 10))}.`);
+  if (trouble !== undefined) lines.push('', `Waiting: ${escaped(trouble)}`);
+  for (const warning of warnings.slice(-5)) lines.push('', escaped(warning));
   return lines.join('\n');
 }

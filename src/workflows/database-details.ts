@@ -1,15 +1,15 @@
 import type { DatabaseProgress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import {
-  cell,
   count,
   detailsTable,
+  elapsedItem,
   hasEnded,
   planningLines,
   restartLines,
-  speed,
   timeLeft,
 } from './details-table.ts';
+import { escaped, markdownList } from './markdown.ts';
 
 /** Most rows of a Markdown table, so that it fits on a screen. */
 const MOST_SHOWN = 20;
@@ -23,16 +23,19 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   const lines = [
     `**${count(done)} of ${count(tables)} tables**: ${phase}`,
     '',
-    '| done | copying | waiting | failed | skipped | rows | data | speed | at once | copying for | left |',
-    '|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
-    `| ${done} | ${running.length} | ${waiting} | ${failed} | ${skipped} | ${count(progress.rows)} | ${formatBytes(progress.bytes)} | ${speed(progress.bytes, elapsed)} | ${progress.parallelism} | ${formatDuration(elapsed)} | ${left} |`,
+    ...markdownList([
+      [`${running.length} copying`, `${waiting} waiting`, `${failed} failed`, `${skipped} skipped`],
+      [
+        `${count(progress.rows)} rows`,
+        formatBytes(progress.bytes),
+        hasEnded(phase) ? '' : `${progress.parallelism} chunks at once`,
+      ],
+      elapsedItem(progress.bytes, elapsed, left),
+    ]),
     ...tablesTable(progress, now),
   ];
-  if (progress.failures.length > 0) {
-    lines.push('', '| failed | why |', '|:--|:--|');
-    for (const { table, message } of progress.failures.slice(-MOST_SHOWN)) {
-      lines.push(`| ${cell(table)} | ${cell(message)} |`);
-    }
+  for (const { table, message } of progress.failures.slice(-MOST_SHOWN)) {
+    lines.push('', `**${escaped(table)}** failed: ${escaped(message)}`);
   }
   if (progress.snapshotTakenAt !== undefined) {
     const age = formatDuration(Math.max(0, now - Date.parse(progress.snapshotTakenAt)));

@@ -1,5 +1,6 @@
 import type { Phase, Progress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { escaped, markdownTable } from './markdown.ts';
 
 /** A line in a table of partitions, or of tables. */
 export interface DetailsLine {
@@ -17,26 +18,21 @@ export interface DetailsLine {
 /** Renders the progress of each in Markdown. */
 export function detailsTable(heading: string, lines: readonly DetailsLine[], now: number): string[] {
   if (lines.length === 0) return [];
-  return [
-    '',
-    `| ${heading} | phase | rows | data | chunks | speed | left |`,
-    '|:--|:--|--:|--:|--:|--:|--:|',
-    ...lines.map((line) => {
-      const { name, phase, rows, bytes, chunksDone, chunks, copyingSince = now } = line;
-      const elapsed = Math.max(0, now - copyingSince);
-      const left = timeLeft(chunks === 0 ? 0 : chunksDone / chunks, elapsed);
-      const cells = [
-        cell(name),
-        phase,
-        count(rows),
-        formatBytes(bytes),
-        chunksOf(line),
-        speed(bytes, elapsed),
-        left,
-      ];
-      return `| ${cells.join(' | ')} |`;
-    }),
-  ];
+  const rows = lines.map((line) => {
+    const { name, phase, rows: arrived, bytes, chunksDone, chunks, copyingSince = now } = line;
+    const elapsed = Math.max(0, now - copyingSince);
+    const left = timeLeft(chunks === 0 ? 0 : chunksDone / chunks, elapsed);
+    return [
+      escaped(name),
+      phase,
+      chunksOf(line),
+      left,
+      count(arrived),
+      formatBytes(bytes),
+      speed(bytes, elapsed),
+    ];
+  });
+  return ['', ...markdownTable([heading, 'phase', 'chunks:', 'left:', 'rows:', 'data:', 'speed:'], rows)];
 }
 
 /** Says that a run began again, and why; nothing if it has not. */
@@ -47,7 +43,9 @@ export function restartLines(
   if (restarts === 0) return [];
   const times = restarts === 1 ? 'once' : `${restarts} times`;
   const why =
-    restartReason === undefined ? '.' : `${restarts === 1 ? '' : ', the last time'}: ${cell(restartReason)}`;
+    restartReason === undefined
+      ? '.'
+      : `${restarts === 1 ? '' : ', the last time'}: ${escaped(restartReason)}`;
   return ['', `The run began again ${times} on ${onWhat}${why}`];
 }
 
@@ -61,6 +59,13 @@ export const planningLines = (phase: Phase): string[] =>
 
 export const count = (amount: number): string => amount.toLocaleString('en-US');
 
+/** @param elapsed milliseconds since copying began; 0 before */
+export const elapsedItem = (bytes: number, elapsed: number, left: string): string[] => [
+  elapsed === 0 ? '' : `${formatDuration(elapsed)} of copying`,
+  speed(bytes, elapsed),
+  left === '' ? '' : `about ${left} left`,
+];
+
 export const chunksOf = ({ chunksDone, chunks }: Pick<DetailsLine, 'chunksDone' | 'chunks'>): string =>
   chunks === 0 ? '' : `${chunksDone} of ${chunks}`;
 
@@ -71,6 +76,3 @@ export const speed = (bytes: number, elapsed: number): string =>
 /** @param done from 0 to 1; the time left is unknown at either end */
 export const timeLeft = (done: number, elapsed: number): string =>
   done === 0 || done >= 1 || elapsed === 0 ? '' : formatDuration((elapsed / done) * (1 - done));
-
-/** Escapes what Markdown would interpret in names. */
-export const cell = (text: string): string => text.replaceAll(/[|\\`*_<]/g, '\\$&').replaceAll(/\s+/g, ' ');

@@ -1,17 +1,17 @@
 import type { PartProgress, Progress } from '../contract/progress.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import {
-  cell,
   chunksOf,
   count,
   detailsTable,
+  elapsedItem,
   hasEnded,
   planningLines,
   restartLines,
-  speed,
   timeLeft,
   type DetailsLine,
 } from './details-table.ts';
+import { escaped, markdownList } from './markdown.ts';
 
 /** Renders progress in Markdown, for the details that the Web UI shows of a run. */
 export function progressDetails(progress: Progress, now: number): string {
@@ -19,11 +19,13 @@ export function progressDetails(progress: Progress, now: number): string {
   const elapsed = copyingSince === 0 ? 0 : now - copyingSince;
   const left = phase === 'copying' && chunks > 0 ? timeLeft(chunksDone / chunks, elapsed) : '';
   const lines = [
-    `**${cell(table)}**: ${phase}`,
+    `**${escaped(table)}**: ${phase}`,
     '',
-    '| rows | data | chunks | at once | copying for | speed | left |',
-    '|--:|--:|--:|--:|--:|--:|--:|',
-    `| ${count(rows)} | ${formatBytes(bytes)} | ${chunksOf(progress)} | ${parallelism} | ${formatDuration(elapsed)} | ${speed(bytes, elapsed)} | ${left} |`,
+    ...markdownList([
+      [`${count(rows)} rows`, formatBytes(bytes)],
+      [chunks === 0 ? '' : `${chunksOf(progress)} chunks`, hasEnded(phase) ? '' : `${parallelism} at once`],
+      elapsedItem(bytes, elapsed, left),
+    ]),
     ...partitionsTable(progress, now),
   ];
   const { snapshotTakenAt: takenAt } = progress;
