@@ -80,9 +80,7 @@ function parametersOf(query: string, port = ''): (readonly [string, string])[] {
   // after an "&" in a password, the rest of it looks like another parameter; before an "@", all of this may be one;
   // and where a host was forgotten, the password looks like a port
   const isSecret =
-    pairs.some(([name]) => secrets.includes(name)) ||
-    /@|^[^=]*(?:&|$)/.test(query) ||
-    !/^\d*$/.test(port);
+    pairs.some(([name]) => secrets.includes(name)) || /@|^[^=]*(?:&|$)/.test(query) || !/^\d*$/.test(port);
   for (const [index, [name]] of pairs.entries()) requireKnown(name, index + 1, isSecret);
   return pairs;
 }
