@@ -14,7 +14,6 @@ import type { Observed } from '../contract/observed.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
 import {
-  connectionsOf,
   readsItsOwnMoment,
   type ExtractDatabaseInput,
   type ExtractDatabaseRequest,
@@ -44,23 +43,16 @@ import {
   skipTableUpdate,
 } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
-import { firstShare, mostCopies, shareOut, type Share } from './share-out.ts';
+import { mostCopies } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
 import { startNamed } from './start-child.ts';
 import { TableList, type ListedTable } from './table-list.ts';
 import { TaskSet } from './task-set.ts';
 import { tellChild } from './tell-child.ts';
+import { Units, type Unit } from './units.ts';
 import { Visibility } from './visibility.ts';
 
 const LONGEST_MESSAGE = 500;
-
-/** A table with its own workflow, or small tables that one activity copies. */
-interface Unit extends Share {
-  readonly tables: readonly ListedTable[];
-  child: ChildWorkflowHandle<typeof extractTable> | undefined;
-  /** True if it holds its own snapshot, which takes one more session. */
-  readonly holds: boolean;
-}
 
 /** The state of a database run: what is to be done, what is under way, and the messages that steer it. */
 export class DatabaseRunState {
@@ -73,9 +65,8 @@ export class DatabaseRunState {
   readonly #input: ExtractDatabaseInput;
   readonly #gate: PauseGate;
   readonly #visibility: Visibility;
-  readonly #units = new Set<Unit>();
+  readonly #units: Units;
   readonly #skipped = new Set<number>();
-  #parallelism: number;
   #phase: Phase = 'planning';
   #copyingSince = 0;
   /** True once work has failed that the run does not begin again for: what else is under way is being cancelled. */
@@ -87,7 +78,7 @@ export class DatabaseRunState {
     this.identity = identity;
     this.#input = input;
     this.#selection = new TableSelection(request);
-    this.#parallelism = input.parallelism;
+    this.#units = new Units(input);
     this.#visibility = new Visibility({ source: input.source, mode: 'database' });
     this.#gate = new PauseGate(() => this.#show());
     setHandler(databaseProgressQuery, () => this.progress, { description: PROGRESS_DESCRIPTION });
@@ -172,28 +163,9 @@ export class DatabaseRunState {
     return this.#units.size === 0 && this.list.waiting === 0;
   }
 
-  get #free(): number {
-    return this.#parallelism - [...this.#units].reduce((sum, { width }) => sum + width, 0);
-  }
-
-  /** Source sessions that the run may have but does not use, however the widths change in the meantime. */
-  get #unused(): number {
-    const used = [...this.#units].reduce((sum, { reserved, holds }) => sum + reserved + (holds ? 1 : 0), 0);
-    return connectionsOf(this.#input).copies - used;
-  }
-
-  get #atOnce(): number {
-    return Math.min(this.#input.maxTablesAtOnce ?? this.#parallelism, this.#parallelism);
-  }
-
-  /** Needs no free copy: without one, some table has several, since no more tables run at once than copies. */
   get #mayStart(): boolean {
-    if (this.#gate.paused || this.list.waiting === 0 || this.#units.size >= this.#atOnce) return false;
-    return !this.#isSparing || this.#unused >= (this.#holds(this.list.nextAlone()) ? 2 : 1);
-  }
-
-  get #isSparing(): boolean {
-    return this.#input.maxSourceConnections !== undefined;
+    if (this.#gate.paused || this.list.waiting === 0) return false;
+    return this.#units.hasRoomFor({ holds: this.#holds(this.list.nextAlone()) });
   }
 
   /** Returns whether a table holds its own snapshot while its own workflow extracts it. */
@@ -214,17 +186,12 @@ export class DatabaseRunState {
   /** Takes the next work from the list before awaiting anything. */
   async #extractNext(relay: SnapshotRelay | undefined): Promise<void> {
     const alone = this.list.nextAlone();
+    const waiting = this.list.waiting;
     const tables =
-      alone === undefined ? this.list.nextPack(this.#atOnce, patched('worthwhile-packs')) : [alone];
-    const others = Math.min(this.#atOnce, this.#units.size + this.list.waiting);
+      alone === undefined ? this.list.nextPack(this.#units.atOnce, patched('worthwhile-packs')) : [alone];
     const most = alone === undefined ? 1 : mostCopies(alone.bytes);
-    const holds = this.#holds(alone);
-    const free = Math.min(this.#free, this.#unused - (holds ? 1 : 0));
-    const width = firstShare({ most }, { parallelism: this.#parallelism, atOnce: others, free });
-    const unit: Unit = { tables, most, width, reserved: width, holds, child: undefined };
-    const giving = this.#free > 0 ? [] : shareOut([...this.#units], -1);
+    const { unit, giving } = this.#units.begin({ tables, most, holds: this.#holds(alone) }, waiting);
     this.list.started(tables, Date.now());
-    this.#units.add(unit);
     this.#show();
     await this.#tellWidths(giving);
     try {
@@ -234,16 +201,14 @@ export class DatabaseRunState {
       this.#isFailing ||= !isSnapshotLost(error) && !isCancellation(error);
       throw error;
     } finally {
-      this.#units.delete(unit);
+      this.#units.end(unit);
       await this.#spread();
       this.#show();
     }
   }
 
-  /** Gives copies that no waiting table will take to those under way, or takes back what is too much. */
   async #spread(): Promise<void> {
-    if (this.#free > 0 && this.list.waiting > 0 && this.#units.size < this.#atOnce) return;
-    await this.#tellWidths(shareOut([...this.#units], this.#free, this.#unused));
+    await this.#tellWidths(this.#units.spread(this.list.waiting));
   }
 
   async #tellWidths(units: readonly Unit[]): Promise<void> {
@@ -305,7 +270,7 @@ export class DatabaseRunState {
       if (CancellationScope.current().consideredCancelled) throw error;
       if (isCancellation(error)) this.list.ended(table, 'skipped');
       else if (
-        this.#isSparing &&
+        this.#units.isSparing &&
         relay !== undefined &&
         !this.#readsItsOwnMoment(table) &&
         canBeginAgain(error)
@@ -346,7 +311,7 @@ export class DatabaseRunState {
             runId: this.identity.runId,
             member: table.member,
             ...(snapshot !== undefined && { snapshot }),
-            ...(this.#isSparing && { sparing: true as const }),
+            ...(this.#units.isSparing && { sparing: true as const }),
           },
         ],
       }),
@@ -371,8 +336,8 @@ export class DatabaseRunState {
   }
 
   async #setParallelism(width: number): Promise<number> {
-    const before = this.#parallelism;
-    this.#parallelism = width;
+    const before = this.#units.parallelism;
+    this.#units.parallelism = width;
     this.#show();
     await this.#spread();
     return before;
@@ -429,7 +394,7 @@ export class DatabaseRunState {
     const { list, snapshot, restarts } = this;
     return databaseProgress(list, this.#observed, {
       phase: this.#gate.paused && this.#phase === 'copying' ? 'paused' : this.#phase,
-      parallelism: this.#parallelism,
+      parallelism: this.#units.parallelism,
       copyingSince: this.#copyingSince,
       ...(snapshot !== undefined && { snapshotTakenAt: snapshot.takenAt }),
       restarts,
