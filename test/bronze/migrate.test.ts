@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, expect, inject, test } from 'vitest';
 import { Client } from 'pg';
+import { findTargetsUnderWay, findUnderWay } from '../../src/bronze/bookkeeping/abandoned-runs.ts';
 import { migrate } from '../../src/bronze/migrate.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { administer } from '../setup/administer.ts';
@@ -96,4 +97,31 @@ test('a migration that would wait for a reader steps back, so that others can wr
   await reader.end();
   await migrate(warehouse());
   expect((await state()).length).toBe(migrated.length);
+});
+
+test('what is under way is found without reading the history', async () => {
+  await asOwner(`GRANT CREATE ON DATABASE ${DATABASE} TO loader`);
+  const database = warehouse();
+  await migrate(database);
+  await asOwner(`INSERT INTO bronze.extraction_runs
+      (run_id, workflow_id, source, source_uri, source_schema, source_table, target, namespace, status)
+    SELECT n, n, 'default', '', 'public', 'orders', 'br_orders', 'default', CASE n WHEN 7 THEN 'running' ELSE 'committed' END
+      FROM generate_series(1, 20000) AS n;
+    INSERT INTO bronze.extraction_database_runs (run_id, workflow_id, namespace, source, consistency, status, tables)
+    SELECT n, n, 'default', 'default', 'snapshot', 'complete', 1 FROM generate_series(1, 20000) AS n;
+    ANALYZE`);
+  await database.write({}, async (session) => {
+    const run = { runId: '7', workflowId: '7', namespace: 'default' };
+    const namespaces = ['default'];
+    expect(await findUnderWay(session, { namespaces })).toEqual([run]);
+    expect(await findUnderWay(session, { namespaces, target: 'br_orders' })).toEqual([run]);
+    const others = { namespace: 'default', targets: ['br_orders'], runIds: ['8'] };
+    expect(await findTargetsUnderWay(session, others)).toEqual(new Set(['br_orders']));
+    expect(
+      await session.one(
+        `SELECT sum(seq_tup_read + idx_tup_fetch)::int AS read FROM pg_stat_xact_user_tables
+          WHERE relname IN ('extraction_runs', 'extraction_database_runs')`,
+      ),
+    ).toEqual({ read: 3 });
+  });
 });
