@@ -16,7 +16,7 @@ import type { Preparing } from './capture-context.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 import { ensurePublication, warningsOfOthers } from './ensure-publication.ts';
 
-/** Each is planned, copied and committed by a workflow whose history must stay short. */
+/** Each is planned, copied and committed by a workflow whose history must stay short, and may be again, all at once. */
 const MOST_TABLES = 500;
 
 /** Records a new capture, with its publication; its slot comes later. Checks everything before it creates anything. */
@@ -26,12 +26,6 @@ export async function beginCapture(
 ): Promise<PreparedCapture> {
   await requireRoom(session);
   const candidates = await findCandidates(session, input.tables);
-  if (candidates.length > MOST_TABLES) {
-    throw new DatakitError(
-      'InvalidInput',
-      `"tables" names ${candidates.length} tables, and one capture has ${MOST_TABLES} at the most: share them out to several slots`,
-    );
-  }
   const tables = await newTables(target, candidates, input);
   await ensureReplicaIdentity(session, candidates, input);
   const publication = await ensurePublication(session, candidates, input);
@@ -86,7 +80,7 @@ async function requireRoom(session: Session): Promise<void> {
 
 /**
  * @param present the tables that the capture has already
- * @throws {DatakitError} TargetConflict, KeyConflict
+ * @throws {DatakitError} InvalidInput if there are too many; TargetConflict, KeyConflict
  */
 export async function newTables(
   target: Session,
@@ -94,6 +88,7 @@ export async function newTables(
   { source, initialCopy, mirror }: CaptureChangesInput,
   present: readonly NewTable[] = [],
 ): Promise<(NewTable & Addition)[]> {
+  requireFew(present, candidates);
   const tables: (NewTable & Addition)[] = [];
   const feeds = new Map(present.map((table) => [table.target, formatTableName(table)]));
   for (const { schema, name, oid, key } of candidates) {
@@ -116,6 +111,16 @@ export async function newTables(
     });
   }
   return tables;
+}
+
+/** @throws {DatakitError} InvalidInput if a capture would get more tables than it may have */
+function requireFew(present: readonly TableName[], candidates: readonly TableName[]): void {
+  const { size } = new Set([...present, ...candidates].map(formatTableName));
+  if (size <= Math.max(MOST_TABLES, present.length)) return;
+  throw new DatakitError(
+    'InvalidInput',
+    `The capture would have ${size} tables, and one has ${MOST_TABLES} at the most: share them out to several slots`,
+  );
 }
 
 /** @throws {DatakitError} TargetConflict if another table of the capture has the same copy */
