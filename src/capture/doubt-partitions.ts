@@ -57,10 +57,19 @@ function whereFilled(leaf: TableName & { readonly oid: number }): string {
      FROM (SELECT i.xmin, i.cmin FROM pg_catalog.pg_inherits i
             WHERE i.inhrelid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(${leaf.oid}))
               AND i.inhrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid::regclass) WHERE level > 0)
-            ORDER BY age(i.xmin) LIMIT 1) AS attached
+            ORDER BY ${ageOf('i.xmin')} LIMIT 1) AS attached
     WHERE EXISTS (
       SELECT FROM ONLY ${quoteTable(leaf)} AS r
        WHERE r.ctid < '(${LOOKED_AT},0)'
-         AND (age(r.xmin) > age(attached.xmin)
+         AND (${ageOf('r.xmin')} > ${ageOf('attached.xmin')}
               OR r.xmin = attached.xmin AND r.cmin::text::bigint < attached.cmin::text::bigint)))`;
 }
+
+/**
+ * Returns SQL for how many transactions ago one was that wrote a row. Unlike `age`, which turns negative there, it knows
+ * those that more than half of all numbers of transactions ago wrote what is frozen since; 1 and 2 are older than any.
+ */
+const ageOf = (xid: string): string =>
+  `CASE WHEN ${xid}::text::bigint > 2
+        THEN (pg_snapshot_xmax(pg_current_snapshot())::text::bigint - ${xid}::text::bigint) & ${2 ** 32 - 1}
+        ELSE ${2 ** 32} END`;
