@@ -31,8 +31,8 @@ export async function describePublished(
   { publication: name }: Pick<Capture, 'publication'>,
   table: TableName,
 ): Promise<PublishedDescription> {
-  const publication = await findPublication(source, name);
   const [candidate] = await findCandidates(source, [table]);
+  const publication = await findPublication(source, name, candidate?.oid);
   const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
   if (published === undefined || candidate === undefined) {
     await requireSameTable(source, table, candidate?.oid);

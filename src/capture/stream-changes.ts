@@ -124,7 +124,7 @@ class Stream {
         source.read({ run: runId, signal }, async (session) => readLiveTable(session, oid, known)),
       isPublished: async (oid) =>
         source.read({ run: runId, signal }, async (session) => {
-          const publication = await findPublication(session, capture.publication);
+          const publication = await findPublication(session, capture.publication, oid);
           return publication?.tables.some((table) => table.oid === oid) === true;
         }),
       mirrors: new Map(),

@@ -174,8 +174,15 @@ export interface Publication {
 
 const COMMENT = 'datakit-postgres: made by captureChanges, and dropped by dropCapture';
 
-/** @returns undefined if there is no publication of that name */
-export async function findPublication(session: Session, name: string): Promise<Publication | undefined> {
+/**
+ * @param only the OID of the one table to describe: there may be thousands of others
+ * @returns undefined if there is no publication of that name
+ */
+export async function findPublication(
+  session: Session,
+  name: string,
+  only?: number,
+): Promise<Publication | undefined> {
   const [row] = await session.query<Omit<Publication, 'tables'> & Record<string, unknown>>(
     `SELECT ARRAY(SELECT operation FROM (VALUES ('insert', pubinsert), ('update', pubupdate), ('delete', pubdelete),
               ('truncate', pubtruncate)) AS o(operation, sent) WHERE NOT sent) AS missing,
@@ -205,8 +212,8 @@ export async function findPublication(session: Session, name: string): Promise<P
        JOIN pg_catalog.pg_publication b ON b.pubname = p.pubname
        JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
-      WHERE p.pubname = $1 ORDER BY p.schemaname, p.tablename`,
-    [name],
+      WHERE p.pubname = $1 AND ($2::oid IS NULL OR c.oid = $2) ORDER BY p.schemaname, p.tablename`,
+    [name, only ?? null],
   );
   return { tables, ...row };
 }
