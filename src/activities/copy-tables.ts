@@ -8,6 +8,7 @@ import {
 } from '../bronze/bookkeeping/database-runs.ts';
 import { feedOf } from '../bronze/layout.ts';
 import { findOutcomes, recordUnplanned } from '../bronze/bookkeeping/manifest.ts';
+import type { Attempt } from '../contract/attempt.ts';
 import type { CopiedTable, CopiedTables, CopyTablesRequest } from '../contract/database-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import {
@@ -52,10 +53,10 @@ export async function copyTables(
       const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.write(limits, work);
       const { members, done } = await ask(async (session) => {
         const found = (await readMembers(session, request.runId, request.members)).map((one) =>
-          memberOf(request, one),
+          memberOf(request, one, tools.attempt),
         );
         const runIds = found.map(({ table }) => table.run.runId);
-        return { members: found, done: await findOutcomes(session, runIds) };
+        return { members: found, done: await findOutcomes(session, runIds, tools.attempt) };
       });
       const tables: CopiedTable[] = members.flatMap(({ member, table }) => {
         const earlier = done.get(table.run.runId);
@@ -83,13 +84,17 @@ interface Member {
   readonly table: SmallTable;
 }
 
-function memberOf(request: CopyTablesRequest, { member, request: own, before }: StoredMember): Member {
+function memberOf(
+  request: CopyTablesRequest,
+  { member, request: own, before }: StoredMember,
+  attempt: Attempt,
+): Member {
   const input = extractTableInput.parse(own);
   const name = formatTableName(input.table);
   const { runId: databaseRunId, workflowId, restarts, snapshot } = request;
   // identifies the run of the table in the manifest and in its rows
   const runId = partOf(databaseRunId, `${restarts === 0 ? '' : `${restarts}/`}${name}`);
-  const run = { runId, workflowId, databaseRunId, namespace: workflowNamespace() };
+  const run = { runId, workflowId, databaseRunId, namespace: workflowNamespace(), attempt };
   const begin = async (session: Session) => {
     await requireNoOtherRun(session, feedOf(input).target, runId);
     return (await mayBegin(session, databaseRunId, [member])).get(member) ?? 'skipped';

@@ -5,7 +5,6 @@ import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
 import { dropPlansOfRun, storePlan, type StoredPlan } from '../bronze/bookkeeping/plans.ts';
 import { isCopyWanted, planCopy as planCopyOf } from '../capture/copy-tables.ts';
 import { readMembers } from '../bronze/bookkeeping/database-runs.ts';
-import type { Attempt } from '../contract/attempt.ts';
 import type { PlanExtractionRequest, PlanSummary } from '../contract/plan-summary.ts';
 import type { RunOutcome } from '../contract/run-outcome.ts';
 import type { PlanCopyRequest } from '../contract/capture-activities.ts';
@@ -125,7 +124,7 @@ type Finish = (target: Session, stored: StoredPlan) => Promise<RunOutcome>;
 async function storePlanOf(
   warehouse: Database,
   signal: AbortSignal,
-  run: Omit<ManifestOf, 'namespace'> & { readonly attempt: Attempt },
+  run: Omit<ManifestOf, 'namespace'>,
   make: (target: Session) => Promise<ExtractionPlan>,
   finish?: Finish,
 ): Promise<PlanSummary> {

@@ -44,6 +44,30 @@ describe('from one run to the next', () => {
   });
 });
 
+test('a run that is reset extracts small tables again, also after it was paused', async () => {
+  await lab.source.query(`CREATE SCHEMA again; CREATE TABLE again.plain AS SELECT 1 AS id;
+    CREATE TABLE again.merged AS SELECT 1 AS id, now() AS changed_at`);
+  const merged = { incremental: { column: 'changed_at' }, key: ['id'], write: 'merge' as const };
+  const handle = await lab.startDatabase({ tables: ['again.*', { table: 'again.merged', ...merged }] });
+  await handle.result();
+  // as a run leaves it that was terminated while it was paused
+  await lab.warehouse.query(`UPDATE bronze.extraction_database_runs SET paused = true WHERE run_id = $1`, [
+    handle.firstExecutionRunId,
+  ]);
+  await lab.source.query(`INSERT INTO again.plain VALUES (2); INSERT INTO again.merged VALUES (2, now())`);
+  const { workflowId } = handle;
+  await lab.temporal.workflowService.resetWorkflowExecution({
+    namespace: 'default',
+    workflowExecution: { workflowId },
+    requestId: workflowId,
+    workflowTaskFinishEventId: 4,
+  });
+  const again = lab.temporal.workflow.getHandle(workflowId);
+  expect(await again.result()).toMatchObject({ outcome: 'complete', committed: 2, failed: 0 });
+  for (const table of ['plain', 'merged'])
+    await expectSameRows(lab, `again.${table}`, `bronze.br_again__${table}`);
+});
+
 describe('a table that cannot be extracted', () => {
   test('is told with its reason, in the result and in the manifest, and the others arrive', async () => {
     await lab.source.query(`CREATE SCHEMA partly; CREATE TABLE partly.good AS SELECT 1 AS id;

@@ -23,7 +23,10 @@ export interface NewDatabaseRun extends RunIdentity {
   readonly vanishedTables: readonly string[];
 }
 
-/** Records a run of a whole database and its tables, in order. Repeated if the first answer was lost. */
+/**
+ * Records a run of a whole database and its tables, in order. Repeated if the first answer was lost, and where a
+ * workflow is reset, which begins unpaused and has the same run id.
+ */
 export async function openDatabaseRun(
   session: Session,
   run: NewDatabaseRun,
@@ -34,7 +37,8 @@ export async function openDatabaseRun(
        (run_id, workflow_id, source, consistency, status, tables, new_tables, vanished_tables, namespace)
      VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, $8)
      ON CONFLICT (run_id) DO UPDATE SET tables = excluded.tables, new_tables = excluded.new_tables,
-       vanished_tables = excluded.vanished_tables, status = 'running'`,
+       vanished_tables = excluded.vanished_tables, status = 'running', paused = false,
+       started_at = excluded.started_at, finished_at = NULL, message = NULL`,
     [
       run.runId,
       run.workflowId,

@@ -18,8 +18,8 @@ export interface ManifestOf extends RunIdentity {
   readonly namespace: string;
   /** The run of a whole database that the table belongs to. */
   readonly databaseRunId?: string | undefined;
-  /** The attempt at the plan; absent if the run is made visible in the transaction that plans it. */
-  readonly attempt?: Attempt;
+  /** The attempt at the plan. */
+  readonly attempt: Attempt;
 }
 
 /**
@@ -111,8 +111,8 @@ function entryOf(run: ManifestOf, planId: string, plan: ExtractionPlan) {
     database_run_id: run.databaseRunId,
     worker_version: VERSION,
     namespace: run.namespace,
-    plan_scheduled_at: run.attempt?.attemptedAt,
-    plan_attempt: run.attempt?.number,
+    plan_scheduled_at: run.attempt.attemptedAt,
+    plan_attempt: run.attempt.number,
   };
 }
 
@@ -163,30 +163,43 @@ interface EndedPlan {
   readonly skipped: SkippedPartitions | null;
 }
 
+/**
+ * SQL that is true for what this attempt or an earlier one at the same work has planned; its parameters start at $2.
+ * Where a workflow is reset, what was planned before has the same run id, and is to be done again.
+ */
+const BY_ATTEMPT = `plan_scheduled_at >= $2 AND (plan_scheduled_at, plan_attempt) <= ($3, $4)`;
+
+const attemptParameters = ({ scheduledAt, attemptedAt, number }: Attempt): number[] => [
+  scheduledAt,
+  attemptedAt,
+  number,
+];
+
 /** Finds a run that this attempt or an earlier one both planned and ended. */
 export async function findEnded(
   session: Session,
   runId: string,
-  { scheduledAt, attemptedAt, number }: Attempt,
+  attempt: Attempt,
 ): Promise<EndedRun | undefined> {
   const [row] = await session.query<OutcomeRow & EndedPlan>(
     `SELECT plan_id AS "planId", target, chunks, partitions, skipped_partitions AS skipped, ${OUTCOME}
        FROM ${BRONZE}.extraction_runs
-      WHERE run_id = $1 AND plan_scheduled_at >= $2 AND (plan_scheduled_at, plan_attempt) <= ($3, $4) AND ${HAS_ENDED}`,
-    [runId, scheduledAt, attemptedAt, number],
+      WHERE run_id = $1 AND ${BY_ATTEMPT} AND ${HAS_ENDED}`,
+    [runId, ...attemptParameters(attempt)],
   );
   return row === undefined ? undefined : withCounts(row);
 }
 
-/** Returns the outcomes, by run, of those of the runs that have ended well. */
+/** Returns the outcomes, by run, of those of the runs that this attempt or an earlier one has ended well. */
 export async function findOutcomes(
   session: Session,
   runIds: readonly string[],
+  attempt: Attempt,
 ): Promise<ReadonlyMap<string, Pick<Outcome, 'status' | 'rows' | 'bytes'>>> {
   const rows = await session.query<{ run_id: string; status: RunStatus; rows: string; bytes: string }>(
     `SELECT run_id, status, rows, bytes FROM ${BRONZE}.extraction_runs
-      WHERE run_id = ANY ($1) AND ${HAS_ENDED}`,
-    [runIds],
+      WHERE run_id = ANY ($1) AND ${BY_ATTEMPT} AND ${HAS_ENDED}`,
+    [runIds, ...attemptParameters(attempt)],
   );
   return new Map(
     rows.map(({ run_id: runId, status, rows: read, bytes }) => [
@@ -196,7 +209,7 @@ export async function findOutcomes(
   );
 }
 
-export interface UnplannedRun extends Omit<ManifestOf, 'namespace'> {
+export interface UnplannedRun extends Omit<ManifestOf, 'namespace' | 'attempt'> {
   readonly source: string;
   readonly table: TableName;
   readonly target: string;
