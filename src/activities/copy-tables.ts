@@ -52,9 +52,9 @@ export async function copyTables(
       const limits = { run: request.runId, signal: tools.signal };
       const ask = async <T>(work: (session: Session) => Promise<T>) => warehouse.write(limits, work);
       const { members, done } = await ask(async (session) => {
-        const found = (await readMembers(session, request.runId, request.members)).map((one) =>
-          memberOf(request, one, tools.attempt),
-        );
+        const stored = await readMembers(session, request.runId, request.members);
+        if (stored.length < request.members.length) throw membersLost();
+        const found = stored.map((one) => memberOf(request, one, tools.attempt));
         const runIds = found.map(({ table }) => table.run.runId);
         return { members: found, done: await findOutcomes(session, runIds, tools.attempt) };
       });
@@ -76,6 +76,11 @@ export async function copyTables(
     { underWay: true, afterwards: terminated },
   );
 }
+
+const membersLost = (): DatakitError =>
+  new DatakitError('StagingLost', 'The list of tables is gone from the warehouse', {
+    advice: 'Start the workflow again.',
+  });
 
 /** A table of the pack, prepared for its extraction. */
 interface Member {

@@ -56,11 +56,13 @@ test('a run that is reset extracts small tables again, also after it was paused'
   ]);
   await lab.source.query(`INSERT INTO again.plain VALUES (2); INSERT INTO again.merged VALUES (2, now())`);
   const { workflowId } = handle;
+  const { events = [] } = await handle.fetchHistory();
+  const first = events?.find((event) => event.workflowTaskCompletedEventAttributes);
   await lab.temporal.workflowService.resetWorkflowExecution({
     namespace: 'default',
     workflowExecution: { workflowId },
     requestId: workflowId,
-    workflowTaskFinishEventId: 4,
+    workflowTaskFinishEventId: first?.eventId ?? null,
   });
   const again = lab.temporal.workflow.getHandle(workflowId);
   expect(await again.result()).toMatchObject({ outcome: 'complete', committed: 2, failed: 0 });
@@ -173,6 +175,30 @@ describe('pause', () => {
     expect(await handle.query('progress')).toMatchObject({ phase: 'paused', running: [] });
     await handle.signal('resume');
     expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 3 });
+  });
+});
+
+test('a run whose list of tables somebody has dropped says so', async () => {
+  await lab.source.query(`CREATE SCHEMA unlisted; CREATE TABLE unlisted.one AS SELECT 1 AS id;
+    CREATE TABLE unlisted.two AS SELECT 2 AS id`);
+  const copies = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await lab.startDatabase({ tables: ['unlisted.*'], parallelism: 1 });
+  await copies.reached();
+  const run = [handle.firstExecutionRunId];
+  await handle.signal('pause');
+  await waitUntil(async () => {
+    const paused = `SELECT FROM bronze.extraction_database_runs WHERE run_id = $1 AND paused`;
+    return (await lab.warehouse.query(paused, run)).rowCount === 1;
+  });
+  await copies.release();
+  await waitUntil(async () => (await handle.query<{ committed: number }>('progress')).committed === 1);
+  await lab.warehouse.query(`DELETE FROM bronze.extraction_members WHERE run_id = $1`, run);
+  await handle.signal('resume');
+  await expect(handle.result()).rejects.toMatchObject({
+    cause: {
+      type: 'StagingLost',
+      message: expect.stringContaining('The list of tables is gone from the warehouse. Start') as string,
+    },
   });
 });
 
