@@ -66,6 +66,14 @@ export const failurePolicies = {
     everyTable: true,
     advice: 'Check the database in the connection URL of the worker.',
   },
+  BookkeepingLost: {
+    // the next attempt makes it anew
+    retry: 5,
+    everyTable: true,
+    captureWaits: true,
+    advice:
+      'Tables of this project in the schema bronze are made anew only where all are gone: restore them from a backup, or drop the schemas bronze, bronze_staging and bronze_data to begin anew.',
+  },
   TargetConflict: { retry: 'never', advice: 'Choose another "target", or drop the bronze table first.' },
   SchemaConflict: {
     retry: 'never',

@@ -16,6 +16,8 @@ export interface DatabaseOptions {
   readonly settings: ConnectionSettings;
   /** Overrides the pool of the settings. */
   readonly pool?: PoolSettings;
+  /** Says more of a failure of this database in a transaction. */
+  readonly explain?: (failure: DatakitError) => DatakitError;
 }
 
 export interface TransactionOptions extends SessionLimits {
@@ -38,10 +40,12 @@ export class Database {
   readonly label: string;
   readonly #settings: ConnectionSettings;
   readonly #pool: SessionPool;
+  readonly #explain: (failure: DatakitError) => DatakitError;
 
-  constructor({ label, settings, pool }: DatabaseOptions) {
+  constructor({ label, settings, pool, explain = (failure) => failure }: DatabaseOptions) {
     this.label = label;
     this.#settings = settings;
+    this.#explain = explain;
     this.#pool = new SessionPool(label, settings, pool);
   }
 
@@ -103,7 +107,7 @@ export class Database {
     } catch (error) {
       options.signal?.throwIfAborted();
       const failure = this.#failure(error);
-      throw this.#isOurs(failure) ? namingLimit(failure, options) : failure;
+      throw this.#isOurs(failure) ? this.#explain(namingLimit(failure, options)) : failure;
     }
   }
 

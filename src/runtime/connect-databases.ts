@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Dependencies } from '../activities/dependencies.ts';
+import { isBookkeepingLost } from '../bronze/bookkeeping-lost.ts';
 import { migrate } from '../bronze/migrate.ts';
 import { sourceVariable, type Configuration } from '../config/environment.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -24,7 +25,13 @@ export interface ConnectedDatabases extends Dependencies {
  */
 export function connectDatabases(configuration: Configuration): ConnectedDatabases {
   const { warehouse: settings, maxConcurrentSnapshots } = configuration;
-  const warehouse = new Database({ label: 'warehouse', settings });
+  let migrated: Promise<void> | undefined;
+  const explain = (failure: DatakitError): DatakitError => {
+    if (!isBookkeepingLost(failure)) return failure;
+    migrated = undefined; // the next activity makes it anew
+    return new DatakitError('BookkeepingLost', failure.message, { cause: failure });
+  };
+  const warehouse = new Database({ label: 'warehouse', settings, explain });
   const sources = new NamedSources(configuration.sources);
   // a session that held a snapshot is not worth keeping open
   const holding = new NamedSources(configuration.sources, { size: 0, maxOverflow: maxConcurrentSnapshots });
@@ -34,8 +41,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
     maxOverflow: MOST_STREAMS,
   });
   const streamingPool = { ...settings.pool, size: MOST_STREAMS, maxOverflow: 0 };
-  const streamingWarehouse = new Database({ label: 'warehouse', settings, pool: streamingPool });
-  let migrated: Promise<void> | undefined;
+  const streamingWarehouse = new Database({ label: 'warehouse', settings, pool: streamingPool, explain });
   return {
     worker: randomUUID(),
     isStopping: () => false,

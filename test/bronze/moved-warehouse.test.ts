@@ -40,3 +40,23 @@ test('a warehouse that was moved without its sequences: new workers count on, an
     nextval('bronze.cdc_positions_capture_id_seq')::int AS capture`);
   expect(rows).toEqual([{ checkpoint: 8, capture: 1 }]);
 });
+
+test('a schema bronze that was dropped is made anew by a worker that knew it, beside what it does not know', async () => {
+  await lab.source.query(`CREATE TABLE anew (id int, v text);
+    INSERT INTO anew SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
+  const request = { table: 'anew', chunkSize: '128kB' };
+  await using run = new Steps(lab);
+  const left = await run.load(request);
+  await lab.warehouse.query('DROP SCHEMA bronze CASCADE');
+  await expect(run.plan(request)).rejects.toMatchObject({
+    type: 'BookkeepingLost',
+    nonRetryable: false,
+    message: expect.stringMatching(/relation "bronze\.extraction_\w+" does not exist/) as string,
+  });
+  const plan = await run.plan(request, 2);
+  expect(Number(plan.planId)).toBeGreaterThan(Number(left.planId));
+  await run.copy(plan, 0, plan.chunks);
+  expect(await run.commit(plan)).toMatchObject({ outcome: 'committed', rows: 5000 });
+  await expectSameRows(lab, 'anew', 'bronze.br_anew');
+  await lab.warehouse.query(`DROP TABLE bronze_staging.plan_${left.planId}`);
+});

@@ -202,6 +202,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   TlsFailed: 'An encrypted connection fails, or a certificate is not accepted.',
   PoolerInTheWay: 'A pooler between worker and server does not support what a run needs.',
   UndefinedDatabase: 'The database does not exist.',
+  BookkeepingLost: 'Somebody dropped what the warehouse has on record of runs, such as the schema bronze.',
   TargetConflict:
     'The bronze table belongs to another source table or capture, or was not made by this project.',
   SchemaConflict:

@@ -1,5 +1,9 @@
 import type { Session } from '../../postgres/session.ts';
-import { BRONZE } from '../layout.ts';
+import { BRONZE, STAGING, STORAGE } from '../layout.ts';
+
+/** SQL for the latest plan that a table is named after: the schema of the record may be gone, and that of the table not. */
+const LATEST_NAMED = `(SELECT max(substring(relname FROM '_(\\d{1,18})(?:_keys|_lo)?$')::bigint) FROM pg_catalog.pg_class
+                       WHERE relkind = 'r' AND relnamespace IN ('${STAGING}'::regnamespace, '${STORAGE}'::regnamespace))`;
 
 /** Where the bookkeeping numbers something, and SQL for the latest number that is on record. */
 const numbers = [
@@ -9,7 +13,8 @@ const numbers = [
     latest: `greatest((SELECT max(plan_id) FROM ${BRONZE}.extraction_plans),
                       (SELECT max(plan_id) FROM ${BRONZE}.extraction_chunks),
                       (SELECT max(plan_id) FROM ${BRONZE}.extraction_partitions),
-                      (SELECT max(greatest(loaded_by_plan, loaded_order)) FROM ${BRONZE}.extraction_targets))`,
+                      (SELECT max(greatest(loaded_by_plan, loaded_order)) FROM ${BRONZE}.extraction_targets),
+                      ${LATEST_NAMED})`,
   },
   {
     table: 'extraction_checkpoints',
@@ -26,7 +31,7 @@ const numbers = [
 /**
  * Moves sequences that are behind past the numbers on record. Logical replication, and copies made table by table, leave
  * sequences at their start: a new plan would get the number of an old one, and with it a ledger that says that its
- * chunks are copied.
+ * chunks are copied. After the schema of the record was dropped, it would get tables that others have left.
  */
 export async function advanceNumbers(session: Session): Promise<void> {
   const rows = numbers.map(

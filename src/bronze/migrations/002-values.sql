@@ -11,7 +11,7 @@ COMMENT ON COLUMN bronze.extraction_runs.verify IS
 
 -- Fills <column>_parsed while rows arrive, as the expression of a generated column, which must be
 -- immutable. What makes parsing depend on anything is an error here, and an error is a value.
-CREATE FUNCTION bronze_staging.parse_json(raw text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION bronze_staging.parse_json(raw text) RETURNS jsonb
   LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 BEGIN
   RETURN raw::jsonb;
