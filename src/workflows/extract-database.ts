@@ -15,7 +15,7 @@ import { withBeside } from './beside.ts';
 import { checked } from './checked-input.ts';
 import { DatabaseRunState } from './database-run.ts';
 import { pauseToBeginAgain } from './begin-again.ts';
-import { asRunFailure, isSnapshotLost, messageOf, ofKind } from './failure.ts';
+import { asRunFailure, endOfRun, isSnapshotLost, messageOf, ofKind } from './failure.ts';
 import { scheduledDatabaseInput } from './scheduled-input.ts';
 import { withSnapshot } from './snapshot-relay.ts';
 import { TableList } from './table-list.ts';
@@ -46,7 +46,8 @@ export async function extractDatabase(request: ExtractDatabaseRequest): Promise<
     const result = resultOf(state, resolved);
     await close(state, result.outcome, undefined);
     return result;
-  } catch (error) {
+  } catch (thrown) {
+    const error = endOfRun(thrown);
     const status = isCancellation(error) ? 'cancelled' : 'failed';
     await CancellationScope.nonCancellable(async () => close(state, status, messageOf(error))).catch(
       (closing: unknown) =>

@@ -21,7 +21,7 @@ import { BorrowedSnapshot } from './borrowed-snapshot.ts';
 import { checked } from './checked-input.ts';
 import { copyPlan, copyThese, resizeFanout, type Fanout } from './copy-plan.ts';
 import { pauseToBeginAgain } from './begin-again.ts';
-import { asRunFailure, canBeginAgain, messageOf, ofKind } from './failure.ts';
+import { asRunFailure, canBeginAgain, endOfRun, messageOf, ofKind } from './failure.ts';
 import { hearParallelism } from './hear-parallelism.ts';
 import { SET_PARALLELISM_DESCRIPTION, setParallelismUpdate } from './messages.ts';
 import { PauseGate } from './pause-gate.ts';
@@ -88,7 +88,8 @@ export async function extractTable(
       warnings: result.warnings ?? plan.warnings,
       ...(result.incremental !== undefined && { incremental: result.incremental }),
     };
-  } catch (error) {
+  } catch (thrown) {
+    const error = endOfRun(thrown);
     await leaveNothing(context, run, error);
     throw asRunFailure(error);
   }

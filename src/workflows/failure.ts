@@ -1,7 +1,10 @@
 import {
   ActivityFailure,
   ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
   ChildWorkflowFailure,
+  isCancellation,
   TimeoutFailure,
 } from '@temporalio/workflow';
 import { captureWaits, isFailureKind, restartsRun, type FailureKind } from '../contract/failures.ts';
@@ -36,6 +39,12 @@ export const lost = (message: string): ApplicationFailure => ofKind('SnapshotLos
 
 export function ofKind(kind: FailureKind, message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, kind);
+}
+
+/** Returns why a run ends: as cancelled if it was, also where an attempt failed before it heard of that. */
+export function endOfRun(error: unknown): unknown {
+  if (!CancellationScope.current().consideredCancelled || isCancellation(error)) return error;
+  return new CancelledFailure(messageOf(error));
 }
 
 /** Returns the failure of a run, with the words of its cause at the top, where the UI and the CLI show them. */

@@ -107,4 +107,31 @@ describe('the fan-out', () => {
       copies.releaseAll();
     });
   });
+
+  test('is cancelled with the run, too, where a copy fails before it hears of that', async () => {
+    const copies = new HeldCopies();
+    const discarded: string[] = [];
+    const fakes = {
+      planExtraction: async () => planOf(1),
+      copyChunks: async (span: Span) => {
+        await copies.copyChunks(span);
+        throw ApplicationFailure.retryable('no session', 'PoolExhausted');
+      },
+      discardStaging: async ({ outcome }: { outcome: { status: string; message: string } }) =>
+        void discarded.push(`${outcome.status}: ${outcome.message}`),
+    };
+    await withFakes(fakes, { table: 'orders' }, async (handle) => {
+      await eventually(() => copies.under === 1);
+      await handle.cancel();
+      const isAsked = async () => {
+        const { events } = await handle.fetchHistory();
+        return events?.some((event) => event.activityTaskCancelRequestedEventAttributes);
+      };
+      await expect.poll(isAsked, { timeout: 60_000 }).toBe(true);
+      copies.releaseAll();
+      await expect(handle.result()).rejects.toThrow(/cancel/i);
+      expect((await handle.describe()).status.name).toBe('CANCELLED');
+      expect(discarded).toEqual(['cancelled: no session']);
+    });
+  });
 });
