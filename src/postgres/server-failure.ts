@@ -6,7 +6,8 @@ import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/fail
  *
  * Messages of PostgreSQL pass only if they cannot contain a value of a row: errors about data
  * (classes 22 and 23) are reported by SQLSTATE and column alone, those that a user's function
- * raised (P0, 38 and 39), and those about a text that was evaluated ({@link isAboutText}), by SQLSTATE.
+ * raised (P0, 38 and 39), those of other servers, and those about a text that was evaluated
+ * ({@link isAboutText}), by SQLSTATE.
  *
  * @param where whose session it was: `source "default"`, `warehouse`
  * @param address of the server, if the failure may be that it cannot be reached
@@ -84,7 +85,9 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   // unlike other configured limits it applies to the session itself, so nobody else can free anything
   if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
-  return isAboutText(error, sqlState) && !wasRaised(error) ? 'InvalidValue' : kindOfSqlState(sqlState);
+  return isAboutText(error, sqlState) && passedOn(error) === undefined
+    ? 'InvalidValue'
+    : kindOfSqlState(sqlState);
 }
 
 /** By SQLSTATE or its class. */
@@ -99,8 +102,15 @@ const wordings: Readonly<Record<string, string>> = {
   P0: 'a function raised an error',
 };
 
-/** Returns true if a function raised the error: RAISE allows any SQLSTATE and any text. */
-const wasRaised = ({ routine }: DatabaseError): boolean => routine === 'exec_stmt_raise';
+/** By routine, what has any SQLSTATE and any text: RAISE, and what a server answered that the source asked. */
+const wordingsOfOthers: ReadonlyMap<string | undefined, string> = new Map([
+  ['exec_stmt_raise', 'a function raised an error'],
+  ['pgfdw_report_error', 'the server of a foreign table answered with an error'],
+  ['dblink_res_error', 'a server that dblink asked answered with an error'],
+]);
+
+/** Returns how to word an error whose SQLSTATE and text others chose. */
+const passedOn = ({ routine }: DatabaseError): string | undefined => wordingsOfOthers.get(routine);
 
 /** Sources of PostgreSQL that name what statements name, though without a place in their text. */
 const OF_STATEMENTS =
@@ -108,6 +118,9 @@ const OF_STATEMENTS =
 
 /** Classes with errors of syntax and of names, which quote the name or the text. */
 const QUOTING = new Set(['3D', '3F', '42', '54']);
+
+/** Of classes that are mostly about other things, the sources whose errors quote a text. */
+const quotingSources: Readonly<Record<string, RegExp>> = { '54': /^tsquery/ };
 
 /**
  * Returns true if a server may have rejected a text that it evaluated, such as `to_tsquery(note)`, `note::regclass` or
@@ -117,9 +130,10 @@ const QUOTING = new Set(['3D', '3F', '42', '54']);
 function isAboutText(error: DatabaseError, sqlState: string): boolean {
   const { position, where, internalQuery, severity, file } = error;
   const isPlaced = position !== undefined && where === undefined;
-  if (isPlaced || severity === 'FATAL' || file === undefined || !QUOTING.has(sqlState.slice(0, 2)))
-    return false;
-  if (sqlState.startsWith('54')) return file.startsWith('tsquery');
+  const category = sqlState.slice(0, 2);
+  if (isPlaced || severity === 'FATAL' || file === undefined || !QUOTING.has(category)) return false;
+  const source = quotingSources[category];
+  if (source !== undefined) return source.test(file);
   return internalQuery !== undefined || !OF_STATEMENTS.test(file);
 }
 
@@ -148,7 +162,7 @@ function wordingOf(error: DatabaseError, sqlState: string): string | undefined {
 
 function wording(error: DatabaseError, sqlState: string): string {
   if (isTooLarge(error)) return 'a row is larger than the 1 GB that PostgreSQL can send or compute at once';
-  const what = wasRaised(error) ? wordings['P0'] : wordingOf(error, sqlState);
+  const what = passedOn(error) ?? wordingOf(error, sqlState);
   if (what === undefined) return error.message;
   const column = error.column ?? COPY_CONTEXT.exec(error.where ?? '')?.[1];
   return column === undefined ? what : `${what}, in column "${column}"`;

@@ -67,11 +67,24 @@ describe('no value of a row is told', () => {
     expect(failure.kind).toBe(code === '22021' ? 'InvalidEncoding' : 'InvalidValue');
   });
 
-  test('not by a function that raises with a SQLSTATE of its own choice', () => {
-    const raised = answered('42501', `${secret} may not be read`, { routine: 'exec_stmt_raise' });
-    expect(serverFailure(raised, 'source').message).toBe(
-      'source: a function raised an error (SQLSTATE 42501)',
-    );
+  test.each([
+    ['a function that raises', 'exec_stmt_raise', 'a function raised an error'],
+    ['a foreign table', 'pgfdw_report_error', 'the server of a foreign table answered with an error'],
+    ['dblink', 'dblink_res_error', 'a server that dblink asked answered with an error'],
+  ])('not by %s with any SQLSTATE', (_, routine, words) => {
+    for (const [code, kind] of [
+      ['42501', 'InsufficientPrivilege'],
+      ['55000', 'Unexpected'],
+    ] as const) {
+      const passedOn = answered(code, `${secret} may not be read`, {
+        routine,
+        file: 'connection.c',
+        where: 'x',
+      });
+      const failure = serverFailure(passedOn, 'source');
+      expect(failure.message).toBe(`source: ${words} (SQLSTATE ${code})`);
+      expect(failure.kind).toBe(kind);
+    }
   });
 
   test.each([

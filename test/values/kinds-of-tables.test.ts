@@ -72,6 +72,17 @@ test('foreign tables arrive, of another server and of a file', async () => {
   }
 });
 
+test('what the server of a foreign table answers is told by its SQLSTATE, and does not start the run anew', async () => {
+  await lab.source.query(`CREATE FUNCTION refuses(text) RETURNS text LANGUAGE plpgsql AS $$
+      BEGIN RAISE sqlstate '55000' USING MESSAGE = 'no ' || $1; END $$;
+    CREATE VIEW people_refused AS SELECT id, public.refuses(name) AS name FROM people;
+    CREATE FOREIGN TABLE refused_far (id int, name text) SERVER here OPTIONS (table_name 'people_refused');
+    CREATE FOREIGN TABLE gone_far (id int, name text) SERVER here OPTIONS (table_name 'people_gone')`);
+  const answered = 'the server of a foreign table answered with an error (SQLSTATE';
+  await expectRefused({ table: 'gone_far' }, 'UndefinedObject', `${answered} 42P01)`);
+  await expectRefused({ table: 'refused_far' }, 'Unexpected', `${answered} 55000)`);
+});
+
 test('a foreign partition is read like the others', async () => {
   await lab.source.query(`CREATE TABLE mixed (id int, name text, tags text[]) PARTITION BY RANGE (id);
     CREATE TABLE mixed_here PARTITION OF mixed FOR VALUES FROM (100) TO (200); INSERT INTO mixed VALUES (150, 'here', NULL);
