@@ -117,10 +117,10 @@ const OF_STATEMENTS =
   /^(aclchk|heap|index|dependency|(table|index|type|publication|schema|view|lock|stats)cmds|view|copy\w*|trigger|slot\w*|inv_api|be-fsstubs|logical|pgoutput|walsender|postinit|lsyscache|rls|rewriteHandler|pg_\w+)\.c$/;
 
 /** Classes with errors of syntax and of names, which quote the name or the text. */
-const QUOTING = new Set(['3D', '3F', '42', '54']);
+const QUOTING = new Set(['0A', '3D', '3F', '42', '54']);
 
 /** Of classes that are mostly about other things, the sources whose errors quote a text. */
-const quotingSources: Readonly<Record<string, RegExp>> = { '54': /^tsquery/ };
+const quotingSources: Readonly<Record<string, RegExp>> = { '0A': /^namespace\.c$/, '54': /^tsquery/ };
 
 /**
  * Returns true if a server may have rejected a text that it evaluated, such as `to_tsquery(note)`, `note::regclass` or

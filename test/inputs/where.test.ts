@@ -65,6 +65,7 @@ describe('what fails on the rows themselves fails without telling them', () => {
     ['a function that raises with a value', 'fails()', 'SQLSTATE P0001'],
     ['a function that casts a value', 'casts() = id', 'SQLSTATE 22P02'],
     ['a value as the name of a table', 'status::regclass = id', 'a text was not accepted'],
+    ['a value as that of another database', `(status || '.a.b')::regclass = id`, 'SQLSTATE 0A000'],
     ['a value as the name of a type', `('(int ' || status)::regtype = id`, 'SQLSTATE 42601'],
     ['a value as the name of a setting', 'current_setting(status) = status', 'SQLSTATE 42704'],
     ['a value as a query', `to_tsquery('simple', status || ' x') IS NULL`, 'SQLSTATE 42601'],

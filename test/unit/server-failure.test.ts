@@ -90,6 +90,7 @@ describe('no value of a row is told', () => {
   test.each([
     ['42601', 'tsquery.c'],
     ['54000', 'tsquery.c'],
+    ['0A000', 'namespace.c'],
     ['42P01', 'namespace.c'],
     ['42704', 'guc.c'],
     ['3F000', 'namespace.c'],
@@ -121,6 +122,7 @@ describe('no value of a row is told', () => {
     ['42704', { file: 'slot.c' }],
     ['42704', { file: 'guc.c', severity: 'FATAL' }],
     ['54000', { file: 'nbtutils.c' }],
+    ['0A000', { file: 'tablecmds.c' }],
     ['3D000', {}],
   ])('but the names in a statement of ours are: %s %o', (code, fields) => {
     expect(serverFailure(answered(code, '"orders" is odd', fields), 'source').message).toContain('"orders"');
