@@ -29,8 +29,8 @@ const CONNECT_WITHIN = 5_000;
 export async function connectTemporal<C extends Connected>(
   connect: (options: Options) => Promise<C>,
 ): Promise<TemporalConnection<C>> {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
-  requireHeader(connectionOptions.apiKey);
+  const { connectionOptions, namespace = 'default' } = readProfile();
+  requireHeaders(connectionOptions);
   const address = connectionOptions.address ?? '127.0.0.1:7233';
   let connection: C | undefined;
   try {
@@ -43,10 +43,31 @@ export async function connectTemporal<C extends Connected>(
   }
 }
 
-/** The client would quote it in its error. */
-function requireHeader(apiKey: unknown): void {
-  if (typeof apiKey !== 'string' || /^[\x20-\x7e]*$/.test(apiKey)) return;
-  throw new Error('TEMPORAL_API_KEY has a line break, or another character that no header has.');
+/** Tells only the first line of what is wrong with the file of profiles: the others quote it, and it may hold keys. */
+function readProfile(): ReturnType<typeof loadClientConnectConfig> {
+  try {
+    return loadClientConnectConfig();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const [problem] = error.message.split('\n', 1);
+    const place = 'line' in error ? `, line ${String(error.line)}` : '';
+    throw new Error(
+      `The profile of Temporal (TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE) cannot be read: ${problem}${place}`,
+      { cause: error },
+    );
+  }
+}
+
+/** The client would quote them in its error. */
+function requireHeaders({ apiKey, metadata = {} }: Pick<Options, 'apiKey' | 'metadata'>): void {
+  const headers = [
+    ['TEMPORAL_API_KEY', apiKey],
+    ...Object.entries(metadata).map(([name, value]) => [`TEMPORAL_GRPC_META_… "${name}"`, value]),
+  ];
+  for (const [name, value] of headers) {
+    if (typeof value !== 'string' || /^[\x20-\x7e]*$/.test(value)) continue;
+    throw new Error(`${String(name)} has a line break, or another character that no header has.`);
+  }
 }
 
 function failure(error: unknown, address: string, namespace: string): string {

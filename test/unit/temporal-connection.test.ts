@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { afterAll, afterEach, beforeAll, expect, inject, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { connectTemporal } from '../../src/runtime/connect-temporal.ts';
 
 let directory: string;
@@ -40,18 +40,30 @@ test('an API key comes with TLS', () => {
   });
 });
 
-test.each(['of-the-key\n', 'of–the-key'])(
-  'an API key that no header can have is not told: %j',
-  async (key) => {
+describe('what no header can have is not told', () => {
+  test.each([
+    ['TEMPORAL_API_KEY', 'of-the-key\n', 'TEMPORAL_API_KEY'],
+    ['TEMPORAL_API_KEY', 'of–the-key', 'TEMPORAL_API_KEY'],
+    ['TEMPORAL_GRPC_META_AUTHORIZATION', 'of-the-key\n', 'TEMPORAL_GRPC_META_… "authorization"'],
+  ])('%s=%j', async (variable, value, named) => {
     connection({
       TEMPORAL_ADDRESS: inject('temporalAddress'),
-      TEMPORAL_API_KEY: key,
+      [variable]: value,
       TEMPORAL_TLS: 'false',
     });
     const connecting = connectTemporal(async (options) => Connection.connect(options));
-    await expect(connecting).rejects.toThrow(/^TEMPORAL_API_KEY has a line break, or another character/);
-  },
-);
+    await expect(connecting).rejects.toThrow(
+      `${named} has a line break, or another character that no header has.`,
+    );
+  });
+});
+
+test('a file of profiles that cannot be read is not quoted', async () => {
+  await writeFile(file('broken.toml'), '[profile.default]\napi_key = "of-the-key\n');
+  vi.stubEnv('TEMPORAL_CONFIG_FILE', file('broken.toml'));
+  const connecting = connectTemporal(async (options) => Connection.connect(options));
+  await expect(connecting).rejects.toThrow(/cannot be read: Invalid TOML document: [\w ]+, line 2$/);
+});
 
 test('certificates of the worker and of the authority are read from their files', () => {
   const tls = {
