@@ -146,6 +146,11 @@ export const failurePolicies = {
     advice:
       'Lower "parallelism", or let the worker have more sessions (*_PG_POOL_SIZE, *_PG_POOL_MAX_OVERFLOW).',
   },
+  ForeignServerFailed: {
+    retry: UNTIL_IT_IS_BACK,
+    advice:
+      'Look into the log of that server, and whether the source reaches it. The log of the source has its words.',
+  },
   LockTimeout: {
     retry: UNTIL_IT_IS_BACK,
     captureWaits: true,

@@ -1,5 +1,5 @@
 import { DatabaseError } from 'pg';
-import { DatakitError, kindOfSqlState, type FailureKind } from '../contract/failures.ts';
+import { affectsEveryTable, DatakitError, kindOfSqlState, type FailureKind } from '../contract/failures.ts';
 
 /**
  * Converts an error of a server, or of the connection to it, to a failure with a kind and a message.
@@ -85,10 +85,14 @@ function kindOf(error: DatabaseError, sqlState: string): FailureKind {
   // unlike other configured limits it applies to the session itself, so nobody else can free anything
   if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
   if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
-  return isAboutText(error, sqlState) && passedOn(error) === undefined
-    ? 'InvalidValue'
-    : kindOfSqlState(sqlState);
+  if (isAboutText(error, sqlState) && passedOn(error) === undefined) return 'InvalidValue';
+  const kind = kindOfSqlState(sqlState);
+  // that every other table would fail too is true of the source only
+  return affectsEveryTable(kind) && isOfOtherServer(error) ? 'ForeignServerFailed' : kind;
 }
+
+/** Returns true if postgres_fdw or dblink raised the error, about the server that they ask or the way to it. */
+const isOfOtherServer = ({ file = '' }: DatabaseError): boolean => /^(connection|dblink)\.c$/.test(file);
 
 /** By SQLSTATE or its class. */
 const wordings: Readonly<Record<string, string>> = {

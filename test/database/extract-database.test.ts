@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -66,4 +67,23 @@ describe('extractDatabase', () => {
     expect(rows).toEqual([{ tables: 8, moments: 1 }]);
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
+});
+
+test('a table whose foreign partition is on a server that is away does not hold up the others', async () => {
+  await lab.source.query(`CREATE SCHEMA far; CREATE EXTENSION postgres_fdw;
+    CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1', dbname 'none');
+    CREATE USER MAPPING FOR extractor SERVER away OPTIONS (user 'nobody', password 'extractor-secret');
+    CREATE TABLE far.mixed (id int, note text) PARTITION BY RANGE (id);
+    CREATE TABLE far.mixed_here PARTITION OF far.mixed FOR VALUES FROM (0) TO (100);
+    CREATE FOREIGN TABLE far.mixed_away PARTITION OF far.mixed FOR VALUES FROM (100) TO (200) SERVER away;
+    INSERT INTO far.mixed SELECT i, repeat('x', 900) FROM generate_series(0, 99) i;
+    CREATE TABLE far.small (id int PRIMARY KEY); INSERT INTO far.small VALUES (1)`);
+  const handle = await lab.startDatabase({ tables: ['far.*'] });
+  await waitUntil(async () => {
+    const { rows } = await lab.warehouse.query(`SELECT to_regclass('bronze.br_far__small') AS copy`);
+    return rows[0]?.copy !== null;
+  });
+  await handle.executeUpdate('skipTable', { args: ['far.mixed'] });
+  expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, skipped: 1, failed: 0 });
+  await expectSameRows(lab, 'far.small', 'bronze.br_far__small');
 });

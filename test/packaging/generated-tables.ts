@@ -223,6 +223,8 @@ const meanings: Readonly<Record<FailureKind, string>> = {
   LockTimeout:
     'Another session holds a lock. The message names the table or partition, and for a commit the sessions.',
   AlreadyRunning: 'Another run is writing the same bronze table, or Temporal did not say whether it is.',
+  ForeignServerFailed:
+    'The server of a foreign table, or one that `dblink` asks, cannot be reached or is in trouble.',
   Deadlock: 'A server resolved a deadlock by cancelling our side.',
   SerializationFailure: 'Another transaction was faster, or recovery on a replica cancelled the statement.',
   StatementTimeout: 'A statement ran longer than allowed.',

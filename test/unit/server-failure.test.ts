@@ -36,6 +36,17 @@ describe('what a server answered', () => {
     expect(serverFailure(answered('42501', 'refused', { routine }), 'source').kind).toBe(kind);
   });
 
+  test.each<[string, string, FailureKind]>([
+    ['08001', 'connection.c', 'ForeignServerFailed'],
+    ['57P01', 'dblink.c', 'ForeignServerFailed'],
+    ['08001', 'libpqwalreceiver.c', 'ConnectionLost'],
+    ['40001', 'connection.c', 'SerializationFailure'],
+  ])('%s of %s is %s', (code, file, kind) => {
+    expect(serverFailure(answered(code, 'could not connect to server "far"', { file }), 'source').kind).toBe(
+      kind,
+    );
+  });
+
   test('stays what it was when it passes a second time', () => {
     const first = new DatakitError('LockTimeout', 'in use');
     expect(serverFailure(first, 'elsewhere')).toBe(first);
