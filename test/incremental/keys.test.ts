@@ -124,6 +124,25 @@ describe('a key that the input names', () => {
     await expect(run({ key: ['a'] })).rejects.toMatchObject({ cause: { type: 'KeyConflict' } });
   });
 
+  testVariants<[string, (name: string) => string]>([
+    [
+      'not yet validated',
+      (name) => `INSERT INTO ${name} VALUES (NULL, NULL), (1, '2024-01-01');
+      ALTER TABLE ${name} ADD CONSTRAINT a_${name} NOT NULL a NOT VALID, ADD CONSTRAINT at_${name} NOT NULL at NOT VALID`,
+    ],
+    [
+      'only of a parent',
+      (name) => `ALTER TABLE ${name} ADD NOT NULL a NO INHERIT, ADD NOT NULL at NO INHERIT;
+      CREATE TABLE ${name}_heir () INHERITS (${name}); INSERT INTO ${name}_heir VALUES (NULL, NULL), (1, '2024-01-01')`,
+    ],
+  ])('and cursor may be NULL where NOT NULL is %s', async ([, fill]) => {
+    await lab.source.query(`CREATE TABLE ${table} (a int, at timestamptz); ${fill(table)}`);
+    const refused = { cause: { type: 'KeyConflict', message: expect.stringContaining('is NULL') as string } };
+    await expect(run({ key: ['a'] })).rejects.toMatchObject(refused);
+    await run();
+    expect((await run()).incremental).toMatchObject({ nullCursors: 1 });
+  });
+
   testVariants(['merge', 'append'])(
     'whose type an extension brings is compared as that type has it, with %s',
     async (write) => {

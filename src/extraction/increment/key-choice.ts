@@ -2,6 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import { readPrimaryKey } from '../../postgres/catalog/keys.ts';
+import { hasHeirs, mayBeNull } from './null-values.ts';
 import type { IncrementalContext } from './plan-increment.ts';
 
 export interface Key {
@@ -30,7 +31,12 @@ export async function chooseKey(context: IncrementalContext): Promise<Key> {
       `The key column "${name}" is not among those to extract of ${formatTableName(table)}${hint}`,
     );
   });
-  if (key.length > 0) return { key, keyNullable: chosen.some(({ nullable }) => nullable), warning: [] };
+  if (key.length > 0) {
+    // nobody sees to it that a row of another server has what is declared here
+    const isElsewhere = context.partitions.some(({ isForeign }) => isForeign);
+    const keyNullable = isElsewhere || chosen.some((column) => mayBeNull(column, context));
+    return { key, keyNullable, warning: [] };
+  }
   requireNoNeed(context);
   return {
     key,
@@ -42,8 +48,9 @@ export async function chooseKey(context: IncrementalContext): Promise<Key> {
 }
 
 /** Returns no key for a table with inheritance children, since its key does not cover their rows. */
-async function primaryKey({ source, table, partitions, columns }: IncrementalContext): Promise<string[]> {
-  if (table.kind === 'table' && partitions.length > 1) return [];
+async function primaryKey(context: IncrementalContext): Promise<string[]> {
+  const { source, table, columns } = context;
+  if (hasHeirs(context)) return [];
   const key = await readPrimaryKey(source, table);
   return key.every((name) => columns.some((column) => column.name === name)) ? key : [];
 }

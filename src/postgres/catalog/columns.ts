@@ -5,6 +5,7 @@ import { formatTableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../identifiers.ts';
 import { missingPrivilege } from '../missing-privilege.ts';
 import type { Session } from '../session.ts';
+import { isNotValidated } from './not-validated.ts';
 import type { Table } from './table.ts';
 
 export interface Column {
@@ -12,6 +13,7 @@ export interface Column {
   readonly typeOid: number;
   /** Type with its modifier, as `format_type` writes it: `numeric(10,2)`, `character varying(10)[]`. */
   readonly type: string;
+  /** False if the table itself has no row with NULL in it; a table that inherits from it may have some. */
   readonly nullable: boolean;
   /** Null if the column was dropped after the snapshot of the transaction: privileges are checked as of now. */
   readonly readable: boolean | null;
@@ -46,8 +48,9 @@ export async function readColumnsOf(
 ): Promise<ReadonlyMap<number, Column[]>> {
   const columns = await session.query<Column & { table: number } & Record<string, unknown>>(
     `SELECT a.attrelid AS table, a.attname AS name, a.atttypid AS "typeOid", format_type(a.atttypid, a.atttypmod) AS type,
-            NOT a.attnotnull AS nullable, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
+            NOT a.attnotnull OR n.oid IS NOT NULL AS nullable, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
        FROM pg_catalog.pg_attribute a
+       LEFT JOIN pg_catalog.pg_constraint n ON ${isNotValidated('n', 'a')}
       WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
       ORDER BY a.attrelid, a.attnum`,
     [tables],

@@ -1,6 +1,7 @@
 import { splitExpressions } from '../expression.ts';
 import { quoteName } from '../identifiers.ts';
 import type { Session } from '../session.ts';
+import { isNotValidated } from './not-validated.ts';
 
 /** The key that a table is partitioned by. */
 export interface PartitionKey {
@@ -44,9 +45,7 @@ export async function readPartitionKeys(
                JOIN pg_catalog.pg_opclass o ON o.oid = k.opclass
                JOIN pg_catalog.pg_type t ON t.oid = o.opcintype
                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum
-               -- NOT NULL NOT VALID, since PostgreSQL 18, says nothing of the rows that were there before
-               LEFT JOIN pg_catalog.pg_constraint n ON n.conrelid = a.attrelid AND n.contype = 'n'
-                                                   AND n.conkey = ARRAY[a.attnum] AND NOT n.convalidated) AS parts
+               LEFT JOIN pg_catalog.pg_constraint n ON ${isNotValidated('n', 'a')}) AS parts
        FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = ANY ($1::oid[])`,
     [tables],
   );
