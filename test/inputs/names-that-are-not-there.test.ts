@@ -70,3 +70,19 @@ test('a column that is called like a metadata column can be left out', async () 
     rows: 1,
   });
 });
+
+test('names that are longer in UTF-8 than a name can be are not cut', async () => {
+  await using latin = await Lab.open({ sourceOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'` });
+  const long = 'é'.repeat(40);
+  await latin.source.query(`CREATE TABLE wide (id int PRIMARY KEY, "${long}" text, "${long}s" text);
+    INSERT INTO wide VALUES (1, 'a', 'b'); CREATE TABLE "${long}" (id int)`);
+  const refused = (text: string) => ({
+    cause: { type: 'UnsupportedTable', message: expect.stringContaining(text) as string },
+  });
+  await expect(latin.extract({ table: 'wide' })).rejects.toMatchObject(refused(`: ${long}, ${long}s. Name`));
+  await expect(latin.extractDatabase({ tables: ['public.*'] })).rejects.toMatchObject(
+    refused(`: public.${long}. Leave`),
+  );
+  const tables = ['public.*', '!public.é*', { table: 'wide', columns: ['id'] }];
+  expect(await latin.extractDatabase({ tables })).toMatchObject({ outcome: 'complete', rows: 1 });
+});

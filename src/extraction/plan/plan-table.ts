@@ -26,6 +26,7 @@ import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
 import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
 import { warningsOfEarlierRows } from './earlier-rows.ts';
+import { requireColumnNames } from './name-lengths.ts';
 import { planPartitions, warningsOfTinyChunks } from './plan-partitions.ts';
 import { requireAllRows, requireRoom } from './row-checks.ts';
 
@@ -153,6 +154,7 @@ async function withIncrement(plan: ExtractionPlan, context: IncrementalContext):
 
 async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTableInput): Promise<Column[]> {
   const columns = chooseColumns(await catalog.columns(table), table, input);
+  requireColumnNames(table, columns.map(({ name }) => name)); // prettier-ignore
   const clash = columns.find(({ name }) => isMetadata(name));
   if (clash === undefined) return columns;
   throw new DatakitError(

@@ -7,6 +7,7 @@ import { TableSelection } from '../../contract/table-selection.ts';
 import { findRelations } from '../../postgres/catalog/table.ts';
 import { listTables } from '../../postgres/catalog/tables.ts';
 import type { Session } from '../../postgres/session.ts';
+import { requireTableNames } from './name-lengths.ts';
 
 /** Bytes. The size of one chunk: a smaller table would have nothing to share out in a run of its own. */
 export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
@@ -27,7 +28,8 @@ export interface Resolved {
  * Finds the tables that an input selects.
  *
  * @param feeds the source tables that bronze has rows of
- * @throws {DatakitError} UndefinedObject if there are none; InvalidInput if too many need a workflow of their own
+ * @throws {DatakitError} UndefinedObject if there are none; UnsupportedTable if no input could name one; InvalidInput if
+ *   too many need a workflow of their own
  */
 export async function resolveTables(
   source: Session,
@@ -38,9 +40,9 @@ export async function resolveTables(
   const named = selection.named();
   const listed = await listTables(source);
   const there = new Set(listed.map(formatTableName));
-  const members = listed
-    .filter((table) => selection.has(table))
-    .map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
+  const selected = listed.filter((table) => selection.has(table));
+  requireTableNames(selected);
+  const members = selected.map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
   // views and the like are extracted if named; a table that does not exist fails in its own run
   const unlisted = named.filter((table) => !there.has(formatTableName(table)));
   for (const table of unlisted) members.push(memberOf(selection, table, undefined));
