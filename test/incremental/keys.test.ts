@@ -117,6 +117,22 @@ describe('a key that the input names', () => {
     expect(await rowsOf(`SELECT id FROM ${bronze}`)).toEqual([{ id: 1 }]);
   });
 
+  test('nor is a value for a constraint that somebody made', async () => {
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY, v int, at timestamptz); INSERT INTO ${table} VALUES (1, 1, '2024-01-01')`,
+    );
+    await run({ write: 'merge' });
+    await lab.warehouse.query(`ALTER TABLE ${bronze} ADD CONSTRAINT few_${table} CHECK (v < 9)`);
+    await lab.source.query(`INSERT INTO ${table} VALUES (2, 9, '2024-01-02')`);
+    await expect(run({ write: 'merge' })).rejects.toMatchObject({
+      cause: {
+        type: 'SchemaConflict',
+        message: expect.stringContaining(`the constraint "few_${table}" of the bronze table`) as string,
+      },
+    });
+    expect(await rowsOf(`SELECT id FROM ${bronze}`)).toEqual([{ id: 1 }]);
+  });
+
   test('that is NULL somewhere is refused', async () => {
     await lab.source.query(
       `CREATE TABLE ${table} (a int, at timestamptz); INSERT INTO ${table} VALUES (NULL, '2024-01-01')`,

@@ -3,12 +3,13 @@ import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { equalityOf } from '../equality.ts';
 import { orUnidentified } from '../schema/replica-identity.ts';
+import { orConstrained } from '../schema/schema-conflict.ts';
 import type { MirrorBatch, MirrorValue, RowMove } from './mirror-batch.ts';
 import type { Mirror } from './mirror.ts';
 
 /** Applies the net changes of a batch to a copy. */
 export async function applyBatch(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
-  await orUnidentified(mirror.storage, async () => applyStates(session, mirror, batch));
+  await writing(mirror, async () => applyStates(session, mirror, batch));
 }
 
 async function applyStates(session: Session, mirror: Mirror, batch: MirrorBatch): Promise<void> {
@@ -36,8 +37,12 @@ export async function moveRow(
   columns: readonly string[],
   row: RowMove,
 ): Promise<void> {
-  await orUnidentified(mirror.storage, async () => move(session, mirror, columns, row));
+  await writing(mirror, async () => move(session, mirror, columns, row));
 }
+
+/** @throws {DatakitError} SchemaConflict if what people made in the warehouse does not allow it */
+const writing = async ({ storage }: Mirror, work: () => Promise<void>): Promise<void> =>
+  orUnidentified(storage, async () => orConstrained(work));
 
 async function move(
   session: Session,

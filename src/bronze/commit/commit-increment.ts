@@ -14,6 +14,7 @@ import { protectionOf, type IncrementalPlan } from '../incremental-plan.ts';
 import { followSchema } from '../schema/follow-schema.ts';
 import { orKeyConflict } from '../schema/key-index.ts';
 import { orUnidentified } from '../schema/replica-identity.ts';
+import { orConstrained } from '../schema/schema-conflict.ts';
 import { BRONZE, DELETED_AT, metadataColumns } from '../layout.ts';
 import { moveStatement } from './move-rows.ts';
 import { stagingKeys, type StagedFacts, type StoredPlan } from '../bookkeeping/plans.ts';
@@ -56,7 +57,7 @@ export async function commitIncrement(
   const { key, keyChunks } = incremental;
   const { moved, deleted } = await orUnidentified(bronze.storage, async () => ({
     moved: await orKeyConflict(incremental, async () =>
-      session.one<{ added: string; replaced: string }>(statement),
+      orConstrained(async () => session.one<{ added: string; replaced: string }>(statement)),
     ),
     deleted:
       keyChunks === 0

@@ -1,5 +1,6 @@
 import { DatakitError } from '../../contract/failures.ts';
-import { dependentsOf, serverFailure, sqlStateOf } from '../../postgres/server-failure.ts';
+import { quoteName } from '../../postgres/identifiers.ts';
+import { dependentsOf, serverFailure, sqlStateOf, violatedIndex } from '../../postgres/server-failure.ts';
 
 /**
  * SQLSTATE classes of errors about rows or types that do not fit what is there: not supported (a view on the
@@ -25,5 +26,26 @@ export async function orSchemaConflict<T>(problem: string, statement: () => Prom
     const dependents = dependentsOf(error);
     const named = dependents === undefined ? '' : `: ${dependents}`;
     throw new DatakitError('SchemaConflict', `${problem}: ${message}${named}`, { cause: error });
+  }
+}
+
+/** SQLSTATEs of NOT NULL, foreign keys, CHECK and EXCLUDE: only people make these on a bronze table. */
+const constraints: ReadonlySet<string> = new Set(['23502', '23503', '23514', '23P01']);
+
+/**
+ * Runs a statement that writes rows to a bronze table.
+ *
+ * @throws {DatakitError} SchemaConflict if a constraint that people made does not allow them
+ */
+export async function orConstrained<T>(statement: () => Promise<T>): Promise<T> {
+  try {
+    return await statement();
+  } catch (error) {
+    if (!constraints.has(sqlStateOf(error) ?? '')) throw error;
+    const name = violatedIndex(error);
+    const constraint = name === undefined ? 'a constraint' : `the constraint ${quoteName(name)}`;
+    return orSchemaConflict(`The new rows do not fit ${constraint} of the bronze table`, async () => {
+      throw error;
+    });
   }
 }
