@@ -2,8 +2,11 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { makePublication } from '../../src/postgres/replication/publications.ts';
 import { administer } from '../setup/administer.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -192,6 +195,19 @@ describe('what cannot be captured is refused before anything is made:', () => {
     });
     await superuser.query(`DROP PUBLICATION ${slot}`);
     await superuser.end();
+  });
+
+  test('a role that is to change nothing is told the statement for the publication', async () => {
+    const settings = connectionTo(`${lab.sourceUrl}?options=-c%20default_transaction_read_only%3Don`);
+    const database = new Database({ label: 'source "default"', settings });
+    const making = database.write({}, async (session) =>
+      makePublication(session, 'unwritten', [{ schema: 'public', name: 't' }]),
+    );
+    await expect(making).rejects.toMatchObject({
+      kind: 'InsufficientPrivilege',
+      message: expect.stringMatching(/default_transaction_read_only.*run: CREATE PUBLICATION/) as string,
+    });
+    await database.close();
   });
 });
 

@@ -246,14 +246,22 @@ export function alterPublication(
   return `ALTER PUBLICATION ${quoteName(name)} ${change === 'add' ? 'ADD' : 'DROP'} TABLE ${listOf(tables)}`;
 }
 
-/** Runs a statement that needs more than read privileges; if the role lacks them, the error says what must be run. */
+/** Why a role does not run what changes the source, by SQLSTATE. */
+const refusals: Readonly<Record<string, string>> = {
+  '42501': 'The role lacks a privilege that the capture needs',
+  '25006':
+    'The role changes nothing while its default_transaction_read_only is on, which the capture needs it to',
+};
+
+/** Runs a statement that changes the source; if the role does not, the error says what must be run. */
 export async function orStatementFor<T>(statement: string, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (sqlStateOf(error) !== '42501') throw error;
+    const refusal = refusals[sqlStateOf(error) ?? ''];
+    if (refusal === undefined) throw error;
     const shown = statement.length > 2000 ? `${statement.slice(0, 2000)}...` : statement;
-    throw missingPrivilege('The role lacks a privilege that the capture needs', shown, { cause: error });
+    throw missingPrivilege(refusal, shown, { cause: error });
   }
 }
 
