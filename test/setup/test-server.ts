@@ -6,8 +6,8 @@ const SHARED_MEMORY = '/dev/shm';
 /** All servers of `npm test` together hold about 0.5 GB. */
 const ROOM_BYTES = 2 * 2 ** 30;
 
-/** Turns off what only a crash of the system would need. */
-const SETTINGS = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off' };
+/** Turns off what only a crash of the system would need, and what takes locks at moments of its own. */
+const SETTINGS = { fsync: 'off', full_page_writes: 'off', wal_init_zero: 'off', autovacuum: 'off' };
 
 /** Starts a server for data that nobody needs later, in memory where there is room. */
 export async function startTestServer(
