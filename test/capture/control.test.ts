@@ -213,23 +213,27 @@ describe('what cannot be captured is refused before anything is made:', () => {
 
 // each has its own tables
 describe.concurrent('a capture', () => {
-  test('names the constraint of the warehouse that a change does not fit, and goes on without it', async () => {
-    await lab.source.query('CREATE TABLE limited (id int PRIMARY KEY)');
-    const request = { tables: ['limited'], slot: captures.slotName(), mirror: true };
-    await captures.catchUp(request);
-    await lab.warehouse.query('ALTER TABLE bronze.br_limited ADD CONSTRAINT few CHECK (id < 9)');
-    await lab.source.query('INSERT INTO limited VALUES (8), (9)');
-    await expect(captures.catchUp(request)).rejects.toMatchObject({
-      cause: {
-        type: 'SchemaConflict',
-        message: expect.stringContaining('the constraint "few" of the bronze table') as string,
-      },
-    });
-    await lab.warehouse.query('ALTER TABLE bronze.br_limited DROP CONSTRAINT few');
-    await captures.catchUp(request);
-    await expectSameRows(lab, 'limited', 'bronze.br_limited');
-    await captures.drop({ slot: request.slot });
-  });
+  test(
+    'names the constraint of the warehouse that a change does not fit, and goes on without it',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query('CREATE TABLE limited (id int PRIMARY KEY)');
+      const request = { tables: ['limited'], slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      await lab.warehouse.query('ALTER TABLE bronze.br_limited ADD CONSTRAINT few CHECK (id < 9)');
+      await lab.source.query('INSERT INTO limited VALUES (8), (9)');
+      await expect(captures.catchUp(request)).rejects.toMatchObject({
+        cause: {
+          type: 'SchemaConflict',
+          message: expect.stringContaining('the constraint "few" of the bronze table') as string,
+        },
+      });
+      await lab.warehouse.query('ALTER TABLE bronze.br_limited DROP CONSTRAINT few');
+      await captures.catchUp(request);
+      await expectSameRows(lab, 'limited', 'bronze.br_limited');
+      await captures.drop({ slot: request.slot });
+    },
+  );
 
   test(
     'a table without a key is logged by its whole rows, where the input lets that be set',

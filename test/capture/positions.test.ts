@@ -270,17 +270,21 @@ describe('before it streams, a capture compares its position with the slot:', ()
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
   });
 
-  test('a slot that somebody else has advanced, even so far that it needs no log from before', async () => {
-    const slot = await own.captured();
-    await own.insert();
-    await own.asAdmin('SELECT pg_log_standby_snapshot()');
-    await own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
-    await expectRefused(own, slot, {
-      kind: 'PositionConflict',
-      text: /somebody else has read from it or advanced it/,
-    });
-    await captures.drop({ slot });
-  });
+  test(
+    'a slot that somebody else has advanced, even so far that it needs no log from before',
+    { tags: 'long' },
+    async () => {
+      const slot = await own.captured();
+      await own.insert();
+      await own.asAdmin('SELECT pg_log_standby_snapshot()');
+      await own.asAdmin(`SELECT pg_replication_slot_advance('${slot}', pg_current_wal_lsn())`);
+      await expectRefused(own, slot, {
+        kind: 'PositionConflict',
+        text: /somebody else has read from it or advanced it/,
+      });
+      await captures.drop({ slot });
+    },
+  );
 
   test('a slot that is behind, because an acknowledgement was lost: nothing comes twice', async () => {
     const slot = await own.captured();
@@ -429,26 +433,30 @@ test('a replication session that is aborted does not wait for a server that hang
   await expect(asking).rejects.toThrow('stop');
 });
 
-test('when the snapshot of a slot is lost before the first copy is done, a new slot is made, and the capture says so', async () => {
-  await lab.source.query('CREATE TABLE fragile (id int PRIMARY KEY); INSERT INTO fragile VALUES (1), (2)');
-  const slot = captures.slotName();
-  const held = await HeldCopies.hold(lab, 'before the first');
-  const handle = await captures.start({ tables: ['fragile'], slot, mirror: true, until: 'caught-up' });
-  await held.reached();
-  // so far, one session holds the snapshot
-  await lab.source.query('INSERT INTO fragile VALUES (3)');
-  await own.asAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+test(
+  'when the snapshot of a slot is lost before the first copy is done, a new slot is made, and the capture says so',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE fragile (id int PRIMARY KEY); INSERT INTO fragile VALUES (1), (2)');
+    const slot = captures.slotName();
+    const held = await HeldCopies.hold(lab, 'before the first');
+    const handle = await captures.start({ tables: ['fragile'], slot, mirror: true, until: 'caught-up' });
+    await held.reached();
+    // so far, one session holds the snapshot
+    await lab.source.query('INSERT INTO fragile VALUES (3)');
+    await own.asAdmin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'walsender'`);
-  await waitUntil(async () => !(await pendingActivities(handle)).includes('holdSlot'));
-  await held.release();
-  await expect(handle.result()).resolves.toMatchObject({
-    outcome: 'caught up',
-    changes: 0,
-    warnings: ['The snapshot of the slot was lost: the first copy began again on a new one.'],
-  });
-  await expectSameRows(lab, 'fragile', 'bronze.br_fragile');
-  await captures.drop({ slot });
-});
+    await waitUntil(async () => !(await pendingActivities(handle)).includes('holdSlot'));
+    await held.release();
+    await expect(handle.result()).resolves.toMatchObject({
+      outcome: 'caught up',
+      changes: 0,
+      warnings: ['The snapshot of the slot was lost: the first copy began again on a new one.'],
+    });
+    await expectSameRows(lab, 'fragile', 'bronze.br_fragile');
+    await captures.drop({ slot });
+  },
+);
 
 test(
   'a table that is rewritten before the first copy comes to it is not taken for an empty one',

@@ -80,7 +80,7 @@ test('every value comes through the log and into the copy as the source has it',
   await captures.drop({ slot });
 });
 
-test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', async () => {
+test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', { tags: 'long' }, async () => {
   await lab.source.query(
     'CREATE TABLE documents (id int PRIMARY KEY, j json, b jsonb, n bigint, d numeric, t boolean)',
   );

@@ -3,12 +3,13 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { DEFAULT_TASK_QUEUE } from '../../src/contract/task-queues.ts';
 import { Gate } from '../setup/gate.ts';
 import { Lab } from '../setup/lab.ts';
+import { testVariants } from '../setup/variants.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 const execute = promisify(execFile);
@@ -112,24 +113,20 @@ const notes: Readonly<Record<string, (rest: string) => Promise<void>>> = {
   },
 };
 
-test.each(['docs/cli.md', 'docs/schedules.md'])(
-  'every command of %s works',
-  { timeout: 180_000 },
-  async (document) => {
-    const steps = await stepsOf(document);
-    expect(steps.filter(({ kind }) => kind === 'command').length).toBeGreaterThan(8);
-    let expected: string | undefined;
-    for (const { kind, text } of steps) {
-      if (kind === 'note') {
-        const [word = '', ...rest] = text.split(' ');
-        if (word === 'fails,') expected = rest.join(' ');
-        else await notes[word]?.(rest.join(' '));
-        continue;
-      }
-      const { output, failed } = await shell(text);
-      expect(failed, `${text}\n${output}`).toBe(expected !== undefined);
-      if (expected !== undefined) expect(output.replaceAll(/\s+/g, ' ')).toContain(expected);
-      expected = undefined;
+testVariants(['docs/cli.md', 'docs/schedules.md'])('every command of %s works', async (document) => {
+  const steps = await stepsOf(document);
+  expect(steps.filter(({ kind }) => kind === 'command').length).toBeGreaterThan(8);
+  let expected: string | undefined;
+  for (const { kind, text } of steps) {
+    if (kind === 'note') {
+      const [word = '', ...rest] = text.split(' ');
+      if (word === 'fails,') expected = rest.join(' ');
+      else await notes[word]?.(rest.join(' '));
+      continue;
     }
-  },
-);
+    const { output, failed } = await shell(text);
+    expect(failed, `${text}\n${output}`).toBe(expected !== undefined);
+    if (expected !== undefined) expect(output.replaceAll(/\s+/g, ' ')).toContain(expected);
+    expected = undefined;
+  }
+});

@@ -157,7 +157,7 @@ describe('pause', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
-  test('holds a run of many tables after the table that it is at', async () => {
+  test('holds a run of many tables after the table that it is at', { tags: 'long' }, async () => {
     await lab.source.query(`CREATE SCHEMA halted; CREATE TABLE halted.one AS SELECT 1 AS id;
       CREATE TABLE halted.two AS SELECT 2 AS id; CREATE TABLE halted.three AS SELECT 3 AS id`);
     const copies = await HeldCopies.hold(lab, 'before each mark');
@@ -283,7 +283,7 @@ describe('a run that ends early', () => {
 });
 
 describe('a second run of the same table', () => {
-  test('waits until the first has ended, and says for whom', async () => {
+  test('waits until the first has ended, and says for whom', { tags: 'long' }, async () => {
     const gate = await Gate.closed(lab);
     await lab.source.query(`CREATE TABLE twice AS SELECT i AS id FROM generate_series(1, 10) i`);
     const first = await lab.start({ table: 'twice', where: 'gate(id = 1)' });

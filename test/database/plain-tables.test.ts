@@ -243,22 +243,26 @@ describe('small tables that bronze has already', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
-  test('wait for a reader whose snapshot is older, and show it no empty table', async () => {
-    const reader = await lab.connect('warehouse');
-    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
-    await changeAll();
-    const running = extractShop();
-    await expect
-      .poll(async () => (await lab.warehouse.query(`SELECT FROM public.staged`)).rowCount, {
-        timeout: 20_000,
-      })
-      .toBeGreaterThan(0);
-    const { rows } = await reader.query<{ n: number }>('SELECT count(*)::int AS n FROM bronze.br_shop__t1');
-    expect(rows).toEqual([{ n: 4000 }]);
-    await reader.query('COMMIT');
-    expect(await running).toMatchObject({ outcome: 'complete', committed: 4 });
-    await expectShop();
-  });
+  test(
+    'wait for a reader whose snapshot is older, and show it no empty table',
+    { tags: 'long' },
+    async () => {
+      const reader = await lab.connect('warehouse');
+      await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+      await changeAll();
+      const running = extractShop();
+      await expect
+        .poll(async () => (await lab.warehouse.query(`SELECT FROM public.staged`)).rowCount, {
+          timeout: 20_000,
+        })
+        .toBeGreaterThan(0);
+      const { rows } = await reader.query<{ n: number }>('SELECT count(*)::int AS n FROM bronze.br_shop__t1');
+      expect(rows).toEqual([{ n: 4000 }]);
+      await reader.query('COMMIT');
+      expect(await running).toMatchObject({ outcome: 'complete', committed: 4 });
+      await expectShop();
+    },
+  );
 
   test('are left alone by whoever finds that they are not as they were', async () => {
     const warehouse = new Database({ label: 'warehouse', settings: connectionTo(lab.warehouseUrl) });

@@ -192,13 +192,13 @@ describe('flights', () => {
     await loadFlights(client, (rows) => reported.push(rows), groups.slice(1, 2));
   });
 
-  test('are numbered in the order of the file', async () => {
+  test('are numbered in the order of the file', { tags: 'long' }, async () => {
     const summary = await textsOf('SELECT count(*), count(DISTINCT id), min(id), max(id) FROM flights');
     expect(summary).toEqual([[`${ROWS}`, `${ROWS}`, `${FIRST + 1}`, `${FIRST + ROWS}`]]);
     expect(reported.at(-1)).toBe(ROWS);
   });
 
-  test('are in the partitions of the months that there are', async () => {
+  test('are in the partitions of the months that there are', { tags: 'long' }, async () => {
     const partitions = await textsOf(
       `SELECT tableoid::regclass, bool_and(to_char(date, '"flights_"YYYY_MM') = tableoid::regclass::text)
        FROM flights GROUP BY 1 ORDER BY 1`,
@@ -210,7 +210,7 @@ describe('flights', () => {
     expect(await oneText("SELECT count(*) FROM pg_inherits WHERE inhparent = 'flights'::regclass")).toBe('2');
   });
 
-  test('are those of the file, also where one month ends', async () => {
+  test('are those of the file, also where one month ends', { tags: 'long' }, async () => {
     const lastOfJanuary = Number(await oneText('SELECT max(id) FROM flights_2001_01'));
     for (const start of [FIRST, lastOfJanuary - 500, FIRST + ROWS - 1_000]) {
       const found = await textsOf(
@@ -220,7 +220,7 @@ describe('flights', () => {
     }
   });
 
-  test('have one valid primary key over all partitions', async () => {
+  test('have one valid primary key over all partitions', { tags: 'long' }, async () => {
     const valid = `SELECT pg_get_indexdef(indexrelid) FROM pg_index
       WHERE indrelid = 'flights'::regclass AND indisprimary AND indisvalid`;
     expect(await oneText(valid)).toMatch(/ON ONLY public\.flights USING btree \(id, date\)$/);

@@ -6,7 +6,6 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
-import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -51,11 +50,12 @@ test('a worker that is asked to stop ends the chunk that it is at, and leaves th
 });
 
 // existing tables are exchanged in a different way than new ones
-testVariants([
+test.for([
   ['known', true],
   ['new', false],
-])(
+] as const)(
   'one that extracts %s small tables ends the table that it is at, and leaves the others and the snapshot of all to another',
+  { tags: 'long' },
   async ([, known]) => {
     const tables = [1, 2, 3, 4, 5, 6].map((number) => `packed.t${number}`);
     await lab.source.query('DROP SCHEMA IF EXISTS packed CASCADE; CREATE SCHEMA packed');

@@ -57,7 +57,7 @@ describe('a backfill', () => {
     );
   });
 
-  test('from a value beyond the checkpoint does not move it over the gap', async () => {
+  test('from a value beyond the checkpoint does not move it over the gap', { tags: 'long' }, async () => {
     await run();
     await lab.source.query(
       `INSERT INTO ${table} VALUES (100, 'gap', '2024-02-01'), (101, 'far', '2024-03-01')`,
@@ -85,7 +85,7 @@ describe('a backfill', () => {
     expect((await run({}, { from: '2024-02-15' })).warnings).toEqual([]);
   });
 
-  test('as the first run says where the table begins', async () => {
+  test('as the first run says where the table begins', { tags: 'long' }, async () => {
     const first = await run({}, { from: '2024-01-09' });
     expect(first.incremental).toMatchObject({ extraction: 'full', added: 20, checkpoint: LAST });
     await lab.source.query(`INSERT INTO ${table} VALUES (100, 'new', '2024-01-11')`);
@@ -153,7 +153,7 @@ testVariants(['timestamptz', 'date'])('a lookback beyond the first %s is refused
 });
 
 describe('resetCheckpoint', () => {
-  test('extracts everything anew, and goes on from there', async () => {
+  test('extracts everything anew, and goes on from there', { tags: 'long' }, async () => {
     await run();
     await lab.source.query(`DELETE FROM ${table} WHERE id < 50`);
     const { incremental } = await run({ resetCheckpoint: true });

@@ -3,6 +3,7 @@ import { bookkeepingTables } from '../../src/bronze/layout.ts';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
 import { prepareOrders, refusal } from './refusal.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -61,7 +62,7 @@ test('the tables that no run may write are all that the migrations make', async 
   expect(made.toSorted()).toEqual([...bookkeepingTables].toSorted());
 });
 
-test.each(bookkeepingTables)('a target that holds records: %s', async (target) => {
+testVariants(bookkeepingTables)('a target that holds records: %s', async (target) => {
   const message = await refusal(lab, { table: 'other', target }, 'InvalidInput');
   expect(message).toContain(`"target" names ${target}, where datakit-postgres keeps its own records`);
 });

@@ -181,7 +181,7 @@ describe('a table that fails', () => {
     });
   });
 
-  test('ends the run where the input says so, with its own failure', async () => {
+  test('ends the run where the input says so, with its own failure', { tags: 'long' }, async () => {
     const discarded: string[] = [];
     const stuck: Partial<Activities> = {
       ...fakes(discarded),
@@ -320,32 +320,36 @@ describe('a run that is about to end', () => {
 });
 
 describe('the snapshot of all tables', () => {
-  test('is heard of by the tables when another session lends it, and when it is lost all begin again', async () => {
-    const seen: string[] = [];
-    const snapshots = { held: 0, lost: false };
-    const fakes: Partial<Activities> = {
-      ...sourceWith(large(900)),
-      holdSnapshot: async ({ holder }) => {
-        snapshots.held += 1;
-        const id = `0000000${snapshots.held}-1`;
-        await signalSnapshot(holder, id);
-        while (!snapshots.lost || snapshots.held > 1)
-          await Promise.race([untilCancelled(), new Promise((r) => setTimeout(r, 20))]);
-        throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
-      },
-      copyChunks: async ({ snapshot, count, from }) => {
-        seen.push(snapshot?.id ?? 'none');
-        if (from === 0 && snapshots.held === 1) {
-          snapshots.lost = true;
+  test(
+    'is heard of by the tables when another session lends it, and when it is lost all begin again',
+    { tags: 'long' },
+    async () => {
+      const seen: string[] = [];
+      const snapshots = { held: 0, lost: false };
+      const fakes: Partial<Activities> = {
+        ...sourceWith(large(900)),
+        holdSnapshot: async ({ holder }) => {
+          snapshots.held += 1;
+          const id = `0000000${snapshots.held}-1`;
+          await signalSnapshot(holder, id);
+          while (!snapshots.lost || snapshots.held > 1)
+            await Promise.race([untilCancelled(), new Promise((r) => setTimeout(r, 20))]);
           throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
-        }
-        return { rows: count, bytes: count };
-      },
-    };
-    await withFakeDatabase(fakes, { tables: ['public.*'] }, async (handle) => {
-      expect(await handle.result()).toMatchObject({ outcome: 'complete', restarts: 1, committed: 1 });
-      expect(seen.at(0)).toBe('00000001-1');
-      expect(seen.at(-1)).toBe('00000002-1');
-    });
-  });
+        },
+        copyChunks: async ({ snapshot, count, from }) => {
+          seen.push(snapshot?.id ?? 'none');
+          if (from === 0 && snapshots.held === 1) {
+            snapshots.lost = true;
+            throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
+          }
+          return { rows: count, bytes: count };
+        },
+      };
+      await withFakeDatabase(fakes, { tables: ['public.*'] }, async (handle) => {
+        expect(await handle.result()).toMatchObject({ outcome: 'complete', restarts: 1, committed: 1 });
+        expect(seen.at(0)).toBe('00000001-1');
+        expect(seen.at(-1)).toBe('00000002-1');
+      });
+    },
+  );
 });
