@@ -38,6 +38,6 @@ async function lastLook(
   signal: AbortSignal,
 ): Promise<CopiedPartitions | undefined> {
   const limits = { run: runId, signal };
-  const look = async (session: Session) => copiedPartitions(session, await readPlan(session, planId));
+  const look = async (session: Session) => copiedPartitions(session, await readPlan(session, planId, runId));
   return warehouse.write(limits, look).catch(() => undefined);
 }

@@ -13,7 +13,7 @@ export async function copyChunks(
   request: CopyChunksRequest,
 ): Promise<CopiedSpan> {
   const { warehouse, ready, sourceNamed, isStopping } = dependencies;
-  const { planId, from, count } = request;
+  const { planId, runId, from, count } = request;
   const purpose = count === 1 ? `copying chunk ${from}` : `copying chunks ${from} to ${from + count - 1}`;
   return runActivity(
     purpose,
@@ -42,7 +42,7 @@ export async function copyChunks(
     {
       underWay: true,
       afterwards: async () =>
-        dropWhenTerminated(dependencies, async (session) => (await readPlan(session, planId)).runId),
+        dropWhenTerminated(dependencies, async (session) => (await readPlan(session, planId, runId)).runId),
     },
   );
 }

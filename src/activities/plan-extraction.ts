@@ -145,7 +145,7 @@ async function storePlanOf(
       chunks: chunkCount(plan),
       format: plan.format,
     });
-    const summary = summarize(planId, plan);
+    const summary = summarize(stored);
     if (finish === undefined || !isSmall(plan)) return summary;
     return { ...summary, outcome: await finish(target, stored) };
   });

@@ -8,6 +8,8 @@ export interface Span {
 
 export interface CopyChunksRequest extends Span {
   readonly planId: string;
+  /** Whose plan it is; absent from workflows of earlier versions. */
+  readonly runId?: string;
   readonly snapshot?: Snapshot;
   /** This span's share of the run's rate limit. */
   readonly bytesPerSecond?: number;

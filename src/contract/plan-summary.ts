@@ -8,6 +8,8 @@ import type { Snapshot } from './snapshot.ts';
 export interface PlanSummary {
   /** Identifies the plan, its staging table and its ledger. A bigint, as text. */
   readonly planId: string;
+  /** Whose plan it is; absent once it needs no copies, and from earlier versions. */
+  readonly runId?: string;
   readonly target: string;
   readonly chunks: number;
   /** Labels for the chunks: a bounded number, however many partitions there are. */

@@ -105,7 +105,7 @@ async function copyByChildren(
 
 async function copyByChild(
   fanout: Fanout,
-  { planId, chunks, maxBytesPerSecond }: PlanSummary,
+  { planId, runId, chunks, maxBytesPerSecond }: PlanSummary,
   stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
@@ -118,6 +118,7 @@ async function copyByChild(
       args: [
         {
           planId,
+          ...(runId !== undefined && { runId }),
           chunks,
           stretch,
           parallelism,

@@ -11,7 +11,7 @@ import { SlidingWindow } from './sliding-window.ts';
 const PAUSE_HEARD_WITHIN = '1 second';
 
 /** What copying needs to know of a plan. */
-export type PlanToCopy = Pick<PlanSummary, 'planId' | 'maxBytesPerSecond'>;
+export type PlanToCopy = Pick<PlanSummary, 'planId' | 'runId' | 'maxBytesPerSecond'>;
 
 export interface CopyStretchRequest extends PlanToCopy {
   /** Of the whole plan. */
@@ -79,10 +79,11 @@ export async function copySpan(
   span: Span,
   { label, snapshot, width }: SpanContext,
 ): Promise<CopiedSpan> {
-  const { planId, maxBytesPerSecond: most } = plan;
+  const { planId, runId, maxBytesPerSecond: most } = plan;
   return copyChunks.executeWithOptions({ activityId: `copy-${span.from}`, summary: label }, [
     {
       planId,
+      ...(runId !== undefined && { runId }),
       ...span,
       ...(snapshot !== undefined && { snapshot }),
       ...(most !== undefined && { bytesPerSecond: Math.floor(most / width) }),

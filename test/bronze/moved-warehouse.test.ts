@@ -60,3 +60,30 @@ test('a schema bronze that was dropped is made anew by a worker that knew it, be
   await expectSameRows(lab, 'anew', 'bronze.br_anew');
   await lab.warehouse.query(`DROP TABLE bronze_staging.plan_${left.planId}`);
 });
+
+test('a warehouse that was restored from a backup gives the number of a plan that it lost to another run: each copies and commits its own', async () => {
+  await lab.source.query(`CREATE TABLE lost (id int, v text); CREATE TABLE later (id int, v text);
+    INSERT INTO lost SELECT i, repeat('l', 100) FROM generate_series(1, 5000) i;
+    INSERT INTO later SELECT i, repeat('r', 100) FROM generate_series(1, 5000) i`);
+  const request = { table: 'lost', chunkSize: '128kB' };
+  await using first = new Steps(lab);
+  const lost = await first.load(request);
+  await lab.warehouse.query(`DELETE FROM bronze.extraction_plans WHERE plan_id = ${lost.planId};
+    DELETE FROM bronze.extraction_chunks WHERE plan_id = ${lost.planId};
+    DELETE FROM bronze.extraction_attempts WHERE plan_id = ${lost.planId};
+    DELETE FROM bronze.extraction_runs WHERE plan_id = ${lost.planId};
+    DROP TABLE bronze_staging.plan_${lost.planId};
+    ALTER SEQUENCE bronze.extraction_plans_plan_id_seq RESTART WITH ${lost.planId}`);
+  await using second = new Steps(lab);
+  const others = await second.plan({ table: 'later', chunkSize: '128kB' });
+  expect(others.planId).toBe(lost.planId);
+  const gone = { type: 'StagingLost' };
+  await expect(first.copy(lost, 1)).rejects.toMatchObject(gone);
+  await second.copy(others, 0, others.chunks);
+  await expect(first.commit(lost)).rejects.toMatchObject(gone);
+  expect(await second.commit(others)).toMatchObject({ outcome: 'committed', rows: 5000 });
+  await expectSameRows(lab, 'later', 'bronze.br_later');
+  const again = await first.load(request);
+  expect(await first.commit(again)).toMatchObject({ outcome: 'committed', rows: 5000 });
+  await expectSameRows(lab, 'lost', 'bronze.br_lost');
+});

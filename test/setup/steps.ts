@@ -41,8 +41,12 @@ export class Steps implements AsyncDisposable {
     );
   }
 
-  async copy({ planId }: PlanSummary, from: number, count = 1, attempt = 1): Promise<Copied> {
-    return this.#run(this.#activities.copyChunks, { planId, from, count }, attempt);
+  async copy({ planId, runId }: PlanSummary, from: number, count = 1, attempt = 1): Promise<Copied> {
+    return this.#run(
+      this.#activities.copyChunks,
+      { planId, ...(runId !== undefined && { runId }), from, count },
+      attempt,
+    );
   }
 
   async commit({ planId }: PlanSummary, attempt = 1): Promise<CommitResult> {

@@ -46,7 +46,8 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
     input: { parallelism, ...(chunkSize !== undefined && { chunkSize }) },
   });
   const plan = { table, target: 'br_orders', ...planned } as unknown as ExtractionPlan;
-  return { summary: summarize('1', plan), plan };
+  const stored = { planId: '1', runId: 'run', plan };
+  return { summary: summarize(stored), plan };
 }
 
 /** Copies that record the chunks they were asked for. */

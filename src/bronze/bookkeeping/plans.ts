@@ -74,8 +74,12 @@ export function definitionOf({ name, type, generated, namesPartition }: PlannedC
   return generated === undefined ? column : `${column} GENERATED ALWAYS AS (${generated}) STORED`;
 }
 
-/** @throws {DatakitError} StagingLost if the plan, and so its staging table, is gone */
-export async function readPlan(session: Session, planId: string): Promise<StoredPlan> {
+/**
+ * @param runId whose plan it is: a warehouse that was restored from a backup, or whose standby took over before it had
+ *   everything, gives the numbers of plans that it lost to other runs
+ * @throws {DatakitError} StagingLost if the plan, and so its staging table, is gone
+ */
+export async function readPlan(session: Session, planId: string, runId?: string): Promise<StoredPlan> {
   const [row] = await session.query<{
     run_id: string;
     staging_table: string;
@@ -84,8 +88,8 @@ export async function readPlan(session: Session, planId: string): Promise<Stored
     staged: StagedFacts | null;
   }>(
     `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared, staged
-       FROM ${BRONZE}.extraction_plans WHERE plan_id = $1`,
-    [planId],
+       FROM ${BRONZE}.extraction_plans WHERE plan_id = $1 AND run_id = coalesce($2, run_id)`,
+    [planId, runId ?? null],
   );
   if (row === undefined) throw new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
   const staging = { schema: STAGING, name: row.staging_table };

@@ -73,14 +73,14 @@ async function commitOrDescribe(
   try {
     const outcome = await inTransaction(async (session) => {
       if (attempt.number > 1) await endEarlierSessions(session, runId);
-      return (await earlierOutcome(session, runId, planId)) ?? prepared(session, planId);
+      return (await earlierOutcome(session, runId, planId)) ?? prepared(session, runId, planId);
     });
     if (outcome !== 'ready') return outcome;
     return await inTransaction(async (session) => commitOnce(session, runId, planId));
   } catch (error) {
     if (!isLockTimeout(error)) throw error;
     throw await warehouse.write(limits, async (session) => {
-      const { plan, staging } = await readPlan(session, planId);
+      const { plan, staging } = await readPlan(session, planId, runId);
       return describeReaders(session, { schema: BRONZE, name: plan.target }, staging);
     });
   }
@@ -90,11 +90,11 @@ async function commitOrDescribe(
 export async function commitWithin(session: Session, stored: StoredPlan): Promise<RunOutcome> {
   if (!readsNothing(stored.plan)) await prepare(session, stored);
   if (stored.plan.incremental === undefined) return commit(session, stored);
-  return commit(session, { ...(await readPlan(session, stored.planId)), unseen: true });
+  return commit(session, { ...(await readPlan(session, stored.planId, stored.runId)), unseen: true });
 }
 
-async function prepared(session: Session, planId: string): Promise<CommitResult | 'ready'> {
-  const stored = await readPlan(session, planId);
+async function prepared(session: Session, runId: string, planId: string): Promise<CommitResult | 'ready'> {
+  const stored = await readPlan(session, planId, runId);
   const missing = await missingChunks(session, planId, chunkCount(stored.plan));
   if (missing.length > 0) return { outcome: 'incomplete', missing };
   if (!stored.prepared && !readsNothing(stored.plan)) await prepare(session, stored);
@@ -111,9 +111,11 @@ async function prepare(session: Session, stored: StoredPlan): Promise<void> {
 
 /** Looks for an earlier outcome under the lock, since an abandoned attempt may commit just before this one. */
 async function commitOnce(session: Session, runId: string, planId: string): Promise<CommitResult> {
-  const { plan } = await readPlan(session, planId);
+  const { plan } = await readPlan(session, planId, runId);
   await lockTarget(session, plan.target);
-  return (await earlierOutcome(session, runId, planId)) ?? commit(session, await readPlan(session, planId));
+  return (
+    (await earlierOutcome(session, runId, planId)) ?? commit(session, await readPlan(session, planId, runId))
+  );
 }
 
 async function earlierOutcome(

@@ -68,7 +68,7 @@ export async function copyChunks(
   const { warehouse, signal, attempt } = context;
   const claim = { planId: request.planId, firstChunk: request.from, attempt };
   const { stored, done } = await warehouse.write({ signal }, async (session) => {
-    const plan = await readPlan(session, request.planId);
+    const plan = await readPlan(session, request.planId, request.runId);
     // the sessions of a run are found by this name, and only the plan tells which run this one serves
     await session.query(`SELECT set_config('application_name', $1, true)`, [applicationName(plan.runId)]);
     await claimSpan(session, claim);

@@ -1,4 +1,5 @@
-import { chunkCount, type ExtractionPlan } from '../../bronze/plan.ts';
+import { chunkCount } from '../../bronze/plan.ts';
+import type { StoredPlan } from '../../bronze/bookkeeping/plans.ts';
 import { outcomeOf } from '../../bronze/commit/commit.ts';
 import { BRONZE } from '../../bronze/layout.ts';
 import type { EndedRun } from '../../bronze/bookkeeping/manifest.ts';
@@ -6,9 +7,14 @@ import type { PlanSummary } from '../../contract/plan-summary.ts';
 import { labelsOf } from '../partitions/partition-labels.ts';
 
 /** Summarizes a plan for a workflow, in about the same size for any number of partitions and chunks. */
-export function summarize(planId: string, plan: ExtractionPlan): PlanSummary {
+export function summarize({
+  planId,
+  runId,
+  plan,
+}: Pick<StoredPlan, 'planId' | 'runId' | 'plan'>): PlanSummary {
   return {
     planId,
+    runId,
     target: bronzeName(plan.target),
     chunks: chunkCount(plan),
     partitions: labelsOf(plan),
