@@ -1,10 +1,12 @@
 import type { Client, QueryResult } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
+import { administer } from '../setup/administer.ts';
 import { Gate } from '../setup/gate.ts';
-import { Lab } from '../setup/lab.ts';
+import { Lab, withDatabase } from '../setup/lab.ts';
 import { createExtractor } from '../setup/roles.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
 import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
@@ -150,6 +152,30 @@ test('what a session has changed and not reported yet is waited for', async () =
 test('what was committed after the snapshot of all tables and before the turn of one is not taken for read', async () => {
   expect(await shared).toMatchObject({ outcome: 'committed', partitions: 2 });
   await expectSameRows(lab, 'shared', 'bronze.br_shared');
+});
+
+test('counters of a database that was made anew from the same template are not taken for those of the one before', async () => {
+  const [template, copy] = [`template_${lab.name}`, `copy_${lab.name}`];
+  const admin = inject('sourceAdmin');
+  const anew = async (changed: number) => {
+    await administer(admin, [
+      `DROP DATABASE IF EXISTS ${copy}`,
+      `CREATE DATABASE ${copy} TEMPLATE ${template}`,
+    ]);
+    await administer(withDatabase(admin, copy), [`UPDATE made SET id = -id WHERE id = ${changed}`]);
+    await using run = new Steps(lab, { source: withDatabase(admin, copy, 'extractor') });
+    return await run.planAndFinish({ ...request, table: 'made' });
+  };
+  await administer(admin, [`CREATE DATABASE ${template}`]);
+  await administer(withDatabase(admin, template), [
+    `CREATE TABLE made (id int, part int) PARTITION BY LIST (part); CREATE TABLE made_1 PARTITION OF made DEFAULT;
+     INSERT INTO made SELECT i, 1 FROM generate_series(1, 100) i; GRANT SELECT ON made, made_1 TO extractor`,
+  ]);
+  await anew(1);
+  expect(await anew(2)).toMatchObject({ outcome: { outcome: 'committed', rows: 100 } });
+  const { rows } = await lab.warehouse.query('SELECT id FROM bronze.br_made WHERE id < 0');
+  expect(rows).toEqual([{ id: -2 }]);
+  await administer(admin, [`DROP DATABASE ${copy}`, `DROP DATABASE ${template}`]);
 });
 
 test('a procedure that commits has reported nothing before it ends', { tags: 'long' }, async () => {

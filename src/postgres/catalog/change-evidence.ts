@@ -7,8 +7,8 @@ const OLDEST_VERSION = 15_00_00;
 /**
  * Reads what the server counts and stores about tables, as one text each: while it is unchanged, so are the rows.
  *
- * It has the counters of inserted, updated and deleted rows, the file and its size, the columns, and
- * when the counters of the database were reset. A crash drops these counters without recording a reset; only the time
+ * It has the database, since copies of a template begin with equal files and counters; the counters of inserted, updated
+ * and deleted rows, the file and its size, the columns, and when the counters of the database were reset. A crash drops these counters without recording a reset; only the time
  * at which the server-wide counters restarted shows it. Tables for which this proves nothing are left out: on a
  * standby, which has counters of its own; if counters are off, or are zero for a table that has rows, as after a
  * crash; tables whose rows are on another server or hidden by policies.
@@ -18,7 +18,7 @@ export async function readChangeEvidence(
   tables: readonly number[],
 ): Promise<ReadonlyMap<number, string>> {
   const rows = await session.query<{ oid: number; evidence: string }>(
-    `SELECT c.oid, concat_ws(' ', c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid), n.inserted, n.updated, n.deleted,
+    `SELECT c.oid, concat_ws(' ', d.oid, c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid), n.inserted, n.updated, n.deleted,
                              ${columnsDigest('c.oid', 'c.relnatts')}, extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid)),
                              extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())) AS evidence
        FROM pg_catalog.pg_database d
