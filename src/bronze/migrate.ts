@@ -5,6 +5,7 @@ import { missingPrivilege } from '../postgres/missing-privilege.ts';
 import type { Session } from '../postgres/session.ts';
 import { advanceNumbers } from './bookkeeping/numbers.ts';
 import { BRONZE, STAGING, STORAGE } from './layout.ts';
+import { ensureParseJson } from './parse-json.ts';
 import { LONGEST_QUEUE } from './readers.ts';
 
 const folder = new URL('./migrations/', import.meta.url);
@@ -33,6 +34,7 @@ export async function migrate(warehouse: Database): Promise<void> {
       await session.query(await readFile(new URL(name, folder), 'utf8'));
       await session.query(`INSERT INTO ${BRONZE}.datakit_migrations (name) VALUES ($1)`, [name]);
     }
+    await ensureParseJson(session);
     await advanceNumbers(session);
   });
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Dependencies } from '../activities/dependencies.ts';
-import { isBookkeepingLost } from '../bronze/bookkeeping-lost.ts';
+import { asBookkeepingLost } from '../bronze/bookkeeping-lost.ts';
 import { migrate } from '../bronze/migrate.ts';
 import { sourceVariable, type Configuration } from '../config/environment.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -27,9 +27,9 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   const { warehouse: settings, maxConcurrentSnapshots } = configuration;
   let migrated: Promise<void> | undefined;
   const explain = (failure: DatakitError): DatakitError => {
-    if (!isBookkeepingLost(failure)) return failure;
-    migrated = undefined; // the next activity makes it anew
-    return new DatakitError('BookkeepingLost', failure.message, { cause: failure });
+    const lost = asBookkeepingLost(failure);
+    if (lost !== undefined) migrated = undefined; // the next activity makes it anew
+    return lost ?? failure;
   };
   const warehouse = new Database({ label: 'warehouse', settings, explain });
   const sources = new NamedSources(configuration.sources);

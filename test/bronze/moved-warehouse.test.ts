@@ -87,3 +87,32 @@ test('a warehouse that was restored from a backup gives the number of a plan tha
   expect(await first.commit(again)).toMatchObject({ outcome: 'committed', rows: 5000 });
   await expectSameRows(lab, 'lost', 'bronze.br_lost');
 });
+
+test.each(['bronze_staging', 'bronze_data'])(
+  'the schema %s that was dropped is made anew, with all that it had of ours',
+  async (schema) => {
+    const table = `after_${schema}`;
+    await lab.source.query(`CREATE TABLE ${table} (id int, v text);
+      INSERT INTO ${table} SELECT i, format('{"i": %s}', i) FROM generate_series(1, 5000) i`);
+    const request = { table, chunkSize: '128kB', json: { parse: ['v'] } };
+    await using earlier = new Steps(lab);
+    await earlier.commit(await earlier.load(request));
+    await using run = new Steps(lab);
+    const loaded = await run.load(request);
+    await lab.warehouse.query(`DROP SCHEMA ${schema} CASCADE`);
+    const failed = schema === 'bronze_data' ? run.commit(loaded) : run.plan(request);
+    await expect(failed).rejects.toMatchObject({
+      type: 'BookkeepingLost',
+      nonRetryable: false,
+      message: expect.stringContaining(`warehouse: the schema ${schema} does not exist`) as string,
+    });
+    const plan = await run.plan(request, 2);
+    await run.copy(plan, 0, plan.chunks);
+    expect(await run.commit(plan)).toMatchObject({ outcome: 'committed', rows: 5000 });
+    await expectSameRows(lab, table, `bronze.br_${table}`);
+    const { rows } = await lab.warehouse.query(
+      `SELECT count(*)::int AS rows FROM bronze.br_${table} WHERE v_parsed = jsonb_build_object('i', id)`,
+    );
+    expect(rows).toEqual([{ rows: 5000 }]);
+  },
+);

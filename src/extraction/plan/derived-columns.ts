@@ -1,4 +1,4 @@
-import { STAGING } from '../../bronze/layout.ts';
+import { PARSE_JSON } from '../../bronze/parse-json.ts';
 import type { PlannedColumn } from '../../bronze/plan.ts';
 import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
@@ -55,7 +55,7 @@ function derivations({ json, arrays, largeObjects, largeObjectPartSize: limit }:
       make: (from) => ({
         ...jsonb,
         read: 'as is',
-        generated: `${STAGING}.parse_json(${quoteName(from)}::text)`,
+        generated: `${PARSE_JSON}(${quoteName(from)}::text)`,
       }),
     },
     {
