@@ -11,7 +11,7 @@ import { LONGEST_QUEUE } from './readers.ts';
 const folder = new URL('./migrations/', import.meta.url);
 
 /** An arbitrary key that nothing else locks: `bronze` in ASCII. */
-const MIGRATION_LOCK = 0x62726f6e7a65;
+export const MIGRATION_LOCK = 0x62726f6e7a65;
 
 /**
  * Migrates the bookkeeping in the warehouse to the version that this worker needs, and makes sure that it counts on.

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Context } from '@temporalio/activity';
 import { Worker, type NativeConnection, type State, type WorkerOptions } from '@temporalio/worker';
 import {
   createActivities,
@@ -32,6 +33,8 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   const { connection, namespace, taskQueue, maxConcurrentActivities } = options;
   const dependencies: Dependencies = {
     ...options.dependencies,
+    // whoever is cancelled meanwhile need not wait for a migration that waits for a lock, or for a standby
+    ready: async () => Promise.race([options.dependencies.ready(), Context.current().cancelled]),
     searchAttributesKnown: searchAttributesOf(connection, namespace),
   };
   const common = {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { MIGRATION_LOCK } from '../../src/bronze/migrate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
@@ -70,6 +71,24 @@ test('a run whose source is down can be cancelled, and ends within seconds', asy
 test('a run whose warehouse is down can be cancelled, and ends within seconds', { tags: 'long' }, async () =>
   expectCancelled('warehouse'),
 );
+
+test('a run that waits for a migration of the warehouse can be cancelled, and ends within seconds', async () => {
+  const keeper = await lab.connect('warehouse');
+  await keeper.query(`SELECT pg_advisory_lock(${MIGRATION_LOCK})`);
+  const stop = await lab.startWorkers();
+  const handle = await lab.start({ table: 'orders' });
+  try {
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'`;
+    await waitUntil(async () => (await lab.warehouse.query(waiting)).rowCount === 1);
+    await handle.cancel();
+    await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 10_000);
+  } finally {
+    await keeper.query(`SELECT pg_advisory_unlock(${MIGRATION_LOCK})`);
+    await handle.terminate().catch(() => undefined);
+    await stop();
+  }
+  expect(await lab.leftoversAtLast()).toEqual([]);
+});
 
 const setting = async (value: 'on' | 'off') =>
   lab.warehouse.query(`ALTER DATABASE warehouse_${lab.name} SET default_transaction_read_only = ${value}`);
