@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { access, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { runProgram } from './run-program.ts';
 
 test('the first Ctrl-C closes, even when it comes twice at once', async () => {
@@ -29,4 +32,21 @@ test('a Ctrl-C leaves nothing of a server', async () => {
   child.kill('SIGINT');
   await once(child, 'exit');
   await expect(access(dirname(dataDirectory))).rejects.toThrow('ENOENT');
+});
+
+test.each(['demo', 'dev'])('a Ctrl-C closes "npm run %s" even while it is busy', async (name) => {
+  const { scripts } = JSON.parse(await readFile(join(PROJECT_ROOT, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  const command = scripts[name]?.replace(/\S+\.ts$/, 'test/local/programs/closing.ts 0 300');
+  const shell = spawn('sh', ['-c', `PATH="$PATH:node_modules/.bin" ${command}`], {
+    cwd: PROJECT_ROOT,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const lines = createInterface({ input: shell.stdout });
+  await once(lines, 'line');
+  process.kill(-shell.pid!, 'SIGINT'); // as a terminal does, to all processes
+  const [line] = (await Promise.race([once(lines, 'line'), once(lines, 'close')])) as [string?];
+  expect(line).toBe('closed');
 });

@@ -1,13 +1,14 @@
-/** Closes on signals; the first argument is how long that takes. */
+/** Closes on signals; the arguments are how long that takes, and how long it is too busy to hear of anything. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeOnSignals } from '../../../local/close-on-signals.ts';
 
-const [milliseconds] = process.argv.slice(2);
+const [milliseconds, busy] = process.argv.slice(2).map(Number);
 setInterval(() => {}, 60_000);
 closeOnSignals({
   close: async () => {
-    await sleep(Number(milliseconds));
+    await sleep(milliseconds);
     console.log('closed');
   },
 });
 console.log('started');
+if (busy !== undefined) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, busy);
