@@ -3,7 +3,7 @@ const SPACE = '\u00a0';
 
 /** Escapes what Markdown would interpret in names and messages. */
 export const escaped = (text: string): string =>
-  text.replaceAll(/[|\\`*_<]/g, '\\$&').replaceAll(/\s+/g, ' ');
+  text.replaceAll(/[|\\`*_~<[&]/g, '\\$&').replaceAll(/\s+/g, ' ');
 
 /** Renders what there is to say; parts that are empty are left out. */
 export function markdownList(items: readonly (readonly string[])[]): string[] {

@@ -33,6 +33,15 @@ test('the details say what is done, how fast, and how long it will take', () => 
   ]);
 });
 
+test('a name is shown as it is, whatever it would mean in Markdown', () => {
+  const shown = (table: string) => progressDetails({ ...progress, table }, now).split('\n')[0];
+  expect(shown('public.![a](http://b/c.png)')).toBe('**public.!\\[a](http://b/c.png)**: copying');
+  expect(shown('a|b*c_d`e\\f~~g~~&lt;h&gt;<i>')).toBe(
+    '**a\\|b\\*c\\_d\\`e\\\\f\\~\\~g\\~\\~\\&lt;h\\&gt;\\<i>**: copying',
+  );
+  expect(shown('two\nlines')).toBe('**two lines**: copying');
+});
+
 describe('what is not known is left out', () => {
   test('before copying', () => {
     const planning = {
