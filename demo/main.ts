@@ -1,9 +1,11 @@
 import { closeOnSignals } from '../local/close-on-signals.ts';
 import { Closing } from './closing.ts';
 import { reasonOf } from './failure-reason.ts';
+import { forgetSettings } from './own-settings.ts';
 import { play } from './play.ts';
 import { Screen } from './terminal/screen.ts';
 
+forgetSettings(process.env);
 const exitAtOnce = process.argv.includes('--exit');
 const screen = new Screen(process.stdout, process.env);
 const closing = new Closing();
