@@ -1,5 +1,5 @@
 import { closeOnSignals } from '../local/close-on-signals.ts';
-import { Closing } from './closing.ts';
+import { Closing } from '../local/closing.ts';
 import { reasonOf } from './failure-reason.ts';
 import { forgetSettings } from './own-settings.ts';
 import { play } from './play.ts';

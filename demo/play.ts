@@ -1,5 +1,5 @@
 import { startingLine } from '../local/stack.ts';
-import type { Closing } from './closing.ts';
+import type { Closing } from '../local/closing.ts';
 import { demoTables } from './data/load-demo-data.ts';
 import { load } from './load.ts';
 import { prove } from './prove.ts';

@@ -3,7 +3,7 @@ import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { startStack, type LocalStack } from '../local/stack.ts';
 import { taskQueueOf } from '../local/task-queue.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
-import type { Closing } from './closing.ts';
+import type { Closing } from '../local/closing.ts';
 
 /** Everything the demo uses: a source, a warehouse, Temporal, a worker, and a client to start runs. */
 export interface Stage {

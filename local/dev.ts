@@ -1,4 +1,5 @@
 import { closeOnSignals } from './close-on-signals.ts';
+import { Closing } from './closing.ts';
 import { devGuide } from './dev-guide.ts';
 import { lookAtDatabases } from './look-at-databases.ts';
 import { startStack, startingLine, type LocalStack, type StackOptions } from './stack.ts';
@@ -10,7 +11,7 @@ const MISSING_SOURCE = `SOURCE_DATABASE_URL is not set. "npm run dev" extracts f
   SOURCE_DATABASE_URL=postgresql://user:password@host:5432/database npm run dev
 To see it at work without one: npm run demo`;
 
-async function main(): Promise<void> {
+async function main(closing: Closing): Promise<void> {
   const sourceUrl = process.env['SOURCE_DATABASE_URL'];
   if (!sourceUrl) throw new Error(MISSING_SOURCE);
   const options: StackOptions = {
@@ -19,37 +20,30 @@ async function main(): Promise<void> {
     ui: true,
   };
   console.error(startingLine(options, 'a worker'));
-  const stack = await startStack(options);
-  try {
-    await runWorker(stack);
-  } catch (error) {
-    await stack.close();
-    throw error;
-  }
+  await runWorker(closing, await closing.adopt(startStack(options), (stack) => stack.close()));
 }
 
-async function runWorker(stack: LocalStack): Promise<void> {
+async function runWorker(closing: Closing, stack: LocalStack): Promise<never> {
   const taskQueue = process.env['DATAKIT_TASK_QUEUE'] || taskQueueOf(stack, 'dev');
   const env = { ...stack.workerEnvironment, DATAKIT_TASK_QUEUE: taskQueue };
   const looking = lookAtDatabases({ ...process.env, ...env }).catch(() => undefined);
-  const worker = await startWorkerProcess({ env, onLine: (line) => console.error(line) });
-  let closing = false;
-  closeOnSignals({
-    close: async () => {
-      closing = true;
-      await worker.stop();
-      await stack.close();
-    },
-  });
+  const starting = startWorkerProcess({ env, onLine: (line) => console.error(line) });
+  const worker = await closing.adopt(starting, (started) => started.stop());
   const cli = stack.temporal?.cli ?? (await presentTemporalCli());
   console.log(devGuide({ stack, taskQueue, cli, found: await looking }));
   const { code, signal } = await worker.exited;
-  if (!closing) throw new Error(`the worker exited unexpectedly (${signal ?? `code ${code}`})`);
+  throw new Error(`the worker exited unexpectedly (${signal ?? `code ${code}`})`);
 }
 
+const closing = new Closing();
+closeOnSignals(closing);
 try {
-  await main();
+  await main(closing);
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+  // A failure during shutdown is caused by it, and the signal decides the exit status.
+  if (!closing.began) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+    await closing.close();
+  }
 }

@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname } from 'node:path';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { devGuide } from '../../local/dev-guide.ts';
@@ -10,6 +12,7 @@ import { startingLine } from '../../local/stack.ts';
 import { taskQueueOf } from '../../local/task-queue.ts';
 import type { TemporalServer } from '../../local/temporal.ts';
 import { Lab } from '../setup/lab.ts';
+import { comesTrue } from './run-program.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -50,6 +53,23 @@ test(
     await once(dev, 'exit');
   },
 );
+
+test('a Ctrl-C while it starts leaves nothing behind', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'dev-starts-'));
+  await chmod(directory, 0o755);
+  const dev = spawn(process.execPath, ['--import', 'tsx', 'local/dev.ts'], {
+    cwd: PROJECT_ROOT,
+    env: { ...process.env, ...lab.workerEnvironment, WAREHOUSE_DATABASE_URL: '', TMPDIR: directory },
+    stdio: 'ignore',
+  });
+  const exited = once(dev, 'exit');
+  const servers = async () => (await readdir(directory)).filter((name) => name.includes('-server-'));
+  expect(await comesTrue(async () => (await servers()).length > 0, 20_000)).toBe(true);
+  dev.kill('SIGINT');
+  expect(await exited).toEqual([130, null]);
+  expect(await servers()).toEqual([]);
+  await rm(directory, { recursive: true });
+});
 
 test('uses the usual task queue where Temporal is its own', () => {
   expect(taskQueueOf({ temporal: {} as TemporalServer }, 'dev')).toBe('datakit-postgres');

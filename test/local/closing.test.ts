@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Closing } from '../../demo/closing.ts';
+import { Closing } from '../../local/closing.ts';
 
 test('what started last stops first, once', async () => {
   const stopped: string[] = [];
