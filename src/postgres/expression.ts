@@ -17,16 +17,14 @@ export async function assertExpression(text: string, input: string): Promise<voi
   if (onlyExpression(bare) === undefined || onlyExpression(enclosed) === undefined) {
     throw refuse(input, 'it is more than one expression');
   }
-  const { tokens } = await scan(text);
-  if (tokens.some(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT')) {
-    throw refuse(input, 'it has a comment');
-  }
-  if (tokens.some(({ tokenName }) => tokenName === 'PARAM')) {
+  if (await hasComment(text)) throw refuse(input, 'it has a comment');
+  if (hasKey(bare, parameters)) {
     throw refuse(input, 'it has a parameter ($1), and nothing to fill it with');
   }
   if (hasKey(bare, dataChanging)) throw refuse(input, 'it changes data');
 }
 
+const parameters = new Set(['ParamRef']);
 const dataChanging = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 
 async function parsed(statement: string, text: string, input: string): Promise<ParseResult> {
@@ -36,6 +34,13 @@ async function parsed(statement: string, text: string, input: string): Promise<P
     if (error instanceof RangeError) throw refuse(input, 'it is nested too deeply', text);
     throw refuse(input, `PostgreSQL's grammar says: ${messageOf(error)}`, text);
   }
+}
+
+/** Looks at the tokens, where comments still are, only if there can be one: for a long list they cost more than parsing. */
+async function hasComment(text: string): Promise<boolean> {
+  if (!/--|\/\*/.test(text)) return false;
+  const { tokens } = await scan(text);
+  return tokens.some(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT');
 }
 
 /** Returns the expression that `SELECT …` selects, if it selects one and has no other clauses. */
@@ -68,15 +73,17 @@ export async function splitExpressions(list: string): Promise<string[]> {
   );
 }
 
-/** Searches without recursion: the parser accepts expressions that are nested deeper than JavaScript's call stack. */
+/**
+ * Searches without recursion: the parser accepts expressions that are nested deeper than JavaScript's call stack.
+ * Makes no arrays of what it finds, since a list may have hundreds of thousands of values.
+ */
 function hasKey(tree: ParseResult, keys: ReadonlySet<string>): boolean {
-  const left: unknown[] = [tree];
-  while (left.length > 0) {
-    const node = left.pop();
-    if (typeof node !== 'object' || node === null) continue;
-    for (const [key, value] of Object.entries(node)) {
+  const left: object[] = [tree];
+  for (let node = left.pop(); node !== undefined; node = left.pop()) {
+    for (const key in node) {
       if (keys.has(key)) return true;
-      left.push(value);
+      const value: unknown = Reflect.get(node, key);
+      if (typeof value === 'object' && value !== null) left.push(value);
     }
   }
   return false;
