@@ -42,7 +42,10 @@ export async function catchUp(
     const changes = await readChanges(session, captureId, table, after);
     const last = changes.at(-1);
     if (last === undefined) return;
-    if (after === snapshot) await check();
+    if (after === snapshot) {
+      await check();
+      await readInOrder(session);
+    }
     await applyLogged(session, table, mirror, changes);
     after = last;
   }
@@ -56,6 +59,14 @@ const texts = (column: string, nulls: string): string =>
   `CASE WHEN jsonb_typeof(${column}) = 'object' THEN (
      SELECT json_object_agg(key, CASE WHEN key = ANY (${nulls}) THEN 'null' WHEN key = ANY ($6) AND jsonb_typeof(value) <> 'null' THEN value::text ELSE value #>> '{}' END)
        FROM jsonb_each(${column})) END`;
+
+/**
+ * Has the log read by its primary key, from where the last page ended. Statistics do not know how much was just logged
+ * of a table that was just added, and for few changes the server reads and sorts the whole log, with every page.
+ */
+async function readInOrder(session: Session): Promise<void> {
+  await session.query('SET LOCAL enable_sort = off');
+}
 
 /** Reads a page of changes: at least one, however large. */
 async function readChanges(
