@@ -27,4 +27,4 @@ COPY package.json docker/healthcheck.js ./
 USER node
 HEALTHCHECK --interval=60s --timeout=15s --start-period=30s --retries=3 CMD ["node", "healthcheck.js"]
 # The flags of `npm start`, without npm: signals must reach the worker, so that it can shut down gracefully.
-CMD ["node", "--max-semi-space-size=4", "dist/worker.js"]
+CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=50", "dist/worker.js"]
