@@ -68,9 +68,17 @@ function fromServer(error: DatabaseError, sqlState: string, where: string): Data
     `${where}: ${wording(error, sqlState)} (SQLSTATE ${sqlState})`,
     {
       cause: error,
+      ...(isAboutLocks(error) && { advice: MORE_LOCKS }),
     },
   );
 }
+
+/** The hint of a full lock table names the setting in every language; the message is only about memory. */
+const isAboutLocks = ({ hint }: DatabaseError): boolean =>
+  hint?.includes('max_locks_per_transaction') === true;
+
+const MORE_LOCKS =
+  'Raise max_locks_per_transaction of that server, and restart it: a statement over a table locks each of its partitions and each of their indexes. More memory does not help.';
 
 /** Messages of PgBouncer about what a server would have accepted. */
 const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;

@@ -29,6 +29,16 @@ describe('what a server answered', () => {
     expect(serverFailure(answered(code, message), 'source').kind).toBe(kind);
   });
 
+  test('of a lock table that is full names the setting, since its message is about memory', () => {
+    const fields = { hint: 'You might need to increase "max_locks_per_transaction".' };
+    const { kind, advice } = serverFailure(answered('53200', 'out of shared memory', fields), 'source');
+    expect({ kind, advice }).toEqual({
+      kind: 'OutOfMemory',
+      advice: expect.stringContaining('Raise max_locks_per_transaction of that server') as string,
+    });
+    expect(serverFailure(answered('53200', 'out of memory'), 'source').advice).toBeUndefined();
+  });
+
   test.each<[string, FailureKind]>([
     ['check_enable_rls', 'RowsHidden'],
     ['aclcheck_error', 'InsufficientPrivilege'],
