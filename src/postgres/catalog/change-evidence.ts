@@ -8,10 +8,10 @@ const OLDEST_VERSION = 15_00_00;
  * Reads what the server counts and stores about tables, as one text each: while it is unchanged, so are the rows.
  *
  * It has the database, since copies of a template begin with equal files and counters; the counters of inserted, updated
- * and deleted rows, the file and its size, the columns, and when the counters of the database were reset. A crash drops these counters without recording a reset; only the time
- * at which the server-wide counters restarted shows it. Tables for which this proves nothing are left out: on a
- * standby, which has counters of its own; if counters are off, or are zero for a table that has rows, as after a
- * crash; tables whose rows are on another server or hidden by policies.
+ * and deleted rows, the file and its size, the columns, and when the counters of the database were reset. A crash drops
+ * these counters without recording a reset; only the time at which the server-wide counters restarted shows it. Tables
+ * for which this proves nothing are left out: on a standby, which has counters of its own; if counters are off, or are
+ * zero for a table that has rows, as after a crash; tables whose rows are on another server or hidden by policies.
  */
 export async function readChangeEvidence(
   session: Session,
