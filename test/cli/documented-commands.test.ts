@@ -113,7 +113,7 @@ const notes: Readonly<Record<string, (rest: string) => Promise<void>>> = {
   },
 };
 
-testVariants(['docs/cli.md', 'docs/schedules.md'])('every command of %s works', async (document) => {
+testVariants(['docs/schedules.md', 'docs/cli.md'])('every command of %s works', async (document) => {
   const steps = await stepsOf(document);
   expect(steps.filter(({ kind }) => kind === 'command').length).toBeGreaterThan(8);
   let expected: string | undefined;

@@ -1,3 +1,4 @@
+// @module-tag long
 import { describe, expect, test } from 'vitest';
 import { hasVersion } from '../../local/postgres-binaries.ts';
 import { labOf } from './lab-of-version.ts';
