@@ -1,6 +1,5 @@
-import { formatDuration } from '../src/contract/quantities.ts';
+import { formatCount, formatDuration } from '../src/contract/quantities.ts';
 import { loadDemoData } from './data/load-demo-data.ts';
-import { count } from './terminal/figures.ts';
 import type { Screen } from './terminal/screen.ts';
 
 /** Loads the data, showing the progress of each table. */
@@ -8,7 +7,7 @@ export async function load(sourceUrl: string, screen: Screen): Promise<void> {
   const began = performance.now();
   const tables = new Map<string, number>();
   const lines = () =>
-    [...tables].map(([table, rows]) => `  ${table.padEnd(12)} ${count(rows).padStart(9)} rows`);
+    [...tables].map(([table, rows]) => `  ${table.padEnd(12)} ${formatCount(rows).padStart(9)} rows`);
   await loadDemoData(sourceUrl, (table, rows) => {
     tables.set(table, rows);
     screen.draw(lines());

@@ -1,7 +1,7 @@
+import { formatCount } from '../src/contract/quantities.ts';
 import type { LocalStack } from '../local/stack.ts';
 import { compareTable, type Comparison } from './equality.ts';
 import type { RunView } from './run-view.ts';
-import { count } from './terminal/figures.ts';
 import type { Screen } from './terminal/screen.ts';
 import { withClient } from './with-client.ts';
 
@@ -28,5 +28,5 @@ function verdict({ table, source, bronze, equal }: Comparison, { paint }: Screen
     const sides = `source ${source.rows} rows, ${source.checksum}; bronze ${bronze.rows} rows, ${bronze.checksum}`;
     return paint('red', `${name} DIFFERENT: ${sides}`);
   }
-  return `${name} ${paint('green', 'equal by value')}  ${count(Number(source.rows)).padStart(9)} rows  ${paint('dim', `checksum ${source.checksum}`)}`;
+  return `${name} ${paint('green', 'equal by value')}  ${formatCount(Number(source.rows)).padStart(9)} rows  ${paint('dim', `checksum ${source.checksum}`)}`;
 }

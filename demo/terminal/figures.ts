@@ -1,10 +1,5 @@
 import { formatBytes } from '../../src/contract/quantities.ts';
 
-/** Formats a number as `1,620,000`, independent of the locale. */
-export function count(amount: number): string {
-  return amount.toLocaleString('en-US');
-}
-
 /** Formats a rate as `48.2 MB/s`; empty if no time has passed. */
 export function rate(bytes: number, milliseconds: number): string {
   return milliseconds > 0 ? `${formatBytes(Math.round((bytes * 1000) / milliseconds))}/s` : '';

@@ -1,6 +1,6 @@
-import { formatDuration } from '../../src/contract/quantities.ts';
+import { formatCount, formatDuration } from '../../src/contract/quantities.ts';
 import { fractionOf, paceOf, phaseOf, remainingOf, rowsOf, type RunView } from '../run-view.ts';
-import { bar, count, percent, rate } from './figures.ts';
+import { bar, percent, rate } from './figures.ts';
 
 const BAR_WIDTH = 24;
 
@@ -19,7 +19,7 @@ export function logLine(view: RunView, now: number): string {
 function figures(view: RunView, now: number): string {
   if (view.ending?.kind === 'failed') return view.ending.reason;
   const { bytes, milliseconds } = paceOf(view, now);
-  const rows = `${count(rowsOf(view))} rows`.padStart(14);
+  const rows = `${formatCount(rowsOf(view))} rows`.padStart(14);
   const pace = bytes === 0 ? '' : rate(bytes, milliseconds);
   const remaining = remainingOf(view, now);
   const eta = remaining === undefined ? '' : `ETA ${formatDuration(remaining)}`;

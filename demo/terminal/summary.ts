@@ -1,6 +1,6 @@
-import { formatBytes, formatDuration } from '../../src/contract/quantities.ts';
+import { formatBytes, formatCount, formatDuration } from '../../src/contract/quantities.ts';
 import type { Ending, RunView } from '../run-view.ts';
-import { count, rate } from './figures.ts';
+import { rate } from './figures.ts';
 import { textTable, type TextColumn } from './text-table.ts';
 
 const columns: readonly TextColumn[] = [
@@ -21,9 +21,9 @@ export function summary(views: readonly RunView[]): string[] {
 function summaryRow({ result, milliseconds }: Extract<Ending, { kind: 'finished' }>): string[] {
   return [
     result.target,
-    count(result.rows),
+    formatCount(result.rows),
     formatBytes(result.bytes),
-    count(result.chunks),
+    formatCount(result.chunks),
     formatDuration(milliseconds),
     rate(result.bytes, milliseconds),
   ];

@@ -6,7 +6,7 @@ import { quoteTable } from '../postgres/identifiers.ts';
 import {
   findCandidates,
   findHeirs,
-  findPublication,
+  findPublished,
   type Candidate,
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
@@ -32,8 +32,7 @@ export async function describePublished(
   table: TableName,
 ): Promise<PublishedDescription> {
   const [candidate] = await findCandidates(source, [table]);
-  const publication = await findPublication(source, name, candidate?.oid);
-  const published = publication?.tables.find(({ oid }) => oid === candidate?.oid);
+  const published = candidate && (await findPublished(source, name, candidate.oid));
   if (published === undefined || candidate === undefined) {
     await requireSameTable(source, table, candidate?.oid);
     throw new DatakitError(

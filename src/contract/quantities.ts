@@ -39,6 +39,9 @@ export function counted(amount: number, thing: string): string {
   return `${amount} ${thing}${amount === 1 ? '' : 's'}`;
 }
 
+/** Formats a number for people, in any locale: `1,620,000`. */
+export const formatCount = (amount: number): string => amount.toLocaleString('en-US');
+
 /** Formats an amount for people: `12.3 MB`. */
 export function formatBytes(amount: number): string {
   return parseBytes.format(amount, { unitSeparator: ' ', decimalPlaces: 1 }) ?? `${amount} B`;

@@ -14,10 +14,7 @@ export const identifier = z
   .string()
   .min(1, 'expected a name')
   .refine((name) => !name.includes('\0'), 'a name has no NUL character')
-  .refine(
-    (name) => utf8Length(name) <= MAX_IDENTIFIER_BYTES,
-    `a PostgreSQL name has at most ${MAX_IDENTIFIER_BYTES} bytes`,
-  );
+  .refine((name) => !isTooLong(name), `a PostgreSQL name has at most ${MAX_IDENTIFIER_BYTES} bytes`);
 
 const namePart = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
 
@@ -77,6 +74,9 @@ const tableObject = z
 
 /** A table of the source, in any form that people write. */
 export const tableName = z.union([tableText, tableObject], { error: expectedTable });
+
+/** Returns true if a name has more bytes than PostgreSQL keeps of one. */
+export const isTooLong = (name: string): boolean => utf8Length(name) > MAX_IDENTIFIER_BYTES;
 
 /** Returns the UTF-8 length in bytes, counted without TextEncoder, which the workflow sandbox lacks. */
 export function utf8Length(text: string): number {

@@ -3,7 +3,7 @@ import type { Copied } from '../contract/chunks.ts';
 import type { CapturedTable } from '../contract/capture-activities.ts';
 import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
 import { listed } from '../contract/listed.ts';
-import { formatBytes } from '../contract/quantities.ts';
+import { formatBytes, formatCount } from '../contract/quantities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { escaped, markdownList } from './markdown.ts';
 import { captureStatusQuery } from './messages.ts';
@@ -70,8 +70,6 @@ const nothingYet = {
   slotLagBytes: null,
 };
 
-const count = (number: number): string => number.toLocaleString('en-US');
-
 const size = (bytes: number | null, rest: string): string =>
   bytes === null ? '' : `${formatBytes(bytes)}${rest}`;
 
@@ -82,7 +80,7 @@ export function captureDetails(status: CaptureStatus): string {
     `**${escaped(slot)}**: ${phase}`,
     '',
     ...markdownList([
-      [`${count(status.changes)} changes`, `${count(status.changesPerSecond)} per second`],
+      [`${formatCount(status.changes)} changes`, `${formatCount(status.changesPerSecond)} per second`],
       [
         status.lagSeconds === null ? '' : `${status.lagSeconds} s behind`,
         size(status.lagBytes, ' of the log to read'),
@@ -92,7 +90,7 @@ export function captureDetails(status: CaptureStatus): string {
         status.position === null ? '' : `at ${status.position}`,
         status.committedAt === undefined ? '' : `committed ${status.committedAt}`,
       ],
-      [`${tables.length} tables`, `${count(copiedRows)} rows copied`],
+      [`${tables.length} tables`, `${formatCount(copiedRows)} rows copied`],
     ]),
   ];
   if (copying.length > 0) lines.push('', `Copying: ${escaped(listed(copying, 10))}.`);

@@ -1,7 +1,6 @@
 import type { DatabaseProgress } from '../contract/progress.ts';
-import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { formatBytes, formatCount, formatDuration } from '../contract/quantities.ts';
 import {
-  count,
   detailsTable,
   elapsedItem,
   hasEnded,
@@ -21,12 +20,12 @@ export function databaseDetails(progress: DatabaseProgress, now: number): string
   const done = committed + superseded;
   const left = phase === 'copying' ? timeLeft(progress.done, elapsed) : '';
   const lines = [
-    `**${count(done)} of ${count(tables)} tables**: ${phase}`,
+    `**${formatCount(done)} of ${formatCount(tables)} tables**: ${phase}`,
     '',
     ...markdownList([
       [`${running.length} copying`, `${waiting} waiting`, `${failed} failed`, `${skipped} skipped`],
       [
-        `${count(progress.rows)} rows`,
+        `${formatCount(progress.rows)} rows`,
         formatBytes(progress.bytes),
         hasEnded(phase) ? '' : `${progress.parallelism} chunks at once`,
       ],

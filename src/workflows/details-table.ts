@@ -1,5 +1,5 @@
 import type { Phase, Progress } from '../contract/progress.ts';
-import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { formatBytes, formatCount, formatDuration } from '../contract/quantities.ts';
 import { escaped, markdownTable } from './markdown.ts';
 
 /** A line in a table of partitions, or of tables. */
@@ -27,7 +27,7 @@ export function detailsTable(heading: string, lines: readonly DetailsLine[], now
       phase,
       chunksOf(line),
       left,
-      count(arrived),
+      formatCount(arrived),
       formatBytes(bytes),
       speed(bytes, elapsed),
     ];
@@ -56,8 +56,6 @@ export const hasEnded = (phase: Phase): boolean =>
 /** What a plan waits for, such as a lock or another run, is known to its activity alone. */
 export const planningLines = (phase: Phase): string[] =>
   phase === 'planning' ? ['', 'If this lasts, "Pending Activities" say what it waits for.'] : [];
-
-export const count = (amount: number): string => amount.toLocaleString('en-US');
 
 /** @param elapsed milliseconds since copying began; 0 before */
 export const elapsedItem = (bytes: number, elapsed: number, left: string): string[] => [

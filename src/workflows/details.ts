@@ -1,8 +1,7 @@
 import type { PartProgress, Progress } from '../contract/progress.ts';
-import { formatBytes, formatDuration } from '../contract/quantities.ts';
+import { formatBytes, formatCount, formatDuration } from '../contract/quantities.ts';
 import {
   chunksOf,
-  count,
   detailsTable,
   elapsedItem,
   hasEnded,
@@ -22,7 +21,7 @@ export function progressDetails(progress: Progress, now: number): string {
     `**${escaped(table)}**: ${phase}`,
     '',
     ...markdownList([
-      [`${count(rows)} rows`, formatBytes(bytes)],
+      [`${formatCount(rows)} rows`, formatBytes(bytes)],
       [chunks === 0 ? '' : `${chunksOf(progress)} chunks`, hasEnded(phase) ? '' : `${parallelism} at once`],
       elapsedItem(bytes, elapsed, left),
     ]),

@@ -15,7 +15,7 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.open();
   await lab.source
-    .query(`CREATE TABLE orders WITH (autovacuum_enabled = off) AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i;
+    .query(`CREATE TABLE orders AS SELECT i AS id, repeat('v', 100) AS v FROM generate_series(1, ${ROWS}) i;
     CREATE VIEW seen AS TABLE orders;
     CREATE VIEW sorted AS SELECT * FROM orders ORDER BY md5(v || id)`);
 });

@@ -1,5 +1,5 @@
 import { DatakitError } from '../../contract/failures.ts';
-import { MAX_IDENTIFIER_BYTES, utf8Length } from '../../contract/table-name.ts';
+import { isTooLong } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { VERSION } from './key-index.ts';
@@ -16,7 +16,7 @@ const viewOf = (target: string) => ({ schema: BRONZE, name: currentViewName(targ
 /** @throws {DatakitError} InvalidInput if the name would be truncated */
 export function requireViewName(target: string): void {
   const name = currentViewName(target);
-  if (utf8Length(name) <= MAX_IDENTIFIER_BYTES) return;
+  if (!isTooLong(name)) return;
   throw new DatakitError(
     'InvalidInput',
     `"currentView" cannot be made: the name ${name} is too long; choose a shorter "target"`,

@@ -22,11 +22,15 @@ export async function orSchemaConflict<T>(problem: string, statement: () => Prom
   } catch (error) {
     const state = sqlStateOf(error) ?? '';
     if (!conflicts.test(state) || state === INSUFFICIENT_PRIVILEGE) throw error;
-    const { message } = serverFailure(error, 'warehouse');
-    const dependents = dependentsOf(error);
-    const named = dependents === undefined ? '' : `: ${dependents}`;
-    throw new DatakitError('SchemaConflict', `${problem}: ${message}${named}`, { cause: error });
+    throw schemaConflict(problem, error);
   }
+}
+
+function schemaConflict(problem: string, error: unknown): DatakitError {
+  const { message } = serverFailure(error, 'warehouse');
+  const dependents = dependentsOf(error);
+  const named = dependents === undefined ? '' : `: ${dependents}`;
+  return new DatakitError('SchemaConflict', `${problem}: ${message}${named}`, { cause: error });
 }
 
 /** SQLSTATEs of NOT NULL, foreign keys, CHECK and EXCLUDE: only people make these on a bronze table. */
@@ -44,8 +48,6 @@ export async function orConstrained<T>(statement: () => Promise<T>): Promise<T> 
     if (!constraints.has(sqlStateOf(error) ?? '')) throw error;
     const name = violatedIndex(error);
     const constraint = name === undefined ? 'a constraint' : `the constraint ${quoteName(name)}`;
-    return orSchemaConflict(`The new rows do not fit ${constraint} of the bronze table`, async () => {
-      throw error;
-    });
+    throw schemaConflict(`The new rows do not fit ${constraint} of the bronze table`, error);
   }
 }

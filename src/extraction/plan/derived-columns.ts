@@ -4,7 +4,7 @@ import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
-import { MAX_IDENTIFIER_BYTES, utf8Length } from '../../contract/table-name.ts';
+import { isTooLong, MAX_IDENTIFIER_BYTES } from '../../contract/table-name.ts';
 import type { Column, SourceType } from '../../postgres/catalog/columns.ts';
 import { quoteName } from '../../postgres/identifiers.ts';
 
@@ -106,7 +106,7 @@ export function baseOf(oid: number, types: SourceTypes): SourceType | undefined 
 
 function newName(from: string, { input, suffix }: Derivation, taken: Set<string>): string {
   const name = `${from}${suffix}`;
-  if (utf8Length(name) > MAX_IDENTIFIER_BYTES) {
+  if (isTooLong(name)) {
     throw new DatakitError(
       'InvalidInput',
       `"${input}" would make a column "${name}", and a name has at most ${MAX_IDENTIFIER_BYTES} bytes`,

@@ -3,7 +3,7 @@ import { listed } from '../../contract/listed.ts';
 import {
   formatTableName,
   MAX_IDENTIFIER_BYTES,
-  utf8Length,
+  isTooLong,
   type TableName,
 } from '../../contract/table-name.ts';
 
@@ -31,5 +31,3 @@ export function requireTableNames(tables: readonly TableName[]): void {
     `The names of these tables or their schemas have over ${MAX_IDENTIFIER_BYTES} bytes in UTF-8, which is more than a name can have: ${listed(long.map(formatTableName), 3)}. Leave them out with "!" and the beginning of the name, and read views with shorter names in their place`,
   );
 }
-
-const isTooLong = (name: string): boolean => utf8Length(name) > MAX_IDENTIFIER_BYTES;

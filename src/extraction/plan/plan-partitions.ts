@@ -3,7 +3,7 @@ import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
-import { formatBytes } from '../../contract/quantities.ts';
+import { formatBytes, formatCount } from '../../contract/quantities.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { Catalog } from '../../postgres/catalog/catalog.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
@@ -72,7 +72,7 @@ function requireFewChunks(partitions: PlannedPartition[]): void {
   if (chunks <= MOST_CHUNKS) return;
   throw new DatakitError(
     'InvalidInput',
-    `"chunkSize" cuts the table into ${chunks.toLocaleString('en-US')} chunks, and at most ${MOST_CHUNKS.toLocaleString('en-US')} are possible: choose a larger one`,
+    `"chunkSize" cuts the table into ${formatCount(chunks)} chunks, and at most ${formatCount(MOST_CHUNKS)} are possible: choose a larger one`,
   );
 }
 
@@ -89,7 +89,7 @@ export function warningsOfTinyChunks(
   const chunks = chunkCount(plan);
   if (chunkSize >= LEAST_WORTH || chunks < FEW_CHUNKS) return [];
   return [
-    `"chunkSize" of ${formatBytes(chunkSize)} made ${chunks.toLocaleString('en-US')} chunks, each with a transaction of its own: from "1MB" on, a copy is much faster.`,
+    `"chunkSize" of ${formatBytes(chunkSize)} made ${formatCount(chunks)} chunks, each with a transaction of its own: from "1MB" on, a copy is much faster.`,
   ];
 }
 

@@ -174,8 +174,17 @@ export interface Publication {
 
 const COMMENT = 'datakit-postgres: made by captureChanges, and dropped by dropCapture';
 
+/** Returns how a publication sends a table; undefined if it does not. It may have thousands of others. */
+export async function findPublished(
+  session: Session,
+  publication: string,
+  oid: number,
+): Promise<PublishedTable | undefined> {
+  return (await findPublication(session, publication, oid))?.tables[0];
+}
+
 /**
- * @param only the OID of the one table to describe: there may be thousands of others
+ * @param only the OID of the one table to describe
  * @returns undefined if there is no publication of that name
  */
 export async function findPublication(
