@@ -15,7 +15,9 @@ export const codecServerVariables = z.object({
     .default('127.0.0.1:8081')
     .describe('Where the codec server listens.'),
   DATAKIT_CODEC_ORIGIN: z
-    .url({ error: expectedOrigin })
+    .url({ protocol: /^https?$/, error: expectedOrigin })
+    // as browsers send it: without a path
+    .transform((url) => new URL(url).origin)
     .default('http://localhost:8233')
     .describe('The Web UI that may call it.'),
   DATAKIT_CODEC_TOKEN: z

@@ -47,6 +47,7 @@ async function answer(
   response.setHeader('Access-Control-Allow-Methods', 'POST,OPTIONS');
   response.setHeader('Access-Control-Allow-Credentials', 'true');
   response.setHeader('Vary', 'Origin');
+  if (isOtherPage(request, origin)) return end(response, 403);
   if (request.method === 'OPTIONS') return end(response, 204);
   if (!isAllowed(request, token)) return end(response, 401);
   const work = workOf(request, codec);
@@ -71,6 +72,14 @@ function workOf(
   if (pathname.endsWith('/encode')) return async (payloads) => codec.encode(payloads);
   if (pathname.endsWith('/decode')) return async (payloads) => codec.decode(payloads);
   return undefined;
+}
+
+/**
+ * Another page could read an answer if its name was made to lead to this machine: then it asks its own server, as its
+ * browser sees it. The command line sends no origin.
+ */
+function isOtherPage({ headers }: IncomingMessage, origin: string): boolean {
+  return headers.origin !== undefined && headers.origin !== origin;
 }
 
 function isAllowed({ headers }: IncomingMessage, token: string | undefined): boolean {

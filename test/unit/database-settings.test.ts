@@ -313,5 +313,10 @@ describe('keys', () => {
     const open = { DATAKIT_ENCRYPTION_KEYS: `new:${key}`, DATAKIT_CODEC_ADDRESS: '0.0.0.0:8081' };
     expect(() => readCodecServer(open)).toThrow('DATAKIT_CODEC_TOKEN: is required');
     expect(readCodecServer({ ...open, DATAKIT_CODEC_TOKEN: 'secret' })).toMatchObject({ token: 'secret' });
+    const copied = {
+      DATAKIT_ENCRYPTION_KEYS: `new:${key}`,
+      DATAKIT_CODEC_ORIGIN: 'https://Temporal.example.com/namespaces/default',
+    };
+    expect(readCodecServer(copied)).toMatchObject({ origin: 'https://temporal.example.com' });
   });
 });

@@ -117,6 +117,12 @@ describe('runs whose payloads are encrypted', () => {
     expect(await shown(failed, ...codec)).toContain('column "confidential_column" does not exist');
     const refused = await fetch(`${endpoint}/decode`, { method: 'POST', body: '{"payloads":[]}' });
     expect(refused.status).toBe(401);
+    const elsewhere = await fetch(`${endpoint}/decode`, {
+      method: 'POST',
+      headers: { origin: 'http://elsewhere.example', authorization: 'Bearer codec-token' },
+      body: '{"payloads":[]}',
+    });
+    expect(elsewhere.status).toBe(403);
     const preflight = await fetch(`${endpoint}/decode`, { method: 'OPTIONS' });
     expect(preflight.headers.get('access-control-allow-origin')).toBe('http://localhost:8233');
     server.close();
