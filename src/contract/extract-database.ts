@@ -9,6 +9,7 @@ import {
 import { parseInput } from './parse-input.ts';
 import { shareConnections, type ShareOfConnections } from './source-inputs.ts';
 import { parseTablePattern } from './table-pattern.ts';
+import { TableSelection } from './table-selection.ts';
 
 const expectedPattern =
   'expected a table or a pattern such as "sales.orders", "public.*" or "!public.tmp_*"; quote a name that holds a dot, a quote or a star';
@@ -89,7 +90,8 @@ export const extractDatabaseExample: ExtractDatabaseRequest = {
 };
 
 /**
- * Checks an input: its parts, and for each entry its settings combined with the defaults.
+ * Checks an input: its parts, and for each entry what all of its tables are told, which other entries and the defaults
+ * add to.
  *
  * @returns the input also as written, since settings are passed on to `extractTable`
  * @throws {InputError}
@@ -107,21 +109,23 @@ export function parseDatabaseInput(written: unknown): {
 const leastConnections = { snapshot: 3, table: 2, none: 1 } as const;
 
 const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }) => {
-  const { defaults, tables, consistency } = value;
-  const common = { ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot', table: 'any' };
-  const check = (settingsOfEntry: object, path: readonly PropertyKey[]) => {
-    const { error } = extractTableInput.safeParse({ ...common, ...settingsOfEntry, table: 'any' });
+  const { defaults, tables, consistency = 'snapshot' } = value;
+  const check = (told: object, path: readonly PropertyKey[]) => {
+    const { error } = extractTableInput.safeParse({ ...told, table: 'any' });
     for (const issue of error?.issues ?? []) {
       issues.push({ code: 'custom', input: value, path: [...path, ...issue.path], message: issue.message });
     }
   };
-  check({}, ['defaults']);
-  const least = leastConnections[consistency ?? 'snapshot'];
+  check({ ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot' }, ['defaults']);
+  const least = leastConnections[consistency];
   if ((value.maxSourceConnections ?? least) < least) {
-    const message = `expected at least ${least} with "consistency": "${consistency ?? 'snapshot'}"`;
+    const message = `expected at least ${least} with "consistency": "${consistency}"`;
     issues.push({ code: 'custom', input: value, path: ['maxSourceConnections'], message });
   }
-  for (const [index, one] of tables.entries()) if (typeof one !== 'string') check(one, ['tables', index]);
+  const selection = new TableSelection(value);
+  for (const [index, one] of tables.entries()) {
+    if (typeof one !== 'string') check(selection.requestForAll(one.table), ['tables', index]);
+  }
 });
 
 /**

@@ -5,6 +5,8 @@ import type { TableName } from './table-name.ts';
 export interface TablePattern {
   /** True for `!…`: its tables are left out. */
   readonly excludes: boolean;
+  /** The names as they are written, with their stars. */
+  readonly written: TableName;
   /** The one table that it names; undefined if it has a `*`. */
   readonly exact: TableName | undefined;
   readonly matches: (table: TableName) => boolean;
@@ -27,9 +29,11 @@ export function parseTablePattern(text: string): TablePattern | undefined {
   if (first === undefined || third !== undefined) return undefined;
   const [schema, name] = second === undefined ? [{ text: 'public', quoted: true }, first] : [first, second];
   const matchers = [matcherOf(schema), matcherOf(name)] as const;
+  const written = { schema: schema.text, name: name.text };
   return {
     excludes,
-    exact: isPattern(schema) || isPattern(name) ? undefined : { schema: schema.text, name: name.text },
+    written,
+    exact: isPattern(schema) || isPattern(name) ? undefined : written,
     matches: (table) => matchers[0](table.schema) && matchers[1](table.name),
   };
 }

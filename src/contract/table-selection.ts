@@ -23,10 +23,22 @@ export class TableSelection {
     this.#common = input;
     for (const [index, one] of input.tables.entries()) {
       const { table, ...settings } = typeof one === 'string' ? { table: one } : one;
-      const pattern = parseTablePattern(table);
-      if (pattern === undefined) throw new Error(`not a pattern: ${table}`);
+      const pattern = parsed(table);
       this.#entriesLike(pattern).push({ index, pattern, settings });
     }
+  }
+
+  /**
+   * Returns what a run would be told for every table of an entry: by the entry itself, and by those that match all of its
+   * tables too. A pattern does if it matches the other one as if that were a name.
+   */
+  requestForAll(entry: string): ExtractTableRequest {
+    return this.requestFor(parsed(entry).written);
+  }
+
+  /** Returns whether several entries have settings for a table, which together may contradict each other. */
+  combinesFor(table: TableName): boolean {
+    return this.#entriesFor(table).filter(({ settings }) => Object.keys(settings).length > 0).length > 1;
   }
 
   #entriesLike({ exact }: TablePattern): Entry[] {
@@ -67,4 +79,10 @@ export class TableSelection {
     const matching = this.#patterns.filter(({ pattern }) => pattern.matches(table));
     return [...naming, ...matching].toSorted((one, other) => one.index - other.index);
   }
+}
+
+function parsed(text: string): TablePattern {
+  const pattern = parseTablePattern(text);
+  if (pattern === undefined) throw new Error(`not a pattern: ${text}`);
+  return pattern;
 }

@@ -69,6 +69,25 @@ describe('extractDatabase', () => {
   });
 });
 
+test('entries that match a table add to one another, and are refused where they contradict each other', async () => {
+  const updates = { table: 'sales.ord*', incremental: { column: 'updated_at' } };
+  const merged = await lab.startDatabase({ tables: [updates, { table: 'sales.orders', write: 'merge' }] });
+  expect(await merged.result()).toMatchObject({ outcome: 'complete', committed: 1 });
+  await expectSameRows(lab, 'sales.orders', 'bronze.br_sales__orders');
+  const some = { table: '*.months', partitions: { names: ['months_1'] } };
+  const contrary = await lab.startDatabase({
+    tables: ['users', { table: 'sales.m*', incremental: { column: 'id' } }, some],
+  });
+  await expect(contrary.result()).rejects.toMatchObject({
+    cause: {
+      type: 'InvalidInput',
+      message: expect.stringContaining(
+        'Entries of "tables" that match sales.months contradict each other: partitions: not allowed with "incremental"',
+      ),
+    },
+  });
+});
+
 test('a table whose foreign partition is on a server that is away does not hold up the others', async () => {
   await lab.source.query(`CREATE SCHEMA far; CREATE EXTENSION postgres_fdw;
     CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1', dbname 'none');

@@ -104,6 +104,50 @@ describe('an input that is refused names the place, and what was meant', () => {
   });
 });
 
+describe('what an entry is told by others', () => {
+  const updates = { incremental: { column: 'updated_at' } };
+
+  test.each([
+    [
+      { table: 'public.*', ...updates },
+      { table: 'events', write: 'merge' },
+    ],
+    [
+      { table: 'events_*', write: 'merge' },
+      { table: '*.events*', ...updates },
+    ],
+    ['public.*', { table: '*', ...updates }, '!old', { table: 'events', currentView: true }],
+  ])('that match all of its tables, whether before or after it, is part of it: %j', (...tables) => {
+    expect(() => parseDatabaseInput({ tables })).not.toThrow();
+  });
+
+  test.each([
+    [
+      [
+        { table: 'public.*', ...updates },
+        { table: 'days', partitions: { names: ['a'] } },
+      ],
+      'tables.1.partitions: not allowed with "incremental"',
+    ],
+    [
+      [
+        { table: 'sales.*', ...updates },
+        { table: 'events', write: 'merge' },
+      ],
+      'tables.1.write: only allowed with "incremental"',
+    ],
+    [
+      [
+        { table: '*_old', ...updates },
+        { table: 'events_*', write: 'merge' },
+      ],
+      'tables.1.write: only allowed with "incremental"',
+    ],
+  ])('may be what it contradicts, or not be enough: %j', (tables, message) => {
+    expect(() => parseDatabaseInput({ tables })).toThrow(message);
+  });
+});
+
 describe('what is relative to the time of a schedule', () => {
   const scheduled = new Date('2024-03-10T00:00:00Z');
 

@@ -1,6 +1,6 @@
 import type { NewMember } from '../../bronze/bookkeeping/database-runs.ts';
 import { readsItsOwnMoment, type ExtractDatabaseRequest } from '../../contract/extract-database.ts';
-import type { ExtractTableRequest } from '../../contract/extract-table.ts';
+import { extractTableInput, type ExtractTableRequest } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
@@ -29,7 +29,7 @@ export interface Resolved {
  *
  * @param feeds the source tables that bronze has rows of
  * @throws {DatakitError} UndefinedObject if there are none; UnsupportedTable if no input could name one; InvalidInput if
- *   too many need a workflow of their own
+ *   too many need a workflow of their own, or the entries that match one contradict each other
  */
 export async function resolveTables(
   source: Session,
@@ -46,6 +46,7 @@ export async function resolveTables(
   // views and the like are extracted if named; a table that does not exist fails in its own run
   const unlisted = named.filter((table) => !there.has(formatTableName(table)));
   for (const table of unlisted) members.push(memberOf(selection, table, undefined));
+  requireSense(selection, members);
   if (members.length === 0) {
     throw new DatakitError('UndefinedObject', 'No table of the source matches any entry of "tables"');
   }
@@ -61,6 +62,19 @@ export async function resolveTables(
       .map(formatTableName)
       .filter((name) => !there.has(name) && !called.has(name)),
   };
+}
+
+/** Refuses settings of several entries that are not allowed together: which ones meet, only the tables show. */
+function requireSense(selection: TableSelection, members: readonly NewMember[]): void {
+  for (const { request, ...table } of members) {
+    if (!selection.combinesFor(table)) continue;
+    const [issue] = extractTableInput.safeParse(request).error?.issues ?? [];
+    if (issue === undefined) continue;
+    throw new DatakitError(
+      'InvalidInput',
+      `Entries of "tables" that match ${formatTableName(table)} contradict each other: ${issue.path.join('.')}: ${issue.message}`,
+    );
+  }
 }
 
 /** @param bytes undefined for views and the like, which may be of any size */
