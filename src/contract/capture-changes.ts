@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
-import { duration, size, timeout } from './quantities.ts';
+import { durationOr, size, timeout } from './quantities.ts';
 import { identifier, tableName, type TableName } from './table-name.ts';
 
 /** All tables of a schema, or one table. */
@@ -47,6 +47,9 @@ const source = sourceName
   .default('default')
   .describe('The source: "default" is SOURCE_DATABASE_URL, "shop_eu" is SOURCE_SHOP_EU_DATABASE_URL.');
 
+const expectedUntil =
+  'expected "caught-up", or a duration such as "10 minutes"; leave it out to run indefinitely';
+
 const captureFields = z.strictObject({
   tables: tablePatterns.describe(
     'The tables to capture: "orders", "sales.orders", or "sales.*" for all tables that the schema has now.',
@@ -59,9 +62,7 @@ const captureFields = z.strictObject({
     .default(true)
     .describe('Copy the tables first, as of the moment when the slot is created.'),
   until: z
-    .union([z.literal('caught-up'), duration], {
-      error: 'expected "caught-up", or a duration such as "10 minutes"; leave it out to run indefinitely',
-    })
+    .union([z.literal('caught-up'), durationOr(expectedUntil)], { error: expectedUntil })
     .optional()
     .describe(
       'When to end: "caught-up", when everything that was committed before the start is written, or after a time: "10 minutes". Default: never.',

@@ -30,10 +30,13 @@ const notOfATable = {
 /** The settings of a table: inputs of `extractTable`, as written. */
 const settings = z.strictObject(z.strictObject(extractTableInput.shape).omit(notOfATable).shape).partial();
 
-const entry = z.union([
-  pattern,
-  settings.extend({ table: pattern.describe('The table or pattern to which the settings apply.') }),
-]);
+const entry = z.union(
+  [
+    pattern,
+    settings.extend({ table: pattern.describe('The table or pattern to which the settings apply.') }),
+  ],
+  { error: `${expectedPattern}; or an object with settings: {"table": "sales.orders", "where": "id > 5"}` },
+);
 
 const fields = z.strictObject({
   tables: z

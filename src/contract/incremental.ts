@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration } from './quantities.ts';
+import { isAlmostRelative } from './scheduled-time.ts';
 import { identifier } from './table-name.ts';
 
 /** How far behind the checkpoint to read again: a span of time, or an amount for numeric cursors. */
@@ -24,8 +25,21 @@ const lookback = z
   });
 
 const expectedValue = 'expected a value of the cursor column, such as "2024-01-01" or 1000';
+const expectedText = 'expected a value of 1 to 1,000 characters, such as "2024-01-01"';
+const expectedNumber = 'expected a whole number below 2^53: write a greater one as text';
+const expectedRelative = 'expected "scheduled", or a duration before or after it: "scheduled - 1 day"';
 const cursorValue = z
-  .union([z.string().min(1).max(1000), z.int()], { error: expectedValue })
+  .union(
+    [
+      z
+        .string()
+        .min(1, expectedText)
+        .max(1000, expectedText)
+        .refine((text) => !isAlmostRelative(text), expectedRelative),
+      z.int({ error: expectedNumber }),
+    ],
+    { error: expectedValue },
+  )
   .transform((value) => String(value));
 
 const incremental = z.strictObject({

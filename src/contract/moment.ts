@@ -9,7 +9,7 @@ export interface Moment {
 }
 
 const expected =
-  'expected a date or a time such as "2024-01-31", "2024-01-31 06:30" or "2024-01-31T06:30:00Z"';
+  'expected a date or a time such as "2024-01-31", "2024-01-31 06:30" or "2024-01-31T06:30:00Z", or "scheduled - 1 day"';
 
 const written = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,6})?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?)?$/i;
 

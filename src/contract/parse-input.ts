@@ -44,6 +44,9 @@ function describeIssue(issue: Issue, { schema, input, path: outer }: Place): (()
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => () => `${show([...path, key])}: unknown key${hintFor(key, schema, path)}`);
   }
+  if (issue.code === 'invalid_key') {
+    return issue.issues.flatMap((inner) => describeIssue(inner, { schema, input, path }));
+  }
   if (issue.code === 'invalid_union') {
     const [deepest] = issue.errors.toSorted((a, b) => depth(b) - depth(a));
     if (deepest !== undefined && depth(deepest) > 0) {
@@ -80,7 +83,9 @@ function exampleOf(schema: unknown): unknown {
 /** Returns how far a branch of a union got before it failed: the furthest is taken for the one that was meant. */
 function depth(issues: readonly Issue[]): number {
   return Math.max(
-    ...issues.map((issue) => (issue.code === 'invalid_type' ? issue.path.length : issue.path.length + 1)),
+    ...issues.map(
+      ({ code, path }) => path.length + (code === 'invalid_type' || code === 'invalid_value' ? 0 : 1),
+    ),
   );
 }
 

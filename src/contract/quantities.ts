@@ -4,13 +4,21 @@ import { z } from 'zod';
 
 const expectedDuration = 'expected a duration such as "5 minutes", "90s" or "1 hour"';
 
+/** A {@link duration} where something else may stand too, which the error names. */
+export const durationOr = (expected: string) =>
+  z.string({ error: expected }).transform((text, context): number => {
+    const plain = withPlainSpaces(text);
+    const milliseconds = hasUnit(plain) ? Math.round(ms(plain)) : Number.NaN;
+    if (Number.isSafeInteger(milliseconds) && milliseconds > 0) return milliseconds;
+    context.addIssue({ code: 'custom', message: expected });
+    return z.NEVER;
+  });
+
 /** A span of time as people write it (`"5 minutes"`, `"90s"`); parsed to whole milliseconds. A number needs its unit. */
-export const duration = z.string({ error: expectedDuration }).transform((text, context): number => {
-  const milliseconds = hasUnit(text) ? Math.round(ms(text)) : Number.NaN;
-  if (Number.isSafeInteger(milliseconds) && milliseconds > 0) return milliseconds;
-  context.addIssue({ code: 'custom', message: expectedDuration });
-  return z.NEVER;
-});
+export const duration = durationOr(expectedDuration);
+
+/** Parsers know one kind of space, and read "64" where another one follows; texts copied from a page have others. */
+const withPlainSpaces = (text: string): string => text.replaceAll(/\s/g, ' ').trim();
 
 /** The most milliseconds that a Node.js timer (it fires at once beyond that) and a PostgreSQL setting can hold. */
 export const LONGEST_TIMEOUT = 2 ** 31 - 1;
@@ -22,13 +30,15 @@ export const timeout = duration.refine(
 );
 
 /** `ms` throws on texts longer than 100 characters, and is NaN if the rest is not a number. */
-const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]\s*$/i.test(text);
+const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]$/i.test(text);
 
 const expectedSize = 'expected a size such as "64MB" or "1 GB"';
 
 /** An amount of data as people write it (`"64MB"`, `"1.5 GB"`), parsed to bytes. 1 kB is 1,024 as in PostgreSQL. */
 export const size = z.string({ error: expectedSize }).transform((text, context): number => {
-  const amount = /^\s*\d+(\.\d+)?\s*[kmgt]?b\s*$/i.test(text) ? parseBytes.parse(text.trim()) : null;
+  const amount = /^\s*\d+(\.\d+)?\s*[kmgt]?b\s*$/i.test(text)
+    ? parseBytes.parse(withPlainSpaces(text))
+    : null;
   if (amount !== null && amount > 0 && Number.isSafeInteger(amount)) return amount;
   context.addIssue({ code: 'custom', message: expectedSize });
   return z.NEVER;

@@ -17,6 +17,10 @@ export function scheduledMoment(text: string, scheduled: Date): Date | undefined
   return Number.isNaN(moment.getTime()) ? undefined : moment;
 }
 
+/** Returns true for a text that {@link scheduledMoment} does not know, but that nobody means as a value. */
+export const isAlmostRelative = (text: string): boolean =>
+  /^\s*scheduled\s*[-+]/i.test(text) && scheduledMoment(text, new Date(0)) === undefined;
+
 /** The regular expression above lets nothing else through. */
 const hasUnit = (span: string): span is StringValue => /^\d/.test(span);
 

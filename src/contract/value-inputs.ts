@@ -19,18 +19,20 @@ export const valueInputs = {
     .strictObject({
       parse: someColumns
         .describe('Columns of text or json. Each gets a column <column>_parsed of jsonb.')
-        .meta({ examples: [{ parse: ['payload'] }] }),
+        .meta({ examples: [['payload']] }),
     })
     .optional()
-    .describe('JSON in text: {"parse": ["payload"]} adds a column payload_parsed of jsonb.'),
+    .describe('JSON in text: {"parse": ["payload"]} adds a column payload_parsed of jsonb.')
+    .meta({ examples: [{ parse: ['payload'] }] }),
   arrays: z
     .strictObject({
       expand: someColumns
         .describe('Array columns. Each gets a column <column>_expanded of jsonb.')
-        .meta({ examples: [{ expand: ['tags'] }] }),
+        .meta({ examples: [['tags']] }),
     })
     .optional()
-    .describe('Arrays as jsonb: {"expand": ["tags"]} adds a column tags_expanded of jsonb.'),
+    .describe('Arrays as jsonb: {"expand": ["tags"]} adds a column tags_expanded of jsonb.')
+    .meta({ examples: [{ expand: ['tags'] }] }),
   largeObjects: someColumns
     .optional()
     .describe(

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { captureChangesInput } from '../../src/contract/capture-changes.ts';
+import { extractDatabaseInput } from '../../src/contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../../src/contract/extract-table.ts';
 import { InputError, parseInput, suggestion } from '../../src/contract/parse-input.ts';
 
@@ -27,6 +29,26 @@ describe('what is wrong is named', () => {
     [
       { table: 'x', columns: 'a' },
       'columns: invalid input: expected array, received string, as in "columns": ["id","status"].',
+    ],
+    [
+      { table: 'x', json: ['a'] },
+      'json: invalid input: expected object, received array, as in "json": {"parse":["payload"]}.',
+    ],
+    [
+      { table: 'x', arrays: { expand: 'a' } },
+      'arrays.expand: invalid input: expected array, received string, as in "expand": ["tags"].',
+    ],
+    [
+      { table: 'x', incremental: { column: 'a', from: '' } },
+      'incremental.from: expected a value of 1 to 1,000 characters, such as',
+    ],
+    [
+      { table: 'x', incremental: { column: 'a', from: 2 ** 60 } },
+      'incremental.from: expected a whole number below 2^53: write a greater one as text',
+    ],
+    [
+      { table: 'x', incremental: { column: 'a', to: 'scheduled - 1 dya' } },
+      'incremental.to: expected "scheduled", or a duration before or after it: "scheduled - 1 day"',
     ],
     [
       { table: 'x', incremental: 'updated_at' },
@@ -60,6 +82,18 @@ describe('what is wrong is named', () => {
     [[], 'input: invalid input: expected object, received array'],
   ])('%j', (input, expected) => {
     expect(refusal(input)).toContain(expected);
+  });
+
+  test.each(['caught up', 60, '2024-01-01'])('all that "until" may say, where it is %j', (until) => {
+    expect(refusal({ tables: ['a'], until }, captureChangesInput)).toContain(
+      'until: expected "caught-up", or a duration such as "10 minutes"',
+    );
+  });
+
+  test('all forms of an entry of "tables"', () => {
+    expect(refusal({ tables: ['a', 5] }, extractDatabaseInput)).toContain(
+      'tables.1: expected a table or a pattern such as "sales.orders"',
+    );
   });
 
   test('everything at once, not only the first', () => {

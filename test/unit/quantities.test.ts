@@ -12,6 +12,8 @@ describe('size', () => {
     ['64 mb', 64 * 1024 ** 2],
     [' 1.5 GB ', 1.5 * 1024 ** 3],
     ['10TB', 10 * 1024 ** 4],
+    ['64\u00a0MB', 64 * 1024 ** 2],
+    ['64\u202fMB', 64 * 1024 ** 2],
   ])('reads %j as PostgreSQL does: 1 kB is 1,024 bytes', (text, bytes) => {
     expect(size.parse(text)).toBe(bytes);
   });
@@ -46,6 +48,7 @@ describe('duration', () => {
     ['250 ms', 250],
     ['1.4ms', 1],
     ['2 DAYS', 172_800_000],
+    ['5\u00a0minutes', 300_000],
   ])('reads %j, to whole milliseconds', (text, milliseconds) => {
     expect(duration.parse(text)).toBe(milliseconds);
   });
