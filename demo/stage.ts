@@ -4,6 +4,7 @@ import { startStack, type LocalStack } from '../local/stack.ts';
 import { taskQueueOf } from '../local/task-queue.ts';
 import { startWorkerProcess, type WorkerProcess } from '../local/worker-process.ts';
 import type { Closing } from '../local/closing.ts';
+import { withoutProxyOnLoopback } from '../src/runtime/direct-connection.ts';
 
 /** Everything the demo uses: a source, a warehouse, Temporal, a worker, and a client to start runs. */
 export interface Stage {
@@ -31,7 +32,7 @@ export async function startWorker(closing: Closing, stack: LocalStack): Promise<
  */
 async function connectClient(stack: LocalStack): Promise<Client> {
   const { connectionOptions } = loadClientConnectConfig({ overrideEnvVars: stack.workerEnvironment });
-  const connection = await Connection.connect(connectionOptions);
+  const connection = await Connection.connect(withoutProxyOnLoopback(connectionOptions));
   return new Client({ connection, namespace: stack.temporalNamespace });
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
+import { withoutProxyOnLoopback } from '../src/runtime/direct-connection.ts';
 import { canConnect } from './can-connect.ts';
 import { lastLines, withLogFile } from './log-file.ts';
 import { withoutTemporal } from './temporal-environment.ts';
@@ -100,7 +101,7 @@ async function becomesReady(server: Tethered, plan: DevServerPlan): Promise<bool
 }
 
 async function namespaceAnswers({ port, namespace }: DevServerPlan): Promise<boolean> {
-  const connection = Connection.lazy({ address: `127.0.0.1:${port}` });
+  const connection = Connection.lazy(withoutProxyOnLoopback({ address: `127.0.0.1:${port}` }));
   try {
     await connection.withDeadline(Date.now() + 2_000, () =>
       connection.workflowService.describeNamespace({ namespace }),

@@ -13,6 +13,7 @@ import { parseInput } from './contract/parse-input.ts';
 import { checkSource } from './extraction/check/check-source.ts';
 import { connectDatabases } from './runtime/connect-databases.ts';
 import { connectTemporal } from './runtime/connect-temporal.ts';
+import { withoutProxyOnLoopback } from './runtime/direct-connection.ts';
 import { doctorReport } from './runtime/doctor-report.ts';
 import { runProgram } from './runtime/run-program.ts';
 
@@ -51,7 +52,7 @@ async function main(tables: readonly string[]): Promise<number> {
 async function checkTemporal(taskQueue: string): Promise<Finding> {
   try {
     const { connection, address, namespace } = await connectTemporal(async (options) =>
-      Connection.connect(options),
+      Connection.connect(withoutProxyOnLoopback(options)),
     );
     try {
       const workers = await countWorkers(connection, namespace, taskQueue);

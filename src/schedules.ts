@@ -3,6 +3,7 @@ import { Connection, ScheduleClient } from '@temporalio/client';
 import { readEncryptionKeys } from './config/encryption-keys.ts';
 import { withoutEmpty } from './config/without-empty.ts';
 import { connectTemporal } from './runtime/connect-temporal.ts';
+import { withoutProxyOnLoopback } from './runtime/direct-connection.ts';
 import { dataConverterOf } from './runtime/encryption-codec.ts';
 import { runProgram } from './runtime/run-program.ts';
 import { commands } from './schedules/commands.ts';
@@ -16,7 +17,9 @@ async function main([name = '', path = 'schedules.yaml']: readonly string[]): Pr
   if (command === undefined) throw new Error(USAGE);
   const schedules = readScheduleFile(await readFile(path, 'utf8'));
   const dataConverter = dataConverterOf(readEncryptionKeys(withoutEmpty(process.env)));
-  const { connection, namespace } = await connectTemporal(async (options) => Connection.connect(options));
+  const { connection, namespace } = await connectTemporal(async (options) =>
+    Connection.connect(withoutProxyOnLoopback(options)),
+  );
   try {
     const lines = await command(new ScheduleClient({ connection, namespace, dataConverter }), schedules);
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));

@@ -85,7 +85,9 @@ describe('schedules in a file', () => {
       text.replace('every: 10 minutes', 'every: 20 minutes').replace(/ {2}weekdays-orders:[^]*/, ''),
     );
     await schedules.getHandle('events').pause('by hand');
-    expect(await run('diff', changed)).toEqual({
+    // a proxy is for other machines
+    const proxy = { http_proxy: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' };
+    expect(await run('diff', changed, proxy)).toEqual({
       lines: [
         'events: times: [{"every":600000,"offset":0}] → [{"every":1200000,"offset":0}]',
         'weekdays-orders: is not in the file',

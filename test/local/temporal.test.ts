@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../../local/free-port.ts';
 import { startDevServer } from '../../local/temporal-process.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
@@ -52,7 +52,9 @@ describe('a Temporal dev server', () => {
     const port = await freePort();
     inTheWay = createServer().listen(port, '127.0.0.1');
     await once(inTheWay, 'listening');
+    vi.stubEnv('http_proxy', 'http://127.0.0.1:1');
     temporal = await startTemporal({ port, ui: true, searchAttributes: { DatakitTable: 'Keyword' } });
+    vi.unstubAllEnvs();
   }, 330_000);
   afterAll(async () => {
     await temporal.dispose();
