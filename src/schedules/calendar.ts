@@ -20,7 +20,7 @@ const DAYS = ['SUNDAY', 'MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 
 /** In cron expressions, 7 is Sunday too. */
 const CRON_DAY = 'day of the week';
 
-/** The parts of a calendar, as people write them: `3`, `"1-5"`, `"0-30/10"`, `"mon-fri"`, `"*"`. */
+/** The parts of a calendar, as people write them: `3`, `"1-5"`, `"0-30/10"`, `"5/10"`, `"mon-fri"`, `"*"`. */
 export type Calendar = Readonly<
   Partial<
     Record<
@@ -54,12 +54,15 @@ interface Range {
 function rangesOf(part: string, text: string): '*' | Range[] {
   if (text === '*') return '*';
   return text.split(',').map((item) => {
-    const [, from, to, step = '1'] = /^([^-/]+)(?:-([^/]+))?(?:\/(\d+))?$/.exec(item.trim()) ?? [];
+    const [, from, to, step] = /^([^-/]+)(?:-([^/]+))?(?:\/(\d+))?$/.exec(item.trim()) ?? [];
     if (from === undefined || Number(step) === 0) throw wrong(part, item);
-    const start = numberOf(part, from);
-    const end = to === undefined ? start : numberOf(part, to);
+    const [least, most] = LIMITS[part] ?? [0, 0];
+    const start = from === '*' && step !== undefined ? least : numberOf(part, from);
+    // as in cron expressions, a step from a single value goes on to the end
+    const open = step === undefined ? start : most;
+    const end = to === undefined ? open : numberOf(part, to);
     if (end < start) throw wrong(part, item);
-    return { start, end, step: Number(step) };
+    return { start, end, step: Number(step ?? 1) };
   });
 }
 
@@ -99,7 +102,7 @@ const CRON_FORMS: Readonly<Record<number, readonly string[]>> = {
 const CRON_NAMES = new Set(['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly']);
 
 /**
- * Checks a cron expression: its parts are like those of a calendar, but may have steps of "*".
+ * Checks a cron expression, whose parts are like those of a calendar.
  *
  * @throws {InputError} for one that the server refuses, or returns in another form
  */
@@ -112,10 +115,7 @@ export function requireCron(expression: string): void {
   if (parts === undefined) {
     throw new InputError(`"${expression}" is not a cron expression: expected for example "0 3 * * mon-fri"`);
   }
-  for (const [index, part] of parts.entries()) {
-    const [least = 0] = LIMITS[part] ?? [];
-    rangesOf(part, (words[index] ?? '').replace(/^\*(?=\/)/, String(least)));
-  }
+  for (const [index, part] of parts.entries()) rangesOf(part, words[index] ?? '');
 }
 
 /** What cron expressions can say elsewhere, and is said in a key of its own here. */

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { parse } from 'yaml';
+import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { parseDatabaseInput } from '../contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
@@ -13,16 +13,23 @@ import { calendarSpec, requireCron } from './calendar.ts';
 /** The server makes a shorter one this long. */
 const LEAST_CATCHUP_MS = 10_000;
 
-const calendarPart = z.union([z.string(), z.number()]);
+const calendarPart = z.union([z.string(), z.number()], {
+  error: 'expected a number, or a text such as "1-5", "1,15" or "*/10"',
+});
+
+const expectedCron = 'expected a cron expression such as "0 3 * * mon-fri", or a list of them';
+
+const wholeSeconds = duration.refine(
+  (milliseconds) => milliseconds % 1000 === 0,
+  'expected whole seconds, such as "10 minutes"',
+);
 
 /** Three ways to say when, of which a schedule uses one, and what goes with them. */
 const when = {
-  cron: z.union([z.string(), z.array(z.string()).min(1)]).optional(),
-  every: duration
-    .refine((every) => every % 1000 === 0, 'expected whole seconds, such as "10 minutes"')
-    .optional(),
+  cron: z.union([z.string(), z.array(z.string()).min(1, expectedCron)], { error: expectedCron }).optional(),
+  every: wholeSeconds.optional(),
   /** For `every`: how long after the full interval. */
-  offset: duration.optional(),
+  offset: wholeSeconds.optional(),
   calendar: z
     .array(
       z.strictObject({
@@ -35,8 +42,9 @@ const when = {
         dayOfWeek: calendarPart.optional(),
       }),
     )
-    .min(1)
-    .optional(),
+    .min(1, 'expected at least one calendar, such as [{ dayOfWeek: mon-fri, hour: 5 }]')
+    .optional()
+    .meta({ examples: [[{ dayOfWeek: 'mon-fri', hour: 5 }]] }),
 };
 
 const workflow = z.enum(['extractTable', 'extractDatabase', 'maintainBronze']);
@@ -80,15 +88,15 @@ const schedule = z
     pauseOnFailure: z.boolean().default(true),
     paused: z.boolean().default(false),
     note: z.string().optional(),
-    taskQueue: z.string().min(1).default(DEFAULT_TASK_QUEUE),
+    taskQueue: z.string().min(1, 'expected a name').default(DEFAULT_TASK_QUEUE),
   })
   .refine(
     ({ cron, every, calendar }) => [cron, every, calendar].filter((one) => one !== undefined).length === 1,
     'expected one of "cron", "every" and "calendar"',
   )
-  .refine(({ every, offset = 0 }) => every === undefined || offset < every, {
+  .refine(({ every = 0, offset }) => offset === undefined || offset < every, {
     path: ['offset'],
-    message: 'expected less than "every"',
+    message: 'only allowed with "every", and expected to be less',
   })
   .check(({ value, issues }) => {
     if (value.overlap === undefined || keepsEveryRun.has(value.overlap) || !readsWindows(value)) return;
@@ -146,12 +154,16 @@ export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
   return new Map(Object.entries(schedules));
 }
 
+/** Takes warnings for errors: `!public.tmp_*` without quotes is an empty text with a tag that nobody knows. */
 function readYaml(text: string): unknown {
   try {
-    return parse(text);
+    const document = parseDocument(text);
+    const [problem] = [...document.errors, ...document.warnings];
+    if (problem !== undefined) throw problem;
+    return document.toJS();
   } catch (error) {
     throw new InputError(
-      `The file is not valid YAML: ${error instanceof Error ? error.message : String(error)}`,
+      `The file is not valid YAML, where a text that begins with "!" or "*" needs quotes: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
 }

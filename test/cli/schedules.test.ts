@@ -39,12 +39,14 @@ async function told(
   return commands[command](client, readScheduleFile(await readFile(path, 'utf8')));
 }
 
-async function run(
+const run = async (command: string, ...paths: readonly string[]) => runWith({}, command, ...paths);
+
+async function runWith(
+  variables: Readonly<Record<string, string>>,
   command: string,
-  path: string,
-  variables: Readonly<Record<string, string>> = {},
+  ...paths: readonly string[]
 ): Promise<{ lines: string[]; code: number }> {
-  const program = ['--import', 'tsx', 'src/schedules.ts', command, path];
+  const program = ['--import', 'tsx', 'src/schedules.ts', command, ...paths];
   const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address, ...variables };
   try {
     const { stdout } = await execute(process.execPath, program, { cwd: PROJECT_ROOT, env });
@@ -87,7 +89,7 @@ describe('schedules in a file', () => {
     await schedules.getHandle('events').pause('by hand');
     // a proxy is for other machines
     const proxy = { http_proxy: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' };
-    expect(await run('diff', changed, proxy)).toEqual({
+    expect(await runWith(proxy, 'diff', changed)).toEqual({
       lines: [
         'events: times: [{"every":600000,"offset":0}] → [{"every":1200000,"offset":0}]',
         'weekdays-orders: is not in the file',
@@ -105,7 +107,7 @@ describe('schedules in a file', () => {
       'weekdays-orders: deleted',
     ]);
     const { code, lines } = await run('aply', example);
-    expect([code, lines[0]]).toEqual([2, 'Usage: npm run schedules -- apply|diff|delete [schedules.yaml]']);
+    expect([code, lines[0]]).toEqual([2, 'Usage: npm run schedules -- apply|diff|delete [schedules.yaml …]']);
   });
 
   test.each([
@@ -142,19 +144,32 @@ describe('schedules in a file', () => {
       'schedules: {a: {workflow: extractTable, input: {table: t, partitions: {from: scheduled}}, cron: "* * * * *", overlap: skip}}',
       'schedules.a.overlap: expected "bufferAll" (the default here) or "allowAll"',
     ],
+    [
+      'schedules: {a b: {workflow: extractTable, input: {table: t}, every: 1 day}}',
+      'schedules.a b: expected an id such as "nightly-orders"',
+    ],
     ['schedules: [', 'The file is not valid YAML'],
+    [
+      'schedules: {a: {workflow: extractDatabase, input: {tables: [public.*, !public.tmp_*]}, every: 1 day}}',
+      'a text that begins with "!" or "*" needs quotes: Unresolved tag: !public.tmp_*',
+    ],
   ])('%s is refused before anything is changed', (text, message) => {
     expect(() => readScheduleFile(text)).toThrow(message);
   });
 
   test.each([
-    ['every: 10 minutes, offset: 10 minutes', 'offset: expected less than "every"'],
+    ['every: 10 minutes, offset: 10 minutes', 'offset: only allowed with "every", and expected to be less'],
+    ['cron: "0 3 * * *", offset: 10 minutes', 'offset: only allowed with "every"'],
+    ['every: 10 minutes, offset: 1500 ms', 'offset: expected whole seconds'],
+    ['calendar: [{hour: [1, 2]}]', 'calendar.0.hour: expected a number, or a text such as "1-5"'],
+    ['calendar: {hour: 3}', 'as in "calendar": [{"dayOfWeek":"mon-fri","hour":5}]'],
+    ['cron: 5', 'cron: expected a cron expression such as "0 3 * * mon-fri"'],
     ['every: 500 ms', 'every: expected whole seconds'],
     ['calendar: [{dayOfWeek: fri-mon}]', '"fri-mon" is not a valid dayOfWeek'],
     ['cron: "0 5 * * 5-1"', '"5-1" is not a valid day of the week'],
     ['cron: "0 22-6 * * *"', '"22-6" is not a valid hour'],
     ['cron: "0 3 ? * *"', '"?" is not a valid dayOfMonth'],
-    ['cron: "*/0 3 * * *"', '"0/0" is not a valid minute'],
+    ['cron: "*/0 3 * * *"', '"*/0" is not a valid minute'],
     ['cron: "0 3 * * * 1999"', '"1999" is not a valid year'],
     ['cron: "CRON_TZ=UTC 0 3 * * *"', 'the time zone belongs in "timeZone"'],
     ['cron: "@every 1h"', 'an interval belongs in "every"'],
@@ -196,6 +211,7 @@ describe('schedules in a file', () => {
       { cron: '0 3 * * *', timeZone: 'Asia/Kolkata' },
       { every: '90 seconds', offset: '30 seconds' },
       { calendar: [{ dayOfWeek: 'mon-friday', hour: '0-20/10', year: '2030-2040' }] },
+      { calendar: [{ minute: '*/20', hour: '5/6,23' }] },
     ];
     const forms = when.map((one) => ({
       workflow: 'extractTable',
@@ -206,7 +222,32 @@ describe('schedules in a file', () => {
     await writeFile(path, JSON.stringify({ schedules: Object.fromEntries(Object.entries(forms)) }));
     expect(await told('apply', path)).toHaveLength(forms.length);
     expect(await told('diff', path)).toEqual([]);
+    const { spec } = await schedules.getHandle('5').describe();
+    expect(spec.calendars).toMatchObject([
+      {
+        minute: [{ start: 0, end: 59, step: 20 }],
+        hour: [
+          { start: 5, end: 23, step: 6 },
+          { start: 23, end: 23, step: 1 },
+        ],
+      },
+    ]);
     await told('delete', path);
+  });
+
+  test('may be in several files', async () => {
+    const fileOf = async (name: string) => {
+      const path = join(directory, name);
+      const one = { workflow: 'maintainBronze', input: {}, every: '1 day' };
+      await writeFile(path, JSON.stringify({ schedules: { [name]: one } }));
+      return path;
+    };
+    const paths = [await fileOf('a'), await fileOf('b')];
+    expect(await run('apply', ...paths)).toEqual({ lines: ['a: created', 'b: created'], code: 0 });
+    const [twice] = paths;
+    const { code, lines } = await run('diff', ...paths, twice ?? '');
+    expect([code, lines]).toEqual([2, [`${twice}: schedules.a: is in another of these files too`]]);
+    expect(await run('delete', ...paths)).toEqual({ lines: ['a: deleted', 'b: deleted'], code: 0 });
   });
 
   test('runs that read windows wait for one another, since each has one that no other reads', () => {
@@ -234,7 +275,7 @@ describe('schedules in a file', () => {
     const client = new ScheduleClient({ connection, dataConverter: dataConverterOf([key]) });
     const keys = { DATAKIT_ENCRYPTION_KEYS: `${key.id}:${key.key.toString('base64')}` };
     const lines = ['sealed: created', 'old: is not in the file'];
-    expect(await run('apply', sealed, keys)).toEqual({ lines, code: 0 });
+    expect(await runWith(keys, 'apply', sealed)).toEqual({ lines, code: 0 });
     expect(await told('diff', sealed, client)).toEqual(['old: is not in the file']);
     const { schedule } = await connection.workflowService.describeSchedule({
       namespace: 'default',
