@@ -72,6 +72,12 @@ describe('what cannot be captured is refused before anything is made:', () => {
       /The schema "empty" of the source has no tables/,
     ],
     [
+      'all tables of all schemas',
+      { tables: ['*.*'] },
+      'UndefinedObject',
+      /A capture takes names of tables and "schema.\*", but no other patterns/,
+    ],
+    [
       'a table without a key',
       { tables: ['keyless'] },
       'ReplicaIdentityMissing',

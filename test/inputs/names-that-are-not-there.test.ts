@@ -21,6 +21,7 @@ test.each<[string, object, FailureKind, string]>([
     'There is no table public.ordres in the source (did you mean "public.orders"?)',
   ],
   ['a table of another schema', { table: 'invoices' }, 'UndefinedObject', '(did you mean "sales.invoices"?)'],
+  ['a pattern', { table: 'public.*' }, 'UndefinedObject', 'are for "extractDatabase"'],
   ['a table in another case', { table: 'ORDERS' }, 'UndefinedObject', '(did you mean "public.orders"?)'],
   ['an unknown schema', { table: 'nowhere.orders' }, 'UndefinedObject', '(did you mean "public.orders"?)'],
   ['a sequence', { table: 'numbers' }, 'UnsupportedTable', 'public.numbers is a sequence'],

@@ -125,6 +125,7 @@ async function notFound(session: Session, name: TableName): Promise<DatakitError
   return new DatakitError(
     'UndefinedObject',
     `There is no table ${formatTableName(name)} in the source${hint}`,
+    { ...(name.name.includes('*') && { advice: 'Patterns such as "public.*" are for "extractDatabase".' }) },
   );
 }
 

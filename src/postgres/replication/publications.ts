@@ -99,7 +99,11 @@ async function ofSchema(session: Session, schema: string): Promise<Found[]> {
   );
   const names = schemas.map(({ name }) => name);
   const hint = names.includes(schema) ? '' : suggestion(schema, names);
-  throw new DatakitError('UndefinedObject', `The schema "${schema}" of the source has no tables${hint}`);
+  throw new DatakitError(
+    'UndefinedObject',
+    `The schema "${schema}" of the source has no tables${hint}`,
+    adviceOnPatterns(schema),
+  );
 }
 
 async function named(session: Session, name: TableName): Promise<Found> {
@@ -115,11 +119,11 @@ async function named(session: Session, name: TableName): Promise<Found> {
       [name.schema],
     );
     const hint = suggestion(shown, others.map(({ text }) => text)); // prettier-ignore
-    throw new DatakitError('UndefinedObject', `There is no table ${shown} in the source${hint}`, {
-      ...(looksLikePattern(name) && {
-        advice: 'A capture takes names of tables and "schema.*", but no other patterns and no "!".',
-      }),
-    });
+    throw new DatakitError(
+      'UndefinedObject',
+      `There is no table ${shown} in the source${hint}`,
+      adviceOnPatterns(name.schema, name.name),
+    );
   }
   if (!['r', 'p'].includes(table.kind) || table.persistence !== 'p') {
     throw new DatakitError('UnsupportedTable', noChangesOf(shown));
@@ -128,8 +132,10 @@ async function named(session: Session, name: TableName): Promise<Found> {
 }
 
 /** `*` and `!` mean something in the tables of `extractDatabase`. */
-const looksLikePattern = ({ schema, name }: TableName): boolean =>
-  schema.startsWith('!') || name.startsWith('!') || `${schema}${name}`.includes('*');
+const adviceOnPatterns = (...names: readonly string[]): { advice?: string } =>
+  names.some((name) => name.startsWith('!') || name.includes('*'))
+    ? { advice: 'A capture takes names of tables and "schema.*", but no other patterns and no "!".' }
+    : {};
 
 /**
  * Returns tables that inherit from ordinary ones, on all levels, and are not among them. Their rows are read with
