@@ -1,3 +1,5 @@
+import { secretNamed } from '../src/config/secrets.ts';
+import { withoutEmpty } from '../src/config/without-empty.ts';
 import { closeOnSignals } from './close-on-signals.ts';
 import { Closing } from './closing.ts';
 import { devGuide } from './dev-guide.ts';
@@ -12,15 +14,18 @@ const MISSING_SOURCE = `SOURCE_DATABASE_URL is not set. "npm run dev" extracts f
 To see it at work without one: npm run demo`;
 
 async function main(closing: Closing): Promise<void> {
-  const sourceUrl = process.env['SOURCE_DATABASE_URL'];
-  if (!sourceUrl) throw new Error(MISSING_SOURCE);
-  const options: StackOptions = {
-    sourceUrl,
-    warehouseUrl: process.env['WAREHOUSE_DATABASE_URL'],
-    ui: true,
-  };
+  const sourceUrl = takeUrl('SOURCE_DATABASE_URL');
+  if (sourceUrl === undefined) throw new Error(MISSING_SOURCE);
+  const options: StackOptions = { sourceUrl, warehouseUrl: takeUrl('WAREHOUSE_DATABASE_URL'), ui: true };
   console.error(startingLine(options, 'a worker'));
   await runWorker(closing, await closing.adopt(startStack(options), (stack) => stack.close()));
+}
+
+/** Reads a URL from our environment, or from the file that it names; our worker is given all URLs themselves. */
+function takeUrl(name: string): string | undefined {
+  const url = secretNamed(withoutEmpty(process.env), name)();
+  delete process.env[`${name}_FILE`];
+  return url;
 }
 
 async function runWorker(closing: Closing, stack: LocalStack): Promise<never> {

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -54,12 +54,16 @@ test(
   },
 );
 
-test('a Ctrl-C while it starts leaves nothing behind', async () => {
+test('starts with the URL in a file, and a Ctrl-C then leaves nothing behind', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'dev-starts-'));
   await chmod(directory, 0o755);
+  const { SOURCE_DATABASE_URL: source = '', ...environment } = lab.workerEnvironment;
+  const file = join(directory, 'source-url');
+  await writeFile(file, `${source}\n`, { mode: 0o600 });
+  const urls = { SOURCE_DATABASE_URL_FILE: file, WAREHOUSE_DATABASE_URL: '' };
   const dev = spawn(process.execPath, ['--import', 'tsx', 'local/dev.ts'], {
     cwd: PROJECT_ROOT,
-    env: { ...process.env, ...lab.workerEnvironment, WAREHOUSE_DATABASE_URL: '', TMPDIR: directory },
+    env: { ...process.env, ...environment, ...urls, TMPDIR: directory },
     stdio: 'ignore',
   });
   const exited = once(dev, 'exit');
