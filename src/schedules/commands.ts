@@ -22,28 +22,41 @@ export const commands: Readonly<Record<'apply' | 'diff' | 'delete', Command>> = 
   delete: remove,
 };
 
-/** Creates missing schedules and updates different ones, but leaves as it is whether one is paused, and why. */
 async function apply(client: ScheduleClient, schedules: ReadonlyMap<string, Schedule>): Promise<string[]> {
   const lines: string[] = [];
   for (const [id, schedule] of schedules) {
-    const handle = client.getHandle(id);
-    const present = await described(handle);
-    if (present === undefined) {
-      await client.create(scheduleOptions(id, schedule));
-      lines.push(`${id}: created`);
-      continue;
-    }
-    const changes = await changesOf(client, id, schedule, present);
-    if (changes.length > 0) {
-      const { scheduleId: _id, ...options } = scheduleOptions(id, schedule);
-      await handle.update(({ state }) => ({ ...options, state: { ...state, ...noteOf(schedule, state) } }));
-    }
-    lines.push(
-      ...(changes.length === 0 ? [`${id}: unchanged`] : changes.map((change) => `${id}: ${change}`)),
-    );
+    const done = await applyOne(client, id, schedule).catch((error: unknown) => {
+      throw refusedBy(error, id, lines);
+    });
+    lines.push(...done.map((change) => `${id}: ${change}`));
   }
   return [...lines, ...(await others(client, schedules))];
 }
+
+/** Creates a missing schedule or updates a different one, but leaves as it is whether it is paused, and why. */
+async function applyOne(client: ScheduleClient, id: string, schedule: Schedule): Promise<readonly string[]> {
+  const handle = client.getHandle(id);
+  const present = await described(handle);
+  if (present === undefined) {
+    await client.create(scheduleOptions(id, schedule));
+    return ['created'];
+  }
+  const changes = await changesOf(client, id, schedule, present);
+  if (changes.length === 0) return ['unchanged'];
+  const { scheduleId: _id, ...options } = scheduleOptions(id, schedule);
+  await handle.update(({ state }) => ({ ...options, state: { ...state, ...noteOf(schedule, state) } }));
+  return changes;
+}
+
+/** Names the schedule that the server refuses, and what was done before it. */
+function refusedBy(error: unknown, id: string, done: readonly string[]): InputError {
+  const cause = serverError(error);
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new InputError([...done, `${id}: ${why}`].join('\n'), { cause });
+}
+
+const serverError = (error: unknown): unknown =>
+  error instanceof Error && error.cause !== undefined ? serverError(error.cause) : error;
 
 /** Returns the note to set, if any: that of a paused schedule is the reason for the pause, whoever paused it. */
 const noteOf = ({ note }: Schedule, { paused }: ScheduleDescription['state']): { note?: string } =>

@@ -250,6 +250,15 @@ describe('schedules in a file', () => {
     expect(await run('delete', ...paths)).toEqual({ lines: ['a: deleted', 'b: deleted'], code: 0 });
   });
 
+  test('one that the server refuses is named, after those that were applied', async () => {
+    const one = { workflow: 'maintainBronze', input: {}, every: '1 day' };
+    const inFile = { fine: one, refused: { ...one, taskQueue: 'q'.repeat(2000) } };
+    const path = join(directory, 'refused.yaml');
+    await writeFile(path, JSON.stringify({ schedules: inFile }));
+    await expect(told('apply', path)).rejects.toThrow(/^fine: created\nrefused: .*length exceeds limit/);
+    expect(await told('delete', path)).toEqual(['fine: deleted', 'refused: does not exist']);
+  });
+
   test('runs that read windows wait for one another, since each has one that no other reads', () => {
     const incremental = { column: 'at', from: 'scheduled - 1 day', to: 'scheduled' };
     const overlapOf = (given: object) => {
