@@ -42,12 +42,13 @@ async function answer(
   response: ServerResponse,
   { codec, origin, token }: CodecServerOptions,
 ): Promise<void> {
-  response.setHeader('Access-Control-Allow-Origin', origin);
+  const asking = request.headers.origin ?? origin;
+  if (!isSamePage(asking, origin)) return end(response, 403);
+  response.setHeader('Access-Control-Allow-Origin', asking);
   response.setHeader('Access-Control-Allow-Headers', 'authorization,content-type,x-namespace');
   response.setHeader('Access-Control-Allow-Methods', 'POST,OPTIONS');
   response.setHeader('Access-Control-Allow-Credentials', 'true');
   response.setHeader('Vary', 'Origin');
-  if (isOtherPage(request, origin)) return end(response, 403);
   if (request.method === 'OPTIONS') return end(response, 204);
   if (!isAllowed(request, token)) return end(response, 401);
   const work = workOf(request, codec);
@@ -57,6 +58,18 @@ async function answer(
   response.setHeader('Content-Type', 'application/json');
   return end(response, 200, JSON.stringify({ payloads: done.map(toJson) }));
 }
+
+/**
+ * Whether a page is the Web UI, which has two addresses on this machine, of which people open either.
+ *
+ * To refuse the others is not left to browsers: a page whose name was made to lead to this machine asks its own server,
+ * as its browser sees it. The command line sends no origin.
+ */
+const isSamePage = (asking: string, origin: string): boolean =>
+  withLocalhost(asking) === withLocalhost(origin);
+
+const withLocalhost = (origin: string): string =>
+  origin.replace(/(?<=^https?:\/\/)127\.0\.0\.1(?=:|$)/, 'localhost');
 
 function end(response: ServerResponse, status: number, body?: string): void {
   response.writeHead(status).end(body);
@@ -72,14 +85,6 @@ function workOf(
   if (pathname.endsWith('/encode')) return async (payloads) => codec.encode(payloads);
   if (pathname.endsWith('/decode')) return async (payloads) => codec.decode(payloads);
   return undefined;
-}
-
-/**
- * Another page could read an answer if its name was made to lead to this machine: then it asks its own server, as its
- * browser sees it. The command line sends no origin.
- */
-function isOtherPage({ headers }: IncomingMessage, origin: string): boolean {
-  return headers.origin !== undefined && headers.origin !== origin;
 }
 
 function isAllowed({ headers }: IncomingMessage, token: string | undefined): boolean {

@@ -117,12 +117,19 @@ describe('runs whose payloads are encrypted', () => {
     expect(await shown(failed, ...codec)).toContain('column "confidential_column" does not exist');
     const refused = await fetch(`${endpoint}/decode`, { method: 'POST', body: '{"payloads":[]}' });
     expect(refused.status).toBe(401);
-    const elsewhere = await fetch(`${endpoint}/decode`, {
-      method: 'POST',
-      headers: { origin: 'http://elsewhere.example', authorization: 'Bearer codec-token' },
-      body: '{"payloads":[]}',
-    });
-    expect(elsewhere.status).toBe(403);
+    const asked = async (origin: string) => {
+      const headers = { origin, authorization: 'Bearer codec-token' };
+      const { status, headers: got } = await fetch(`${endpoint}/decode`, {
+        method: 'POST',
+        headers,
+        body: '{"payloads":[]}',
+      });
+      return [status, got.get('access-control-allow-origin')];
+    };
+    expect(await asked('http://localhost:8233')).toEqual([200, 'http://localhost:8233']);
+    expect(await asked('http://127.0.0.1:8233')).toEqual([200, 'http://127.0.0.1:8233']);
+    expect(await asked('http://127.0.0.1:8234')).toEqual([403, null]);
+    expect(await asked('http://127.0.0.1.example.com:8233')).toEqual([403, null]);
     const preflight = await fetch(`${endpoint}/decode`, { method: 'OPTIONS' });
     expect(preflight.headers.get('access-control-allow-origin')).toBe('http://localhost:8233');
     server.close();
