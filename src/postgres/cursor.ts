@@ -55,6 +55,7 @@ export const cursorLiteral = (cursor: Cursor, value: string): string =>
 /** PostgreSQL's own operators, even if a user-defined one fits the column's type better. */
 const AT_LEAST = 'OPERATOR(pg_catalog.>=)';
 const BELOW = 'OPERATOR(pg_catalog.<)';
+const ABOVE = 'OPERATOR(pg_catalog.>)';
 
 /** Returns the column as it is compared: text byte by byte, since collations differ between servers. */
 export function cursorOperand({ column, kind, bytewise }: Cursor): string {
@@ -62,15 +63,28 @@ export function cursorOperand({ column, kind, bytewise }: Cursor): string {
 }
 
 /**
- * Returns a query for the greatest value of a table that can be a checkpoint: one column, at most one row.
+ * Returns a query for the greatest value of some tables that can be a checkpoint: one column, at most one row. Each table
+ * is asked for its own, which an index yields at once.
  *
- * The column is qualified: if it is called `greatest`, ORDER BY with its bare name would sort by the selected text.
+ * The column is qualified: if it is called `greatest`, ORDER BY with its bare name would sort by the selected name.
  */
-export function greatestValue(cursor: Cursor, table: TableName, conditions: readonly string[] = []): string {
+export function greatestValue(
+  cursor: Cursor,
+  tables: readonly TableName[],
+  conditions: readonly string[] = [],
+): string {
   const where = [finiteCondition(cursor), ...conditions].join(' AND ');
-  return `SELECT c.${quoteName(cursor.column)}::text AS greatest FROM ${quoteTable(table)} AS c
-           WHERE ${where} ORDER BY c.${cursorOperand(cursor)} DESC LIMIT 1`;
+  const each = tables.map(
+    (table) => `(SELECT c.${quoteName(cursor.column)} AS greatest FROM ONLY ${quoteTable(table)} AS c
+           WHERE ${where} ORDER BY c.${cursorOperand(cursor)} DESC LIMIT 1)`,
+  );
+  return `SELECT e.greatest::text FROM (${each.join(' UNION ALL ')}) AS e
+           ORDER BY e.${cursorOperand({ ...cursor, column: 'greatest' })} DESC LIMIT 1`;
 }
+
+/** Returns SQL that is true for rows whose cursor is greater than a value. */
+export const isGreater = (cursor: Cursor, value: string): string =>
+  `${cursorOperand(cursor)} ${ABOVE} ${cursorLiteral(cursor, value)}`;
 
 /** Returns the cursor as it is in the warehouse, whose own order is not known. */
 export const inWarehouse = (cursor: Cursor): Cursor => ({ ...cursor, bytewise: false });

@@ -101,9 +101,11 @@ export class Session {
    * policies and functions may rely on it. Elsewhere the path is empty; functions called here must be qualified.
    *
    * Afterwards all settings changed during the work are undone, whoever changed them, and its locks are released.
+   *
+   * @param settings further settings for the work, as SQL
    */
-  async withRolePath<T>(work: () => Promise<T>): Promise<T> {
-    await this.query('SAVEPOINT role_path; SET LOCAL search_path TO DEFAULT');
+  async withRolePath<T>(work: () => Promise<T>, settings: readonly string[] = []): Promise<T> {
+    await this.query(['SAVEPOINT role_path', 'SET LOCAL search_path TO DEFAULT', ...settings].join('; '));
     const result = await work();
     await this.query('ROLLBACK TO SAVEPOINT role_path; RELEASE SAVEPOINT role_path');
     return result;

@@ -10,6 +10,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -79,6 +80,25 @@ describe('a partition that another session has locked', () => {
     await lock.release();
     await expectSameRows(lab, 'days_3', 'bronze.beside');
   });
+});
+
+test('one that is dropped while an increment is planned has the run begin again without it', async () => {
+  await lab.source.query(`CREATE TABLE shrinking (id int, day date) PARTITION BY RANGE (id);
+    CREATE TABLE shrinking_1 PARTITION OF shrinking FOR VALUES FROM (0) TO (10);
+    CREATE TABLE shrinking_2 PARTITION OF shrinking FOR VALUES FROM (10) TO (20);
+    INSERT INTO shrinking SELECT i, '2024-01-01' FROM generate_series(1, 19) i`);
+  const increment = { table: 'shrinking', incremental: { column: 'day' } } as const;
+  await lab.extract(increment);
+  await lab.source.query(`INSERT INTO shrinking VALUES (9, '2024-01-02'), (11, NULL)`);
+  const dropping = await lab.connect('source');
+  await dropping.query('BEGIN; DROP TABLE shrinking_2');
+  const handle = await lab.start(increment);
+  await waitUntil(
+    async () => (await lab.source.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount !== 0,
+  );
+  await dropping.query('COMMIT');
+  await expect(handle.result()).resolves.toMatchObject({ restarts: 1, incremental: { nullCursors: 0 } });
+  await expectSameRows(lab, 'shrinking', 'bronze.br_shrinking', { targetWhere: 'id < 10' });
 });
 
 test('a partition is locked by a run while its chunk is copied, and no longer', async () => {

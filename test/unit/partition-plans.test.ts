@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ExtractionPlan, PlannedPartition } from '../../src/bronze/plan.ts';
 import { fitsPattern } from '../../src/contract/name-pattern.ts';
 import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
-import { packSmall, partitionsOfChunk } from '../../src/extraction/partitions/pack-partitions.ts';
+import { locksOfChunk, packSmall } from '../../src/extraction/partitions/pack-partitions.ts';
 import { labelsOf } from '../../src/extraction/partitions/partition-labels.ts';
 import { seeded } from './random-names.ts';
 
@@ -18,13 +18,14 @@ const chunksOf = (plan: ExtractionPlan) => plan.partitions.reduce((sum, { chunks
 
 describe('small partitions', () => {
   const hasBlocks = ({ name }: PlannedPartition) => !name.startsWith('far');
+  const locksOf = ({ name }: PlannedPartition) => (name.startsWith('indexed') ? 4 : 1);
 
-  test('share a chunk up to its size and number, and large or foreign ones have their own', () => {
+  test('share a chunk up to its size and its locks, and large or foreign ones have their own', () => {
     const partitions = [
       partition('a', 3, 1), partition('b', 3, 1), partition('c', 5, 1), partition('large', 25, 3), partition('d', 0, 1),
       partition('far', 0, 1), partition('e', 1, 1), partition('f', 1, 1), partition('g', 1, 1), partition('h', 1, 1),
     ]; // prettier-ignore
-    const packed = packSmall(partitions, { blocks: 10, count: 3, hasBlocks });
+    const packed = packSmall(partitions, { blocks: 10, locks: 3, locksOf, hasBlocks });
     expect(packed.map(({ name, chunks }) => `${name} ${chunks}`)).toEqual([
       'a 1', 'b 0', 'c 1', 'large 3', 'd 1', 'far 1', 'e 1', 'f 0', 'g 0', 'h 1',
     ]); // prettier-ignore
@@ -41,7 +42,7 @@ describe('small partitions', () => {
         const blocks = Math.floor(random() * random() * 40);
         return partition(`p${index}`, blocks, Math.max(1, Math.ceil(blocks / 10)));
       });
-      const plan = planOf(packSmall(partitions, { blocks: 10, count: 5, hasBlocks }), 10);
+      const plan = planOf(packSmall(partitions, { blocks: 10, locks: 5, locksOf, hasBlocks }), 10);
       const ranges = Array.from({ length: chunksOf(plan) }, (_, chunk) => rangesOfChunk(plan, chunk));
       expect(ranges.flat().map((range) => range.partition.name)).toEqual(
         partitions.flatMap(({ name, chunks }) => Array<string>(chunks).fill(name)),
@@ -56,8 +57,13 @@ describe('small partitions', () => {
 
   test('that are locked at once stay within what the lock table of a server has room for', () => {
     for (const parallelism of [1, 4, 16, 64]) {
-      expect(partitionsOfChunk(parallelism) * parallelism).toBeLessThanOrEqual(1000);
-      expect(partitionsOfChunk(parallelism)).toBeGreaterThan(0);
+      const locks = locksOfChunk(parallelism);
+      const partitions = Array.from({ length: 500 }, (_, index) => partition(`indexed${index}`, 0, 1));
+      const plan = planOf(packSmall(partitions, { blocks: 10, locks, locksOf, hasBlocks }), 10);
+      const ranges = Array.from({ length: chunksOf(plan) }, (_, chunk) => rangesOfChunk(plan, chunk));
+      const most = Math.max(...ranges.map(({ length }) => length));
+      expect(most * 4 * parallelism).toBeLessThanOrEqual(1000);
+      expect(most).toBe(Math.min(64, Math.floor(locks / 4)));
     }
   });
 });

@@ -35,6 +35,7 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
     mayReadCtid: true,
     rowSecurityActive: false,
     isForeign: false,
+    locks: 1,
   }));
   const { chunkSize, parallelism } = large;
   const server = { version: 18_00_00, host: 'host', database: 'shop', role: 'extractor', blockSize: 8192 };

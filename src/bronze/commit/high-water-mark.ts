@@ -22,7 +22,7 @@ export async function readHighWaterMark(
 ): Promise<StagedFacts> {
   const cursor = inWarehouse(plan.cursor);
   const row = await session.one<{ newest: string | null; nulls: string }>(
-    `SELECT (${greatestValue(cursor, staging, plausible(plan))}) AS newest,
+    `SELECT (${greatestValue(cursor, [staging], plausible(plan))}) AS newest,
             ${plan.nullCursors === null ? countNulls(staging, cursor.column) : String(plan.nullCursors)} AS nulls`,
   );
   const checkpoint = row.newest === null ? plan.checkpoint : await nextCheckpoint(session, plan, row.newest);

@@ -3,7 +3,7 @@ import type { Partition } from '../../postgres/catalog/partitions.ts';
 import { readRelationsBeneath } from '../../postgres/catalog/relations-beneath.ts';
 import { isFromSequence } from '../../postgres/catalog/sequences.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
-import { greatestValue, isNumber, isTime, type Cursor } from '../../postgres/cursor.ts';
+import { greatestValue, isGreater, isNumber, isTime, type Cursor } from '../../postgres/cursor.ts';
 import {
   hasPreparedTransactions,
   hasPreparedWriters,
@@ -12,6 +12,7 @@ import {
   withAncestors,
 } from '../../postgres/oldest-transaction.ts';
 import type { Session } from '../../postgres/session.ts';
+import { askPartitions } from './ask-partitions.ts';
 
 export interface Watched {
   readonly table: Table;
@@ -80,13 +81,24 @@ async function mayCommitPrepared(
  */
 async function limitByValue(
   source: Session,
-  { table, cursor }: Watched,
+  watched: Watched,
   tables: readonly number[],
 ): Promise<CheckpointLimit> {
+  const { table, cursor } = watched;
   const safe = isNumber(cursor.kind) && (await isFromSequence(source, table, tables, cursor.column));
   const doubt = safe ? {} : ({ doubt: 'values' } as const);
-  const [row] = await source.withRolePath(async () =>
-    source.query<{ greatest: string }>(greatestValue(cursor, table)),
-  );
-  return row === undefined ? { kind: 'hold', ...doubt } : { kind: 'value', value: row.greatest, ...doubt };
+  const value = await findGreatest(source, watched);
+  return value === undefined ? { kind: 'hold', ...doubt } : { kind: 'value', value, ...doubt };
+}
+
+async function findGreatest(source: Session, watched: Watched): Promise<string | undefined> {
+  const { cursor } = watched;
+  let value: string | undefined;
+  await askPartitions(source, watched, async (partitions) => {
+    const greater = value === undefined ? [] : [isGreater(cursor, value)];
+    const [row] = await source.query<{ greatest: string }>(greatestValue(cursor, partitions, greater));
+    value = row?.greatest ?? value;
+    return false;
+  });
+  return value;
 }

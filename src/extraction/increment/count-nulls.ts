@@ -1,5 +1,6 @@
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Cursor } from '../../postgres/cursor.ts';
+import { askPartitions } from './ask-partitions.ts';
 import { mayBeNull } from './null-values.ts';
 import type { IncrementalContext } from './plan-increment.ts';
 
@@ -11,10 +12,21 @@ export async function countNullCursors(context: IncrementalContext, { column }: 
   const { source, table, columns, input } = context;
   const found = columns.find(({ name }) => name === column);
   if (found !== undefined && !mayBeNull(found, context)) return 0;
-  const where = input.where === undefined ? '' : ` AND (${input.where})`;
-  const nulls = `SELECT FROM ${quoteTable(table)} WHERE ${quoteName(column)} IS NULL${where} LIMIT ${MOST}`;
-  const { count } = await source.withRolePath(async () =>
-    source.one<{ count: string }>(`SELECT pg_catalog.count(*) FROM (${nulls}) AS nulls`),
-  );
-  return Number(count);
+  const { where } = input;
+  const condition = where === undefined ? '' : ` AND (${where})`;
+  let nulls = 0;
+  await askPartitions(source, { ...context, where }, async (partitions) => {
+    const left = MOST - nulls;
+    // with a limit of its own, each is planned on its own, where its bounds can exclude it
+    const each = partitions.map(
+      (partition) => `(SELECT FROM ONLY ${quoteTable(partition)} AS ${quoteName(table.name)}
+                        WHERE ${quoteName(column)} IS NULL${condition} LIMIT ${left})`,
+    );
+    const { count } = await source.one<{ count: string }>(
+      `SELECT pg_catalog.count(*) FROM (SELECT FROM (${each.join(' UNION ALL ')}) AS found LIMIT ${left}) AS nulls`,
+    );
+    nulls += Number(count);
+    return nulls >= MOST;
+  });
+  return nulls;
 }

@@ -11,7 +11,7 @@ import { hasTidRangeScan, type ServerFacts } from '../../postgres/catalog/server
 import type { Table } from '../../postgres/catalog/table.ts';
 import type { Session } from '../../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
-import { packSmall, partitionsOfChunk } from '../partitions/pack-partitions.ts';
+import { locksOfChunk, packSmall } from '../partitions/pack-partitions.ts';
 import { keyChunks } from './key-range.ts';
 import { findKeyColumn, planKey, type KeyColumn } from './plan-key.ts';
 
@@ -54,11 +54,12 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
     planned.push({ ...cut, ...known });
   }
   requireFewChunks(planned);
-  const inFiles = new Set(partitions.filter(({ hasBlocks }) => hasBlocks).map(({ oid }) => oid));
+  const facts = new Map(partitions.map((partition) => [partition.oid, partition]));
   const packed = packSmall(planned, {
     blocks: perChunk,
-    count: partitionsOfChunk(input.parallelism),
-    hasBlocks: ({ oid }) => inFiles.has(oid),
+    locks: locksOfChunk(input.parallelism),
+    locksOf: ({ oid }) => facts.get(oid)?.locks ?? 1,
+    hasBlocks: ({ oid }) => facts.get(oid)?.hasBlocks === true,
   });
   const size = total.allBlocks * server.blockSize;
   return { size, blocksPerChunk: perChunk, partitions: packed, warnings: warningsOf(chunking, planned) };

@@ -25,6 +25,8 @@ export interface Partition extends TableName {
   readonly rowSecurityActive: boolean;
   /** True if its rows are in another server or a file, which no snapshot of this server covers. */
   readonly isForeign: boolean;
+  /** Locks that a statement over it takes: its own, and one for each of its indexes. */
+  readonly locks: number;
 }
 
 /**
@@ -47,6 +49,7 @@ export async function readPartitions(session: Session, tables: readonly number[]
             coalesce(nullif(file_node, 0), pg_relation_filenode(oid), 0) AS "fileNode",
             coalesce(has_column_privilege(oid, (-1)::int2, 'SELECT'), false) AS "mayReadCtid",
             row_security_active(oid) AS "rowSecurityActive", is_foreign AS "isForeign",
+            (SELECT 1 + count(*)::int FROM pg_catalog.pg_index i WHERE i.indrelid = leaf.oid) AS locks,
             CASE WHEN has_blocks
                  THEN coalesce(pg_relation_size(oid) / current_setting('block_size')::int, 0) ELSE 0 END::float8 AS blocks,
             coalesce(pg_relation_size(toast) / current_setting('block_size')::int, 0)::float8 AS "toastBlocks"
