@@ -17,11 +17,20 @@ interface PlanNode {
 
 /** Returns the planner's estimate for a statement, without executing it. */
 export async function estimateRows(session: Session, statement: string): Promise<RowEstimate> {
-  const row = await session.one<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
-    `EXPLAIN (FORMAT JSON) ${statement}`,
+  const [estimate] = await estimateEach(session, [statement]);
+  if (estimate === undefined) throw new DatakitError('Unexpected', 'the planner returned no plan');
+  return estimate;
+}
+
+/** Likewise, for several statements. */
+export async function estimateEach(session: Session, statements: readonly string[]): Promise<RowEstimate[]> {
+  const explained = await session.queryAll<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
+    statements.map((statement) => `EXPLAIN (FORMAT JSON) ${statement}`),
   );
-  const plan = row['QUERY PLAN'][0]?.Plan;
-  if (plan === undefined) throw new DatakitError('Unexpected', 'the planner returned no plan');
+  return explained.flat().flatMap(({ 'QUERY PLAN': plans }) => plans.map(({ Plan }) => estimateOf(Plan)));
+}
+
+function estimateOf(plan: PlanNode): RowEstimate {
   const { 'Plan Rows': rows, 'Plan Width': width } = plan;
   return { rows, bytes: rows * width, scansAll: hasSequentialScan(plan) };
 }

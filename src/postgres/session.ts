@@ -1,4 +1,4 @@
-import type { QueryResultRow, Submittable } from 'pg';
+import type { QueryResult, QueryResultRow, Submittable } from 'pg';
 import { DatakitError } from '../contract/failures.ts';
 import type { Cancellable } from './cancel-request.ts';
 import type { DatabaseClient } from './connect.ts';
@@ -57,14 +57,27 @@ export class Session {
    * @throws {DatakitError} the failure of the server or of the connection, naming whose session it was
    */
   async query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]> {
+    const [result] = await this.#results<Row>(text, values);
+    return result?.rows ?? [];
+  }
+
+  /** Like {@link query}, for statements that are sent together. Returns the rows of each. */
+  async queryAll<Row extends QueryResultRow>(statements: readonly string[]): Promise<Row[][]> {
+    return (await this.#results<Row>(statements.join(';\n'))).map(({ rows }) => rows);
+  }
+
+  async #results<Row extends QueryResultRow>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<QueryResult<Row>[]> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
-    const answer = this.#client
+    // several results if the text has several statements
+    const answer: Promise<QueryResult<Row> | QueryResult<Row>[]> = this.#client
       .query<Row>(text, values === undefined ? undefined : [...values])
       .finally(() => (this.#running -= 1)); // the server has answered, or is lost
     try {
-      const { rows } = await unlessAborted(this.#signal, answer);
-      return rows;
+      return [await unlessAborted(this.#signal, answer)].flat();
     } catch (error) {
       this.#signal?.throwIfAborted();
       // if the server ended the session while idle, it said why then; the driver now says only that it is gone

@@ -10,6 +10,9 @@ const MOST_IN_A_STATEMENT = 100;
 /** A condition may be a list of thousands of values. */
 const LONGEST_STATEMENT = 1_000_000;
 
+/** Has partitions not read whose bounds exclude what is asked for, as if the table were asked. */
+export const BY_BOUNDS = ['SET LOCAL constraint_exclusion = on'];
+
 export interface Asked {
   readonly table: TableName;
   readonly partitions: readonly Partition[];
@@ -21,18 +24,17 @@ export interface Asked {
  * Asks the partitions of a table, as many at a time as may be locked at once. A statement over the table itself would
  * lock each partition and each of its indexes, and fill the server's lock table if there are thousands.
  *
- * A partition is not read if its bounds exclude what is asked for, as if the table were asked.
- *
  * @param ask called for the partitions in reverse order, since the last ones usually have the newest rows; returns true
  *   if no others need be asked
+ * @param settings for what is asked, as SQL: see {@link BY_BOUNDS}
  * @throws {DatakitError} PlanOutdated if one of them, or a column, was dropped since the transaction began
  */
 export async function askPartitions(
   source: Session,
   { table, partitions, where = '' }: Asked,
   ask: (some: readonly Partition[]) => Promise<boolean>,
+  settings: readonly string[] = [],
 ): Promise<void> {
-  const settings = ['SET LOCAL constraint_exclusion = on'];
   const most = Math.min(MOST_IN_A_STATEMENT, Math.ceil(LONGEST_STATEMENT / (where.length + 1)));
   try {
     for (const some of batchesOf(partitions.toReversed(), most))

@@ -12,7 +12,7 @@ import {
   withAncestors,
 } from '../../postgres/oldest-transaction.ts';
 import type { Session } from '../../postgres/session.ts';
-import { askPartitions } from './ask-partitions.ts';
+import { askPartitions, BY_BOUNDS } from './ask-partitions.ts';
 
 export interface Watched {
   readonly table: Table;
@@ -94,11 +94,12 @@ async function limitByValue(
 async function findGreatest(source: Session, watched: Watched): Promise<string | undefined> {
   const { cursor } = watched;
   let value: string | undefined;
-  await askPartitions(source, watched, async (partitions) => {
+  const find = async (partitions: readonly Partition[]) => {
     const greater = value === undefined ? [] : [isGreater(cursor, value)];
     const [row] = await source.query<{ greatest: string }>(greatestValue(cursor, partitions, greater));
     value = row?.greatest ?? value;
     return false;
-  });
+  };
+  await askPartitions(source, watched, find, BY_BOUNDS);
   return value;
 }

@@ -1,6 +1,7 @@
-import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Cursor } from '../../postgres/cursor.ts';
-import { askPartitions } from './ask-partitions.ts';
+import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import { askPartitions, BY_BOUNDS } from './ask-partitions.ts';
 import { mayBeNull } from './null-values.ts';
 import type { IncrementalContext } from './plan-increment.ts';
 
@@ -15,18 +16,19 @@ export async function countNullCursors(context: IncrementalContext, { column }: 
   const { where } = input;
   const condition = where === undefined ? '' : ` AND (${where})`;
   let nulls = 0;
-  await askPartitions(source, { ...context, where }, async (partitions) => {
+  const count = async (partitions: readonly Partition[]) => {
     const left = MOST - nulls;
     // with a limit of its own, each is planned on its own, where its bounds can exclude it
     const each = partitions.map(
       (partition) => `(SELECT FROM ONLY ${quoteTable(partition)} AS ${quoteName(table.name)}
                         WHERE ${quoteName(column)} IS NULL${condition} LIMIT ${left})`,
     );
-    const { count } = await source.one<{ count: string }>(
+    const row = await source.one<{ count: string }>(
       `SELECT pg_catalog.count(*) FROM (SELECT FROM (${each.join(' UNION ALL ')}) AS found LIMIT ${left}) AS nulls`,
     );
-    nulls += Number(count);
+    nulls += Number(row.count);
     return nulls >= MOST;
-  });
+  };
+  await askPartitions(source, { ...context, where }, count, BY_BOUNDS);
   return nulls;
 }

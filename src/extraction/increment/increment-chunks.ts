@@ -1,7 +1,9 @@
 import type { ExtractionPlan, PlannedPartition } from '../../bronze/plan.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
+import { estimateEach } from '../../postgres/row-estimate.ts';
 import type { Session } from '../../postgres/session.ts';
-import { estimateRows } from '../../postgres/row-estimate.ts';
 import { selectChunk } from '../copy/copy-statements.ts';
+import { askPartitions, type Asked } from './ask-partitions.ts';
 
 const MB = 1024 * 1024;
 
@@ -20,30 +22,44 @@ type Read = Pick<ExtractionPlan, 'partitions' | 'size'>;
 export async function chunkIncrement(
   source: Session,
   plan: ExtractionPlan,
+  asked: Asked,
   chunkSize?: number,
 ): Promise<Read> {
-  const small = chunkSize ?? SMALL;
+  const few = await findFewBytes(source, plan, asked, chunkSize ?? SMALL);
   const blocks = plan.partitions.reduce((sum, partition) => sum + partition.blocks, 0);
-  const decided: PlannedPartition[] = [];
-  let size = 0;
-  for (const partition of plan.partitions) {
-    const few = partition.chunks <= 1 ? undefined : await fewBytes(source, plan, partition, small);
-    decided.push(few === undefined ? partition : inOneGo(partition));
-    size += few ?? (plan.size * partition.blocks) / Math.max(1, blocks);
-  }
-  return { partitions: decided, size };
+  const sizes = plan.partitions.map(
+    (partition) => few.get(partition.oid) ?? (plan.size * partition.blocks) / Math.max(1, blocks),
+  );
+  return {
+    partitions: plan.partitions.map((one) => (few.has(one.oid) ? inOneGo(one) : one)),
+    size: sizes.reduce((sum, size) => sum + size, 0),
+  };
 }
 
-/** Estimates the bytes that an increment reads of a partition; undefined if they are many or no index finds them. */
-async function fewBytes(
+/**
+ * Estimates the bytes that an increment reads of the partitions that are cut, by their OIDs; leaves out those of which
+ * they are many or no index finds them.
+ */
+async function findFewBytes(
   source: Session,
   plan: ExtractionPlan,
-  partition: PlannedPartition,
+  { table, partitions }: Asked,
   most: number,
-): Promise<number | undefined> {
-  const statement = selectChunk(plan, { partition, fromBlock: 0, whole: true });
-  const { bytes, scansAll } = await source.withRolePath(async () => estimateRows(source, statement));
-  return scansAll || bytes > most ? undefined : bytes;
+): Promise<ReadonlyMap<number, number>> {
+  const planned = new Map(plan.partitions.map((partition) => [partition.oid, partition]));
+  const isCut = ({ oid }: Partition) => (planned.get(oid)?.chunks ?? 0) > 1;
+  const few = new Map<number, number>();
+  const asked = { table, partitions: partitions.filter(isCut), where: plan.where ?? undefined };
+  await askPartitions(source, asked, async (some) => {
+    const read = some.flatMap(({ oid }) => planned.get(oid) ?? []);
+    const statements = read.map((partition) => selectChunk(plan, { partition, fromBlock: 0, whole: true }));
+    for (const [index, { bytes, scansAll }] of (await estimateEach(source, statements)).entries()) {
+      const oid = read[index]?.oid;
+      if (oid !== undefined && !scansAll && bytes <= most) few.set(oid, bytes);
+    }
+    return false;
+  });
+  return few;
 }
 
 function inOneGo({ key: _key, ...partition }: PlannedPartition): PlannedPartition {

@@ -149,7 +149,7 @@ async function withIncrement(plan: ExtractionPlan, context: IncrementalContext):
   const whole = { ...plan, incremental, warnings: [...plan.warnings, ...warnings] };
   const { from, to } = incremental.range;
   if (from === null && to === null) return whole;
-  return { ...whole, ...(await chunkIncrement(context.source, whole, context.input.chunkSize)) };
+  return { ...whole, ...(await chunkIncrement(context.source, whole, context, context.input.chunkSize)) };
 }
 
 async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTableInput): Promise<Column[]> {
