@@ -19,6 +19,14 @@ export const valueSettings = {
   standard_conforming_strings: 'on',
 } as const;
 
+/**
+ * Has the server notice in a quarter of an hour that a worker is gone without a word: its machine, or the network to it.
+ * With the defaults of most systems, the session would hold its snapshot and its locks for two hours. Not sooner, since a
+ * snapshot should outlast whatever the connections of the worker outlast. In seconds; the number of probes, mostly nine,
+ * is left to the system: not all can set it.
+ */
+export const keepAliveSettings = { tcp_keepalives_idle: '600', tcp_keepalives_interval: '30' } as const;
+
 export interface SessionLimits {
   /** Run id, shown in pg_stat_activity so that a database administrator knows whose session it is. */
   readonly run?: string;
@@ -44,6 +52,7 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
   const settings: Record<string, string> = {
     ...limits.settings,
     ...valueSettings,
+    ...keepAliveSettings,
     // whoever may create objects in a schema of the role's path could otherwise decide what our statements call
     search_path: '',
     application_name: applicationName(limits.run),

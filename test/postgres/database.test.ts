@@ -47,6 +47,14 @@ describe('a transaction', () => {
     expect(await look({})).toEqual(before);
   });
 
+  test('has the server ask whether the worker is still there', async () => {
+    const asking = await database.write(writing, async (session) =>
+      session.one(`SELECT current_setting('tcp_keepalives_idle') AS idle,
+                          current_setting('tcp_keepalives_interval') AS pause`),
+    );
+    expect(asking).toEqual({ idle: '600', pause: '30' });
+  });
+
   test('that is aborted ends on the server too, and leaves its session to nobody', async () => {
     const cancelling = new AbortController();
     const working = database.write({ ...writing, signal: cancelling.signal }, async (session) =>

@@ -4,11 +4,13 @@ import type { DatabaseClient } from '../connect.ts';
 import type { Database } from '../database.ts';
 import { quoteName } from '../identifiers.ts';
 import { serverFailure } from '../server-failure.ts';
-import { TRANSACTION_TIMEOUT_SINCE, valueSettings } from '../session-settings.ts';
+import { keepAliveSettings, TRANSACTION_TIMEOUT_SINCE, valueSettings } from '../session-settings.ts';
 
 /** No timeout may end this session, which holds a snapshot or streams. */
 const sessionSettings: Readonly<Record<string, string>> = {
   ...valueSettings,
+  // for while it holds a snapshot; a stream has wal_sender_timeout
+  ...keepAliveSettings,
   // so that names of objects (regclass and the like) are written with their schema
   search_path: '',
   statement_timeout: '0',
