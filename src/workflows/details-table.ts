@@ -53,9 +53,11 @@ export function restartLines(
 export const hasEnded = (phase: Phase): boolean =>
   phase === 'done' || phase === 'failed' || phase === 'cancelled';
 
-/** What a plan waits for, such as a lock or another run, is known to its activity alone. */
+/** What a plan waits for, such as a lock or another run, is known to its activity alone, which tells it when it fails. */
 export const planningLines = (phase: Phase): string[] =>
-  phase === 'planning' ? ['', 'If this lasts, "Pending Activities" say what it waits for.'] : [];
+  phase === 'planning'
+    ? ['', 'If this lasts longer than 10 seconds, "Pending Activities" say what it waits for.']
+    : [];
 
 /** @param elapsed milliseconds since copying began; 0 before */
 export const elapsedItem = (bytes: number, elapsed: number, left: string): string[] => [

@@ -38,9 +38,19 @@ export function progressDetails(progress: Progress, now: number): string {
   if (phase === 'paused') {
     lines.push('', 'Paused: nothing new starts until `resume`. Snapshots stay open.');
   }
-  lines.push(...planningLines(phase), ...restartLines(progress, 'a new snapshot or plan'));
+  lines.push(
+    ...planningLines(phase),
+    ...uncountedLines(progress),
+    ...restartLines(progress, 'a new snapshot or plan'),
+  );
   return lines.join('\n');
 }
+
+/** What has passed of a chunk is known to its activity alone. */
+const uncountedLines = ({ phase, chunksDone, chunks }: Progress): string[] =>
+  phase === 'copying' && chunksDone === 0 && chunks > 0
+    ? ['', 'Rows are counted once their chunk is done. "Pending Activities" show the bytes that have passed.']
+    : [];
 
 /** Lists the reported partitions one by one, and the others together. */
 function partitionsTable({ partitions, ...whole }: Progress, now: number): string[] {

@@ -61,6 +61,9 @@ describe('what is not known is left out', () => {
     expect(items(progressDetails({ ...progress, chunksDone: 0 }, now)).at(-1)).toBe(
       '10.0 s of copying, 20 MB/s',
     );
+    const [none, some] = [0, 1].map((chunksDone) => progressDetails({ ...progress, chunksDone }, now));
+    expect(none).toContain('Rows are counted once their chunk is done.');
+    expect(some).not.toContain('Rows are counted');
     expect(items(progressDetails(progress, progress.copyingSince)).at(-1)).toBe(
       '25 of 100 chunks, 4 at once',
     );
