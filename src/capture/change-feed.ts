@@ -83,7 +83,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.stream = new WalStream(statement, this);
   }
 
-  /** When the stream last advanced, in milliseconds since 1970. */
+  /** When the server last sent something, in milliseconds since 1970. */
   get heardAt(): number {
     return this.#heard;
   }
@@ -137,6 +137,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   /** Everything committed before has been sent and decoded, unless a transaction is under way. */
   readonly onKeepalive = (end: Lsn): void => {
+    this.#heard = Date.now();
     if (this.#begin !== undefined) return;
     this.#sentBefore.passed(end);
     this.#passed(end);
@@ -263,9 +264,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
 
   #passed(end: Lsn): void {
     if (end > this.#sent) this.#sent = end;
-    if (end <= this.#reached) return;
-    this.#heard = Date.now();
-    this.#reached = end;
+    if (end > this.#reached) this.#reached = end;
   }
 
   #newRows(): ChangeRows {

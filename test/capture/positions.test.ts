@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dropCapture } from '../../src/capture/drop-capture.ts';
@@ -44,6 +45,20 @@ async function readerOf(slot: string): Promise<number | null> {
     [slot],
   );
   return rows[0]?.pid ?? null;
+}
+
+/** Lets a process run only now and then until the end of something else. */
+async function slowedDown(pid: number, until: Promise<void>): Promise<void> {
+  const over = until.then(() => true);
+  try {
+    do {
+      process.kill(pid, 'SIGSTOP');
+      await sleep(300);
+      process.kill(pid, 'SIGCONT');
+    } while (!(await Promise.race([over, sleep(10, false)])));
+  } finally {
+    await over;
+  }
 }
 
 async function pendingActivities(handle: CaptureHandle): Promise<string[]> {
@@ -647,6 +662,36 @@ test('a stream that is connected and comes no further is begun again', { tags: '
   expect(await captures.changes(slot)).toHaveLength(1);
   await captures.end(handle, slot);
 });
+
+test(
+  'a source that reads on, however long it finds nothing to send, is waited for',
+  { tags: 'long' },
+  async () => {
+    const slot = captures.slotName();
+    const handle = await captures.start({
+      tables: ['t'],
+      slot,
+      initialCopy: false,
+      stallTimeout: '3 seconds',
+    });
+    await captures.untilStreaming(handle);
+    await captures.untilWritten(slot);
+    await handle.signal('pause');
+    await waitUntil(async () => (await readerOf(slot)) === null);
+    await lab.source.query('CREATE TABLE uncaptured (id int)');
+    for (let filled = 0; filled < 40; filled += 1) {
+      await lab.source.query('INSERT INTO uncaptured SELECT generate_series(1, 10000)');
+    }
+    await own.insert();
+    await handle.signal('resume');
+    await waitUntil(async () => (await readerOf(slot)) !== null);
+    const walsender = (await readerOf(slot)) ?? 0;
+    await slowedDown(walsender, captures.untilWritten(slot, 120_000));
+    expect(await readerOf(slot)).toBe(walsender);
+    expect(await captures.changes(slot)).toHaveLength(1);
+    await captures.end(handle, slot);
+  },
+);
 
 describe('a slot that holds back more than it may', () => {
   /** An open transaction makes the slot retain WAL from that point on. */

@@ -13,6 +13,7 @@ const PARAMETER_STATUS = 0x53; // 'S'
 const XLOG_DATA = 0x77; // 'w'
 const KEEPALIVE = 0x6b; // 'k'
 const STATUS_UPDATE = 0x72; // 'r'
+const ANSWER_AT_ONCE = 1;
 
 /** Type and length. */
 const HEADER = 5;
@@ -74,7 +75,10 @@ export class WalStream implements Submittable {
     this.#socket?.resume();
   }
 
-  /** Tells the server that everything before this position need not be sent again. */
+  /**
+   * Tells the server that everything before this position need not be sent again, and asks how far it is: while it reads
+   * log of which it sends nothing, it says nothing by itself.
+   */
   acknowledge(position: Lsn): void {
     const message = Buffer.alloc(HEADER + 34);
     message.writeUInt8(COPY_DATA, 0);
@@ -83,6 +87,7 @@ export class WalStream implements Submittable {
     // written, flushed and applied are the same: told of more written, a server would send keepalives later
     for (const offset of [1, 9, 17]) message.writeBigUInt64BE(position, HEADER + offset);
     message.writeBigInt64BE(BigInt(Date.now()) * 1000n - POSTGRES_EPOCH, HEADER + 25);
+    message.writeUInt8(ANSWER_AT_ONCE, HEADER + 33);
     this.#socket?.write(message);
   }
 
