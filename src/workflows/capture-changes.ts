@@ -5,6 +5,7 @@ import {
   continueAsNew,
   isCancellation,
   log,
+  patched,
   setHandler,
   sleep,
   workflowInfo,
@@ -91,6 +92,8 @@ class Capture {
   #streams = false;
   /** True while added tables are being copied. */
   #adding = false;
+  /** True once the next round of copies is left to the next history. */
+  #leaves = false;
   /** What the capture had written before this workflow. */
   #before: Written;
 
@@ -250,6 +253,11 @@ class Capture {
   async #copyAdded(): Promise<void> {
     for (let restarts = 0; ;) {
       await condition(() => this.#tables.copying.length > 0);
+      // a cause that does not pass for days would otherwise fill the history, and the server then ends the workflow
+      if (restarts > 0 && this.#isLong && patched('rounds-leave-their-history')) {
+        this.#leaves = true;
+        return;
+      }
       let isLeft = false;
       const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
         if (canBeginAgain(error) || isPassing(error)) isLeft = true;
@@ -290,7 +298,7 @@ class Capture {
   /** Streams until the attempt is over or is paused; undefined if it has to be tried again. */
   async #stream(): Promise<StreamOutcome | undefined> {
     const scope = new CancellationScope();
-    void condition(() => this.#gate.paused)
+    void condition(() => this.#gate.paused || (this.#leaves && this.#canBeginAnew))
       .then(() => scope.cancel())
       .catch(() => undefined);
     this.#progress.set({ phase: 'streaming' });
@@ -352,7 +360,9 @@ class Capture {
   }
 
   async #result(outcome: CaptureChangesResult['outcome'], position: string): Promise<CaptureChangesResult> {
-    await condition(() => !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished());
+    const isDone = () => !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished();
+    await condition(() => isDone() || this.#canBeginAnew);
+    if (!isDone()) await this.#beginAnew();
     this.#progress.set({ phase: 'done' });
     const { tables, copiedRows, warnings, transactions, changes } = this.#progress.now;
     const { slot, publication } = this.#input;
@@ -395,7 +405,8 @@ class Capture {
 
   /** True if the history is long and no work under way would be left behind: copies and updates. */
   get #canBeginAnew(): boolean {
-    return this.#isLong && !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished();
+    const isCopying = this.#adding || (this.#tables.copying.length > 0 && !this.#leaves);
+    return this.#isLong && !isCopying && allHandlersFinished();
   }
 
   get #isLong(): boolean {

@@ -103,6 +103,33 @@ test(
   },
 );
 
+test(
+  'a capture leaves its history while an added table cannot be copied, and copies it once it can be',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE base (id int PRIMARY KEY); CREATE TABLE locked (id int PRIMARY KEY);
+      INSERT INTO locked VALUES (1), (2); CREATE TABLE trouble (id int);
+      CREATE FUNCTION is_readable() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM public.trouble) THEN RAISE EXCEPTION 'no' USING ERRCODE = 'out_of_memory'; END IF;
+        RETURN true; END $$;
+      CREATE POLICY readable ON locked USING (is_readable()); INSERT INTO trouble VALUES (1);
+      ALTER TABLE locked ENABLE ROW LEVEL SECURITY; ALTER TABLE locked FORCE ROW LEVEL SECURITY`);
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['base'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await handle.executeUpdate('addTables', { args: [['locked']] });
+    const histories = new Set<string>();
+    await waitUntil(async () => histories.add((await handle.describe()).runId).size === 3, 90_000);
+    await lab.source.query('INSERT INTO base VALUES (1); DELETE FROM trouble');
+    const copied = `SELECT FROM bronze.cdc_tables WHERE "table" = 'locked' AND status = 'live'`;
+    await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1, 60_000);
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'base', 'bronze.br_base');
+    await expectSameRows(lab, 'locked', 'bronze.br_locked');
+    await captures.end(handle, slot);
+  },
+);
+
 /** Returns the requests of the streams of a capture, in order. */
 async function streamsOf(handle: CaptureHandle): Promise<{ readonly tellRarely?: true }[]> {
   const { events } = await handle.fetchHistory();
