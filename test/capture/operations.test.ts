@@ -219,6 +219,22 @@ describe.concurrent('what is written', () => {
       const { warnings } = await captures.catchUp(request);
       expect(warnings).toEqual([expect.stringMatching(/^public.filtered was copied again: a row came/)]);
       await expectSameRows(lab, 'filtered', 'bronze.br_filtered', { where: 'id > 0' });
+      // however often, the capture goes on to know its latest warnings only
+      await lab.warehouse.query(
+        `UPDATE bronze.cdc_positions SET warnings = warnings || (SELECT jsonb_agg('earlier ' || i) FROM generate_series(1, 150) i) WHERE slot = $1`,
+        [slot],
+      );
+      await lab.source.query(
+        'UPDATE filtered SET id = -id WHERE id = 2; UPDATE filtered SET id = 2 WHERE id = -2',
+      );
+      await captures.catchUp(request);
+      const { rows } = await lab.warehouse.query<{ warnings: string[] }>(
+        'SELECT warnings FROM bronze.cdc_positions WHERE slot = $1',
+        [slot],
+      );
+      const earlier = Array.from({ length: 99 }, (_, index) => `earlier ${index + 52}`);
+      expect(rows[0]?.warnings).toEqual([...earlier, warnings[0]]);
+      await expectSameRows(lab, 'filtered', 'bronze.br_filtered', { where: 'id > 0' });
       await captures.drop({ slot });
       await lab.source.query(`DROP PUBLICATION ${slot}`);
     },

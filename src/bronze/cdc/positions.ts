@@ -195,7 +195,10 @@ export async function changeTablesOf(session: Session, captureId: string): Promi
   );
 }
 
-/** Stores warnings for readers with the capture. */
+/** A capture that is prepared reports them to its workflow, in a payload that is limited in size. */
+const MOST_WARNINGS = 100;
+
+/** Stores warnings for readers with the capture: each once, the latest last. */
 export async function addWarnings(
   session: Session,
   captureId: string,
@@ -203,7 +206,12 @@ export async function addWarnings(
 ): Promise<void> {
   if (warnings.length === 0) return;
   await session.query(
-    `UPDATE ${BRONZE}.cdc_positions SET warnings = warnings || $2::jsonb WHERE capture_id = $1`,
+    `UPDATE ${BRONZE}.cdc_positions
+        SET warnings = (SELECT jsonb_agg(warning ORDER BY place)
+                          FROM (SELECT warning, max(place) AS place
+                                  FROM jsonb_array_elements(warnings || $2::jsonb) WITH ORDINALITY AS w(warning, place)
+                                 GROUP BY warning ORDER BY place DESC LIMIT ${MOST_WARNINGS}) AS latest)
+      WHERE capture_id = $1`,
     [captureId, JSON.stringify(warnings)],
   );
 }
