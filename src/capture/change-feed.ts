@@ -119,8 +119,9 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     }
   }
 
-  /** Takes back the buffer of a segment that was written. */
+  /** Takes back the buffer of a segment that was written, unless a large row has made it so. */
   release(rows: ChangeRows): void {
+    if (rows.room > 4 * SEGMENT_BYTES) return;
     rows.clear();
     this.#spare = rows;
   }

@@ -284,3 +284,40 @@ test('the documented query reads the latest version of each row from the log', a
   await expectSameRows(lab, 'orders', 'public.latest_orders');
   await captures.drop({ slot });
 });
+
+test(
+  'what jsonb cannot hold: of a message the size is logged, a row ends the capture, which says how to go on',
+  { tags: 'long' },
+  async () => {
+    await using own = await Lab.open(); // messages come to all captures of a database
+    const others = await CaptureLab.open(own);
+    await own.source.query('CREATE TABLE huge (id int PRIMARY KEY, v text)');
+    const request = { tables: ['huge'], slot: others.slotName(), mirror: true };
+    await others.catchUp(request);
+    await own.source.query(`INSERT INTO huge VALUES (1, 'before');
+      SELECT pg_logical_emit_message(true, 'text', repeat('x', 270000000));
+      SELECT pg_logical_emit_message(true, 'bytes', decode(repeat('ff', 135000000), 'hex'));
+      SELECT pg_logical_emit_message(true, 'escapes', repeat(E'\\x01', 90000000)); INSERT INTO huge VALUES (2, 'after')`);
+    await others.catchUp(request);
+    const logged = (await others.changes(request.slot)).map(({ data }): unknown => JSON.parse(data ?? ''));
+    const message = { content: null, encoding: 'left out' };
+    expect(logged).toEqual([
+      { id: 1, v: 'before' },
+      { ...message, prefix: 'text', transactional: true, bytes: 270_000_000 },
+      { ...message, prefix: 'bytes', transactional: true, bytes: 135_000_000 },
+      { ...message, prefix: 'escapes', transactional: true, bytes: 90_000_000 },
+      { id: 2, v: 'after' },
+    ]);
+    await expectSameRows(own, 'huge', 'bronze.br_huge');
+    await own.source.query(`INSERT INTO huge VALUES (3, repeat('x', 270000000))`);
+    await expect(others.catchUp(request)).rejects.toMatchObject({
+      cause: {
+        type: 'UnsupportedTable',
+        message: expect.stringMatching(
+          /A row of public\.huge at .* has 257\.5 MB as text, .* run dropCapture, then start the capture again/,
+        ) as string,
+      },
+    });
+    await others.drop({ slot: request.slot });
+  },
+);

@@ -1,6 +1,9 @@
+import { DatakitError } from '../../contract/failures.ts';
+import { formatBytes } from '../../contract/quantities.ts';
+import { formatTableName } from '../../contract/table-name.ts';
 import { ByteWriter } from '../../postgres/replication/byte-writer.ts';
-import type { Choice, JsonColumns } from '../../postgres/replication/json-values.ts';
-import type { Lsn } from '../../postgres/replication/lsn.ts';
+import { LONGEST_IN_JSONB, type Choice, type JsonColumns } from '../../postgres/replication/json-values.ts';
+import { formatLsn, type Lsn } from '../../postgres/replication/lsn.ts';
 import {
   UNCHANGED,
   type Relation,
@@ -101,6 +104,11 @@ export class ChangeRows {
     return this.#writer.length;
   }
 
+  /** Bytes that are reserved. */
+  get room(): number {
+    return this.#writer.bytes.length;
+  }
+
   /** Ends the COPY data and returns it, ready to send. */
   finish(): Buffer {
     this.#writer.int16(TRAILER);
@@ -138,6 +146,8 @@ export class ChangeRows {
     data: Tuple | undefined,
     old: { readonly tuple: Tuple; readonly choice: Choice } | undefined,
   ): void {
+    requireRoom(relation, data, lsn);
+    requireRoom(relation, old?.tuple, lsn);
     this.#beginRow(operation, ordinal, lsn);
     this.#writer.copy(name, 0, name.length);
     this.#object(json, data, 'sent');
@@ -204,6 +214,19 @@ export class ChangeRows {
     this.#writer.int32(bytes.length);
     this.#writer.copy(bytes, 0, bytes.length);
   }
+}
+
+/** @throws {DatakitError} UnsupportedTable if jsonb cannot hold a row */
+function requireRoom(relation: Relation, row: Tuple | undefined, lsn: Lsn): void {
+  if (row === undefined || row.size <= LONGEST_IN_JSONB) return;
+  throw new DatakitError(
+    'UnsupportedTable',
+    `A row of ${formatTableName(relation)} at ${formatLsn(lsn)} has ${formatBytes(row.size)} as text, and the log of changes can hold ${formatBytes(LONGEST_IN_JSONB)}`,
+    {
+      advice:
+        'The log of the source cannot be read past it: run dropCapture, then start the capture again, which copies all tables again, without the table or with a publication that sends it without its large columns.',
+    },
+  );
 }
 
 function unchangedOf({ columns }: Relation, { count, kinds }: Tuple): string[] {

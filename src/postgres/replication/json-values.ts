@@ -21,6 +21,9 @@ const kinds: ReadonlyMap<number, JsonKind> = new Map<number, JsonKind>([
 /** Returns true if values of a type are JSON documents. */
 export const isJson = (typeOid: number): boolean => ['json', 'jsonb'].includes(kinds.get(typeOid) ?? '');
 
+/** Bytes of all texts of a document, and of each. */
+export const LONGEST_IN_JSONB = 2 ** 28 - 1;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
@@ -155,7 +158,7 @@ const LONGEST_ESCAPE = 6;
 const SHORT = 4096;
 
 /** Returns an upper bound of the escaped length; for long texts, whose room matters, the exact length. */
-function escapedLength(from: Buffer, start: number, end: number): number {
+export function escapedLength(from: Buffer, start: number, end: number): number {
   if (end - start <= SHORT) return (end - start) * LONGEST_ESCAPE;
   let length = end - start;
   for (let index = start; index < end; index += 1) {

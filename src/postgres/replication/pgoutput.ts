@@ -40,6 +40,8 @@ export const TEXT_VALUE = 0x74; // 't'
 export class Tuple {
   buffer: Buffer = Buffer.alloc(0);
   count = 0;
+  /** Bytes in the message. */
+  size = 0;
   kinds = new Uint8Array(64);
   starts = new Float64Array(64);
   ends = new Float64Array(64);
@@ -80,6 +82,7 @@ export interface LogicalMessage {
   readonly transactional: boolean;
   readonly lsn: Lsn;
   readonly prefix: string;
+  /** Only lent. */
   readonly content: Buffer;
 }
 
@@ -208,7 +211,7 @@ export class PgOutputDecoder {
       transactional: (buffer.readUInt8(from) & 1) === 1,
       lsn: buffer.readBigUInt64BE(from + 1),
       prefix: prefix.text,
-      content: Buffer.from(buffer.subarray(prefix.end + 4, prefix.end + 4 + length)),
+      content: buffer.subarray(prefix.end + 4, prefix.end + 4 + length),
     });
   }
 
@@ -249,6 +252,7 @@ function readTuple(tuple: Tuple, buffer: Buffer, from: number): number {
     tuple.starts[column] = start;
     tuple.ends[column] = at;
   }
+  tuple.size = at - from;
   return at;
 }
 
