@@ -3,10 +3,11 @@ import { expect } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
 import type { TemporalServer } from '../../local/temporal.ts';
 import type { WorkerProcess } from '../../local/worker-process.ts';
-import { replayLog, type CaptureLab } from '../setup/capture-lab.ts';
+import { replayLog, type CaptureHandle, type CaptureLab } from '../setup/capture-lab.ts';
 import { CaptureWriter, WRITTEN_TABLE } from '../setup/capture-writer.ts';
 import type { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 export type Fault = () => Promise<void>;
 
@@ -86,8 +87,17 @@ export async function expectExactlyOnce(
     await writer.stop();
   }
   await expectAllWritten(captures, slot, mirror);
-  expect((await captures.status(handle)).phase).toBe('streaming');
+  await untilAnswering(captures, handle);
   await captures.end(handle, slot);
+}
+
+/**
+ * Waits until the workflow says that it streams. Tasks of a workflow that die with their workers time out after ten
+ * seconds, the eighth in a row after more than a minute; from the third on, the server refuses queries until one ends.
+ */
+async function untilAnswering(captures: CaptureLab, handle: CaptureHandle): Promise<void> {
+  const phase = async () => (await captures.status(handle).catch(() => undefined))?.phase;
+  await waitUntil(async () => (await phase()) === 'streaming', 300_000);
 }
 
 /** Expects every change exactly once and in whole transactions, and in the end a copy that equals the table. */
