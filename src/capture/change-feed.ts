@@ -23,6 +23,8 @@ import { SentBeforeWatch, type SentBefore } from './sent-before.ts';
 
 /** Bytes decoded while the warehouse is busy with the previous segment; then the source waits. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
+/** Likewise: of narrow rows, what they do to a copy takes several times their bytes. */
+const SEGMENT_ROWS = 5_000;
 
 interface FeedOrigin extends CaptureIdentity {
   /** The encoding of the source's database, such as `UTF8`. */
@@ -223,7 +225,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   };
 
   get #isFull(): boolean {
-    return this.#rows.bytes >= SEGMENT_BYTES;
+    return this.#rows.bytes >= SEGMENT_BYTES || this.#rows.count >= SEGMENT_ROWS;
   }
 
   #isReady(positionToo: boolean): boolean {
