@@ -71,6 +71,11 @@ class Stream {
   /** Names of tables that were waiting for another copy when the attempt began. */
   #waiting: ReadonlySet<string> | undefined;
   #position = '0/0';
+  /**
+   * Everything before it may be acknowledged: a commit of this stream came after it. The position that an earlier one left
+   * can be that of a commit which still waited for a standby when it was given up, and which only this server has.
+   */
+  #safe = '0/0';
   #storedAt = Date.now();
   #movedAt = Date.now();
   #committedAt: string | undefined;
@@ -106,6 +111,7 @@ class Stream {
       onMissed,
     });
     this.#position = sentBefore.position;
+    this.#safe = sentBefore.confirmed;
     this.#transactions = capture.transactions;
     this.#changes = capture.changes;
     const feed = new ChangeFeed(
@@ -220,7 +226,7 @@ class Stream {
     transactions: number;
     changes: number;
   }): void {
-    this.#position = end.position;
+    this.#position = this.#safe = end.position;
     this.#storedAt = this.#movedAt = Date.now();
     this.#committedAt = end.committedAt ?? this.#committedAt;
     this.#transactions += end.transactions;
@@ -257,7 +263,7 @@ class Stream {
         ),
       );
     }
-    feed.acknowledge(this.#position);
+    feed.acknowledge(this.#safe);
     feed.wake();
     this.#context.onProgress(this.#progress(pulse));
   }

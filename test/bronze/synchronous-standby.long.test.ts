@@ -1,0 +1,56 @@
+// @module-tag long
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { OwnWarehouse } from '../setup/own-warehouse.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+
+let own: OwnWarehouse;
+beforeAll(async () => {
+  own = await OwnWarehouse.open();
+  await own.lab.source.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+});
+afterAll(async () => own[Symbol.asyncDispose]());
+
+test('the source is told of nothing that only this server of the warehouse has, also when the stream starts anew', async () => {
+  const { lab, captures } = own;
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  await own.awaitStandbys('away');
+  await own.untilOneWaits();
+  await lab.source.query('INSERT INTO t VALUES (2)');
+  // a commit that waits for a standby is there all the same once its session has ended
+  await waitUntil(async () => {
+    for (const pid of await own.waiting())
+      await lab.warehouse.query('SELECT pg_terminate_backend($1)', [pid]);
+    return (await lab.warehouse.query('SELECT FROM bronze.br_t WHERE id = 2')).rowCount === 1;
+  });
+  await own.untilOneWaits();
+  expect(await acknowledgedPast(slot)).toBe(false);
+  await own.awaitStandbys('');
+  await captures.untilWritten(slot);
+  await waitUntil(async () => acknowledgedPast(slot));
+  await expectSameRows(lab, 't', 'bronze.br_t');
+  await captures.end(handle, slot);
+});
+
+/** Waits until a stream has told the source how far it has come; returns whether that is past the last change. */
+async function acknowledgedPast(slot: string): Promise<boolean> {
+  const { rows } = await own.lab.warehouse.query<{ lsn: string }>(
+    'SELECT last_commit_lsn::text AS lsn FROM bronze.cdc_positions WHERE slot = $1',
+    [slot],
+  );
+  let past: boolean | undefined;
+  await waitUntil(async () => {
+    const found = await own.lab.source.query<{ past: boolean }>(
+      `SELECT s.confirmed_flush_lsn > $2::pg_lsn AS past
+         FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
+        WHERE s.slot_name = $1 AND r.flush_lsn IS NOT NULL`,
+      [slot, rows[0]?.lsn],
+    );
+    past = found.rows[0]?.past;
+    return past !== undefined;
+  });
+  return past === true;
+}
