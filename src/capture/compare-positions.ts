@@ -112,7 +112,8 @@ function requireReadable(facts: SlotFacts, capture: Capture, slot: Slot | undefi
   }
   if (position !== null && slot.confirmed !== null && isBefore(position, slot.confirmed)) {
     const bytes = formatBytes(Number(parseLsn(slot.confirmed) - parseLsn(position)));
-    const read = 'somebody else has read from it or advanced it, or the warehouse was restored from a backup';
+    const read =
+      'somebody else has read from it or advanced it, or the warehouse was restored or failed over';
     // a new slot needs no log from before it was created; an old one that was advanced may not either
     const how = isBefore(position, slot.restart) ? `it was dropped and created again, or ${read}` : read;
     throw new DatakitError(

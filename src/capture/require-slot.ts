@@ -45,7 +45,8 @@ export async function requireSlot(
     const { end } = await readLogPositions(session, capture.slot);
     return { slot, logEnd: end, database: server.database };
   });
-  compareSlot({ ...found, name: capture.slot, capture, system, history });
+  const outcome = compareSlot({ ...found, name: capture.slot, capture, system, history });
+  if (outcome !== 'resume') throw copyForgotten(capture);
   const missed = await warehouse.write(limits, async (target) =>
     source.read(limits, async (session) => followPublication(target, session, capture)),
   );
@@ -62,3 +63,10 @@ export async function requireSlot(
     throw new DatakitError('SlotLost', `The slot "${capture.slot}" was never made`);
   return { slot: capture.slot, position, last: capture.last, confirmed };
 }
+
+/** A stream starts only once the end of the first copy is on record. */
+const copyForgotten = ({ slot }: Capture): DatakitError =>
+  new DatakitError(
+    'PositionConflict',
+    `The warehouse no longer knows that the first copy on slot "${slot}" has ended: it was restored from a backup, or a standby took over that lacked it`,
+  );

@@ -285,6 +285,20 @@ describe('before it streams, a capture compares its position with the slot:', ()
     expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
   });
 
+  test('a warehouse that lacks the end of the first copy, as one that was restored or failed over', async () => {
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await lab.warehouse.query(`UPDATE bronze.cdc_positions SET status = 'copying' WHERE slot = $1`, [slot]);
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: {
+        type: 'PositionConflict',
+        message: expect.stringMatching(/no longer knows that the first copy on slot .* has ended/) as string,
+      },
+    });
+    expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
+  });
+
   test(
     'a slot that somebody else has advanced, even so far that it needs no log from before',
     { tags: 'long' },

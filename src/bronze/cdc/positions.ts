@@ -82,14 +82,17 @@ export async function findCapturesBeside(
   );
 }
 
-/** @throws {DatakitError} SlotLost if it was dropped */
+/** @throws {DatakitError} SlotLost if it is gone */
 export async function readCapture(session: Session, captureId: string): Promise<Capture> {
   const [capture] = await session.query<Capture & Record<string, unknown>>(
     `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped'`,
     [captureId],
   );
-  if (capture === undefined) throw new DatakitError('SlotLost', `Capture ${captureId} was dropped`);
-  return capture;
+  if (capture !== undefined) return capture;
+  throw new DatakitError(
+    'SlotLost',
+    `Capture ${captureId} was dropped, or the warehouse was restored or failed over and lacks it`,
+  );
 }
 
 export type NewCapture = Pick<
