@@ -5,6 +5,8 @@ export interface Snapshot {
   readonly takenAt: string;
   /** Position in the source's write-ahead log, `0/1A2B3C4D`; for a new slot, where it begins. */
   readonly lsn?: string;
+  /** Stands for which transactions it sees, and tells it from another of the same id. */
+  readonly sees?: string;
 }
 
 export interface HoldSnapshotRequest {

@@ -62,3 +62,18 @@ test('a snapshot whose holder is gone is told from every other failure', async (
   const nonsense = database.read({}, async (session) => importSnapshot(session, { id: 'x', takenAt: '' }));
   await expect(nonsense).rejects.toMatchObject({ kind: 'SnapshotLost' });
 });
+
+test('another snapshot of the same id, as a server has after a restart, is not taken for it', async () => {
+  const first = await open(async (session) => exportSnapshot(session));
+  await first.end();
+  await lab.source.query('INSERT INTO orders VALUES (4)');
+  const second = await open(async (session) => exportSnapshot(session));
+  const lost = { ...first.entered, id: second.entered.id };
+  const entering = database.read({}, async (session) => importSnapshot(session, lost));
+  await expect(entering).rejects.toMatchObject({
+    kind: 'SnapshotLost',
+    message: expect.stringMatching(/or this one is on another server/) as string,
+  });
+  await database.read({}, async (session) => importSnapshot(session, second.entered));
+  await second.end();
+});
