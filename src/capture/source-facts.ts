@@ -48,6 +48,7 @@ export async function readSourceFacts(
     throw new DatakitError(
       'UnsupportedServer',
       'The source is a standby: changes are captured from the primary',
+      { advice: 'Name the primary in the connection URL of the source.' },
     );
   }
   if (server.level !== 'logical') {

@@ -2,6 +2,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
 import { Database } from '../../src/postgres/database.ts';
+import type * as workflows from '../../src/workflows/index.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Lab, withDatabase } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
@@ -112,6 +113,17 @@ test('analyze is refused, since a replica has no statistics of its own', async (
   await using steps = new Steps(lab, { source });
   await expect(steps.plan({ table: 'orders', analyze: true })).rejects.toThrow(
     /"analyze": the source is a replica/,
+  );
+});
+
+test('checkSource says that changes are not captured from a replica', async () => {
+  const result = await lab.temporal.workflow.execute<typeof workflows.checkSource>('checkSource', {
+    taskQueue: lab.taskQueue,
+    workflowId: `${lab.taskQueue}-check`,
+    args: [{}],
+  });
+  expect(result.findings.find(({ check }) => check === 'change data capture')?.found).toMatch(
+    /^not possible, which only captures need: the server is a replica/,
   );
 });
 

@@ -128,18 +128,20 @@ async function checkConnections(session: Session): Promise<Finding> {
 }
 
 async function checkReplication(session: Session): Promise<Finding> {
-  const { level, slots, senders, allowed } = await session.one<{
+  const { replica, level, slots, senders, allowed } = await session.one<{
+    replica: boolean;
     level: string;
     slots: number;
     senders: number;
     allowed: boolean;
   }>(
-    `SELECT current_setting('wal_level') AS level,
+    `SELECT pg_is_in_recovery() AS replica, current_setting('wal_level') AS level,
             current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_catalog.pg_replication_slots) AS slots,
             current_setting('max_wal_senders')::int - (SELECT count(*)::int FROM pg_catalog.pg_stat_replication) AS senders,
             (SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS allowed`,
   );
   const missing = [
+    ...(replica ? ['the server is a replica, and changes are captured from its primary'] : []),
     ...(level === 'logical' ? [] : [`wal_level is ${level} and not logical`]),
     ...(slots > 0 ? [] : ['no replication slot is left (max_replication_slots)']),
     ...(senders > 0 ? [] : ['no WAL sender is left (max_wal_senders)']),
