@@ -10,6 +10,7 @@ import { BRONZE } from '../bronze/layout.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { wholeOf } from '../contract/run-parts.ts';
+import { commitHere } from '../postgres/commit-here.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { isNotFound } from './grpc-status.ts';
@@ -81,6 +82,7 @@ export async function dropWhenTerminated(
   if (cancellationDetails?.notFound !== true) return;
   const { workflowId } = info.workflowExecution ?? { workflowId: '' };
   await warehouse.write({}, async (session) => {
+    await commitHere(session);
     const runId = await runIdOf(session);
     if ((await lifeOf({ runId, workflowId })) === 'over') await dropAbandoned(session, runId);
   });

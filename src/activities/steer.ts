@@ -3,6 +3,7 @@ import { closeDatabaseRecord, steer } from '../bronze/bookkeeping/database-runs.
 import { pausePlan } from '../bronze/bookkeeping/plans.ts';
 import type { PauseRequest } from '../contract/activities.ts';
 import type { CloseDatabaseRunRequest, SteerTablesRequest } from '../contract/database-activities.ts';
+import { commitHere } from '../postgres/commit-here.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
@@ -27,12 +28,16 @@ export async function closeDatabaseRun(
   dependencies: Dependencies,
   request: CloseDatabaseRunRequest,
 ): Promise<void> {
+  const isDone = request.status === 'complete' || request.status === 'partial';
   await inWarehouse(
     dependencies,
     'closing the record of the run',
-    async (session) => closeDatabaseRecord(session, request),
+    async (session) => {
+      if (!isDone) await commitHere(session);
+      await closeDatabaseRecord(session, request);
+    },
     // a run that failed because the warehouse is read-only must not wait for it again
-    request.status === 'complete' || request.status === 'partial',
+    isDone,
   );
   log.info('closed', { runId: request.runId, status: request.status });
 }

@@ -22,6 +22,7 @@ import {
   findSlot,
   findSlotsBeside,
 } from '../postgres/replication/slots.ts';
+import { commitHere } from '../postgres/commit-here.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './capture-context.ts';
@@ -61,6 +62,7 @@ export async function dropCapture(
   if (capture === undefined && !slot && !publication && !before) throw unknownSlot(input, beside);
   if (capture !== undefined) {
     await warehouse.write(limits, async (session) => {
+      await commitHere(session);
       await forgetKeys(session, await readTables(session, capture.captureId));
       await closeCapture(session, capture.captureId);
     });

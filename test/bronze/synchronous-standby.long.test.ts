@@ -1,5 +1,6 @@
 // @module-tag long
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { OwnWarehouse } from '../setup/own-warehouse.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -54,3 +55,36 @@ async function acknowledgedPast(slot: string): Promise<boolean> {
   });
   return past === true;
 }
+
+test('a run whose copies wait for a standby can be cancelled, and ends within seconds', async () => {
+  const { lab } = own;
+  await lab.source.query('CREATE TABLE many AS SELECT i AS id FROM generate_series(1, 5000) AS i');
+  await lab.extract({ table: 't' });
+  const held = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await lab.start({ table: 'many', chunkSize: '64kB' });
+  await held.reached();
+  await own.awaitStandbys('away');
+  await held.release();
+  await own.untilOneWaits();
+  await handle.cancel();
+  await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 15_000);
+  await own.awaitStandbys('');
+  expect(await lab.leftoversAtLast()).toEqual([]);
+});
+
+test('so can a capture in its first copy', async () => {
+  const { lab, captures } = own;
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await captures.start({ tables: ['t'], slot });
+  await held.reached();
+  await own.awaitStandbys('away');
+  await held.release();
+  await own.untilOneWaits();
+  await handle.cancel();
+  await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 15_000);
+  await own.awaitStandbys('');
+  expect(await lab.leftoversAtLast()).toEqual([]);
+  const slots = await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+  expect(slots.rowCount).toBe(0);
+});

@@ -1,6 +1,7 @@
 import { applicationName } from '../application-name.ts';
 import { endSessions } from '../end-sessions.ts';
 import { quoteText } from '../identifiers.ts';
+import { commitHere } from '../commit-here.ts';
 import type { Session } from '../session.ts';
 
 export interface Slot {
@@ -106,7 +107,7 @@ export const HEARTBEAT_PREFIX = 'datakit-postgres';
  * stays in memory for as long as nobody else writes. Standbys are not waited for.
  */
 export async function writeHeartbeat(session: Session, content: string): Promise<string> {
-  await session.query('SET LOCAL synchronous_commit = local');
+  await commitHere(session);
   const { lsn } = await session.one<{ lsn: string }>(
     'SELECT pg_logical_emit_message(true, $1, $2)::text AS lsn',
     [HEARTBEAT_PREFIX, content],
