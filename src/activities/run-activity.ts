@@ -1,4 +1,4 @@
-import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure, asyncLocalStorage, CancelledFailure, Context, log } from '@temporalio/activity';
 import type { Attempt } from '../contract/attempt.ts';
 import { DatakitError, isFinal, withAdvice } from '../contract/failures.ts';
 import { countFailure } from './metrics.ts';
@@ -15,6 +15,21 @@ export interface ActivityTools {
   readonly doing: (purpose: string) => void;
   /** Sets the details of the next heartbeat, for anyone looking at the pending activity. */
   readonly report: (details: unknown) => void;
+}
+
+/** What activities wait for at present. */
+const waits = new WeakMap<Context, string>();
+
+/** Tells people what the current activity waits for: in its heartbeats, and in the log. Undefined once it no longer does. */
+export function tellWait(waiting: string | undefined): void {
+  const context = asyncLocalStorage.getStore();
+  if (context === undefined) return;
+  if (waiting === undefined) {
+    waits.delete(context);
+    return;
+  }
+  waits.set(context, waiting);
+  log.warn('the activity waits', { waitingFor: waiting });
 }
 
 interface ActivityOptions {
@@ -39,7 +54,11 @@ export async function runActivity<T>(
   const { info } = context;
   let details: unknown;
   let latestPurpose = purpose;
-  const ticker = setInterval(() => context.heartbeat(details), HEARTBEAT_INTERVAL);
+  const beat = () => {
+    const waitingFor = waits.get(context);
+    context.heartbeat(waitingFor === undefined ? details : { waitingFor });
+  };
+  const ticker = setInterval(beat, HEARTBEAT_INTERVAL);
   try {
     return await work({
       signal: context.cancellationSignal,

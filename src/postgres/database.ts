@@ -9,6 +9,7 @@ import { ownWords, serverFailure, sqlStateOf } from './server-failure.ts';
 import { SessionPool, type Lease } from './session-pool.ts';
 import { Session } from './session.ts';
 import { COMMIT_TO_DISK, settingsStatement, type SessionLimits } from './session-settings.ts';
+import { COMMIT_PATIENCE, findStandbyWait } from './standby-wait.ts';
 
 export interface DatabaseOptions {
   /** For messages: `source "default"`, `warehouse`. */
@@ -18,6 +19,8 @@ export interface DatabaseOptions {
   readonly pool?: PoolSettings;
   /** Says more of a failure of this database in a transaction. */
   readonly explain?: (failure: DatakitError) => DatakitError;
+  /** Told what a commit waits for, if that takes long, and undefined once it no longer does. */
+  readonly onWaiting?: (waiting: string | undefined) => void;
 }
 
 export interface TransactionOptions extends SessionLimits {
@@ -41,11 +44,19 @@ export class Database {
   readonly #settings: ConnectionSettings;
   readonly #pool: SessionPool;
   readonly #explain: (failure: DatakitError) => DatakitError;
+  readonly #onWaiting: (waiting: string | undefined) => void;
 
-  constructor({ label, settings, pool, explain = (failure) => failure }: DatabaseOptions) {
+  constructor({
+    label,
+    settings,
+    pool,
+    explain = (failure) => failure,
+    onWaiting = () => undefined,
+  }: DatabaseOptions) {
     this.label = label;
     this.#settings = settings;
     this.#explain = explain;
+    this.#onWaiting = onWaiting;
     this.#pool = new SessionPool(label, settings, pool);
   }
 
@@ -101,7 +112,7 @@ export class Database {
       return await this.#withSession(options, async (session) => {
         await this.#begin(session, mode, options);
         const result = await work(session);
-        await session.query('COMMIT');
+        await this.#commit(session);
         return result;
       });
     } catch (error) {
@@ -137,6 +148,29 @@ export class Database {
           cause: error,
         },
       );
+    }
+  }
+
+  async #commit(session: Session): Promise<void> {
+    const done = new AbortController();
+    const look = setTimeout(() => void this.#tellWait(session, done.signal), COMMIT_PATIENCE);
+    try {
+      await session.query('COMMIT');
+    } finally {
+      clearTimeout(look);
+      done.abort();
+    }
+  }
+
+  /** In a session outside of the pool, all of which may wait. */
+  async #tellWait({ cancellable }: Session, done: AbortSignal): Promise<void> {
+    try {
+      const waiting = await findStandbyWait(await this.connect(), cancellable.processId);
+      if (waiting === undefined || done.aborted) return;
+      this.#onWaiting(`${this.label}: ${waiting}`);
+      done.addEventListener('abort', () => this.#onWaiting(undefined));
+    } catch {
+      // the commit goes on, or its failure says why not
     }
   }
 

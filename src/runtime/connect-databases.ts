@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Dependencies } from '../activities/dependencies.ts';
+import { tellWait } from '../activities/run-activity.ts';
 import { asBookkeepingLost } from '../bronze/bookkeeping-lost.ts';
 import { migrate } from '../bronze/migrate.ts';
 import { sourceVariable, type Configuration } from '../config/environment.ts';
@@ -31,7 +32,8 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
     if (lost !== undefined) migrated = undefined; // the next activity makes it anew
     return lost ?? failure;
   };
-  const warehouse = new Database({ label: 'warehouse', settings, explain });
+  const told = { label: 'warehouse', settings, explain, onWaiting: tellWait };
+  const warehouse = new Database(told);
   const sources = new NamedSources(configuration.sources);
   // a session that held a snapshot is not worth keeping open
   const holding = new NamedSources(configuration.sources, { size: 0, maxOverflow: maxConcurrentSnapshots });
@@ -41,7 +43,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
     maxOverflow: MOST_STREAMS,
   });
   const streamingPool = { ...settings.pool, size: MOST_STREAMS, maxOverflow: 0 };
-  const streamingWarehouse = new Database({ label: 'warehouse', settings, pool: streamingPool, explain });
+  const streamingWarehouse = new Database({ ...told, pool: streamingPool });
   return {
     worker: randomUUID(),
     isStopping: () => false,
@@ -82,6 +84,7 @@ class NamedSources {
           label: `source "${name}"`,
           settings,
           pool: { ...settings.pool, ...capacity },
+          onWaiting: tellWait,
         }),
       ]),
     );

@@ -1,4 +1,5 @@
 // @module-tag long
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { OwnWarehouse } from '../setup/own-warehouse.ts';
@@ -56,7 +57,7 @@ async function acknowledgedPast(slot: string): Promise<boolean> {
   return past === true;
 }
 
-test('a run whose copies wait for a standby can be cancelled, and ends within seconds', async () => {
+test('a run whose copies wait for a standby says so, and ends within seconds when it is cancelled', async () => {
   const { lab } = own;
   await lab.source.query('CREATE TABLE many AS SELECT i AS id FROM generate_series(1, 5000) AS i');
   await lab.extract({ table: 't' });
@@ -65,7 +66,7 @@ test('a run whose copies wait for a standby can be cancelled, and ends within se
   await held.reached();
   await own.awaitStandbys('away');
   await held.release();
-  await own.untilOneWaits();
+  await waitUntil(async () => (await heartbeats(handle)).includes('synchronous_standby_names is \\"away\\"'));
   await handle.cancel();
   await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 15_000);
   await own.awaitStandbys('');
@@ -88,3 +89,11 @@ test('so can a capture in its first copy', async () => {
   const slots = await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot]);
   expect(slots.rowCount).toBe(0);
 });
+
+/** Returns what the activities of a run tell of themselves, as people see it. */
+async function heartbeats(handle: WorkflowHandle): Promise<string> {
+  const { raw } = await handle.describe();
+  const told =
+    raw.pendingActivities?.flatMap(({ heartbeatDetails }) => heartbeatDetails?.payloads ?? []) ?? [];
+  return told.map(({ data }) => Buffer.from(data ?? []).toString()).join('\n');
+}

@@ -8,6 +8,7 @@ import { checkSourceInput } from '../../src/contract/check-source.ts';
 import { extractTableInput } from '../../src/contract/extract-table.ts';
 import { maintainBronzeInput } from '../../src/contract/maintain-bronze.ts';
 import { incrementalInputs } from '../../src/contract/incremental.ts';
+import { atScheduledTime, databaseAtScheduledTime } from '../../src/contract/scheduled-time.ts';
 import { extractDatabaseInput, parseDatabaseInput } from '../../src/contract/extract-database.ts';
 import {
   captureExamples,
@@ -75,7 +76,8 @@ test('every input that a document shows is one', async () => {
       // an intentional mistake, which is run and expected to fail with the other commands
       if (input === '{"tabel": "orders"}') continue;
       const schema = inputsOf[type];
-      expect(schema?.safeParse(JSON.parse(input)).error, `${document}: ${input}`).toBeUndefined();
+      const resolved = databaseAtScheduledTime(atScheduledTime(JSON.parse(input), new Date()), new Date());
+      expect(schema?.safeParse(resolved).error, `${document}: ${input}`).toBeUndefined();
       expect(schema, `${document}: ${type}`).toBeDefined();
     }
   }
