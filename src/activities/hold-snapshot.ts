@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context, log } from '@temporalio/activity';
 import type { HoldSnapshotRequest } from '../contract/snapshot.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
+import { serverFailure } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { exportSnapshot } from '../postgres/snapshot.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -31,15 +32,16 @@ export async function holdSnapshot(
         ...(idleTimeout !== undefined && { idleTimeout }),
       };
       let exported = false;
+      const database = holdingSourceNamed(source);
       const hold = async (): Promise<void> =>
-        holdingSourceNamed(source).read(limits, async (session) => {
+        database.read(limits, async (session) => {
           const snapshot = await exportSnapshot(session, from?.snapshot);
           exported = true;
           report(snapshot);
           log.info('holding a snapshot', { source, holder, ...snapshot });
           await keepSnapshot(
             { holder, worker, snapshot },
-            { source, isStopping, requireLife: async () => requireLife(session) },
+            { source, isStopping, requireLife: async () => requireLife(session, database.label) },
           );
         });
       await untilItHolds(hold, () => exported);
@@ -76,12 +78,19 @@ function stepBack(): ApplicationFailure {
   );
 }
 
-async function requireLife(session: Session): Promise<void> {
+const KEEP_ROWS =
+  'The run restarts by itself on a new snapshot. Set hot_standby_feedback on the replica, or raise max_standby_streaming_delay, so that it may keep one.';
+
+async function requireLife(session: Session, label: string): Promise<void> {
   try {
     if (session.lost !== undefined) throw session.lost;
     await session.query('SELECT 1');
   } catch (error) {
     Context.current().cancellationSignal.throwIfAborted();
-    throw new DatakitError('SnapshotLost', 'The session that held the snapshot ended', { cause: error });
+    const { kind, message } = serverFailure(error, label);
+    throw new DatakitError('SnapshotLost', `The session that held the snapshot ended: ${message}`, {
+      cause: error,
+      ...(kind === 'SerializationFailure' && { advice: KEEP_ROWS }),
+    });
   }
 }

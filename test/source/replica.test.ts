@@ -1,9 +1,11 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
+import type { Progress } from '../../src/contract/progress.ts';
 import { Database } from '../../src/postgres/database.ts';
 import type * as workflows from '../../src/workflows/index.ts';
 import { connectionTo } from '../setup/connection-to.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab, withDatabase } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { createExtractor } from '../setup/roles.ts';
@@ -101,6 +103,24 @@ test('a conflict that ends a session while it is idle is told as one, too', asyn
     message: expect.stringMatching(/^source "default": .*conflict with recovery/) as string,
   });
   await database.close();
+});
+
+test('a conflict that ends the session that holds a snapshot is why the run begins again', async () => {
+  const held = await HeldCopies.hold(lab, 'before each mark');
+  const handle = await lab.start({ table: 'orders', target: 'begun_again', chunkSize: '128kB' });
+  await held.reached();
+  await endOldRows();
+  let reason: string | undefined;
+  await waitUntil(async () => {
+    ({ restartReason: reason } = await handle.query<Progress>('progress'));
+    return reason !== undefined;
+  });
+  expect(reason).toMatch(
+    /held the snapshot ended: source "default": .*conflict with recovery.*hot_standby_feedback/,
+  );
+  await held.release();
+  expect(await handle.result()).toMatchObject({ rows: ROWS, restarts: 1 });
+  await expectSameRows(lab, 'orders', 'bronze.begun_again');
 });
 
 /** Removes rows on the primary that older snapshots of the replica still need. */
