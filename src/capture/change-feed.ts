@@ -23,8 +23,8 @@ import { SentBeforeWatch, type SentBefore } from './sent-before.ts';
 
 /** Bytes decoded while the warehouse is busy with the previous segment; then the source waits. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
-/** Likewise: of narrow rows, what they do to a copy takes several times their bytes. */
-const SEGMENT_ROWS = 5_000;
+/** Changes of copies, likewise: those of narrow rows take several times the bytes that are decoded. */
+const APPLIED_CHANGES = 5_000;
 
 interface FeedOrigin extends CaptureIdentity {
   /** The encoding of the source's database, such as `UTF8`. */
@@ -225,7 +225,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   };
 
   get #isFull(): boolean {
-    return this.#rows.bytes >= SEGMENT_BYTES || this.#rows.count >= SEGMENT_ROWS;
+    return this.#rows.bytes >= SEGMENT_BYTES || this.#mirror.changes >= APPLIED_CHANGES;
   }
 
   #isReady(positionToo: boolean): boolean {

@@ -19,15 +19,22 @@ const OTHERWISE_IDENTIFIED =
 /** Collects what a part of the stream does to the copies of its tables. */
 export class MirrorSteps {
   #steps = new Map<string, MirrorStep[]>();
+  #changes = 0;
 
   get isEmpty(): boolean {
     return this.#steps.size === 0;
+  }
+
+  /** Changes of rows that were collected. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Returns the steps by table, in the order of the stream, and begins again with none. */
   take(): ReadonlyMap<string, readonly MirrorStep[]> {
     const steps = this.#steps;
     this.#steps = new Map();
+    this.#changes = 0;
     return steps;
   }
 
@@ -77,7 +84,9 @@ export class MirrorSteps {
     steps.push(step);
   }
 
+  /** Returns where a change goes, and counts it. */
   #batchOf({ id, relation, key }: KnownTable): MirrorBatch {
+    this.#changes += 1;
     const last = this.#steps.get(id)?.at(-1);
     if (last?.kind === 'batch') return last.batch;
     const batch = new MirrorBatch(relation.columns.map(({ name }) => name), key ?? []); // prettier-ignore
