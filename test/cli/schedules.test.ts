@@ -235,7 +235,7 @@ describe('schedules in a file', () => {
     await told('delete', path);
   });
 
-  test('may be in several files', async () => {
+  test('may be in several files', { tags: 'long' }, async () => {
     const fileOf = async (name: string) => {
       const path = join(directory, name);
       const one = { workflow: 'maintainBronze', input: {}, every: '1 day' };

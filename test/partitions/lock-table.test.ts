@@ -66,7 +66,7 @@ test('an increment of more partitions than the lock table of the source has room
   await expectSameRows(lab, 'same', 'bronze.br_many');
 });
 
-test('rows without a cursor are counted in all of them', async () => {
+test('rows without a cursor are counted in all of them', { tags: 'long' }, async () => {
   const request = {
     table: 'many',
     target: 'by_time',

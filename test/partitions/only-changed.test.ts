@@ -36,7 +36,11 @@ beforeAll(async () => {
   counted = (await change(`SELECT pg_stat_get_tuples_updated('late_2'::regclass)::int AS rows`)).rows;
   late = lab.extract({ ...request, table: 'late' });
 });
-afterAll(async () => lab.close());
+afterAll(async () => {
+  // no test waits for them where only the long ones run
+  await Promise.allSettled([shared, late]);
+  await lab.close();
+});
 
 const request: ExtractTableRequest = { table: 'kept', write: 'replace-partitions', onlyChanged: true };
 
