@@ -37,6 +37,22 @@ test('the source is told of nothing that only this server of the warehouse has, 
   await captures.end(handle, slot);
 });
 
+test('a run is told as committed only once the standby has it, also where another attempt finds it done', async () => {
+  const { lab } = own;
+  await lab.extract({ table: 't', target: 'begun' });
+  await own.awaitStandbys('away');
+  const handle = await lab.start({ table: 't', target: 'told' });
+  await own.untilOneWaits();
+  const [given] = await own.waiting();
+  await lab.warehouse.query('SELECT pg_terminate_backend($1)', [given]);
+  await waitUntil(async () => (await own.waiting()).some((pid) => pid !== given));
+  expect((await lab.warehouse.query('SELECT FROM bronze.told')).rowCount).not.toBe(0);
+  expect((await handle.describe()).status.name).toBe('RUNNING');
+  await own.awaitStandbys('');
+  expect(await handle.result()).toMatchObject({ outcome: 'committed', restarts: 0 });
+  await expectSameRows(lab, 't', 'bronze.told');
+});
+
 /** Waits until a stream has told the source how far it has come; returns whether that is past the last change. */
 async function acknowledgedPast(slot: string): Promise<boolean> {
   const { rows } = await own.lab.warehouse.query<{ lsn: string }>(

@@ -128,7 +128,12 @@ export interface Outcome {
 }
 
 const OUTCOME = `status, rows, bytes, incremental, warnings, source, snapshot_at::text AS "snapshotAt"`;
-const HAS_ENDED = `status IN ('committed', 'superseded', 'unchanged')`;
+/**
+ * SQL that is true for a run that has ended well. Whoever finds one writes to the log, so that its own commit waits for the
+ * standbys that commits wait for: the attempt that wrote it may have been given up before they had it.
+ */
+const HAS_ENDED = `CASE WHEN status IN ('committed', 'superseded', 'unchanged')
+  THEN pg_logical_emit_message(true, 'datakit-postgres', '') IS NOT NULL ELSE false END`;
 
 /** As the driver returns them. */
 type OutcomeRow = Omit<Outcome, 'rows' | 'bytes'> & { readonly rows: string; readonly bytes: string };
