@@ -59,8 +59,9 @@ export class CaptureRun implements Subject {
     return false;
   }
 
+  /** Asks the warehouse: the workflow cannot be queried while its tasks go to a worker that hangs. */
   async settled(): Promise<void> {
-    await waitUntil(async () => (await this.#status()) === 'streaming', GOES_ON_WITHIN);
+    await waitUntil(async () => (await this.look()) === 'streaming', GOES_ON_WITHIN);
     await this.#stack.captures.untilWritten(this.#slot, GOES_ON_WITHIN);
   }
 
@@ -74,11 +75,5 @@ export class CaptureRun implements Subject {
     } finally {
       await this.#stack.captures.end(this.#handle, this.#slot);
     }
-  }
-
-  /** Returns the phase, if any: a query needs a worker, and there may be none right now. */
-  async #status(): Promise<string | undefined> {
-    const asked = this.#stack.captures.status(this.#handle).catch(() => undefined);
-    return (await asked)?.phase;
   }
 }
