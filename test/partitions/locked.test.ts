@@ -93,9 +93,10 @@ test('one that is dropped while an increment is planned has the run begin again 
   const dropping = await lab.connect('source');
   await dropping.query('BEGIN; DROP TABLE shrinking_2');
   const handle = await lab.start(increment);
-  await waitUntil(
-    async () => (await lab.source.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount !== 0,
-  );
+  // other files wait for locks of other databases
+  const waits = `SELECT FROM pg_locks WHERE NOT granted AND relation = 'shrinking_2'::regclass
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+  await waitUntil(async () => (await lab.source.query(waits)).rowCount !== 0);
   await dropping.query('COMMIT');
   await expect(handle.result()).resolves.toMatchObject({ restarts: 1, incremental: { nullCursors: 0 } });
   await expectSameRows(lab, 'shrinking', 'bronze.br_shrinking', { targetWhere: 'id < 10' });
