@@ -1,4 +1,4 @@
-import { Connection } from '@temporalio/client';
+import type { Connection } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import { readEnvironment } from './config/environment.ts';
 import {
@@ -12,8 +12,7 @@ import { counted } from './contract/quantities.ts';
 import { parseInput } from './contract/parse-input.ts';
 import { checkSource } from './extraction/check/check-source.ts';
 import { connectDatabases } from './runtime/connect-databases.ts';
-import { connectTemporal } from './runtime/connect-temporal.ts';
-import { withoutProxyOnLoopback } from './runtime/direct-connection.ts';
+import { connectProgram } from './runtime/connect-program.ts';
 import { doctorReport } from './runtime/doctor-report.ts';
 import { runProgram } from './runtime/run-program.ts';
 
@@ -51,9 +50,7 @@ async function main(tables: readonly string[]): Promise<number> {
 
 async function checkTemporal(taskQueue: string): Promise<Finding> {
   try {
-    const { connection, address, namespace } = await connectTemporal(async (options) =>
-      Connection.connect(withoutProxyOnLoopback(options)),
-    );
+    const { connection, address, namespace } = await connectProgram();
     try {
       const workers = await countWorkers(connection, namespace, taskQueue);
       return fine(

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { Connection, ScheduleClient } from '@temporalio/client';
+import { ScheduleClient } from '@temporalio/client';
 import { readEncryptionKeys } from './config/encryption-keys.ts';
 import { withoutEmpty } from './config/without-empty.ts';
 import { InputError } from './contract/parse-input.ts';
-import { connectTemporal } from './runtime/connect-temporal.ts';
-import { withoutProxyOnLoopback } from './runtime/direct-connection.ts';
+import { connectProgram } from './runtime/connect-program.ts';
 import { dataConverterOf } from './runtime/encryption-codec.ts';
 import { runProgram } from './runtime/run-program.ts';
 import { commands } from './schedules/commands.ts';
@@ -18,9 +17,7 @@ async function main([name = '', ...paths]: readonly string[]): Promise<number> {
   if (command === undefined) throw new Error(USAGE);
   const schedules = await readFiles(paths.length === 0 ? ['schedules.yaml'] : paths);
   const dataConverter = dataConverterOf(readEncryptionKeys(withoutEmpty(process.env)));
-  const { connection, namespace } = await connectTemporal(async (options) =>
-    Connection.connect(withoutProxyOnLoopback(options)),
-  );
+  const { connection, namespace } = await connectProgram();
   try {
     const lines = await command(new ScheduleClient({ connection, namespace, dataConverter }), schedules);
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));

@@ -13,7 +13,7 @@ import {
   type TransactionBegin,
   type Tuple,
 } from '../postgres/replication/pgoutput.ts';
-import { HEARTBEAT_PREFIX } from '../postgres/replication/slots.ts';
+import { OWN_PREFIX } from '../postgres/replication/own-messages.ts';
 import { WalStream, type WalConsumer } from '../postgres/replication/wal-stream.ts';
 import { KnownTables, type KnownTable } from './known-tables.ts';
 import { contentOf } from './message-content.ts';
@@ -216,7 +216,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
       this.#arriveAt(lsn, undefined);
       this.#passed(lsn); // where the message ends, unlike the LSN of a change
     }
-    if (prefix === HEARTBEAT_PREFIX || !this.#isNew()) return;
+    if (prefix === OWN_PREFIX || !this.#isNew()) return;
     this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {
       prefix,
       ...contentOf(message, this.#capture.encoding),

@@ -42,7 +42,9 @@ interface Place {
 function describeIssue(issue: Issue, { schema, input, path: outer }: Place): (() => string)[] {
   const path = [...outer, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => () => `${show([...path, key])}: unknown key${hintFor(key, schema, path)}`);
+    return issue.keys.map(
+      (key) => () => `${showPath([...path, key])}: unknown key${hintFor(key, schema, path)}`,
+    );
   }
   if (issue.code === 'invalid_key') {
     return issue.issues.flatMap((inner) => describeIssue(inner, { schema, input, path }));
@@ -55,9 +57,13 @@ function describeIssue(issue: Issue, { schema, input, path: outer }: Place): (()
   }
   const message = lowerFirst(issue.message);
   if (issue.code === 'custom' || valueAt(input, path) !== undefined) {
-    return [() => `${show(path)}: ${message}${issue.code === 'invalid_type' ? exampleAt(schema, path) : ''}`];
+    return [
+      () => `${showPath(path)}: ${message}${issue.code === 'invalid_type' ? exampleAt(schema, path) : ''}`,
+    ];
   }
-  return [() => `${show(path)}: is required${message.endsWith('received undefined') ? '' : `: ${message}`}`];
+  return [
+    () => `${showPath(path)}: is required${message.endsWith('received undefined') ? '' : `: ${message}`}`,
+  ];
 }
 
 function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
@@ -154,7 +160,8 @@ export function suggestion(unknown: string, known: readonly string[]): string {
   return near ? ` (did you mean "${byLowerCase.get(nearest)}"?)` : '';
 }
 
-function show(path: readonly PropertyKey[]): string {
+/** Returns the path of a part of an input as people read it: `tables.0.where`. */
+export function showPath(path: readonly PropertyKey[]): string {
   return path.length === 0 ? 'input' : path.map((key) => shorten(String(key))).join('.');
 }
 

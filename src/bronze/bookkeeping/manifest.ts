@@ -5,6 +5,8 @@ import type { IncrementalOutcome } from '../../contract/incremental.ts';
 import type { SkippedPartitions } from '../../contract/partition-inputs.ts';
 import { VERSION } from '../../contract/version.ts';
 import type { TableName } from '../../contract/table-name.ts';
+import { quoteText } from '../../postgres/identifiers.ts';
+import { OWN_PREFIX } from '../../postgres/replication/own-messages.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { ColumnDefinition } from '../schema/bronze-table.ts';
 import { BRONZE } from '../layout.ts';
@@ -133,7 +135,7 @@ const OUTCOME = `status, rows, bytes, incremental, warnings, source, snapshot_at
  * standbys that commits wait for: the attempt that wrote it may have been given up before they had it.
  */
 const HAS_ENDED = `CASE WHEN status IN ('committed', 'superseded', 'unchanged')
-  THEN pg_logical_emit_message(true, 'datakit-postgres', '') IS NOT NULL ELSE false END`;
+  THEN pg_logical_emit_message(true, ${quoteText(OWN_PREFIX)}, '') IS NOT NULL ELSE false END`;
 
 /** As the driver returns them. */
 type OutcomeRow = Omit<Outcome, 'rows' | 'bytes'> & { readonly rows: string; readonly bytes: string };

@@ -2,6 +2,7 @@ import type { NewMember } from '../../bronze/bookkeeping/database-runs.ts';
 import { readsItsOwnMoment, type ExtractDatabaseRequest } from '../../contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
+import { showPath } from '../../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
 import { findRelations } from '../../postgres/catalog/table.ts';
@@ -72,7 +73,7 @@ function requireSense(selection: TableSelection, members: readonly NewMember[]):
     if (issue === undefined) continue;
     throw new DatakitError(
       'InvalidInput',
-      `Entries of "tables" that match ${formatTableName(table)} contradict each other: ${issue.path.join('.')}: ${issue.message}`,
+      `Entries of "tables" that match ${formatTableName(table)} contradict each other: ${showPath(issue.path)}: ${issue.message}`,
     );
   }
 }

@@ -3,6 +3,7 @@ import { endSessions } from '../end-sessions.ts';
 import { quoteText } from '../identifiers.ts';
 import { commitHere } from '../commit-here.ts';
 import type { Session } from '../session.ts';
+import { OWN_PREFIX } from './own-messages.ts';
 
 export interface Slot {
   readonly plugin: string | null;
@@ -97,9 +98,6 @@ export async function readLogPositions(session: Session, slot: string): Promise<
   );
 }
 
-/** Prefix that identifies our own messages, which are not logged as changes. */
-export const HEARTBEAT_PREFIX = 'datakit-postgres';
-
 /**
  * Writes a message to the log that streams receive after the transaction ends; returns a position before its commit.
  *
@@ -110,7 +108,7 @@ export async function writeHeartbeat(session: Session, content: string): Promise
   await commitHere(session);
   const { lsn } = await session.one<{ lsn: string }>(
     'SELECT pg_logical_emit_message(true, $1, $2)::text AS lsn',
-    [HEARTBEAT_PREFIX, content],
+    [OWN_PREFIX, content],
   );
   return lsn;
 }
