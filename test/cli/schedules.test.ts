@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Connection, ScheduleClient } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { dataConverterOf } from '../../src/runtime/encryption-codec.ts';
@@ -46,7 +46,7 @@ async function runWith(
   command: string,
   ...paths: readonly string[]
 ): Promise<{ lines: string[]; code: number }> {
-  const program = ['--import', 'tsx', 'src/schedules.ts', command, ...paths];
+  const program = [join(dirname(inject('worker')), 'schedules.js'), command, ...paths];
   const env = { ...process.env, TEMPORAL_ADDRESS: temporal.address, ...variables };
   try {
     const { stdout } = await execute(process.execPath, program, { cwd: PROJECT_ROOT, env });

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { connect, createServer, type Server } from 'node:net';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -245,7 +246,7 @@ test('a slot that nobody reads is told, with the log that it holds back', async 
 
 describe('npm run doctor', () => {
   const doctor = async (environment: Record<string, string>, ...tables: string[]) =>
-    promisify(execFile)(process.execPath, ['--import', 'tsx', 'src/doctor.ts', ...tables], {
+    promisify(execFile)(process.execPath, [join(dirname(inject('worker')), 'doctor.js'), ...tables], {
       cwd: PROJECT_ROOT,
       env: { ...process.env, ...lab.workerEnvironment, ...environment },
     }).then(
