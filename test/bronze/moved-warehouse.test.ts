@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -88,7 +89,7 @@ test('a warehouse that was restored from a backup gives the number of a plan tha
   await expectSameRows(lab, 'lost', 'bronze.br_lost');
 });
 
-test.each(['bronze_staging', 'bronze_data'])(
+testVariants(['bronze_data', 'bronze_staging'])(
   'the schema %s that was dropped is made anew, with all that it had of ours',
   async (schema) => {
     const table = `after_${schema}`;

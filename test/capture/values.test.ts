@@ -148,7 +148,7 @@ test(
   },
 );
 
-test('a copy that catches up with the log reads JSON as JSON', async () => {
+test('a copy that catches up with the log reads JSON as JSON', { tags: 'long' }, async () => {
   await lab.source.query(`CREATE TABLE waiting (id int PRIMARY KEY);
     CREATE TABLE late_documents (id int PRIMARY KEY, j json, b jsonb)`);
   const slot = captures.slotName();

@@ -88,8 +88,11 @@ test('entries that match a table add to one another, and are refused where they 
   });
 });
 
-test('a table whose foreign partition is on a server that is away does not hold up the others', async () => {
-  await lab.source.query(`CREATE SCHEMA far; CREATE EXTENSION postgres_fdw;
+test(
+  'a table whose foreign partition is on a server that is away does not hold up the others',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE SCHEMA far; CREATE EXTENSION postgres_fdw;
     CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1', dbname 'none');
     CREATE USER MAPPING FOR extractor SERVER away OPTIONS (user 'nobody', password 'extractor-secret');
     CREATE TABLE far.mixed (id int, note text) PARTITION BY RANGE (id);
@@ -97,12 +100,13 @@ test('a table whose foreign partition is on a server that is away does not hold 
     CREATE FOREIGN TABLE far.mixed_away PARTITION OF far.mixed FOR VALUES FROM (100) TO (200) SERVER away;
     INSERT INTO far.mixed SELECT i, repeat('x', 900) FROM generate_series(0, 99) i;
     CREATE TABLE far.small (id int PRIMARY KEY); INSERT INTO far.small VALUES (1)`);
-  const handle = await lab.startDatabase({ tables: ['far.*'] });
-  await waitUntil(async () => {
-    const { rows } = await lab.warehouse.query(`SELECT to_regclass('bronze.br_far__small') AS copy`);
-    return rows[0]?.copy !== null;
-  });
-  await handle.executeUpdate('skipTable', { args: ['far.mixed'] });
-  expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, skipped: 1, failed: 0 });
-  await expectSameRows(lab, 'far.small', 'bronze.br_far__small');
-});
+    const handle = await lab.startDatabase({ tables: ['far.*'] });
+    await waitUntil(async () => {
+      const { rows } = await lab.warehouse.query(`SELECT to_regclass('bronze.br_far__small') AS copy`);
+      return rows[0]?.copy !== null;
+    });
+    await handle.executeUpdate('skipTable', { args: ['far.mixed'] });
+    expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, skipped: 1, failed: 0 });
+    await expectSameRows(lab, 'far.small', 'bronze.br_far__small');
+  },
+);

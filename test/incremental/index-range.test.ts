@@ -60,33 +60,37 @@ testVariants([
   },
 );
 
-test('what an increment reads of many large partitions is estimated for all of them at once', async () => {
-  await lab.source
-    .query(`CREATE TABLE months (id int NOT NULL, c timestamptz NOT NULL, filler text) PARTITION BY RANGE (c);
+test(
+  'what an increment reads of many large partitions is estimated for all of them at once',
+  { tags: 'long' },
+  async () => {
+    await lab.source
+      .query(`CREATE TABLE months (id int NOT NULL, c timestamptz NOT NULL, filler text) PARTITION BY RANGE (c);
     CREATE INDEX ON months (c)`);
-  const months = Array.from({ length: 30 }, (_, index) => index);
-  await lab.source.query(
-    months
-      .map(
-        (month) => `CREATE TABLE months_${month} PARTITION OF months FOR VALUES
+    const months = Array.from({ length: 30 }, (_, index) => index);
+    await lab.source.query(
+      months
+        .map(
+          (month) => `CREATE TABLE months_${month} PARTITION OF months FOR VALUES
           FROM ('2020-01-01'::timestamptz + interval '${month} months') TO ('2020-01-01'::timestamptz + interval '${month + 1} months');
         INSERT INTO months SELECT i, '2020-01-01'::timestamptz + interval '${month} months', repeat('x', 100) FROM generate_series(1, 300) i`,
-      )
-      .join(';'),
-  );
-  await lab.source.query('ANALYZE months');
-  const request = { table: 'months', chunkSize: '16kB', incremental: { column: 'c' } } as const;
-  await lab.extract(request);
-  await lab.source.query(`INSERT INTO months SELECT 301, max(c), 'new' FROM months`);
-  const asked = vi.spyOn(Client.prototype, 'query');
-  await using steps = new Steps(lab);
-  const { chunks, partitionCount } = await steps.plan(request);
-  const statements = asked.mock.contexts.filter(
-    (client) => client instanceof Client && client.user === 'extractor',
-  ).length;
-  asked.mockRestore();
-  // all of the last one is read, in three
-  expect({ chunks, partitionCount }).toEqual({ chunks: 32, partitionCount: 30 });
-  expect(statements).toBeLessThan(30);
-  await steps.discard();
-});
+        )
+        .join(';'),
+    );
+    await lab.source.query('ANALYZE months');
+    const request = { table: 'months', chunkSize: '16kB', incremental: { column: 'c' } } as const;
+    await lab.extract(request);
+    await lab.source.query(`INSERT INTO months SELECT 301, max(c), 'new' FROM months`);
+    const asked = vi.spyOn(Client.prototype, 'query');
+    await using steps = new Steps(lab);
+    const { chunks, partitionCount } = await steps.plan(request);
+    const statements = asked.mock.contexts.filter(
+      (client) => client instanceof Client && client.user === 'extractor',
+    ).length;
+    asked.mockRestore();
+    // all of the last one is read, in three
+    expect({ chunks, partitionCount }).toEqual({ chunks: 32, partitionCount: 30 });
+    expect(statements).toBeLessThan(30);
+    await steps.discard();
+  },
+);

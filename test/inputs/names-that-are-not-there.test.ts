@@ -72,7 +72,7 @@ test('a column that is called like a metadata column can be left out', async () 
   });
 });
 
-test('names that are longer in UTF-8 than a name can be are not cut', async () => {
+test('names that are longer in UTF-8 than a name can be are not cut', { tags: 'long' }, async () => {
   await using latin = await Lab.open({ sourceOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'` });
   const long = 'é'.repeat(40);
   await latin.source.query(`CREATE TABLE wide (id int PRIMARY KEY, "${long}" text, "${long}s" text);
