@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { MirrorBatch, type MirrorValue } from '../bronze/cdc/mirror-batch.ts';
 import {
   NULL_VALUE,
@@ -16,9 +17,13 @@ const CAME_INCOMPLETE = 'a row came into the row filter of the publication witho
 const OTHERWISE_IDENTIFIED =
   'an old row came without its key, since its partition identifies rows by other columns than the table';
 
+type Description = Pick<Extract<MirrorStep, { kind: 'relation' }>, 'relation' | 'key'>;
+
 /** Collects what a part of the stream does to the copies of its tables. */
 export class MirrorSteps {
   #steps = new Map<string, MirrorStep[]>();
+  /** Of each table, the description that its last steps follow. */
+  #described = new Map<string, Description>();
   #changes = 0;
 
   get isEmpty(): boolean {
@@ -34,15 +39,23 @@ export class MirrorSteps {
   take(): ReadonlyMap<string, readonly MirrorStep[]> {
     const steps = this.#steps;
     this.#steps = new Map();
+    this.#described = new Map();
     this.#changes = 0;
     return steps;
   }
 
+  /**
+   * A partitioned table is described anew before the first change of each partition. The catalog is asked once for all
+   * that are alike: when the steps are applied, it has whatever the source had when it sent the last of them.
+   */
   describe({ id, relation, key }: KnownTable): void {
-    if (key !== undefined) this.#push(id, { kind: 'relation', relation, key });
+    if (key === undefined || isDeepStrictEqual(this.#described.get(id), { relation, key })) return;
+    this.#described.set(id, { relation, key });
+    this.#push(id, { kind: 'relation', relation, key });
   }
 
   rename(before: string, to: string, commitLsn: string): void {
+    this.#described.delete(before);
     this.#push(before, { kind: 'renamed', to, commitLsn });
   }
 

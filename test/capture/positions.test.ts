@@ -439,6 +439,35 @@ test(
   },
 );
 
+/** Counts its transactions that only read. */
+class CountedDatabase extends Database {
+  reads = 0;
+
+  override async read<T>(options: TransactionOptions, work: (session: Session) => Promise<T>): Promise<T> {
+    this.reads += 1;
+    return super.read(options, work);
+  }
+}
+
+test('the catalog is asked once for the partitions that change in a segment, however many they are', async () => {
+  await lab.source.query(`CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+    DO $$ BEGIN FOR n IN 1..60 LOOP
+      EXECUTE format('CREATE TABLE parts_%s PARTITION OF parts FOR VALUES FROM (%s) TO (%s)', n, n, n + 1);
+    END LOOP; END $$`);
+  const slot = captures.slotName();
+  await own.catchUp(slot, { tables: ['parts'] });
+  await lab.source.query(`INSERT INTO parts SELECT n, 'new' FROM generate_series(1, 60) AS n;
+    UPDATE parts SET v = 'changed' WHERE id % 2 = 0`);
+  const source = new CountedDatabase({ label: 'source', settings: settingsOfSource() });
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const { signal } = new AbortController();
+  await streamChanges(await requestFor(slot), { source, warehouse, signal, onProgress: () => undefined });
+  await expectSameRows(lab, 'parts', 'bronze.br_parts');
+  expect(source.reads).toBeLessThan(20);
+  await Promise.all([source, warehouse].map(async (database) => database.close()));
+  await captures.drop({ slot });
+});
+
 test('the snapshot of a slot is held for longer than transactions of the role may last', async () => {
   const database = new Database({ label: 'source', settings: settingsOfSource() });
   await own.asAdmin(`ALTER ROLE extractor SET transaction_timeout = '300ms'`);
