@@ -77,7 +77,8 @@ class Stream {
    */
   #safe = '0/0';
   #storedAt = Date.now();
-  #movedAt = Date.now();
+  /** Since when it waits for the source to send; undefined while the warehouse writes, however long that takes. */
+  #waitsSince: number | undefined;
   #committedAt: string | undefined;
   #transactions = 0;
   #changes = 0;
@@ -189,7 +190,7 @@ class Stream {
     const limits = { run: this.#request.runId, signal };
     for (;;) {
       if (this.#copyWanted.length > 0) return await this.#outcome('copy wanted', pulse);
-      const first = await feed.next(() => this.#wanted(feed, pulse));
+      const first = await this.#next(feed, () => this.#wanted(feed, pulse));
       const reason = this.#reasonToEnd(pulse);
       if (first === undefined) {
         signal.throwIfAborted();
@@ -204,12 +205,11 @@ class Stream {
           await writeSegment(session, segment, segments);
           changes += segment.rows.count;
           feed.release(segment.rows);
-          this.#movedAt = Date.now();
           if (segment.end !== undefined) {
             await advance(session, captureId, { ...segment.end, changes });
             return { ...segment.end, changes };
           }
-          segment = await feed.next(() => (signal.aborted ? 'end' : 'changes'));
+          segment = await this.#next(feed, () => (signal.aborted ? 'end' : 'changes'));
           if (segment === undefined)
             throw new DatakitError('Unexpected', 'the stream ended in a transaction');
         }
@@ -220,6 +220,15 @@ class Stream {
     }
   }
 
+  async #next(feed: ChangeFeed, look: Parameters<ChangeFeed['next']>[0]): Promise<Segment | undefined> {
+    this.#waitsSince = Date.now();
+    try {
+      return await feed.next(look);
+    } finally {
+      this.#waitsSince = undefined;
+    }
+  }
+
   #written(end: {
     position: string;
     committedAt: string | null;
@@ -227,7 +236,7 @@ class Stream {
     changes: number;
   }): void {
     this.#position = this.#safe = end.position;
-    this.#storedAt = this.#movedAt = Date.now();
+    this.#storedAt = Date.now();
     this.#committedAt = end.committedAt ?? this.#committedAt;
     this.#transactions += end.transactions;
     this.#changes += end.changes;
@@ -253,7 +262,8 @@ class Stream {
   /** Runs once a second, and after each warehouse transaction. */
   #tick(feed: ChangeFeed, pulse: SourcePulse): void {
     const { input } = this.#request;
-    const still = Date.now() - Math.max(feed.heardAt, this.#movedAt);
+    const now = Date.now();
+    const still = now - Math.max(feed.heardAt, this.#waitsSince ?? now);
     if (still > input.stallTimeout && parseLsn(pulse.end) > parseLsn(this.#position)) {
       const behind = formatBytes(Number(parseLsn(pulse.end) - parseLsn(this.#position)));
       this.#stalled.abort(

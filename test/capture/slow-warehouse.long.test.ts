@@ -15,11 +15,11 @@ beforeAll(async () => {
 });
 afterAll(async () => lab.close());
 
-test('a warehouse that is slow loses neither the connection nor a change', async () => {
+test('a warehouse that is slow, for longer than a stream may stand still, loses neither the connection nor a change', async () => {
   const slot = captures.slotName();
   const superuser = inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`);
   await administer(superuser, [`ALTER ROLE extractor SET wal_sender_timeout = '3s'`]);
-  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
+  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, stallTimeout: '2 seconds' });
   await captures.untilStreaming(handle);
   await captures.untilWritten(slot);
   const walsender = async () =>
