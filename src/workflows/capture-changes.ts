@@ -92,6 +92,8 @@ class Capture {
   #streams = false;
   /** True while added tables are being copied. */
   #adding = false;
+  /** True while tables are added or removed. */
+  #changing = false;
   /** True once the next round of copies is left to the next history. */
   #leaves = false;
   /** What the capture had written before this workflow. */
@@ -292,7 +294,9 @@ class Capture {
   #giveUp(tables: readonly TableName[], error: unknown): void {
     const names = listed(tables.map(formatTableName), 5);
     this.#progress.warn([`The copy of ${names} failed, and is given up: ${messageOf(error)}`]);
-    this.#tables.mark(tables, false);
+    // in earlier versions all that were given up were tried again with every change of the tables
+    if (patched('given-up-until-asked-for')) this.#tables.giveUp(tables);
+    else this.#tables.mark(tables, false);
   }
 
   /** Streams until the attempt is over or is paused; undefined if it has to be tried again. */
@@ -389,17 +393,27 @@ class Capture {
     patterns: CaptureChangesRequest['tables'],
   ): Promise<readonly string[]> {
     const tables = parseInput(tablePatterns, patterns, captureChangesExample.tables);
-    await condition(
-      () => this.#streams && this.#captureId !== undefined && (change === 'add' || !this.#adding),
-    );
-    const changed = await changeTables
-      .executeWithOptions({ summary: `${change} tables` }, [
+    // of two at once, the answer to the earlier could come last, and lacks the tables of the later
+    const inTurn = patched('tables-change-in-turn');
+    const isReady = () =>
+      this.#streams &&
+      this.#captureId !== undefined &&
+      (change === 'add' || !this.#adding) &&
+      !(inTurn && this.#changing);
+    do await condition(isReady);
+    while (!isReady());
+    this.#changing = true;
+    try {
+      const changed = await changeTables.executeWithOptions({ summary: `${change} tables` }, [
         { ...this.#run, captureId: this.#captureId ?? '', input: this.#input, change, tables },
-      ])
-      .catch((error: unknown) => {
-        throw asRunFailure(error);
-      });
-    this.#tables.set(changed);
+      ]);
+      if (change === 'add') this.#tables.askFor(tables);
+      this.#tables.set(changed);
+    } catch (error) {
+      throw asRunFailure(error);
+    } finally {
+      this.#changing = false;
+    }
     return this.#progress.now.tables;
   }
 

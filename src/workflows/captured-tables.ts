@@ -1,9 +1,12 @@
 import type { CapturedTable } from '../contract/capture-activities.ts';
+import type { TablePattern } from '../contract/capture-changes.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 
 /** The tables of a capture, and which of them are still to be copied. */
 export class CapturedTables {
   #all: readonly CapturedTable[] = [];
+  /** Names of tables whose copies are not made, although the warehouse lists them among those to be copied. */
+  readonly #givenUp = new Set<string>();
   readonly #onChange: (tables: readonly CapturedTable[]) => void;
 
   constructor(onChange: (tables: readonly CapturedTable[]) => void) {
@@ -15,14 +18,36 @@ export class CapturedTables {
   }
 
   set(tables: readonly CapturedTable[]): void {
-    this.#all = tables;
-    this.#onChange(tables);
+    const names = new Set(tables.map(formatTableName));
+    for (const name of this.#givenUp) if (!names.has(name)) this.#givenUp.delete(name);
+    this.#all = tables.map((table) => ({
+      ...table,
+      copying: table.copying && !this.#givenUp.has(formatTableName(table)),
+    }));
+    this.#onChange(this.#all);
   }
 
-  /** Marks tables as copied or given up, or to be copied again. */
+  /** Marks tables as copied, or to be copied again. */
   mark(marked: readonly TableName[], copying: boolean): void {
     const names = new Set(marked.map(formatTableName));
     if (names.size === 0) return;
+    for (const name of names) this.#givenUp.delete(name);
     this.set(this.#all.map((table) => (names.has(formatTableName(table)) ? { ...table, copying } : table)));
+  }
+
+  /** Gives up the copies of tables, until somebody asks for them. */
+  giveUp(tables: readonly TableName[]): void {
+    for (const table of tables) this.#givenUp.add(formatTableName(table));
+    this.set(this.#all);
+  }
+
+  /** Notes that somebody asks for copies that may have been given up. */
+  askFor(patterns: readonly TablePattern[]): void {
+    for (const { schema, name } of this.#all) {
+      const isAsked = patterns.some(
+        (one) => one.schema === schema && (one.all === true || one.name === name),
+      );
+      if (isAsked) this.#givenUp.delete(formatTableName({ schema, name }));
+    }
   }
 }
