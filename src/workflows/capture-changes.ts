@@ -41,6 +41,8 @@ import { SlotWatch } from './slot-watch.ts';
 const STREAM_FOR = 30 * 60_000;
 /** History length from which the workflow continues as new. */
 const MOST_EVENTS = 4_000;
+/** Beyond it, a child costs a history fewer events than the copies of a plan. */
+const FEW_CHUNKS = 2;
 /** Pause before streaming is tried again, when all attempts of an activity were in vain. */
 const PAUSE = 30_000;
 
@@ -116,6 +118,8 @@ class Capture {
       gate: this.#gate,
       progress: { began: () => () => undefined, copied: (copied) => this.#progress.copied(copied) },
       untilQuiet: async () => undefined,
+      goesToChild: ({ chunks }) =>
+        chunks > FEW_CHUNKS && this.#isLong && patched('long-histories-have-children'),
       child: undefined,
     };
     this.#slot = new SlotWatch(input, runId, this.#progress, {
@@ -255,8 +259,9 @@ class Capture {
   async #copyAdded(): Promise<void> {
     for (let restarts = 0; ;) {
       await condition(() => this.#tables.copying.length > 0);
-      // a cause that does not pass for days would otherwise fill the history, and the server then ends the workflow
-      if (restarts > 0 && this.#isLong && patched('rounds-leave-their-history')) {
+      // rounds would otherwise fill the history, and the server then ends the workflow
+      const leaving = restarts > 0 ? 'rounds-leave-their-history' : 'all-rounds-leave-their-history';
+      if (this.#isLong && patched(leaving)) {
         this.#leaves = true;
         return;
       }

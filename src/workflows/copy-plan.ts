@@ -26,6 +26,8 @@ export interface Fanout {
   readonly progress: Pick<RunProgress, 'began' | 'copied'>;
   /** Waits for the hours in which the run may read. */
   readonly untilQuiet: () => Promise<void>;
+  /** Returns whether a plan goes to a child although its copies would fit in a history: this one has much else. */
+  readonly goesToChild?: (plan: PlanSummary) => boolean;
   /** Set while a child copies, so that a new width or a pause reaches it. */
   child: ChildWorkflowHandle<typeof copyStretch> | undefined;
 }
@@ -39,7 +41,8 @@ export async function copyPlan(
   await withBeside(
     async () => fanout.gate.tell(async (paused) => pause(fanout, plan, paused)),
     async () => {
-      if (plan.chunks > MOST_CHUNKS_HERE) return copyByChildren(fanout, plan, lender);
+      if (plan.chunks > MOST_CHUNKS_HERE || fanout.goesToChild?.(plan) === true)
+        return copyByChildren(fanout, plan, lender);
       const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
       return copyThese(fanout, plan, spans, lender);
     },

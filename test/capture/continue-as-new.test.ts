@@ -4,6 +4,7 @@ import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { historyFacts } from '../workflows/large-plan.ts';
 
 /** History length at which this server suggests to continue as new, far below Temporal's default. */
 const SUGGESTED_AT = 40;
@@ -126,6 +127,51 @@ test(
     await captures.untilWritten(slot);
     await expectSameRows(lab, 'base', 'bronze.br_base');
     await expectSameRows(lab, 'locked', 'bronze.br_locked');
+    await captures.end(handle, slot);
+  },
+);
+
+test(
+  'a capture to which table after table is added leaves its history in between',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE root (id int PRIMARY KEY); INSERT INTO root VALUES (1)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['root'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const histories = new Set([(await handle.describe()).runId]);
+    for (let tables = 1; histories.size < 3; tables += 1) {
+      expect(tables).toBeLessThan(10);
+      await lab.source.query(
+        `CREATE TABLE leaf_${tables} (id int PRIMARY KEY); INSERT INTO leaf_${tables} VALUES (${tables})`,
+      );
+      await handle.executeUpdate('addTables', { args: [[`leaf_${tables}`]] });
+      const copied = `SELECT FROM bronze.cdc_tables WHERE "table" = 'leaf_${tables}' AND status = 'live'`;
+      await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1);
+      await expectSameRows(lab, `leaf_${tables}`, `bronze.br_leaf_${tables}`);
+      histories.add((await handle.describe()).runId);
+    }
+    await captures.end(handle, slot);
+  },
+);
+
+test(
+  'large tables are copied by children where the history of a first copy is long',
+  { tags: 'long' },
+  async () => {
+    const tables = ['large_1', 'large_2'];
+    for (const table of tables)
+      await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, filler text);
+        ALTER TABLE ${table} ALTER filler SET STORAGE PLAIN;
+        INSERT INTO ${table} SELECT i, repeat('x', 7900) FROM generate_series(1, 8000) i`);
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables, slot, mirror: true });
+    await waitUntil(async () => (await captures.status(handle)).phase === 'streaming', 60_000);
+    expect(await captures.status(handle)).toMatchObject({ copiedRows: 16_000 });
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    const first = lab.temporal.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+    const { children } = await historyFacts(first);
+    expect(children).toEqual([expect.stringMatching(/large_2$/)]);
     await captures.end(handle, slot);
   },
 );
