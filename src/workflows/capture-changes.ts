@@ -11,7 +11,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { RunIdentity } from '../contract/run-identity.ts';
-import type { PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
+import type { CapturedTable, PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
 import {
   captureChangesExample,
   captureChangesInput,
@@ -58,6 +58,8 @@ export interface CarriedCapture {
   readonly copiedRows: number;
   readonly paused: boolean;
   readonly warnings: readonly string[];
+  /** What is shown until the capture is prepared; absent from earlier versions. */
+  readonly tables?: readonly CapturedTable[];
 }
 
 /** Captures changes of a source's tables: copies the tables once, then writes every committed change, for ever. */
@@ -135,6 +137,7 @@ class Capture {
       warnings: carried?.warnings ?? [],
       ...carried?.written,
     });
+    this.#tables.set(carried?.tables ?? []);
     this.#listen();
   }
 
@@ -442,6 +445,7 @@ class Capture {
       paused: this.#gate.paused,
       copiedRows,
       warnings,
+      tables: this.#tables.all,
       ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
     });
   }

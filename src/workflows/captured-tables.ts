@@ -13,6 +13,10 @@ export class CapturedTables {
     this.#onChange = onChange;
   }
 
+  get all(): readonly CapturedTable[] {
+    return this.#all;
+  }
+
   get copying(): readonly CapturedTable[] {
     return this.#all.filter(({ copying }) => copying);
   }

@@ -65,12 +65,33 @@ test(
     expect(logged.map(({ data }) => data)).toEqual(
       Array.from({ length: rows }, (_, row) => `{"id": ${row + 1}}`),
     );
-    await waitUntil(async () => (await captures.status(handle)).changes >= rows);
     const { rows: counted } = await lab.warehouse.query<{ changes: number }>(
       'SELECT changes::int FROM bronze.cdc_positions WHERE slot = $1',
       [slot],
     );
-    expect((await captures.status(handle)).changes).toBe(counted[0]?.changes);
+    await waitUntil(async () => (await captures.status(handle)).changes === counted[0]?.changes);
+    await captures.end(handle, slot);
+  },
+);
+
+test(
+  'the status names the tables while the capture of the next history is prepared',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE named (id int PRIMARY KEY)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['named'], slot });
+    await captures.untilStreaming(handle);
+    await handle.signal('pause');
+    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+    const blocker = await lab.connect('warehouse');
+    await blocker.query('BEGIN; LOCK TABLE bronze.cdc_positions');
+    await waitUntil(async () => {
+      await handle.signal('pause'); // an event of the history
+      return (await captures.status(handle)).phase === 'preparing';
+    });
+    expect(await captures.status(handle)).toMatchObject({ tables: ['public.named'], copying: [] });
+    await blocker.query('COMMIT');
     await captures.end(handle, slot);
   },
 );
