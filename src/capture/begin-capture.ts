@@ -15,6 +15,7 @@ import type { Session } from '../postgres/session.ts';
 import type { Preparing } from './capture-context.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 import { ensurePublication, warningsOfOthers } from './ensure-publication.ts';
+import { requireCopyable } from './require-copyable.ts';
 
 /** Each is planned, copied and committed by a workflow whose history must stay short, and may be again, all at once. */
 const MOST_TABLES = 500;
@@ -29,6 +30,7 @@ export async function beginCapture(
   const tables = await newTables(target, candidates, input);
   await ensureReplicaIdentity(session, candidates, input);
   const publication = await ensurePublication(session, candidates, input);
+  if (input.initialCopy) await requireCopyable(session, publication, candidates, input);
   const warnings = [
     ...warningsOfOthers(publication, candidates, input),
     ...(await warningsOfHeirs(session, candidates)),

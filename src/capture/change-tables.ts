@@ -33,6 +33,7 @@ import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import type { Session } from '../postgres/session.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 import { newTables, warningsOfHeirs } from './begin-capture.ts';
+import { requireCopyable } from './require-copyable.ts';
 import type { CaptureContext } from './capture-context.ts';
 
 /**
@@ -82,6 +83,8 @@ async function add(
     name,
     changed.filter(({ oid }) => !sent.has(oid)),
   );
+  const sending = (await findPublication(source, name)) ?? { tables: [] };
+  if (input.initialCopy) await requireCopyable(source, sending, uncopied, input);
   await removeTables(target, captureId, uncopied); // those that were only logged
   await addTables(target, captureId, added);
   for (const table of again) await recordCopying(target, captureId, table);

@@ -25,6 +25,7 @@ import { catchUp } from './catch-up.ts';
 import { changesSinceCopy } from './changes-since-copy.ts';
 import { describePublished } from './describe-published.ts';
 import { requireKey } from './begin-capture.ts';
+import { requireKeySent } from './require-copyable.ts';
 
 /**
  * Plans the copy of a captured table: the columns and rows that its publication sends, in types that can be
@@ -51,7 +52,10 @@ export async function planCopy(
       capture,
       table,
     );
-    if (known.mirrored) await requireFound(session, candidate);
+    if (known.mirrored) {
+      requireKeySent(table, candidate.key, published);
+      await requireFound(session, candidate);
+    }
     const input = extractTableInput.parse({
       table: { schema: table.schema, table: table.name },
       source: capture.source,

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dropCapture } from '../../src/capture/drop-capture.ts';
 import { streamChanges } from '../../src/capture/stream-changes.ts';
 import { captureChangesExample, captureChangesInput } from '../../src/contract/capture-changes.ts';
+import type { FailureKind } from '../../src/contract/failures.ts';
 import type { StreamRequest } from '../../src/contract/capture-activities.ts';
 import { parseInput } from '../../src/contract/parse-input.ts';
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.ts';
@@ -151,6 +152,41 @@ test('a capture that is cancelled in the middle of its first copy leaves nothing
     ).rowCount,
   ).toBe(0);
   expect((await lab.source.query('SELECT FROM pg_publication WHERE pubname = $1', [slot])).rowCount).toBe(0);
+});
+
+test('tables that the role may not read, or whose rows could not be found, are named before any is copied', async () => {
+  await lab.source
+    .query(`CREATE TABLE hidden_1 (id int PRIMARY KEY, v text); CREATE TABLE hidden_2 (id int PRIMARY KEY);
+    CREATE TABLE hidden_3 (id int PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE TABLE hidden_3_1 PARTITION OF hidden_3 FOR VALUES FROM (0) TO (10); INSERT INTO hidden_3 VALUES (1);
+    INSERT INTO hidden_1 VALUES (1, 'not sent'); REVOKE SELECT ON hidden_1, hidden_2, hidden_3_1 FROM extractor`);
+  await own.asAdmin('REVOKE pg_read_all_data FROM extractor');
+  try {
+    const slot = captures.slotName();
+    const refused = async (tables: string[], kind: FailureKind, text: RegExp) =>
+      expectRefused(own, slot, { kind, text }, { tables });
+    const grant =
+      /GRANT SELECT ON "public"."hidden_1", "public"."hidden_2", "public"."hidden_3_1" TO "extractor"/;
+    await refused(['t', 'hidden_1', 'hidden_2', 'hidden_3'], 'InsufficientPrivilege', grant);
+    expect((await lab.source.query('SELECT FROM pg_publication')).rowCount).toBe(0);
+    const publish = (table: string, column: string) =>
+      `CREATE PUBLICATION ${slot} FOR TABLE ${table} (${column}) WITH (publish_via_partition_root = true)`;
+    await lab.source.query(`${publish('hidden_1', 'v')}; GRANT SELECT ON hidden_1 TO extractor`);
+    await refused(['hidden_1'], 'KeyConflict', /does not send "id" of public.hidden_1/);
+    // what is not sent need not be read
+    await lab.source.query(`DROP PUBLICATION ${slot}; ${publish('hidden_1', 'id')};
+      REVOKE SELECT ON hidden_1 FROM extractor; GRANT SELECT (id, ctid) ON hidden_1 TO extractor`);
+    const handle = await captures.start({ tables: ['hidden_1'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await expect(handle.executeUpdate('addTables', { args: [['hidden_2']] })).rejects.toMatchObject({
+      cause: { type: 'InsufficientPrivilege', message: expect.stringContaining('hidden_2') as string },
+    });
+    expect((await lab.warehouse.query('SELECT id FROM bronze.br_hidden_1')).rows).toEqual([{ id: 1 }]);
+    await captures.end(handle, slot);
+    await lab.source.query(`DROP PUBLICATION ${slot}`);
+  } finally {
+    await own.asAdmin('GRANT pg_read_all_data TO extractor');
+  }
 });
 
 test(
