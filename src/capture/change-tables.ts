@@ -63,7 +63,7 @@ async function add(
 ): Promise<void> {
   const present = await readTables(target, captureId);
   const known = new Map(present.map((table) => [formatTableName(table), table]));
-  const { publication: name, position: addedAt } = await readCapture(target, captureId);
+  const { publication: name, position: addedAt } = await readCapture(target, captureId, input.slot);
   const publication = await findPublication(source, name);
   const sent = new Map(publication?.tables.map(({ oid, membership }) => [oid, membership]));
   const candidates = await findCandidates(source, tables);
@@ -124,11 +124,11 @@ async function publish(source: Session, publication: string, unsent: readonly Ca
 async function remove(
   target: Session,
   source: Session,
-  { captureId, tables }: ChangeTablesRequest,
+  { captureId, input, tables }: ChangeTablesRequest,
 ): Promise<void> {
   const present = await readTables(target, captureId);
   const leaving = tables.flatMap((pattern) => matching(present, pattern));
-  const capture = await readCapture(target, captureId);
+  const capture = await readCapture(target, captureId, input.slot);
   const { publication } = capture;
   const sent = (await findPublication(source, publication))?.tables ?? [];
   const names = new Set(leaving.map(formatTableName));

@@ -96,7 +96,7 @@ class Stream {
     const signal = this.#signal;
     const { captureId, runId, input } = this.#request;
     const { capture, tables } = await warehouse.write({ run: runId, signal }, async (session) => ({
-      capture: await readCapture(session, captureId),
+      capture: await readCapture(session, captureId, input.slot),
       tables: await readTables(session, captureId),
     }));
     this.#waiting ??= new Set(tables.filter(waitsForCopy).map(formatTableName));

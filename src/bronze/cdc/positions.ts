@@ -82,16 +82,19 @@ export async function findCapturesBeside(
   );
 }
 
-/** @throws {DatakitError} SlotLost if it is gone */
-export async function readCapture(session: Session, captureId: string): Promise<Capture> {
+/**
+ * @param slot which it must be of, if that is known: a warehouse that was restored gives its number to another
+ * @throws {DatakitError} SlotLost if it is gone
+ */
+export async function readCapture(session: Session, captureId: string, slot?: string): Promise<Capture> {
   const [capture] = await session.query<Capture & Record<string, unknown>>(
-    `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped'`,
-    [captureId],
+    `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped' AND slot = coalesce($2, slot)`,
+    [captureId, slot],
   );
   if (capture !== undefined) return capture;
   throw new DatakitError(
     'SlotLost',
-    `Capture ${captureId} was dropped, or the warehouse was restored or failed over and lacks it`,
+    `Capture ${captureId}${slot === undefined ? '' : ` of slot "${slot}"`} was dropped, or the warehouse was restored or failed over and lacks it`,
   );
 }
 
