@@ -408,8 +408,9 @@ class Capture {
       this.#captureId !== undefined &&
       (change === 'add' || !this.#adding) &&
       !(inTurn && this.#changing);
+    // whoever waited longer may have begun in the meantime
     do await condition(isReady);
-    while (!isReady());
+    while (inTurn && !isReady());
     this.#changing = true;
     try {
       const changed = await changeTables.executeWithOptions({ summary: `${change} tables` }, [
