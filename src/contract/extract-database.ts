@@ -113,23 +113,29 @@ const leastConnections = { snapshot: 3, table: 2, none: 1 } as const;
 
 const combinations = z.custom<ExtractDatabaseRequest>().check(({ value, issues }) => {
   const { defaults, tables, consistency = 'snapshot' } = value;
-  const check = (told: object, path: readonly PropertyKey[]) => {
-    const { error } = extractTableInput.safeParse({ ...told, table: 'any' });
-    for (const issue of error?.issues ?? []) {
+  const tell = (found: readonly z.core.$ZodIssue[], path: readonly PropertyKey[]) => {
+    for (const issue of found) {
       issues.push({ code: 'custom', input: value, path: [...path, ...issue.path], message: issue.message });
     }
   };
-  check({ ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot' }, ['defaults']);
+  tell(issuesOf({ ...defaults, consistency: consistency === 'none' ? 'none' : 'snapshot' }), ['defaults']);
   const least = leastConnections[consistency];
   if ((value.maxSourceConnections ?? least) < least) {
     const message = `expected at least ${least} with "consistency": "${consistency}"`;
     issues.push({ code: 'custom', input: value, path: ['maxSourceConnections'], message });
   }
   const selection = new TableSelection(value);
+  const known = new Map<string, readonly z.core.$ZodIssue[]>();
   for (const [index, one] of tables.entries()) {
-    if (typeof one !== 'string') check(selection.requestForAll(one.table), ['tables', index]);
+    if (typeof one === 'string') continue;
+    const found = known.get(one.table) ?? issuesOf(selection.requestForAll(one.table));
+    known.set(one.table, found);
+    tell(found, ['tables', index]);
   }
 });
+
+const issuesOf = (told: object): readonly z.core.$ZodIssue[] =>
+  extractTableInput.safeParse({ ...told, table: 'any' }).error?.issues ?? [];
 
 /**
  * Returns whether what a table reads depends on the state of its partitions in bronze, which may be newer than

@@ -17,12 +17,31 @@ export function parseInput<Schema extends z.ZodType>(
   input: unknown,
   example: z.input<Schema>,
 ): z.output<Schema> {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, { schema, input, path: [] }));
+  const tooLong = longListsOf(input, []);
+  const parsed = tooLong.length === 0 ? schema.safeParse(input) : undefined;
+  if (parsed?.success === true) return parsed.data;
+  const problems =
+    parsed?.error.issues.flatMap((issue) => describeIssue(issue, { schema, input, path: [] })) ?? tooLong;
   const more = problems.length > MOST_PROBLEMS ? [`and ${problems.length - MOST_PROBLEMS} more`] : [];
   const shown = [...problems.slice(0, MOST_PROBLEMS).map((describe) => describe()), ...more].join('; ');
   throw new InputError(`The input was refused. ${shown}. An input that works: ${JSON.stringify(example)}`);
+}
+
+/** Of a list in an input: to check more could take longer than a workflow may compute at once. */
+const MOST_ENTRIES = 20_000;
+
+/** Keys on the way to a list, at most: `tables.0.incremental.key`. */
+const DEEPEST_LIST = 4;
+
+/** Described only if it is shown, since to describe thousands would take a workflow too long. */
+type Problem = () => string;
+
+function longListsOf(value: unknown, path: readonly PropertyKey[]): Problem[] {
+  if (typeof value !== 'object' || value === null || path.length > DEEPEST_LIST) return [];
+  if (Array.isArray(value) && value.length > MOST_ENTRIES) {
+    return [() => `${showPath(path)}: expected at most ${MOST_ENTRIES} entries`];
+  }
+  return Object.entries(value).flatMap(([key, part]) => longListsOf(part, [...path, key]));
 }
 
 /** Bounds the message: a failure is kept in the history, and an input may have megabytes of unknown keys. */
@@ -38,8 +57,7 @@ interface Place {
   readonly path: readonly PropertyKey[];
 }
 
-/** Returns a function for each problem, since to describe thousands would take a workflow too long. */
-function describeIssue(issue: Issue, { schema, input, path: outer }: Place): (() => string)[] {
+function describeIssue(issue: Issue, { schema, input, path: outer }: Place): Problem[] {
   const path = [...outer, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map(

@@ -1,4 +1,4 @@
-import { fitsPattern } from './name-pattern.ts';
+import { leadOf, patternMatcher } from './name-pattern.ts';
 import type { TableName } from './table-name.ts';
 
 /** The tables that an entry of `tables` means: `public.*`, `sales.orders`, `!public.tmp_*`. */
@@ -9,8 +9,13 @@ export interface TablePattern {
   readonly written: TableName;
   /** The one table that it names; undefined if it has a `*`. */
   readonly exact: TableName | undefined;
+  /** What the {@link wholeName} of each of its tables begins with. */
+  readonly lead: string;
   readonly matches: (table: TableName) => boolean;
 }
+
+/** Schema and name as one text, which no other table has. */
+export const wholeName = ({ schema, name }: TableName): string => `${schema}\0${name}`;
 
 interface Part {
   readonly text: string;
@@ -34,6 +39,7 @@ export function parseTablePattern(text: string): TablePattern | undefined {
     excludes,
     written,
     exact: isPattern(schema) || isPattern(name) ? undefined : written,
+    lead: isPattern(schema) ? leadOfPart(schema) : wholeName({ schema: schema.text, name: leadOfPart(name) }),
     matches: (table) => matchers[0](table.schema) && matchers[1](table.name),
   };
 }
@@ -54,7 +60,8 @@ function readParts(text: string): Part[] | undefined {
 
 const isPattern = ({ text, quoted }: Part): boolean => !quoted && text.includes('*');
 
+const leadOfPart = (wanted: Part): string => (isPattern(wanted) ? leadOf(wanted.text, '*') : wanted.text);
+
 function matcherOf(wanted: Part): (name: string) => boolean {
-  if (!isPattern(wanted)) return (name) => name === wanted.text;
-  return (name) => fitsPattern(name, wanted.text, '*');
+  return isPattern(wanted) ? patternMatcher(wanted.text, '*') : (name) => name === wanted.text;
 }

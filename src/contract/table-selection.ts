@@ -1,7 +1,7 @@
 import type { ExtractDatabaseRequest } from './extract-database.ts';
 import type { ExtractTableRequest } from './extract-table.ts';
 import { formatTableName, type TableName } from './table-name.ts';
-import { parseTablePattern, type TablePattern } from './table-pattern.ts';
+import { parseTablePattern, wholeName, type TablePattern } from './table-pattern.ts';
 
 type Selecting = Pick<ExtractDatabaseRequest, 'tables' | 'defaults' | 'source' | 'consistency'>;
 
@@ -17,7 +17,9 @@ export class TableSelection {
   readonly #common: Selecting;
   /** Entries without a star, by the table they name, since there may be as many as tables. */
   readonly #naming = new Map<string, Entry[]>();
-  readonly #patterns: Entry[] = [];
+  /** Those with a star, by what their tables begin with, so that a table is compared with few of however many. */
+  readonly #leading = new Map<string, Entry[]>();
+  readonly #lengths = new Set<number>();
 
   constructor(input: Selecting) {
     this.#common = input;
@@ -41,12 +43,10 @@ export class TableSelection {
     return this.#entriesFor(table).filter(({ settings }) => Object.keys(settings).length > 0).length > 1;
   }
 
-  #entriesLike({ exact }: TablePattern): Entry[] {
-    if (exact === undefined) return this.#patterns;
-    const name = formatTableName(exact);
-    const entries = this.#naming.get(name) ?? [];
-    this.#naming.set(name, entries);
-    return entries;
+  #entriesLike({ exact, lead }: TablePattern): Entry[] {
+    if (exact !== undefined) return listAt(this.#naming, formatTableName(exact));
+    this.#lengths.add(lead.length);
+    return listAt(this.#leading, lead);
   }
 
   /** Returns whether a table of the source is wanted: the last entry that matches it decides. */
@@ -76,9 +76,17 @@ export class TableSelection {
   /** Returns the entries that match a table, in the order they were written. */
   #entriesFor(table: TableName): Entry[] {
     const naming = this.#naming.get(formatTableName(table)) ?? [];
-    const matching = this.#patterns.filter(({ pattern }) => pattern.matches(table));
+    const whole = wholeName(table);
+    const likely = [...this.#lengths].flatMap((length) => this.#leading.get(whole.slice(0, length)) ?? []);
+    const matching = likely.filter(({ pattern }) => pattern.matches(table));
     return [...naming, ...matching].toSorted((one, other) => one.index - other.index);
   }
+}
+
+function listAt(lists: Map<string, Entry[]>, key: string): Entry[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
 }
 
 function parsed(text: string): TablePattern {

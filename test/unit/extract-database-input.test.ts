@@ -20,11 +20,17 @@ describe('a pattern', () => {
     ['a+b*', table('public', 'aab1'), false],
     ['a?b*', table('public', 'a?b1'), true],
     ['a?b*', table('public', 'axb1'), false],
+    ['*.*', table('odd.schema', '*'), true],
+    ['s*s.o*', table('sales', 'orders'), true],
+    ['s*s.o*', table('sale', 'sorders'), false],
+    ['"s.a"."o"', table('s.a', 'o'), true],
+    ['\u{1F4A1}*\u{1F4A1}', table('public', '\u{1F4A1}\u{1F4A1}'), true],
     ['"odd*name"', table('public', 'odd*name'), true],
     ['"odd*name"', table('public', 'oddXname'), false],
     ['"odd.schema".*', table('odd.schema', 'x'), true],
   ])('%s and %j: %s', (pattern, name, matches) => {
     expect(parseTablePattern(pattern)?.matches(name)).toBe(matches);
+    expect(new TableSelection({ tables: ['*.no', pattern] }).has(name)).toBe(matches);
   });
 
   test('of many stars is decided at once', () => {
@@ -146,6 +152,15 @@ describe('what an entry is told by others', () => {
   ])('may be what it contradicts, or not be enough: %j', (tables, message) => {
     expect(() => parseDatabaseInput({ tables })).toThrow(message);
   });
+});
+
+test('ten thousand patterns with settings are checked in seconds, and so are the tables of a source', () => {
+  const tables = Array.from({ length: 10_000 }, (_, index) => ({ table: `s.t${index}_*`, chunkSize: '1MB' }));
+  const started = performance.now();
+  expect(parseDatabaseInput({ tables: ['*.*', ...tables] }).input.tables).toHaveLength(10_001);
+  const selection = new TableSelection({ tables });
+  expect(tables.filter((_, index) => selection.has(table('s', `t${index}_x`)))).toHaveLength(10_000);
+  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 describe('what is relative to the time of a schedule', () => {

@@ -150,6 +150,20 @@ test('the message stays short, however much is wrong', () => {
   expect(refusal({ table: 'x', ['k'.repeat(1_000_000)]: 1 }).length).toBeLessThan(1000);
 });
 
+test.each([
+  ['tables', { tables: Array.from({ length: 200_000 }, () => 5) }, extractDatabaseInput],
+  ['tables', { tables: Array.from({ length: 200_000 }, () => ({ x: 1 })) }, captureChangesInput],
+  [
+    'tables.0.incremental.key',
+    { tables: [{ incremental: { key: Array.from({ length: 20_001 }, () => 5) } }] },
+    extractDatabaseInput,
+  ],
+])('%s: a list too long to check is refused at once, whatever it holds', (place, input, schema) => {
+  const started = performance.now();
+  expect(refusal(input, schema)).toContain(`refused. ${place}: expected at most 20000 entries. An input`);
+  expect(performance.now() - started).toBeLessThan(1_000);
+});
+
 test('the smallest input has its defaults', () => {
   expect(parseInput(extractTableInput, { table: 'orders' }, extractTableExample)).toEqual({
     table: { schema: 'public', name: 'orders' },

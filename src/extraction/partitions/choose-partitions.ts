@@ -1,6 +1,6 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
-import { fitsPattern } from '../../contract/name-pattern.ts';
+import { patternMatcher } from '../../contract/name-pattern.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import type { PartitionChoice } from '../../contract/partition-inputs.ts';
 import { formatTableName, formatWithin } from '../../contract/table-name.ts';
@@ -61,7 +61,8 @@ async function byRange(
 /** Matches the names of a partition or its ancestors; the schema may be omitted if it is that of the table. */
 function byNames(tree: PartitionTree, { names = [], patterns = [] }: PartitionChoice): ChosenPartition[] {
   const wanted = new Set(names);
-  const fits = (name: string) => patterns.some((pattern) => fitsPattern(name, pattern, '*?'));
+  const matchers = patterns.map((pattern) => patternMatcher(pattern, '*?'));
+  const fits = (name: string) => matchers.some((matches) => matches(name));
   const found = new Set<string>();
   const chosen = tree.leaves.filter((leaf) => {
     const called = namesOf(tree, leaf);
