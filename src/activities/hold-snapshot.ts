@@ -1,6 +1,7 @@
 import { ApplicationFailure, Context, log } from '@temporalio/activity';
 import type { HoldSnapshotRequest } from '../contract/snapshot.ts';
 import { DatakitError, isFinal } from '../contract/failures.ts';
+import { leaveOneToCopyWith } from '../postgres/connections-left.ts';
 import { serverFailure } from '../postgres/server-failure.ts';
 import type { Session } from '../postgres/session.ts';
 import { exportSnapshot } from '../postgres/snapshot.ts';
@@ -36,6 +37,7 @@ export async function holdSnapshot(
       const hold = async (): Promise<void> =>
         database.read(limits, async (session) => {
           const snapshot = await exportSnapshot(session, from?.snapshot);
+          await leaveOneToCopyWith(session, database.label);
           exported = true;
           report(snapshot);
           log.info('holding a snapshot', { source, holder, ...snapshot });

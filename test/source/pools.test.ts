@@ -1,7 +1,10 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
+import { leaveOneToCopyWith } from '../../src/postgres/connections-left.ts';
 import { Database } from '../../src/postgres/database.ts';
+import type { Session } from '../../src/postgres/session.ts';
+import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
@@ -96,6 +99,42 @@ describe('when others have all connections of the source', () => {
   });
 });
 
+describe('runs that may have few connections together', () => {
+  test('hold snapshots with all of them but one', async () => {
+    const role = `narrow_${process.pid}`;
+    const secret = 'extractor-secret';
+    await administer(inject('sourceAdmin'), [
+      `CREATE ROLE ${role} LOGIN PASSWORD '${secret}' CONNECTION LIMIT 3`,
+    ]);
+    const url = Object.assign(new URL(inject('sourceAdmin')), { username: role, password: secret });
+    const settings = connectionTo(url.href);
+    await using database = disposable(new Database({ label: 'source "default"', settings }));
+    const holding = async (session: Session) => leaveOneToCopyWith(session, database.label);
+    const held = [new Held(database, 'one', holding), new Held(database, 'two', holding)];
+    await Promise.all(held.map(async ({ taken }) => taken));
+    await expect(database.read({}, holding)).rejects.toMatchObject({ kind: 'TooManyConnections' });
+    held[1]?.release();
+    await held[1]?.done;
+    const working = new Held(database, 'two');
+    await working.taken;
+    await expect(database.read({}, holding)).resolves.toBeUndefined();
+    for (const { release } of [...held, working]) release();
+    await Promise.all([...held, working].map(async ({ done }) => done));
+    await administer(inject('sourceAdmin'), [`DROP ROLE ${role}`]);
+  });
+
+  test('all end, one after the other', { tags: 'long' }, async () => {
+    await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT 2');
+    const targets = ['one', 'two', 'three'];
+    const start = async (target: string) => lab.start({ table: 'orders', target, chunkSize: '256kB' });
+    const runs = await Promise.all(targets.map(start));
+    const results = await Promise.all(runs.map(async (run) => run.result()));
+    await lab.source.query('ALTER ROLE extractor CONNECTION LIMIT -1');
+    for (const result of results) expect(result).toMatchObject({ rows: ROWS, chunks: 4, restarts: 0 });
+    for (const target of targets) await expectSameRows(lab, 'orders', `bronze.${target}`);
+  });
+});
+
 describe('a pool', () => {
   test('that is smaller than the copies at once is shared by them', { tags: 'long' }, async () => {
     await using narrow = await Lab.open({ workers: 'none' });
@@ -158,11 +197,16 @@ class Held {
   readonly done: Promise<void>;
   release: () => void = () => undefined;
 
-  constructor(database: Database, run: string) {
+  constructor(
+    database: Database,
+    run: string,
+    first = async (_session: Session): Promise<void> => undefined,
+  ) {
     let tell: (processId: number) => void = () => undefined;
     this.taken = new Promise((resolve) => (tell = resolve));
     const released = new Promise<void>((resolve) => (this.release = resolve));
     this.done = database.write({ run }, async (session) => {
+      await first(session);
       tell(session.cancellable.processId);
       await released;
     });

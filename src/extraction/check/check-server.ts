@@ -1,6 +1,7 @@
 import { fine, problem, warning, type Finding } from '../../contract/check-source.ts';
 import { listed } from '../../contract/listed.ts';
 import { counted, formatBytes, formatDuration } from '../../contract/quantities.ts';
+import { readConnections } from '../../postgres/connections-left.ts';
 import { readReplicaLag } from '../../postgres/replica-lag.ts';
 import type { Session } from '../../postgres/session.ts';
 import { checkSessionsOfOthers } from './hidden-sessions.ts';
@@ -104,20 +105,7 @@ async function checkTimeouts(session: Session): Promise<Finding> {
 const WANTED_CONNECTIONS = 10;
 
 async function checkConnections(session: Session): Promise<Finding> {
-  const { free, most } = await session.one<{ free: number; most: number }>(
-    // the kind of others' sessions is hidden from a role without pg_read_all_stats; their databases and users are not
-    `WITH sessions AS (
-       SELECT usesysid FROM pg_catalog.pg_stat_activity
-        WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND pid <> pg_backend_pid()
-          AND coalesce(backend_type, 'client backend') = 'client backend')
-     SELECT current_setting('max_connections')::int AS most,
-            greatest(0, least(
-              current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                - coalesce(current_setting('reserved_connections', true)::int, 0) - (SELECT count(*) FROM sessions),
-              rolconnlimit - (SELECT count(*) FROM sessions WHERE usesysid = r.oid)
-                + CASE WHEN rolconnlimit < 0 THEN 1000000 ELSE 0 END))::int AS free
-       FROM pg_catalog.pg_roles r WHERE rolname = session_user`,
-  );
+  const { free, most } = await readConnections(session);
   const found = `${free} of ${most} are left for the role`;
   if (free >= WANTED_CONNECTIONS) return fine('connections', found);
   return warning(
