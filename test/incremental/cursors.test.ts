@@ -136,6 +136,20 @@ test.each(['float8', 'jsonb', 'bytea', 'char(5)', 'time', 'interval', 'boolean',
   },
 );
 
+test('a value too long for what Temporal keeps is refused as a checkpoint, and nothing is committed', async () => {
+  await lab.source.query(`CREATE TABLE ${table} AS SELECT 1 AS id, repeat('x', 300000) AS note;
+    ALTER TABLE ${table} ADD PRIMARY KEY (id)`);
+  await expect(lab.extract({ table, incremental: { column: 'note' } })).rejects.toMatchObject({
+    cause: {
+      type: 'UnsupportedTable',
+      message: expect.stringContaining('The greatest value of "note" has 300000 bytes') as string,
+    },
+  });
+  expect((await lab.warehouse.query('SELECT to_regclass($1) AS there', [bronze])).rows).toEqual([
+    { there: null },
+  ]);
+});
+
 test('ids that began again are not read, and the run says so', async () => {
   await lab.source.query(`CREATE TABLE ${table} (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
     INSERT INTO ${table} (v) SELECT 'v' FROM generate_series(1, 100)`);

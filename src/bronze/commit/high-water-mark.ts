@@ -1,4 +1,5 @@
-import type { TableName } from '../../contract/table-name.ts';
+import { DatakitError } from '../../contract/failures.ts';
+import { utf8Length, type TableName } from '../../contract/table-name.ts';
 import { cursorLiteral, greatestValue, inWarehouse, sqlTypeOf } from '../../postgres/cursor.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
@@ -25,8 +26,22 @@ export async function readHighWaterMark(
     `SELECT (${greatestValue(cursor, [staging], plausible(plan))}) AS newest,
             ${plan.nullCursors === null ? countNulls(staging, cursor.column) : String(plan.nullCursors)} AS nulls`,
   );
+  if (row.newest !== null) requireModest(row.newest, plan);
   const checkpoint = row.newest === null ? plan.checkpoint : await nextCheckpoint(session, plan, row.newest);
   return { checkpoint, nullCursors: Number(row.nulls) };
+}
+
+/** Bytes. The result has up to three values of the cursor, and Temporal takes 2 MB; the longest number has 150 kB. */
+const LONGEST_CHECKPOINT = 256 * 1024;
+
+function requireModest(newest: string, { cursor }: IncrementalPlan): void {
+  const bytes = utf8Length(newest);
+  if (bytes <= LONGEST_CHECKPOINT) return;
+  throw new DatakitError(
+    'UnsupportedTable',
+    `The greatest value of "${cursor.column}" has ${bytes} bytes: a checkpoint has at most ${LONGEST_CHECKPOINT}`,
+    { advice: 'Name another column in "incremental", or extract all rows.' },
+  );
 }
 
 const countNulls = (staging: TableName, column: string): string =>
