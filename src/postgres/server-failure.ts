@@ -59,6 +59,12 @@ export function dependentsOf(error: unknown): string | undefined {
 /** Returns the name of the index or constraint that rows violate. */
 export const violatedIndex = (error: unknown): string | undefined => answerOf(error)?.constraint;
 
+/** Returns true if a function that somebody wrote raised the error. */
+export function isRaised(error: unknown): boolean {
+  const answer = answerOf(error);
+  return answer !== undefined && (/^(P0|38|39)/.test(answer.code ?? '') || answer.routine === RAISE);
+}
+
 /** Returns true if waiting for a lock timed out. */
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
 
@@ -114,9 +120,11 @@ const wordings: Readonly<Record<string, string>> = {
   P0: 'a function raised an error',
 };
 
+const RAISE = 'exec_stmt_raise';
+
 /** By routine, what has any SQLSTATE and any text: RAISE, and what a server answered that the source asked. */
 const wordingsOfOthers: ReadonlyMap<string | undefined, string> = new Map([
-  ['exec_stmt_raise', 'a function raised an error'],
+  [RAISE, 'a function raised an error'],
   ['pgfdw_report_error', 'the server of a foreign table answered with an error'],
   ['dblink_res_error', 'a server that dblink asked answered with an error'],
 ]);

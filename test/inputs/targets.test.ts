@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bookkeepingTables } from '../../src/bronze/layout.ts';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
-import { prepareOrders, refusal } from './refusal.ts';
+import { prepareOrders, refusal, ROW_VALUE } from './refusal.ts';
 import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
@@ -103,6 +103,21 @@ test('a partitioned table that somebody made in the place of ours keeps its part
   const message = await refusal(lab, { table }, 'TargetConflict');
   expect(message).toContain(`${bronze} exists and was not made by datakit-postgres`);
   expect((await lab.warehouse.query(`SELECT FROM ${bronze}`)).rowCount).toBe(1);
+});
+
+test('an event trigger that lets nobody make tables is told of, without its words', async () => {
+  const { table } = lab.nextTable();
+  await lab.source.query(`CREATE TABLE ${table} (id int)`);
+  await lab.warehouse.query(`CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN IF session_user = 'loader' THEN RAISE 'not in ${ROW_VALUE}'; END IF; END $$;
+    CREATE EVENT TRIGGER refusing ON ddl_command_start EXECUTE FUNCTION refuse()`);
+  const message = await refusal(lab, { table }, 'InvalidValue');
+  await lab.warehouse.query('DROP EVENT TRIGGER refusing');
+  expect(message).toContain(
+    'warehouse: a function raised an error (SQLSTATE P0001). A function that somebody',
+  );
+  expect(message).toContain('an event trigger');
+  expect(message).not.toContain('"where"');
 });
 
 test('a name too long for a target', async () => {
