@@ -1,5 +1,6 @@
 import type { Protection } from '../contract/incremental.ts';
 import type { Cursor, CursorRange } from '../postgres/cursor.ts';
+import type { CheckpointOrigin } from './bookkeeping/checkpoints.ts';
 import type { Base } from './bookkeeping/targets.ts';
 
 /** The incremental part of a plan, with the rows that bronze had: the commit checks that it still has them. */
@@ -17,6 +18,10 @@ export interface IncrementalPlan extends Base {
   readonly checkpoint: string | null;
   /** True if this run may move the checkpoint: a backfill of a past range may not. */
   readonly moves: boolean;
+  /** What is read; absent if the checkpoint may not move, and from plans of earlier versions. */
+  readonly origin?: CheckpointOrigin;
+  /** Set if the checkpoint is not known to be of this origin: it is then recorded with it even if it does not move. */
+  readonly isOfAnotherOrigin?: true;
   readonly limit: CheckpointLimit;
   readonly schemaChanges: 'evolve' | 'freeze';
   /** Source rows without a cursor value, counted up to a limit; null: the staged rows are counted instead. */

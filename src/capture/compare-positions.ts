@@ -1,9 +1,9 @@
 import type { Capture } from '../bronze/cdc/positions.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatBytes } from '../contract/quantities.ts';
-import { parseLsn } from '../postgres/replication/lsn.ts';
-import type { SystemIdentity } from '../postgres/replication/replication-session.ts';
+import { isBefore, parseLsn } from '../postgres/replication/lsn.ts';
 import type { Slot } from '../postgres/replication/slots.ts';
+import type { SystemIdentity } from '../postgres/system-identity.ts';
 
 /** The facts about a slot from both sides. */
 export interface SlotFacts {
@@ -131,5 +131,3 @@ export function positionOn(
   const left = timeline === system.timeline ? undefined : history.get(timeline);
   return position !== null && left !== undefined && isBefore(left, position) ? left : position;
 }
-
-const isBefore = (one: string, other: string): boolean => parseLsn(one) < parseLsn(other);

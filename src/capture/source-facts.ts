@@ -3,9 +3,10 @@ import { DatakitError } from '../contract/failures.ts';
 import { readServer, sourceUriOf } from '../postgres/catalog/server.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
-import { ReplicationSession, type SystemIdentity } from '../postgres/replication/replication-session.ts';
+import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { readLogPositions, writeHeartbeat } from '../postgres/replication/slots.ts';
 import type { Session } from '../postgres/session.ts';
+import type { SystemIdentity } from '../postgres/system-identity.ts';
 
 /** The oldest version with logical messages in pgoutput. */
 const OLDEST_VERSION = 14_00_00;

@@ -86,14 +86,16 @@ interface Moved extends Pick<IncrementalOutcome, 'added' | 'replaced' | 'unchang
 /** Completes an incremental run, whether its rows were moved or replaced all that bronze had. */
 export async function finishIncremental(
   session: Session,
-  { plan, incremental, staged, runId }: PreparedIncrement,
+  { planId, plan, incremental, staged, runId }: PreparedIncrement,
   { changes, ...counts }: Moved,
 ): Promise<IncrementalOutcome> {
-  const { cursor, write, key, extraction } = incremental;
+  const { cursor, write, key, extraction, origin } = incremental;
   const protection = protectionOf(incremental.limit);
   const settings = { column: cursor.column, type: cursor.kind, write, key, where: plan.where };
-  if (staged.checkpoint !== null && staged.checkpoint !== incremental.checkpoint) {
-    await recordCheckpoint(session, { ...plan, ...settings, value: staged.checkpoint, runId, protection });
+  const isNew = staged.checkpoint !== incremental.checkpoint || incremental.isOfAnotherOrigin === true;
+  if (staged.checkpoint !== null && isNew) {
+    const value = staged.checkpoint;
+    await recordCheckpoint(session, { ...plan, ...settings, value, runId, protection, planId, origin });
   }
   if (incremental.currentView) {
     const present = await readColumnDefinitions(session, { schema: BRONZE, name: plan.target });

@@ -1,5 +1,9 @@
 import { findBronzeTable, readColumnDefinitions } from '../../bronze/schema/bronze-table.ts';
-import { findCheckpoint, requireSameSettings } from '../../bronze/bookkeeping/checkpoints.ts';
+import {
+  findCheckpoint,
+  requireSameSettings,
+  type StoredOrigin,
+} from '../../bronze/bookkeeping/checkpoints.ts';
 import { requireViewName } from '../../bronze/schema/current-view.ts';
 import type { CheckpointLimit, IncrementalPlan } from '../../bronze/incremental-plan.ts';
 import { BRONZE } from '../../bronze/layout.ts';
@@ -14,6 +18,7 @@ import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
 import type { Cursor } from '../../postgres/cursor.ts';
 import type { Session } from '../../postgres/session.ts';
+import { compareOrigin } from './another-origin.ts';
 import { countNullCursors } from './count-nulls.ts';
 import { chooseCursor } from './cursor-choice.ts';
 import { boundsOf, restate } from './cursor-bounds.ts';
@@ -46,7 +51,7 @@ export async function planIncrement(
   if (input.currentView === true) requireViewName(target);
   // the base before the checkpoint: the commit detects whatever changes in between
   const base = await findBase(warehouse, target);
-  const write = input.write === 'merge' ? 'merge' : 'append';
+  const write = input.write === 'merge' ? ('merge' as const) : ('append' as const);
   const settings = { column: cursor.column, write, key, where: input.where ?? null };
   const start = await whereToStart(context, settings, cursor);
   const { range, moves } = await boundsOf(source, cursor, input.incremental, start.checkpoint);
@@ -56,6 +61,11 @@ export async function planIncrement(
   const limit =
     context.limit ?? (await limitCheckpoint(source, { table, partitions, cursor, indexed: facts.indexed }));
   const everything = range.from === null && range.to === null;
+  const mayMove = moves && !gap;
+  const read = { target, cursor, write, database: facts.database, table: table.oid };
+  const { warnings: ofOrigin, ...origin } = mayMove
+    ? await compareOrigin(source, start.origin, read)
+    : { warnings: [] };
   const plan: IncrementalPlan = {
     extraction,
     cursor,
@@ -64,7 +74,8 @@ export async function planIncrement(
     key,
     keyNullable,
     checkpoint: start.checkpoint,
-    moves: moves && !gap,
+    moves: mayMove,
+    ...origin,
     limit,
     ...base,
     schemaChanges: input.schemaChanges ?? 'evolve',
@@ -80,6 +91,7 @@ export async function planIncrement(
       ...warning,
       ...lateRowWarnings(limit, { table, cursor, lookback }),
       ...(await goneBackWarnings(source, { table, cursor }, limit, readFrom)),
+      ...(from === undefined ? ofOrigin : []),
       ...(moves && gap ? [noCheckpoint(target)] : []),
     ],
   };
@@ -94,6 +106,8 @@ interface Start {
   /** True if the rows read replace everything in bronze. */
   readonly anew: boolean;
   readonly checkpoint: string | null;
+  /** What the checkpoint was read from; undefined if there is none, null if that is not known. */
+  readonly origin?: StoredOrigin | null;
 }
 
 /** There is nothing to continue from, or the input asks for a fresh start. */
@@ -121,7 +135,8 @@ async function whereToStart(
   findDrift(drift);
   if (checkpoint === undefined) return { anew: false, checkpoint: null };
   requireSameOrder(target, checkpoint.type, cursor.kind);
-  return { anew: false, checkpoint: await restate(source, cursor, checkpoint) };
+  const { origin } = checkpoint;
+  return { anew: false, checkpoint: await restate(source, cursor, checkpoint), origin };
 }
 
 const family = (kind: string): string =>

@@ -20,6 +20,8 @@ export interface CursorColumnFacts {
   readonly bytewise: boolean;
   /** True if a B-tree index begins with it, so that its greatest value is found at once. */
   readonly indexed: boolean;
+  /** OID of the database that the table is in. */
+  readonly database: number;
 }
 
 export async function readCursorColumn(
@@ -34,7 +36,8 @@ export async function readCursorColumn(
                       JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
                       JOIN pg_catalog.pg_am m ON m.oid = x.relam
                      WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indpred IS NULL
-                       AND i.indisvalid AND m.amname = 'btree') AS indexed
+                       AND i.indisvalid AND m.amname = 'btree') AS indexed,
+            d.oid AS database
        FROM pg_catalog.pg_attribute a
        JOIN pg_catalog.pg_database d ON d.datname = current_database()
        LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation

@@ -7,6 +7,8 @@ export function parseLsn(text: string): Lsn {
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
 }
 
+export const isBefore = (one: string, other: string): boolean => parseLsn(one) < parseLsn(other);
+
 export function formatLsn(lsn: Lsn): string {
   const [high, low] = [lsn >> 32n, lsn & 0xffffffffn];
   return `${high.toString(16)}/${low.toString(16)}`.toUpperCase();

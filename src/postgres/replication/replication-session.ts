@@ -5,6 +5,7 @@ import type { Database } from '../database.ts';
 import { quoteName } from '../identifiers.ts';
 import { serverFailure } from '../server-failure.ts';
 import { keepAliveSettings, TRANSACTION_TIMEOUT_SINCE, valueSettings } from '../session-settings.ts';
+import type { SystemIdentity } from '../system-identity.ts';
 
 /** No timeout may end this session, which holds a snapshot or streams. */
 const sessionSettings: Readonly<Record<string, string>> = {
@@ -17,14 +18,6 @@ const sessionSettings: Readonly<Record<string, string>> = {
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
 };
-
-/** The identity that a server reports to a replication session. */
-export interface SystemIdentity {
-  /** Shared by a server, its standbys and its backups; a new one after initdb. */
-  readonly systemId: string;
-  /** Counts failovers and restores. */
-  readonly timeline: number;
-}
 
 export interface CreatedSlot {
   /** Every transaction that commits from here on is sent; all earlier ones are in the snapshot. */
