@@ -1,5 +1,8 @@
-import type { Client, QueryResult } from 'pg';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { appendFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client, type QueryResult } from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { PostgresServer } from '../../local/postgres.ts';
 import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
 import { administer } from '../setup/administer.ts';
 import { Gate } from '../setup/gate.ts';
@@ -221,24 +224,70 @@ test('what a session has changed is not known where it does not show what it doe
   await hidden.end();
 });
 
-test('counters that a crash has set back prove nothing', { tags: 'long' }, async () => {
-  const server = await startTestServer();
-  await createExtractor(server);
-  const source = server.url('postgres');
-  const own = await Lab.open({ servers: { source, warehouse: inject('warehouseAdmin') } });
-  const write = async (statement: string): Promise<void> => {
-    const session = await own.connect('source');
-    await session.query(statement);
-    await session.end();
-  };
-  await write(`CREATE TABLE kept (id int, part int) PARTITION BY LIST (part);
-    CREATE TABLE kept_1 PARTITION OF kept DEFAULT; INSERT INTO kept VALUES (1, 1), (2, 1), (3, 1)`);
-  await own.extract(request);
-  await server.stop('immediate');
-  await server.start();
-  // as many as had been counted, in the same block
-  await write(`INSERT INTO kept VALUES (4, 1), (5, 1), (6, 1)`);
-  expect(await own.extract(request)).toMatchObject({ rows: 6, skippedPartitions: { unchanged: 0 } });
-  await own.close();
-  await server.dispose();
+describe('counters of a server', { tags: 'long' }, () => {
+  let server: PostgresServer;
+  let own: Lab;
+  beforeAll(async () => {
+    server = await startTestServer();
+    await createExtractor(server);
+    const source = server.url('postgres');
+    own = await Lab.open({ servers: { source, warehouse: inject('warehouseAdmin') } });
+    await write(`CREATE TABLE kept (id int, part int) PARTITION BY LIST (part);
+      CREATE TABLE kept_1 PARTITION OF kept DEFAULT; INSERT INTO kept VALUES (1, 1), (2, 1), (3, 1)`);
+    await own.extract(request);
+  });
+  afterAll(async () => {
+    await own.close();
+    await server.dispose();
+  });
+
+  const write = async (statement: string, to = server): Promise<void> =>
+    administer(withDatabase(to.url('postgres'), `source_${own.name}`), [statement]);
+
+  test('that a crash has set back prove nothing', async () => {
+    await server.stop('immediate');
+    await server.start();
+    // as many as had been counted, in the same block
+    await write(`INSERT INTO kept VALUES (4, 1), (5, 1), (6, 1)`);
+    expect(await own.extract(request)).toMatchObject({ rows: 6, skippedPartitions: { unchanged: 0 } });
+  });
+
+  test('that was a standby for a while do not count what was changed meanwhile', async () => {
+    const other = await startTestServer({ standbyOf: server });
+    await own.extract(request);
+    expect(await own.extract(request)).toMatchObject({ outcome: 'unchanged' });
+    await server.stop('fast');
+    await write('SELECT pg_promote()', other);
+    await write('INSERT INTO kept VALUES (7, 1)', other);
+
+    const { port, password } = new URL(other.url('postgres'));
+    const connection = `host=127.0.0.1 port=${port} user=postgres password=${password}`;
+    await appendFile(join(server.dataDirectory, 'postgresql.conf'), `primary_conninfo = '${connection}'\n`);
+    await writeFile(join(server.dataDirectory, 'standby.signal'), '');
+    await server.start();
+    await followed(other);
+    await other.stop('fast');
+    await write('SELECT pg_promote()');
+    expect(await own.extract(request)).toMatchObject({ rows: 7, skippedPartitions: { unchanged: 0 } });
+    await other.dispose();
+
+    expect(await own.extract(request)).toMatchObject({ outcome: 'unchanged' });
+    await write('REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
+    const untold = await own.extract(request);
+    expect(untold).toMatchObject({ rows: 7, skippedPartitions: { unchanged: 0 } });
+    expect(untold.warnings).toEqual([
+      expect.stringMatching(/read all partitions, since the source does not tell/),
+    ]);
+  });
 });
+
+/** Waits until a standby receives all that a server writes. */
+async function followed(server: PostgresServer): Promise<void> {
+  const client = new Client(server.url('postgres'));
+  await client.connect();
+  await waitUntil(async () => {
+    const { rowCount } = await client.query(`SELECT FROM pg_stat_replication WHERE state = 'streaming'`);
+    return rowCount === 1;
+  });
+  await client.end();
+}

@@ -46,9 +46,12 @@ export interface ReadPartitions {
   readonly warnings: readonly string[];
 }
 
+const UNTOLD =
+  'the source does not tell whether it is the server that it was (pg_control_system, pg_control_checkpoint, pg_control_recovery, pg_walfile_name)';
+
 /** Decides which partitions a run reads, and what happens to the bronze rows of others. */
 export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions> {
-  const { catalog, input, tree, planned, types, doubt, isProvable } = choosing;
+  const { catalog, input, tree, planned, types, isProvable } = choosing;
   const source = catalog.session;
   const chosen = await choosePartitions(source, tree, input.partitions);
   const seenAt = await catalog.now();
@@ -58,6 +61,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
     isProvable && hasPartitions(tree)
       ? await readEvidence(source, oids, planned, types)
       : new Map<number, string>();
+  const doubt = choosing.doubt ?? (evidence === undefined ? UNTOLD : undefined);
   const replaces = input.write === 'replace-partitions' ? { ...choosing, chosen } : undefined;
   const replaced = replaces && (await findReplaced(replaces));
   const label = ({ table }: ChosenPartition) => formatWithin(input.table.schema, table);
@@ -65,7 +69,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
     (one) =>
       input.onlyChanged !== true ||
       doubt !== undefined ||
-      !isUnchanged(replaced?.records.get(label(one)), reading, evidence.get(one.table.oid)),
+      !isUnchanged(replaced?.records.get(label(one)), reading, evidence?.get(one.table.oid)),
   );
   const replacement =
     replaces && replaced && (await planReplacement(replaces, replaced, new Set(read.map(label))));
@@ -73,7 +77,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
   const partitions = await catalog.partitions([...filters.keys()]);
   return {
     partitions: partitions.map((partition) => {
-      const [filter, proof] = [filters.get(partition.oid), evidence.get(partition.oid)];
+      const [filter, proof] = [filters.get(partition.oid), evidence?.get(partition.oid)];
       return {
         ...partition,
         ...(filter !== undefined && { filter }),
@@ -93,6 +97,9 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
       }),
       ...(replacement !== undefined && { replacement }),
     },
-    warnings: doubt === undefined ? [] : [`"onlyChanged" read all partitions, since ${doubt}.`],
+    warnings:
+      doubt === undefined || input.onlyChanged !== true
+        ? []
+        : [`"onlyChanged" read all partitions, since ${doubt}.`],
   };
 }

@@ -19,13 +19,16 @@ export async function digestReading(
   return createHash('sha256').update(read).digest('hex');
 }
 
-/** Returns evidence by OID that tables are unchanged; none if values also depend on other objects. */
+/**
+ * Returns evidence by OID that tables are unchanged; none if values also depend on other objects, undefined if the server
+ * gives none of anything.
+ */
 export async function readEvidence(
   session: Session,
   tables: readonly number[],
   columns: readonly PlannedColumn[],
   types: SourceTypes,
-): Promise<ReadonlyMap<number, string>> {
+): Promise<ReadonlyMap<number, string> | undefined> {
   const named = columns.some(({ read }) => read === 'object name' || read === 'object names');
   const composite = [...types.values()].some(({ kind }) => kind === 'composite');
   return named || composite ? new Map() : readChangeEvidence(session, tables);

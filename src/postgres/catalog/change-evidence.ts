@@ -1,4 +1,5 @@
 import type { Session } from '../session.ts';
+import { readServerOrigin } from '../system-identity.ts';
 import { columnsDigest } from './definitions.ts';
 
 /** Before PostgreSQL 15 the counters were sent by UDP and could be lost. */
@@ -7,16 +8,21 @@ const OLDEST_VERSION = 15_00_00;
 /**
  * Reads what the server counts and stores about tables, as one text each: while it is unchanged, so are the rows.
  *
- * It has the database, since copies of a template begin with equal files and counters; the counters of inserted, updated
+ * It has the server and its timeline, since one that was a standby for a while counted nothing meanwhile; the database,
+ * since copies of a template begin with equal files and counters; the counters of inserted, updated
  * and deleted rows, the file and its size, the columns, and when the counters of the database were reset. A crash drops
  * these counters without recording a reset; only the time at which the server-wide counters restarted shows it. Tables
  * for which this proves nothing are left out: on a standby, which has counters of its own; if counters are off, or are
  * zero for a table that has rows, as after a crash; tables whose rows are on another server or hidden by policies.
+ *
+ * @returns undefined if the server does not tell its timeline, so that nothing is proven
  */
 export async function readChangeEvidence(
   session: Session,
   tables: readonly number[],
-): Promise<ReadonlyMap<number, string>> {
+): Promise<ReadonlyMap<number, string> | undefined> {
+  const server = await readServerOrigin(session);
+  if (server === undefined) return undefined;
   const rows = await session.query<{ oid: number; evidence: string }>(
     `SELECT c.oid, concat_ws(' ', d.oid, c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid), n.inserted, n.updated, n.deleted,
                              ${columnsDigest('c.oid', 'c.relnatts')}, extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid)),
@@ -32,5 +38,6 @@ export async function readChangeEvidence(
         AND (pg_relation_size(c.oid) = 0 OR n.inserted + n.updated + n.deleted > 0)`,
     [tables],
   );
-  return new Map(rows.map(({ oid, evidence }) => [oid, evidence]));
+  const { systemId, timeline } = server;
+  return new Map(rows.map(({ oid, evidence }) => [oid, `${systemId} ${timeline} ${evidence}`]));
 }
