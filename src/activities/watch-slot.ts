@@ -23,9 +23,13 @@ export async function dropSlot(
   { sourceNamed }: Dependencies,
   { source, slot, runId }: SlotRequest,
 ): Promise<boolean> {
-  return runActivity(`dropping slot "${slot}"`, async ({ signal }) => {
-    const dropped = await dropSlotOf(runId, slot, sourceNamed(source), signal);
-    log.info('dropped a slot', { slot, dropped });
-    return dropped;
-  });
+  return runActivity(
+    `dropping slot "${slot}"`,
+    async ({ signal }) => {
+      const dropped = await dropSlotOf(runId, slot, sourceNamed(source), signal);
+      log.info('dropped a slot', { slot, dropped });
+      return dropped;
+    },
+    { underWay: true },
+  );
 }

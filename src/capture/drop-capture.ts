@@ -35,7 +35,7 @@ const PATIENCE = 10_000;
  * bookkeeping in the warehouse. Any of these may be gone already. Changes and copies stay.
  *
  * @throws {DatakitError} UndefinedObject if there is nothing of that name; SlotConflict if the slot is not one of
- *   pgoutput; SlotActive if it stays in use
+ *   pgoutput; SlotActive if it stays in use; ReadOnlyServer if the source is a standby
  */
 export async function dropCapture(
   { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,
@@ -104,6 +104,7 @@ async function dropOurSlot(
   const until = Date.now() + PATIENCE;
   for (;;) {
     const slot = await source.write(limits, async (session) => {
+      await requirePrimary(session, source.label);
       const found = await findSlot(session, name);
       if (found === undefined) return undefined;
       if (found.plugin !== 'pgoutput') {
@@ -126,6 +127,17 @@ async function dropOurSlot(
     }
     await sleep(200, undefined, { signal: limits.signal });
   }
+}
+
+/** A standby has slots of its own, if any: that of the primary would stay, and hold back log for nobody. */
+async function requirePrimary(session: Session, label: string): Promise<void> {
+  const { standby } = await session.one<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby');
+  if (!standby) return;
+  throw new DatakitError(
+    'ReadOnlyServer',
+    `${label}: the server is a standby, and slots are dropped on the primary`,
+    { advice: 'Name the primary in the connection URL of the source.' },
+  );
 }
 
 /**

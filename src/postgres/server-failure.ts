@@ -69,15 +69,17 @@ export function isRaised(error: unknown): boolean {
 export const isLockTimeout = (error: unknown): boolean => sqlStateOf(error) === '55P03';
 
 function fromServer(error: DatabaseError, sqlState: string, where: string): DatakitError {
-  return new DatakitError(
-    kindOf(error, sqlState),
-    `${where}: ${wording(error, sqlState)} (SQLSTATE ${sqlState})`,
-    {
-      cause: error,
-      ...(isAboutLocks(error) && { advice: MORE_LOCKS }),
-    },
-  );
+  const kind = kindOf(error, sqlState);
+  return new DatakitError(kind, `${where}: ${wording(error, sqlState)} (SQLSTATE ${sqlState})`, {
+    cause: error,
+    ...(isAboutLocks(error) && { advice: MORE_LOCKS }),
+    ...(kind === 'ReadOnlyServer' && where !== 'warehouse' && { advice: PRIMARY_OF_SOURCE }),
+  });
 }
+
+/** The kind's own advice is for the warehouse, which is written to most. */
+const PRIMARY_OF_SOURCE =
+  'Point the connection URL of the source at the primary, with default_transaction_read_only off.';
 
 /** The hint of a full lock table names the setting in every language; the message is only about memory. */
 const isAboutLocks = ({ hint }: DatabaseError): boolean =>

@@ -211,7 +211,7 @@ const meanings: Readonly<Record<FailureKind, string>> = {
     'A source column changed in a way that a run that keeps earlier rows cannot, or may not, follow.',
   CheckpointConflict: 'The settings of an incremental run differ from those of its checkpoint.',
   KeyConflict: 'Rows share a key, or have NULL in it.',
-  ReadOnlyServer: 'The warehouse is read-only.',
+  ReadOnlyServer: 'The warehouse, or the source of a capture, is read-only.',
   UnsupportedServer: 'A server lacks a feature that the run needs.',
   InvalidStatement: 'A server rejected a statement as invalid.',
   InvalidValue: 'A value could not be computed or stored.',

@@ -147,6 +147,25 @@ test('checkSource says that changes are not captured from a replica', async () =
   );
 });
 
+test('a capture is not dropped on a replica, where its slot is not', async () => {
+  await lab.warehouse.query(`INSERT INTO bronze.cdc_positions
+      (source, slot, publication, own_publication, system_id, timeline, status, run_id, workflow_id)
+    VALUES ('default', 'kept', 'theirs', false, '1', 1, 'streaming', 'run', 'workflow')`);
+  const dropping = lab.temporal.workflow.execute<typeof workflows.dropCapture>('dropCapture', {
+    taskQueue: lab.taskQueue,
+    workflowId: `${lab.taskQueue}-drop`,
+    args: [{ slot: 'kept' }],
+  });
+  await expect(dropping).rejects.toMatchObject({
+    cause: {
+      type: 'ReadOnlyServer',
+      message: expect.stringMatching(/slots are dropped on the primary\. Name the primary/) as string,
+    },
+  });
+  const { rows } = await lab.warehouse.query('SELECT status FROM bronze.cdc_positions');
+  expect(rows).toEqual([{ status: 'streaming' }]);
+});
+
 test('one that is too far behind is waited for', { tags: 'long' }, async () => {
   await onReplica.query('SELECT pg_wal_replay_pause()');
   await lab.source.query('INSERT INTO orders VALUES (-1)');

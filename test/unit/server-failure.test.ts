@@ -29,6 +29,12 @@ describe('what a server answered', () => {
     expect(serverFailure(answered(code, message), 'source').kind).toBe(kind);
   });
 
+  test('of a source that is read-only has another advice than of the warehouse', () => {
+    const readOnly = answered('25006', 'cannot execute ALTER PUBLICATION in a read-only transaction');
+    expect(serverFailure(readOnly, 'source "default"').advice).toMatch(/URL of the source at the primary/);
+    expect(serverFailure(readOnly, 'warehouse').advice).toBeUndefined();
+  });
+
   test('of a lock table that is full names the setting, since its message is about memory', () => {
     const fields = { hint: 'You might need to increase "max_locks_per_transaction".' };
     const { kind, advice } = serverFailure(answered('53200', 'out of shared memory', fields), 'source');
