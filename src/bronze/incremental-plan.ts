@@ -37,13 +37,18 @@ export type CheckpointLimit = CheckpointBound & { readonly doubt?: Doubt };
 /** The value that the checkpoint must not pass, besides the newest value that was read. */
 type CheckpointBound =
   /** Time cursors: no transaction that is still open began before `startedAt`. */
-  | { readonly kind: 'transaction'; readonly seenAt: string; readonly startedAt: string }
+  | (Seen & { readonly kind: 'transaction'; readonly seenAt: string; readonly startedAt: string })
   /** Other cursors: whoever was writing when this value was the greatest ended before the snapshot. */
-  | { readonly kind: 'value'; readonly value: string }
+  | (Seen & { readonly kind: 'value'; readonly value: string })
   /** The checkpoint stays where it is, since nothing bounds what may still commit. */
   | { readonly kind: 'hold' }
   /** Open transactions are not visible; time values at least do not pass the source's clock. */
   | { readonly kind: 'unseen'; readonly seenAt: string };
+
+interface Seen {
+  /** The end of the log then: a snapshot of an earlier moment, as of a replica that lags, is not bounded by it. */
+  readonly logEnd?: string;
+}
 
 /** Why rows that commit late may have values below the checkpoint, so that only a lookback finds them. */
 export type Doubt =

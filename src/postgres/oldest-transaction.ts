@@ -11,7 +11,12 @@ export interface OldestTransaction {
   readonly hidden: 'privilege' | 'tracking' | null;
   /** On a standby, the transactions of the primary are never seen. */
   readonly standby: boolean;
+  /** Where the log ended afterwards; null on a standby. */
+  readonly logEnd: string | null;
 }
+
+/** SQL: read last, so that whatever was seen to end is in the log before it. */
+const LOG_END = `CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn()::text END AS "logEnd"`;
 
 /**
  * Looks for the oldest transaction that could still commit.
@@ -34,20 +39,23 @@ export async function readOldestTransaction(session: Session): Promise<OldestTra
             CASE WHEN NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN 'privilege'
                  WHEN EXISTS (SELECT FROM others JOIN pg_catalog.pg_locks l USING (pid)
                                WHERE state = 'disabled' AND locktype = 'virtualxid') THEN 'tracking' END AS hidden,
-            pg_is_in_recovery() AS standby`,
+            pg_is_in_recovery() AS standby, ${LOG_END}`,
   );
 }
 
+export interface Writers extends Pick<OldestTransaction, 'logEnd'> {
+  readonly transactions: readonly string[];
+}
+
 /** Returns transactions, also prepared ones, that have locked one of these tables for writing. Needs no privilege. */
-export async function readWriters(session: Session, tables: readonly number[]): Promise<string[]> {
-  const rows = await session.query<{ transaction: string }>(
-    `SELECT DISTINCT virtualtransaction AS transaction FROM pg_catalog.pg_locks
+export async function readWriters(session: Session, tables: readonly number[]): Promise<Writers> {
+  return session.one<Writers & Record<string, unknown>>(
+    `SELECT ARRAY(SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks
       WHERE locktype = 'relation' AND relation = ANY ($1::oid[]) AND pid IS DISTINCT FROM pg_backend_pid()
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-        AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`,
+        AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS transactions, ${LOG_END}`,
     [tables],
   );
-  return rows.map(({ transaction }) => transaction);
 }
 
 /**

@@ -179,7 +179,7 @@ test('a checkpoint of text does not pass its limit in the order of bytes, whatev
     await session.query(`CREATE TABLE public.staged AS SELECT 'a1' AS c`);
     return readHighWaterMark(
       session,
-      { schema: 'public', name: 'staged' },
+      { planId: '1', staging: { schema: 'public', name: 'staged' } },
       {
         cursor: { column: 'c', kind: 'text', bytewise: false },
         limit: { kind: 'value', value: 'Z9' },

@@ -129,6 +129,30 @@ async function endOldRows(): Promise<void> {
   await lab.source.query('VACUUM orders');
 }
 
+test('what a plan saw on the primary is not taken for read where the rows come from a replica that lags', async () => {
+  await using onPrimary = new Steps(lab);
+  await using onLagging = new Steps(lab, { source });
+  await lab.source.query('CREATE TABLE ids (id bigserial PRIMARY KEY, name text)');
+  const late = await lab.connect('source');
+  await late.query(`BEGIN; INSERT INTO ids (name) VALUES ('late')`);
+  await lab.source.query(`INSERT INTO ids (name) VALUES ('early')`);
+  await replayed();
+  await onReplica.query('SELECT pg_wal_replay_pause()');
+  await late.query('COMMIT');
+  const plan = await onPrimary.plan({ table: 'ids', incremental: { column: 'id' } });
+  await onLagging.copy(plan, 0, plan.chunks);
+  const lagging = await onPrimary.commit(plan);
+  expect(lagging).toMatchObject({ rows: 1, incremental: { checkpoint: null } });
+  expect(lagging).toHaveProperty(
+    'warnings.0',
+    expect.stringMatching(/from a server that lacked what the plan/),
+  );
+  await onReplica.query('SELECT pg_wal_replay_resume()');
+  await replayed();
+  await lab.extract({ table: 'ids', incremental: { column: 'id' } });
+  await expectSameRows(lab, 'ids', 'bronze.br_ids');
+});
+
 test('analyze is refused, since a replica has no statistics of its own', async () => {
   await using steps = new Steps(lab, { source });
   await expect(steps.plan({ table: 'orders', analyze: true })).rejects.toThrow(

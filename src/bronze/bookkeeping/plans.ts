@@ -25,6 +25,8 @@ export interface StagedFacts {
   /** The next checkpoint. */
   readonly checkpoint: string | null;
   readonly nullCursors: number;
+  /** Set if the rows may lack what the plan had seen, so that the checkpoint stays where it is. */
+  readonly lags?: true;
 }
 
 /** Returns the table next to a staging table that takes the keys of all source rows, to detect deleted ones. */

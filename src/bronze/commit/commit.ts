@@ -146,7 +146,10 @@ async function commit(session: Session, stored: StoredPlan): Promise<RunOutcome>
   } else {
     await dropPlan(session, stored);
   }
-  const warnings = [...warningsOf(totals), ...(incremental === null ? [] : incrementalWarnings(incremental))];
+  const warnings = [
+    ...warningsOf(totals),
+    ...(incremental === null ? [] : incrementalWarnings(incremental, stored.staged)),
+  ];
   await closeManifest(session, runId, totals, { status, incremental, warnings });
   return outcomeOf({
     status,

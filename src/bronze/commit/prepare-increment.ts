@@ -49,7 +49,7 @@ export async function recordStaged(
   { planId, staging }: Pick<StoredPlan, 'planId' | 'staging'>,
   incremental: IncrementalPlan,
 ): Promise<void> {
-  const facts = await readHighWaterMark(session, staging, incremental);
+  const facts = await readHighWaterMark(session, { planId, staging }, incremental);
   await session.query(`UPDATE ${BRONZE}.extraction_plans SET staged = $2 WHERE plan_id = $1`, [
     planId,
     JSON.stringify(facts),

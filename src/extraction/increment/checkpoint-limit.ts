@@ -30,7 +30,7 @@ export interface Watched {
  * snapshot is taken, so that the snapshot includes whatever was seen to end.
  */
 export async function limitCheckpoint(source: Session, watched: Watched): Promise<CheckpointLimit> {
-  const { seenAt, startedAt, hidden, standby } = await readOldestTransaction(source);
+  const { seenAt, startedAt, hidden, standby, logEnd } = await readOldestTransaction(source);
   const unseen = (doubt: Doubt): CheckpointLimit => ({ kind: 'unseen', seenAt, doubt });
   const tables = await findTablesHere(source, watched);
   if (tables === undefined) return unseen('elsewhere');
@@ -39,7 +39,8 @@ export async function limitCheckpoint(source: Session, watched: Watched): Promis
   const { table, cursor, indexed } = watched;
   if (isTime(cursor.kind)) {
     if (await mayCommitPrepared(source, table, tables)) return { kind: 'hold' };
-    return hidden === null ? { kind: 'transaction', seenAt, startedAt } : unseen(hidden);
+    if (hidden !== null) return unseen(hidden);
+    return { kind: 'transaction', seenAt, startedAt, ...(logEnd !== null && { logEnd }) };
   }
   if (table.kind === 'view') return unseen('view');
   return indexed ? limitByValue(source, watched, tables) : unseen('index');

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CheckpointLimit } from '../../bronze/incremental-plan.ts';
 import type { ExtractionPlan } from '../../bronze/plan.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
-import { readWriters, withAncestors } from '../../postgres/oldest-transaction.ts';
+import { readWriters, withAncestors, type Writers } from '../../postgres/oldest-transaction.ts';
 import type { Session } from '../../postgres/session.ts';
 import { lateRowWarning } from './late-row-warnings.ts';
 
@@ -25,14 +25,12 @@ export async function settleLimit(
 ): Promise<ExtractionPlan> {
   const { incremental, table } = plan;
   if (incremental?.limit.kind !== 'value') return plan;
-  if (
-    await writersEnd(
-      ask,
-      plan.partitions.map(({ oid }) => oid),
-    )
-  )
-    return plan;
   const { cursor, limit, checkpoint } = incremental;
+  const { logEnd, ended } = await awaitWriters(
+    ask,
+    plan.partitions.map(({ oid }) => oid),
+  );
+  if (ended) return logEnd === null ? plan : withLimit(plan, { ...incremental.limit, logEnd });
   const { doubt } = limit;
   if (checkpoint !== null) return withLimit(plan, { kind: 'hold', ...(doubt !== undefined && { doubt }) });
   const { now } = await ask(async (source) => source.one<{ now: string }>('SELECT now()::text AS now'));
@@ -47,15 +45,20 @@ function withLimit(plan: ExtractionPlan, limit: CheckpointLimit): ExtractionPlan
   return plan.incremental === undefined ? plan : { ...plan, incremental: { ...plan.incremental, limit } };
 }
 
-async function writersEnd(ask: Ask, partitions: readonly number[]): Promise<boolean> {
+/** Waits until those who are writing now have ended, for as long as that is worth it. */
+async function awaitWriters(
+  ask: Ask,
+  partitions: readonly number[],
+): Promise<Pick<Writers, 'logEnd'> & { readonly ended: boolean }> {
   const tables = await ask(async (source) => withAncestors(source, partitions));
-  const writing = await ask(async (source) => readWriters(source, tables));
+  let { transactions: left, logEnd } = await ask(async (source) => readWriters(source, tables));
   const deadline = Date.now() + PATIENCE;
-  for (let left = writing; left.length > 0;) {
-    if (Date.now() > deadline) return false;
+  while (left.length > 0) {
+    if (Date.now() > deadline) return { logEnd, ended: false };
     await sleep(PAUSE);
-    const now = new Set(await ask(async (source) => readWriters(source, tables)));
-    left = left.filter((transaction) => now.has(transaction));
+    const now = await ask(async (source) => readWriters(source, tables));
+    left = left.filter((transaction) => now.transactions.includes(transaction));
+    ({ logEnd } = now);
   }
-  return true;
+  return { logEnd, ended: true };
 }
