@@ -29,6 +29,8 @@ export interface ExtractionPlan {
   readonly skipped?: SkippedPartitions;
   /** When the partitions were looked at, by the source's clock. */
   readonly seenAt: string;
+  /** The position in the log of the source from which on rows are proven by the evidence of their partition. */
+  readonly provenFrom?: string;
   /** Digest of what is read of each row: rows that were read differently are not the same. */
   readonly reading: string;
   /** Present if only the partitions that are read are replaced. */

@@ -153,6 +153,27 @@ test('what a plan saw on the primary is not taken for read where the rows come f
   await expectSameRows(lab, 'ids', 'bronze.br_ids');
 });
 
+test('nor are the changes of a partition', { tags: 'long' }, async () => {
+  const request = { table: 'parts', write: 'replace-partitions', onlyChanged: true } as const;
+  await lab.source.query(`CREATE TABLE parts (id int) PARTITION BY LIST (id);
+    CREATE TABLE parts_1 PARTITION OF parts DEFAULT; INSERT INTO parts VALUES (1)`);
+  await replayed();
+  await onReplica.query('SELECT pg_wal_replay_pause()');
+  await lab.source.query('INSERT INTO parts VALUES (2)');
+  await lab.source.query('SELECT pg_stat_force_next_flush()');
+  {
+    await using onPrimary = new Steps(lab);
+    await using onLagging = new Steps(lab, { source });
+    const plan = await onPrimary.plan(request);
+    await onLagging.copy(plan, 0, plan.chunks);
+    expect(await onPrimary.commit(plan)).toMatchObject({ rows: 1 });
+  }
+  await onReplica.query('SELECT pg_wal_replay_resume()');
+  await using next = new Steps(lab);
+  expect(await next.planAndFinish(request)).toMatchObject({ outcome: { rows: 2 } });
+  await expectSameRows(lab, 'parts', 'bronze.br_parts');
+});
+
 test('analyze is refused, since a replica has no statistics of its own', async () => {
   await using steps = new Steps(lab, { source });
   await expect(steps.plan({ table: 'orders', analyze: true })).rejects.toThrow(

@@ -27,7 +27,10 @@ export async function findPartitionRecords(
   return new Map(rows.map((row) => [row.partition, row]));
 }
 
-/** Records that a run has read partitions, unless a later one has already. */
+/**
+ * Records that a run has read partitions, unless a later one has already. Evidence of changes proves nothing of rows that
+ * a server which lags behind has sent.
+ */
 export async function recordPartitions(
   session: Session,
   { planId, plan }: { readonly planId: string; readonly plan: ExtractionPlan },
@@ -36,7 +39,9 @@ export async function recordPartitions(
   const { partitions } = plan;
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_partitions (target, partition, plan_id, reading, evidence, seen_at)
-     SELECT $1, p.partition, $2, p.reading, p.evidence, $6
+     SELECT $1, p.partition, $2, p.reading,
+            CASE WHEN $7::pg_lsn <= ALL (SELECT snapshot_lsn FROM ${BRONZE}.extraction_chunks WHERE plan_id = $2) IS NOT FALSE
+                 THEN p.evidence END, $6
        FROM unnest($3::text[], $4::text[], $5::text[]) AS p(partition, reading, evidence)
      ON CONFLICT (target, partition) DO UPDATE SET
        plan_id = excluded.plan_id, reading = excluded.reading, evidence = excluded.evidence, seen_at = excluded.seen_at
@@ -48,6 +53,7 @@ export async function recordPartitions(
       partitions.map(({ filter }) => (filter === undefined ? plan.reading : null)),
       partitions.map(({ evidence }) => evidence ?? null),
       plan.seenAt,
+      plan.provenFrom ?? null,
     ],
   );
 }

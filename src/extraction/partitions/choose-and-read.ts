@@ -10,7 +10,7 @@ import type { Session } from '../../postgres/session.ts';
 import { choosePartitions, type ChosenPartition } from './choose-partitions.ts';
 import { digestTree } from '../plan/plan-checks.ts';
 import { findReplaced, planReplacement } from './plan-replacement.ts';
-import { digestReading, isUnchanged, readEvidence } from './unchanged-partitions.ts';
+import { digestReading, isUnchanged, NONE, readEvidence } from './unchanged-partitions.ts';
 
 /** The partition that a row came from. The source does not send it, since it is the same for all its rows. */
 export const partitionColumn: PlannedColumn = {
@@ -41,7 +41,7 @@ export interface ReadPartitions {
   readonly partitions: readonly (Partition & Pick<PlannedPartition, 'filter' | 'evidence'>)[];
   readonly plan: Pick<
     ExtractionPlan,
-    'tree' | 'partitioned' | 'skipped' | 'replacement' | 'reading' | 'seenAt'
+    'tree' | 'partitioned' | 'skipped' | 'replacement' | 'reading' | 'seenAt' | 'provenFrom'
   >;
   readonly warnings: readonly string[];
 }
@@ -58,9 +58,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
   const reading = await digestReading(source, planned, types, input.where);
   const oids = chosen.map(({ table }) => table.oid);
   const evidence =
-    isProvable && hasPartitions(tree)
-      ? await readEvidence(source, oids, planned, types)
-      : new Map<number, string>();
+    isProvable && hasPartitions(tree) ? await readEvidence(source, oids, planned, types) : NONE;
   const doubt = choosing.doubt ?? (evidence === undefined ? UNTOLD : undefined);
   const replaces = input.write === 'replace-partitions' ? { ...choosing, chosen } : undefined;
   const replaced = replaces && (await findReplaced(replaces));
@@ -69,7 +67,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
     (one) =>
       input.onlyChanged !== true ||
       doubt !== undefined ||
-      !isUnchanged(replaced?.records.get(label(one)), reading, evidence?.get(one.table.oid)),
+      !isUnchanged(replaced?.records.get(label(one)), reading, evidence?.of.get(one.table.oid)),
   );
   const replacement =
     replaces && replaced && (await planReplacement(replaces, replaced, new Set(read.map(label))));
@@ -77,7 +75,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
   const partitions = await catalog.partitions([...filters.keys()]);
   return {
     partitions: partitions.map((partition) => {
-      const [filter, proof] = [filters.get(partition.oid), evidence?.get(partition.oid)];
+      const [filter, proof] = [filters.get(partition.oid), evidence?.of.get(partition.oid)];
       return {
         ...partition,
         ...(filter !== undefined && { filter }),
@@ -88,6 +86,7 @@ export async function chooseAndRead(choosing: Choosing): Promise<ReadPartitions>
       tree: digestTree(tree),
       reading,
       seenAt,
+      ...(typeof evidence?.logEnd === 'string' && { provenFrom: evidence.logEnd }),
       ...(hasPartitions(tree) && { partitioned: true }),
       ...((input.partitions !== undefined || input.onlyChanged === true) && {
         skipped: {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { PartitionRecord } from '../../bronze/bookkeeping/partition-records.ts';
 import type { PlannedColumn } from '../../bronze/plan.ts';
 import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
-import { readChangeEvidence } from '../../postgres/catalog/change-evidence.ts';
+import { readChangeEvidence, type ChangeEvidence } from '../../postgres/catalog/change-evidence.ts';
 import { readEnumLabels } from '../../postgres/catalog/columns.ts';
 import type { Session } from '../../postgres/session.ts';
 
@@ -19,8 +19,11 @@ export async function digestReading(
   return createHash('sha256').update(read).digest('hex');
 }
 
+/** No evidence of any table. */
+export const NONE: ChangeEvidence = { of: new Map(), logEnd: null };
+
 /**
- * Returns evidence by OID that tables are unchanged; none if values also depend on other objects, undefined if the server
+ * Returns evidence that tables are unchanged; none if values also depend on other objects, undefined if the server
  * gives none of anything.
  */
 export async function readEvidence(
@@ -28,10 +31,10 @@ export async function readEvidence(
   tables: readonly number[],
   columns: readonly PlannedColumn[],
   types: SourceTypes,
-): Promise<ReadonlyMap<number, string> | undefined> {
+): Promise<ChangeEvidence | undefined> {
   const named = columns.some(({ read }) => read === 'object name' || read === 'object names');
   const composite = [...types.values()].some(({ kind }) => kind === 'composite');
-  return named || composite ? new Map() : readChangeEvidence(session, tables);
+  return named || composite ? NONE : readChangeEvidence(session, tables);
 }
 
 /** True if a partition is certainly unchanged since it was last read. */

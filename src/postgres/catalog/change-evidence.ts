@@ -5,6 +5,13 @@ import { columnsDigest } from './definitions.ts';
 /** Before PostgreSQL 15 the counters were sent by UDP and could be lost. */
 const OLDEST_VERSION = 15_00_00;
 
+export interface ChangeEvidence {
+  /** By OID of the table. */
+  readonly of: ReadonlyMap<number, string>;
+  /** Where the log ended afterwards: rows of an earlier moment, as those of a replica that lags, are not proven by it. */
+  readonly logEnd: string | null;
+}
+
 /**
  * Reads what the server counts and stores about tables, as one text each: while it is unchanged, so are the rows.
  *
@@ -20,9 +27,7 @@ const OLDEST_VERSION = 15_00_00;
 export async function readChangeEvidence(
   session: Session,
   tables: readonly number[],
-): Promise<ReadonlyMap<number, string> | undefined> {
-  const server = await readServerOrigin(session);
-  if (server === undefined) return undefined;
+): Promise<ChangeEvidence | undefined> {
   const rows = await session.query<{ oid: number; evidence: string }>(
     `SELECT c.oid, concat_ws(' ', d.oid, c.oid, pg_relation_filenode(c.oid), pg_relation_size(c.oid), n.inserted, n.updated, n.deleted,
                              ${columnsDigest('c.oid', 'c.relnatts')}, extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid)),
@@ -38,6 +43,11 @@ export async function readChangeEvidence(
         AND (pg_relation_size(c.oid) = 0 OR n.inserted + n.updated + n.deleted > 0)`,
     [tables],
   );
-  const { systemId, timeline } = server;
-  return new Map(rows.map(({ oid, evidence }) => [oid, `${systemId} ${timeline} ${evidence}`]));
+  const server = await readServerOrigin(session);
+  if (server === undefined) return undefined;
+  const { systemId, timeline, logEnd } = server;
+  return {
+    of: new Map(rows.map(({ oid, evidence }) => [oid, `${systemId} ${timeline} ${evidence}`])),
+    logEnd,
+  };
 }
