@@ -408,9 +408,10 @@ class Capture {
       this.#captureId !== undefined &&
       (change === 'add' || !this.#adding) &&
       !(inTurn && this.#changing);
-    // whoever waited longer may have begun in the meantime
+    // of several that waited, another may have begun at once
+    const isOvertaken = () => inTurn && !isReady();
     do await condition(isReady);
-    while (inTurn && !isReady());
+    while (isOvertaken());
     this.#changing = true;
     try {
       const changed = await changeTables.executeWithOptions({ summary: `${change} tables` }, [
