@@ -20,7 +20,7 @@ import type { Database, TransactionOptions } from '../../postgres/database.ts';
 import type { Session } from '../../postgres/session.ts';
 import { enterSnapshot, type Moment } from '../../postgres/snapshot.ts';
 import { rangesOfChunk, type ChunkRange } from '../plan/chunk-ranges.ts';
-import { naming } from '../copy/copy-chunks.ts';
+import { naming } from '../copy/copy-into.ts';
 import { copyIn, copyOut } from '../copy/copy-statements.ts';
 import type { Finished, SmallTable } from './extract-small-table.ts';
 import { copyAsPlanned, requireReadAsPlanned, requireSameFiles } from '../plan/plan-checks.ts';

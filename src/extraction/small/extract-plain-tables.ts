@@ -1,7 +1,7 @@
 import { findPlainTables } from '../../bronze/schema/plain-table.ts';
 import { feedOf } from '../../bronze/layout.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
-import type { CopyContext } from '../copy/copy-chunks.ts';
+import type { CopyContext } from '../copy/copy-context.ts';
 import { extractGroup, type Able, type GroupContext } from './extract-group.ts';
 import { LONGEST_QUEUE } from '../../bronze/readers.ts';
 import type { SmallTable } from './extract-small-table.ts';
