@@ -3,7 +3,7 @@ import { readPlan } from '../bronze/bookkeeping/plans.ts';
 import type { CopiedSpan, CopyChunksRequest } from '../contract/chunks.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { copyChunks as copy } from '../extraction/copy/copy-chunks.ts';
-import type { CopiedChunk } from '../extraction/copy/copy-context.ts';
+import type { CopiedTogether } from '../extraction/copy/copy-context.ts';
 import type { Dependencies } from './dependencies.ts';
 import { countCopied } from './metrics.ts';
 import { dropWhenTerminated } from './other-runs.ts';
@@ -20,13 +20,13 @@ export async function copyChunks(
     purpose,
     async ({ signal, attempt, doing, report }) => {
       await ready();
-      const onCopied = (chunk: CopiedChunk) => {
-        countCopied(chunk.source, chunk, 1);
+      const onCopied = (copied: CopiedTogether) => {
+        countCopied(copied.source, copied, copied.chunks);
         log.info('copied', {
           planId,
           attempt: attempt.number,
           runId: Context.current().info.workflowExecution?.runId,
-          ...chunk,
+          ...copied,
         });
       };
       return copy(request, {

@@ -15,6 +15,8 @@ export interface PlanSummary {
   /** Labels for the chunks: a bounded number, however many partitions there are. */
   readonly partitions: readonly PartitionLabel[];
   readonly partitionCount: number;
+  /** Present if the last chunks carry the keys of partitions of which many are small. */
+  readonly keys?: ChunksOfKeys;
   readonly skippedPartitions?: SkippedPartitions;
   readonly warnings: readonly string[];
   /** The checkpoint that an incremental run continues from. */
@@ -25,6 +27,13 @@ export interface PlanSummary {
   readonly maxBytesPerSecond?: number;
   /** Set if the planning activity also copied and committed the table. */
   readonly outcome?: RunOutcome;
+}
+
+/** Chunks that take so little time that more of them are worth an activity. */
+export interface ChunksOfKeys {
+  /** The first of them. */
+  readonly from: number;
+  readonly inSpan: number;
 }
 
 /** Consecutive partitions, and the number of chunks they have together. */

@@ -1,5 +1,5 @@
 import type { Span } from '../contract/chunks.ts';
-import type { PlanSummary } from '../contract/plan-summary.ts';
+import type { ChunksOfKeys, PlanSummary } from '../contract/plan-summary.ts';
 
 /** Most chunks per activity: at seconds each, it ends soon enough to follow a new width or a pause. */
 const MOST_CHUNKS = 8;
@@ -17,10 +17,17 @@ const PART_OF_SHARE = 2 / 3;
  *
  * @param of number of chunks of the plan
  */
-export function* spansOf(from: number, to: number, of: number, width: () => number): Iterable<Span> {
-  const most = Math.max(MOST_CHUNKS, Math.ceil(of / MOST_SPANS));
+export function* spansOf(
+  { from, count: all }: Span,
+  of: number,
+  width: () => number,
+  keys?: ChunksOfKeys,
+): Iterable<Span> {
+  const to = from + all;
+  const mostOfRows = Math.max(MOST_CHUNKS, Math.ceil(of / MOST_SPANS));
   for (let next = from; next < to;) {
     const share = Math.ceil(((to - next) / width()) * PART_OF_SHARE);
+    const most = keys !== undefined && next >= keys.from ? Math.max(mostOfRows, keys.inSpan) : mostOfRows;
     // with a width of 0 the share has no end
     const count = Math.min(share, most, to - next);
     yield { from: next, count };

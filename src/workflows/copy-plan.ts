@@ -4,8 +4,8 @@ import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
 import { pauseCopies } from './activities.ts';
 import { withBeside } from './beside.ts';
-import { spanLabel, spansOf, stretchesOf, type Stretch } from './chunk-spans.ts';
-import { copySpan, copyStretch, copyWhole } from './copy-stretch.ts';
+import { spanLabel, stretchesOf, type Stretch } from './chunk-spans.ts';
+import { copySpan, copyStretch, copyWhole, spansIn } from './copy-stretch.ts';
 import { parallelismSignal, pauseSignal, resumeSignal } from './messages.ts';
 import type { PauseGate } from './pause-gate.ts';
 import type { RunProgress } from './run-progress.ts';
@@ -43,7 +43,7 @@ export async function copyPlan(
     async () => {
       if (plan.chunks > MOST_CHUNKS_HERE || fanout.goesToChild?.(plan) === true)
         return copyByChildren(fanout, plan, lender);
-      const spans = spansOf(0, plan.chunks, plan.chunks, () => fanout.window.width);
+      const spans = spansIn({ from: 0, count: plan.chunks }, plan, fanout.window);
       return copyThese(fanout, plan, spans, lender);
     },
   );
@@ -108,7 +108,7 @@ async function copyByChildren(
 
 async function copyByChild(
   fanout: Fanout,
-  { planId, runId, chunks, maxBytesPerSecond }: PlanSummary,
+  { planId, runId, chunks, keys, maxBytesPerSecond }: PlanSummary,
   stretch: Stretch,
   snapshot: Snapshot | undefined,
 ): Promise<Copied> {
@@ -123,6 +123,7 @@ async function copyByChild(
           planId,
           ...(runId !== undefined && { runId }),
           chunks,
+          ...(keys !== undefined && { keys }),
           stretch,
           parallelism,
           ...(maxBytesPerSecond !== undefined && { maxBytesPerSecond }),

@@ -1,4 +1,4 @@
-import { sleep } from '@temporalio/workflow';
+import { patched, sleep } from '@temporalio/workflow';
 import type { Copied, CopiedSpan, Span } from '../contract/chunks.ts';
 import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
@@ -10,12 +10,13 @@ import { SlidingWindow } from './sliding-window.ts';
 
 const PAUSE_HEARD_WITHIN = '1 second';
 
+/** What cutting into spans needs to know, of the whole plan. */
+type PlanToCut = Pick<PlanSummary, 'chunks' | 'keys'>;
+
 /** What copying needs to know of a plan. */
 export type PlanToCopy = Pick<PlanSummary, 'planId' | 'runId' | 'maxBytesPerSecond'>;
 
-export interface CopyStretchRequest extends PlanToCopy {
-  /** Of the whole plan. */
-  readonly chunks: number;
+export interface CopyStretchRequest extends PlanToCopy, PlanToCut {
   readonly stretch: Stretch;
   readonly snapshot?: Snapshot;
   readonly parallelism: number;
@@ -23,7 +24,6 @@ export interface CopyStretchRequest extends PlanToCopy {
 
 /** Copies a stretch of a very large plan as a child workflow, so that no history grows too long. */
 export async function copyStretch({
-  chunks,
   stretch,
   snapshot,
   parallelism,
@@ -36,19 +36,22 @@ export async function copyStretch({
   const labelled = { chunks: count, partitions: [{ name, chunks: count }] };
   let rows = 0;
   let bytes = 0;
-  await window.forEach(
-    spansOf(from, from + count, chunks, () => window.width),
-    async (span) => {
-      await copyWhole(gate, span, async (part) => {
-        const label = spanLabel(labelled, { from: part.from - from, count: part.count });
-        const copied = await copySpan(plan, part, { label, snapshot, width: window.width });
-        rows += copied.rows;
-        bytes += copied.bytes;
-        return copied;
-      });
-    },
-  );
+  await window.forEach(spansIn(stretch, plan, window), async (span) => {
+    await copyWhole(gate, span, async (part) => {
+      const label = spanLabel(labelled, { from: part.from - from, count: part.count });
+      const copied = await copySpan(plan, part, { label, snapshot, width: window.width });
+      rows += copied.rows;
+      bytes += copied.bytes;
+      return copied;
+    });
+  });
   return { rows, bytes };
+}
+
+/** Cuts chunks into spans. In earlier versions those of keys were as long as others. */
+export function spansIn(chunks: Span, plan: PlanToCut, window: SlidingWindow): Iterable<Span> {
+  const isKnown = plan.keys !== undefined && patched('longer-spans-of-keys');
+  return spansOf(chunks, plan.chunks, () => window.width, isKnown ? plan.keys : undefined);
 }
 
 /** Copies a span, in several parts if the run is paused in between. */

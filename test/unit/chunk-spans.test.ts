@@ -16,7 +16,7 @@ const planOf = (chunks: number, partitions: Partitions): PlanSummary => ({
 
 describe('spans', () => {
   test('have every chunk once, the longer ones first and single chunks at the end', () => {
-    const spans = [...spansOf(0, 100, 100, () => 4)];
+    const spans = [...spansOf({ from: 0, count: 100 }, 100, () => 4)];
     expect(
       spans.flatMap(({ from, count }) => Array.from({ length: count }, (_, index) => from + index)),
     ).toEqual(Array.from({ length: 100 }, (_, index) => index));
@@ -26,13 +26,23 @@ describe('spans', () => {
   });
 
   test('of a plan with very many chunks grow, so that there are about 10,000', () => {
-    const spans = [...spansOf(0, 1_000_000, 1_000_000, () => 8)];
+    const spans = [...spansOf({ from: 0, count: 1_000_000 }, 1_000_000, () => 8)];
     expect(spans.length).toBeLessThan(11_000);
     expect(spans[0]).toEqual({ from: 0, count: 100 });
   });
 
+  test('of small chunks of keys are longer, and single chunks at the end too', () => {
+    const spans = [...spansOf({ from: 0, count: 1000 }, 1000, () => 4, { from: 10, inSpan: 50 })];
+    expect(spans.slice(0, 3)).toEqual([
+      { from: 0, count: 8 },
+      { from: 8, count: 8 },
+      { from: 16, count: 50 },
+    ]);
+    expect(spans.at(-1)).toEqual({ from: 999, count: 1 });
+  });
+
   test('a width of 0 asks for no chunk beyond the last', () => {
-    expect([...spansOf(0, 11, 11, () => 0)]).toEqual([
+    expect([...spansOf({ from: 0, count: 11 }, 11, () => 0)]).toEqual([
       { from: 0, count: 8 },
       { from: 8, count: 3 },
     ]);
@@ -40,7 +50,7 @@ describe('spans', () => {
 
   test('heed a width that changes meanwhile', () => {
     let width = 10;
-    const spans = spansOf(0, 40, 40, () => width)[Symbol.iterator]();
+    const spans = spansOf({ from: 0, count: 40 }, 40, () => width)[Symbol.iterator]();
     expect(spans.next().value).toEqual({ from: 0, count: 3 });
     width = 4;
     expect(spans.next().value).toEqual({ from: 3, count: 7 });

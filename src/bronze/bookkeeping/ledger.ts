@@ -8,6 +8,8 @@ import { BRONZE } from '../layout.ts';
 export interface LedgerEntry extends Copied {
   readonly planId: string;
   readonly chunk: number;
+  /** Number of consecutive chunks that were copied together; what they have counts with the first. */
+  readonly count: number;
   readonly attempt: Attempt;
   /** The claim to the chunk's span; absent if plan and rows are written in one transaction. */
   readonly claim?: Claim | undefined;
@@ -36,18 +38,19 @@ export async function findChunks(
 }
 
 /**
- * Marks a chunk as done, in the transaction that loaded it.
+ * Marks chunks as done, in the transaction that loaded them.
  *
  * Two fences: only the latest attempt at a span may mark it, even if an earlier one wakes up after sleeping through
  * its timeout; and if several copy the same chunk, the primary key lets only one commit.
  *
  * @throws {DatakitError} SerializationFailure if another attempt does or did; the next attempt finds its mark
  */
-export async function markChunk(session: Session, { claim, ...entry }: LedgerEntry): Promise<void> {
+export async function markChunks(session: Session, { claim, ...entry }: LedgerEntry): Promise<void> {
   const marked = await session.query(
     `INSERT INTO ${BRONZE}.extraction_chunks
        (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 ${claim === undefined ? '' : `WHERE ${isLatest(10)}`}
+     SELECT $1, chunk, CASE chunk WHEN $2 THEN $3::bigint ELSE 0 END, CASE chunk WHEN $2 THEN $4::bigint ELSE 0 END, $5, $6, $7, $8, $9
+       FROM generate_series($2::int, $2 + $10 - 1) AS chunk ${claim === undefined ? '' : `WHERE ${isLatest(11)}`}
      ON CONFLICT DO NOTHING RETURNING chunk`,
     [
       entry.planId,
@@ -59,10 +62,11 @@ export async function markChunk(session: Session, { claim, ...entry }: LedgerEnt
       entry.digests ?? null,
       entry.missingObjects ?? 0,
       entry.moment.lsn ?? null,
+      entry.count,
       ...(claim === undefined ? [] : parametersOf(claim)),
     ],
   );
-  if (marked.length > 0) return;
+  if (marked.length === entry.count) return;
   throw new DatakitError(
     'SerializationFailure',
     `Chunk ${entry.chunk} was already copied by another attempt`,

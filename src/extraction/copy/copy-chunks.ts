@@ -6,9 +6,9 @@ import type { Copied, CopiedSpan, CopyChunksRequest, Span } from '../../contract
 import type { Snapshot } from '../../contract/snapshot.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import { applicationName } from '../../postgres/application-name.ts';
-import { rangesOfChunk } from '../plan/chunk-ranges.ts';
+import { partitionsOf, putTogether } from '../plan/chunks-together.ts';
 import { copyAsPlanned, requireSamePartitions } from '../plan/plan-checks.ts';
-import { copyChunkInto } from './copy-into.ts';
+import { copyChunksInto } from './copy-into.ts';
 import type { ChunkProgress, CopyContext, PacedContext } from './copy-context.ts';
 import { seeOtherChunks } from './copy-large-objects.ts';
 import { Pace } from './pace.ts';
@@ -17,7 +17,7 @@ import { StallWatch } from './stall-watch.ts';
 
 /**
  * Copies chunks of a plan into its staging table: one source transaction for all of them, and one warehouse
- * transaction for each, with its mark in the ledger.
+ * transaction for each, or for those that are put together, with its mark in the ledger.
  *
  * @param context its `onPlanRead` is called before any chunk is read
  * @throws {DatakitError} SnapshotLost, PlanOutdated or StagingLost if the run must start over
@@ -39,10 +39,10 @@ export async function copyChunks(
   const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
   const missing = chunks.filter((chunk) => !done.has(chunk));
   const copied = await copyWatched(missing, request, stored, { ...context, claim });
-  const next = missing[copied.length];
+  const next = missing[copied.chunks];
   // chunks marked beyond the first one left are counted when the rest is copied
   const counted = [...done].filter(([chunk]) => next === undefined || chunk < next).map(([, one]) => one);
-  const sum = [...counted, ...copied].reduce(
+  const sum = [...counted, copied].reduce(
     ({ rows, bytes }, one) => ({ rows: rows + one.rows, bytes: bytes + one.bytes }),
     { rows: 0, bytes: 0 },
   );
@@ -55,7 +55,7 @@ async function copyWatched(
   { snapshot, bytesPerSecond, ...span }: CopyChunksRequest,
   stored: StoredPlan,
   context: CopyContext & Pick<PacedContext, 'claim'>,
-): Promise<Copied[]> {
+): Promise<CopiedChunks> {
   const { plan, runId: run } = stored;
   const watch = new StallWatch(plan.stallTimeout);
   const pace = bytesPerSecond === undefined ? undefined : new Pace(bytesPerSecond);
@@ -70,7 +70,7 @@ async function copyWatched(
     // including chunks of an earlier attempt, which may have ended before it checked
     return await copyAsPlanned(
       async (work) => source.read({ run, signal }, work),
-      () => partitionsOf(plan, span),
+      () => readBy(plan, span),
       async () => copyMissing(missing, snapshot, stored, { ...context, signal, onProgress }),
     );
   } finally {
@@ -78,38 +78,46 @@ async function copyWatched(
   }
 }
 
-function partitionsOf(plan: ExtractionPlan, { from, count }: Span): PlannedPartition[] {
+/** Returns the partitions that a span reads. */
+function readBy(plan: ExtractionPlan, { from, count }: Span): PlannedPartition[] {
   const chunks = Array.from({ length: count }, (_, index) => from + index);
-  const ranges = chunks.flatMap((chunk) => rangesOfChunk(plan, chunk));
-  return [...new Set(ranges.map(({ partition }) => partition))];
+  const all = putTogether(plan, chunks).flatMap((together) => partitionsOf(plan, together));
+  return [...new Set(all)];
 }
+
+interface CopiedChunks extends Copied {
+  readonly chunks: number;
+}
+
+const NOTHING: CopiedChunks = { rows: 0, bytes: 0, chunks: 0 };
 
 async function copyMissing(
   chunks: readonly number[],
   snapshot: Snapshot | undefined,
   stored: StoredPlan,
   context: PacedContext,
-): Promise<Copied[]> {
-  if (chunks.length === 0) return [];
+): Promise<CopiedChunks> {
+  if (chunks.length === 0) return NOTHING;
   return readMoment(stored, snapshot, context, async (reading) => {
     if (chunks[0] === 0) await requireSamePartitions(reading.session, stored.plan);
-    const copied: Copied[] = [];
-    for (const chunk of chunks) {
+    const { source, table } = stored.plan;
+    let all = NOTHING;
+    for (const together of putTogether(stored.plan, chunks)) {
       if (context.isStopping()) break;
-      const one = await copyOne(reading, chunk, stored, context);
-      if (one === 'paused') break;
-      const { source, table } = stored.plan;
-      context.onCopied({ source, table: formatTableName(table), chunk, ...one });
-      copied.push(one);
+      const copied = await copyTogether(reading, together, stored, context);
+      if (copied === 'paused') break;
+      const { from: chunk, count } = together;
+      context.onCopied({ source, table: formatTableName(table), chunk, chunks: count, ...copied });
+      all = { rows: all.rows + copied.rows, bytes: all.bytes + copied.bytes, chunks: all.chunks + count };
     }
-    return copied;
+    return all;
   });
 }
 
-/** Copies a chunk in a transaction of its own, unless the run is paused. */
-async function copyOne(
+/** Copies chunks in a transaction of their own, unless the run is paused. */
+async function copyTogether(
   reading: Reading,
-  chunk: number,
+  together: Span,
   stored: StoredPlan,
   context: PacedContext,
 ): Promise<Copied | 'paused'> {
@@ -118,6 +126,6 @@ async function copyOne(
   return warehouse.write(limits, async (target) => {
     if (stored.plan.largeObjects !== undefined) await seeOtherChunks(target);
     if ((await mayCopy(target, context.claim)) === 'paused') return 'paused';
-    return copyChunkInto(target, reading, chunk, stored, context);
+    return copyChunksInto(target, reading, together, stored, context);
   });
 }

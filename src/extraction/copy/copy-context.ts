@@ -12,14 +12,16 @@ export interface CopyContext {
   readonly isStopping: () => boolean;
   /** Called with the chunk being copied and its bytes so far. */
   readonly onProgress: (progress: ChunkProgress) => void;
-  /** Called when a chunk and its ledger mark are committed. */
-  readonly onCopied: (copied: CopiedChunk) => void;
+  /** Called when chunks that are copied together are committed, with their ledger marks. */
+  readonly onCopied: (copied: CopiedTogether) => void;
 }
 
-export interface CopiedChunk extends Copied {
+export interface CopiedTogether extends Copied {
   readonly source: string;
   readonly table: string;
+  /** The first of them. */
   readonly chunk: number;
+  readonly chunks: number;
 }
 
 export interface ChunkProgress {

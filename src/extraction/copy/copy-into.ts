@@ -1,14 +1,22 @@
-import { markChunk } from '../../bronze/bookkeeping/ledger.ts';
-import type { StoredPlan } from '../../bronze/bookkeeping/plans.ts';
+import { markChunks } from '../../bronze/bookkeeping/ledger.ts';
+import { stagingKeys, type StoredPlan } from '../../bronze/bookkeeping/plans.ts';
 import { PARTITION_SETTING } from '../../bronze/layout.ts';
-import { chunkCount, partitionLabel } from '../../bronze/plan.ts';
-import type { Copied } from '../../contract/chunks.ts';
+import {
+  chunkCount,
+  partitionLabel,
+  rowChunkCount,
+  type ExtractionPlan,
+  type PlannedPartition,
+} from '../../bronze/plan.ts';
+import type { Copied, Span } from '../../contract/chunks.ts';
 import { DatakitError } from '../../contract/failures.ts';
-import { formatTableName } from '../../contract/table-name.ts';
+import { listed } from '../../contract/listed.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { pipeCopy } from '../../postgres/copy/copy-pipe.ts';
 import { isGone, isLockTimeout } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import { rangesOfChunk, type ChunkRange } from '../plan/chunk-ranges.ts';
+import { partitionsOf, putTogether } from '../plan/chunks-together.ts';
 import { requireReadAsPlanned } from '../plan/plan-checks.ts';
 import type { PacedContext } from './copy-context.ts';
 import { copyLargeObjects } from './copy-large-objects.ts';
@@ -27,51 +35,43 @@ export async function copyAllInto(
   stored: StoredPlan,
   context: WritingContext,
 ): Promise<void> {
-  for (let chunk = 0; chunk < chunkCount(stored.plan); chunk += 1) {
-    await copyChunkInto(target, reading, chunk, stored, context);
+  const chunks = Array.from({ length: chunkCount(stored.plan) }, (_, chunk) => chunk);
+  for (const together of putTogether(stored.plan, chunks)) {
+    await copyChunksInto(target, reading, together, stored, context);
   }
 }
 
 /**
- * Copies a chunk, with its ledger mark, in the transaction of the target session. Afterwards the source's table locks
- * are released; the snapshot stays.
+ * Copies chunks that are put together, with their ledger marks, in the transaction of the target session. Afterwards
+ * the source's table locks are released; the snapshot stays.
  */
-export async function copyChunkInto(
+export async function copyChunksInto(
   target: Session,
   reading: Reading,
-  chunk: number,
+  together: Span,
   { planId, plan, staging }: StoredPlan,
   { warehouse, attempt, claim, onProgress }: WritingContext,
 ): Promise<Copied> {
-  const all: CopiedRange = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
-  const ranges = rangesOfChunk(plan, chunk);
-  await reading.session.withRolePath(async () => {
-    for (const range of ranges) {
-      const done = all.bytes;
-      const copied = await copyRange(reading, range, {
-        target,
-        targetLabel: warehouse.label,
-        planId,
-        plan,
-        staging,
-        onProgress: (bytes) => onProgress({ chunk, bytes: done + bytes }),
-      });
-      all.rows += copied.rows;
-      all.bytes += copied.bytes;
-      all.missingObjects += copied.missingObjects;
-      all.digests = addDigests(all.digests, copied.digests);
-    }
-    await requireReadAsPlanned(reading.session, plan, ranges.map(({ partition }) => partition)); // prettier-ignore
+  const { from: chunk, count } = together;
+  const writing: Writing = {
+    target,
+    targetLabel: warehouse.label,
+    planId,
+    plan,
+    staging,
+    onProgress: (bytes) => onProgress({ chunk, bytes }),
+  };
+  const partitions = partitionsOf(plan, together);
+  const copied = await reading.session.withRolePath(async () => {
+    const done =
+      chunk < rowChunkCount(plan)
+        ? await copyRanges(reading, rangesOfChunk(plan, chunk), writing)
+        : await copyKeys(reading, partitions, writing);
+    await requireReadAsPlanned(reading.session, plan, partitions);
+    return done;
   });
-  await markChunk(target, { planId, chunk, attempt, claim, moment: reading.moment, ...all });
-  return { rows: all.rows, bytes: all.bytes };
-}
-
-interface CopiedRange {
-  rows: number;
-  bytes: number;
-  missingObjects: number;
-  digests: readonly string[] | null;
+  await markChunks(target, { planId, chunk, count, attempt, claim, moment: reading.moment, ...copied });
+  return { rows: copied.rows, bytes: copied.bytes };
 }
 
 interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
@@ -80,16 +80,63 @@ interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
   readonly onProgress: (bytes: number) => void | Promise<void>;
 }
 
+/** Copies keys of all rows in one statement: that many small partitions take hardly longer than one. */
+async function copyKeys(
+  { session, label }: Reading,
+  partitions: readonly PlannedPartition[],
+  { target, targetLabel, plan, staging, onProgress }: Writing,
+): Promise<Copied> {
+  const keys = planOfKeys(plan);
+  const ranges = partitions.map((partition) => ({ partition, fromBlock: 0, whole: true }));
+  return naming(partitions, label, async () =>
+    pipeCopy({
+      source: { session, label, statement: copyOut(keys, ...ranges) },
+      target: { session: target, label: targetLabel, statement: copyIn(keys, stagingKeys(staging)) },
+      onProgress,
+    }),
+  );
+}
+
+/** Returns the plan as it would be if only the key of each row were read, of all rows. */
+function planOfKeys({ incremental, ...plan }: ExtractionPlan): ExtractionPlan {
+  return { ...plan, columns: plan.columns.filter(({ name }) => incremental?.key.includes(name)) };
+}
+
+interface CopiedRanges extends Copied {
+  readonly missingObjects: number;
+  readonly digests: readonly string[] | null;
+}
+
+async function copyRanges(
+  reading: Reading,
+  ranges: readonly ChunkRange[],
+  writing: Writing,
+): Promise<CopiedRanges> {
+  let all: CopiedRanges = { rows: 0, bytes: 0, missingObjects: 0, digests: null };
+  for (const range of ranges) {
+    const done = all;
+    const onProgress = (bytes: number) => writing.onProgress(done.bytes + bytes);
+    const copied = await copyRange(reading, range, { ...writing, onProgress });
+    all = {
+      rows: done.rows + copied.rows,
+      bytes: done.bytes + copied.bytes,
+      missingObjects: done.missingObjects + copied.missingObjects,
+      digests: addDigests(done.digests, copied.digests),
+    };
+  }
+  return all;
+}
+
 async function copyRange(
   { session, label }: Reading,
   range: ChunkRange,
   { target, targetLabel, planId, plan, staging, onProgress }: Writing,
-): Promise<CopiedRange> {
+): Promise<CopiedRanges> {
   if (plan.partitioned === true) await namePartition(target, partitionLabel(plan, range.partition));
-  const rows = await naming(range, label, async () =>
+  const rows = await naming([range.partition], label, async () =>
     pipeCopy({
       source: { session, label, statement: copyOut(plan, range) },
-      target: { session: target, label: targetLabel, statement: copyIn(plan, staging, range) },
+      target: { session: target, label: targetLabel, statement: copyIn(plan, staging) },
       onProgress,
     }),
   );
@@ -104,7 +151,7 @@ async function copyRange(
     range,
     onProgress: (bytes) => onProgress(rows.bytes + bytes),
   });
-  const digests = range.keysOnly === true ? null : await digestChunk(session, plan, range);
+  const digests = await digestChunk(session, plan, range);
   return { rows: rows.rows, bytes: rows.bytes + objects.bytes, missingObjects: objects.missing, digests };
 }
 
@@ -113,16 +160,17 @@ async function namePartition(target: Session, label: string): Promise<void> {
   await target.query('SELECT set_config($1, $2, true)', [PARTITION_SETTING, label]);
 }
 
-/** Adds the partition's name to failures that concern it. */
+/** Adds the names of the partitions that are read to failures that concern one of them. */
 export async function naming<T>(
-  { partition }: ChunkRange,
+  partitions: readonly TableName[],
   label: string,
   copy: () => Promise<T>,
 ): Promise<T> {
   try {
     return await copy();
   } catch (error) {
-    const name = formatTableName(partition);
+    const names = listed(partitions.map(formatTableName), 3);
+    const name = partitions.length === 1 ? names : `one of ${names}`;
     // dropped after planning: a new plan goes without it
     if (isGone(error)) {
       throw new DatakitError('PlanOutdated', `${name} or one of its columns was dropped during the run`, {

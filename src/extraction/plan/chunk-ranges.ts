@@ -12,8 +12,6 @@ export interface ChunkRange {
   readonly whole: boolean;
   /** Set when the partition is cut by a key. */
   readonly key?: KeyRange;
-  /** Set when it carries the keys of all rows instead of the rows to extract. */
-  readonly keysOnly?: true;
 }
 
 const MB = 1024 * 1024;
@@ -44,13 +42,13 @@ export const chunksOf = (blocks: number, perChunk: number): number =>
   Math.max(1, Math.ceil(blocks / perChunk));
 
 /**
- * Computes what a chunk covers from its number, since plans carry no list of chunks.
+ * Computes what a chunk of rows covers from its number, since plans carry no list of chunks.
  *
  * @param chunk from 0, counted across all partitions in order
  * @returns one range, or several small partitions
  */
 export function rangesOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange[] {
-  const { partitions, blocksPerChunk: perChunk, incremental } = plan;
+  const { partitions, blocksPerChunk: perChunk } = plan;
   let index = chunk;
   for (const [at, partition] of partitions.entries()) {
     if (index < partition.chunks) {
@@ -58,8 +56,6 @@ export function rangesOfChunk(plan: ExtractionPlan, chunk: number): ChunkRange[]
     }
     index -= partition.chunks;
   }
-  const partition = index < (incremental?.keyChunks ?? 0) ? partitions[index] : undefined;
-  if (partition !== undefined) return [{ partition, fromBlock: 0, whole: true, keysOnly: true }];
   throw new DatakitError('PlanOutdated', `The plan has no chunk ${chunk}`);
 }
 

@@ -1,4 +1,4 @@
-import { chunkCount } from '../../bronze/plan.ts';
+import { chunkCount, rowChunkCount, type ExtractionPlan } from '../../bronze/plan.ts';
 import type { StoredPlan } from '../../bronze/bookkeeping/plans.ts';
 import { outcomeOf } from '../../bronze/commit/commit.ts';
 import { BRONZE } from '../../bronze/layout.ts';
@@ -20,9 +20,18 @@ export function summarize({
     partitions: labelsOf(plan),
     partitionCount: plan.partitions.length,
     warnings: plan.warnings,
+    ...chunksOfKeys(plan),
     ...(plan.skipped !== undefined && { skippedPartitions: plan.skipped }),
     ...(plan.incremental?.checkpoint != null && { checkpoint: plan.incremental.checkpoint }),
   };
+}
+
+/** As many are worth a span as partitions share a chunk of rows, on average. */
+function chunksOfKeys({ partitions, incremental }: ExtractionPlan): Pick<PlanSummary, 'keys'> {
+  if ((incremental?.keyChunks ?? 0) === 0) return {};
+  const apart = partitions.filter(({ chunks }) => chunks > 0).length;
+  const inSpan = Math.ceil(partitions.length / apart);
+  return inSpan === 1 ? {} : { keys: { from: rowChunkCount({ partitions }), inSpan } };
 }
 
 /** Summarizes a plan from the manifest alone, once its run has ended. */

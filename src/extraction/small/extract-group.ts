@@ -188,7 +188,7 @@ async function copyRows(
   const { label } = source;
   const statement = `${createStorage(plan, storage)}; ${copyIn(plan, storage)}`;
   const copy = async () =>
-    naming(range, label, async () =>
+    naming([range.partition], label, async () =>
       pipeCopy({
         source: { session, label, statement: copyOut(plan, range) },
         target: { session: target, label: warehouse.label, statement },
