@@ -1,9 +1,11 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { ExtractionPlan } from '../../src/bronze/plan.ts';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
 import { selectChunk } from '../../src/extraction/copy/copy-statements.ts';
 import { Lab } from '../setup/lab.ts';
+import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { testVariants } from '../setup/variants.ts';
 
@@ -94,3 +96,79 @@ test(
     await steps.discard();
   },
 );
+
+/** Plans a run and returns the partitions of which it reads nothing. */
+async function notRead(steps: Steps, request: ExtractTableRequest): Promise<string[]> {
+  const { planId } = await steps.plan(request);
+  const { rows } = await lab.warehouse.query<{ name: string }>(
+    `SELECT p ->> 'name' AS name FROM bronze.extraction_plans, jsonb_array_elements(plan -> 'partitions') p
+      WHERE plan_id = $1 AND p ->> 'filter' = 'false' ORDER BY 1`,
+    [planId],
+  );
+  return rows.map(({ name }) => name);
+}
+
+test('partitions whose bounds lie outside of an increment are not read, without any index', async () => {
+  await lab.source
+    .query(`CREATE TABLE events (id int NOT NULL, at timestamptz NOT NULL, filler text) PARTITION BY RANGE (at);
+    CREATE TABLE events_01 PARTITION OF events FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+    CREATE TABLE events_02 PARTITION OF events FOR VALUES FROM ('2024-02-01') TO ('2024-03-01') PARTITION BY LIST (id);
+    CREATE TABLE events_02_most PARTITION OF events_02 DEFAULT; CREATE TABLE events_02_few PARTITION OF events_02 FOR VALUES IN (1, 2);
+    CREATE TABLE events_03 PARTITION OF events FOR VALUES FROM ('2024-03-01') TO ('2024-04-01');
+    CREATE TABLE events_others PARTITION OF events DEFAULT;
+    INSERT INTO events SELECT i, day::date, repeat('x', 100) FROM generate_series(1, 300) i, unnest('{2023-05-01,2024-01-07,2024-02-07,2024-03-01}'::text[]) day`);
+  const request = {
+    table: 'events',
+    write: 'merge' as const,
+    key: ['id', 'at'],
+    chunkSize: '16kB',
+    incremental: { column: 'at', lookback: 0 },
+  };
+  await lab.extract(request);
+  await lab.source.query(
+    `INSERT INTO events VALUES (301, '2024-03-01', 'equal'), (302, '2025-01-01', 'other'), (303, '2024-03-31', 'new')`,
+  );
+  await using steps = new Steps(lab);
+  expect(await notRead(steps, request)).toEqual(['events_01', 'events_02_few', 'events_02_most']);
+  const aDayBack = { ...request, incremental: { column: 'at', lookback: '1 day' } };
+  expect(await notRead(steps, aDayBack)).toEqual(['events_01']);
+  const outdated = await steps.plan(request);
+  await lab.source.query(
+    `ALTER TABLE events DETACH PARTITION events_01; ALTER TABLE events ATTACH PARTITION events_01 FOR VALUES FROM ('2024-01-02') TO ('2024-02-01')`,
+  );
+  await expect(steps.copy(outdated, 0)).rejects.toThrow('changed after they were planned');
+  await steps.discard();
+  expect((await lab.extract(request)).incremental).toMatchObject({ added: 3, unchanged: 300 });
+  await lab.source.query(`DELETE FROM events WHERE id = 7`);
+  const { incremental } = await lab.extract({ ...request, detectDeletes: true });
+  expect(incremental).toMatchObject({ deleted: 4 });
+  await expectSameRows(lab, 'events', 'bronze.br_events', { targetWhere: '_bronze_deleted_at IS NULL' });
+});
+
+testVariants([
+  ['int', '10', '20', '15'],
+  ['smallint', '-10', '-2', '-9'],
+  ['bigint', '-9000000000', '9000000000', '0'],
+  ['numeric(6,2)', '9.99', '10.01', '10'],
+  ['date', '0044-03-15 BC', '2024-01-01', '1999-12-31'],
+  ['timestamp', '-infinity', '2024-01-01 00:00:00.000001', '2024-01-01'],
+  [
+    'uuid',
+    '0fffffff-0000-0000-0000-000000000000',
+    'a0000000-0000-0000-0000-000000000000',
+    '90000000-0000-0000-0000-000000000000',
+  ],
+])('the bounds of a key of type %s are compared as its values are', async ([type, low, high, newest]) => {
+  const table = `b_${type.replaceAll(/\W/g, '')}`;
+  await lab.source.query(`CREATE TABLE ${table} (c ${type} NOT NULL) PARTITION BY RANGE (c);
+    CREATE TABLE ${table}_below PARTITION OF ${table} FOR VALUES FROM (MINVALUE) TO ('${low}');
+    CREATE TABLE ${table}_between PARTITION OF ${table} FOR VALUES FROM ('${low}') TO ('${high}');
+    CREATE TABLE ${table}_above PARTITION OF ${table} FOR VALUES FROM ('${high}') TO (MAXVALUE); INSERT INTO ${table} VALUES ('${newest}')`);
+  const request = { table, incremental: { column: 'c', lookback: 0 } };
+  await lab.extract(request);
+  await using steps = new Steps(lab);
+  expect(await notRead(steps, request)).toEqual([`${table}_below`]);
+  await steps.discard();
+  await lab.source.query(`INSERT INTO ${table} VALUES ('${high}')`);
+  expect((await lab.extract(request)).incremental).toMatchObject({ added: 1, unchanged: 1 });
+});

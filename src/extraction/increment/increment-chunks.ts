@@ -14,24 +14,30 @@ const SMALL = 64 * MB;
 type Read = Pick<ExtractionPlan, 'partitions' | 'size'>;
 
 /**
- * Plans to read the small part of a large partition that an increment asks for in one go, by its index.
+ * Plans to read the small part of a large partition that an increment asks for in one go, by its index, and nothing of
+ * partitions without any such row.
  *
  * A partition stays cut into block ranges if the planner would read all of it anyway, or if the requested part is
  * large: a backfill, or a catch-up after a long pause.
+ *
+ * @param outside the partitions that cannot have such a row, by their OIDs
  */
 export async function chunkIncrement(
   source: Session,
   plan: ExtractionPlan,
   asked: Asked,
-  chunkSize?: number,
+  { chunkSize, outside }: { readonly chunkSize: number | undefined; readonly outside: ReadonlySet<number> },
 ): Promise<Read> {
-  const few = await findFewBytes(source, plan, asked, chunkSize ?? SMALL);
+  const maybe = asked.partitions.filter(({ oid }) => !outside.has(oid));
+  const few = await findFewBytes(source, plan, { ...asked, partitions: maybe }, chunkSize ?? SMALL);
   const blocks = plan.partitions.reduce((sum, partition) => sum + partition.blocks, 0);
-  const sizes = plan.partitions.map(
-    (partition) => few.get(partition.oid) ?? (plan.size * partition.blocks) / Math.max(1, blocks),
+  const sizes = plan.partitions.map(({ oid, blocks: own }) =>
+    outside.has(oid) ? 0 : (few.get(oid) ?? (plan.size * own) / Math.max(1, blocks)),
   );
   return {
-    partitions: plan.partitions.map((one) => (few.has(one.oid) ? inOneGo(one) : one)),
+    partitions: plan.partitions.map((one) =>
+      outside.has(one.oid) ? notAtAll(one) : few.has(one.oid) ? inOneGo(one) : one,
+    ),
     size: sizes.reduce((sum, size) => sum + size, 0),
   };
 }
@@ -64,4 +70,9 @@ async function findFewBytes(
 
 function inOneGo({ key: _key, ...partition }: PlannedPartition): PlannedPartition {
   return { ...partition, chunks: 1 };
+}
+
+/** Keeps the partition, and so the numbers of the chunks, for a statement that the server answers without a look. */
+function notAtAll({ key: _key, ...partition }: PlannedPartition): PlannedPartition {
+  return { ...partition, chunks: Math.min(partition.chunks, 1), filter: 'false' };
 }

@@ -4,11 +4,11 @@ import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { KeyPart, PartitionKey } from '../../postgres/catalog/partition-keys.ts';
-import { lineage, type PartitionTree, type TreeTable } from '../../postgres/catalog/partition-tree.ts';
+import type { PartitionTree, TreeTable } from '../../postgres/catalog/partition-tree.ts';
 import { quoteText } from '../../postgres/identifiers.ts';
-import { parseBound, type PartitionBound } from '../../postgres/partition-bound.ts';
 import type { Session } from '../../postgres/session.ts';
-import { combined, reachOf, valuesAt, type Reach, type Span } from './bound-reach.ts';
+import type { Reach } from './bound-reach.ts';
+import { relateToBounds, type OrderedKey } from './relate-to-bounds.ts';
 
 type PartitionKeys = ReadonlyMap<number, PartitionKey>;
 
@@ -26,8 +26,7 @@ const timeTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * Compares a time range with the partition bounds in the catalog, without opening any partition. Where bounds are
- * inconclusive, the answer is `across`, never `outside`.
+ * Compares a time range with the bounds of partitions.
  *
  * @throws {DatakitError} InvalidInput if the table is not partitioned by time, or the range has a time of day or zone
  *   that its key lacks
@@ -40,25 +39,8 @@ export async function layRange(
 ): Promise<TimeRange> {
   const key = findTimeKey(tree, keys);
   for (const [input, moment] of Object.entries({ from, to })) requireKind(input, moment, key);
-  const placed = [...tree.tables.values()].flatMap((table) => placeOf(table, tree, keys, key));
-  const ranks = await rankValues(session, key, [
-    ...placed.flatMap(({ bound, position }) => valuesAt(bound, position)),
-    ...[from, to].flatMap((moment) => (moment === undefined ? [] : [moment.text])),
-  ]);
-  const rank = (text: string) => ranks.get(text) ?? Number.NaN;
-  const wanted: Span = {
-    lo: from === undefined ? Number.NEGATIVE_INFINITY : rank(from.text),
-    hi: to === undefined ? Number.POSITIVE_INFINITY : rank(to.text),
-    hiIncluded: false,
-  };
-  const reaches = new Map(
-    placed.map((place) => {
-      const siblings = () => placed.filter(({ parent }) => parent === place.parent).map(({ bound }) => bound);
-      return [place.table.oid, reachOf({ ...place, siblings }, wanted, rank)];
-    }),
-  );
   return {
-    reachOf: (leaf) => combined(lineage(tree, leaf).map(({ oid }) => reaches.get(oid) ?? 'across')),
+    reachOf: await relateToBounds(session, tree, keys, key, { from: from?.text, to: to?.text }),
     condition: [
       from && `${key.sql} OPERATOR(pg_catalog.>=) ${literal(from, key)}`,
       to && `${key.sql} OPERATOR(pg_catalog.<) ${literal(to, key)}`,
@@ -68,10 +50,8 @@ export async function layRange(
   };
 }
 
-interface TimeKey extends KeyPart {
-  /** A key of {@link timeTypes}. */
-  readonly type: string;
-}
+/** Its type is a key of {@link timeTypes}. */
+type TimeKey = KeyPart & OrderedKey;
 
 const literal = ({ text }: Moment, { type }: TimeKey): string => `${quoteText(text)}::${timeTypes[type]}`;
 
@@ -120,38 +100,4 @@ function requireKind(input: string, moment: Moment | undefined, { sql, type }: T
         : undefined;
   if (problem === undefined) return;
   throw new DatakitError('InvalidInput', `"partitions.${input}" (${moment.text}) has ${problem}: ${sql}`);
-}
-
-/** A partition whose parent is partitioned by the time key. */
-interface Place {
-  readonly table: TreeTable;
-  readonly parent: number;
-  readonly bound: PartitionBound;
-  /** Index of the time key among the columns of the parent's key. */
-  readonly position: number;
-  readonly othersNullable: boolean;
-}
-
-function placeOf(table: TreeTable, tree: PartitionTree, keys: PartitionKeys, key: TimeKey): Place[] {
-  if (table.bound === null || table.oid === tree.root.oid) return [];
-  const bound = parseBound(table.bound);
-  return table.parents.flatMap((parent) => {
-    const parts = keys.get(parent)?.parts ?? [];
-    const position = parts.findIndex(({ sql, type }) => sql === key.sql && type === key.type);
-    const othersNullable = parts.some(({ nullable }, index) => nullable && index !== position);
-    return position < 0 ? [] : [{ table, parent, bound, position, othersNullable }];
-  });
-}
-
-/** Has the server order the values, since it knows infinity, BC years and time zones. */
-async function rankValues(
-  session: Session,
-  { type }: TimeKey,
-  texts: readonly string[],
-): Promise<ReadonlyMap<string, number>> {
-  const rows = await session.query<{ text: string; rank: string }>(
-    `SELECT text, dense_rank() OVER (ORDER BY text::${timeTypes[type]}) AS rank FROM unnest($1::text[]) AS text`,
-    [[...new Set(texts)]],
-  );
-  return new Map(rows.map(({ text, rank }) => [text, Number(rank)]));
 }

@@ -12,7 +12,7 @@ import { listed } from '../../contract/listed.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { Catalog } from '../../postgres/catalog/catalog.ts';
 import { chooseColumns, type Column } from '../../postgres/catalog/columns.ts';
-import { hasPartitions } from '../../postgres/catalog/partition-tree.ts';
+import { hasPartitions, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
 import type { Partition } from '../../postgres/catalog/partitions.ts';
 import { sourceUriOf, type ServerFacts } from '../../postgres/catalog/server.ts';
 import { checkWhere, type Table } from '../../postgres/catalog/table.ts';
@@ -22,6 +22,7 @@ import { ownWords, sqlStateOf } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import { chooseAndRead, partitionColumn } from '../partitions/choose-and-read.ts';
 import { chunkIncrement } from '../increment/increment-chunks.ts';
+import { findOutside } from '../increment/outside-bounds.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { deriveColumns } from './derived-columns.ts';
 import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
@@ -136,7 +137,7 @@ export async function planTable(
     partitions,
     limit,
   };
-  return withSizeWarnings(await withIncrement(plan, context), input);
+  return withSizeWarnings(await withIncrement(plan, context, tree), input);
 }
 
 const withSizeWarnings = (plan: ExtractionPlan, { chunkSize }: ExtractTableInput): ExtractionPlan => ({
@@ -144,12 +145,22 @@ const withSizeWarnings = (plan: ExtractionPlan, { chunkSize }: ExtractTableInput
   warnings: [...plan.warnings, ...warningsOfTinyChunks(plan, chunkSize)],
 });
 
-async function withIncrement(plan: ExtractionPlan, context: IncrementalContext): Promise<ExtractionPlan> {
+async function withIncrement(
+  plan: ExtractionPlan,
+  context: IncrementalContext,
+  tree: PartitionTree,
+): Promise<ExtractionPlan> {
   const { plan: incremental, warnings } = await planIncrement(context);
   const whole = { ...plan, incremental, warnings: [...plan.warnings, ...warnings] };
   const { from, to } = incremental.range;
   if (from === null && to === null) return whole;
-  return { ...whole, ...(await chunkIncrement(context.source, whole, context, context.input.chunkSize)) };
+  // the keys of all rows are read from the partitions as they are planned
+  const outside =
+    incremental.keyChunks > 0 || !hasPartitions(tree)
+      ? new Set<number>()
+      : await findOutside(context.source, { ...context, tree }, incremental.cursor, incremental.range);
+  const { chunkSize } = context.input;
+  return { ...whole, ...(await chunkIncrement(context.source, whole, context, { chunkSize, outside })) };
 }
 
 async function chosenColumns(catalog: Catalog, table: Table, input: ExtractTableInput): Promise<Column[]> {
