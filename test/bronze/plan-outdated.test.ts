@@ -3,7 +3,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab, type ExtractHandle } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
-import { waitUntil } from '../setup/wait-until.ts';
+import { untilWaitedFor } from '../setup/until-waited-for.ts';
 import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
@@ -179,11 +179,7 @@ describe('columns that change after the plan and rewrite nothing that a file wou
     const keeper = await lab.connect('warehouse');
     await keeper.query('BEGIN; LOCK TABLE bronze.extraction_runs IN SHARE MODE');
     const handle = await lab.start({ table });
-    await waitUntil(async () => {
-      const waiting = `SELECT FROM pg_locks JOIN pg_stat_activity a USING (pid) WHERE NOT granted
-        AND relation = 'bronze.extraction_runs'::regclass AND a.application_name LIKE '%${handle.firstExecutionRunId}'`;
-      return (await lab.warehouse.query(waiting)).rowCount === 1;
-    });
+    await untilWaitedFor(lab.warehouse, 'bronze.extraction_runs');
     await lab.source.query(
       `ALTER TABLE ${table} ALTER v TYPE timestamp(6); INSERT INTO ${table} VALUES (now())`,
     );

@@ -6,6 +6,7 @@ import { connectionTo } from '../setup/connection-to.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { untilWaitedFor } from '../setup/until-waited-for.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
@@ -350,10 +351,7 @@ describe.concurrent('what changes in the source while it is captured:', () => {
       const [reader, another] = [await lab.connect('warehouse'), await lab.connect('warehouse')];
       await reader.query('BEGIN; SELECT FROM bronze.br_busy');
       await lab.source.query('ALTER TABLE busy ADD COLUMN v int DEFAULT 7; INSERT INTO busy VALUES (2)');
-      await waitUntil(async () => {
-        const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.br_busy'::regclass AND NOT granted`;
-        return (await lab.warehouse.query(waiting)).rowCount === 1;
-      });
+      await untilWaitedFor(lab.warehouse, 'bronze.br_busy');
       await another.query(`SET statement_timeout = '15s'; SELECT FROM bronze.br_busy`);
       await reader.query('COMMIT');
       await captures.untilWritten(slot);

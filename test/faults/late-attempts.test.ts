@@ -5,6 +5,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { untilWaitedFor } from '../setup/until-waited-for.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
@@ -223,10 +224,7 @@ describe('of two attempts at the same work only the later writes', () => {
     const earlier = await lab.connect('warehouse');
     await earlier.query('BEGIN; LOCK TABLE bronze.extraction_plans IN ACCESS EXCLUSIVE MODE');
     const later = ended(run.commit(plan, 2));
-    await waitUntil(async () => {
-      const waiting = `SELECT FROM pg_locks WHERE relation = 'bronze.extraction_plans'::regclass AND NOT granted`;
-      return (await lab.warehouse.query(waiting)).rowCount === 1;
-    });
+    await untilWaitedFor(lab.warehouse, 'bronze.extraction_plans');
     // the state after a commit
     await earlier.query(`DELETE FROM bronze.extraction_plans; DROP TABLE bronze_staging.plan_${plan.planId};
       DELETE FROM bronze.extraction_attempts; UPDATE bronze.extraction_runs SET status = 'committed', rows = 5000, bytes = 1

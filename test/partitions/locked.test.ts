@@ -10,7 +10,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
-import { waitUntil } from '../setup/wait-until.ts';
+import { untilWaitedFor } from '../setup/until-waited-for.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -93,10 +93,7 @@ test('one that is dropped while an increment is planned has the run begin again 
   const dropping = await lab.connect('source');
   await dropping.query('BEGIN; DROP TABLE shrinking_2');
   const handle = await lab.start(increment);
-  // other files wait for locks of other databases
-  const waits = `SELECT FROM pg_locks WHERE NOT granted AND relation = 'shrinking_2'::regclass
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
-  await waitUntil(async () => (await lab.source.query(waits)).rowCount !== 0);
+  await untilWaitedFor(lab.source, 'shrinking_2');
   await dropping.query('COMMIT');
   await expect(handle.result()).resolves.toMatchObject({ restarts: 1, incremental: { nullCursors: 0 } });
   await expectSameRows(lab, 'shrinking', 'bronze.br_shrinking', { targetWhere: 'id < 10' });
