@@ -23,10 +23,11 @@ beforeEach(async () => {
 });
 
 /** Returns the activities of a run, in the order they were scheduled. */
+/** Returns the ids of activities, but for what watches the progress of a run that lasts. */
 async function activitiesOf(handle: ExtractHandle): Promise<string[]> {
   const { events } = await handle.fetchHistory();
-  return (events ?? []).flatMap(
-    ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityId ?? [],
+  return (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+    scheduled?.activityType?.name === 'watchProgress' ? [] : (scheduled?.activityId ?? []),
   );
 }
 
