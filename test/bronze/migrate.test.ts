@@ -99,7 +99,7 @@ test('a migration that would wait for a reader steps back, so that others can wr
   expect((await state()).length).toBe(migrated.length);
 });
 
-test('what is under way is found without reading the history', async () => {
+test('what is under way is found without reading the history', { tags: 'long' }, async () => {
   await asOwner(`GRANT CREATE ON DATABASE ${DATABASE} TO loader`);
   const database = warehouse();
   await migrate(database);

@@ -485,33 +485,40 @@ class CountedDatabase extends Database {
   }
 }
 
-test('a capture whose number another has, in a warehouse that was restored, does not go on as that one', async () => {
-  const [slot, other] = [captures.slotName(), captures.slotName()];
-  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
-  await captures.untilStreaming(handle);
-  await handle.signal('pause');
-  await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
-  await own.catchUp(other, { initialCopy: false, mirror: false });
-  const ofSlot = 'WHERE capture_id = (SELECT capture_id FROM bronze.cdc_positions WHERE slot = $1)';
-  for (const table of ['cdc_tables', 'cdc_changes'])
-    await lab.warehouse.query(`DELETE FROM bronze.${table} ${ofSlot}`, [slot]);
-  await lab.warehouse.query('DELETE FROM bronze.cdc_tables ' + ofSlot, [other]);
-  await lab.warehouse.query(
-    `WITH lost AS (DELETE FROM bronze.cdc_positions WHERE slot = $1 RETURNING jsonb_build_object('capture_id', capture_id) AS number),
+test(
+  'a capture whose number another has, in a warehouse that was restored, does not go on as that one',
+  { tags: 'long' },
+  async () => {
+    const [slot, other] = [captures.slotName(), captures.slotName()];
+    const handle = await captures.start({ tables: ['t'], slot, initialCopy: false });
+    await captures.untilStreaming(handle);
+    await handle.signal('pause');
+    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+    await own.catchUp(other, { initialCopy: false, mirror: false });
+    const ofSlot = 'WHERE capture_id = (SELECT capture_id FROM bronze.cdc_positions WHERE slot = $1)';
+    for (const table of ['cdc_tables', 'cdc_changes'])
+      await lab.warehouse.query(`DELETE FROM bronze.${table} ${ofSlot}`, [slot]);
+    await lab.warehouse.query('DELETE FROM bronze.cdc_tables ' + ofSlot, [other]);
+    await lab.warehouse.query(
+      `WITH lost AS (DELETE FROM bronze.cdc_positions WHERE slot = $1 RETURNING jsonb_build_object('capture_id', capture_id) AS number),
           left_over AS (DELETE FROM bronze.cdc_positions AS p USING lost WHERE slot = $2 RETURNING p AS it, number)
      INSERT INTO bronze.cdc_positions OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(it, number)).* FROM left_over`,
-    [slot, other],
-  );
-  const positions = 'SELECT position::text, slot FROM bronze.cdc_positions WHERE slot = ANY ($1)';
-  const before = (await lab.warehouse.query(positions, [[slot, other]])).rows;
-  await own.insert();
-  await handle.signal('resume');
-  await expect(handle.result()).rejects.toMatchObject({
-    cause: { type: 'SlotLost', message: expect.stringMatching(RegExp(`of slot "${slot}" was dropped, or`)) },
-  });
-  expect((await lab.warehouse.query(positions, [[slot, other]])).rows).toEqual(before);
-  for (const name of [slot, other]) await captures.drop({ slot: name, publication: name });
-});
+      [slot, other],
+    );
+    const positions = 'SELECT position::text, slot FROM bronze.cdc_positions WHERE slot = ANY ($1)';
+    const before = (await lab.warehouse.query(positions, [[slot, other]])).rows;
+    await own.insert();
+    await handle.signal('resume');
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: {
+        type: 'SlotLost',
+        message: expect.stringMatching(RegExp(`of slot "${slot}" was dropped, or`)),
+      },
+    });
+    expect((await lab.warehouse.query(positions, [[slot, other]])).rows).toEqual(before);
+    for (const name of [slot, other]) await captures.drop({ slot: name, publication: name });
+  },
+);
 
 test('the catalog is asked once for the partitions that change in a segment, however many they are', async () => {
   await lab.source.query(`CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);

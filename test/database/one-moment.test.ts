@@ -73,8 +73,11 @@ describe('all tables are of one moment', () => {
     },
   );
 
-  test('nor are those that read such a table, of which the snapshot would miss rows', async () => {
-    await lab.source.query(`CREATE SCHEMA reading;
+  test(
+    'nor are those that read such a table, of which the snapshot would miss rows',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query(`CREATE SCHEMA reading;
       ${largeTable('reading.big')};
       CREATE TABLE emptied AS SELECT generate_series(1, 100) AS id;
       CREATE TABLE reading.asking AS TABLE emptied;
@@ -82,21 +85,25 @@ describe('all tables are of one moment', () => {
       ALTER TABLE reading.guarded ENABLE ROW LEVEL SECURITY;
       CREATE POLICY known ON reading.guarded USING (id IN (SELECT id FROM emptied));
       CREATE VIEW reading.seen AS TABLE emptied`);
-    const asking = { table: 'reading.asking', where: 'id IN (SELECT e.id FROM emptied e)' };
-    const copies = await HeldCopies.hold(lab, 'before each mark');
-    const handle = await lab.startDatabase({ tables: ['reading.*', 'reading.seen', asking], parallelism: 1 });
-    await copies.reached();
-    await lab.source.query(
-      `BEGIN; TRUNCATE emptied; INSERT INTO emptied SELECT generate_series(1, 100); COMMIT`,
-    );
-    await copies.release();
-    const result = await handle.result();
-    expect(result).toMatchObject({ outcome: 'complete', committed: 4 });
-    for (const name of ['asking', 'guarded', 'seen']) {
-      expect(result.warnings.join()).toContain(`reading.${name} is of a later moment`);
-      await expectSameRows(lab, 'emptied', `bronze.br_reading__${name}`);
-    }
-  });
+      const asking = { table: 'reading.asking', where: 'id IN (SELECT e.id FROM emptied e)' };
+      const copies = await HeldCopies.hold(lab, 'before each mark');
+      const handle = await lab.startDatabase({
+        tables: ['reading.*', 'reading.seen', asking],
+        parallelism: 1,
+      });
+      await copies.reached();
+      await lab.source.query(
+        `BEGIN; TRUNCATE emptied; INSERT INTO emptied SELECT generate_series(1, 100); COMMIT`,
+      );
+      await copies.release();
+      const result = await handle.result();
+      expect(result).toMatchObject({ outcome: 'complete', committed: 4 });
+      for (const name of ['asking', 'guarded', 'seen']) {
+        expect(result.warnings.join()).toContain(`reading.${name} is of a later moment`);
+        await expectSameRows(lab, 'emptied', `bronze.br_reading__${name}`);
+      }
+    },
+  );
 
   test('without that, each is of a moment of its own, and no snapshot is held', async () => {
     await lab.source.query(`CREATE SCHEMA apart; CREATE TABLE apart.one AS SELECT 1 AS id;
