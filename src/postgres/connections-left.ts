@@ -27,7 +27,7 @@ export async function readConnections(session: Session): Promise<Connections> {
      server AS (
        SELECT current_setting('max_connections')::int AS most,
               current_setting('superuser_reserved_connections')::int
-                + CASE WHEN pg_has_role(session_user, to_regrole('pg_catalog.pg_use_reserved_connections'), 'USAGE') THEN 0
+                + CASE WHEN pg_has_role(session_user, to_regrole('pg_use_reserved_connections'), 'USAGE') THEN 0
                        ELSE coalesce(current_setting('reserved_connections', true)::int, 0) END AS reserved)
      SELECT most,
             greatest(0, least(
