@@ -16,7 +16,7 @@ import {
   type Capture,
 } from '../bronze/cdc/positions.ts';
 import type { CapturedTable, ChangeTablesRequest } from '../contract/capture-activities.ts';
-import type { TablePattern } from '../contract/capture-changes.ts';
+import { isMeant, type TablePattern } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { suggestion } from '../contract/parse-input.ts';
@@ -83,8 +83,10 @@ async function add(
     name,
     changed.filter(({ oid }) => !sent.has(oid)),
   );
-  const sending = (await findPublication(source, name)) ?? { tables: [] };
-  if (input.initialCopy) await requireCopyable(source, sending, uncopied, input);
+  if (input.initialCopy) {
+    const sending = (await findPublication(source, name)) ?? { tables: [] };
+    await requireCopyable(source, sending, uncopied, input);
+  }
   await removeTables(target, captureId, uncopied); // those that were only logged
   await addTables(target, captureId, added);
   for (const table of again) await recordCopying(target, captureId, table);
@@ -173,9 +175,7 @@ async function requireUnread(
 
 /** @throws {DatakitError} UndefinedObject, naming a similar table */
 function matching<Table extends TableName>(present: readonly Table[], pattern: TablePattern): Table[] {
-  const found = present.filter(
-    ({ schema, name }) => schema === pattern.schema && (pattern.all === true || name === pattern.name),
-  );
+  const found = present.filter((table) => isMeant(table, pattern));
   if (found.length > 0) return found;
   const wanted = pattern.all === true ? `${pattern.schema}.*` : formatTableName(pattern);
   const hint = suggestion(wanted, present.map(formatTableName));

@@ -7,6 +7,9 @@ import { identifier, tableName, type TableName } from './table-name.ts';
 export type TablePattern =
   { readonly schema: string; readonly all: true } | (TableName & { readonly all?: never });
 
+export const isMeant = ({ schema, name }: TableName, pattern: TablePattern): boolean =>
+  schema === pattern.schema && (pattern.all === true || name === pattern.name);
+
 const expectedPattern =
   'expected "orders", "sales.orders", {"schema": "sales", "table": "orders"} or "sales.*"';
 

@@ -1,5 +1,6 @@
 import type { Session } from './session.ts';
 import { isApplication } from './application-name.ts';
+import { LOG_END } from './log-end.ts';
 
 /** The oldest open transaction that may still write, as far as it can be seen. */
 export interface OldestTransaction {
@@ -11,12 +12,9 @@ export interface OldestTransaction {
   readonly hidden: 'privilege' | 'tracking' | null;
   /** On a standby, the transactions of the primary are never seen. */
   readonly standby: boolean;
-  /** Where the log ended afterwards; null on a standby. */
+  /** Where the log ended; read last, so that whatever was seen to end is in the log before it. Null on a standby. */
   readonly logEnd: string | null;
 }
-
-/** SQL: read last, so that whatever was seen to end is in the log before it. */
-const LOG_END = `CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn()::text END AS "logEnd"`;
 
 /**
  * Looks for the oldest transaction that could still commit.
@@ -39,7 +37,7 @@ export async function readOldestTransaction(session: Session): Promise<OldestTra
             CASE WHEN NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN 'privilege'
                  WHEN EXISTS (SELECT FROM others JOIN pg_catalog.pg_locks l USING (pid)
                                WHERE state = 'disabled' AND locktype = 'virtualxid') THEN 'tracking' END AS hidden,
-            pg_is_in_recovery() AS standby, ${LOG_END}`,
+            pg_is_in_recovery() AS standby, ${LOG_END} AS "logEnd"`,
   );
 }
 
@@ -53,7 +51,7 @@ export async function readWriters(session: Session, tables: readonly number[]): 
     `SELECT ARRAY(SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks
       WHERE locktype = 'relation' AND relation = ANY ($1::oid[]) AND pid IS DISTINCT FROM pg_backend_pid()
         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-        AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS transactions, ${LOG_END}`,
+        AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS transactions, ${LOG_END} AS "logEnd"`,
     [tables],
   );
 }

@@ -1,3 +1,4 @@
+import { LOG_END } from './log-end.ts';
 import type { Session } from './session.ts';
 import { sqlStateOf } from './server-failure.ts';
 
@@ -26,7 +27,7 @@ const ORIGIN = `SELECT s.system_identifier::text AS "systemId",
     CASE WHEN pg_is_in_recovery()
          THEN greatest(c.timeline_id, r.min_recovery_end_timeline, (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver))
          ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline,
-    CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn()::text END AS "logEnd",
+    ${LOG_END} AS "logEnd",
     CASE WHEN NOT pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS NOT NULL
          THEN pg_last_wal_replay_lsn()::text END AS "left"
   FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() r`;

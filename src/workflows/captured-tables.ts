@@ -1,5 +1,5 @@
 import type { CapturedTable } from '../contract/capture-activities.ts';
-import type { TablePattern } from '../contract/capture-changes.ts';
+import { isMeant, type TablePattern } from '../contract/capture-changes.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 
 /** The tables of a capture, and which of them are still to be copied. */
@@ -47,11 +47,8 @@ export class CapturedTables {
 
   /** Notes that somebody asks for copies that may have been given up. */
   askFor(patterns: readonly TablePattern[]): void {
-    for (const { schema, name } of this.#all) {
-      const isAsked = patterns.some(
-        (one) => one.schema === schema && (one.all === true || one.name === name),
-      );
-      if (isAsked) this.#givenUp.delete(formatTableName({ schema, name }));
+    for (const table of this.#all) {
+      if (patterns.some((pattern) => isMeant(table, pattern))) this.#givenUp.delete(formatTableName(table));
     }
   }
 }

@@ -48,6 +48,19 @@ async function readerOf(slot: string): Promise<number | null> {
   return rows[0]?.pid ?? null;
 }
 
+/** Does something while the walsender of a slot is stopped; returns the walsender's process id. */
+async function whileStopped(slot: string, work: () => Promise<void>): Promise<number> {
+  const walsender = await readerOf(slot);
+  if (walsender === null) throw new Error('nobody reads from the slot');
+  process.kill(walsender, 'SIGSTOP');
+  try {
+    await work();
+  } finally {
+    process.kill(walsender, 'SIGCONT');
+  }
+  return walsender;
+}
+
 /** Lets a process run only now and then until the end of something else. */
 async function slowedDown(pid: number, until: Promise<void>): Promise<void> {
   const over = until.then(() => true);
@@ -737,10 +750,7 @@ test(
     const handle = await captures.start({ tables: ['early'], slot, mirror: true });
     await captures.untilStreaming(handle);
     await captures.untilWritten(slot);
-    const walsender = await readerOf(slot);
-    if (walsender === null) throw new Error('nobody reads from the slot');
-    process.kill(walsender, 'SIGSTOP');
-    try {
+    await whileStopped(slot, async () => {
       // the snapshot of the copy waits for the open transaction, and so comes after the update
       const open = await lab.connect('source');
       await open.query(`BEGIN; INSERT INTO t VALUES (${own.nextRow()})`);
@@ -750,9 +760,7 @@ test(
       await lab.source.query('UPDATE joining SET w = 9 WHERE id = 2');
       await open.query('COMMIT');
       await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
-    } finally {
-      process.kill(walsender, 'SIGCONT');
-    }
+    });
     await lab.source.query('UPDATE joining SET v = 2 WHERE id = 1');
     await captures.untilWritten(slot);
     expect((await captures.changes(slot)).map(({ data }) => data)).toEqual(['{"v": 2, "w": 7, "id": 1}']);
@@ -766,15 +774,10 @@ test('a stream that is connected and comes no further is begun again', { tags: '
   const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, stallTimeout: '2 seconds' });
   await captures.untilStreaming(handle);
   await captures.untilWritten(slot);
-  const walsender = await readerOf(slot);
-  if (walsender === null) throw new Error('nobody reads from the slot');
-  process.kill(walsender, 'SIGSTOP');
-  try {
+  const walsender = await whileStopped(slot, async () => {
     await own.insert();
     expect(await pendingFailure(handle)).toMatch(/is connected and has come no further for .*before it/);
-  } finally {
-    process.kill(walsender, 'SIGCONT');
-  }
+  });
   await captures.untilWritten(slot);
   expect(await readerOf(slot)).not.toBe(walsender);
   expect(await captures.changes(slot)).toHaveLength(1);

@@ -95,6 +95,16 @@ export async function markOwnChunks(
   );
 }
 
+/**
+ * Returns SQL for whether rows of a plan are of a moment before a position in the log of the source, if that is known:
+ * they may lack what was seen there. So it is behind a name that leads to several servers, or once a standby took over
+ * that lags.
+ *
+ * @param planId as SQL, as is `position`, which may be NULL
+ */
+export const lagsBehind = (planId: string, position: string): string =>
+  `(SELECT coalesce(min(snapshot_lsn) < ${position}, false) FROM ${BRONZE}.extraction_chunks WHERE plan_id = ${planId})`;
+
 export interface LedgerTotals {
   readonly rows: number;
   readonly bytes: number;

@@ -1,6 +1,7 @@
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
 import { partitionLabel, type ExtractionPlan } from '../plan.ts';
+import { lagsBehind } from './ledger.ts';
 
 /** A partition whose rows bronze has. */
 export interface PartitionRecord {
@@ -40,8 +41,7 @@ export async function recordPartitions(
   await session.query(
     `INSERT INTO ${BRONZE}.extraction_partitions (target, partition, plan_id, reading, evidence, seen_at)
      SELECT $1, p.partition, $2, p.reading,
-            CASE WHEN $7::pg_lsn <= ALL (SELECT snapshot_lsn FROM ${BRONZE}.extraction_chunks WHERE plan_id = $2) IS NOT FALSE
-                 THEN p.evidence END, $6
+            CASE WHEN NOT ${lagsBehind('$2', '$7::pg_lsn')} THEN p.evidence END, $6
        FROM unnest($3::text[], $4::text[], $5::text[]) AS p(partition, reading, evidence)
      ON CONFLICT (target, partition) DO UPDATE SET
        plan_id = excluded.plan_id, reading = excluded.reading, evidence = excluded.evidence, seen_at = excluded.seen_at

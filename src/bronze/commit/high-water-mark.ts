@@ -4,8 +4,8 @@ import { cursorLiteral, greatestValue, inWarehouse, sqlTypeOf } from '../../post
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
+import { lagsBehind } from '../bookkeeping/ledger.ts';
 import type { StagedFacts, StoredPlan } from '../bookkeeping/plans.ts';
-import { BRONZE } from '../layout.ts';
 
 /**
  * Longer than the moment between a transaction taking its start time and others seeing that it began. Values of its
@@ -26,7 +26,7 @@ export async function readHighWaterMark(
   const row = await session.one<{ newest: string | null; nulls: string; lags: boolean }>(
     `SELECT (${greatestValue(cursor, [staging], plausible(plan))}) AS newest,
             ${plan.nullCursors === null ? countNulls(staging, cursor.column) : String(plan.nullCursors)} AS nulls,
-            ${lagsBehind(planId, plan)} AS lags`,
+            ${lagsBehindLimit(planId, plan)} AS lags`,
   );
   const { newest, lags } = row;
   if (newest !== null) requireModest(newest, plan);
@@ -34,14 +34,10 @@ export async function readHighWaterMark(
   return { checkpoint, nullCursors: Number(row.nulls), ...(lags && { lags }) };
 }
 
-/**
- * Returns SQL for whether rows are of a moment before that in which the limit was found: they may lack what was seen to
- * end then. So it is behind a name that leads to several servers, or once a standby took over that lags.
- */
-function lagsBehind(planId: string, { limit }: IncrementalPlan): string {
+/** Returns SQL for whether the rows may lack what was seen to end when the limit was found. */
+function lagsBehindLimit(planId: string, { limit }: IncrementalPlan): string {
   if (!('logEnd' in limit) || limit.logEnd === undefined) return 'false';
-  const lags = `min(snapshot_lsn) < ${quoteText(limit.logEnd)}::pg_lsn`;
-  return `(SELECT coalesce(${lags}, false) FROM ${BRONZE}.extraction_chunks WHERE plan_id = ${quoteText(planId)}::bigint)`;
+  return lagsBehind(`${quoteText(planId)}::bigint`, `${quoteText(limit.logEnd)}::pg_lsn`);
 }
 
 /** Bytes. The result has up to three values of the cursor, and Temporal takes 2 MB; the longest number has 150 kB. */

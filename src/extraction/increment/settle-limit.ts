@@ -57,7 +57,8 @@ async function awaitWriters(
     if (Date.now() > deadline) return { logEnd, ended: false };
     await sleep(PAUSE);
     const now = await ask(async (source) => readWriters(source, tables));
-    left = left.filter((transaction) => now.transactions.includes(transaction));
+    const writing = new Set(now.transactions);
+    left = left.filter((transaction) => writing.has(transaction));
     ({ logEnd } = now);
   }
   return { logEnd, ended: true };

@@ -6,7 +6,7 @@ export type KeyRange = Pick<PlannedKey, 'column' | 'type' | 'doubtful'> &
   ({ readonly isNull: true } | { readonly isNull: false; readonly from?: string; readonly to?: string });
 
 /** Counts a chunk for NULL, which is in no range; a foreign table may have NULLs even if the catalog denies it. */
-export const keyChunks = ({ boundaries }: PlannedKey): number => boundaries.length + 2;
+export const chunksByKey = ({ boundaries }: PlannedKey): number => boundaries.length + 2;
 
 /** Leaves the first and last range open, to include keys beyond those seen when the run was planned. */
 export function keyRange({ boundaries, ...key }: PlannedKey, index: number): KeyRange {

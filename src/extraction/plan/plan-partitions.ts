@@ -12,7 +12,7 @@ import type { Table } from '../../postgres/catalog/table.ts';
 import type { Session } from '../../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
 import { locksOfChunk, packSmall } from '../partitions/pack-partitions.ts';
-import { keyChunks } from './key-range.ts';
+import { chunksByKey } from './key-range.ts';
 import { findKeyColumn, planKey, type KeyColumn } from './plan-key.ts';
 
 export interface Chunking {
@@ -131,7 +131,7 @@ async function inRanges(
   { chunkSize, parallelism }: Chunking['input'],
 ): Promise<PlannedPartition> {
   const key = await planKey(source, partition, column, { chunkSize, parallelism });
-  return { ...inBlocks(partition, keyChunks(key)), key };
+  return { ...inBlocks(partition, chunksByKey(key)), key };
 }
 
 function warningsOf({ partitions, input }: Chunking, planned: readonly PlannedPartition[]): string[] {
