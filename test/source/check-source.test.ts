@@ -158,6 +158,20 @@ describe('checkSource', () => {
     for (const one of own) await one.end();
   });
 
+  test('says that a role may not create tables in schemas that it may use', async () => {
+    const bare = `bare_${lab.name}`;
+    await lab.warehouse.query(`GRANT USAGE ON SCHEMA bronze, bronze_staging, bronze_data TO ${bare};
+      GRANT CREATE ON SCHEMA bronze_data TO ${bare}`);
+    const result = await checkAs({ warehouse: as(lab.warehouseUrl, bare) });
+    await lab.warehouse.query(`DROP OWNED BY ${bare}`);
+    expect(finding(result, 'rights in the warehouse')).toMatchObject({
+      state: 'problem',
+      found: expect.stringMatching(
+        /^the role may not create tables in (bronze, bronze_staging|bronze_staging, bronze)$/,
+      ) as string,
+    });
+  });
+
   test('says what roles lack', async () => {
     const bare = `bare_${lab.name}`;
     await lab.source.query(`ALTER ROLE ${bare} SET statement_timeout = '1min'`);

@@ -23,7 +23,7 @@ async function checkRights(session: Session): Promise<Finding> {
             has_database_privilege(current_database(), 'CREATE') AS creates,
             (SELECT string_agg(name, ', ') FROM unnest($1::text[]) AS name WHERE to_regnamespace(name) IS NULL) AS missing,
             (SELECT string_agg(nspname, ', ') FROM pg_catalog.pg_namespace
-              WHERE nspname = ANY ($1) AND NOT has_schema_privilege(oid, 'CREATE, USAGE')) AS closed
+              WHERE nspname = ANY ($1) AND NOT (has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE'))) AS closed
        FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`,
     [[BRONZE, STAGING, STORAGE]],
   );
