@@ -143,11 +143,14 @@ async function checkReplication(session: Session): Promise<Finding> {
   return fine('change data capture', `not possible, which only captures need: ${missing.join(', ')}`);
 }
 
-/** The slots of all databases: each of them holds back the log of the whole server. */
+/**
+ * Checks the slots of all databases, since each of them holds back the log of the whole server. A new one may begin after
+ * what has been written of the log.
+ */
 async function checkSlots(session: Session): Promise<Finding> {
   const slots = await session.query<{ name: string; active: boolean; kept: string | null }>(
     `SELECT slot_name AS name, active,
-            CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) END AS kept
+            CASE WHEN NOT pg_is_in_recovery() THEN greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) END AS kept
        FROM pg_catalog.pg_replication_slots ORDER BY kept DESC NULLS LAST`,
   );
   const unread = slots.filter(({ active }) => !active);
