@@ -120,6 +120,16 @@ test('an event trigger that lets nobody make tables is told of, without its word
   expect(message).not.toContain('"where"');
 });
 
+test('a target after which the rows are called as the staging table is', async () => {
+  await lab.source.query('CREATE TABLE planned AS SELECT generate_series(1, 5000) AS id');
+  for (const outcome of ['committed', 'committed']) {
+    await using steps = new Steps(lab);
+    const plan = await steps.load({ table: 'planned', target: 'plan', chunkSize: '64kB' });
+    expect(await steps.commit(plan)).toMatchObject({ outcome, rows: 5000 });
+  }
+  expect((await lab.warehouse.query('SELECT FROM bronze.plan')).rowCount).toBe(5000);
+});
+
 test('a name too long for a target', async () => {
   expect(await refusal(lab, { table: 'other', target: 'é'.repeat(32) }, 'InvalidInput')).toContain(
     'at most 63 bytes',

@@ -112,7 +112,9 @@ async function attach(
   staging: TableName,
   name: string,
 ): Promise<void> {
-  await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
+  // those of the target "plan" have the same name, and PostgreSQL renames no table to the name that it has
+  if (name !== staging.name)
+    await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
   const renamed = quoteTable({ schema: staging.schema, name });
   await session.query(`ALTER TABLE ${renamed} SET SCHEMA ${STORAGE}`);
   await orSchemaConflict(
