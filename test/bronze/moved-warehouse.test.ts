@@ -89,6 +89,30 @@ test('a warehouse that was restored from a backup gives the number of a plan tha
   await expectSameRows(lab, 'lost', 'bronze.br_lost');
 });
 
+test('a staging table that somebody dropped is told as that to the copy, in its middle too, and to the commit', async () => {
+  await lab.source.query('CREATE TABLE swept AS SELECT generate_series(1, 20000) AS id');
+  await using run = new Steps(lab);
+  const request = { table: 'swept', chunkSize: '64kB' };
+  const gone = {
+    type: 'StagingLost',
+    message: expect.stringMatching(/^\S.* staging table of plan \d+ is gone/) as string,
+  };
+  const plan = await run.load(request);
+  await lab.warehouse.query(`DROP TABLE bronze_staging.plan_${plan.planId}`);
+  await expect(run.commit(plan)).rejects.toMatchObject(gone);
+  const again = await run.plan(request, 2);
+  await lab.warehouse.query(`CREATE FUNCTION sweep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+      BEGIN DROP TABLE bronze_staging.plan_${again.planId}; RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER sweep AFTER INSERT ON bronze.extraction_chunks DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW WHEN (NEW.plan_id = ${again.planId}) EXECUTE FUNCTION sweep()`);
+  await expect(run.copy(again, 0, again.chunks)).rejects.toMatchObject(gone);
+  await expect(run.copy(again, 0, again.chunks)).rejects.toMatchObject(gone);
+  await lab.warehouse.query('DROP FUNCTION sweep CASCADE');
+  const last = await run.plan(request, 3);
+  await run.copy(last, 0, last.chunks);
+  expect(await run.commit(last)).toMatchObject({ outcome: 'committed', rows: 20_000 });
+});
+
 testVariants(['bronze_data', 'bronze_staging'])(
   'the schema %s that was dropped is made anew, with all that it had of ours',
   async (schema) => {

@@ -5,6 +5,7 @@ import { endSessions } from '../../postgres/end-sessions.ts';
 import { quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
+import { HAS_STAGING, stagingLost } from './plans.ts';
 
 /** A span of chunks that one activity copies, and the attempt that does so. */
 export interface Claim {
@@ -47,7 +48,7 @@ export async function claimSpan(session: Session, { planId, firstChunk, attempt 
 /**
  * Returns whether the next chunk may be copied. Until the transaction ends, a later attempt can find this session.
  *
- * @throws {DatakitError} SerializationFailure if a later attempt has the span
+ * @throws {DatakitError} SerializationFailure if a later attempt has the span; StagingLost if there is nothing to copy to
  */
 export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | 'paused'> {
   const { planId, firstChunk, attempt } = claim;
@@ -55,11 +56,12 @@ export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | '
     `SELECT p.paused, (a.scheduled_at, a.attempt) = ($3, $4) AS latest, pg_advisory_xact_lock_shared(${LOCK})
        FROM ${BRONZE}.extraction_plans p LEFT JOIN ${BRONZE}.extraction_attempts a
          ON a.plan_id = p.plan_id AND a.first_chunk = $2::int
-      WHERE p.plan_id = $1::bigint`,
+      WHERE p.plan_id = $1::bigint AND ${HAS_STAGING}`,
     [planId, firstChunk, attempt.attemptedAt, attempt.number],
   );
-  if (row?.latest === false) throw overtaken(firstChunk);
-  return row?.paused === true ? 'paused' : 'yes';
+  if (row === undefined) throw stagingLost(planId);
+  if (row.latest === false) throw overtaken(firstChunk);
+  return row.paused ? 'paused' : 'yes';
 }
 
 /** Returns SQL that is true while a claim is the latest; its parameters start at number `first`. */

@@ -79,7 +79,7 @@ export function definitionOf({ name, type, generated, namesPartition }: PlannedC
 /**
  * @param runId whose plan it is: a warehouse that was restored from a backup, or whose standby took over before it had
  *   everything, gives the numbers of plans that it lost to other runs
- * @throws {DatakitError} StagingLost if the plan, and so its staging table, is gone
+ * @throws {DatakitError} StagingLost if the plan or its staging table is gone
  */
 export async function readPlan(session: Session, planId: string, runId?: string): Promise<StoredPlan> {
   const [row] = await session.query<{
@@ -90,10 +90,10 @@ export async function readPlan(session: Session, planId: string, runId?: string)
     staged: StagedFacts | null;
   }>(
     `SELECT run_id, staging_table, plan, prepared_at IS NOT NULL AS prepared, staged
-       FROM ${BRONZE}.extraction_plans WHERE plan_id = $1 AND run_id = coalesce($2, run_id)`,
+       FROM ${BRONZE}.extraction_plans p WHERE plan_id = $1 AND run_id = coalesce($2, run_id) AND ${HAS_STAGING}`,
     [planId, runId ?? null],
   );
-  if (row === undefined) throw new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
+  if (row === undefined) throw stagingLost(planId);
   const staging = { schema: STAGING, name: row.staging_table };
   return {
     planId,
@@ -104,6 +104,12 @@ export async function readPlan(session: Session, planId: string, runId?: string)
     staged: row.staged ?? undefined,
   };
 }
+
+/** SQL for whether the plan `p` has its staging table: somebody may have dropped it. */
+export const HAS_STAGING = `to_regclass('${STAGING}.' || p.staging_table) IS NOT NULL`;
+
+export const stagingLost = (planId: string): DatakitError =>
+  new DatakitError('StagingLost', `The staging table of plan ${planId} is gone`);
 
 /** Records when a staging table was ready for the commit, with all of its rows. */
 export async function recordPrepared(session: Session, planId: string): Promise<void> {
