@@ -102,7 +102,10 @@ export async function lockUnused<Table extends TableName>(
   ];
 }
 
-/** Returns the error that names who uses the table or its staging table, for when they could not be locked. */
+/**
+ * Returns the error that names who uses the table or its staging table, for when they could not be locked. In a database
+ * that is a copy of this one, tables have the same OIDs.
+ */
 export async function describeReaders(
   session: Session,
   table: TableName,
@@ -113,7 +116,7 @@ export async function describeReaders(
        FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
       WHERE l.relation IN (VALUES (to_regclass($1)::oid), (to_regclass($2)::oid) UNION SELECT inhrelid FROM pg_catalog.pg_inherits
                             WHERE inhparent = to_regclass($1))
-        AND l.granted AND l.pid <> pg_backend_pid()
+        AND a.datname = current_database() AND l.granted AND l.pid <> pg_backend_pid()
       LIMIT 5`,
     [quoteTable(table), quoteTable(staging)],
   );

@@ -1,5 +1,9 @@
-import type { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { describeReaders } from '../../src/bronze/readers.ts';
+import { Database } from '../../src/postgres/database.ts';
+import { administer } from '../setup/administer.ts';
+import { connectionTo } from '../setup/connection-to.ts';
 import { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -185,4 +189,26 @@ describe('readers of a bronze table', () => {
     await looking.query('COMMIT');
     await expect(handle.result()).resolves.toMatchObject({ outcome: 'committed' });
   });
+});
+
+test('who uses the table of the same OID in a copy of the warehouse is not in the way', async () => {
+  const [original, copy] = [`original_${lab.name}`, `copy_${lab.name}`];
+  const admin = inject('warehouseAdmin');
+  const urlOf = (database: string) => Object.assign(new URL(admin), { pathname: `/${database}` }).href;
+  await administer(admin, [`CREATE DATABASE ${original}`]);
+  await administer(urlOf(original), ['CREATE SCHEMA bronze; CREATE TABLE bronze.br_t (id int)']);
+  await administer(admin, [`CREATE DATABASE ${copy} TEMPLATE ${original}`]);
+  const users = [new Client(urlOf(original)), new Client(urlOf(copy))];
+  for (const user of users) {
+    await user.connect();
+    await user.query(`SET application_name = '${user.database}'; BEGIN; SELECT FROM bronze.br_t`);
+  }
+  const database = new Database({ label: 'warehouse', settings: connectionTo(urlOf(original)) });
+  const table = { schema: 'bronze', name: 'br_t' };
+  const { message } = await database.read({}, async (session) => describeReaders(session, table, table));
+  await database.close();
+  for (const user of users) await user.end();
+  await administer(admin, [`DROP DATABASE ${original}`, `DROP DATABASE ${copy}`]);
+  expect(message).toContain(`(${original}, `);
+  expect(message).not.toContain(copy);
 });
