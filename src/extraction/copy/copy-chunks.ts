@@ -10,7 +10,6 @@ import { partitionsOf, putTogether } from '../plan/chunks-together.ts';
 import { copyAsPlanned, requireSamePartitions } from '../plan/plan-checks.ts';
 import { copyChunksInto } from './copy-into.ts';
 import type { ChunkProgress, CopyContext, PacedContext } from './copy-context.ts';
-import { seeOtherChunks } from './copy-large-objects.ts';
 import { Pace } from './pace.ts';
 import { readMoment, type Reading } from './read-moment.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -124,7 +123,6 @@ async function copyTogether(
   const { warehouse, signal } = context;
   const limits = { run: stored.runId, signal };
   return warehouse.write(limits, async (target) => {
-    if (stored.plan.largeObjects !== undefined) await seeOtherChunks(target);
     if ((await mayCopy(target, context.claim)) === 'paused') return 'paused';
     return copyChunksInto(target, reading, together, stored, context);
   });

@@ -46,11 +46,6 @@ export async function copyLargeObjects(objects: ChunkObjects): Promise<{ bytes: 
   return { bytes, missing };
 }
 
-/** Lets a chunk see objects that another has copied, since the first to name one copies it. Before any query. */
-export async function seeOtherChunks(target: Session): Promise<void> {
-  await target.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
-}
-
 async function findObjects(
   { source, plan, range }: ChunkObjects,
   column: string,
