@@ -67,12 +67,15 @@ export const PARTITION = '_bronze_partition';
 /** The setting that holds its value while rows of a partition are loaded; `bronze.partition_of_copy()` reads it. */
 export const PARTITION_SETTING = 'datakit.partition';
 
+/** The column that says when a row was loaded: it orders the versions of a row. */
+export const LOADED_AT = '_bronze_loaded_at';
+
 /** The column that marks rows whose key the source no longer has. */
 export const DELETED_AT = { name: '_bronze_deleted_at', type: 'timestamp with time zone' } as const;
 
 /** Columns that runs of any kind add after the data: no source column may have one of these names. */
 export const metadataColumnNames = [
-  '_bronze_loaded_at',
+  LOADED_AT,
   '_bronze_source',
   '_bronze_schema',
   '_bronze_table',
@@ -116,7 +119,7 @@ export function metadataColumns({
   incremental,
 }: MetadataOfRun): MetadataColumn[] {
   return [
-    { name: '_bronze_loaded_at', type: 'timestamp with time zone', value: loadedAt },
+    { name: LOADED_AT, type: 'timestamp with time zone', value: loadedAt },
     { name: '_bronze_source', type: 'text', value: sourceUri },
     { name: '_bronze_schema', type: 'text', value: table.schema },
     { name: '_bronze_table', type: 'text', value: table.name },

@@ -2,6 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { equalityOf } from '../equality.ts';
+import { DELETED_AT } from '../layout.ts';
 import { orUnidentified } from '../schema/replica-identity.ts';
 import { orConstrained } from '../schema/schema-conflict.ts';
 import type { MirrorBatch, MirrorValue, RowMove } from './mirror-batch.ts';
@@ -111,7 +112,7 @@ function collect(
 async function removeAll(session: Session, { storage, deletes }: Mirror): Promise<void> {
   const table = quoteTable(storage);
   if (deletes === 'hard') await session.query(`DELETE FROM ${table}`);
-  else await session.query(`UPDATE ${table} SET _bronze_deleted_at = now() WHERE _bronze_deleted_at IS NULL`);
+  else await session.query(`UPDATE ${table} SET ${DELETED_AT.name} = now() WHERE ${DELETED_AT.name} IS NULL`);
 }
 
 async function remove(session: Session, mirror: Mirror, rows: readonly Row[]): Promise<void> {
@@ -121,8 +122,8 @@ async function remove(session: Session, mirror: Mirror, rows: readonly Row[]): P
   const statement =
     mirror.deletes === 'hard'
       ? `DELETE FROM ${table} AS t USING ${from} WHERE ${matching(mirror)}`
-      : `UPDATE ${table} AS t SET _bronze_deleted_at = now() FROM ${from}
-          WHERE ${matching(mirror)} AND t._bronze_deleted_at IS NULL`;
+      : `UPDATE ${table} AS t SET ${DELETED_AT.name} = now() FROM ${from}
+          WHERE ${matching(mirror)} AND t.${DELETED_AT.name} IS NULL`;
   await session.query(statement, [JSON.stringify(rows)]);
 }
 

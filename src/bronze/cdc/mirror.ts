@@ -13,7 +13,7 @@ import {
 } from '../schema/bronze-table.ts';
 import { captureIndexName, CAPTURE_INDEX } from '../schema/indexes.ts';
 import { hasIndex } from '../schema/key-index.ts';
-import { BRONZE, DELETED_AT } from '../layout.ts';
+import { BRONZE, DELETED_AT, LOADED_AT } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import type { CaptureTable } from './tables.ts';
 
@@ -63,7 +63,7 @@ export async function openMirror(session: Session, origin: MirrorOrigin): Promis
   const types = new Map(columns.map(({ name, type }) => [name, type]));
   const constants = new Map(
     [
-      ['_bronze_loaded_at', 'now()'],
+      [LOADED_AT, 'now()'],
       ['_bronze_source', quoteText(origin.sourceUri)],
       ['_bronze_schema', quoteText(origin.table.schema)],
       ['_bronze_table', quoteText(origin.table.name)],

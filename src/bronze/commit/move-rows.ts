@@ -4,8 +4,7 @@ import { cursorConditions, cursorOperand, inWarehouse } from '../../postgres/cur
 import type { ColumnDefinition } from '../schema/bronze-table.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 import { equalityOf } from '../equality.ts';
-import { VERSION } from '../schema/key-index.ts';
-import { DELETED_AT, PARTITION, type MetadataColumn } from '../layout.ts';
+import { DELETED_AT, LOADED_AT, PARTITION, type MetadataColumn } from '../layout.ts';
 
 /** Where the rows of an increment come from and go to. */
 export interface Move {
@@ -33,7 +32,7 @@ export function moveStatement(move: Move, plan: IncrementalPlan): string {
  * version that is marked as deleted counts for nothing: its row is back.
  */
 function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
-  const [version, column] = [quoteName(VERSION), quoteName(cursor.column)];
+  const column = quoteName(cursor.column);
   const sameKey = move.columns
     .filter(({ name }) => key.includes(name))
     .map(({ name, type }) => `b.${quoteName(name)} ${equalityOf(type)} s.${quoteName(name)}`)
@@ -42,7 +41,7 @@ function appendVersions(move: Move, { key, cursor }: IncrementalPlan): string {
   return counted(`${insertInto(move)}
      SELECT ${selected(move)} FROM ${typed(move)} AS s
        LEFT JOIN LATERAL (SELECT b.${column} AS newest, ${found} AS found FROM ${quoteTable(move.storage)} AS b
-                           WHERE ${sameKey} ORDER BY b.${version} DESC LIMIT 1) AS known ON true
+                           WHERE ${sameKey} ORDER BY b.${LOADED_AT} DESC LIMIT 1) AS known ON true
       WHERE known.found IS NOT TRUE OR known.newest IS DISTINCT FROM s.${column}
      RETURNING true AS added`);
 }

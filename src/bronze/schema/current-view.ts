@@ -2,14 +2,13 @@ import { DatakitError } from '../../contract/failures.ts';
 import { isTooLong } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { VERSION } from './key-index.ts';
-import { BRONZE } from '../layout.ts';
+import { BRONZE, DELETED_AT, LOADED_AT } from '../layout.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
 
 /** Beginning of the comment that marks a view as ours and says what it shows. */
 const COMMENT = 'datakit-postgres: the newest version of each row of ';
 
-export const currentViewName = (target: string): string => `${target}_current`;
+const currentViewName = (target: string): string => `${target}_current`;
 
 const viewOf = (target: string) => ({ schema: BRONZE, name: currentViewName(target) });
 
@@ -50,12 +49,12 @@ export async function ensureCurrentView(session: Session, wanted: CurrentView): 
   if (found?.comment === comment && found.showsTable && found.columns === 'same') return;
   const attached = found?.columns === 'other' ? await dropView(session, view) : [];
   const keys = key.map((name) => `b.${quoteName(name)}`).join(', ');
-  const filter = marksDeleted ? ' WHERE _bronze_deleted_at IS NULL' : '';
+  const filter = marksDeleted ? ` WHERE ${DELETED_AT.name} IS NULL` : '';
   // to replace a view without its options would reset them
   await session.query(
     `CREATE OR REPLACE VIEW ${view} ${found?.options ?? ''} AS SELECT * FROM (
        SELECT DISTINCT ON (${keys}) b.* FROM ${quoteTable({ schema: BRONZE, name: target })} AS b
-        ORDER BY ${keys}, b.${VERSION} DESC, b.${quoteName(cursor)} DESC NULLS LAST) AS newest${filter}`,
+        ORDER BY ${keys}, b.${LOADED_AT} DESC, b.${quoteName(cursor)} DESC NULLS LAST) AS newest${filter}`,
   );
   await session.query(`COMMENT ON VIEW ${view} IS ${quoteText(comment)}`);
   await attach(session, view, attached);

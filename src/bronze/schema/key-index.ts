@@ -5,9 +5,7 @@ import { sqlStateOf, violatedIndex } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import { isKeyIndex, keyIndexName } from './indexes.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
-
-/** The column that says when a version of a row was loaded: it orders the versions of a key. */
-export const VERSION = '_bronze_loaded_at';
+import { LOADED_AT } from '../layout.ts';
 
 /**
  * Ensures the index by which increments find existing rows. With a key it is unique, so that PostgreSQL itself
@@ -23,7 +21,7 @@ export async function ensureKeyIndex(
 ): Promise<void> {
   const { key, write, cursor } = plan;
   const keyed = key.length > 0;
-  const columns = keyed ? [...key, ...(write === 'append' ? [VERSION] : [])] : [cursor.column];
+  const columns = keyed ? [...key, ...(write === 'append' ? [LOADED_AT] : [])] : [cursor.column];
   if (await hasIndex(session, table, columns, keyed)) return;
   const collation = !keyed && cursor.kind === 'text' ? ' COLLATE "C"' : '';
   const list = columns.map((name) => `${quoteName(name)}${collation}`).join(', ');
