@@ -1,12 +1,6 @@
-import { DatakitError } from '../../contract/failures.ts';
 import type { IncrementalOutcome, SchemaChange } from '../../contract/incremental.ts';
 import type { Session } from '../../postgres/session.ts';
-import {
-  findBronzeTable,
-  readColumnDefinitions,
-  type BronzeTable,
-  type Storage,
-} from '../schema/bronze-table.ts';
+import { readColumnDefinitions, requireLoaded } from '../schema/bronze-table.ts';
 import { recordCheckpoint } from '../bookkeeping/checkpoints.ts';
 import { ensureCurrentView } from '../schema/current-view.ts';
 import { markDeleted } from './deleted-keys.ts';
@@ -33,7 +27,7 @@ export async function commitIncrement(
   rows: number,
 ): Promise<IncrementalOutcome> {
   const { incremental, plan, staging } = stored;
-  const bronze = await requireBronze(session, plan.target);
+  const bronze = await requireLoaded(session, plan.target);
   const loadedAt = await nextLoadedAt(session, plan.target);
   const { sourceUri, table, partitioned } = plan;
   const { runId } = stored;
@@ -113,10 +107,4 @@ export async function finishIncremental(
     nullCursors: staged.nullCursors,
     schemaChanges: changes,
   };
-}
-
-async function requireBronze(session: Session, target: string): Promise<BronzeTable & { storage: Storage }> {
-  const bronze = await findBronzeTable(session, target);
-  if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
-  throw new DatakitError('PlanOutdated', `${BRONZE}.${target} was dropped after the run was planned`);
 }

@@ -1,8 +1,7 @@
-import { DatakitError } from '../../contract/failures.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { findBronzeTable } from '../schema/bronze-table.ts';
+import { requireLoaded } from '../schema/bronze-table.ts';
 import { readHighWaterMark } from './high-water-mark.ts';
 import type { IncrementalPlan } from '../incremental-plan.ts';
 import { ensureKeyIndex, requireKeys } from '../schema/key-index.ts';
@@ -21,14 +20,8 @@ export async function prepareIncrement(
   await analyze(session, staging, incremental);
   if (incremental.keyChunks > 0) await analyze(session, stagingKeys(staging), incremental);
   await requireKeys(session, staging, incremental);
-  const bronze = await findBronzeTable(session, plan.target);
-  if (bronze?.storage === undefined) {
-    throw new DatakitError(
-      'PlanOutdated',
-      `${BRONZE}.${plan.target} was dropped or emptied after the run was planned`,
-    );
-  }
-  await ensureKeyIndex(session, bronze.storage, planId, incremental);
+  const { storage } = await requireLoaded(session, plan.target);
+  await ensureKeyIndex(session, storage, planId, incremental);
   await recordStaged(session, { planId, staging }, incremental);
   await recordPrepared(session, planId);
 }

@@ -2,7 +2,7 @@ import { DatakitError } from '../../contract/failures.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { TableName } from '../../contract/table-name.ts';
-import { findBronzeTable, type BronzeTable, type Storage } from '../schema/bronze-table.ts';
+import { requireLoaded } from '../schema/bronze-table.ts';
 import { followSchema } from '../schema/follow-schema.ts';
 import { partitionIndexName } from '../schema/indexes.ts';
 import { orUnidentified } from '../schema/replica-identity.ts';
@@ -28,7 +28,7 @@ export async function preparePartitions(
 ): Promise<void> {
   await lockTarget(session, plan.target);
   await endStrayWriters(session, staging);
-  const { storage } = await requireBronze(session, plan.target);
+  const { storage } = await requireLoaded(session, plan.target);
   await ensurePartitionIndex(session, storage, planId);
   await recordPrepared(session, planId);
 }
@@ -76,10 +76,15 @@ async function deleteRows(
  */
 export async function replacePartitions(session: Session, stored: StoredPlan): Promise<number> {
   const { planId, plan, staging } = stored;
-  const bronze = await requireBronze(session, plan.target);
+  const bronze = await requireLoaded(session, plan.target);
   const labels = plan.partitions.map((partition) => partitionLabel(plan, partition));
   const records = await findPartitionRecords(session, plan.target);
-  if (records.size === 0) throw outdated(plan.target);
+  if (records.size === 0) {
+    throw new DatakitError(
+      'PlanOutdated',
+      `${BRONZE}.${plan.target} was loaded by a run of another kind after this run was planned`,
+    );
+  }
   const isNewer = (label: string) => BigInt(records.get(label)?.planId ?? 0) > BigInt(planId);
   const newer = labels.filter(isNewer);
   if (newer.length === labels.length) return newer.length;
@@ -104,15 +109,3 @@ async function metadataOf(session: Session, { runId, plan }: StoredPlan) {
   const loadedAt = await nextLoadedAt(session, plan.target);
   return metadataColumns({ ...plan, loadedAt, runId, incremental: undefined });
 }
-
-async function requireBronze(session: Session, target: string): Promise<BronzeTable & { storage: Storage }> {
-  const bronze = await findBronzeTable(session, target);
-  if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
-  throw outdated(target);
-}
-
-const outdated = (target: string): DatakitError =>
-  new DatakitError(
-    'PlanOutdated',
-    `${BRONZE}.${target} was dropped, or loaded by a run of another kind, after this run was planned`,
-  );

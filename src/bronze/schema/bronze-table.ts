@@ -66,6 +66,20 @@ export async function findBronzeTable(session: Session, target: string): Promise
 }
 
 /**
+ * Finds a bronze table that must have rows of ours.
+ *
+ * @throws {DatakitError} PlanOutdated if it was dropped, or its rows were
+ */
+export async function requireLoaded(
+  session: Session,
+  target: string,
+): Promise<BronzeTable & { readonly storage: Storage }> {
+  const bronze = await findBronzeTable(session, target);
+  if (bronze?.storage !== undefined) return { ...bronze, storage: bronze.storage };
+  throw new DatakitError('PlanOutdated', `${BRONZE}.${target} was dropped or emptied during the run`);
+}
+
+/**
  * Refuses a default partition that people moved out of our schema, or put in the place of ours: it would be dropped.
  *
  * @throws {DatakitError} TargetConflict
