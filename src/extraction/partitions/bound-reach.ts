@@ -3,8 +3,8 @@ import type { BoundValue, PartitionBound } from '../../postgres/partition-bound.
 /** How the rows of a partition relate to a range: none in it, all in it, or perhaps some. */
 export type Reach = 'outside' | 'inside' | 'across';
 
-/** A range of values, each represented by its rank. */
-export interface Span {
+/** A range of values, each represented by its rank in the order of the server. */
+export interface RankRange {
   readonly lo: number;
   readonly hi: number;
   readonly hiIncluded: boolean;
@@ -26,12 +26,12 @@ export interface Bounded {
 /** Relates a partition to a range by its own bound: `across` if the bound says nothing about the column. */
 export function reachOf(
   { bound, position, othersNullable, siblings }: Bounded,
-  wanted: Span,
+  wanted: RankRange,
   rank: Rank,
 ): Reach {
   switch (bound.kind) {
     case 'range':
-      return compare(spanOf(bound, position, rank), wanted);
+      return compare(rangeOf(bound, position, rank), wanted);
     case 'list':
       return compareAll(bound.values, wanted, rank);
     case 'hash':
@@ -62,7 +62,7 @@ export function valuesAt(bound: PartitionBound, position: number): string[] {
 type RangeBound = Extract<PartitionBound, { kind: 'range' }>;
 
 /** Multi-column bounds compare as rows: a column counts only if all before it are equal at both ends. */
-function spanOf({ from, to }: RangeBound, position: number, rank: Rank): Span {
+function rangeOf({ from, to }: RangeBound, position: number, rank: Rank): RankRange {
   const fixed = from.slice(0, position).every((value, index) => isSame(value, to[index]));
   const rest = to.slice(position + 1);
   const hi = fixed ? placeOf(to[position], rank) : Number.POSITIVE_INFINITY;
@@ -81,14 +81,14 @@ function placeOf(value: BoundValue | undefined, rank: Rank): number {
   return value?.is === 'least' ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
 }
 
-function compare(span: Span, wanted: Span): Reach {
-  const endsBefore = span.hi < wanted.hi || (span.hi === wanted.hi && !span.hiIncluded);
-  if (span.lo >= wanted.hi || span.hi < wanted.lo) return 'outside';
-  if (span.hi === wanted.lo && !span.hiIncluded) return 'outside';
-  return span.lo >= wanted.lo && endsBefore ? 'inside' : 'across';
+function compare(range: RankRange, wanted: RankRange): Reach {
+  const endsBefore = range.hi < wanted.hi || (range.hi === wanted.hi && !range.hiIncluded);
+  if (range.lo >= wanted.hi || range.hi < wanted.lo) return 'outside';
+  if (range.hi === wanted.lo && !range.hiIncluded) return 'outside';
+  return range.lo >= wanted.lo && endsBefore ? 'inside' : 'across';
 }
 
-function compareAll(values: readonly BoundValue[], wanted: Span, rank: Rank): Reach {
+function compareAll(values: readonly BoundValue[], wanted: RankRange, rank: Rank): Reach {
   const within = values.filter((value) => {
     const place = value.is === 'value' ? rank(value.text) : Number.NaN; // NULL is in no range
     return place >= wanted.lo && place < wanted.hi;
@@ -101,13 +101,13 @@ function compareAll(values: readonly BoundValue[], wanted: Span, rank: Rank): Re
  * Returns whether other partitions take every value of the range, leaving none to the default partition. For keys of
  * several columns, counts only bounds that leave the other columns open.
  */
-function isCovered(siblings: readonly PartitionBound[], wanted: Span, rank: Rank): boolean {
-  const spans = siblings
+function isCovered(siblings: readonly PartitionBound[], wanted: RankRange, rank: Rank): boolean {
+  const ranges = siblings
     .filter((bound) => bound.kind === 'range')
     .filter(({ from, to }) => [...from.slice(1), ...to.slice(1)].every(({ is }) => is === 'least'))
-    .map((bound) => spanOf(bound, 0, rank))
+    .map((bound) => rangeOf(bound, 0, rank))
     .toSorted((one, other) => one.lo - other.lo);
   let reached = wanted.lo;
-  for (const { lo, hi } of spans) if (lo <= reached && hi > reached) reached = hi;
+  for (const { lo, hi } of ranges) if (lo <= reached && hi > reached) reached = hi;
   return reached >= wanted.hi;
 }

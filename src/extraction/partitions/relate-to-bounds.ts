@@ -3,7 +3,7 @@ import { lineage, type PartitionTree, type TreeTable } from '../../postgres/cata
 import { quoteName } from '../../postgres/identifiers.ts';
 import { parseBound, type PartitionBound } from '../../postgres/partition-bound.ts';
 import type { Session } from '../../postgres/session.ts';
-import { combined, reachOf, valuesAt, type Reach, type Span } from './bound-reach.ts';
+import { combined, reachOf, valuesAt, type RankRange, type Reach } from './bound-reach.ts';
 
 /** A part of partition keys whose values the server orders in one way only. */
 export interface OrderedKey {
@@ -32,7 +32,7 @@ export async function relateToBounds(
     ...[from, to].filter((text) => text !== undefined),
   ]);
   const rank = (text: string) => ranks.get(text) ?? Number.NaN;
-  const wanted: Span = {
+  const wanted: RankRange = {
     lo: from === undefined ? Number.NEGATIVE_INFINITY : rank(from),
     hi: to === undefined ? Number.POSITIVE_INFINITY : rank(to),
     hiIncluded: false,
