@@ -1,9 +1,8 @@
 import type { TableName } from '../../contract/table-name.ts';
 import { quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import { companionStaging } from '../schema/companion.ts';
 import { BRONZE, STAGING } from '../layout.ts';
-import { endStrayWriters, stagingKeys } from './plans.ts';
+import { endStrayWriters, stagingTables } from './plans.ts';
 
 /**
  * Finds staging tables without a plan. Both are created and dropped in one transaction, so a table without a plan
@@ -14,14 +13,13 @@ export async function findOrphanedTables(session: Session): Promise<string[]> {
     `SELECT c.relname AS name, ARRAY(SELECT staging_table FROM ${BRONZE}.extraction_plans) AS plans
        FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.relnamespace = '${STAGING}'::regnamespace ORDER BY 1`,
   );
-  const known = new Set((rows[0]?.plans ?? []).flatMap(tablesOf));
+  const known = new Set(
+    (rows[0]?.plans ?? [])
+      .flatMap((name) => stagingTables({ schema: STAGING, name }))
+      .map((table) => table.name),
+  );
   return rows.filter(({ name }) => !known.has(name)).map(({ name }) => name);
 }
-
-const tablesOf = (name: string): string[] => {
-  const staging: TableName = { schema: STAGING, name };
-  return [staging, companionStaging(staging), stagingKeys(staging)].map((table) => table.name);
-};
 
 export async function dropOrphanedTable(session: Session, name: string): Promise<void> {
   const table: TableName = { schema: STAGING, name };

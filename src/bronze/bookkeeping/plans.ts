@@ -150,9 +150,15 @@ export async function dropPlan(
 }
 
 export async function dropStaging(session: Session, { staging }: Pick<StoredPlan, 'staging'>): Promise<void> {
-  const tables = [staging, companionStaging(staging), stagingKeys(staging)].map(quoteTable);
-  await session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`);
+  await session.query(`DROP TABLE IF EXISTS ${stagingTables(staging).map(quoteTable).join(', ')}`);
 }
+
+/** Returns the tables that a plan may have: its staging table, and those of large objects and of keys. */
+export const stagingTables = (staging: TableName): TableName[] => [
+  staging,
+  companionStaging(staging),
+  stagingKeys(staging),
+];
 
 /** Deletes a plan and the claims on it, but not its ledger: that stays while bronze shows the rows. */
 export async function forgetPlan(session: Session, planId: string): Promise<void> {

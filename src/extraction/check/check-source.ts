@@ -22,7 +22,7 @@ export interface CheckedDatabases {
 }
 
 /** Checks one aspect of a server, in a read-only transaction. */
-export type Check = (session: Session) => Promise<Finding | readonly Finding[]>;
+type Check = (session: Session) => Promise<Finding | readonly Finding[]>;
 
 /**
  * Checks whether runs can be expected to succeed: what the source and the warehouse are, what their roles may do, and
