@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Dependencies } from '../activities/dependencies.ts';
 import { tellWait } from '../activities/run-activity.ts';
 import { asBookkeepingLost } from '../bronze/bookkeeping-lost.ts';
-import { asRaisedHere } from '../bronze/raised-here.ts';
+import { asRaisedInWarehouse } from '../bronze/raised-in-warehouse.ts';
 import { migrate } from '../bronze/migrate.ts';
 import { sourceVariable, type Configuration } from '../config/environment.ts';
 import { DatakitError } from '../contract/failures.ts';
@@ -31,7 +31,7 @@ export function connectDatabases(configuration: Configuration): ConnectedDatabas
   const explain = (failure: DatakitError): DatakitError => {
     const lost = asBookkeepingLost(failure);
     if (lost !== undefined) migrated = undefined; // the next activity makes it anew
-    return lost ?? asRaisedHere(failure);
+    return lost ?? asRaisedInWarehouse(failure);
   };
   const told = { label: 'warehouse', settings, explain, onWaiting: tellWait };
   const warehouse = new Database(told);
