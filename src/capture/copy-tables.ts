@@ -13,7 +13,7 @@ import { formatTableName } from '../contract/table-name.ts';
 import { namingLocked } from '../extraction/copy/locked-partitions.ts';
 import { planAsOf } from '../extraction/plan/plan-in-snapshot.ts';
 import type { PlanLimits } from '../extraction/plan/plan-run.ts';
-import type { Ask } from '../extraction/increment/settle-limit.ts';
+import type { Ask } from '../extraction/ask.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';

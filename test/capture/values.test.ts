@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { finishCopy } from '../../src/capture/copy-tables.ts';
-import type { Ask } from '../../src/extraction/increment/settle-limit.ts';
+import type { Ask } from '../../src/extraction/ask.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { difficultTable, madeTypesTable } from '../bronze/difficult-values.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';

@@ -3,7 +3,7 @@ import { listed } from '../../contract/listed.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { readLocked } from '../../postgres/catalog/locked-tables.ts';
 import { isLockTimeout } from '../../postgres/server-failure.ts';
-import type { Ask } from '../increment/settle-limit.ts';
+import type { Ask } from '../ask.ts';
 
 /** Names the locked table or partition in a lock timeout, since the server does not. */
 export async function namingLocked<T>(ask: Ask, table: TableName, work: () => Promise<T>): Promise<T> {

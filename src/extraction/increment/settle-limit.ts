@@ -3,15 +3,12 @@ import type { CheckpointLimit } from '../../bronze/incremental-plan.ts';
 import type { ExtractionPlan } from '../../bronze/plan.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import { readWriters, withAncestors, type Writers } from '../../postgres/oldest-transaction.ts';
-import type { Session } from '../../postgres/session.ts';
+import type { Ask } from '../ask.ts';
 import { lateRowWarning } from './late-row-warnings.ts';
 
 /** Milliseconds. Short transactions end within it; for longer ones the checkpoint does not advance. */
 const PATIENCE = 2_000;
 const PAUSE = 25;
-
-/** Runs work in a source transaction of its own. */
-export type Ask = <T>(work: (source: Session) => Promise<T>) => Promise<T>;
 
 /**
  * Confirms the greatest cursor value that the plan saw as its limit: transactions that were writing then may still

@@ -6,7 +6,7 @@ import {
   REPORTS_IDLE_AFTER,
   type UnsettledSession,
 } from '../../postgres/unsettled-sessions.ts';
-import type { Ask } from '../increment/settle-limit.ts';
+import type { Ask } from '../ask.ts';
 
 /** Milliseconds. Enough for every idle session to report; a longer transaction leaves the statistics in doubt. */
 const PATIENCE = 15_000;

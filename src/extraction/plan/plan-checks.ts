@@ -8,7 +8,7 @@ import { readFileNodes } from '../../postgres/catalog/partitions.ts';
 import { readRewritten } from '../../postgres/catalog/rewritten-tables.ts';
 import { sqlStateOf } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
-import type { Ask } from '../increment/settle-limit.ts';
+import type { Ask } from '../ask.ts';
 
 /** Digests all partitions of a table and their bounds, including those that are not read. */
 export function digestTree({ tables }: PartitionTree): string {
