@@ -7,8 +7,10 @@ import type { Database } from '../../postgres/database.ts';
 import type { SessionLimits } from '../../postgres/session-settings.ts';
 import type { Session } from '../../postgres/session.ts';
 import { namingLocked } from '../copy/locked-partitions.ts';
-import { chosenTarget, planTable } from './plan-table.ts';
-import { settleLimit, type Ask } from '../increment/settle-limit.ts';
+import { chosenTarget } from './chosen-target.ts';
+import { planTable } from './plan-table.ts';
+import type { Ask } from '../ask.ts';
+import { settleLimit } from '../increment/settle-limit.ts';
 import { settleStatistics } from '../partitions/settle-statistics.ts';
 
 export interface PlanLimits extends SessionLimits {

@@ -2,13 +2,18 @@ import type { NewMember } from '../../bronze/bookkeeping/database-runs.ts';
 import { readsItsOwnMoment, type ExtractDatabaseRequest } from '../../contract/extract-database.ts';
 import { extractTableInput, type ExtractTableRequest } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
+import { listed } from '../../contract/listed.ts';
 import { showPath } from '../../contract/parse-input.ts';
-import { formatTableName, type TableName } from '../../contract/table-name.ts';
+import {
+  formatTableName,
+  isTooLong,
+  MAX_IDENTIFIER_BYTES,
+  type TableName,
+} from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
 import { findRelations } from '../../postgres/catalog/table.ts';
 import { listTables } from '../../postgres/catalog/tables.ts';
 import type { Session } from '../../postgres/session.ts';
-import { requireTableNames } from './name-lengths.ts';
 
 /** Bytes. The size of one chunk: a smaller table would have nothing to share out in a run of its own. */
 export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
@@ -39,9 +44,9 @@ export async function resolveTables(
 ): Promise<Resolved> {
   const selection = new TableSelection(request);
   const named = selection.named();
-  const listed = await listTables(source);
-  const there = new Set(listed.map(formatTableName));
-  const selected = listed.filter((table) => selection.has(table));
+  const all = await listTables(source);
+  const there = new Set(all.map(formatTableName));
+  const selected = all.filter((table) => selection.has(table));
   requireTableNames(selected);
   const members = selected.map(({ schema, name, bytes }) => memberOf(selection, { schema, name }, bytes));
   // views and the like are extracted if named; a table that does not exist fails in its own run
@@ -63,6 +68,16 @@ export async function resolveTables(
       .map(formatTableName)
       .filter((name) => !there.has(name) && !called.has(name)),
   };
+}
+
+/** Refuses tables that no input could name. @throws {DatakitError} UnsupportedTable */
+function requireTableNames(tables: readonly TableName[]): void {
+  const long = tables.filter(({ schema, name }) => isTooLong(schema) || isTooLong(name));
+  if (long.length === 0) return;
+  throw new DatakitError(
+    'UnsupportedTable',
+    `The names of these tables or their schemas have over ${MAX_IDENTIFIER_BYTES} bytes in UTF-8, which is more than a name can have: ${listed(long.map(formatTableName), 3)}. Leave them out with "!" and the beginning of the name, and read views with shorter names in their place`,
+  );
 }
 
 /** Refuses settings of several entries that are not allowed together: which ones meet, only the tables show. */
