@@ -1,98 +1,106 @@
-import { DatakitError } from '../../contract/failures.ts';
-import { listed } from '../../contract/listed.ts';
-import { patternMatcher } from '../../contract/name-pattern.ts';
-import { suggestion } from '../../contract/parse-input.ts';
-import type { PartitionChoice } from '../../contract/partition-inputs.ts';
-import { formatTableName, formatWithin } from '../../contract/table-name.ts';
-import { readPartitionKeys } from '../../postgres/catalog/partition-keys.ts';
-import {
-  hasPartitions,
-  lineage,
-  type PartitionTree,
-  type TreeTable,
-} from '../../postgres/catalog/partition-tree.ts';
+import { PARTITION } from '../../bronze/layout.ts';
+import type { ExtractionPlan, PlannedColumn, PlannedPartition } from '../../bronze/plan.ts';
+import type { SourceTypes } from '../../bronze/schema/type-mapping.ts';
+import type { ExtractTableInput } from '../../contract/extract-table.ts';
+import { formatWithin } from '../../contract/table-name.ts';
+import type { Catalog } from '../../postgres/catalog/catalog.ts';
+import { hasPartitions, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
+import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Session } from '../../postgres/session.ts';
-import { layRange } from './time-range.ts';
+import { digestTree } from '../plan/plan-checks.ts';
+import { findReplaced, planReplacement } from './plan-replacement.ts';
+import { findRequested, type RequestedPartition } from './requested-partitions.ts';
+import { digestReading, isUnchanged, NO_EVIDENCE, readEvidence } from './unchanged-partitions.ts';
 
-/** A partition to read. */
-export interface ChosenPartition {
-  readonly table: TreeTable;
-  /** SQL condition for the requested rows; absent where all rows are read. */
-  readonly filter?: string;
+/** The partition that a row came from. The source does not send it, since it is the same for all its rows. */
+export const partitionColumn: PlannedColumn = {
+  name: PARTITION,
+  type: 'text',
+  sourceType: 'text',
+  decision: 'kept',
+  read: 'as is',
+  binary: true,
+  namesPartition: true,
+};
+
+export interface Choosing {
+  readonly catalog: Catalog;
+  readonly warehouse: Session;
+  readonly input: ExtractTableInput;
+  readonly target: string;
+  readonly tree: PartitionTree;
+  readonly planned: readonly PlannedColumn[];
+  readonly types: SourceTypes;
+  /** Why the source's statistics cannot be trusted; undefined if they can. */
+  readonly doubt: string | undefined;
+  /** False if the snapshot was taken already: statistics may then include changes that it does not show. */
+  readonly isProvable: boolean;
 }
 
-/**
- * Finds the partitions that an input asks for, from the catalog alone.
- *
- * @throws {DatakitError} InvalidInput if the table is not partitioned, or not by time; UndefinedObject for unknown
- *   names
- */
-export async function choosePartitions(
-  session: Session,
-  tree: PartitionTree,
-  choice: PartitionChoice | undefined,
-): Promise<ChosenPartition[]> {
-  if (choice === undefined) return tree.leaves.map((table) => ({ table }));
-  if (!hasPartitions(tree)) {
-    throw new DatakitError(
-      'InvalidInput',
-      `"partitions" is not possible: ${formatTableName(tree.root)} has no partitions`,
-    );
-  }
-  const { from, to } = choice;
-  if (from === undefined && to === undefined) return byNames(tree, choice);
-  return byRange(session, tree, choice);
+export interface PartitionToRead extends Partition, Pick<PlannedPartition, 'filter' | 'evidence'> {}
+
+export interface ChosenPartitions {
+  readonly partitions: readonly PartitionToRead[];
+  readonly plan: Pick<
+    ExtractionPlan,
+    'tree' | 'partitioned' | 'skipped' | 'replacement' | 'reading' | 'seenAt' | 'provenFrom'
+  >;
+  readonly warnings: readonly string[];
 }
 
-async function byRange(
-  session: Session,
-  tree: PartitionTree,
-  { exact = true, ...choice }: PartitionChoice,
-): Promise<ChosenPartition[]> {
-  const keys = await readPartitionKeys(session, [...tree.tables.keys()]);
-  const { reachOf, condition } = await layRange(session, tree, keys, choice);
-  return tree.leaves.flatMap((table) => {
-    const reach = reachOf(table);
-    if (reach === 'outside') return [];
-    return [{ table, ...(reach === 'across' && exact && { filter: condition }) }];
-  });
-}
+const NO_PROOF =
+  'the source does not say whether it is still the same server (pg_control_system, pg_control_checkpoint, pg_control_recovery, pg_walfile_name)';
 
-/** Matches the names of a partition or its ancestors; the schema may be omitted if it is that of the table. */
-function byNames(tree: PartitionTree, { names = [], patterns = [] }: PartitionChoice): ChosenPartition[] {
-  const wanted = new Set(names);
-  const matchers = patterns.map((pattern) => patternMatcher(pattern, '*?'));
-  const fits = (name: string) => matchers.some((matches) => matches(name));
-  const found = new Set<string>();
-  const chosen = tree.leaves.filter((leaf) => {
-    const called = namesOf(tree, leaf);
-    const named = called.filter((name) => wanted.has(name));
-    for (const name of named) found.add(name);
-    return named.length > 0 || called.some(fits);
-  });
-  requireAll(tree, names, found);
-  return chosen.map((table) => ({ table }));
-}
-
-function namesOf(tree: PartitionTree, leaf: TreeTable): string[] {
-  const within = lineage(tree, leaf).filter((table) => table === leaf || table !== tree.root);
-  return within.flatMap((table) => [formatWithin(tree.root.schema, table), formatTableName(table)]);
-}
-
-function requireAll(tree: PartitionTree, names: readonly string[], found: ReadonlySet<string>): void {
-  const below = [...tree.tables.values()].filter(({ oid, holdsRows }) => holdsRows || oid !== tree.root.oid);
-  const known = below.map((table) => formatWithin(tree.root.schema, table));
-  const all = new Set(
-    below.flatMap((table) => [formatWithin(tree.root.schema, table), formatTableName(table)]),
+/** Decides which partitions a run reads, and what happens to the bronze rows of others. */
+export async function choosePartitions(choosing: Choosing): Promise<ChosenPartitions> {
+  const { catalog, input, tree, planned, types, isProvable } = choosing;
+  const source = catalog.session;
+  const requested = await findRequested(source, tree, input.partitions);
+  const seenAt = await catalog.now();
+  const reading = await digestReading(source, planned, types, input.where);
+  const oids = requested.map(({ table }) => table.oid);
+  const evidence =
+    isProvable && hasPartitions(tree) ? await readEvidence(source, oids, planned, types) : NO_EVIDENCE;
+  const doubt = choosing.doubt ?? (evidence === undefined ? NO_PROOF : undefined);
+  const replaces = input.write === 'replace-partitions' ? { ...choosing, requested } : undefined;
+  const replaced = replaces && (await findReplaced(replaces));
+  const label = ({ table }: RequestedPartition) => formatWithin(input.table.schema, table);
+  const read = requested.filter(
+    (one) =>
+      input.onlyChanged !== true ||
+      doubt !== undefined ||
+      !isUnchanged(replaced?.records.get(label(one)), reading, evidence?.of.get(one.table.oid)),
   );
-  const unknown = names.filter((name) => !found.has(name) && !all.has(name));
-  const [first] = unknown;
-  if (first === undefined) return;
-  throw new DatakitError(
-    'UndefinedObject',
-    `${formatTableName(tree.root)} has no partition ${listed(
-      unknown.map((name) => `"${name}"`),
-      5,
-    )}${suggestion(first, known)}`,
-  );
+  const replacement =
+    replaces && replaced && (await planReplacement(replaces, replaced, new Set(read.map(label))));
+  const filters = new Map(read.map(({ table, filter }) => [table.oid, filter]));
+  const partitions = await catalog.partitions([...filters.keys()]);
+  return {
+    partitions: partitions.map((partition) => {
+      const [filter, proof] = [filters.get(partition.oid), evidence?.of.get(partition.oid)];
+      return {
+        ...partition,
+        ...(filter !== undefined && { filter }),
+        ...(proof !== undefined && { evidence: proof }),
+      };
+    }),
+    plan: {
+      tree: digestTree(tree),
+      reading,
+      seenAt,
+      ...(typeof evidence?.logEnd === 'string' && { provenFrom: evidence.logEnd }),
+      ...(hasPartitions(tree) && { partitioned: true }),
+      ...((input.partitions !== undefined || input.onlyChanged === true) && {
+        skipped: {
+          notAskedFor: tree.leaves.length - requested.length,
+          unchanged: requested.length - read.length,
+        },
+      }),
+      ...(replacement !== undefined && { replacement }),
+    },
+    warnings:
+      doubt === undefined || input.onlyChanged !== true
+        ? []
+        : [`"onlyChanged" read all partitions, since ${doubt}.`],
+  };
 }

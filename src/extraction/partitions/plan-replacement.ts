@@ -16,14 +16,14 @@ import { formatTableName, formatWithin, type TableName } from '../../contract/ta
 import { hasPartitions, type PartitionTree } from '../../postgres/catalog/partition-tree.ts';
 import { quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
-import type { ChosenPartition } from './choose-partitions.ts';
+import type { RequestedPartition } from './requested-partitions.ts';
 
 export interface ReplacementContext {
   readonly warehouse: Session;
   readonly input: ExtractTableInput;
   readonly target: string;
   readonly tree: PartitionTree;
-  readonly chosen: readonly ChosenPartition[];
+  readonly requested: readonly RequestedPartition[];
   readonly planned: readonly PlannedColumn[];
 }
 
@@ -76,7 +76,7 @@ export async function planReplacement(
   return { whole: false, ...base };
 }
 
-function requireWholePartitions({ tree, chosen }: ReplacementContext): void {
+function requireWholePartitions({ tree, requested }: ReplacementContext): void {
   const shown = formatTableName(tree.root);
   if (!hasPartitions(tree)) {
     throw new DatakitError(
@@ -84,7 +84,7 @@ function requireWholePartitions({ tree, chosen }: ReplacementContext): void {
       `"write" is "replace-partitions", and ${shown} has no partitions: leave it out`,
     );
   }
-  const cut = chosen.filter(({ filter }) => filter !== undefined);
+  const cut = requested.filter(({ filter }) => filter !== undefined);
   if (cut.length === 0) return;
   const names = cut.map(({ table }) => formatWithin(tree.root.schema, table));
   throw new DatakitError(

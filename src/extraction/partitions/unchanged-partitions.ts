@@ -19,8 +19,8 @@ export async function digestReading(
   return createHash('sha256').update(read).digest('hex');
 }
 
-/** No evidence of any table. */
-export const NONE: ChangeEvidence = { of: new Map(), logEnd: null };
+/** For tables of which nothing proves that they are unchanged. */
+export const NO_EVIDENCE: ChangeEvidence = { of: new Map(), logEnd: null };
 
 /**
  * Returns evidence that tables are unchanged; none if values also depend on other objects, undefined if the server
@@ -34,7 +34,7 @@ export async function readEvidence(
 ): Promise<ChangeEvidence | undefined> {
   const named = columns.some(({ read }) => read === 'object name' || read === 'object names');
   const composite = [...types.values()].some(({ kind }) => kind === 'composite');
-  return named || composite ? NONE : readChangeEvidence(session, tables);
+  return named || composite ? NO_EVIDENCE : readChangeEvidence(session, tables);
 }
 
 /** True if a partition is certainly unchanged since it was last read. */

@@ -6,18 +6,18 @@ import { listed } from '../../contract/listed.ts';
 import { formatBytes, formatCount } from '../../contract/quantities.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import type { Catalog } from '../../postgres/catalog/catalog.ts';
-import type { Partition } from '../../postgres/catalog/partitions.ts';
 import { hasTidRangeScan, type ServerFacts } from '../../postgres/catalog/server.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
 import type { Session } from '../../postgres/session.ts';
 import { blocksPerChunk, chunksOf } from './chunk-ranges.ts';
+import type { PartitionToRead } from '../partitions/choose-partitions.ts';
 import { locksOfChunk, packSmall } from '../partitions/pack-partitions.ts';
 import { chunksByKey } from './key-range.ts';
 import { findKeyColumn, planKey, type KeyColumn } from './plan-key.ts';
 
 export interface Chunking {
   readonly table: Table;
-  readonly partitions: readonly (Partition & Pick<PlannedPartition, 'filter' | 'evidence'>)[];
+  readonly partitions: readonly PartitionToRead[];
   readonly types: SourceTypes;
   readonly server: ServerFacts;
   readonly input: Pick<ExtractTableInput, 'chunkBy' | 'chunkSize' | 'parallelism' | 'largeObjects'>;
@@ -44,14 +44,13 @@ export async function planPartitions(catalog: Catalog, chunking: Chunking): Prom
   const total = sumOf(partitions);
   const perChunk = blocksOfChunk(chunking, total);
   const planned: PlannedPartition[] = [];
-  for (const { filter, evidence, ...partition } of partitions) {
-    const known = { ...(filter !== undefined && { filter }), ...(evidence !== undefined && { evidence }) };
+  for (const partition of partitions) {
     const byBlocks = partition.hasBlocks && partition.mayReadCtid && hasTidRangeScan(server);
-    const cut =
+    planned.push(
       byBlocks || key === undefined
         ? inBlocks(partition, byBlocks ? chunksOf(partition.blocks, perChunk) : 1)
-        : await inRanges(catalog.session, partition, key, input);
-    planned.push({ ...cut, ...known });
+        : await inRanges(catalog.session, partition, key, input),
+    );
   }
   requireFewChunks(planned);
   const facts = new Map(partitions.map((partition) => [partition.oid, partition]));
@@ -118,15 +117,25 @@ function sumOf(partitions: Chunking['partitions']): Total {
   return { blocks, allBlocks: partitions.reduce((sum, { toastBlocks }) => sum + toastBlocks, blocks) };
 }
 
-function inBlocks(partition: Partition, chunks: number): PlannedPartition {
-  const { schema, name, oid, fileNode, columns, rowSecurityActive, blocks } = partition;
-  const security = rowSecurityActive ? ({ rowSecurity: true } as const) : {};
-  return { schema, name, oid, fileNode, columns, ...security, blocks, chunks };
+function inBlocks(partition: PartitionToRead, chunks: number): PlannedPartition {
+  const { schema, name, oid, fileNode, columns, rowSecurityActive, blocks, filter, evidence } = partition;
+  return {
+    schema,
+    name,
+    oid,
+    fileNode,
+    columns,
+    blocks,
+    chunks,
+    ...(rowSecurityActive && { rowSecurity: true }),
+    ...(filter !== undefined && { filter }),
+    ...(evidence !== undefined && { evidence }),
+  };
 }
 
 async function inRanges(
   source: Session,
-  partition: Partition,
+  partition: PartitionToRead,
   column: KeyColumn,
   { chunkSize, parallelism }: Chunking['input'],
 ): Promise<PlannedPartition> {

@@ -14,7 +14,7 @@ import type { Table } from '../../postgres/catalog/table.ts';
 import { assertExpression } from '../../postgres/expression.ts';
 import { requireFreshReplica } from '../../postgres/replica-lag.ts';
 import type { Session } from '../../postgres/session.ts';
-import { chooseAndRead, partitionColumn } from '../partitions/choose-and-read.ts';
+import { choosePartitions, partitionColumn } from '../partitions/choose-partitions.ts';
 import { chunkIncrement } from '../increment/increment-chunks.ts';
 import { findOutside } from '../increment/outside-bounds.ts';
 import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
@@ -63,7 +63,7 @@ export async function planTable(
   requireRoom(table, data.length, { incremental: input.incremental !== undefined, partitioned });
   const planned = partitioned ? [...data, partitionColumn] : data;
   const choosing = { catalog, warehouse, input, target, tree, planned, types };
-  const chosen = await chooseAndRead({ ...choosing, doubt, isProvable: inSnapshot !== true });
+  const chosen = await choosePartitions({ ...choosing, doubt, isProvable: inSnapshot !== true });
   const { partitions } = chosen;
   if (input.requireAllRows) requireAllRows(partitions, server);
   const chunks = await planPartitions(catalog, { table, partitions, types, server, input });
