@@ -33,7 +33,7 @@ const ENOUGH_BYTES = 16 * 1024 * 1024;
 const ENOUGH_MS = 250;
 
 /** A small table and the plain bronze table that it feeds. */
-export interface Able {
+export interface Exchangeable {
   readonly table: SmallTable;
   readonly bronze: PlainTable;
 }
@@ -68,7 +68,7 @@ interface Extracted {
 
 /** Extracts a leading group of the tables in one transaction on each server, small enough to commit quickly. */
 export async function extractGroup(
-  tables: readonly Able[],
+  tables: readonly Exchangeable[],
   context: GroupContext,
 ): Promise<Extracted | 'paused'> {
   const { warehouse, limits, mayBegin } = context;
@@ -87,7 +87,7 @@ export async function extractGroup(
 }
 
 /** Gives a table with a condition a group of its own: it may be slow, and would hold up the others. */
-function mostAtOnce(tables: readonly Able[]): number {
+function mostAtOnce(tables: readonly Exchangeable[]): number {
   const slow = tables.findIndex(({ table }) => table.input.where !== undefined);
   return slow === -1 ? MOST_TABLES : Math.min(MOST_TABLES, Math.max(1, slow));
 }
@@ -108,7 +108,7 @@ interface Group extends GroupContext {
 /** Copies tables as of one snapshot. The source transaction ends, releasing its locks, before they become visible. */
 async function copyGroup(
   session: Session,
-  tables: readonly Able[],
+  tables: readonly Exchangeable[],
   may: ReadonlyMap<SmallTable, MayBegin | 'elsewhere'>,
   context: GroupContext,
 ): Promise<Copy[]> {
@@ -137,7 +137,7 @@ async function copyGroup(
 /** Copies the tables that may start, until a limit is reached or the worker is stopping; at least the first. */
 async function copyTables(
   session: Session,
-  tables: readonly Able[],
+  tables: readonly Exchangeable[],
   loadings: readonly Loading[],
   may: ReadonlyMap<SmallTable, MayBegin | 'elsewhere'>,
   group: Group,
@@ -159,7 +159,7 @@ async function copyTables(
 /** @returns undefined if the table needs more than an exchange of rows */
 async function copyTable(
   session: Session,
-  { table: small, bronze: before }: Able,
+  { table: small, bronze: before }: Exchangeable,
   loading: Loading,
   group: Group,
 ): Promise<PlainRun | undefined> {

@@ -2,7 +2,7 @@ import { findPlainTables } from '../../bronze/schema/plain-table.ts';
 import { feedOf } from '../../bronze/layout.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import type { CopyContext } from '../copy/copy-context.ts';
-import { extractGroup, type Able, type GroupContext } from './extract-group.ts';
+import { extractGroup, type Exchangeable, type GroupContext } from './extract-group.ts';
 import { LONGEST_QUEUE } from '../../bronze/readers.ts';
 import type { SmallTable } from './extract-small-table.ts';
 import { readingLimits } from '../plan/plan-run.ts';
@@ -74,11 +74,11 @@ async function extractAll(
       tables.map((one) => feedOf(one.input).target),
     ),
   );
-  const able = tables.flatMap((table) => {
+  const exchangeable = tables.flatMap((table) => {
     const bronze = plain.get(feedOf(table.input).target);
     return bronze === undefined ? [] : [{ table, bronze }];
   });
-  await extractGroups(able, {
+  await extractGroups(exchangeable, {
     ...context,
     warehouse,
     source: sourceNamed(input.source),
@@ -89,9 +89,9 @@ async function extractAll(
   });
 }
 
-async function extractGroups(able: readonly Able[], group: GroupContext): Promise<void> {
-  for (let begun = 0; begun < able.length && !group.isStopping();) {
-    const extracted = await extractGroup(able.slice(begun), group);
+async function extractGroups(exchangeable: readonly Exchangeable[], group: GroupContext): Promise<void> {
+  for (let begun = 0; begun < exchangeable.length && !group.isStopping();) {
+    const extracted = await extractGroup(exchangeable.slice(begun), group);
     if (extracted === 'paused') break;
     for (const [table, result] of extracted.done) group.onDone(table, result);
     begun += extracted.begun;
