@@ -14,7 +14,7 @@ const folder = new URL('./migrations/', import.meta.url);
 export const MIGRATION_LOCK = 0x62726f6e7a65;
 
 /**
- * Migrates the bookkeeping in the warehouse to the version that this worker needs, and makes sure that it counts on.
+ * Migrates the bookkeeping in the warehouse to the version that this worker needs, and advances sequences that are behind.
  *
  * Migrations are numbered SQL files, each applied once, all in one transaction under a lock, so that workers that
  * start at once do not collide.
@@ -22,7 +22,7 @@ export const MIGRATION_LOCK = 0x62726f6e7a65;
 export async function migrate(warehouse: Database): Promise<void> {
   await warehouse.write({}, async (session) => {
     await session.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-    // one that waits for a reader holds back all who write there
+    // a migration that waits for a reader keeps all writers waiting behind it
     await session.query(`SELECT set_config('lock_timeout', $1, true)`, [String(LONGEST_QUEUE)]);
     for (const schema of [BRONZE, STAGING, STORAGE]) await ensureSchema(session, schema);
     await session.query(

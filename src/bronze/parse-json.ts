@@ -2,8 +2,8 @@ import type { Session } from '../postgres/session.ts';
 import { STAGING } from './layout.ts';
 
 /**
- * The function that fills `<column>_parsed` while rows arrive, as the expression of a generated column, which must be
- * immutable. What makes parsing depend on anything is an error here, and an error is a value.
+ * The function that fills `<column>_parsed` while rows arrive. The expression of a generated column must be immutable:
+ * where parsing depends on more than the text, such as the encoding of the server, it fails, and a failure is a value.
  */
 export const PARSE_JSON = `${STAGING}.parse_json`;
 

@@ -49,8 +49,8 @@ export interface ExtractionPlan {
   readonly maxReplicaLag?: number;
   readonly warnings: readonly string[];
   /**
-   * Its place among plan numbers, if it was made after the snapshot that it reads: a number taken before that. A
-   * bigint, as text.
+   * Its place among plan numbers if it is newer than the snapshot that it reads: a number that was taken before the
+   * snapshot. A bigint, as text.
    */
   readonly order?: string;
   readonly incremental?: IncrementalPlan;

@@ -34,7 +34,7 @@ export interface StoredOrigin extends CheckpointOrigin {
 }
 
 export interface StoredCheckpoint extends Checkpoint {
-  /** Null if the worker was of an earlier version. */
+  /** Null if a worker of an earlier version recorded the checkpoint. */
   readonly origin: StoredOrigin | null;
 }
 

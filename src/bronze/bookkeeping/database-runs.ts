@@ -24,8 +24,8 @@ export interface NewDatabaseRun extends RunIdentity {
 }
 
 /**
- * Records a run of a whole database and its tables, in order. Repeated if the first answer was lost, and where a
- * workflow is reset, which begins unpaused and has the same run id.
+ * Records a run of a whole database and its tables, in order. May be repeated: if the first answer was lost, or after a
+ * reset of the workflow, which keeps the run id and begins unpaused.
  */
 export async function openDatabaseRun(
   session: Session,
@@ -176,7 +176,7 @@ function answer(row: { readonly paused: boolean; readonly skipped: boolean } | u
   return row.paused ? 'paused' : 'yes';
 }
 
-/** Tells running activities what they must not begin. What is not skipped any more is left to the next beginning. */
+/** Tells running activities what they must not begin. See {@link beginSteeringAnew} for what is no longer skipped. */
 export async function steer(
   session: Session,
   runId: string,
@@ -192,7 +192,7 @@ export async function steer(
   );
 }
 
-/** Forgets a pause, and which tables were skipped but for these: a run that begins again tells the rest anew. */
+/** Ends a pause, and no longer skips tables other than these: a run that starts over is steered anew. */
 export async function beginSteeringAnew(
   session: Session,
   runId: string,

@@ -96,9 +96,9 @@ export async function markOwnChunks(
 }
 
 /**
- * Returns SQL for whether rows of a plan are of a moment before a position in the log of the source, if that is known:
- * they may lack what was seen there. So it is behind a name that leads to several servers, or once a standby took over
- * that lags.
+ * Returns SQL for whether rows of a plan were read as of a moment before a position in the log of the source, and so may
+ * lack what was seen there: as when its name leads to several servers, or a standby that lags took over. False if the
+ * moment is not known.
  *
  * @param planId as SQL, as is `position`, which may be NULL
  */

@@ -131,8 +131,8 @@ export interface Outcome {
 
 const OUTCOME = `status, rows, bytes, incremental, warnings, source, snapshot_at::text AS "snapshotAt"`;
 /**
- * SQL that is true for a run that has ended well. Whoever finds one writes to the log, so that its own commit waits for the
- * standbys that commits wait for: the attempt that wrote it may have been given up before they had it.
+ * SQL that is true for a run that has ended well. Finding one writes to the log, so that the commit of the finder, too,
+ * waits for synchronous standbys: the attempt that recorded the run may have been given up before they had it.
  */
 const HAS_ENDED = `CASE WHEN status IN ('committed', 'superseded', 'unchanged')
   THEN pg_logical_emit_message(true, ${quoteText(OWN_PREFIX)}, '') IS NOT NULL ELSE false END`;

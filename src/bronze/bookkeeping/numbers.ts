@@ -1,7 +1,7 @@
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE, STAGING, STORAGE } from '../layout.ts';
 
-/** SQL for the latest plan that a table is named after: the schema of the record may be gone, and that of the table not. */
+/** SQL for the latest plan that a table is named after: tables may outlast the schema that has the records. */
 const LATEST_NAMED = `(SELECT max(substring(relname FROM '_(\\d{1,18})(?:_keys|_lo)?$')::bigint) FROM pg_catalog.pg_class
                        WHERE relkind = 'r' AND relnamespace IN ('${STAGING}'::regnamespace, '${STORAGE}'::regnamespace))`;
 
@@ -38,7 +38,7 @@ export async function advanceNumbers(session: Session): Promise<void> {
     ({ table, column, latest }) =>
       `(pg_get_serial_sequence('${BRONZE}.${table}', '${column}')::regclass, ${latest})`,
   );
-  // no others: whoever takes a number meanwhile must not get it twice
+  // leaves other sequences alone, or a number that somebody takes meanwhile could be given out twice
   await session.query(
     `SELECT setval(sequence, latest) FROM (VALUES ${rows.join(', ')}) AS numbered(sequence, latest)
       WHERE latest > coalesce(pg_sequence_last_value(sequence), 0)`,

@@ -29,7 +29,7 @@ export interface StagedFacts {
   readonly lags?: true;
 }
 
-/** Returns the table next to a staging table that takes the keys of all source rows, to detect deleted ones. */
+/** Returns the table beside a staging table that takes the keys of all source rows, to detect deleted ones. */
 export const stagingKeys = ({ schema, name }: TableName): TableName => ({ schema, name: `${name}_keys` });
 
 /** Stores a plan and creates its staging table, without indexes and with autovacuum off while it is loaded. */

@@ -112,7 +112,7 @@ async function attach(
   staging: TableName,
   name: string,
 ): Promise<void> {
-  // those of the target "plan" have the same name, and PostgreSQL renames no table to the name that it has
+  // for the target "plan" both names are the same, and PostgreSQL refuses to rename a table to its own name
   if (name !== staging.name)
     await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quoteName(name)}`);
   const renamed = quoteTable({ schema: staging.schema, name });

@@ -3,7 +3,7 @@ import { quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { StoredPlan } from '../bookkeeping/plans.ts';
 
-/** Returns the table next to a run's staging table that takes the parts of large objects. */
+/** Returns the table beside a staging table that takes the parts of large objects. */
 export const companionStaging = (staging: TableName): TableName => ({
   ...staging,
   name: `${staging.name}_lo`,

@@ -5,12 +5,12 @@ import { isGone } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import { MOST_LOCKED_AT_ONCE } from '../partitions/pack-partitions.ts';
 
-/** Further statements take no longer than longer ones. */
+/** Beyond this, one long statement takes as long as several. */
 const MOST_IN_A_STATEMENT = 100;
 /** A condition may be a list of thousands of values. */
 const LONGEST_STATEMENT = 1_000_000;
 
-/** Has partitions not read whose bounds exclude what is asked for, as if the table were asked. */
+/** Has the server skip partitions whose bounds exclude what is asked for, as it does if the table itself is queried. */
 export const BY_BOUNDS = ['SET LOCAL constraint_exclusion = on'];
 
 export interface Asked {

@@ -118,7 +118,7 @@ async function lookBack(
   }
 }
 
-/** Returns true if a value is none of its type, or beyond its range. */
+/** Returns true if a text is not a value of its type, or is beyond the range of the type. */
 const isOfData = (error: unknown): boolean => sqlStateOf(error)?.startsWith('22') === true;
 
 /** Returns SQL for the checkpoint minus the lookback. */
@@ -129,7 +129,7 @@ function behind(cursor: Cursor, checkpoint: string, size: string): string {
   return fromNumber(cursor, `${quoteText(checkpoint)}::numeric - ${quoteText(size)}::numeric`);
 }
 
-/** A date that means another day in another country. Sessions would take the first number for the month. */
+/** Matches dates that mean another day in another country. Our sessions would take the first number as the month. */
 const DAY_OR_MONTH_FIRST = /^\s*\d{1,2}[./-]\d{1,2}[./-]\d/;
 
 /** Returns a value in full, as the server writes it. */
@@ -151,7 +151,7 @@ async function canonical(
   const { value, elsewhere } = await read.catch((error: unknown) => {
     throw isOfData(error) ? refuse(invalid, error) : error;
   });
-  if (elsewhere) throw refuse(`has a time zone, which a ${sqlTypeOf(cursor)} has not: leave it out`);
+  if (elsewhere) throw refuse(`has a time zone, which a ${sqlTypeOf(cursor)} does not have: leave it out`);
   return value;
 }
 

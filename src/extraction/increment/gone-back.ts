@@ -5,8 +5,8 @@ import type { Session } from '../../postgres/session.ts';
 import { isBelow } from './cursor-bounds.ts';
 
 /**
- * Warns if all rows lie below what a run reads that continues from its checkpoint. Known only of cursors whose greatest
- * value was looked up.
+ * Warns if all rows lie below the range of a run that continues from its checkpoint. Only known for cursors whose
+ * greatest value was looked up.
  */
 export async function goneBackWarnings(
   source: Session,

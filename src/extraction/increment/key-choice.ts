@@ -32,7 +32,7 @@ export async function chooseKey(context: IncrementalContext): Promise<Key> {
     );
   });
   if (key.length > 0) {
-    // nobody sees to it that a row of another server has what is declared here
+    // the NOT NULL of a foreign table is only declared here, and nothing enforces it on the other server
     const isElsewhere = context.partitions.some(({ isForeign }) => isForeign);
     const keyNullable = isElsewhere || chosen.some((column) => mayBeNull(column, context));
     return { key, keyNullable, warning: [] };

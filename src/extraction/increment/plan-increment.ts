@@ -18,7 +18,7 @@ import type { Partition } from '../../postgres/catalog/partitions.ts';
 import type { Table } from '../../postgres/catalog/table.ts';
 import type { Cursor } from '../../postgres/cursor.ts';
 import type { Session } from '../../postgres/session.ts';
-import { compareOrigin } from './another-origin.ts';
+import { compareOrigin } from './compare-origin.ts';
 import { countNullCursors } from './count-nulls.ts';
 import { chooseCursor } from './cursor-choice.ts';
 import { boundsOf, restate } from './cursor-bounds.ts';

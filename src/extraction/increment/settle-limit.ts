@@ -42,7 +42,7 @@ function withLimit(plan: ExtractionPlan, limit: CheckpointLimit): ExtractionPlan
   return plan.incremental === undefined ? plan : { ...plan, incremental: { ...plan.incremental, limit } };
 }
 
-/** Waits until those who are writing now have ended, for as long as that is worth it. */
+/** Waits until the transactions that are writing now have ended, but not for long. */
 async function awaitWriters(
   ask: Ask,
   partitions: readonly number[],

@@ -19,7 +19,7 @@ const MB = 1024 * 1024;
 /** A chunk should be seconds of work: a smaller one costs more in bookkeeping than it saves on a retry. */
 const SMALLEST_CHUNK = 16 * MB;
 const LARGEST_CHUNK = 256 * MB;
-/** Chunks that each parallel copy should get at least, so that all finish at about the same time. */
+/** The least number of chunks for each parallel copy, so that all finish at about the same time. */
 const CHUNKS_EACH = 8;
 
 export interface ChunkSizing {

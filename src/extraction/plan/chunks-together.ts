@@ -3,8 +3,8 @@ import type { Span } from '../../contract/chunks.ts';
 import { rangesOfChunk } from './chunk-ranges.ts';
 
 /**
- * Puts chunks together that one transaction copies: those with the keys of partitions whose rows share a chunk. The
- * keys of each partition keep a number of their own, which means the same to workers of all versions.
+ * Groups the chunks that one transaction copies: keys of partitions whose rows share a chunk are copied together. The
+ * keys of each partition still have a chunk number of their own, which means the same to workers of all versions.
  *
  * @param chunks ascending
  */
@@ -23,7 +23,7 @@ export function putTogether(plan: ExtractionPlan, chunks: readonly number[]): Sp
   return together;
 }
 
-/** Returns the partitions whose rows, or whose keys, chunks carry that are put together. */
+/** Returns the partitions whose rows or keys a group of chunks carries. */
 export function partitionsOf(plan: ExtractionPlan, { from, count }: Span): readonly PlannedPartition[] {
   const first = from - rowChunkCount(plan);
   const areOfKeys = first >= 0 && first < (plan.incremental?.keyChunks ?? 0);

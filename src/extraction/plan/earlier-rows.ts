@@ -11,8 +11,8 @@ interface Read {
 }
 
 /**
- * Warns of what bronze has from before and this run does not bring: rows that incremental runs have kept, those of
- * another database, and columns that are no longer read. An increment tells of its columns in its result.
+ * Warns of what bronze has from earlier runs and this one does not read again: rows that incremental runs have kept, rows
+ * of another database, and columns. An incremental run reports changes of columns in its result instead.
  */
 export function warningsOfEarlierRows(
   standing: Standing | undefined,

@@ -59,8 +59,8 @@ export async function requireSameFiles(
  * Refuses what was copied if the rows that it was computed from are no longer in the files that plan and snapshot have.
  * Must be called while the locks of the copy are held.
  *
- * A condition, a view or a policy may read any table. Those are only known by the locks that reading them took, and
- * asking for locks costs the server more than a plain table should.
+ * A condition, a view or a policy may read any table. Which ones is known only from the locks that reading them took.
+ * Since reading the server's locks is expensive, a plain table is spared that.
  *
  * @throws {DatakitError} PlanOutdated
  */

@@ -26,7 +26,7 @@ export function summarize({
   };
 }
 
-/** As many are worth a span as partitions share a chunk of rows, on average. */
+/** A span has as many chunks of keys as partitions share a chunk of rows on average. */
 function chunksOfKeys({ partitions, incremental }: ExtractionPlan): Pick<PlanSummary, 'keys'> {
   if ((incremental?.keyChunks ?? 0) === 0) return {};
   const apart = partitions.filter(({ chunks }) => chunks > 0).length;

@@ -52,7 +52,7 @@ export async function resolveTables(
   // views and the like are extracted if named; a table that does not exist fails in its own run
   const unlisted = named.filter((table) => !there.has(formatTableName(table)));
   for (const table of unlisted) members.push(memberOf(selection, table, undefined));
-  requireSense(selection, members);
+  requireConsistentEntries(selection, members);
   if (members.length === 0) {
     throw new DatakitError('UndefinedObject', 'No table of the source matches any entry of "tables"');
   }
@@ -80,8 +80,8 @@ function requireTableNames(tables: readonly TableName[]): void {
   );
 }
 
-/** Refuses settings of several entries that are not allowed together: which ones meet, only the tables show. */
-function requireSense(selection: TableSelection, members: readonly NewMember[]): void {
+/** Refuses entries that contradict each other. Which of them apply to the same table shows only now. */
+function requireConsistentEntries(selection: TableSelection, members: readonly NewMember[]): void {
   for (const { request, ...table } of members) {
     if (!selection.combinesFor(table)) continue;
     const [issue] = extractTableInput.safeParse(request).error?.issues ?? [];

@@ -12,11 +12,11 @@ interface Increment
 }
 
 /**
- * Compares what is read with what a checkpoint was read from: a source that was restored or made anew, or a standby that
- * took its place, may lack rows that were read, and give their values to others.
+ * Compares the source with the one that a checkpoint was read from. A source that was restored or created anew, or a
+ * standby that took its place, may lack rows that were read, and may give their cursor values to other rows.
  *
  * @param before null if it is not known; undefined if there is no checkpoint
- * @returns what the plan keeps of it, and the warnings of a run that continues from the checkpoint
+ * @returns what the plan stores, and warnings for a run that continues from the checkpoint
  */
 export async function compareOrigin(
   source: Session,
@@ -35,7 +35,7 @@ export async function compareOrigin(
   };
 }
 
-/** Says by what the source differs; undefined if it is sure to have all that was read. */
+/** Describes how the source differs; undefined if it is certain to have all that was read. */
 function differenceOf(
   before: StoredOrigin,
   { database, table, cursor }: Increment,
@@ -46,7 +46,7 @@ function differenceOf(
     if (difference !== undefined) return difference;
   }
   if (before.database !== database) return `database OID ${database}, and ${before.database} before`;
-  // tables of times are often made anew as a whole, and no row of theirs is missed for that
+  // tables with a time cursor are often created anew as a whole, and that makes no run miss a row
   if (before.table !== table && !isTime(cursor.kind)) return `table OID ${table}, and ${before.table} before`;
   return undefined;
 }
@@ -60,7 +60,7 @@ function differenceOfServers(
     if (lsn === null || now.logEnd === null || !isBefore(now.logEnd, lsn)) return undefined;
     return `its log ends at ${now.logEnd}, and rows were read up to ${lsn}`;
   }
-  // a standby that had replayed all that was read, and is the first to take the place of that server
+  // a standby that had replayed all that was read, and was promoted directly after that server
   const hasAll = lsn !== null && now.left !== null && !isBefore(now.left, lsn);
   if (hasAll && now.timeline === timeline + 1) return undefined;
   return `timeline ${now.timeline}, and ${timeline} before`;
