@@ -6,7 +6,7 @@ import type { Copied, CopiedSpan, CopyChunksRequest, Span } from '../../contract
 import type { Snapshot } from '../../contract/snapshot.ts';
 import { formatTableName } from '../../contract/table-name.ts';
 import { applicationName } from '../../postgres/application-name.ts';
-import { partitionsOf, putTogether } from '../plan/chunks-together.ts';
+import { chunksIn, partitionsOf, putTogether } from '../plan/chunks-together.ts';
 import { copyAsPlanned, requireSamePartitions } from '../plan/plan-checks.ts';
 import { copyChunksInto } from './copy-into.ts';
 import type { ChunkProgress, CopyContext, PacedContext } from './copy-context.ts';
@@ -35,8 +35,7 @@ export async function copyChunks(
     return { stored: plan, done: await findChunks(session, request.planId, request) };
   });
   context.onPlanRead(stored.plan);
-  const chunks = Array.from({ length: request.count }, (_, index) => request.from + index);
-  const missing = chunks.filter((chunk) => !done.has(chunk));
+  const missing = chunksIn(request).filter((chunk) => !done.has(chunk));
   const copied = await copyWatched(missing, request, stored, { ...context, claim });
   const next = missing[copied.chunks];
   // chunks marked beyond the first one left are counted when the rest is copied
@@ -78,9 +77,8 @@ async function copyWatched(
 }
 
 /** Returns the partitions that a span reads. */
-function readBy(plan: ExtractionPlan, { from, count }: Span): PlannedPartition[] {
-  const chunks = Array.from({ length: count }, (_, index) => from + index);
-  const all = putTogether(plan, chunks).flatMap((together) => partitionsOf(plan, together));
+function readBy(plan: ExtractionPlan, span: Span): PlannedPartition[] {
+  const all = putTogether(plan, chunksIn(span)).flatMap((together) => partitionsOf(plan, together));
   return [...new Set(all)];
 }
 

@@ -16,7 +16,7 @@ import { pipeCopy } from '../../postgres/copy/copy-pipe.ts';
 import { isGone, isLockTimeout } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 import { rangesOfChunk, type ChunkRange } from '../plan/chunk-ranges.ts';
-import { partitionsOf, putTogether } from '../plan/chunks-together.ts';
+import { chunksIn, partitionsOf, putTogether } from '../plan/chunks-together.ts';
 import { requireReadAsPlanned } from '../plan/plan-checks.ts';
 import type { PacedContext } from './copy-context.ts';
 import { copyLargeObjects } from './copy-large-objects.ts';
@@ -35,7 +35,7 @@ export async function copyAllInto(
   stored: StoredPlan,
   context: WritingContext,
 ): Promise<void> {
-  const chunks = Array.from({ length: chunkCount(stored.plan) }, (_, chunk) => chunk);
+  const chunks = chunksIn({ from: 0, count: chunkCount(stored.plan) });
   for (const together of putTogether(stored.plan, chunks)) {
     await copyChunksInto(target, reading, together, stored, context);
   }

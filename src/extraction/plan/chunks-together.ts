@@ -2,6 +2,10 @@ import { rowChunkCount, type ExtractionPlan, type PlannedPartition } from '../..
 import type { Span } from '../../contract/chunks.ts';
 import { rangesOfChunk } from './chunk-ranges.ts';
 
+/** Returns the numbers of the chunks in a span. */
+export const chunksIn = ({ from, count }: Span): number[] =>
+  Array.from({ length: count }, (_, index) => from + index);
+
 /**
  * Groups the chunks that one transaction copies: keys of partitions whose rows share a chunk are copied together. The
  * keys of each partition still have a chunk number of their own, which means the same to workers of all versions.
