@@ -1,6 +1,7 @@
 import type { RunIdentity } from '../../contract/run-identity.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
+import { forgetMembers } from './database-runs.ts';
 import { closeFailed } from './manifest.ts';
 import { dropPlansOfRun } from './plans.ts';
 
@@ -68,7 +69,7 @@ export async function dropAbandoned(session: Session, runId: string): Promise<vo
   const message = 'The workflow was terminated.';
   await dropPlansOfRun(session, runId);
   await closeFailed(session, runId, { status: 'cancelled', message });
-  await session.query(`DELETE FROM ${BRONZE}.extraction_members WHERE run_id = $1`, [runId]);
+  await forgetMembers(session, runId);
   await session.query(
     `UPDATE ${BRONZE}.extraction_database_runs SET status = 'cancelled', message = $2, finished_at = clock_timestamp()
       WHERE run_id = $1 AND status = 'running'`,

@@ -233,7 +233,7 @@ export async function closeDatabaseRecord(session: Session, run: CloseDatabaseRu
   await forgetMembers(session, run.runId);
 }
 
-async function forgetMembers(session: Session, runId: string): Promise<void> {
+export async function forgetMembers(session: Session, runId: string): Promise<void> {
   await session.query(`DELETE FROM ${BRONZE}.extraction_members WHERE run_id = $1`, [runId]);
 }
 
