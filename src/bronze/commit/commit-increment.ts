@@ -29,9 +29,7 @@ export async function commitIncrement(
   const { incremental, plan, staging } = stored;
   const bronze = await requireLoaded(session, plan.target);
   const loadedAt = await nextLoadedAt(session, plan.target);
-  const { sourceUri, table, partitioned } = plan;
-  const { runId } = stored;
-  const metadata = metadataColumns({ loadedAt, sourceUri, table, runId, incremental, partitioned });
+  const metadata = metadataColumns({ ...plan, loadedAt, runId: stored.runId });
   const { changes, present } = await followSchema(session, bronze, stored, {
     policy: incremental.schemaChanges,
     metadata: [...metadata, ...(incremental.keyChunks > 0 ? [DELETED_AT] : [])],

@@ -24,17 +24,13 @@ export async function prepareStaging(
   if (unseen !== true) await endStrayWriters(session, staging);
   await keepFilled(session, staging, plan);
   const { now } = await session.one<{ now: string }>('SELECT clock_timestamp()::text AS now');
-  const { sourceUri, table, incremental, partitioned } = plan;
-  await addConstants(
-    session,
-    staging,
-    metadataColumns({ loadedAt: now, sourceUri, table, runId, incremental, partitioned }),
-  );
+  await addConstants(session, staging, metadataColumns({ ...plan, loadedAt: now, runId }));
   const bronze = await findBronzeTable(session, plan.target);
   if (bronze !== undefined) await addVanishedColumns(session, bronze, staging);
   await buildIndexes(session, bronze?.storage, staging);
   await addConstraints(session, bronze?.storage, staging);
   await keepReplicaIdentity(session, bronze?.storage, staging);
+  const { incremental } = plan;
   if (incremental !== undefined) {
     await requireKeys(session, staging, incremental);
     await ensureKeyIndex(session, staging, planId, incremental);

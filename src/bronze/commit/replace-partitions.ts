@@ -107,5 +107,5 @@ export async function replacePartitions(session: Session, stored: StoredPlan): P
 
 async function metadataOf(session: Session, { runId, plan }: StoredPlan) {
   const loadedAt = await nextLoadedAt(session, plan.target);
-  return metadataColumns({ ...plan, loadedAt, runId, incremental: undefined });
+  return metadataColumns({ ...plan, loadedAt, runId });
 }
