@@ -12,6 +12,28 @@ export interface Feed {
   readonly table: TableName;
 }
 
+/** What a bronze table has from before. */
+export interface Standing {
+  /** The database that the last run of it read; null if that is not known. */
+  readonly sourceUri: string | null;
+  /** The names of the columns that the last run read; null if they are not known. */
+  readonly columns: readonly string[] | null;
+  /** True if incremental runs keep its rows. */
+  readonly hasCheckpoint: boolean;
+}
+
+/** The relation of a name in the schema bronze, and who feeds it. */
+type Relation = TableName & {
+  /** Its partition key; null if it is not partitioned. */
+  readonly key: string | null;
+  /** Its default partition; null if it has none. */
+  readonly storage: TableName | null;
+  /** Null if this project did not make it; then schema and name of the table are null too. */
+  readonly source: string | null;
+  /** The slot of the capture that maintains it. */
+  readonly slot: string | null;
+};
+
 /**
  * Makes sure that a bronze table may be written from this source table.
  *
@@ -24,7 +46,7 @@ export async function requireTarget(
   target: string,
   feed: Feed,
 ): Promise<Standing | undefined> {
-  const [found] = await session.query<Standing & Record<string, unknown>>(
+  const [found] = await session.query<Standing & Relation>(
     `SELECT pg_get_partkeydef(c.oid) AS key, ${DEFAULT_PARTITION} AS storage,
             t.source, t.source_schema AS schema, t.source_table AS name, ${mirrorOf('$2')} AS slot,
             r.source_uri AS "sourceUri", ${hasCheckpoint('$2')} AS "hasCheckpoint",
@@ -36,8 +58,8 @@ export async function requireTarget(
     [BRONZE, target],
   );
   if (found === undefined) return undefined;
-  const { key, storage, slot, ...owner } = found;
-  if (owner.source === null || key !== PARTITION_KEY) {
+  const { key, storage, slot, source: fedBy, schema, name, ...standing } = found;
+  if (fedBy === null || key !== PARTITION_KEY) {
     throw new DatakitError(
       'TargetConflict',
       `${BRONZE}.${target} exists and was not made by datakit-postgres`,
@@ -46,11 +68,11 @@ export async function requireTarget(
   requireOwnStorage(target, storage);
   if (slot !== null) throw keptByCapture(target, slot);
   const { source, table } = feed;
-  if (owner.source === source && owner.schema === table.schema && owner.name === table.name) return found;
-  const other = formatTableName(owner);
+  if (fedBy === source && schema === table.schema && name === table.name) return standing;
+  const other = formatTableName({ schema, name });
   throw new DatakitError(
     'TargetConflict',
-    `${BRONZE}.${target} is fed by ${other} of source "${owner.source}", not by ${formatTableName(table)} of source "${source}"`,
+    `${BRONZE}.${target} is fed by ${other} of source "${fedBy}", not by ${formatTableName(table)} of source "${source}"`,
   );
 }
 
@@ -61,24 +83,6 @@ export const keptByCapture = (target: string, slot: string): DatakitError =>
     `${BRONZE}.${target} is kept up to date by the capture of slot "${slot}", which must be the only one to write it`,
     { advice: `Choose another "target", or end the capture and run dropCapture for "${slot}".` },
   );
-
-/** The relation of a name in the schema bronze, and who feeds it. */
-export type Standing = TableName & {
-  /** Its partition key; null if it is not partitioned. */
-  readonly key: string | null;
-  /** Its default partition; null if it has none. */
-  readonly storage: TableName | null;
-  /** Null if this project did not make it; then schema and name of the table are null too. */
-  readonly source: string | null;
-  /** The slot of the capture that maintains it. */
-  readonly slot: string | null;
-  /** The database that the last run of it read; null if that is not known. */
-  readonly sourceUri: string | null;
-  /** The names of the columns that the last run read; null if they are not known. */
-  readonly columns: readonly string[] | null;
-  /** True if incremental runs keep its rows. */
-  readonly hasCheckpoint: boolean;
-};
 
 /** What a bronze table shows, and who maintains it. */
 export interface Shown {
