@@ -64,18 +64,6 @@ export async function mayCopy(session: Session, claim: Claim): Promise<'yes' | '
   return row.paused ? 'paused' : 'yes';
 }
 
-/** Returns SQL that is true while a claim is the latest; its parameters start at number `first`. */
-export const isLatest = (first: number): string =>
-  `EXISTS (SELECT FROM ${BRONZE}.extraction_attempts
-            WHERE (plan_id, first_chunk, scheduled_at, attempt) = ($${first}, $${first + 1}, $${first + 2}, $${first + 3}))`;
-
-export const parametersOf = ({ planId, firstChunk, attempt }: Claim): (string | number)[] => [
-  planId,
-  firstChunk,
-  attempt.attemptedAt,
-  attempt.number,
-];
-
 const overtaken = (chunk: number): DatakitError =>
   new DatakitError('SerializationFailure', `A later attempt has taken over the chunks from ${chunk} on`);
 

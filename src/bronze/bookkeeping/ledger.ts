@@ -2,7 +2,7 @@ import type { Copied, Span } from '../../contract/chunks.ts';
 import type { Attempt } from '../../contract/attempt.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import type { Session } from '../../postgres/session.ts';
-import { isLatest, parametersOf, type Claim } from './attempts.ts';
+import type { Claim } from './attempts.ts';
 import { BRONZE } from '../layout.ts';
 
 export interface LedgerEntry extends Copied {
@@ -50,7 +50,10 @@ export async function markChunks(session: Session, { claim, ...entry }: LedgerEn
     `INSERT INTO ${BRONZE}.extraction_chunks
        (plan_id, chunk, rows, bytes, attempt, snapshot_at, digests, missing_objects, snapshot_lsn)
      SELECT $1, chunk, CASE chunk WHEN $2 THEN $3::bigint ELSE 0 END, CASE chunk WHEN $2 THEN $4::bigint ELSE 0 END, $5, $6, $7, $8, $9
-       FROM generate_series($2::int, $2 + $10 - 1) AS chunk ${claim === undefined ? '' : `WHERE ${isLatest(11)}`}
+       FROM generate_series($2::int, $2 + $10 - 1) AS chunk
+      WHERE $11::int IS NULL
+         OR EXISTS (SELECT FROM ${BRONZE}.extraction_attempts a
+                     WHERE (a.plan_id, a.first_chunk, a.scheduled_at, a.attempt) = ($1::bigint, $11, $12, $13))
      ON CONFLICT DO NOTHING RETURNING chunk`,
     [
       entry.planId,
@@ -63,7 +66,9 @@ export async function markChunks(session: Session, { claim, ...entry }: LedgerEn
       entry.missingObjects ?? 0,
       entry.moment.lsn ?? null,
       entry.count,
-      ...(claim === undefined ? [] : parametersOf(claim)),
+      claim?.firstChunk ?? null,
+      claim?.attempt.attemptedAt ?? null,
+      claim?.attempt.number ?? null,
     ],
   );
   if (marked.length === entry.count) return;
