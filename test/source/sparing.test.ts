@@ -170,6 +170,21 @@ describe('analyze', () => {
     expect(await analyzed()).toBeGreaterThan(0);
   });
 
+  test('of a partitioned table needs the privilege on its partitions too, which PostgreSQL would skip', async () => {
+    await lab.source.query(`CREATE TABLE parted (id int) PARTITION BY RANGE (id);
+      CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+      INSERT INTO parted VALUES (1); GRANT MAINTAIN ON parted TO extractor`);
+    await using steps = new Steps(lab);
+    const plan = async () => steps.plan({ table: 'parted', analyze: true });
+    expect(await failureOf(plan())).toContain(
+      'the role may not analyze public.parted_1 (MAINTAIN is missing). Ask somebody who may to run: GRANT MAINTAIN ON "public"."parted_1" TO "extractor"',
+    );
+    await lab.source.query('GRANT MAINTAIN ON parted_1 TO extractor');
+    await plan();
+    const { rows } = await lab.source.query(`SELECT reltuples FROM pg_class WHERE relname = 'parted_1'`);
+    expect(rows).toEqual([{ reltuples: 1 }]);
+  });
+
   test('is not for views', async () => {
     await using steps = new Steps(lab);
     expect(await failureOf(steps.plan({ table: 'seen', analyze: true }))).toContain(
