@@ -61,9 +61,9 @@ export async function findPlainTables(
       WHERE ${mirrorOf('t.target')} IS NULL AND NOT ${hasCheckpoint('t.target')} AND NOT (s.relhasindex OR c.relhasindex) AND s.relreplident = 'd'
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conrelid IN (s.oid, c.oid))
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                          JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
                          WHERE a.attrelid IN (s.oid, c.oid) AND a.attnum > 0
-                           AND (a.attnotnull OR a.attcollation <> y.typcollation))`,
+                           AND (a.attnotnull OR a.attcollation <> 0 AND a.attcollation <>
+                                (SELECT y.typcollation FROM pg_catalog.pg_type y WHERE y.oid = a.atttypid)))`,
     [targets, BRONZE, PARTITION_KEY, STORAGE],
   );
   return new Map(rows.map((row) => [row.target, row]));
