@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { Client, escapeLiteral } from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
 import type { Progress } from '../../src/contract/progress.ts';
@@ -191,6 +191,41 @@ test('checkSource says that changes are not captured from a replica', async () =
     /^not possible, which only captures need: the server is a replica/,
   );
 });
+
+test(
+  'checkSource does not mind that nobody reads the slots that a replica synchronizes',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(
+      `SELECT pg_create_physical_replication_slot('replica');
+     SELECT pg_create_logical_replication_slot('synchronized', 'pgoutput', failover => true)`,
+    );
+    const { rows } = await onReplica.query<{ info: string }>(
+      "SELECT current_setting('primary_conninfo') AS info",
+    );
+    await onReplica.query(`ALTER SYSTEM SET primary_slot_name = 'replica'`);
+    await onReplica.query(`ALTER SYSTEM SET hot_standby_feedback = on`);
+    await onReplica.query(
+      `ALTER SYSTEM SET primary_conninfo = ${escapeLiteral(`${rows[0]?.info ?? ''} dbname=postgres`)}`,
+    );
+    await onReplica.query('SELECT pg_reload_conf()');
+    await waitUntil(async () => {
+      await lab.source.query('SELECT pg_log_standby_snapshot()');
+      const synchronized = onReplica.query('SELECT pg_sync_replication_slots()');
+      await synchronized.catch(() => undefined); // until the walreceiver has its slot
+      const { rowCount } = await onReplica.query(
+        "SELECT FROM pg_replication_slots WHERE slot_name = 'synchronized' AND synced AND NOT temporary",
+      );
+      return rowCount === 1;
+    });
+    const result = await lab.temporal.workflow.execute<typeof workflows.checkSource>('checkSource', {
+      taskQueue: lab.taskQueue,
+      workflowId: `${lab.taskQueue}-check-slots`,
+      args: [{}],
+    });
+    expect(result.findings.find(({ check }) => check === 'slots')).toMatchObject({ found: 'none' });
+  },
+);
 
 test('a capture is not dropped on a replica, where its slot is not', async () => {
   await lab.warehouse.query(`INSERT INTO bronze.cdc_positions

@@ -145,13 +145,15 @@ async function checkReplication(session: Session): Promise<Finding> {
 
 /**
  * Checks the slots of all databases, since each of them holds back the log of the whole server. A new one may begin after
- * what has been written of the log.
+ * what has been written of the log. On a standby, those that it synchronizes are there to be read by nobody.
  */
 async function checkSlots(session: Session): Promise<Finding> {
   const slots = await session.query<{ name: string; active: boolean; kept: string | null }>(
     `SELECT slot_name AS name, active,
             CASE WHEN NOT pg_is_in_recovery() THEN greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) END AS kept
-       FROM pg_catalog.pg_replication_slots ORDER BY kept DESC NULLS LAST`,
+       FROM pg_catalog.pg_replication_slots s
+      WHERE NOT (pg_is_in_recovery() AND coalesce((to_jsonb(s) ->> 'synced')::boolean, false)) -- no version before 17 has it
+      ORDER BY kept DESC NULLS LAST`,
   );
   const unread = slots.filter(({ active }) => !active);
   if (unread.length === 0)

@@ -92,7 +92,7 @@ export interface LogPositions {
 export async function readLogPositions(session: Session, slot: string): Promise<LogPositions> {
   return session.one<LogPositions & Record<string, unknown>>(
     `SELECT pg_current_wal_lsn()::text AS "end",
-            coalesce((SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)
+            greatest((SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)
                         FROM pg_catalog.pg_replication_slots WHERE slot_name = $1), 0)::float8 AS "heldBack"`,
     [slot],
   );
