@@ -12,7 +12,7 @@ export function scheduledMoment(text: string, scheduled: Date): Date | undefined
   const match = RELATIVE.exec(text);
   if (match === null) return undefined;
   const [, sign = '+', span = '0 ms'] = match;
-  const milliseconds = hasUnit(span) ? ms(span) : Number.NaN;
+  const milliseconds = isShort(span) ? ms(span) : Number.NaN;
   const moment = new Date(scheduled.getTime() + (sign === '-' ? -milliseconds : milliseconds));
   return Number.isNaN(moment.getTime()) ? undefined : moment;
 }
@@ -21,8 +21,8 @@ export function scheduledMoment(text: string, scheduled: Date): Date | undefined
 export const isAlmostRelative = (text: string): boolean =>
   /^\s*scheduled\s*[-+]/i.test(text) && scheduledMoment(text, new Date(0)) === undefined;
 
-/** The regular expression above lets nothing else through. */
-const hasUnit = (span: string): span is StringValue => /^\d/.test(span);
+/** `ms` throws on longer texts, which would stop a workflow for good instead of refusing its input. */
+const isShort = (span: string): span is StringValue => span.length <= 100;
 
 /**
  * Ranges whose bounds may be relative to a schedule's time, and how each is then written, in UTC.

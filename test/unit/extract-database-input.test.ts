@@ -172,6 +172,7 @@ describe('what is relative to the time of a schedule', () => {
     ['Scheduled+90 minutes', '2024-03-10T01:30:00.000Z'],
     ['scheduled - 1 apple', undefined],
     ['scheduled - 999999999 years', undefined],
+    [`scheduled - ${'1'.repeat(150)} days`, undefined],
     ['2024-01-01', undefined],
     ['scheduled day', undefined],
   ])('%s', (text, moment) => {
