@@ -14,14 +14,17 @@ export interface EncryptionKey {
  * Reads the keys for payloads in Temporal: the first encrypts, all decrypt. To rotate, add a new key last until every
  * worker has it, then move it first; remove an old one once no history needs it.
  *
+ * @returns no keys only if the variable is not set: with an empty file, a worker would store everything in the clear
  * @throws {VariableError} naming a duplicate key by its id, and a malformed one by its position
  */
 export function readEncryptionKeys(variables: Variables): readonly EncryptionKey[] {
-  const text = secretNamed(variables, ENCRYPTION_KEYS)() ?? '';
+  const text = secretNamed(variables, ENCRYPTION_KEYS)();
+  if (text === undefined) return [];
   const keys = text
     .split(',')
     .filter((part) => part.trim() !== '')
     .map((part, place) => parseKey(part.trim(), place + 1));
+  if (keys.length === 0) throw new VariableError(`${ENCRYPTION_KEYS}: is set, and has no key`);
   const ids = keys.map(({ id }) => id);
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined) throw new VariableError(`${ENCRYPTION_KEYS}: two keys are called "${twice}"`);

@@ -303,6 +303,12 @@ describe('keys', () => {
     expect(refusal({ DATAKIT_ENCRYPTION_KEYS: text })).not.toContain('hunter2');
   });
 
+  test('are not left out because their file is empty', async () => {
+    const variables = { ...url, DATAKIT_ENCRYPTION_KEYS_FILE: await file('keys', '\n') };
+    expect(refusal(variables)).toContain('DATAKIT_ENCRYPTION_KEYS: is set, and has no key');
+    expect(read({ ...url, DATAKIT_ENCRYPTION_KEYS: '' }).encryptionKeys).toEqual([]);
+  });
+
   test('are what a codec server needs, and a token where others can ask it', () => {
     expect(readCodecServer({ DATAKIT_ENCRYPTION_KEYS: `new:${key}` })).toMatchObject({
       host: '127.0.0.1',
