@@ -16,10 +16,10 @@ import {
   type Capture,
 } from '../bronze/cdc/positions.ts';
 import type { CapturedTable, ChangeTablesRequest } from '../contract/capture-activities.ts';
-import { isMeant, type TablePattern } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { suggestion } from '../contract/parse-input.ts';
+import { includesTable, type SchemaOrTable } from '../contract/schema-or-table.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import {
   alterPublication,
@@ -174,10 +174,10 @@ async function requireUnread(
 }
 
 /** @throws {DatakitError} UndefinedObject, naming a similar table */
-function matching<Table extends TableName>(present: readonly Table[], pattern: TablePattern): Table[] {
-  const found = present.filter((table) => isMeant(table, pattern));
+function matching<Table extends TableName>(present: readonly Table[], wanted: SchemaOrTable): Table[] {
+  const found = present.filter((table) => includesTable(wanted, table));
   if (found.length > 0) return found;
-  const wanted = pattern.all === true ? `${pattern.schema}.*` : formatTableName(pattern);
-  const hint = suggestion(wanted, present.map(formatTableName));
-  throw new DatakitError('UndefinedObject', `The capture has no table ${wanted}${hint}`);
+  const shown = wanted.all === true ? `${wanted.schema}.*` : formatTableName(wanted);
+  const hint = suggestion(shown, present.map(formatTableName));
+  throw new DatakitError('UndefinedObject', `The capture has no table ${shown}${hint}`);
 }

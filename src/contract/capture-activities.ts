@@ -6,8 +6,8 @@ import type {
   DropCaptureInput,
   DropCaptureResult,
   StreamProgress,
-  TablePattern,
 } from './capture-changes.ts';
+import type { SchemaOrTable } from './schema-or-table.ts';
 import type { TableName } from './table-name.ts';
 
 export interface PrepareCaptureRequest extends RunIdentity {
@@ -84,7 +84,7 @@ export interface ChangeTablesRequest extends RunIdentity {
   readonly captureId: string;
   readonly input: CaptureChangesInput;
   readonly change: 'add' | 'remove';
-  readonly tables: readonly TablePattern[];
+  readonly tables: readonly SchemaOrTable[];
 }
 
 export interface CaptureReference extends RunIdentity {

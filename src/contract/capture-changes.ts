@@ -1,34 +1,8 @@
 import { z } from 'zod';
 import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
 import { durationOr, size, timeout } from './quantities.ts';
-import { identifier, tableName, type TableName } from './table-name.ts';
-
-/** All tables of a schema, or one table. */
-export type TablePattern =
-  { readonly schema: string; readonly all: true } | (TableName & { readonly all?: never });
-
-export const isMeant = ({ schema, name }: TableName, pattern: TablePattern): boolean =>
-  schema === pattern.schema && (pattern.all === true || name === pattern.name);
-
-const expectedPattern =
-  'expected "orders", "sales.orders", {"schema": "sales", "table": "orders"} or "sales.*"';
-
-const wholeSchema = z.string().transform((text, context): TablePattern => {
-  const schema = /^(?:"((?:[^"]|"")+)"|([^".]+))\.\*$/.exec(text);
-  const name = schema?.[1]?.replaceAll('""', '"') ?? schema?.[2];
-  if (name !== undefined && identifier.safeParse(name).success) return { schema: name, all: true };
-  context.addIssue({ code: 'custom', message: expectedPattern });
-  return z.NEVER;
-});
-
-/** `"orders"`, `"sales.orders"` or `"sales.*"`. */
-export const tablePattern = z.union([wholeSchema, tableName], { error: expectedPattern });
-
-export const tablePatterns = z
-  .array(tablePattern, {
-    error: 'expected a list of tables such as ["public.*"] or ["orders", "sales.orders"]',
-  })
-  .min(1, 'expected at least one table');
+import { schemasAndTables } from './schema-or-table.ts';
+import { identifier } from './table-name.ts';
 
 const slotName = z
   .string()
@@ -54,7 +28,7 @@ const expectedUntil =
   'expected "caught-up", or a duration such as "10 minutes"; leave it out to run indefinitely';
 
 const captureFields = z.strictObject({
-  tables: tablePatterns.describe(
+  tables: schemasAndTables.describe(
     'The tables to capture: "orders", "sales.orders", or "sales.*" for all tables that the schema has now.',
   ),
   slot,

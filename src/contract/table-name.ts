@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nameParts } from './name-parts.ts';
 
 /** A table by its exact names, as in the catalog. */
 export interface TableName {
@@ -16,8 +17,6 @@ export const identifier = z
   .refine((name) => !name.includes('\0'), 'a name has no NUL character')
   .refine((name) => !isTooLong(name), `a PostgreSQL name has at most ${MAX_IDENTIFIER_BYTES} bytes`);
 
-const namePart = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
-
 /**
  * Parses `orders`, `sales.orders` or `"odd.schema"."Odd ""name"""`.
  *
@@ -25,19 +24,11 @@ const namePart = /(?:"((?:[^"]|"")+)"|([^".]+))/y;
  * contains a dot or a quote. The schema defaults to `public`.
  */
 export function parseTableName(text: string): TableName | undefined {
-  const parts: string[] = [];
-  namePart.lastIndex = 0;
-  while (parts.length < 3) {
-    const match = namePart.exec(text);
-    if (match === null) return undefined;
-    parts.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '');
-    if (namePart.lastIndex === text.length) break;
-    if (text[namePart.lastIndex] !== '.') return undefined;
-    namePart.lastIndex += 1;
-  }
-  const [first, second, third] = parts;
-  if (first === undefined || third !== undefined) return undefined;
-  return second === undefined ? { schema: 'public', name: first } : { schema: first, name: second };
+  const [first, second, ...more] = nameParts(text) ?? [];
+  if (first === undefined || more.length > 0) return undefined;
+  return second === undefined
+    ? { schema: 'public', name: first.text }
+    : { schema: first.text, name: second.text };
 }
 
 /** Formats a table as text that {@link parseTableName} reads back to the same table. */

@@ -1,3 +1,4 @@
+import { nameParts, type NamePart } from './name-parts.ts';
 import { leadOf, patternMatcher } from './name-pattern.ts';
 import type { TableName } from './table-name.ts';
 
@@ -17,21 +18,14 @@ export interface TablePattern {
 /** Schema and name as one text, which no other table has. */
 export const wholeName = ({ schema, name }: TableName): string => `${schema}\0${name}`;
 
-interface Part {
-  readonly text: string;
-  readonly quoted: boolean;
-}
-
-const part = /"((?:[^"]|"")+)"|([^".]+)/y;
-
 /**
  * Parses a name or a pattern. `*` stands for any characters, but is literal within quotes. Names are otherwise
  * exact; the schema defaults to `public`.
  */
 export function parseTablePattern(text: string): TablePattern | undefined {
   const excludes = text.startsWith('!');
-  const [first, second, third] = readParts(excludes ? text.slice(1) : text) ?? [];
-  if (first === undefined || third !== undefined) return undefined;
+  const [first, second, ...more] = nameParts(excludes ? text.slice(1) : text) ?? [];
+  if (first === undefined || more.length > 0) return undefined;
   const [schema, name] = second === undefined ? [{ text: 'public', quoted: true }, first] : [first, second];
   const matchers = [matcherOf(schema), matcherOf(name)] as const;
   const written = { schema: schema.text, name: name.text };
@@ -44,24 +38,10 @@ export function parseTablePattern(text: string): TablePattern | undefined {
   };
 }
 
-function readParts(text: string): Part[] | undefined {
-  const parts: Part[] = [];
-  part.lastIndex = 0;
-  for (;;) {
-    const match = part.exec(text);
-    if (match === null) return undefined;
-    const [, quoted, plain] = match;
-    parts.push({ text: quoted?.replaceAll('""', '"') ?? plain ?? '', quoted: quoted !== undefined });
-    if (part.lastIndex === text.length) return parts;
-    if (text[part.lastIndex] !== '.') return undefined;
-    part.lastIndex += 1;
-  }
-}
+const isPattern = ({ text, quoted }: NamePart): boolean => !quoted && text.includes('*');
 
-const isPattern = ({ text, quoted }: Part): boolean => !quoted && text.includes('*');
+const leadOfPart = (wanted: NamePart): string => (isPattern(wanted) ? leadOf(wanted.text, '*') : wanted.text);
 
-const leadOfPart = (wanted: Part): string => (isPattern(wanted) ? leadOf(wanted.text, '*') : wanted.text);
-
-function matcherOf(wanted: Part): (name: string) => boolean {
+function matcherOf(wanted: NamePart): (name: string) => boolean {
   return isPattern(wanted) ? patternMatcher(wanted.text, '*') : (name) => name === wanted.text;
 }

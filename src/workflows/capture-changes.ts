@@ -15,7 +15,6 @@ import type { CapturedTable, PreparedCapture, StreamOutcome } from '../contract/
 import {
   captureChangesExample,
   captureChangesInput,
-  tablePatterns,
   type CaptureChangesInput,
   type CaptureChangesRequest,
   type CaptureChangesResult,
@@ -23,6 +22,7 @@ import {
 } from '../contract/capture-changes.ts';
 import { listed } from '../contract/listed.ts';
 import { parseInput } from '../contract/parse-input.ts';
+import { schemasAndTables } from '../contract/schema-or-table.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture, streamChanges } from './activities.ts';
 import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
@@ -78,7 +78,7 @@ export async function captureChanges(
 }
 
 function requirePatterns(tables: unknown): void {
-  parseInput(tablePatterns, tables, captureChangesExample.tables);
+  parseInput(schemasAndTables, tables, captureChangesExample.tables);
 }
 
 class Capture {
@@ -400,7 +400,7 @@ class Capture {
     change: 'add' | 'remove',
     patterns: CaptureChangesRequest['tables'],
   ): Promise<readonly string[]> {
-    const tables = parseInput(tablePatterns, patterns, captureChangesExample.tables);
+    const tables = parseInput(schemasAndTables, patterns, captureChangesExample.tables);
     // of two at once, the answer to the earlier could come last, and lacks the tables of the later
     const inTurn = patched('tables-change-in-turn');
     const isReady = () =>

@@ -1,5 +1,5 @@
 import type { CapturedTable } from '../contract/capture-activities.ts';
-import { isMeant, type TablePattern } from '../contract/capture-changes.ts';
+import { includesTable, type SchemaOrTable } from '../contract/schema-or-table.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 
 /** The tables of a capture, and which of them are still to be copied. */
@@ -46,9 +46,9 @@ export class CapturedTables {
   }
 
   /** Notes that somebody asks for copies that may have been given up. */
-  askFor(patterns: readonly TablePattern[]): void {
+  askFor(wanted: readonly SchemaOrTable[]): void {
     for (const table of this.#all) {
-      if (patterns.some((pattern) => isMeant(table, pattern))) this.#givenUp.delete(formatTableName(table));
+      if (wanted.some((one) => includesTable(one, table))) this.#givenUp.delete(formatTableName(table));
     }
   }
 }

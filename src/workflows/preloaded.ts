@@ -9,6 +9,7 @@ import * as parseInput from '../contract/parse-input.ts';
 import * as partitionInputs from '../contract/partition-inputs.ts';
 import * as quantities from '../contract/quantities.ts';
 import * as quietHours from '../contract/quiet-hours.ts';
+import * as schemaOrTable from '../contract/schema-or-table.ts';
 import * as sessionSettings from '../contract/session-settings.ts';
 import * as sourceInputs from '../contract/source-inputs.ts';
 import * as tableName from '../contract/table-name.ts';
@@ -34,6 +35,7 @@ for (const schemas of [
   partitionInputs,
   quantities,
   quietHours,
+  schemaOrTable,
   sessionSettings,
   sourceInputs,
   tableName,

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import { expect, test } from 'vitest';
 import type { ChangeTablesRequest } from '../../src/contract/capture-activities.ts';
-import type { TablePattern } from '../../src/contract/capture-changes.ts';
+import type { SchemaOrTable } from '../../src/contract/schema-or-table.ts';
 import { signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
-const named = (patterns: readonly TablePattern[]) =>
+const named = (patterns: readonly SchemaOrTable[]) =>
   patterns.flatMap((one) => (one.all === true ? [] : one.name));
 const table = (name: string, copying = true) => ({ schema: 'public', name, copying });
 

@@ -1,7 +1,7 @@
-import type { TablePattern } from '../../contract/capture-changes.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
 import { suggestion } from '../../contract/parse-input.ts';
+import type { SchemaOrTable } from '../../contract/schema-or-table.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../identifiers.ts';
 import { missingPrivilege } from '../missing-privilege.ts';
@@ -28,7 +28,7 @@ export interface Candidate extends TableName {
  */
 export async function findCandidates(
   session: Session,
-  patterns: readonly TablePattern[],
+  patterns: readonly SchemaOrTable[],
 ): Promise<Candidate[]> {
   const found = new Map<number, Found>();
   for (const pattern of patterns) {
