@@ -1,12 +1,12 @@
 import { log } from '@temporalio/activity';
 import { openDatabaseRun, readFeeds, readMemberPage } from '../bronze/bookkeeping/database-runs.ts';
 import type {
-  BoundedNames,
   Member,
   MemberPageRequest,
   ResolvedTables,
   ResolveTablesRequest,
 } from '../contract/database-activities.ts';
+import type { BoundedNames } from '../contract/extract-database.ts';
 import { utf8Length } from '../contract/table-name.ts';
 import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import { resolveTables as resolve } from '../extraction/plan/resolve-tables.ts';

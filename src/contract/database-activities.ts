@@ -1,6 +1,6 @@
 import type { RunIdentity } from './run-identity.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { ExtractDatabaseRequest, TableOutcome, TableTotals } from './extract-database.ts';
+import type { BoundedNames, ExtractDatabaseRequest, TableOutcome, TableTotals } from './extract-database.ts';
 
 /** A table of a run of `extractDatabase`. Its number is its rank by size, the largest first. */
 export interface Member {
@@ -22,12 +22,6 @@ export interface ResolvedTables {
   readonly vanishedTables: BoundedNames;
   /** True if the namespace knows this project's search attributes. */
   readonly searchAttributes?: boolean;
-}
-
-/** A count, and the first of the names. */
-export interface BoundedNames {
-  readonly count: number;
-  readonly names: readonly string[];
 }
 
 export interface MemberPageRequest {

@@ -28,7 +28,7 @@ const notOfATable = {
 } as const;
 
 /** The settings of a table: inputs of `extractTable`, as written. */
-const settings = z.strictObject(z.strictObject(extractTableInput.shape).omit(notOfATable).shape).partial();
+const settings = z.strictObject(extractTableInput.shape).omit(notOfATable).partial();
 
 const entry = z.union(
   [
@@ -38,7 +38,8 @@ const entry = z.union(
   { error: `${expectedPattern}; or an object with settings: {"table": "sales.orders", "where": "id > 5"}` },
 );
 
-const fields = z.strictObject({
+/** The input of the workflow `extractDatabase`. */
+export const extractDatabaseInput = z.strictObject({
   tables: z
     .array(entry)
     .min(1, 'expected at least one table or pattern')
@@ -78,9 +79,6 @@ const fields = z.strictObject({
       'When a table fails: "continue" with the others and report it in the result; "fail-at-end": the same, but then the run fails; "stop" all tables and fail.',
     ),
 });
-
-/** The input of the workflow `extractDatabase`. */
-export const extractDatabaseInput = fields;
 
 export type ExtractDatabaseInput = z.output<typeof extractDatabaseInput>;
 
@@ -185,9 +183,15 @@ export interface ExtractDatabaseResult extends TableTotals {
   readonly restarts: number;
   /** Failed tables first, then the largest; at most 100. */
   readonly results: readonly TableResult[];
-  /** Tables new to bronze; at most 100 are named. */
-  readonly newTables: { readonly count: number; readonly names: readonly string[] };
+  /** Tables new to bronze. */
+  readonly newTables: BoundedNames;
   /** Tables that bronze has from an earlier run and the source no longer has. */
-  readonly vanishedTables: { readonly count: number; readonly names: readonly string[] };
+  readonly vanishedTables: BoundedNames;
   readonly warnings: readonly string[];
+}
+
+/** A count, and the first 100 of the names. */
+export interface BoundedNames {
+  readonly count: number;
+  readonly names: readonly string[];
 }

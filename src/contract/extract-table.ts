@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { checkTogether, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
+import { checkIncrementalInputs, incrementalInputs, type IncrementalOutcome } from './incremental.ts';
 import { checkPartitionInputs, partitionInputs, type SkippedPartitions } from './partition-inputs.ts';
 import { size } from './quantities.ts';
-import { checkSparing, sourceInputs } from './source-inputs.ts';
+import { together } from './refuse.ts';
+import { checkSourceInputs, sourceInputs } from './source-inputs.ts';
 import { identifier, tableName } from './table-name.ts';
 import { valueInputs } from './value-inputs.ts';
 
@@ -69,11 +70,13 @@ const fields = z.strictObject({
 });
 
 /** The input of the workflow `extractTable`. */
-export const extractTableInput = fields.check(({ value, issues }) => {
-  checkTogether(value, issues);
-  checkPartitionInputs(value, issues);
-  checkSparing(value, issues);
-});
+export const extractTableInput = fields.check(
+  together((input, refuse) => {
+    checkIncrementalInputs(input, refuse);
+    checkPartitionInputs(input, refuse);
+    checkSourceInputs(input, refuse);
+  }),
+);
 
 export type ExtractTableInput = z.output<typeof extractTableInput>;
 

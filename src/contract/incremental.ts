@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration } from './quantities.ts';
+import type { Refuse } from './refuse.ts';
 import { isAlmostRelative } from './scheduled-time.ts';
 import { identifier } from './table-name.ts';
 
@@ -97,19 +98,14 @@ export const incrementalInputs = {
     .describe('Create the view bronze.<target>_current with the newest version of each key.'),
 };
 
-interface Dependent {
+interface Dependent extends Record<string, unknown> {
   readonly incremental?: unknown;
   readonly consistency?: string;
   readonly key?: readonly string[] | undefined;
 }
 
 /** Refuses inputs that need `incremental` without it, and inputs that contradict it. */
-export function checkTogether(
-  input: Dependent & Record<string, unknown>,
-  issues: z.core.$ZodRawIssue[],
-): void {
-  const refuse = (path: string, message: string) =>
-    issues.push({ code: 'custom', input, path: [path], message });
+export function checkIncrementalInputs(input: Dependent, refuse: Refuse): void {
   if (input.incremental === undefined) {
     for (const name of Object.keys(incrementalInputs)) {
       if (input[name] === undefined || input[name] === 'replace-partitions') continue;

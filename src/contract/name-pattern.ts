@@ -1,5 +1,5 @@
 /** The special characters of a pattern: `*` stands for any number of characters, `?` for one. */
-export type Wildcards = '*' | '*?';
+type Wildcards = '*' | '*?';
 
 /** Returns what stands before the first special character of a pattern: all names that match it begin with that. */
 export function leadOf(pattern: string, wildcards: Wildcards): string {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { instantOf, moment } from './moment.ts';
+import { together, type Refuse } from './refuse.ts';
 
 const some = (what: z.ZodString) =>
   z.array(what).min(1, 'expected at least one; leave it out to read all partitions').optional();
@@ -27,19 +28,18 @@ const partitions = z
     names: some(name).describe('Read these partitions, or all partitions below them.'),
     patterns: some(pattern).describe('The same by patterns: * stands for any characters, ? for one.'),
   })
-  .check(({ value, issues }) => {
-    const refuse = (path: string, message: string) =>
-      issues.push({ code: 'custom', input: value, path: [path], message });
-    const { from, to, exact, names, patterns } = value;
-    const ranged = from !== undefined || to !== undefined;
-    const named = names !== undefined || patterns !== undefined;
-    if (ranged && named) refuse('names', 'say either a range (from, to) or names and patterns');
-    if (!ranged && !named) refuse('from', 'expected a range (from, to), names or patterns');
-    if (exact !== undefined && !ranged) refuse('exact', 'only allowed with "from" or "to"');
-    if (from !== undefined && to !== undefined && instantOf(from) >= instantOf(to)) {
-      refuse('to', `must be later than "from": the range from ${from.text} to ${to.text} is empty`);
-    }
-  });
+  .check(
+    together(({ from, to, exact, names, patterns }, refuse) => {
+      const ranged = from !== undefined || to !== undefined;
+      const named = names !== undefined || patterns !== undefined;
+      if (ranged && named) refuse('names', 'say either a range (from, to) or names and patterns');
+      if (!ranged && !named) refuse('from', 'expected a range (from, to), names or patterns');
+      if (exact !== undefined && !ranged) refuse('exact', 'only allowed with "from" or "to"');
+      if (from !== undefined && to !== undefined && instantOf(from) >= instantOf(to)) {
+        refuse('to', `must be later than "from": the range from ${from.text} to ${to.text} is empty`);
+      }
+    }),
+  );
 
 /** The inputs of `extractTable` that concern partitions. */
 export const partitionInputs = {
@@ -59,16 +59,14 @@ export const partitionInputs = {
 
 export type PartitionChoice = NonNullable<z.output<typeof partitionInputs.partitions>>;
 
-interface Together extends Record<string, unknown> {
+interface Dependent extends Record<string, unknown> {
   readonly incremental?: unknown;
   readonly write?: string | undefined;
   readonly onlyChanged?: boolean | undefined;
 }
 
 /** Refuses partition inputs in combinations that have no meaning or are not supported yet. */
-export function checkPartitionInputs(input: Together, issues: z.core.$ZodRawIssue[]): void {
-  const refuse = (path: string, message: string) =>
-    issues.push({ code: 'custom', input, path: [path], message });
+export function checkPartitionInputs(input: Dependent, refuse: Refuse): void {
   const replaces = input.write === 'replace-partitions';
   if (replaces && input.incremental !== undefined)
     refuse('write', '"replace-partitions" is not allowed with "incremental"');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { duration, size, timeout } from './quantities.ts';
 import { quietHours } from './quiet-hours.ts';
+import type { Refuse } from './refuse.ts';
 import { sessionSettings, tuningProfiles, type TuningProfile } from './session-settings.ts';
 
 /** Milliseconds. Snapshot holders query their sessions every second. */
@@ -83,26 +84,25 @@ export const sourceInputs = {
     ),
 };
 
-interface Sparing {
+interface Dependent {
   readonly consistency?: string;
   readonly maxSourceConnections?: number | undefined;
   readonly maxSnapshotAge?: number | undefined;
 }
 
-/** Refuses inputs that exclude each other. */
-export function checkSparing(input: Sparing, issues: z.core.$ZodRawIssue[]): void {
-  const { consistency, maxSourceConnections: most } = input;
-  if (input.maxSnapshotAge !== undefined && consistency === 'none') {
-    const message = 'not allowed with "consistency": "none", which holds no snapshot';
-    issues.push({ code: 'custom', input, path: ['maxSnapshotAge'], message });
-  }
-  if (most === undefined || most >= LEAST_CONNECTIONS || consistency === 'none') return;
-  issues.push({
-    code: 'custom',
-    input,
-    path: ['maxSourceConnections'],
-    message: `expected at least ${LEAST_CONNECTIONS}: one holds the snapshot; with "consistency": "none" 1 is enough`,
-  });
+/** Refuses inputs that contradict "consistency". */
+export function checkSourceInputs(
+  { consistency, maxSourceConnections: most = LEAST_CONNECTIONS, maxSnapshotAge }: Dependent,
+  refuse: Refuse,
+): void {
+  const holdsNone = consistency === 'none';
+  if (holdsNone && maxSnapshotAge !== undefined)
+    refuse('maxSnapshotAge', 'not allowed with "consistency": "none", which holds no snapshot');
+  if (!holdsNone && most < LEAST_CONNECTIONS)
+    refuse(
+      'maxSourceConnections',
+      `expected at least ${LEAST_CONNECTIONS}: one holds the snapshot; with "consistency": "none" 1 is enough`,
+    );
 }
 
 export interface ShareOfConnections {

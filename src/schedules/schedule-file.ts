@@ -6,6 +6,7 @@ import { extractTableExample, extractTableInput } from '../contract/extract-tabl
 import { maintainBronzeExample, maintainBronzeInput } from '../contract/maintain-bronze.ts';
 import { InputError, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
+import { together } from '../contract/refuse.ts';
 import { atScheduledTime, databaseAtScheduledTime } from '../contract/scheduled-time.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
 import { calendarSpec, requireCron } from './calendar.ts';
@@ -98,11 +99,16 @@ const schedule = z
     path: ['offset'],
     message: 'only allowed with "every", and expected to be less',
   })
-  .check(({ value, issues }) => {
-    if (value.overlap === undefined || keepsEveryRun.has(value.overlap) || !readsWindows(value)) return;
-    const message = `expected "bufferAll" (the default here) or "allowAll": each run reads a window relative to "scheduled", and one that "${value.overlap}" drops is never read`;
-    issues.push({ code: 'custom', input: value, path: ['overlap'], message });
-  })
+  .check(
+    together((written, refuse) => {
+      if (written.overlap === undefined || keepsEveryRun.has(written.overlap) || !readsWindows(written))
+        return;
+      refuse(
+        'overlap',
+        `expected "bufferAll" (the default here) or "allowAll": each run reads a window relative to "scheduled", and one that "${written.overlap}" drops is never read`,
+      );
+    }),
+  )
   .transform((written) => ({
     ...written,
     overlap: written.overlap ?? (readsWindows(written) ? 'bufferAll' : 'skip'),

@@ -9,6 +9,7 @@ import * as parseInput from '../contract/parse-input.ts';
 import * as partitionInputs from '../contract/partition-inputs.ts';
 import * as quantities from '../contract/quantities.ts';
 import * as quietHours from '../contract/quiet-hours.ts';
+import * as refuse from '../contract/refuse.ts';
 import * as schemaOrTable from '../contract/schema-or-table.ts';
 import * as sessionSettings from '../contract/session-settings.ts';
 import * as sourceInputs from '../contract/source-inputs.ts';
@@ -35,6 +36,7 @@ for (const schemas of [
   partitionInputs,
   quantities,
   quietHours,
+  refuse,
   schemaOrTable,
   sessionSettings,
   sourceInputs,
