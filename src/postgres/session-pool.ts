@@ -3,7 +3,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { clientOptions, waysOf, type Way } from './client-options.ts';
 import { DatabaseClient, onFirstWay } from './connect.ts';
 import { capacityOf, type ConnectionSettings, type PoolSettings } from './connection-settings.ts';
-import { Slots, type Slot } from './slots.ts';
+import { Semaphore, type Permit } from './semaphore.ts';
 
 /** How long an idle session of the pool stays open: from chunk to chunk, but no longer than others can wait. */
 const IDLE_TIMEOUT = 5_000;
@@ -25,14 +25,14 @@ export class SessionPool {
   readonly #label: string;
   readonly #settings: ConnectionSettings;
   readonly #size: number;
-  readonly #slots: Slots;
+  readonly #permits: Semaphore;
   readonly #pools: ReadonlyMap<Way, Pool>;
 
   constructor(label: string, settings: ConnectionSettings, pool: PoolSettings = settings.pool) {
     this.#label = label;
     this.#settings = settings;
     this.#size = pool.size;
-    this.#slots = new Slots(capacityOf(pool), pool.timeout);
+    this.#permits = new Semaphore(capacityOf(pool), pool.timeout);
     this.#pools = new Map(waysOf(settings).map((way) => [way, poolOf(settings, way, capacityOf(pool))]));
   }
 
@@ -41,12 +41,12 @@ export class SessionPool {
    * @throws {DatakitError} PoolExhausted if no session became free in time
    */
   async acquire(holder: string, signal?: AbortSignal): Promise<Lease> {
-    const slot = await this.#slots.take(holder, signal);
-    if (slot === undefined) throw this.#exhausted();
+    const permit = await this.#permits.acquire(holder, signal);
+    if (permit === undefined) throw this.#exhausted();
     try {
-      return await this.#connected(slot);
+      return await this.#connected(permit);
     } catch (error) {
-      slot.free();
+      permit.release();
       throw error;
     }
   }
@@ -55,8 +55,8 @@ export class SessionPool {
     await Promise.all([...this.#pools.values()].map(async (pool) => pool.end()));
   }
 
-  async #connected(slot: Slot): Promise<Lease> {
-    const [idle] = [...this.#pools].filter(([, { idleCount }]) => idleCount > 0);
+  async #connected(permit: Permit): Promise<Lease> {
+    const idle = [...this.#pools].find(([, { idleCount }]) => idleCount > 0);
     const { pool, client, way } =
       idle === undefined
         ? await onFirstWay(this.#settings, async (each) => this.#session(each))
@@ -66,7 +66,7 @@ export class SessionPool {
       way,
       giveBack: (what) => {
         client.release(what === 'close' || pool.totalCount > this.#size);
-        slot.free();
+        permit.release();
       },
     };
   }
@@ -82,7 +82,7 @@ export class SessionPool {
   #exhausted(): DatakitError {
     return new DatakitError(
       'PoolExhausted',
-      `${this.#label}: no session became free within ${this.#slots.patience}; all ${this.#slots.count} are in use: ${this.#slots.holders()}`,
+      `${this.#label}: no session became free within ${this.#permits.patience}; all ${this.#permits.count} are in use: ${this.#permits.holders()}`,
     );
   }
 }

@@ -1,12 +1,12 @@
 import { listed } from '../contract/listed.ts';
 import { formatDuration } from '../contract/quantities.ts';
 
-/** The right to use one session. */
-export interface Slot {
-  free(): void;
+/** Given to a holder, who releases it. */
+export interface Permit {
+  release(): void;
 }
 
-interface Taken {
+interface Held {
   readonly holder: string;
   readonly since: number;
 }
@@ -14,14 +14,14 @@ interface Taken {
 /** Maximum number of holders that a message names. */
 const MOST_HOLDERS = 5;
 
-/** A limited number of slots, handed out in the order of the requests. */
-export class Slots {
+/** A semaphore: a limited number of permits, given out in the order of the requests. It knows who holds them. */
+export class Semaphore {
   readonly count: number;
   readonly #timeout: number;
-  readonly #taken = new Set<Taken>();
+  readonly #held = new Set<Held>();
   readonly #waiting: (() => void)[] = [];
 
-  /** @param timeout how long a request waits for a slot, in milliseconds */
+  /** @param timeout how long a request waits for a permit, in milliseconds */
   constructor(count: number, timeout: number) {
     this.count = count;
     this.#timeout = timeout;
@@ -32,10 +32,10 @@ export class Slots {
     return formatDuration(this.#timeout);
   }
 
-  /** Returns a slot, or undefined if none became free in time. Rejects if the signal aborts first. */
-  async take(holder: string, signal?: AbortSignal): Promise<Slot | undefined> {
+  /** Returns a permit, or undefined if none became free in time. Rejects if the signal aborts first. */
+  async acquire(holder: string, signal?: AbortSignal): Promise<Permit | undefined> {
     signal?.throwIfAborted();
-    if (this.#taken.size < this.count) return this.#occupy(holder);
+    if (this.#held.size < this.count) return this.#give(holder);
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -45,7 +45,7 @@ export class Slots {
       };
       const proceed = (): void => {
         end();
-        resolve(this.#occupy(holder));
+        resolve(this.#give(holder));
       };
       const abort = (): void => {
         end();
@@ -60,25 +60,25 @@ export class Slots {
     });
   }
 
-  /** Describes who holds the slots: `3 by datakit-postgres-extractor/… for up to 12.0 s`. */
+  /** Describes who holds the permits: `3 by datakit-postgres-extractor/… for up to 12.0 s`. */
   holders(): string {
-    const byHolder = new Map<string, Taken[]>();
-    for (const taken of this.#taken) {
-      byHolder.set(taken.holder, [...(byHolder.get(taken.holder) ?? []), taken]);
+    const byHolder = new Map<string, Held[]>();
+    for (const held of this.#held) {
+      byHolder.set(held.holder, [...(byHolder.get(held.holder) ?? []), held]);
     }
-    const told = [...byHolder].map(([holder, places]) => {
-      const longest = Date.now() - Math.min(...places.map(({ since }) => since));
-      return `${places.length} by ${holder} for up to ${formatDuration(longest)}`;
+    const told = [...byHolder].map(([holder, permits]) => {
+      const longest = Date.now() - Math.min(...permits.map(({ since }) => since));
+      return `${permits.length} by ${holder} for up to ${formatDuration(longest)}`;
     });
     return listed(told, MOST_HOLDERS);
   }
 
-  #occupy(holder: string): Slot {
-    const taken: Taken = { holder, since: Date.now() };
-    this.#taken.add(taken);
+  #give(holder: string): Permit {
+    const held: Held = { holder, since: Date.now() };
+    this.#held.add(held);
     return {
-      free: () => {
-        if (this.#taken.delete(taken)) this.#waiting[0]?.();
+      release: () => {
+        if (this.#held.delete(held)) this.#waiting[0]?.();
       },
     };
   }
