@@ -16,17 +16,7 @@ const sqlTypes = {
 
 export type CursorKind = keyof typeof sqlTypes;
 
-const kinds: readonly CursorKind[] = [
-  'timestamptz',
-  'timestamp',
-  'date',
-  'smallint',
-  'integer',
-  'bigint',
-  'numeric',
-  'text',
-  'uuid',
-];
+const kinds = Object.keys(sqlTypes).filter((name): name is CursorKind => name in sqlTypes);
 
 /** The column that says how new a row is. */
 export interface Cursor {

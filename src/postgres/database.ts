@@ -31,8 +31,10 @@ export interface TransactionOptions extends SessionLimits {
 /** Always sets the isolation level, since roles and databases may have their own defaults. */
 const READ_ONLY = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
 
-/** After waiting for a lock, a statement must see what was committed in between. Leaves out READ WRITE, which would
- * override a `default_transaction_read_only` that somebody has set on purpose. */
+/**
+ * After waiting for a lock, a statement must see what was committed in between. Leaves out READ WRITE, which would
+ * override a `default_transaction_read_only` that somebody has set on purpose.
+ */
 const WRITE = 'ISOLATION LEVEL READ COMMITTED';
 
 /** SQLSTATEs for a setting that is unknown to this version, out of range, or not allowed for this role. */
@@ -144,9 +146,7 @@ export class Database {
       throw new DatakitError(
         'InvalidInput',
         `${this.label} refused a setting of "session": ${ownWords(error)}`,
-        {
-          cause: error,
-        },
+        { cause: error },
       );
     }
   }
@@ -163,9 +163,10 @@ export class Database {
   }
 
   /** In a session outside of the pool, all of which may wait. */
-  async #tellWait({ cancellable }: Session, done: AbortSignal): Promise<void> {
+  async #tellWait(session: Session, done: AbortSignal): Promise<void> {
     try {
-      const waiting = await findStandbyWait(await this.connect(), cancellable.processId);
+      const { processId } = session.cancellable;
+      const waiting = await findStandbyWait(await this.connect(), processId);
       if (waiting === undefined || done.aborted) return;
       this.#onWaiting(`${this.label}: ${waiting}`);
       done.addEventListener('abort', () => this.#onWaiting(undefined));

@@ -1,10 +1,10 @@
 import type { Connection, Submittable } from 'pg';
+import { COPY_DATA, COPY_DONE, HEADER } from '../protocol.ts';
+import { Settleable } from '../settleable.ts';
 import { copiedRows } from './copied-rows.ts';
 import { withRoom } from './lending-socket.ts';
-import { Settleable } from '../settleable.ts';
-import { COPY_DATA, HEADER } from './squeeze-rows.ts';
 
-const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
+const DONE = Buffer.from([COPY_DONE, 0, 0, 0, 4]);
 
 /**
  * `COPY … FROM STDIN` that reports when it is done with each buffer, which is when the kernel has
@@ -60,7 +60,7 @@ export class CopyIn implements Submittable {
   }
 
   end(): void {
-    this.#connection?.stream.write(COPY_DONE);
+    this.#connection?.stream.write(DONE);
   }
 
   handleCopyInResponse(): void {

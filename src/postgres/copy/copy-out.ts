@@ -1,16 +1,19 @@
 import type { Connection, Submittable } from 'pg';
+import {
+  COPY_DATA,
+  COPY_DONE,
+  COPY_OUT_RESPONSE,
+  HEADER,
+  NOTICE,
+  NOTIFICATION,
+  PARAMETER_STATUS,
+} from '../protocol.ts';
+import { Settleable } from '../settleable.ts';
 import { BorrowedSocket } from './borrowed-socket.ts';
 import { copiedRows } from './copied-rows.ts';
 import type { Borrower } from './lending-socket.ts';
-import { Settleable } from '../settleable.ts';
-import { COPY_DATA, HEADER, squeezeRows, type Places } from './squeeze-rows.ts';
+import { squeezeRows, type Places } from './squeeze-rows.ts';
 
-/** Protocol messages that can occur in a COPY TO STDOUT besides rows, by their first byte. */
-const COPY_DONE = 0x63; // 'c'
-const COPY_OUT_RESPONSE = 0x48; // 'H'
-const NOTICE = 0x4e; // 'N'
-const PARAMETER_STATUS = 0x53; // 'S'
-const NOTIFICATION = 0x41; // 'A'
 /** Number of buffers in use at once: one is written while another is read. */
 const ON_THEIR_WAY = 2;
 

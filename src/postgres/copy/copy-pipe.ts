@@ -1,16 +1,22 @@
 import type { Copied } from '../../contract/chunks.ts';
 import { DatakitError } from '../../contract/failures.ts';
-import { CopyIn } from './copy-in.ts';
-import { CopyOut } from './copy-out.ts';
 import { serverFailure } from '../server-failure.ts';
 import type { Session } from '../session.ts';
+import { CopyIn } from './copy-in.ts';
+import { CopyOut } from './copy-out.ts';
 
 /** Called with the bytes copied so far; if it returns a promise, that is awaited before more pass. */
 export type OnBytes = (bytes: number) => void | Promise<void>;
 
+interface CopyEnd {
+  readonly session: Session;
+  readonly label: string;
+  readonly statement: string;
+}
+
 export interface CopyEnds {
-  readonly source: { readonly session: Session; readonly label: string; readonly statement: string };
-  readonly target: { readonly session: Session; readonly label: string; readonly statement: string };
+  readonly source: CopyEnd;
+  readonly target: CopyEnd;
   /** Called for every buffer, with the bytes of all so far. */
   readonly onProgress?: OnBytes;
 }
@@ -42,7 +48,8 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
     });
     return source.session.copy(out, async (reading) => {
       try {
-        const read = await firstToFail(labelled(source, reading.rows), labelled(target, writing.rows));
+        // reading ends before writing can, unless writing fails; of two failures the first is the cause
+        const read = await Promise.race([labelled(source, reading.rows), labelled(target, writing.rows)]);
         await waiting;
         writing.end();
         requireSameCount(read, await labelled(target, writing.rows));
@@ -54,12 +61,7 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
   });
 }
 
-/** Settles with the first end to settle: reading succeeds before writing can, and the first to fail is the cause. */
-async function firstToFail(reading: Promise<number>, writing: Promise<number>): Promise<number> {
-  return Promise.race([reading, writing]);
-}
-
-async function labelled<T>({ label }: { readonly label: string }, work: Promise<T>): Promise<T> {
+async function labelled<T>({ label }: CopyEnd, work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
     throw serverFailure(error, label);
   });

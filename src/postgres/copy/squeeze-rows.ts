@@ -1,6 +1,4 @@
-/** A CopyData message begins with its type and a length that includes itself. */
-export const COPY_DATA = 0x64; // 'd'
-export const HEADER = 5;
+import { COPY_DATA, HEADER } from '../protocol.ts';
 
 /** Positions in a buffer at which to write and read next. */
 export interface Places {

@@ -1,22 +1,17 @@
 import type { Connection, Submittable } from 'pg';
 import { DatakitError } from '../../contract/failures.ts';
 import { BorrowedSocket } from '../copy/borrowed-socket.ts';
+import { COPY_BOTH_RESPONSE, COPY_DATA, HEADER, NOTICE, PARAMETER_STATUS } from '../protocol.ts';
 import { Settleable } from '../settleable.ts';
 import type { Lsn } from './lsn.ts';
 import { POSTGRES_EPOCH } from './pgoutput.ts';
 
-/** Protocol messages by their first byte. */
-const COPY_DATA = 0x64; // 'd'
-const COPY_BOTH_RESPONSE = 0x57; // 'W'
-const NOTICE = 0x4e; // 'N'
-const PARAMETER_STATUS = 0x53; // 'S'
+/** What CopyData contains, by its first byte. */
 const XLOG_DATA = 0x77; // 'w'
 const KEEPALIVE = 0x6b; // 'k'
 const STATUS_UPDATE = 0x72; // 'r'
 const ANSWER_AT_ONCE = 1;
 
-/** Type and length. */
-const HEADER = 5;
 /** Header of XLogData: type, start of its data, end of the log, time. */
 const XLOG_HEADER = 25;
 
