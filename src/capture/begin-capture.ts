@@ -10,7 +10,7 @@ import type { RunIdentity } from '../contract/run-identity.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { quoteName } from '../postgres/identifiers.ts';
 import { missingPrivilege } from '../postgres/missing-privilege.ts';
-import { findCandidates, findHeirs, type Candidate } from '../postgres/replication/publications.ts';
+import { findCandidates, findHeirs, type Candidate } from '../postgres/replication/candidates.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Preparing } from './capture-context.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';

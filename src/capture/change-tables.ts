@@ -21,12 +21,11 @@ import { listed } from '../contract/listed.ts';
 import { suggestion } from '../contract/parse-input.ts';
 import { includesTable, type SchemaOrTable } from '../contract/schema-or-table.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
+import { orStatementFor } from '../postgres/missing-privilege.ts';
+import { findCandidates, type Candidate } from '../postgres/replication/candidates.ts';
 import {
   alterPublication,
-  findCandidates,
   findPublication,
-  orStatementFor,
-  type Candidate,
   type PublishedTable,
 } from '../postgres/replication/publications.ts';
 import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';

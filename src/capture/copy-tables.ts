@@ -17,7 +17,7 @@ import type { Ask } from '../extraction/ask.ts';
 import { Catalog } from '../postgres/catalog/catalog.ts';
 import type { Database } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
-import type { Candidate } from '../postgres/replication/publications.ts';
+import type { Candidate } from '../postgres/replication/candidates.ts';
 import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';

@@ -3,13 +3,8 @@ import type { Description, KnownColumn } from '../bronze/cdc/tables.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
-import {
-  findCandidates,
-  findHeirs,
-  findPublished,
-  type Candidate,
-  type PublishedTable,
-} from '../postgres/replication/publications.ts';
+import { findCandidates, findHeirs, type Candidate } from '../postgres/replication/candidates.ts';
+import { findPublished, type PublishedTable } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 import { partsOf, readCatalogEntry } from './live-table.ts';
 

@@ -1,7 +1,7 @@
 import type { CatalogEntry } from '../bronze/cdc/tables.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
-import { findCandidate, findUnlogged } from '../postgres/replication/publications.ts';
+import { findCandidate, findUnlogged } from '../postgres/replication/candidates.ts';
 import { findUnidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 

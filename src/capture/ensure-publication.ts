@@ -2,12 +2,8 @@ import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import {
-  findPublication,
-  makePublication,
-  type Candidate,
-  type Publication,
-} from '../postgres/replication/publications.ts';
+import type { Candidate } from '../postgres/replication/candidates.ts';
+import { findPublication, makePublication, type Publication } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 
 /**

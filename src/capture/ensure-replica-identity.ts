@@ -3,7 +3,8 @@ import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
-import { orStatementFor, type Candidate } from '../postgres/replication/publications.ts';
+import { orStatementFor } from '../postgres/missing-privilege.ts';
+import type { Candidate } from '../postgres/replication/candidates.ts';
 import { findUnidentified, type Unidentified } from '../postgres/replication/replica-identity.ts';
 import type { Session } from '../postgres/session.ts';
 

@@ -3,7 +3,8 @@ import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { quoteName, quoteTable } from '../postgres/identifiers.ts';
 import { missingPrivilege } from '../postgres/missing-privilege.ts';
-import type { Candidate, Publication, PublishedTable } from '../postgres/replication/publications.ts';
+import type { Candidate } from '../postgres/replication/candidates.ts';
+import type { Publication, PublishedTable } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 
 /**

@@ -5,7 +5,7 @@ import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { findCandidates, type Candidate } from '../postgres/replication/publications.ts';
+import { findCandidates, type Candidate } from '../postgres/replication/candidates.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Preparing } from './capture-context.ts';
 import { followPublication } from './follow-publication.ts';

@@ -66,6 +66,12 @@ describe('what cannot be captured is refused before anything is made:', () => {
       /no table public.tt in the source \(did you mean "public.t"\?\)/,
     ],
     [
+      'a table of another schema',
+      { tables: ['o'] },
+      'UndefinedObject',
+      /no table public.o in the source \(did you mean "sales.o"\?\)/,
+    ],
+    [
       'a schema without tables',
       { tables: ['empty.*'] },
       'UndefinedObject',

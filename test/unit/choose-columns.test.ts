@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { chooseColumns, type Column, type ColumnChoice } from '../../src/postgres/catalog/columns.ts';
+import { chooseColumns, type ColumnChoice } from '../../src/postgres/catalog/choose-columns.ts';
+import type { Column } from '../../src/postgres/catalog/columns.ts';
 import type { Table } from '../../src/postgres/catalog/table.ts';
 
 const table: Table = {

@@ -1,7 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName } from '../../contract/table-name.ts';
-import { readCursorColumn, type CursorColumnFacts } from '../../postgres/catalog/keys.ts';
+import { readCursorColumn, type CursorColumnFacts } from '../../postgres/catalog/cursor-column.ts';
 import { cursorKind, type Cursor } from '../../postgres/cursor.ts';
 import type { IncrementalContext } from './plan-increment.ts';
 

@@ -1,7 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName } from '../../contract/table-name.ts';
-import { readPrimaryKey } from '../../postgres/catalog/keys.ts';
+import { readPrimaryKey } from '../../postgres/catalog/primary-key.ts';
 import { hasHeirs, mayBeNull } from './null-values.ts';
 import type { IncrementalContext } from './plan-increment.ts';
 

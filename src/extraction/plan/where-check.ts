@@ -1,5 +1,6 @@
 import { DatakitError } from '../../contract/failures.ts';
-import { checkWhere, type Table } from '../../postgres/catalog/table.ts';
+import { checkWhere } from '../../postgres/catalog/check-where.ts';
+import type { Table } from '../../postgres/catalog/table.ts';
 import { ownWords, sqlStateOf } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
 

@@ -1,9 +1,9 @@
 import { DatakitError } from '../../contract/failures.ts';
-import { suggestion } from '../../contract/parse-input.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
-import { quoteName, quoteTable } from '../identifiers.ts';
+import { quoteName } from '../identifiers.ts';
 import { missingPrivilege } from '../missing-privilege.ts';
 import type { Session } from '../session.ts';
+import { noSuchTable } from './no-such-table.ts';
 
 /** A kind of relation that can be extracted, from `pg_class.relkind`. */
 export type TableKind = 'table' | 'partitioned table' | 'view' | 'materialized view' | 'foreign table';
@@ -39,7 +39,12 @@ export interface Table extends TableName {
  */
 export async function findTable(session: Session, name: TableName): Promise<Table> {
   const [row] = await findRelations(session, [name]);
-  if (row === undefined) throw await notFound(session, name);
+  if (row === undefined) {
+    const advice = name.name.includes('*')
+      ? { advice: 'Patterns such as "public.*" are for "extractDatabase".' }
+      : {};
+    throw await noSuchTable(session, name, Object.keys(kinds), advice);
+  }
   return asTable(row);
 }
 
@@ -106,38 +111,4 @@ function requireContents({ persistence, populated, standby }: Relation, shown: s
       `${shown} has no contents yet: REFRESH MATERIALIZED VIEW fills it`,
     );
   }
-}
-
-async function notFound(session: Session, name: TableName): Promise<DatakitError> {
-  const tables = await session.query<{ schema: string; name: string }>(
-    `SELECT n.nspname AS schema, c.relname AS name
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-        AND NOT c.relispartition
-      ORDER BY n.nspname = $1 DESC, c.relname LIMIT 5000`,
-    [name.schema],
-  );
-  const elsewhere = tables.find((table) => table.name === name.name);
-  const hint =
-    elsewhere === undefined
-      ? suggestion(formatTableName(name), tables.map(formatTableName))
-      : ` (did you mean "${formatTableName(elsewhere)}"?)`;
-  return new DatakitError(
-    'UndefinedObject',
-    `There is no table ${formatTableName(name)} in the source${hint}`,
-    { ...(name.name.includes('*') && { advice: 'Patterns such as "public.*" are for "extractDatabase".' }) },
-  );
-}
-
-/**
- * Lets the server parse the condition, so that errors in it are known before anything is created.
- *
- * PREPARE only analyses. Unlike the planner it calls no functions, so that the server's messages
- * may quote names and literals of the condition but no value of a row.
- */
-export async function checkWhere(session: Session, table: TableName, where: string): Promise<void> {
-  const statement = `SELECT FROM ${quoteTable(table)} AS ${quoteName(table.name)} WHERE (${where})`;
-  await session.withRolePath(async () =>
-    session.query(`PREPARE datakit_where AS ${statement}; DEALLOCATE datakit_where`),
-  );
 }

@@ -1,5 +1,6 @@
 import type { Session } from '../session.ts';
-import { CANDIDATE, findPublication, type Candidate } from './publications.ts';
+import { CANDIDATE, type Candidate } from './candidates.ts';
+import { findPublication } from './publications.ts';
 
 /** A table whose updates and deletes the source would refuse once it is published. */
 export interface Unidentified extends Candidate {
