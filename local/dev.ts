@@ -1,5 +1,5 @@
 import { secretNamed } from '../src/config/secrets.ts';
-import { withoutEmpty } from '../src/config/without-empty.ts';
+import { withoutEmpty } from '../src/config/variables.ts';
 import { closeOnSignals } from './close-on-signals.ts';
 import { Closing } from './closing.ts';
 import { devGuide } from './dev-guide.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ScheduleClient } from '@temporalio/client';
 import { readEncryptionKeys } from './config/encryption-keys.ts';
-import { withoutEmpty } from './config/without-empty.ts';
+import { withoutEmpty } from './config/variables.ts';
 import { InputError } from './contract/parse-input.ts';
 import { connectProgram } from './runtime/connect-program.ts';
 import { dataConverterOf } from './runtime/encryption-codec.ts';

@@ -1,8 +1,13 @@
 import { z } from 'zod';
-import { DatakitError } from '../contract/failures.ts';
 import { ENCRYPTION_KEYS, readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
-import { secretNamed, VariableError } from './secrets.ts';
-import { withoutEmpty } from './without-empty.ts';
+import { secretNamed } from './secrets.ts';
+import {
+  invalidEnvironment,
+  problemsOf,
+  VariableError,
+  withoutEmpty,
+  type Environment,
+} from './variables.ts';
 
 const expectedAddress = 'expected an address such as 127.0.0.1:8081';
 const expectedOrigin = 'expected the address of a Web UI such as http://localhost:8233';
@@ -39,14 +44,14 @@ export interface CodecServerConfiguration {
 }
 
 /** @throws {DatakitError} InvalidInput, naming what is missing or wrong without revealing any value */
-export function readCodecServer(
-  variables: Readonly<Record<string, string | undefined>>,
-): CodecServerConfiguration {
-  const set = withoutEmpty(variables);
+export function readCodecServer(environment: Environment): CodecServerConfiguration {
+  const set = withoutEmpty(environment);
+  const parsed = codecServerVariables.safeParse(set);
+  if (!parsed.success) throw invalidEnvironment(problemsOf(parsed.error));
+  const { DATAKIT_CODEC_ADDRESS: address, DATAKIT_CODEC_ORIGIN: origin } = parsed.data;
+  const [host, port] = [address.slice(0, address.lastIndexOf(':')), Number(address.split(':').at(-1))];
   try {
     const token = secretNamed(set, 'DATAKIT_CODEC_TOKEN')();
-    const { DATAKIT_CODEC_ADDRESS: address, DATAKIT_CODEC_ORIGIN: origin } = parsed(set);
-    const [host, port] = [address.slice(0, address.lastIndexOf(':')), Number(address.split(':').at(-1))];
     if (token === undefined && !LOOPBACK.has(host)) {
       throw new VariableError('DATAKIT_CODEC_TOKEN: is required if other machines can reach the server');
     }
@@ -55,14 +60,6 @@ export function readCodecServer(
       throw new VariableError(`${ENCRYPTION_KEYS}: is not set; it has the keys of the workers`);
     return { keys: [first, ...others], host: host.replace(/^\[(.*)\]$/, '$1'), port, origin, token };
   } catch (error) {
-    if (!(error instanceof VariableError)) throw error;
-    throw new DatakitError('InvalidInput', `The environment is incomplete or invalid. ${error.message}.`);
+    throw error instanceof VariableError ? invalidEnvironment([error.message]) : error;
   }
-}
-
-function parsed(variables: Readonly<Record<string, string>>): z.output<typeof codecServerVariables> {
-  const result = codecServerVariables.safeParse(variables);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new VariableError(problems.join('; '));
 }

@@ -14,7 +14,8 @@ import {
 } from './connection-url.ts';
 import { databaseVariables, secretVariables, type DatabaseVariables } from './database-variables.ts';
 import { findPassword, findService, type Account } from './libpq-files.ts';
-import { secretNamed, VariableError, type Secret, type Variables } from './secrets.ts';
+import { secretNamed, type Secret } from './secrets.ts';
+import { problemsOf, VariableError, type Variables } from './variables.ts';
 
 /**
  * Reads the variables of one database.
@@ -29,7 +30,7 @@ export function readDatabaseSettings(
   problems: string[],
 ): ConnectionSettings | undefined {
   try {
-    const own = parse(databaseVariables, prefix, variables, problems);
+    const own = parse(prefix, variables, problems);
     requireKnown(prefix, variables, problems);
     const variable = `${prefix}_DATABASE_URL`;
     const url = secretNamed(variables, variable);
@@ -49,17 +50,12 @@ function required(url: string | undefined, variable: string): string {
 }
 
 /** Validates the variables of one database that are set; adds invalid ones to `problems` by their full names. */
-function parse(
-  schema: typeof databaseVariables,
-  prefix: string,
-  variables: Variables,
-  problems: string[],
-): DatabaseVariables | undefined {
-  const own = Object.keys(schema.shape).map((name) => [name, variables[`${prefix}_${name}`]]);
-  const parsed = schema.safeParse(Object.fromEntries(own.filter(([, value]) => value !== undefined)));
+function parse(prefix: string, variables: Variables, problems: string[]): DatabaseVariables | undefined {
+  const names = Object.keys(databaseVariables.shape);
+  const own = names.map((name) => [name, variables[`${prefix}_${name}`]]);
+  const parsed = databaseVariables.safeParse(Object.fromEntries(own));
   if (parsed.success) return parsed.data;
-  for (const { path, message } of parsed.error.issues)
-    problems.push(`${prefix}_${path.join('.')}: ${message}`);
+  problems.push(...problemsOf(parsed.error, `${prefix}_`));
   return undefined;
 }
 

@@ -1,11 +1,7 @@
 import { z } from 'zod';
-import { sslModes } from '../postgres/connection-settings.ts';
 import { timeout } from '../contract/quantities.ts';
-
-export function wholeNumber(least: number, most: number) {
-  const expected = { error: `expected a whole number from ${least} to ${most}` };
-  return z.coerce.number(expected).int(expected).min(least, expected).max(most, expected);
-}
+import { sslModes } from '../postgres/connection-settings.ts';
+import { wholeNumber } from './variables.ts';
 
 /** A duration, in seconds as in libpq if it has no unit; parsed to milliseconds. */
 const seconds = z

@@ -1,4 +1,5 @@
-import { secretNamed, VariableError, type Variables } from './secrets.ts';
+import { secretNamed } from './secrets.ts';
+import { VariableError, type Variables } from './variables.ts';
 
 export const ENCRYPTION_KEYS = 'DATAKIT_ENCRYPTION_KEYS';
 

@@ -1,13 +1,18 @@
 import { z } from 'zod';
-import { DatakitError } from '../contract/failures.ts';
 import { DEFAULT_TASK_QUEUE } from '../contract/task-queues.ts';
 import type { ConnectionSettings } from '../postgres/connection-settings.ts';
 import { EXPECTED_URL } from './connection-url.ts';
 import { activitiesFor, readDatabaseSettings } from './database-settings.ts';
-import { wholeNumber } from './database-variables.ts';
 import { readEncryptionKeys, type EncryptionKey } from './encryption-keys.ts';
-import { VariableError } from './secrets.ts';
-import { withoutEmpty } from './without-empty.ts';
+import {
+  invalidEnvironment,
+  problemsOf,
+  VariableError,
+  wholeNumber,
+  withoutEmpty,
+  type Environment,
+  type Variables,
+} from './variables.ts';
 
 /** Variables of the worker itself, besides Temporal's own profile. */
 export const workerVariables = z.object({
@@ -51,21 +56,16 @@ export interface Configuration {
  *
  * @throws {DatakitError} InvalidInput, naming every variable that is missing or wrong without revealing any value
  */
-export function readEnvironment(variables: Readonly<Record<string, string | undefined>>): Configuration {
-  const set = withoutEmpty(variables);
+export function readEnvironment(environment: Environment): Configuration {
+  const set = withoutEmpty(environment);
   const parsed = workerVariables.safeParse(set);
-  const problems = parsed.success
-    ? []
-    : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  const problems = parsed.success ? [] : problemsOf(parsed.error);
   const activities = parsed.data?.DATAKIT_MAX_CONCURRENT_ACTIVITIES ?? 1;
   const warehouse = readDatabaseSettings('WAREHOUSE', set, activities, problems);
   const sources = readSources(set, activities, problems);
   const encryptionKeys = readKeys(set, problems);
   if (!parsed.success || warehouse === undefined || problems.length > 0) {
-    throw new DatakitError(
-      'InvalidInput',
-      `The environment is incomplete or invalid. ${problems.join('; ')}.`,
-    );
+    throw invalidEnvironment(problems);
   }
   return {
     warehouse,
@@ -84,7 +84,7 @@ export const sourcePrefix = (name: string): string =>
 /** The variable that holds the URL of a source. */
 export const sourceVariable = (name: string): string => `${sourcePrefix(name)}_DATABASE_URL`;
 
-function readKeys(variables: Readonly<Record<string, string>>, problems: string[]): readonly EncryptionKey[] {
+function readKeys(variables: Variables, problems: string[]): readonly EncryptionKey[] {
   try {
     return readEncryptionKeys(variables);
   } catch (error) {
@@ -95,7 +95,7 @@ function readKeys(variables: Readonly<Record<string, string>>, problems: string[
 }
 
 function readSources(
-  variables: Readonly<Record<string, string>>,
+  variables: Variables,
   activities: number,
   problems: string[],
 ): Map<string, ConnectionSettings> {
@@ -114,7 +114,7 @@ function readSources(
   return sources;
 }
 
-function sourceNames(variables: Readonly<Record<string, string>>): string[] {
+function sourceNames(variables: Variables): string[] {
   const names = new Set<string>();
   for (const variable of Object.keys(variables)) {
     const match = SOURCE_URL.exec(variable);
@@ -124,11 +124,7 @@ function sourceNames(variables: Readonly<Record<string, string>>): string[] {
 }
 
 /** Reports variables of a source without a URL: a misspelt name would leave its source without that variable. */
-function requireSourceOf(
-  variables: Readonly<Record<string, string>>,
-  names: readonly string[],
-  problems: string[],
-): void {
+function requireSourceOf(variables: Variables, names: readonly string[], problems: string[]): void {
   const known = names.map((name) => `${sourcePrefix(name)}_PG_`);
   for (const variable of Object.keys(variables)) {
     const name = /^SOURCE_([A-Z][A-Z0-9_]*?)_PG_/.exec(variable)?.[1]?.toLowerCase();

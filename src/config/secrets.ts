@@ -1,14 +1,8 @@
 import { readFileSync } from 'node:fs';
-
-export type Variables = Readonly<Record<string, string>>;
+import { VariableError, type Variables } from './variables.ts';
 
 /** A secret from the environment, or from a file that it names; read anew on each call, since files change. */
 export type Secret = () => string | undefined;
-
-/** Says what is wrong with a variable without revealing its value. */
-export class VariableError extends Error {
-  override name = 'VariableError';
-}
 
 /**
  * Returns a reader of `NAME`, or of the first line of the file that `NAME_FILE` names.

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { DatakitError } from '../contract/failures.ts';
-import { withoutEmpty } from './without-empty.ts';
+import { invalidEnvironment, problemsOf, withoutEmpty, type Environment } from './variables.ts';
 
 const address = z
   .string()
@@ -34,12 +33,9 @@ export interface Telemetry {
 }
 
 /** @throws {DatakitError} InvalidInput, naming every invalid variable */
-export function readTelemetry(environment: Readonly<Record<string, string | undefined>>): Telemetry {
+export function readTelemetry(environment: Environment): Telemetry {
   const parsed = telemetryVariables.safeParse(withoutEmpty(environment));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-    throw new DatakitError('InvalidInput', `The environment is invalid. ${problems.join('; ')}.`);
-  }
+  if (!parsed.success) throw invalidEnvironment(problemsOf(parsed.error));
   return {
     metricsAddress: parsed.data.DATAKIT_METRICS_ADDRESS,
     collectorUrl: parsed.data.OTEL_EXPORTER_OTLP_ENDPOINT,

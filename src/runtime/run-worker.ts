@@ -1,6 +1,7 @@
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { readEnvironment } from '../config/environment.ts';
 import { readTelemetry } from '../config/telemetry.ts';
+import type { Environment } from '../config/variables.ts';
 import { connectDatabases } from './connect-databases.ts';
 import { connectTemporal } from './connect-temporal.ts';
 import { createWorkers, type WorkersOptions } from './create-workers.ts';
@@ -14,20 +15,20 @@ const SHUTDOWN_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /** Runs a worker from its environment until it ends: SIGINT and SIGTERM shut it down gracefully. */
 export async function runWorker(
-  variables: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   code: Pick<WorkersOptions, 'workflowBundle'> = {},
 ): Promise<void> {
   const logger = new DefaultLogger('INFO', (entry) => {
     if (isNews(entry)) process.stderr.write(jsonLine(entry));
   });
-  const telemetry = readTelemetry(variables);
+  const telemetry = readTelemetry(environment);
   Runtime.install({
     logger,
     telemetryOptions: telemetryOptions(telemetry),
     shutdownSignals: [...SHUTDOWN_SIGNALS],
   });
 
-  const configuration = readEnvironment(variables);
+  const configuration = readEnvironment(environment);
   const { connection, namespace } = await connectTemporal(async (options) =>
     NativeConnection.connect(options),
   );
