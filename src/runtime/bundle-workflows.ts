@@ -1,8 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { bundlerOptions, encryptedBundlePath, workflowBundlePath, workflowsPath } from './create-workers.ts';
 import { failureConverterPath } from './encryption-codec.ts';
+import { bundlerOptions, encryptedBundlePath, workflowBundlePath, workflowsPath } from './workflow-code.ts';
 
 /** The last step of a build: bundles the workflows, so that workers need not do it when they start. */
 for (const [path, options] of [
@@ -10,5 +9,5 @@ for (const [path, options] of [
   [encryptedBundlePath, { failureConverterPath }],
 ] as const) {
   const { code } = await bundleWorkflowCode({ workflowsPath, ...bundlerOptions, ...options });
-  await writeFile(fileURLToPath(path), code);
+  await writeFile(path, code);
 }

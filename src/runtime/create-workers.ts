@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { Worker, type NativeConnection, type State, type WorkerOptions } from '@temporalio/worker';
 import {
@@ -14,6 +13,7 @@ import { MOST_STREAMS } from './connect-databases.ts';
 import { dataConverterOf } from './encryption-codec.ts';
 import { searchAttributesOf } from './search-attributes.ts';
 import type { Tracing } from './tracing.ts';
+import { bundlerOptions, encryptedBundlePath, workflowBundlePath, workflowsPath } from './workflow-code.ts';
 
 export interface WorkersOptions extends Pick<
   Configuration,
@@ -92,17 +92,8 @@ function workflowSource({
   tracing,
   encryptionKeys,
 }: WorkersOptions): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath' | 'bundlerOptions'> {
-  const codePath = fileURLToPath(encryptionKeys.length === 0 ? workflowBundlePath : encryptedBundlePath);
+  const codePath = encryptionKeys.length === 0 ? workflowBundlePath : encryptedBundlePath;
   return tracing === undefined && existsSync(codePath)
     ? { workflowBundle: { codePath } }
     : { workflowsPath, bundlerOptions };
 }
-
-export const workflowBundlePath = new URL('../workflow-bundle.js', import.meta.url);
-/** The bundle that puts failures into payloads, to be encrypted. */
-export const encryptedBundlePath = new URL('../workflow-bundle-encrypted.js', import.meta.url);
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const moduleOf = (name: string): string => fileURLToPath(new URL(`../${name}.${extension}`, import.meta.url));
-export const workflowsPath = moduleOf('workflows/index');
-/** Preloads the modules that workflows share. */
-export const bundlerOptions = { preloadModules: ['zod', moduleOf('workflows/preloaded')] };

@@ -4,7 +4,7 @@ import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { inject } from 'vitest';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
-import { bundlerOptions, workflowsPath } from '../../src/runtime/create-workers.ts';
+import { bundlerOptions, workflowsPath } from '../../src/runtime/workflow-code.ts';
 import { mountSmallDisk, type SmallDisk } from '../inputs/small-disk.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
