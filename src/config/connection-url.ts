@@ -77,8 +77,8 @@ function parametersOf(query: string, port = ''): (readonly [string, string])[] {
     const [name = '', ...value] = pair.split('=');
     return [decoded(name), value.join('=')] as const;
   });
-  // after an "&" in a password, the rest of it looks like another parameter; before an "@", all of this may be one;
-  // and where a host was forgotten, the password looks like a port
+  // an "&" in a password makes the rest of it look like another parameter, what stands before an "@" may all be a
+  // password, and where the host was forgotten, the password looks like a port
   const isSecret =
     pairs.some(([name]) => secrets.includes(name)) || /@|^[^=]*(?:&|$)/.test(query) || !/^\d*$/.test(port);
   for (const [index, [name]] of pairs.entries()) requireKnown(name, index + 1, isSecret);
@@ -106,8 +106,8 @@ function requireKnown(name: string, place: number, isSecret: boolean): void {
 }
 
 /**
- * Refuses unknown parameters of a service, where libpq refuses them too: without `hostaddr`, say, another server would
- * be connected to.
+ * Refuses unknown parameters of a service, as libpq does: if `hostaddr`, say, were ignored, the connection would go to
+ * another server.
  *
  * @throws {UrlError}
  */

@@ -137,7 +137,7 @@ export interface StreamProgress {
   readonly slotLagBytes: number;
 }
 
-/** What nobody has measured is null: until the first stream has come somewhere, or the slot was looked at. */
+/** Null until it is measured: by the first progress of a stream, or by a look at the slot. */
 type Measured = 'position' | 'lagBytes' | 'lagSeconds' | 'slotLagBytes';
 
 /** The answer to the query `status`. */

@@ -91,8 +91,8 @@ export const extractDatabaseExample: ExtractDatabaseRequest = {
 };
 
 /**
- * Checks an input: its parts, and for each entry what all of its tables are told, which other entries and the defaults
- * add to.
+ * Checks an input: its parts, and then for each entry the settings that all of its tables get, including those from the
+ * defaults and from other entries.
  *
  * @returns the input also as written, since settings are passed on to `extractTable`
  * @throws {InputError}

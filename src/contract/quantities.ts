@@ -17,7 +17,7 @@ export const durationOr = (expected: string) =>
 /** A span of time as people write it (`"5 minutes"`, `"90s"`); parsed to whole milliseconds. A number needs its unit. */
 export const duration = durationOr(expectedDuration);
 
-/** Parsers know one kind of space, and read "64" where another one follows; texts copied from a page have others. */
+/** The parsers know only the plain space, and ignore a unit after any other, which text copied from a page may have. */
 const withPlainSpaces = (text: string): string => text.replaceAll(/\s/g, ' ').trim();
 
 /** The most milliseconds that a Node.js timer (it fires at once beyond that) and a PostgreSQL setting can hold. */

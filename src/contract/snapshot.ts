@@ -5,7 +5,7 @@ export interface Snapshot {
   readonly takenAt: string;
   /** Position in the source's write-ahead log, `0/1A2B3C4D`; for a new slot, where it begins. */
   readonly lsn?: string;
-  /** Stands for which transactions it sees, and tells it from another of the same id. */
+  /** A digest of the transactions that it sees, by which it differs from another snapshot with the same id. */
   readonly sees?: string;
 }
 

@@ -116,7 +116,7 @@ export interface ShareOfConnections {
  * Divides the sessions that a run may have: the holder first, then copies, then the holder's companion.
  *
  * @param holding whether the run holds a snapshot
- * @param least how many copies go before the companion
+ * @param least how many sessions are kept for copies before the companion gets one
  */
 export function shareConnections(
   most: number | undefined,

@@ -31,8 +31,8 @@ export class TableSelection {
   }
 
   /**
-   * Returns what a run would be told for every table of an entry: by the entry itself, and by those that match all of its
-   * tables too. A pattern does if it matches the other one as if that were a name.
+   * Returns what a run would be told for every table of an entry: by the entry itself, and by the others that match all
+   * of its tables. One pattern is taken to match all tables of another if it matches the text of that as a name.
    */
   requestForAll(entry: string): ExtractTableRequest {
     return this.requestFor(parsed(entry).written);

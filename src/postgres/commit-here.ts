@@ -1,8 +1,8 @@
 import type { Session } from './session.ts';
 
 /**
- * Has the commit of this transaction wait for the disk of its server only, and not for standbys: it may be lost with the
- * server, and should not wait for a standby that is away.
+ * Makes the commit of this transaction wait only for the disk of its server, and not for standbys: it does no harm if it
+ * is lost with the server, and should not wait for a standby that is away.
  */
 export async function commitHere(session: Session): Promise<void> {
   await session.query('SET LOCAL synchronous_commit = local');

@@ -1,7 +1,7 @@
 import { DatakitError } from '../contract/failures.ts';
 import type { Session } from './session.ts';
 
-/** Marks a session that holds a snapshot, for those of other runs and databases: an advisory lock, which all can see. */
+/** Marks a session that holds a snapshot: an advisory lock, which sessions of other runs and other databases see. */
 const HOLDS = [1_684_107_621, 1];
 
 /** The connections that a role may have, by the limits of the server, the role and the database. */
@@ -14,7 +14,7 @@ export interface Connections {
   readonly working: number;
 }
 
-// the kind of others' sessions is hidden from a role without pg_read_all_stats; their databases and users are not
+/** Does without `backend_type` where it is hidden from the role, which still sees the users and databases of sessions. */
 export async function readConnections(session: Session): Promise<Connections> {
   return session.one<Connections & Record<string, unknown>>(
     `WITH sessions AS (
@@ -43,8 +43,8 @@ export async function readConnections(session: Session): Promise<Connections> {
 }
 
 /**
- * Called by a session that is to hold a snapshot: runs that hold one each, and together all connections that they may
- * have, would wait for one to copy with until they give up.
+ * Called in a session that is about to hold a snapshot. If holders had all connections that the role may have, their runs
+ * would wait for one to copy with until they gave up.
  *
  * @param label of the source, for the message
  * @throws {DatakitError} TooManyConnections if none would be left

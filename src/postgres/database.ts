@@ -162,7 +162,7 @@ export class Database {
     }
   }
 
-  /** In a session outside of the pool, all of which may wait. */
+  /** Looks from a session outside of the pool, whose own sessions may all be waiting. */
   async #tellWait(session: Session, done: AbortSignal): Promise<void> {
     try {
       const { processId } = session.cancellable;

@@ -3,8 +3,8 @@ import type { Session } from './session.ts';
 /**
  * Ends other sessions of the same login.
  *
- * As the login itself: `ALTER ROLE … SET role` may have made this session another role, which sessions do not belong
- * to, and which may neither see what they do nor end them.
+ * Acts as the login itself: `ALTER ROLE … SET role` may have turned this session into another role, to which the other
+ * sessions do not belong, and which may neither see what they do nor end them.
  *
  * @param which a condition on `a`, a row of pg_stat_activity; schemas may not be resolved in it, since the login may
  *   lack their USAGE

@@ -124,7 +124,7 @@ const wordings: Readonly<Record<string, string>> = {
 
 const RAISE = 'exec_stmt_raise';
 
-/** By routine, what has any SQLSTATE and any text: RAISE, and what a server answered that the source asked. */
+/** By routine, errors whose SQLSTATE and text others chose: those of RAISE, and of a server that the source asked. */
 const wordingsOfOthers: ReadonlyMap<string | undefined, string> = new Map([
   [RAISE, 'a function raised an error'],
   ['pgfdw_report_error', 'the server of a foreign table answered with an error'],
@@ -134,20 +134,21 @@ const wordingsOfOthers: ReadonlyMap<string | undefined, string> = new Map([
 /** Returns how to word an error whose SQLSTATE and text others chose. */
 const passedOn = ({ routine }: DatabaseError): string | undefined => wordingsOfOthers.get(routine);
 
-/** Sources of PostgreSQL that name what statements name, though without a place in their text. */
+/** Source files of PostgreSQL whose errors quote only names in a statement, even where they give no position in it. */
 const OF_STATEMENTS =
   /^(aclchk|heap|index|dependency|(table|index|type|publication|schema|view|lock|stats)cmds|view|copy\w*|trigger|slot\w*|inv_api|be-fsstubs|logical|pgoutput|walsender|postinit|lsyscache|rls|rewriteHandler|pg_\w+)\.c$/;
 
 /** Classes with errors of syntax and of names, which quote the name or the text. */
 const QUOTING = new Set(['0A', '3D', '3F', '42', '54']);
 
-/** Of classes that are mostly about other things, the sources whose errors quote a text. */
+/** In classes that are mostly about other things: the source files whose errors quote a text. */
 const quotingSources: Readonly<Record<string, RegExp>> = { '0A': /^namespace\.c$/, '54': /^tsquery/ };
 
 /**
- * Returns true if a server may have rejected a text that it evaluated, such as `to_tsquery(note)`, `note::regclass` or
- * EXECUTE in a function: for these it has the SQLSTATEs of statements, and quotes the text. An error in a statement of
- * ours has a place in it, and no context of another text (`invalid type name "…"`). Poolers name no source.
+ * Returns true if a server may have rejected a text that it evaluated, such as in `to_tsquery(note)`, `note::regclass` or
+ * EXECUTE in a function: it reports these like errors in a statement, and quotes the text, which may be a value. An error
+ * in a statement of ours has a position in it, and no context that quotes another text (`invalid type name "…"`). Errors
+ * of poolers name no source file.
  */
 function isAboutText(error: DatabaseError, sqlState: string): boolean {
   const { position, where, internalQuery, severity, file } = error;

@@ -20,10 +20,10 @@ export const valueSettings = {
 } as const;
 
 /**
- * Has the server notice in a quarter of an hour that a worker is gone without a word: its machine, or the network to it.
- * With the defaults of most systems, the session would hold its snapshot and its locks for two hours. Not sooner, since a
- * snapshot should outlast whatever the connections of the worker outlast. In seconds; the number of probes, mostly nine,
- * is left to the system: not all can set it.
+ * Lets the server notice within a quarter of an hour that a worker has vanished, because its machine or the network to
+ * it failed. With the defaults of most systems, its session would hold snapshot and locks for two hours. It is not less,
+ * since a snapshot should outlast the interruptions that the connections of the worker outlast. In seconds; the number of
+ * probes, usually nine, is left to the system: not all can set it.
  */
 export const keepAliveSettings = { tcp_keepalives_idle: '600', tcp_keepalives_interval: '30' } as const;
 
@@ -69,7 +69,7 @@ export function settingsStatement(limits: SessionLimits, majorVersion: number): 
 }
 
 /**
- * A statement that has the commit of a transaction wait for the disk, whatever role and database are set to: a slot is
- * told what is written, and sends it no more. Settings that wait for standbys, too, or for none, stay.
+ * A statement that makes the commit of a transaction wait for the disk even if role or database say otherwise: once a
+ * slot is told that changes are written, it does not send them again. Any other setting is about standbys, and stays.
  */
 export const COMMIT_TO_DISK = `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`;

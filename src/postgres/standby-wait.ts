@@ -4,7 +4,7 @@ import type { DatabaseClient } from './connect.ts';
 export const COMMIT_PATIENCE = 5_000;
 
 /**
- * Returns what a session waits for if that is a standby, which has to have a commit before it is answered.
+ * Returns, in words, what the commit of a session waits for, if that is for standbys to have it too.
  *
  * @param client another session, which is ended
  */

@@ -19,9 +19,9 @@ export interface ServerOrigin extends SystemIdentity {
 }
 
 /**
- * SQL: a standby learns a new timeline from its primary at once, but tells it only to some roles; its files have it with
- * the next restart point. What was replayed stays known after a promotion, and after a recovery from a crash, which
- * receives nothing.
+ * A standby learns a new timeline from its primary at once, but tells it only to some roles; its control file has it from
+ * the next restart point on. How far a server replayed stays known after a promotion, but also after a recovery from a
+ * crash, which unlike a standby received nothing.
  */
 const ORIGIN = `SELECT s.system_identifier::text AS "systemId",
     CASE WHEN pg_is_in_recovery()

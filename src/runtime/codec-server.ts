@@ -60,10 +60,10 @@ async function answer(
 }
 
 /**
- * Whether a page is the Web UI, which has two addresses on this machine, of which people open either.
+ * Returns whether a page is the Web UI, which has two addresses on this machine, of which people open either.
  *
- * To refuse the others is not left to browsers: a page whose name was made to lead to this machine asks its own server,
- * as its browser sees it. The command line sends no origin.
+ * Other pages are refused here, and not only by browsers: a browser takes this server for that of a page whose name was
+ * made to lead to this machine (DNS rebinding). The command line sends no origin.
  */
 const isSamePage = (asking: string, origin: string): boolean =>
   withLocalhost(asking) === withLocalhost(origin);

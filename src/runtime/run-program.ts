@@ -1,5 +1,5 @@
 /**
- * Runs one of the programs of this project. Tells what goes wrong in one line, without a stack trace, since it is
+ * Runs one of the programs of this project. Reports a failure in one line without a stack trace, since the cause is
  * mostly a variable or a server.
  *
  * @param main may return the exit status

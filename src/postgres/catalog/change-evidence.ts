@@ -8,7 +8,7 @@ const OLDEST_VERSION = 15_00_00;
 export interface ChangeEvidence {
   /** By OID of the table. */
   readonly of: ReadonlyMap<number, string>;
-  /** Where the log ended afterwards: rows of an earlier moment, as those of a replica that lags, are not proven by it. */
+  /** Where the log ended afterwards. It proves nothing of rows of an earlier moment, as on a lagging replica. */
   readonly logEnd: string | null;
 }
 

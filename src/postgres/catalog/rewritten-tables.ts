@@ -4,8 +4,8 @@ import type { Session } from '../session.ts';
  * Returns the tables and materialized views among what this transaction has locked whose rows are not in the files that
  * its snapshot shows: truncated, rewritten or exchanged between the snapshot and the lock. They may look empty.
  *
- * Locked is whatever its statements have read, through views, policies and functions too. A transaction reads
- * `pg_class` as of its snapshot, while the functions that are called here look into the current catalog.
+ * It has locked whatever its statements have read, also through views, policies and functions. It sees `pg_class` as of
+ * its snapshot, whereas the functions that are called here look into the current catalog.
  */
 export async function readRewritten(session: Session): Promise<string[]> {
   const rows = await session.query<{ name: string }>(

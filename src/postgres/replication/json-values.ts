@@ -21,7 +21,7 @@ const kinds: ReadonlyMap<number, JsonKind> = new Map<number, JsonKind>([
 /** Returns true if values of a type are JSON documents. */
 export const isJson = (typeOid: number): boolean => ['json', 'jsonb'].includes(kinds.get(typeOid) ?? '');
 
-/** Bytes of all texts of a document, and of each. */
+/** The most bytes that jsonb can hold, in one text and in all texts of a document together. */
 export const LONGEST_IN_JSONB = 2 ** 28 - 1;
 
 const QUOTE = 0x22;

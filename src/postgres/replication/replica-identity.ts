@@ -19,7 +19,7 @@ const GENERATED_SINCE = 18;
  * Returns those of the tables to be published whose rows nothing identifies. Of a partitioned table it checks each
  * partition: PostgreSQL does so when a row is updated, and partitions do not inherit the table's REPLICA IDENTITY.
  *
- * @param publication which has to send generated columns that identify rows; these are not looked at if left out
+ * @param publication must send the generated columns that identify rows; without it, these are not looked at
  */
 export async function findUnidentified(
   session: Session,
