@@ -7,6 +7,7 @@ import { connectTemporal } from './connect-temporal.ts';
 import { createWorkers, type WorkersOptions } from './create-workers.ts';
 import { jsonLine } from './json-log.ts';
 import { isNews } from './log-filter.ts';
+import { runTogether } from './run-together.ts';
 import { registerSearchAttributes } from './search-attributes.ts';
 import { telemetryOptions } from './telemetry-options.ts';
 import { openTracing } from './tracing.ts';
@@ -54,7 +55,10 @@ export async function runWorker(
     for (const signal of SHUTDOWN_SIGNALS) {
       process.once(signal, () => logger.info('worker stopping: it hands over its work', { signal }));
     }
-    await Promise.all(workers.map(async (worker) => worker.run()));
+    await runTogether(workers, () => {
+      logger.error('a worker has failed: the process ends');
+      process.exit(1);
+    });
     logger.info('worker stopped');
   } finally {
     await databases.close();

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { Connection } from '@temporalio/client';
+import { msToTs } from '@temporalio/common/lib/time.js';
 import { expect, inject, test } from 'vitest';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { startWorkerProcess } from '../../local/worker-process.ts';
@@ -84,5 +86,23 @@ test(
       'worker stopping: it hands over its work',
       'worker stopped',
     ]);
+  },
+);
+
+test(
+  'a worker that its namespace is taken from ends, and says why',
+  { tags: 'long', timeout: 200_000 },
+  async () => {
+    const namespace = `gone-${process.pid}`;
+    const address = inject('temporalAddress');
+    const { workflowService, operatorService } = await Connection.connect({ address });
+    const workflowExecutionRetentionPeriod = msToTs('1 day');
+    await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+    const env = { ...databases, TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
+    const worker = await startWorkerProcess({ env, entry: inject('worker') });
+    await operatorService.deleteNamespace({ namespace });
+    expect(await worker.exited).toMatchObject({ code: 1 });
+    expect(worker.output()).toContain(`Namespace ${namespace} is not found.`);
+    expect(worker.output()).toContain('a worker has failed: the process ends');
   },
 );
