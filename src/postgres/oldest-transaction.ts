@@ -45,13 +45,17 @@ export interface Writers extends Pick<OldestTransaction, 'logEnd'> {
   readonly transactions: readonly string[];
 }
 
+/** SQL: the locks for writing on the tables of this database whose OIDs are the parameter; more conditions may follow. */
+const WRITE_LOCKS = `pg_catalog.pg_locks
+      WHERE locktype = 'relation' AND relation = ANY ($1::oid[])
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`;
+
 /** Returns transactions, also prepared ones, that have locked one of these tables for writing. Needs no privilege. */
 export async function readWriters(session: Session, tables: readonly number[]): Promise<Writers> {
   return session.one<Writers & Record<string, unknown>>(
-    `SELECT ARRAY(SELECT DISTINCT virtualtransaction FROM pg_catalog.pg_locks
-      WHERE locktype = 'relation' AND relation = ANY ($1::oid[]) AND pid IS DISTINCT FROM pg_backend_pid()
-        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-        AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS transactions, ${LOG_END} AS "logEnd"`,
+    `SELECT ARRAY(SELECT DISTINCT virtualtransaction FROM ${WRITE_LOCKS} AND pid IS DISTINCT FROM pg_backend_pid()) AS transactions,
+            ${LOG_END} AS "logEnd"`,
     [tables],
   );
 }
@@ -63,10 +67,7 @@ export async function readWriters(session: Session, tables: readonly number[]): 
  */
 export async function hasPreparedWriters(session: Session, tables: readonly number[]): Promise<boolean> {
   const { found } = await session.one<{ found: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
-       WHERE locktype = 'relation' AND relation = ANY ($1::oid[]) AND pid IS NULL
-         AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-         AND mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS found`,
+    `SELECT EXISTS (SELECT FROM ${WRITE_LOCKS} AND pid IS NULL) AS found`,
     [tables],
   );
   return found;
