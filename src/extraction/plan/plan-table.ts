@@ -26,7 +26,7 @@ import { warningsOfEarlierRows } from './earlier-rows.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { planPartitions, warningsOfTinyChunks } from './plan-partitions.ts';
 import { requireAllRows, rowSecurityWarnings } from './row-security.ts';
-import { requireWhere } from './where-check.ts';
+import { checkWhere } from './check-where.ts';
 
 interface Circumstances {
   /** Set if the transaction has entered the snapshot that the rows are read from. */
@@ -115,7 +115,7 @@ async function describeTable(catalog: Catalog, input: ExtractTableInput): Promis
   const table = await catalog.table(input.table);
   const columns = chooseColumns(await catalog.columns(table), table, input);
   requireColumnNames(table, columns.map(({ name }) => name)); // prettier-ignore
-  if (where !== undefined) await requireWhere(catalog.session, table, where);
+  if (where !== undefined) await checkWhere(catalog.session, table, where);
   return { server, table, columns, types: await catalog.types(table), tree: await catalog.tree(table) };
 }
 
