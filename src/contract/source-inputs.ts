@@ -58,7 +58,7 @@ export const sourceInputs = {
     .boolean()
     .optional()
     .describe(
-      'Run ANALYZE on the table first. The role needs MAINTAIN on it, or before PostgreSQL 17 to own it. Not on a replica, and not for a view.',
+      'Run ANALYZE on the table first. The role needs MAINTAIN on it and each of its partitions, or before PostgreSQL 17 to own them. Not on a replica, and not for a view.',
     ),
   maxSourceConnections: z
     .int()
