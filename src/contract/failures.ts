@@ -119,7 +119,7 @@ export const failurePolicies = {
   InvalidEncoding: {
     retry: 'never',
     advice:
-      'Use a warehouse with the encoding UTF8, which has all characters. In a source of SQL_ASCII correct the bytes that are no UTF-8, or leave their column out with "exclude"; then drop a capture that found them in the log, and begin it anew.',
+      'A warehouse should have the encoding UTF8, which has all characters. In the source, correct the values and names that UTF-8 lacks (a database of SQL_ASCII takes any bytes), or leave their column out with "exclude"; then drop a capture that found them in the log, and begin it anew. In the input, use characters that the source has.',
   },
   Unreachable: {
     retry: UNTIL_IT_IS_BACK,

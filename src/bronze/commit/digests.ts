@@ -39,7 +39,8 @@ export function digestsExpression(
 ): string {
   const sums = columns.map(({ type }, index) => {
     const text = digestText(expressions[index] ?? '', type);
-    return `coalesce(pg_catalog.sum(coalesce(${hashOf(text, hash)}, ${HASH_OF_NULL})), 0)`;
+    const digest = hash === 'md5' && SORTED_BY_BYTES.test(type) ? digestOfWords(text) : hashOf(text, hash);
+    return `coalesce(pg_catalog.sum(coalesce(${digest}, ${HASH_OF_NULL})), 0)`;
   });
   return `ARRAY[${sums.join(', ')}]::numeric[]`;
 }
@@ -59,6 +60,15 @@ function digestText(value: string, type: string): string {
     default:
       return `(${value})::text`;
   }
+}
+
+/** Types whose values are stored, and written, in the order of the bytes of keys or words: each encoding has its own. */
+const SORTED_BY_BYTES = /^(?:jsonb|tsvector|(?:.+\.)?hstore)(?:\[\])?$/;
+
+/** Returns SQL for the sum of the hashes of what blanks, commas and brackets separate, in whatever order. */
+function digestOfWords(text: string): string {
+  const words = `pg_catalog.string_to_array(pg_catalog.translate(${text} || ' ', '{}[],', '     '), ' ')`;
+  return `(SELECT pg_catalog.sum(${hashOf('word', 'md5')}) FROM pg_catalog.unnest(${words}) AS word)`;
 }
 
 function hashOf(text: string, hash: DigestHash): string {
