@@ -8,7 +8,7 @@ import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { formatBytes, formatDuration } from '../contract/quantities.ts';
 import type { Database } from '../postgres/database.ts';
-import { quoteName, quoteText } from '../postgres/identifiers.ts';
+import { quoteName } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { findPublished } from '../postgres/replication/publications.ts';
@@ -322,11 +322,14 @@ const waitsForCopy = ({ mirrored, status, copiedAt }: CaptureTable): boolean =>
 function startStatement({ slot, publication }: Capture): string {
   const options = [
     `proto_version '1'`,
-    `publication_names ${quoteText(quoteName(publication))}`,
+    `publication_names ${quoteOption(quoteName(publication))}`,
     `messages 'true'`,
   ];
   return `START_REPLICATION SLOT ${quoteName(slot)} LOGICAL 0/0 (${options.join(', ')})`;
 }
+
+/** Quotes a value in a replication command, whose grammar has no `E''`: a backslash is one. */
+const quoteOption = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 function startFailure(error: unknown, { label }: Database, slot: string): unknown {
   const failure = serverFailure(error, label);

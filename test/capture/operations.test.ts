@@ -1,3 +1,4 @@
+import { escapeIdentifier } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaptureLab, replayLog } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
@@ -19,6 +20,7 @@ async function around(
     initialCopy?: boolean;
     deletes?: 'soft';
     setReplicaIdentity?: 'full';
+    publication?: string;
   },
   work: readonly string[],
 ): Promise<string> {
@@ -118,6 +120,25 @@ describe.concurrent('what is written', () => {
       [slot],
     );
     expect(rows).toEqual([{ wrong: 0, transactions: 7, messages: 1 }]);
+    await captures.drop({ slot });
+  });
+
+  test('changes of names with any characters, also that of the publication', async () => {
+    const name = String.raw`It's "a.b" \c %`;
+    const quoted = escapeIdentifier(name);
+    await lab.source.query(
+      `CREATE TABLE ${quoted} (${quoted} int PRIMARY KEY); INSERT INTO ${quoted} VALUES (1)`,
+    );
+    const request = { tables: [quoted], mirror: true, publication: name };
+    const slot = await around(request, [
+      `UPDATE ${quoted} SET ${quoted} = 2`,
+      `INSERT INTO ${quoted} VALUES (3)`,
+    ]);
+    const { rows } = await lab.warehouse.query(
+      `SELECT ${quoted} AS value FROM bronze.${escapeIdentifier(`br_${name}`)} ORDER BY 1`,
+    );
+    expect(rows).toEqual([{ value: 2 }, { value: 3 }]);
+    expect((await captures.changes(slot)).map(({ table }) => table)).toEqual([name, name]);
     await captures.drop({ slot });
   });
 
