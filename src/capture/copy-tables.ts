@@ -60,7 +60,7 @@ export async function planCopy(
       table: { schema: table.schema, table: table.name },
       source: capture.source,
       target: known.target ?? undefined,
-      columns: published.columns,
+      ...(published.columns.length > 0 && { columns: published.columns }),
       parallelism,
       ...(published.where !== null && { where: published.where }),
       ...(hasHeirs && { partitions: { names: [formatTableName(table)] } }),

@@ -142,6 +142,24 @@ describe.concurrent('what is written', () => {
     await captures.drop({ slot });
   });
 
+  test('the rows of a table without columns', { tags: 'long' }, async () => {
+    await lab.source.query(
+      'CREATE TABLE blank (); ALTER TABLE blank REPLICA IDENTITY FULL; INSERT INTO blank DEFAULT VALUES',
+    );
+    const slot = await around({ tables: ['blank'] }, [
+      'INSERT INTO blank DEFAULT VALUES',
+      'DELETE FROM blank',
+    ]);
+    expect((await lab.warehouse.query('SELECT FROM bronze.br_blank')).rowCount).toBe(1);
+    const logged = (await captures.changes(slot)).map(({ operation, data, old }) => [operation, data, old]);
+    expect(logged).toEqual([
+      ['INSERT', '{}', null],
+      ['DELETE', null, '{}'],
+      ['DELETE', null, '{}'],
+    ]);
+    await captures.drop({ slot });
+  });
+
   /** All kinds of changes to rows of table t identified by a key, in one transaction and in several. */
   const difficultChanges = [
     // a chain: each row takes the key that the previous one has just given up

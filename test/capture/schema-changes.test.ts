@@ -170,6 +170,34 @@ describe.concurrent('what changes in the source while it is captured:', () => {
     },
   );
 
+  test(
+    'a copy that has no room for a column is named, and made anew once it is dropped',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query('CREATE TABLE full_copy (id int PRIMARY KEY); INSERT INTO full_copy VALUES (1)');
+      const request = { tables: ['full_copy'], slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      const others = Array.from({ length: 1600 - 7 }, (_, index) => `ADD c${index} int`);
+      await lab.warehouse.query(`ALTER TABLE bronze.br_full_copy ${others.join(', ')}`);
+      await lab.source.query(
+        'ALTER TABLE full_copy ADD late int DEFAULT 7; INSERT INTO full_copy VALUES (2)',
+      );
+      await expect(captures.catchUp(request)).rejects.toMatchObject({
+        cause: {
+          type: 'SchemaConflict',
+          message: expect.stringMatching(
+            /bronze\.br_full_copy keeps columns.* at most 1600 columns/,
+          ) as string,
+        },
+      });
+      await lab.warehouse.query('DROP TABLE bronze.br_full_copy');
+      await captures.catchUp(request);
+      await untilCopied('full_copy');
+      await expectSameRows(lab, 'full_copy', 'bronze.br_full_copy');
+      await captures.drop({ slot: request.slot });
+    },
+  );
+
   test('a column with a name of ours ends the capture, with the reason', { tags: 'long' }, async () => {
     await lab.source.query('CREATE TABLE ours (id int PRIMARY KEY)');
     const request = { tables: ['ours'], slot: captures.slotName(), mirror: true };

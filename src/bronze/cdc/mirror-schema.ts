@@ -3,7 +3,7 @@ import type { TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { RelationColumn } from '../../postgres/replication/pgoutput.ts';
 import type { Session } from '../../postgres/session.ts';
-import type { BronzeTable } from '../schema/bronze-table.ts';
+import { addColumns, type BronzeTable } from '../schema/bronze-table.ts';
 import { droppedColumn, isMetadata } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import { orSchemaConflict } from '../schema/schema-conflict.ts';
@@ -24,7 +24,7 @@ export interface MirrorChange {
  *
  * @returns why the table must be copied again, where values in existing rows are unknown; each ends a sentence
  * @throws {DatakitError} InvalidInput if a column has a name of ours; SchemaConflict if something depends on a column
- *   that must change
+ *   that must change, or the copy has no room for another
  */
 export async function followColumns(session: Session, change: MirrorChange): Promise<string[]> {
   const { renamed, added, retyped, doubts } = change.changes;
@@ -60,13 +60,14 @@ async function rename(session: Session, change: MirrorChange, from: string, to: 
 }
 
 async function add(session: Session, change: MirrorChange, column: AddedColumn): Promise<void> {
-  await setAside(session, change, column.name);
-  const table = quoteTable(change.bronze);
-  const name = quoteName(column.name);
-  const type = await typeInWarehouse(session, column, change.types);
-  const value = column.missing === null ? '' : ` DEFAULT ${quoteText(column.missing)}`;
-  await session.query(`ALTER TABLE ${table} ADD COLUMN ${name} ${type}${value}`);
-  if (value !== '') await session.query(`ALTER TABLE ${table} ALTER COLUMN ${name} DROP DEFAULT`);
+  const { bronze, types } = change;
+  const { name, missing } = column;
+  await setAside(session, change, name);
+  const type = await typeInWarehouse(session, column, types);
+  const filling = missing === null ? '' : `DEFAULT ${quoteText(missing)}`;
+  await addColumns(session, bronze, [{ name, type, filling }]);
+  if (missing === null) return;
+  await session.query(`ALTER TABLE ${quoteTable(bronze)} ALTER COLUMN ${quoteName(name)} DROP DEFAULT`);
 }
 
 /** Renames a column that has the name already: one that the source dropped, whose values are not the new one's. */

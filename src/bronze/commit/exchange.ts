@@ -75,7 +75,7 @@ export async function attachStorage(writer: Writer, bronze: TableName, storage: 
 async function settleColumns(session: Session, bronze: BronzeTable, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, staging);
   const present = await readColumnDefinitions(session, bronze);
-  await adoptColumns(session, staging, present, wanted);
+  await adoptColumns(session, bronze, staging, present, wanted);
   await addColumns(session, bronze, missingColumns(wanted, present));
   const types = new Map(wanted.map(({ name, type }) => [name, type]));
   const changed = present.filter(({ name, type }) => type !== (types.get(name) ?? type));

@@ -69,5 +69,5 @@ export async function addConstants(
 async function addVanishedColumns(session: Session, bronze: TableName, staging: TableName): Promise<void> {
   const wanted = await readColumnDefinitions(session, bronze);
   const present = await readColumnDefinitions(session, staging);
-  await adoptColumns(session, staging, wanted, present);
+  await adoptColumns(session, bronze, staging, wanted, present);
 }

@@ -119,18 +119,19 @@ export async function readColumnDefinitions(session: Session, table: TableName):
   );
 }
 
-/** @throws {DatakitError} SchemaConflict if the table has no room for them, or something of their names */
+/**
+ * @param bronze the table that the columns are for, if they are added to its new rows first
+ * @throws {DatakitError} SchemaConflict if the table has no room for them, or something of their names
+ */
 export async function addColumns(
   session: Session,
   table: TableName,
   columns: readonly ColumnDefinition[],
+  bronze = table,
 ): Promise<void> {
   if (columns.length === 0) return;
-  await alterColumns(
-    session,
-    table,
-    columns.map((column) => `ADD COLUMN ${quoteName(column.name)} ${definitionOf(column)}`),
-  );
+  const clauses = columns.map((column) => `ADD COLUMN ${quoteName(column.name)} ${definitionOf(column)}`);
+  await alterColumns(session, table, clauses, bronze);
 }
 
 /**
@@ -141,22 +142,28 @@ export async function addColumns(
  */
 export async function adoptColumns(
   session: Session,
+  bronze: TableName,
   staging: TableName,
   wanted: readonly ColumnDefinition[],
   present: readonly ColumnDefinition[],
 ): Promise<void> {
-  await addColumns(session, staging, missingColumns(wanted, present));
+  await addColumns(session, staging, missingColumns(wanted, present), bronze);
   const collations = new Map(wanted.map(({ name, type, collation = '' }) => [`${name} ${type}`, collation]));
   const clauses = present.flatMap(({ name, type, collation = '' }) => {
     const other = collations.get(`${name} ${type}`) ?? collation;
     return other === collation ? [] : [`ALTER COLUMN ${quoteName(name)} TYPE ${type} ${other}`];
   });
-  if (clauses.length > 0) await alterColumns(session, staging, clauses);
+  if (clauses.length > 0) await alterColumns(session, staging, clauses, bronze);
 }
 
-async function alterColumns(session: Session, table: TableName, clauses: readonly string[]): Promise<void> {
+async function alterColumns(
+  session: Session,
+  table: TableName,
+  clauses: readonly string[],
+  bronze: TableName,
+): Promise<void> {
   await orSchemaConflict(
-    'Bronze keeps columns that the source has lost or that people added, and cannot have the new ones beside them',
+    `${formatTableName(bronze)} keeps columns that the source has lost or that people added, and cannot have the new ones beside them`,
     async () => session.query(`ALTER TABLE ${quoteTable(table)} ${clauses.join(', ')}`),
   );
 }
