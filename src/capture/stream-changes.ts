@@ -115,14 +115,11 @@ class Stream {
     this.#safe = sentBefore.confirmed;
     this.#transactions = capture.transactions;
     this.#changes = capture.changes;
-    const feed = new ChangeFeed(
-      startStatement(capture),
-      { ...capture, encoding: replication.encoding },
-      tables,
-      sentBefore,
-    );
+    const { encoding } = replication;
+    const feed = new ChangeFeed(startStatement(capture), { ...capture, encoding }, tables, sentBefore);
     const segments: SegmentContext = {
       capture,
+      encoding,
       sourceUri: await readSourceUri(source, { run: runId, signal }),
       deletes: input.deletes,
       tables: tablesById(tables),

@@ -30,6 +30,8 @@ const SLICE = 1024 * 1024;
 export interface SegmentContext {
   readonly capture: Capture;
   readonly sourceUri: string;
+  /** That of the source's database. */
+  readonly encoding: string;
   readonly deletes: DeletePolicy;
   readonly tables: Map<string, CaptureTable>;
   /** Names of types that are not built in. */
@@ -249,8 +251,9 @@ async function change(
   const { columns, catalog, doubts } = changes;
   const { columns: known, catalog: knownEntry } = table;
   if (doubts.length === 0 && isDeepStrictEqual([columns, catalog], [known, knownEntry])) return [];
+  const { types, encoding } = context;
   const { bronze, types: present } = await mirrorOf(session, id, table, context);
-  const reasons = await followColumns(session, { bronze, types: context.types, changes, present });
+  const reasons = await followColumns(session, { bronze, types, encoding, changes, present });
   context.mirrors.delete(id);
   const names = new Map(changes.renamed.map(({ from, to }) => [from, to]));
   const key = table.key.map((name) => names.get(name) ?? name);

@@ -125,6 +125,26 @@ test('JSON in the log keeps every digit, and is JSON where jsonb can hold it', {
   await captures.drop({ slot });
 });
 
+test('values of the type name that are longer in UTF-8 are not cut', { tags: 'long' }, async () => {
+  await using latin = await Lab.open({ sourceOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'` });
+  const latinCaptures = await CaptureLab.open(latin);
+  const name = `repeat('é', 63)::name`;
+  await latin.source.query(`CREATE TABLE called (id int PRIMARY KEY, n name, ns name[]);
+    INSERT INTO called VALUES (1, ${name}, ARRAY[${name}])`);
+  const request = { tables: ['called'], slot: latinCaptures.slotName(), mirror: true };
+  await latinCaptures.catchUp(request);
+  await latin.source.query(`INSERT INTO called VALUES (2, ${name}, ARRAY[${name}]);
+    ALTER TABLE called ADD late name; UPDATE called SET late = ${name}`);
+  await latinCaptures.catchUp(request);
+  await latinCaptures.drop({ slot: request.slot });
+  await latin.extract({ table: 'called', target: 'whole', verify: 'checksum' });
+  const row = { n: 'é'.repeat(63), ns: ['é'.repeat(63)], late: 'é'.repeat(63) };
+  for (const table of ['br_called', 'whole']) {
+    const { rows } = await latin.warehouse.query(`SELECT n, ns, late FROM bronze.${table}`);
+    expect(rows).toEqual([row, row]);
+  }
+});
+
 test(
   'a message from a database that is not in UTF-8 is text where all encodings agree, and else its bytes',
   { tags: 'long' },

@@ -38,7 +38,14 @@ export async function largePlan(large: LargePlan): Promise<{ summary: PlanSummar
     locks: 1,
   }));
   const { chunkSize, parallelism } = large;
-  const server = { version: 18_00_00, host: 'host', database: 'shop', role: 'extractor', blockSize: 8192 };
+  const server = {
+    version: 18_00_00,
+    host: 'host',
+    database: 'shop',
+    role: 'extractor',
+    encoding: 'UTF8',
+    blockSize: 8192,
+  };
   const planned = await planPartitions(new Catalog(undefined as unknown as Session, 'host'), {
     table: { ...table, oid: 1, kind: 'partitioned table', rowSecurityActive: false, role: server.role },
     types: new Map(),

@@ -14,6 +14,8 @@ export interface MirrorChange {
   readonly bronze: BronzeTable;
   /** Names, as the stream sent them, of types without a fixed OID. */
   readonly types: ReadonlyMap<number, TableName>;
+  /** That of the source's database. */
+  readonly encoding: string;
   readonly changes: ColumnChanges;
   /** The previous columns of the bronze table, with their types. */
   readonly present: ReadonlyMap<string, string>;
@@ -60,10 +62,10 @@ async function rename(session: Session, change: MirrorChange, from: string, to: 
 }
 
 async function add(session: Session, change: MirrorChange, column: AddedColumn): Promise<void> {
-  const { bronze, types } = change;
+  const { bronze } = change;
   const { name, missing } = column;
   await setAside(session, change, name);
-  const type = await typeInWarehouse(session, column, types);
+  const type = await typeInWarehouse(session, column, change);
   const filling = missing === null ? '' : `DEFAULT ${quoteText(missing)}`;
   await addColumns(session, bronze, [{ name, type, filling }]);
   if (missing === null) return;
@@ -79,13 +81,10 @@ async function setAside(session: Session, { bronze, present }: MirrorChange, nam
   await session.query(`ALTER TABLE ${quoteTable(bronze)} RENAME COLUMN ${columns}`);
 }
 
-async function retype(
-  session: Session,
-  { bronze, types, present, changes }: MirrorChange,
-  column: RelationColumn,
-): Promise<string[]> {
+async function retype(session: Session, change: MirrorChange, column: RelationColumn): Promise<string[]> {
+  const { bronze, present, changes } = change;
   const name = quoteName(column.name);
-  const type = await typeInWarehouse(session, column, types);
+  const type = await typeInWarehouse(session, column, change);
   const from = changes.renamed.find(({ to }) => to === column.name)?.from ?? column.name;
   const before = present.get(from) ?? '';
   const fits = widens(before, type);
@@ -110,15 +109,18 @@ const POINTS_AT_OBJECTS = /^reg/;
 async function typeInWarehouse(
   session: Session,
   { typeOid, modifier }: RelationColumn,
-  types: ReadonlyMap<number, TableName>,
+  { types, encoding }: MirrorChange,
 ): Promise<string> {
   const named = types.get(typeOid);
   if (named !== undefined && named.schema !== 'pg_catalog') return 'text';
-  const [found] = await session.query<{ name: string; type: string }>(
-    `SELECT typname AS name, format_type(oid, CASE WHEN $3::text IS NULL THEN $2::int ELSE -1 END) AS type FROM pg_catalog.pg_type
+  const [found] = await session.query<{ name: string; type: string; isEncodedAlike: boolean }>(
+    `SELECT typname AS name, current_setting('server_encoding') = $4 AS "isEncodedAlike",
+            format_type(oid, CASE WHEN $3::text IS NULL THEN $2::int ELSE -1 END) AS type FROM pg_catalog.pg_type
       WHERE oid < 16384 AND typnamespace = 'pg_catalog'::regnamespace AND typtype IN ('b', 'r', 'm')
         AND CASE WHEN $3::text IS NULL THEN oid = $1::oid ELSE typname = $3 END`,
-    [typeOid, modifier, named?.name ?? null],
+    [typeOid, modifier, named?.name ?? null, encoding],
   );
-  return found === undefined || POINTS_AT_OBJECTS.test(found.name) ? 'text' : found.type;
+  if (found === undefined || POINTS_AT_OBJECTS.test(found.name)) return 'text';
+  // a name would be cut where its characters have more than 63 bytes
+  return found.isEncodedAlike ? found.type : found.type.replace(/^name\b/, 'text');
 }

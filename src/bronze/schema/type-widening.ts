@@ -22,6 +22,7 @@ const wider: Readonly<Record<string, readonly string[]>> = {
   integer: ['bigint'],
   real: ['double precision'],
   date: ['timestamp without time zone'],
+  name: ['text'],
 };
 
 /** Types whose modifier is a limit, so that a greater one, or none, covers a smaller one. */

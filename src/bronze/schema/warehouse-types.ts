@@ -1,3 +1,4 @@
+import type { ServerFacts } from '../../postgres/catalog/server.ts';
 import type { Session } from '../../postgres/session.ts';
 import type { SourceTypes, WarehouseTypes } from './type-mapping.ts';
 
@@ -13,19 +14,20 @@ const ANY_SCALE = 15_00_00;
 
 interface Found {
   readonly version: number;
+  readonly encoding: string;
   readonly builtIn: string[];
   readonly ofExtensions: { readonly extension: string; readonly name: string; readonly type: string }[];
 }
 
-/** Asks the warehouse which of the source's types it has: built-in ones, and those of its extensions. */
+/** Asks the warehouse which types of a source it has: built-in ones, and those of its extensions. */
 export async function readWarehouseTypes(
   session: Session,
-  source: SourceTypes,
-  sourceVersion: number,
+  ofSource: SourceTypes,
+  source: Pick<ServerFacts, 'version' | 'encoding'>,
 ): Promise<WarehouseTypes> {
-  const types = [...source.values()];
-  const { version, builtIn, ofExtensions } = await session.one<Found & Record<string, unknown>>(
-    `SELECT current_setting('server_version_num')::int AS version,
+  const types = [...ofSource.values()];
+  const { version, encoding, builtIn, ofExtensions } = await session.one<Found & Record<string, unknown>>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding,
        ARRAY(SELECT t.typname::text FROM pg_catalog.pg_type t
               WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typname = ANY ($1)
                 AND t.typsend <> 0 AND t.typreceive <> 0) AS "builtIn",
@@ -42,10 +44,14 @@ export async function readWarehouseTypes(
       types.flatMap(({ extension }) => extension ?? []),
     ],
   );
-  const losesInfinity = sourceVersion >= INFINITE_INTERVALS && version < INFINITE_INTERVALS;
-  const readAsWritten = builtIn.filter((name) => name !== 'char' || version >= ESCAPED_CHAR);
+  const losesInfinity = source.version >= INFINITE_INTERVALS && version < INFINITE_INTERVALS;
+  const misread = new Set([
+    ...(version < ESCAPED_CHAR ? ['char'] : []),
+    // has 63 bytes, and is cut without a word where the same characters have more
+    ...(encoding !== source.encoding ? ['name'] : []),
+  ]);
   return {
-    builtIn: new Set(readAsWritten),
+    builtIn: new Set(builtIn.filter((name) => !misread.has(name))),
     // a server rejects the empty `tsquery` that it sent itself: "malformed tsquery"
     textOnly: new Set(['tsquery', ...(losesInfinity ? ['interval'] : [])]),
     anyScale: version >= ANY_SCALE,

@@ -58,7 +58,7 @@ export async function planTable(
   const standing = known === undefined ? await requireTarget(warehouse, target, input) : undefined;
   const largeObjects = planLargeObjects(target, input);
   if (largeObjects !== undefined) await requireTarget(warehouse, largeObjects.target, input);
-  const available = known?.types ?? (await readWarehouseTypes(warehouse, types, server.version));
+  const available = known?.types ?? (await readWarehouseTypes(warehouse, types, server));
   const data = [...mapColumns(columns, types, available), ...deriveColumns(columns, types, input)];
   const partitioned = hasPartitions(tree);
   requireRoom(table, data.length, { incremental: input.incremental !== undefined, partitioned });

@@ -120,8 +120,7 @@ async function copyGroup(
     const moment = await enterSnapshot(reader, snapshot);
     const catalog = new Catalog(reader, source.host);
     await catalog.readAhead(tables.map(({ table }) => table.input.table));
-    const { version } = await catalog.server();
-    const types = await readWarehouseTypes(session, catalog.allTypes, version);
+    const types = await readWarehouseTypes(session, catalog.allTypes, await catalog.server());
     const copies = await copyTables(session, tables, loadings, may, { ...context, catalog, moment, types });
     partitions = copies.flatMap(({ run }) => run?.plan.partitions ?? []);
     await requireSameFiles(reader, partitions);

@@ -8,6 +8,8 @@ export interface ServerFacts {
   readonly host: string;
   readonly database: string;
   readonly role: string;
+  /** That of the database, such as `UTF8`. */
+  readonly encoding: string;
   readonly blockSize: number;
 }
 
@@ -21,9 +23,15 @@ const OLDEST_VERSION = 12_00_00;
 export const hasTidRangeScan = ({ version }: ServerFacts): boolean => version >= 14_00_00;
 
 export async function readServer(session: Session, host: string): Promise<ServerFacts> {
-  const row = await session.one<{ version: string; database: string; role: string; block_size: string }>(
-    `SELECT current_setting('server_version_num') AS version, current_database() AS database,
-            current_user AS role, current_setting('block_size') AS block_size`,
+  const row = await session.one<{
+    version: string;
+    database: string;
+    role: string;
+    encoding: string;
+    block_size: string;
+  }>(
+    `SELECT current_setting('server_version_num') AS version, current_database() AS database, current_user AS role,
+            current_setting('server_encoding') AS encoding, current_setting('block_size') AS block_size`,
   );
   const version = Number(row.version);
   if (version < OLDEST_VERSION) {
@@ -34,6 +42,7 @@ export async function readServer(session: Session, host: string): Promise<Server
     host,
     database: row.database,
     role: row.role,
+    encoding: row.encoding,
     blockSize: Number(row.block_size),
   };
 }
