@@ -20,7 +20,8 @@ import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { TcpProxy } from '../faults/tcp-proxy.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
-import { Lab, type Told } from '../setup/lab.ts';
+import { Lab, withDatabase, type Told } from '../setup/lab.ts';
+import { grantsOnWarehouse } from '../setup/roles.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -93,6 +94,7 @@ describe('checkSource', () => {
       ['connection to the warehouse', 'ok'],
       ['rights in the warehouse', 'ok'],
       ['readers of the warehouse', 'ok'],
+      ['encoding of the warehouse', 'ok'],
       ['room in the warehouse', 'ok'],
     ]);
     expect(finding(result, 'change data capture')?.found).toMatch(
@@ -118,6 +120,21 @@ describe('checkSource', () => {
       advice: expect.stringContaining('BYPASSRLS') as string,
     });
     expect(result).toMatchObject({ ok: false, problems: 1 });
+  });
+
+  test('warns of a warehouse that lacks characters', { tags: 'long' }, async () => {
+    const admin = inject('warehouseAdmin');
+    const database = `latin_${lab.name}`;
+    await administer(admin, [
+      `CREATE DATABASE ${database} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`,
+      ...grantsOnWarehouse(database),
+    ]);
+    const result = await checkAs({ warehouse: withDatabase(admin, database, 'loader') });
+    expect(finding(result, 'encoding of the warehouse')).toMatchObject({
+      state: 'warning',
+      found: expect.stringContaining('LATIN1: characters that it lacks fail a run') as string,
+    });
+    await administer(admin, [`DROP DATABASE ${database} WITH (FORCE)`]);
   });
 
   test.each([

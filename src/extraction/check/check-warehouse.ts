@@ -1,5 +1,5 @@
 import { BRONZE, STAGING, STORAGE } from '../../bronze/layout.ts';
-import { fine, problem, type Finding } from '../../contract/check-source.ts';
+import { fine, problem, warning, type Finding } from '../../contract/check-source.ts';
 import { formatBytes } from '../../contract/quantities.ts';
 import type { Session } from '../../postgres/session.ts';
 import { checkSessionsOfOthers } from './hidden-sessions.ts';
@@ -8,6 +8,7 @@ import { checkSessionsOfOthers } from './hidden-sessions.ts';
 export const warehouseChecks = {
   'rights in the warehouse': checkRights,
   'readers of the warehouse': checkReaders,
+  'encoding of the warehouse': checkEncoding,
   'room in the warehouse': checkRoom,
 } as const;
 
@@ -64,6 +65,19 @@ async function checkReaders(session: Session): Promise<Finding> {
       means: 'a commit waits for any of them that holds a snapshot, however new it is.',
     },
   });
+}
+
+async function checkEncoding(session: Session): Promise<Finding> {
+  const check = 'encoding of the warehouse';
+  const { encoding } = await session.one<{ encoding: string }>(
+    `SELECT current_setting('server_encoding') AS encoding`,
+  );
+  if (encoding === 'UTF8') return fine(check, encoding);
+  return warning(
+    check,
+    `${encoding}: characters that it lacks fail a run, and SQL_ASCII counts bytes where varchar(10) counts characters`,
+    'Use a database with the encoding UTF8, which has all characters.',
+  );
 }
 
 /** A server cannot be asked for its free space; its present size suggests what a run would add. */
