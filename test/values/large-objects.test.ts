@@ -3,6 +3,7 @@ import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { trap } from '../setup/trap.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -117,6 +118,27 @@ test('an object that rows of several chunks name lands once, and a chunk that is
     'SELECT count(*)::int AS parts, count(DISTINCT part)::int AS different FROM bronze.br_sharing__lo',
   );
   expect(rows).toEqual([{ parts: 5, different: 5 }]);
+});
+
+test('parts are looked for once for all objects of a chunk', { tags: 'long' }, async () => {
+  await lab.source.query(`CREATE TABLE several (id int, object oid)`);
+  for (let id = 20; id < 40; id += 1) {
+    await lab.source.query(`INSERT INTO several VALUES (${id}, ${await addDocument(id, 2000)})`);
+  }
+  await using steps = new Steps(lab);
+  const request = { table: 'several', largeObjects: ['object'], largeObjectPartSize: '1kB' };
+  const { planId } = await steps.load(request);
+  let scans = 0;
+  // the server counts what a session did some seconds after it has become idle
+  await waitUntil(async () => {
+    const { rows } = await lab.warehouse.query<{ scans: number }>(
+      `SELECT seq_scan::int AS scans FROM pg_stat_all_tables WHERE relname = 'plan_${planId}_lo'`,
+    );
+    scans = rows[0]?.scans ?? 0;
+    return scans > 0;
+  });
+  expect(scans).toBeLessThan(10);
+  await steps.discard();
 });
 
 test('missing objects refuse the run where that is asked for', async () => {

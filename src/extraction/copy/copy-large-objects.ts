@@ -38,11 +38,15 @@ export async function copyLargeObjects(objects: ChunkObjects): Promise<{ bytes: 
     missing += found.missing;
     if (found.missing > 0 && largeObjects.missing === 'refuse') throw refused(found.missing, column, objects);
   }
+  if (larger.size === 0) return { bytes: 0, missing };
   let bytes = 0;
-  // in a fixed order, so that two chunks with the same objects wait for each other and do not deadlock
-  for (const oid of [...larger].toSorted((a, b) => a - b)) {
-    if (await isOurs(objects, oid)) bytes += await copyParts(objects, oid, largeObjects.partSize, bytes);
+  const sizes = new Map<number, number>();
+  for (const oid of await claim(objects, larger)) {
+    const size = await sizeOf(objects.source, oid);
+    sizes.set(oid, size);
+    bytes += await copyParts(objects, { oid, size, partSize: largeObjects.partSize }, bytes);
   }
+  await requireWhole(objects, sizes);
   return { bytes, missing };
 }
 
@@ -70,26 +74,39 @@ function refused(missing: number, column: string, { range }: ChunkObjects): Data
   );
 }
 
-/** Returns whether no other chunk has copied the object; waits for one that is copying it. */
-async function isOurs({ target, planId, staging }: ChunkObjects, oid: number): Promise<boolean> {
-  await target.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
-    `large object ${planId} ${oid}`,
-  ]);
-  const found = await target.query(
-    `SELECT FROM ${quoteTable(companionStaging(staging))} WHERE oid = $1 LIMIT 1`,
-    [oid],
+/**
+ * Returns the objects that no other chunk has copied; waits for one that is copying them. In a fixed order, so that two
+ * chunks with the same objects do not deadlock. The companion has no index: it is read once for all.
+ */
+async function claim(
+  { target, planId, staging }: ChunkObjects,
+  larger: ReadonlySet<number>,
+): Promise<number[]> {
+  const oids = [...larger].toSorted((a, b) => a - b);
+  await target.query(
+    `SELECT pg_advisory_xact_lock(hashtextextended(format('large object %s %s', $1::text, oid), 0))
+       FROM unnest($2::oid[]) WITH ORDINALITY AS u(oid, n) ORDER BY n`,
+    [planId, oids],
   );
-  return found.length === 0;
+  const copied = await target.query<{ oid: number }>(
+    `SELECT DISTINCT oid FROM ${quoteTable(companionStaging(staging))} WHERE oid = ANY ($1::oid[])`,
+    [oids],
+  );
+  const known = new Set(copied.map(({ oid }) => oid));
+  return oids.filter((oid) => !known.has(oid));
+}
+
+interface LargeObject {
+  readonly oid: number;
+  readonly size: number;
+  readonly partSize: number;
 }
 
 async function copyParts(
-  objects: ChunkObjects,
-  oid: number,
-  partSize: number,
+  { source, label, target, targetLabel, plan, staging, onProgress }: ChunkObjects,
+  { oid, size, partSize }: LargeObject,
   before: number,
 ): Promise<number> {
-  const { source, label, target, targetLabel, plan, staging, onProgress } = objects;
-  const size = await sizeOf(source, oid);
   const parts = `SELECT ${oid}::oid AS oid, part, pg_catalog.lo_get(${oid}::oid, part::bigint * ${partSize}, ${partSize}) AS data
                    FROM pg_catalog.generate_series(0, ${Math.ceil(size / partSize) - 1}) AS part`;
   const companion = quoteTable(companionStaging(staging));
@@ -103,14 +120,28 @@ async function copyParts(
     onProgress: (passed) => onProgress(before + passed),
   });
   const landed = `SELECT oid, part, data FROM ${companion} WHERE oid = ${oid}`;
-  const arrived = await target.one<{ size: string }>(
-    `SELECT sum(octet_length(data)) AS size FROM (${landed}) AS parts`,
-  );
-  if (Number(arrived.size) !== size) {
-    throw new DatakitError('CountMismatch', `A large object of ${size} bytes arrived with ${arrived.size}`);
-  }
   if (plan.hash !== undefined) await requireSameParts(source, parts, target, landed);
   return bytes;
+}
+
+/** @throws {DatakitError} CountMismatch if an object arrived with fewer bytes than it has, or more */
+async function requireWhole(
+  { target, staging }: ChunkObjects,
+  sizes: ReadonlyMap<number, number>,
+): Promise<void> {
+  const arrived = await target.query<{ oid: number; size: string }>(
+    `SELECT oid, sum(octet_length(data)) AS size FROM ${quoteTable(companionStaging(staging))}
+      WHERE oid = ANY ($1::oid[]) GROUP BY oid`,
+    [[...sizes.keys()]],
+  );
+  const landed = new Map(arrived.map(({ oid, size }) => [oid, Number(size)]));
+  for (const [oid, size] of sizes) {
+    if (landed.get(oid) === size) continue;
+    throw new DatakitError(
+      'CountMismatch',
+      `A large object of ${size} bytes arrived with ${landed.get(oid) ?? 0}`,
+    );
+  }
 }
 
 /** Opens an object and seeks to its end, since PostgreSQL has no function for the size. */
