@@ -138,7 +138,9 @@ describe.concurrent('what is written', () => {
       `SELECT ${quoted} AS value FROM bronze.${escapeIdentifier(`br_${name}`)} ORDER BY 1`,
     );
     expect(rows).toEqual([{ value: 2 }, { value: 3 }]);
-    expect((await captures.changes(slot)).map(({ table }) => table)).toEqual([name, name]);
+    const logged = (await captures.changes(slot)).map(({ table }) => table);
+    // messages of other tests come to every capture of the database
+    expect(logged.filter((table) => table !== null)).toEqual([name, name]);
     await captures.drop({ slot });
   });
 
@@ -151,8 +153,8 @@ describe.concurrent('what is written', () => {
       'DELETE FROM blank',
     ]);
     expect((await lab.warehouse.query('SELECT FROM bronze.br_blank')).rowCount).toBe(1);
-    const logged = (await captures.changes(slot)).map(({ operation, data, old }) => [operation, data, old]);
-    expect(logged).toEqual([
+    const logged = (await captures.changes(slot)).filter(({ table }) => table !== null);
+    expect(logged.map(({ operation, data, old }) => [operation, data, old])).toEqual([
       ['INSERT', '{}', null],
       ['DELETE', null, '{}'],
       ['DELETE', null, '{}'],
