@@ -59,6 +59,11 @@ async function requireSameTable(source: Session, table: TableName, oid: number |
   const { now } = await source.one<{ now: number | null }>('SELECT to_regclass($1)::oid AS now', [
     quoteTable(table),
   ]);
-  if (now === null || now === oid) return;
+  if (now === oid) return;
+  if (now === null) {
+    throw new DatakitError('UndefinedObject', `${formatTableName(table)} is no longer in the source`, {
+      advice: 'If the capture no longer needs it, remove it with removeTables.',
+    });
+  }
   throw new DatakitError('PlanOutdated', `${formatTableName(table)} is another table than in the snapshot`);
 }

@@ -8,7 +8,7 @@ import type { Publication, PublishedTable } from '../postgres/replication/public
 import type { Session } from '../postgres/session.ts';
 
 /**
- * Refuses tables whose copies would fail, before any is made: a first copy that fails for one table is lost for all.
+ * Refuses tables whose copies would fail, before any is made: hours later, each would only be given up.
  *
  * @throws {DatakitError} InsufficientPrivilege, naming all of them; KeyConflict
  */

@@ -148,6 +148,8 @@ export interface CaptureStatus
   readonly tables: readonly string[];
   /** Tables whose copy is not finished. */
   readonly copying: readonly string[];
+  /** Tables whose copy failed, and is not tried again until somebody asks for it. */
+  readonly givenUp: readonly string[];
   /** Rows of finished chunks of copies. */
   readonly copiedRows: number;
   /** Why the stream is not running although it should be. */

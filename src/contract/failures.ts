@@ -235,6 +235,7 @@ export const failurePolicies = {
   },
   SlotLost: {
     retry: 'never',
+    everyTable: true,
     advice:
       'The capture has lost the changes since then. Run dropCapture, then start the capture again: it copies all tables again.',
   },

@@ -32,7 +32,7 @@ import { checked } from './checked-input.ts';
 import { copyCaptured, type CopyRound } from './copy-captured.ts';
 import { resizeFanout, type Fanout } from './copy-plan.ts';
 import { PauseGate } from './pause-gate.ts';
-import { asRunFailure, canBeginAgain, isPassing, messageOf } from './failure.ts';
+import { asRunFailure, canBeginAgain, isOfOneTable, isPassing, messageOf } from './failure.ts';
 import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
 import { SlidingWindow } from './sliding-window.ts';
 import { SlotWatch } from './slot-watch.ts';
@@ -60,6 +60,8 @@ export interface CarriedCapture {
   readonly warnings: readonly string[];
   /** What is shown until the capture is prepared; absent from earlier versions. */
   readonly tables?: readonly CapturedTable[];
+  /** Tables whose copies are not tried again until somebody asks; absent from earlier versions. */
+  readonly givenUp?: readonly TableName[];
 }
 
 /** Captures changes of a source's tables: copies the tables once, then writes every committed change, for ever. */
@@ -113,7 +115,7 @@ class Capture {
     this.#input = input;
     this.#run = { runId, workflowId };
     this.#progress = new CaptureProgress(input.slot);
-    this.#tables = new CapturedTables((tables) => this.#progress.setTables(tables));
+    this.#tables = new CapturedTables(() => this.#progress.setTables(this.#tables));
     this.#gate = new PauseGate(() => undefined, carried?.paused);
     this.#fanout = {
       window: new SlidingWindow(input.parallelism),
@@ -138,6 +140,7 @@ class Capture {
       ...carried?.written,
     });
     this.#tables.set(carried?.tables ?? []);
+    this.#tables.giveUp(carried?.givenUp ?? []);
     this.#listen();
   }
 
@@ -233,11 +236,20 @@ class Capture {
   async #copyFirst({ captureId }: PreparedCapture): Promise<void> {
     this.#progress.set({ phase: 'copying', copiedRows: 0 });
     const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
-      if (!canBeginAgain(error)) return false;
-      this.#progress.warn([
-        `${formatTableName(table)} changed before the first copy came to it: it is copied while changes stream.`,
-      ]);
-      return true;
+      const name = formatTableName(table);
+      if (canBeginAgain(error)) {
+        const what = 'changed before the first copy came to it: it is copied while changes stream.';
+        this.#progress.warn([`${name} ${what}`]);
+        return true;
+      }
+      // in earlier versions a first copy that failed for one table was lost for all
+      if (!isOfOneTable(error) || !patched('first-copy-goes-on-without-a-table')) return false;
+      if (isPassing(error)) {
+        this.#progress.warn([`${name} is copied while changes stream, since it failed: ${messageOf(error)}`]);
+        return true;
+      }
+      this.#giveUp([table], error);
+      return this.#tables.givenUp.length < this.#tables.all.length;
     };
     await this.#slot.during(async () => this.#copy('permanent', goesOnWithout));
     await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [{ ...this.#run, captureId }]);
@@ -448,6 +460,7 @@ class Capture {
       copiedRows,
       warnings,
       tables: this.#tables.all,
+      givenUp: this.#tables.givenUp,
       ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
     });
   }

@@ -1,10 +1,10 @@
 import { setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { Copied } from '../contract/chunks.ts';
-import type { CapturedTable } from '../contract/capture-activities.ts';
 import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
 import { listed } from '../contract/listed.ts';
 import { formatBytes, formatCount } from '../contract/quantities.ts';
-import { formatTableName } from '../contract/table-name.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
+import type { CapturedTables } from './captured-tables.ts';
 import { escaped, markdownList } from './markdown.ts';
 import { captureStatusQuery } from './messages.ts';
 
@@ -18,6 +18,7 @@ export class CaptureProgress {
       phase: 'preparing',
       tables: [],
       copying: [],
+      givenUp: [],
       copiedRows: 0,
       warnings: [],
       ...nothingYet,
@@ -44,9 +45,8 @@ export class CaptureProgress {
     this.set(progress);
   }
 
-  setTables(tables: readonly CapturedTable[]): void {
-    const copying = tables.filter((table) => table.copying).map(formatTableName);
-    this.set({ tables: tables.map(formatTableName), copying });
+  setTables({ all, copying, givenUp }: Pick<CapturedTables, 'all' | 'copying' | 'givenUp'>): void {
+    this.set({ tables: namesOf(all), copying: namesOf(copying), givenUp: namesOf(givenUp) });
   }
 
   warn(warnings: readonly string[]): void {
@@ -59,6 +59,8 @@ export class CaptureProgress {
     this.set({ copiedRows: this.#now.copiedRows + rows });
   }
 }
+
+const namesOf = (tables: readonly TableName[]): string[] => tables.map(formatTableName);
 
 const nothingYet = {
   position: null,
@@ -75,7 +77,7 @@ const size = (bytes: number | null, rest: string): string =>
 
 /** Renders the status in Markdown, for the details in the Web UI. */
 export function captureDetails(status: CaptureStatus): string {
-  const { slot, phase, tables, copying, copiedRows, trouble, warnings } = status;
+  const { slot, phase, tables, copying, givenUp, copiedRows, trouble, warnings } = status;
   const lines = [
     `**${escaped(slot)}**: ${phase}`,
     '',
@@ -94,6 +96,7 @@ export function captureDetails(status: CaptureStatus): string {
     ]),
   ];
   if (copying.length > 0) lines.push('', `Copying: ${escaped(listed(copying, 10))}.`);
+  if (givenUp.length > 0) lines.push('', `Given up, until named in addTables: ${escaped(listed(givenUp, 10))}.`);
   if (trouble !== undefined) lines.push('', `Waiting: ${escaped(trouble)}`);
   for (const warning of warnings.slice(-5)) lines.push('', escaped(warning));
   return lines.join('\n');

@@ -7,14 +7,19 @@ export class CapturedTables {
   #all: readonly CapturedTable[] = [];
   /** Names of tables whose copies are not made, although the warehouse lists them among those to be copied. */
   readonly #givenUp = new Set<string>();
-  readonly #onChange: (tables: readonly CapturedTable[]) => void;
+  readonly #onChange: () => void;
 
-  constructor(onChange: (tables: readonly CapturedTable[]) => void) {
+  constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
 
   get all(): readonly CapturedTable[] {
     return this.#all;
+  }
+
+  /** Tables whose copies failed for good, until somebody asks for them. */
+  get givenUp(): readonly CapturedTable[] {
+    return this.#all.filter((table) => this.#givenUp.has(formatTableName(table)));
   }
 
   get copying(): readonly CapturedTable[] {
@@ -28,7 +33,7 @@ export class CapturedTables {
       ...table,
       copying: table.copying && !this.#givenUp.has(formatTableName(table)),
     }));
-    this.#onChange(this.#all);
+    this.#onChange();
   }
 
   /** Marks tables as copied, or to be copied again. */

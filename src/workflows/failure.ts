@@ -7,7 +7,7 @@ import {
   isCancellation,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { captureWaits, isFailureKind, restartsRun, type FailureKind } from '../contract/failures.ts';
+import { affectsEveryTable, captureWaits, isFailureKind, restartsRun, type FailureKind } from '../contract/failures.ts';
 
 /** True if the run can recover by starting over. */
 export function canBeginAgain(error: unknown): boolean {
@@ -25,6 +25,12 @@ export function isPassing(error: unknown): boolean {
   if (cause instanceof TimeoutFailure) return true;
   const kind = kindOf(cause);
   return kind !== undefined && captureWaits(kind);
+}
+
+/** True if other tables may be copied all the same. */
+export function isOfOneTable(error: unknown): boolean {
+  const kind = kindOf(rootOf(error));
+  return kind !== undefined && !affectsEveryTable(kind);
 }
 
 /** Returns why a holder ended: its own failure if retrying is no use, otherwise the loss of its snapshot. */

@@ -153,6 +153,37 @@ test(
 );
 
 test(
+  'a copy that was given up is not tried again by the next history, but by whoever starts the capture anew',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query(`CREATE TABLE healthy (id int PRIMARY KEY);
+      CREATE TABLE unfit (id int PRIMARY KEY, _bronze_run_id text); INSERT INTO unfit VALUES (1)`);
+    const request = { tables: ['healthy'], slot: captures.slotName(), mirror: true };
+    const handle = await captures.start(request);
+    await captures.untilStreaming(handle);
+    await handle.executeUpdate('addTables', { args: [['unfit']] });
+    const histories = new Set<string>();
+    for (let resumed = 0; histories.size < 3; resumed += 1) {
+      expect(resumed).toBeLessThan(20);
+      await waitUntil(async () => (await captures.status(handle)).givenUp.length === 1);
+      histories.add((await handle.describe()).runId);
+      await handle.signal('pause');
+      await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+      await handle.signal('resume');
+      await captures.untilStreaming(handle);
+    }
+    expect(await captures.status(handle)).toMatchObject({ copying: [], givenUp: ['public.unfit'] });
+    expect(await scheduledIn(handle)).not.toContain('planCopy');
+    await handle.cancel();
+    await handle.result().catch(() => undefined);
+    await lab.source.query('ALTER TABLE unfit RENAME _bronze_run_id TO run_id');
+    await captures.catchUp(request);
+    await expectSameRows(lab, 'unfit', 'bronze.br_unfit');
+    await captures.drop({ slot: request.slot });
+  },
+);
+
+test(
   'a capture to which table after table is added leaves its history in between',
   { tags: 'long' },
   async () => {
@@ -196,6 +227,12 @@ test(
     await captures.end(handle, slot);
   },
 );
+
+/** Returns the activities that the current history of a capture has scheduled. */
+async function scheduledIn(handle: CaptureHandle): Promise<(string | null | undefined)[]> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).map((event) => event.activityTaskScheduledEventAttributes?.activityType?.name);
+}
 
 /** Returns the requests of the streams of a capture, in order. */
 async function streamsOf(handle: CaptureHandle): Promise<{ readonly tellRarely?: true }[]> {

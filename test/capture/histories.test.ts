@@ -87,3 +87,21 @@ test('a copy that was given up is tried again by naming it, and not whenever tab
     await handle.terminate();
   });
 });
+
+test('a first copy in which every table fails ends the capture', async () => {
+  const tables = [table('one'), table('two')];
+  const planned: string[] = [];
+  const activities = {
+    ...lent,
+    prepareCapture: async () => ({ ...prepared, outcome: 'new' as const, tables }),
+    planCopy: async ({ table: { name } }: { readonly table: { readonly name: string } }) => {
+      planned.push(name);
+      throw ApplicationFailure.nonRetryable('nobody may write to bronze', 'InsufficientPrivilege');
+    },
+    dropCapture: async () => ({ slot: true, publication: true, bookkeeping: true }),
+  };
+  await withFakeCapture(activities, { tables: ['public.*'] }, async (handle) => {
+    await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InsufficientPrivilege' } });
+    expect(planned).toEqual(['one', 'two']);
+  });
+});

@@ -600,6 +600,30 @@ test(
   },
 );
 
+test('a table that is dropped before the first copy comes to it holds up no other', async () => {
+  await lab.source.query(`CREATE TABLE stays (id int PRIMARY KEY); INSERT INTO stays VALUES (1);
+    CREATE TABLE stays_not (id int PRIMARY KEY); INSERT INTO stays_not VALUES (1)`);
+  const slot = captures.slotName();
+  const held = await HeldCopies.hold(lab, 'before the first');
+  const handle = await captures.start({ tables: ['stays', 'stays_not'], slot, mirror: true });
+  await held.reached();
+  await lab.source.query('DROP TABLE stays_not; INSERT INTO stays VALUES (2)');
+  await held.release();
+  await captures.untilStreaming(handle);
+  await captures.untilWritten(slot);
+  expect(await captures.status(handle)).toMatchObject({
+    copying: [],
+    givenUp: ['public.stays_not'],
+    warnings: [
+      expect.stringMatching(/^The copy of public.stays_not failed, .* is no longer in the source/) as string,
+    ],
+  });
+  await expectSameRows(lab, 'stays', 'bronze.br_stays');
+  await handle.executeUpdate('removeTables', { args: [['stays_not']] });
+  expect(await captures.status(handle)).toMatchObject({ tables: ['public.stays'], givenUp: [] });
+  await captures.end(handle, slot);
+});
+
 test(
   'a table that is rewritten before the first copy comes to it is not taken for an empty one',
   { tags: 'long' },

@@ -100,6 +100,7 @@ test('the details of a capture say what is written and how far behind it is', ()
     phase: 'streaming',
     tables: ['public.orders', 'public.lines'],
     copying: ['public.lines'],
+    givenUp: ['public.old_lines'],
     copiedRows: 1_200,
     position: '16/B374D848',
     committedAt: '2026-01-01T00:00:00Z',
@@ -120,6 +121,8 @@ test('the details of a capture say what is written and how far behind it is', ()
     '- 2 tables, 1,200 rows copied',
     '',
     'Copying: public.lines.',
+    '',
+    'Given up, until named in addTables: public.old\\_lines.',
     '',
     'public.lines was renamed.',
   ]);
