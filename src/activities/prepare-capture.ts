@@ -1,8 +1,8 @@
 import { log } from '@temporalio/activity';
-import { recordStreaming } from '../bronze/cdc/positions.ts';
+import { readCapture, recordStreaming } from '../bronze/cdc/positions.ts';
 import type {
+  BeginStreamingRequest,
   CapturedTable,
-  CaptureReference,
   ChangeTablesRequest,
   DropRequest,
   PreparedCapture,
@@ -37,12 +37,15 @@ export async function prepareCapture(
 
 export async function beginStreaming(
   { warehouse, ready }: Dependencies,
-  { captureId, runId }: CaptureReference,
+  { runId, ...reference }: BeginStreamingRequest,
 ): Promise<void> {
   await runActivity('ending the first copy', async ({ signal }) => {
     await ready();
     const limits = { run: runId, signal };
-    await warehouse.write(limits, async (session) => recordStreaming(session, captureId));
+    await warehouse.write(limits, async (session) => {
+      const { captureId } = await readCapture(session, reference);
+      await recordStreaming(session, captureId);
+    });
   });
 }
 

@@ -15,7 +15,7 @@ import {
   readCapture,
   type Capture,
 } from '../bronze/cdc/positions.ts';
-import type { CapturedTable, ChangeTablesRequest } from '../contract/capture-activities.ts';
+import { referenceOf, type CapturedTable, type ChangeTablesRequest } from '../contract/capture-activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
 import { suggestion } from '../contract/parse-input.ts';
@@ -62,7 +62,7 @@ async function add(
 ): Promise<void> {
   const present = await readTables(target, captureId);
   const known = new Map(present.map((table) => [formatTableName(table), table]));
-  const { publication: name, position: addedAt } = await readCapture(target, captureId, input.slot);
+  const { publication: name, position: addedAt } = await readCapture(target, referenceOf(captureId, input));
   const publication = await findPublication(source, name);
   const sent = new Map(publication?.tables.map(({ oid, membership }) => [oid, membership]));
   const candidates = await findCandidates(source, tables);
@@ -129,7 +129,7 @@ async function remove(
 ): Promise<void> {
   const present = await readTables(target, captureId);
   const leaving = tables.flatMap((pattern) => matching(present, pattern));
-  const capture = await readCapture(target, captureId, input.slot);
+  const capture = await readCapture(target, referenceOf(captureId, input));
   const { publication } = capture;
   const sent = (await findPublication(source, publication))?.tables ?? [];
   const names = new Set(leaving.map(formatTableName));

@@ -5,7 +5,7 @@ import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positio
 import { readTables, recordCopied, recordDescription, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
-import type { FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
+import type { CaptureReference, FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
@@ -39,10 +39,10 @@ import { requireKeySent } from './require-copyable.ts';
 export async function planCopy(
   source: Database,
   warehouse: Session,
-  { captureId, table, parallelism, snapshot }: PlanCopyRequest,
+  { table, parallelism, snapshot, ...reference }: PlanCopyRequest,
   limits: PlanLimits,
 ): Promise<ExtractionPlan> {
-  const capture = await readCapture(warehouse, captureId);
+  const capture = await readCapture(warehouse, reference);
   const known = await findTableOf(warehouse, capture, table);
   const ask: Ask = async (work) => source.read(limits, work);
   const planned = async (session: Session) => {
@@ -70,7 +70,7 @@ export async function planCopy(
     return { description, plan };
   };
   const { description, plan } = await namingLocked(ask, table, async () => ask(planned));
-  await recordDescription(warehouse, captureId, table, description);
+  await recordDescription(warehouse, capture.captureId, table, description);
   if (!known.mirrored) return plan;
   const sent = plan.columns.map(asChangesSendIt);
   return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
@@ -97,9 +97,10 @@ async function requireFound(source: Session, table: Candidate): Promise<void> {
 /** Returns whether a table still waits for its copy: whoever asked for it may learn late that it is done. */
 export async function isCopyWanted(
   warehouse: Session,
-  { captureId, table }: Pick<PlanCopyRequest, 'captureId' | 'table'>,
+  { table, ...reference }: CaptureReference & Pick<PlanCopyRequest, 'table'>,
 ): Promise<boolean> {
-  return (await findTableOf(warehouse, { captureId }, table)).status === 'copying';
+  const capture = await readCapture(warehouse, reference);
+  return (await findTableOf(warehouse, capture, table)).status === 'copying';
 }
 
 async function findTableOf(
@@ -129,13 +130,14 @@ export interface FinishContext {
  */
 export async function finishCopy(
   session: Session,
-  { captureId, table, runId, copiedAt }: FinishCopyRequest,
+  { table, runId, copiedAt, ...reference }: FinishCopyRequest,
   { deletes, sourceUri, readSource }: FinishContext,
 ): Promise<void> {
+  const { captureId } = await readCapture(session, reference);
   const { target } = await findTableOf(session, { captureId }, table);
   if (target !== null) await lockTarget(session, target);
   await changeTablesOf(session, captureId);
-  const capture = await readCapture(session, captureId);
+  const capture = await readCapture(session, reference);
   const known = await findTableOf(session, capture, table);
   if (known.status === 'live') return;
   requireSnapshot(known, copiedAt);

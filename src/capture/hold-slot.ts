@@ -5,7 +5,7 @@ import type { Snapshot } from '../contract/snapshot.ts';
 import { DatakitError } from '../contract/failures.ts';
 import type { Database } from '../postgres/database.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
-import { copySlotName, describeWriters, endStreamOf } from '../postgres/replication/slots.ts';
+import { copySlotName, describeWriters, dropSlot, endStreamOf } from '../postgres/replication/slots.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import type { CaptureContext } from './capture-context.ts';
 
@@ -25,12 +25,12 @@ export interface HeldSlot extends AsyncDisposable {
  * @param onWaiting called with the transactions that the slot waits for
  */
 export async function holdSlot(
-  { captureId, slot, runId, holder }: HoldSlotRequest,
+  { slot, runId, holder, ...reference }: HoldSlotRequest,
   { warehouse, source, signal }: CaptureContext,
   onWaiting: (writers: readonly string[]) => void,
 ): Promise<HeldSlot> {
   const limits = { run: runId, signal };
-  const capture = await warehouse.write(limits, async (session) => readCapture(session, captureId));
+  const capture = await warehouse.write(limits, async (session) => readCapture(session, reference));
   const replication = await ReplicationSession.open(source, runId, signal);
   const watch = setInterval(() => {
     source
@@ -39,11 +39,14 @@ export async function holdSlot(
       .catch(() => undefined);
   }, EXPECTED);
   const name = slot === 'permanent' ? capture.slot : copySlotName(capture.slot, holder);
+  let isMade = false;
   try {
     const { consistentPoint, snapshotId } = await replication.createSlot(name, slot);
+    isMade = slot === 'permanent';
     // by the clock of the source; a command in the session of the slot would end its snapshot
     const { takenAt } = await source.read(limits, async (session) => enterSnapshot(session, undefined));
     await warehouse.write(limits, async (session) => {
+      const { captureId } = await readCapture(session, reference);
       if (slot === 'permanent') await recordSlot(session, captureId, consistentPoint);
       await recordSnapshot(session, captureId, consistentPoint);
     });
@@ -55,6 +58,7 @@ export async function holdSlot(
   } catch (error) {
     await replication[Symbol.asyncDispose]();
     await endMaking(source, name, runId);
+    if (isMade) await dropMade(source, name, runId);
     signal.throwIfAborted();
     throw error instanceof DatakitError ? error : new DatakitError('SnapshotLost', String(error));
   } finally {
@@ -71,4 +75,9 @@ async function endMaking(source: Database, slot: string, runId: string): Promise
   await source
     .read({ run: runId }, async (session) => endStreamOf(session, slot, runId))
     .catch(() => undefined);
+}
+
+/** Drops a slot whose start is not on record, and which would hold back log for a capture that may be dropped by now. */
+async function dropMade(source: Database, slot: string, runId: string): Promise<void> {
+  await source.write({ run: runId }, async (session) => dropSlot(session, slot)).catch(() => undefined);
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import { advance, lockPosition, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import { readTables, type CaptureTable } from '../bronze/cdc/tables.ts';
-import type { StreamOutcome, StreamRequest } from '../contract/capture-activities.ts';
+import { referenceOf, type StreamOutcome, type StreamRequest } from '../contract/capture-activities.ts';
 import type { StreamProgress } from '../contract/capture-changes.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
@@ -96,7 +96,7 @@ class Stream {
     const signal = this.#signal;
     const { captureId, runId, input } = this.#request;
     const { capture, tables } = await warehouse.write({ run: runId, signal }, async (session) => ({
-      capture: await readCapture(session, captureId, input.slot),
+      capture: await readCapture(session, referenceOf(captureId, input)),
       tables: await readTables(session, captureId),
     }));
     this.#waiting ??= new Set(tables.filter(waitsForCopy).map(formatTableName));

@@ -32,8 +32,22 @@ export interface CapturedTable extends TableName {
   readonly copying: boolean;
 }
 
-export interface HoldSlotRequest extends RunIdentity {
+/**
+ * A capture by the number that the warehouse gave it. A warehouse that was restored from a backup gives that number to
+ * another, so the slot is named too. What names it is absent in requests of earlier versions.
+ */
+export interface CaptureReference {
   readonly captureId: string;
+  readonly source?: string;
+  readonly slotName?: string;
+}
+
+export const referenceOf = (
+  captureId: string,
+  { source, slot }: Pick<CaptureChangesInput, 'source' | 'slot'>,
+): Required<CaptureReference> => ({ captureId, source, slotName: slot });
+
+export interface HoldSlotRequest extends RunIdentity, CaptureReference {
   readonly source: string;
   /** Identifies the holder to the workflow. */
   readonly holder: string;
@@ -41,8 +55,7 @@ export interface HoldSlotRequest extends RunIdentity {
   readonly slot: 'permanent' | 'temporary';
 }
 
-export interface PlanCopyRequest extends RunIdentity {
-  readonly captureId: string;
+export interface PlanCopyRequest extends RunIdentity, CaptureReference {
   readonly source: string;
   readonly table: TableName;
   readonly parallelism: number;
@@ -50,8 +63,7 @@ export interface PlanCopyRequest extends RunIdentity {
   readonly snapshot?: Snapshot;
 }
 
-export interface FinishCopyRequest {
-  readonly captureId: string;
+export interface FinishCopyRequest extends CaptureReference {
   readonly source: string;
   readonly table: TableName;
   /** The run that made the copy. */
@@ -87,9 +99,7 @@ export interface ChangeTablesRequest extends RunIdentity {
   readonly tables: readonly SchemaOrTable[];
 }
 
-export interface CaptureReference extends RunIdentity {
-  readonly captureId: string;
-}
+export interface BeginStreamingRequest extends RunIdentity, CaptureReference {}
 
 export interface DropRequest extends RunIdentity, DropCaptureInput {
   /** If given, only this capture is dropped: the slot may belong to another by now. */
@@ -113,7 +123,7 @@ export interface CaptureActivities {
   /** Applies the changes logged during the copy, and records that the table is copied. */
   finishCopy(request: FinishCopyRequest): Promise<void>;
   /** Records that the first copy is done. */
-  beginStreaming(request: CaptureReference): Promise<void>;
+  beginStreaming(request: BeginStreamingRequest): Promise<void>;
   /** Writes changes to the warehouse and acknowledges what is written, until cancelled or done as requested. */
   streamChanges(request: StreamRequest): Promise<StreamOutcome>;
   /** Adds tables to the publication or removes them; returns the tables that the capture then has. */

@@ -11,7 +11,12 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { RunIdentity } from '../contract/run-identity.ts';
-import type { CapturedTable, PreparedCapture, StreamOutcome } from '../contract/capture-activities.ts';
+import {
+  referenceOf,
+  type CapturedTable,
+  type PreparedCapture,
+  type StreamOutcome,
+} from '../contract/capture-activities.ts';
 import {
   captureChangesExample,
   captureChangesInput,
@@ -252,7 +257,9 @@ class Capture {
       return this.#tables.givenUp.length < this.#tables.all.length;
     };
     await this.#slot.during(async () => this.#copy('permanent', goesOnWithout));
-    await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [{ ...this.#run, captureId }]);
+    await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [
+      { ...this.#run, ...referenceOf(captureId, this.#input) },
+    ]);
   }
 
   async #copy(slot: CopyRound['slot'], goesOnWithout: CopyRound['goesOnWithout']): Promise<void> {

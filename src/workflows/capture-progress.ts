@@ -96,7 +96,8 @@ export function captureDetails(status: CaptureStatus): string {
     ]),
   ];
   if (copying.length > 0) lines.push('', `Copying: ${escaped(listed(copying, 10))}.`);
-  if (givenUp.length > 0) lines.push('', `Given up, until named in addTables: ${escaped(listed(givenUp, 10))}.`);
+  if (givenUp.length > 0)
+    lines.push('', `Given up, until named in addTables: ${escaped(listed(givenUp, 10))}.`);
   if (trouble !== undefined) lines.push('', `Waiting: ${escaped(trouble)}`);
   for (const warning of warnings.slice(-5)) lines.push('', escaped(warning));
   return lines.join('\n');

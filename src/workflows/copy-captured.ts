@@ -1,4 +1,5 @@
 import { CancellationScope, isCancellation, log, patched, uuid4 } from '@temporalio/workflow';
+import { referenceOf } from '../contract/capture-activities.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import { partOf } from '../contract/run-parts.ts';
 import type { CaptureChangesInput } from '../contract/capture-changes.ts';
@@ -25,7 +26,8 @@ export interface CopyRound {
 export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
   const { captureId, input, run, slot } = round;
   const { source } = input;
-  const first = async (holder: string) => holdSlot({ ...run, captureId, source, holder, slot });
+  const capture = referenceOf(captureId, input);
+  const first = async (holder: string) => holdSlot({ ...run, ...capture, holder, slot });
   await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
     const { lsn } = (await relay.held()).snapshot;
     for (const table of round.tables) {
@@ -44,15 +46,17 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
 /** Copies a table in a run of its own, with its own manifest. @returns its warnings */
 async function copyOne(
   fanout: Fanout,
-  { captureId, run: whole, input: { source, parallelism, deletes } }: CopyRound,
+  { captureId, run: whole, input }: CopyRound,
   table: TableName,
   { relay, lsn: copiedAt }: { readonly relay: SnapshotRelay; readonly lsn: string | undefined },
 ): Promise<readonly string[]> {
   const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
   const summary = formatTableName(table);
+  const { parallelism, deletes } = input;
+  const capture = referenceOf(captureId, input);
   try {
     const plan = await relay.lend(async (snapshot) =>
-      planCopy.executeWithOptions({ summary }, [{ ...run, captureId, source, table, parallelism, snapshot }]),
+      planCopy.executeWithOptions({ summary }, [{ ...run, ...capture, table, parallelism, snapshot }]),
     );
     if (plan === null) return [];
     await copyPlan(fanout, plan, relay);
@@ -61,7 +65,7 @@ async function copyOne(
     ]);
     if (outcome === 'incomplete') throw ofKind('StagingLost', `The ledger of ${summary} lacks chunks`);
     await finishCopy.executeWithOptions({ summary }, [
-      { captureId, source, table, deletes, runId: run.runId, ...(copiedAt !== undefined && { copiedAt }) },
+      { ...capture, table, deletes, runId: run.runId, ...(copiedAt !== undefined && { copiedAt }) },
     ]);
     return plan.warnings;
   } catch (error) {

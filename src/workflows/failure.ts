@@ -7,7 +7,13 @@ import {
   isCancellation,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { affectsEveryTable, captureWaits, isFailureKind, restartsRun, type FailureKind } from '../contract/failures.ts';
+import {
+  affectsEveryTable,
+  captureWaits,
+  isFailureKind,
+  restartsRun,
+  type FailureKind,
+} from '../contract/failures.ts';
 
 /** True if the run can recover by starting over. */
 export function canBeginAgain(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import type { CaptureReference } from '../../contract/capture-activities.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import type { RunIdentity } from '../../contract/run-identity.ts';
 import type { Session } from '../../postgres/session.ts';
@@ -82,19 +83,20 @@ export async function findCapturesBeside(
   );
 }
 
-/**
- * @param slot which it must be of, if that is known: a warehouse that was restored gives its number to another
- * @throws {DatakitError} SlotLost if it is gone
- */
-export async function readCapture(session: Session, captureId: string, slot?: string): Promise<Capture> {
+/** @throws {DatakitError} SlotLost if it is gone, or its number is that of another by now */
+export async function readCapture(
+  session: Session,
+  { captureId, source, slotName }: CaptureReference,
+): Promise<Capture> {
   const [capture] = await session.query<Capture & Record<string, unknown>>(
-    `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped' AND slot = coalesce($2, slot)`,
-    [captureId, slot],
+    `${CAPTURE} WHERE capture_id = $1 AND status <> 'dropped' AND source = coalesce($2, source) AND slot = coalesce($3, slot)`,
+    [captureId, source, slotName],
   );
   if (capture !== undefined) return capture;
+  const ofSlot = slotName === undefined ? '' : ` of slot "${slotName}"`;
   throw new DatakitError(
     'SlotLost',
-    `Capture ${captureId}${slot === undefined ? '' : ` of slot "${slot}"`} was dropped, or the warehouse was restored or failed over and lacks it`,
+    `Capture ${captureId}${ofSlot} was dropped, or the warehouse was restored or failed over and lacks it`,
   );
 }
 
