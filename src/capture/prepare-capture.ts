@@ -1,6 +1,7 @@
 import { findCapture, forgetCapture, takeOver, type Capture } from '../bronze/cdc/positions.ts';
 import type { PrepareCaptureRequest, PreparedCapture } from '../contract/capture-activities.ts';
 import { DatakitError } from '../contract/failures.ts';
+import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
@@ -20,7 +21,7 @@ export interface PrepareContext extends CaptureContext {
  * anything is created.
  */
 export async function prepareCapture(
-  { input, ...run }: PrepareCaptureRequest,
+  { input, goesOn, ...run }: PrepareCaptureRequest,
   { warehouse, source, signal, mayBeRunning }: PrepareContext,
 ): Promise<PreparedCapture> {
   const limits = { run: run.runId, signal };
@@ -31,6 +32,7 @@ export async function prepareCapture(
       const facts = await readSourceFacts(session, input, identity);
       const slot = await findSlot(session, input.slot);
       const outcome = compareSlot({ ...facts, name: input.slot, capture, slot });
+      if (outcome === 'new' && goesOn === true) throw dropped(input);
       const common = { target, session, input, facts };
       if (outcome === 'resume' && capture !== undefined) {
         await takeOver(target, capture, run);
@@ -48,6 +50,11 @@ export async function prepareCapture(
     });
   });
 }
+
+const dropped = ({ slot }: CaptureChangesInput): DatakitError =>
+  new DatakitError('SlotLost', `The capture of slot "${slot}" was dropped while its workflow ran`, {
+    advice: 'If it is still needed, start it again: it copies all tables again.',
+  });
 
 const underWay = ({ slot, workflowId }: Capture): DatakitError =>
   new DatakitError(

@@ -12,6 +12,8 @@ import type { TableName } from './table-name.ts';
 
 export interface PrepareCaptureRequest extends RunIdentity {
   readonly input: CaptureChangesInput;
+  /** Present if the workflow has prepared the capture before, and does not begin one anew that was dropped since. */
+  readonly goesOn?: true;
 }
 
 export interface PreparedCapture {

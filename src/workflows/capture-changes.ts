@@ -229,7 +229,11 @@ class Capture {
     for (;;) {
       try {
         return await prepareCapture.executeWithOptions({ activityId: `prepare-${restarts}` }, [
-          { ...this.#run, input: this.#input },
+          {
+            ...this.#run,
+            input: this.#input,
+            ...((restarts > 0 || this.#streams) && { goesOn: true as const }),
+          },
         ]);
       } catch (error) {
         if (!this.#streams || !isPassing(error)) throw error;

@@ -68,6 +68,25 @@ test('what is dropped in the middle of its first copy stays dropped', async () =
 });
 
 test(
+  'what is dropped while its slot waits for open transactions stays dropped too',
+  { tags: 'long' },
+  async () => {
+    const slot = captures.slotName();
+    const writer = await lab.connect('source');
+    await writer.query('BEGIN; SELECT pg_current_xact_id()');
+    const handle = await captures.start({ tables: ['base'], slot });
+    await waitUntil(async () => (await slotsNamed(slot)) === 1);
+    await captures.drop({ slot });
+    await writer.query('COMMIT');
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: { type: 'SlotLost', message: expect.stringContaining('was dropped while') as string },
+    });
+    expect(await recordOf(slot)).toMatchObject([{ status: 'dropped' }]);
+    expect(await slotsNamed(slot)).toBe(0);
+  },
+);
+
+test(
   'a slot that is made for a capture that was dropped meanwhile is dropped too',
   { tags: 'long' },
   async () => {
