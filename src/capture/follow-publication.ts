@@ -1,6 +1,7 @@
 import { addWarnings, changeTablesOf, type Capture } from '../bronze/cdc/positions.ts';
 import {
   NAMED_OTHERWISE,
+  NOT_SENT,
   readTables,
   recordCopying,
   recordMembership,
@@ -35,19 +36,23 @@ export async function followPublication(
   requireWhole(publication, name);
   const byOid = new Map(publication.tables.map(({ oid, membership }) => [oid, membership]));
   const byName = new Map(publication.tables.map((table) => [formatTableName(table), table.membership]));
-  // a renamed table is still the same one
-  const sent = (table: CaptureTable) =>
-    table.catalog === null ? byName.get(formatTableName(table)) : byOid.get(table.catalog.oid);
+  // a renamed table is still the same one, but a copy that is made again is of what has its name
+  const sent = ({ catalog, status, ...table }: CaptureTable) =>
+    catalog === null || status === 'copying' ? byName.get(formatTableName(table)) : byOid.get(catalog.oid);
   const nowOf = new Map(
     (await readTables(target, captureId))
       // for a table being copied, this is recorded with the copy
-      .filter(({ status, catalog }) => status !== 'copying' && catalog?.oid !== NAMED_OTHERWISE)
-      .map((table) => [table, sent(table) ?? null]),
+      .filter(({ status, membership }) => status !== 'copying' || membership === NOT_SENT)
+      .filter(({ catalog }) => catalog?.oid !== NAMED_OTHERWISE)
+      .map((table) => [table, sent(table) ?? NOT_SENT]),
   );
   const others = [...nowOf].filter(([{ membership }, now]) => now !== membership);
   for (const [table, now] of others) await recordMembership(target, captureId, table, now);
-  const changed = others.map(([table]) => table).filter(({ membership }) => membership !== null);
-  if (changed.length === 0) return { warnings: [], copyWanted: [] };
+  const tables = others.map(([table]) => table);
+  const changed = tables.filter(({ membership }) => membership !== null && membership !== NOT_SENT);
+  // their copies may have been given up since
+  const back = tables.filter(({ status }) => status === 'copying');
+  if (changed.length === 0) return { warnings: [], copyWanted: back };
   const kept = changed.filter(({ mirrored }) => mirrored);
   for (const table of kept) await recordCopying(target, captureId, table);
   await changeTablesOf(target, captureId);
@@ -58,7 +63,7 @@ export async function followPublication(
       : [`The copies of ${namesOf(kept)} are made again, since changes of them may be missing.`]),
   ];
   await addWarnings(target, captureId, warnings);
-  return { warnings, copyWanted: kept };
+  return { warnings, copyWanted: [...kept, ...back] };
 }
 
 const namesOf = (tables: readonly TableName[]): string => listed(tables.map(formatTableName), 5);

@@ -27,6 +27,7 @@ export async function resumeCapture(
     captureId: capture.captureId,
     outcome: 'resume',
     tables: asCaptured(tables),
+    copyWanted: missed.copyWanted.map(({ schema, name }) => ({ schema, name })),
     written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
     warnings: [...capture.warnings, ...missed.warnings, ...(await unheeded(session, input, tables))],

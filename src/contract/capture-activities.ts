@@ -22,6 +22,8 @@ export interface PreparedCapture {
   /** `resume`: the slot and the position in the warehouse match. `new`: there is no slot yet. */
   readonly outcome: 'new' | 'resume';
   readonly tables: readonly CapturedTable[];
+  /** Tables to be copied even if that was given up; absent from earlier versions. */
+  readonly copyWanted?: readonly TableName[];
   /** What the capture has written so far. */
   readonly written: Pick<StreamProgress, 'transactions' | 'changes'>;
   /** End of the source's log; everything committed earlier lies before it. */

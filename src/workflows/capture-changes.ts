@@ -207,6 +207,7 @@ class Capture {
       this.#captureId = prepared.captureId;
       if (!this.#streams) this.#before = prepared.written;
       this.#tables.set(prepared.tables);
+      this.#tables.mark(prepared.copyWanted ?? [], true);
       this.#progress.warn(prepared.warnings);
       if (prepared.outcome === 'resume') {
         this.#streams = true;

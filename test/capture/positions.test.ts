@@ -306,6 +306,37 @@ test(
   },
 );
 
+test(
+  'a table that a publication sends again is copied again, though its copy was given up meanwhile',
+  { tags: 'long' },
+  async () => {
+    await lab.source.query('CREATE TABLE away (id int PRIMARY KEY); INSERT INTO away VALUES (1)');
+    const slot = captures.slotName();
+    const handle = await captures.start({ tables: ['away'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    await waitUntil(async () => (await readerOf(slot)) !== null);
+    const endStream = async () =>
+      own.asAdmin(
+        `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}'`,
+      );
+    await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE away; DROP TABLE away`);
+    await endStream();
+    await waitUntil(async () => (await captures.status(handle)).givenUp.length === 1);
+    await lab.source.query(`CREATE TABLE away (id int PRIMARY KEY); INSERT INTO away VALUES (2);
+      ALTER PUBLICATION ${slot} ADD TABLE away`);
+    await waitUntil(async () => (await readerOf(slot)) !== null);
+    await endStream();
+    const copied = `SELECT FROM bronze.br_away WHERE id = 2`;
+    await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1);
+    await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+    expect(await captures.status(handle)).toMatchObject({ givenUp: [] });
+    await lab.source.query('INSERT INTO away VALUES (3)');
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, 'away', 'bronze.br_away');
+    await captures.end(handle, slot);
+  },
+);
+
 describe('before it streams, a capture compares its position with the slot:', () => {
   test('a slot that nobody knows a position for is refused, and left as it is', async () => {
     const slot = captures.slotName();

@@ -31,6 +31,9 @@ export interface CatalogEntry {
 /** Replaces the OID of a captured table while it has another name: its copy lacks the changes of that time. */
 export const NAMED_OTHERWISE = 0;
 
+/** The membership of a table that its publication does not send. */
+export const NOT_SENT = '';
+
 /** A table of a capture. */
 export interface CaptureTable extends TableName {
   /** Its copy, in the schema bronze; null if there is none. */
@@ -49,7 +52,7 @@ export interface CaptureTable extends TableName {
   /** As of when the columns were read; null if unknown. */
   readonly catalog: CatalogEntry | null;
   readonly runId: string | null;
-  /** Identifies its membership in the publication when last checked; null if never checked, or not sent. */
+  /** Identifies its membership in the publication when last checked, or is `NOT_SENT`; null if never checked. */
   readonly membership: string | null;
 }
 
@@ -201,7 +204,7 @@ export async function recordMembership(
   session: Session,
   captureId: string,
   { schema, name }: TableName,
-  membership: string | null,
+  membership: string,
 ): Promise<void> {
   await session.query(
     `UPDATE ${BRONZE}.cdc_tables SET membership = $4 WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
