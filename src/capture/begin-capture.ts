@@ -90,7 +90,10 @@ export async function newTables(
   { source, initialCopy, mirror }: CaptureChangesInput,
   present: readonly NewTable[] = [],
 ): Promise<(NewTable & Addition)[]> {
-  requireFew(present, candidates);
+  requireFew(
+    present.filter(({ status }) => status !== 'logged'),
+    candidates,
+  );
   const tables: (NewTable & Addition)[] = [];
   const feeds = new Map(present.map((table) => [table.target, formatTableName(table)]));
   for (const { schema, name, oid, key } of candidates) {

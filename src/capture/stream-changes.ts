@@ -11,7 +11,7 @@ import type { Database } from '../postgres/database.ts';
 import { quoteName } from '../postgres/identifiers.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
-import { findPublished } from '../postgres/replication/publications.ts';
+import { findPublication } from '../postgres/replication/publications.ts';
 import { endStreamOf } from '../postgres/replication/slots.ts';
 import { serverFailure, sqlStateOf } from '../postgres/server-failure.ts';
 import { ChangeFeed } from './change-feed.ts';
@@ -126,11 +126,11 @@ class Stream {
       types: feed.types,
       readLiveTable: async (oid, known) =>
         source.read({ run: runId, signal }, async (session) => readLiveTable(session, oid, known)),
-      isPublished: async (oid) =>
-        source.read(
-          { run: runId, signal },
-          async (session) => (await findPublished(session, capture.publication, oid)) !== undefined,
-        ),
+      readPublished: async (oids) =>
+        source.read({ run: runId, signal }, async (session) => {
+          const publication = await findPublication(session, capture.publication, oids);
+          return new Set(publication?.tables.map(({ oid }) => oid));
+        }),
       mirrors: new Map(),
       onCopyWanted: ({ schema, name: table }) => void this.#copyWanted.push({ schema, name: table }),
       onWarning: (warning) => void this.#warnings.push(warning),

@@ -315,17 +315,13 @@ test(
     const handle = await captures.start({ tables: ['away'], slot, mirror: true });
     await captures.untilStreaming(handle);
     await waitUntil(async () => (await readerOf(slot)) !== null);
-    const endStream = async () =>
-      own.asAdmin(
-        `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${slot}'`,
-      );
     await lab.source.query(`ALTER PUBLICATION ${slot} DROP TABLE away; DROP TABLE away`);
-    await endStream();
+    await endStream(slot);
     await waitUntil(async () => (await captures.status(handle)).givenUp.length === 1);
     await lab.source.query(`CREATE TABLE away (id int PRIMARY KEY); INSERT INTO away VALUES (2);
       ALTER PUBLICATION ${slot} ADD TABLE away`);
     await waitUntil(async () => (await readerOf(slot)) !== null);
-    await endStream();
+    await endStream(slot);
     const copied = `SELECT FROM bronze.br_away WHERE id = 2`;
     await waitUntil(async () => (await lab.warehouse.query(copied)).rowCount === 1);
     await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
@@ -582,6 +578,34 @@ test('the catalog is asked once for the partitions that change in a segment, how
   await Promise.all([source, warehouse].map(async (database) => database.close()));
   await captures.drop({ slot });
 });
+
+test(
+  'a transaction in hundreds of tables that only the publication has costs one question, and keeps no table out',
+  { tags: 'long' },
+  async () => {
+    const slot = captures.slotName();
+    await own.catchUp(slot);
+    await lab.source.query(`CREATE SCHEMA crowd; DO $$ BEGIN
+      FOR n IN 1..501 LOOP EXECUTE format('CREATE TABLE crowd.t%s (id int PRIMARY KEY)', n); END LOOP; END $$`);
+    await own.asAdmin(`ALTER PUBLICATION ${slot} ADD TABLES IN SCHEMA crowd`);
+    await lab.source.query(`DO $$ BEGIN
+      FOR n IN 1..501 LOOP EXECUTE format('INSERT INTO crowd.t%s VALUES (1)', n); END LOOP; END $$`);
+    const source = new CountedDatabase({ label: 'source', settings: settingsOfSource() });
+    const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+    const { signal } = new AbortController();
+    await streamChanges(await requestFor(slot), { source, warehouse, signal, onProgress: () => undefined });
+    expect(source.reads).toBeLessThan(20);
+    await Promise.all([source, warehouse].map(async (database) => database.close()));
+    expect(await captures.changes(slot)).toHaveLength(501);
+    await lab.source.query('CREATE TABLE beside_a_crowd (id int PRIMARY KEY)');
+    const handle = await captures.start({ tables: ['t'], slot, mirror: true });
+    await captures.untilStreaming(handle);
+    const tables = await handle.executeUpdate('addTables', { args: [['beside_a_crowd']] });
+    expect(tables).toHaveLength(503);
+    await captures.end(handle, slot);
+    await own.asAdmin('DROP SCHEMA crowd CASCADE');
+  },
+);
 
 test('the snapshot of a slot is held for longer than transactions of the role may last', async () => {
   const database = new Database({ label: 'source', settings: settingsOfSource() });

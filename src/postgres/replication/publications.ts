@@ -34,17 +34,17 @@ export async function findPublished(
   publication: string,
   oid: number,
 ): Promise<PublishedTable | undefined> {
-  return (await findPublication(session, publication, oid))?.tables[0];
+  return (await findPublication(session, publication, [oid]))?.tables[0];
 }
 
 /**
- * @param only the OID of the one table to describe
+ * @param only the OIDs of the tables to describe
  * @returns undefined if there is no publication of that name
  */
 export async function findPublication(
   session: Session,
   name: string,
-  only?: number,
+  only?: readonly number[],
 ): Promise<Publication | undefined> {
   const [row] = await session.query<Omit<Publication, 'tables'> & Record<string, unknown>>(
     `SELECT ARRAY(SELECT operation FROM (VALUES ('insert', pubinsert), ('update', pubupdate), ('delete', pubdelete),
@@ -73,7 +73,7 @@ export async function findPublication(
        JOIN pg_catalog.pg_publication b ON b.pubname = p.pubname
        JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
-      WHERE p.pubname = $1 AND ($2::oid IS NULL OR c.oid = $2) ORDER BY p.schemaname, p.tablename`,
+      WHERE p.pubname = $1 AND ($2::oid[] IS NULL OR c.oid = ANY ($2)) ORDER BY p.schemaname, p.tablename`,
     [name, only ?? null],
   );
   return { tables, ...row };
