@@ -30,6 +30,9 @@ export const companionTarget = (target: string): string => fitted(`${target}__lo
 /** Names the partition that stores a bronze table's rows: one name per load, so that old and new can coexist. */
 export const storageName = (target: string, planId: string): string => fitted(`${target}_${planId}`);
 
+/** Names the index by which a capture finds the rows of a partition, as CAPTURE_INDEX expects it. */
+export const captureIndexName = ({ name }: TableName): string => fitted(`capture_key_of_${name}`);
+
 /** Names a mirrored column that the source dropped, once another column takes its name. */
 export const droppedColumn = (name: string, number: number): string => fitted(`${name}_dropped_${number}`);
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { forgetKeys, prepareMirror } from '../../src/bronze/cdc/mirror.ts';
+import { Database } from '../../src/postgres/database.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
@@ -40,6 +42,24 @@ test('a warehouse that was moved without its sequences: new workers count on, an
     .query(`SELECT nextval('bronze.extraction_checkpoints_checkpoint_id_seq')::int AS checkpoint,
     nextval('bronze.cdc_positions_capture_id_seq')::int AS capture`);
   expect(rows).toEqual([{ checkpoint: 8, capture: 1 }]);
+});
+
+test('a copy in a warehouse that was moved takes no name of an index that came with it', async () => {
+  await lab.source.query(`CREATE TABLE kept (id int, v text);
+    INSERT INTO kept SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
+  await extract('kept');
+  // from another server, where the partition of another table had this OID
+  await lab.warehouse.query(`CREATE TABLE bronze_data.elsewhere (id int); DO $$ BEGIN
+    EXECUTE (SELECT format('CREATE INDEX capture_key_%s ON bronze_data.elsewhere (id)', partdefid)
+               FROM pg_partitioned_table WHERE partrelid = 'bronze.br_kept'::regclass); END $$`);
+  const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
+  const key = { mirrored: true, target: 'br_kept' };
+  const keys = `SELECT FROM pg_indexes WHERE schemaname = 'bronze_data' AND tablename LIKE 'br_kept%'`;
+  await warehouse.write({}, async (session) => prepareMirror(session, key.target, ['id']));
+  expect((await lab.warehouse.query(keys)).rowCount).toBe(1);
+  await warehouse.write({}, async (session) => forgetKeys(session, [key]));
+  await warehouse.close();
+  expect((await lab.warehouse.query(keys)).rowCount).toBe(0);
 });
 
 test('a schema bronze that was dropped is made anew by a worker that knew it, beside what it does not know', async () => {

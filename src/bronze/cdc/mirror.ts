@@ -11,9 +11,9 @@ import {
   type BronzeTable,
   type ColumnDefinition,
 } from '../schema/bronze-table.ts';
-import { captureIndexName, CAPTURE_INDEX } from '../schema/indexes.ts';
+import { CAPTURE_INDEX } from '../schema/indexes.ts';
 import { hasIndex } from '../schema/key-index.ts';
-import { BRONZE, DELETED_AT, LOADED_AT } from '../layout.ts';
+import { BRONZE, captureIndexName, DELETED_AT, LOADED_AT } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
 import type { CaptureTable } from './tables.ts';
 

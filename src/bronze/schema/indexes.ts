@@ -64,11 +64,11 @@ export const isKeyIndex = (name: string): boolean => /^plan_\d+_by_key$/.test(na
 /** Names the index that a run makes for itself to find the rows of a partition. */
 export const partitionIndexName = (planId: string): string => `plan_${planId}_by_partition`;
 
-/** Names the index by which a capture finds the rows of its copy. Not copied either: each copy gets its own. */
-export const captureIndexName = ({ oid }: Storage): string => `capture_key_${oid}`;
-
-/** A regular expression for {@link captureIndexName}. */
-export const CAPTURE_INDEX = '^capture_key_[0-9]+$';
+/**
+ * A regular expression for the name of the index by which a capture finds the rows of its copy. Not copied either: each
+ * copy gets its own. In earlier versions it had the OID of the partition, which is another's in a warehouse that was moved.
+ */
+export const CAPTURE_INDEX = '^capture_key_([0-9]+$|of_)';
 
 /** Names the counterpart of an index until it is attached. */
 export const stagingIndexName = (staging: TableName, oid: number): string => `${staging.name}_index_${oid}`;
