@@ -65,11 +65,12 @@ export async function changeTables(
 
 export async function dropCapture(
   { warehouse, ready, sourceNamed }: Dependencies,
-  { runId, workflowId: _workflowId, ...target }: DropRequest,
+  { runId, workflowId: _workflowId, sourceGone, ...target }: DropRequest,
 ): Promise<DropCaptureResult> {
   return runActivity(`dropping the capture of slot "${target.slot}"`, async ({ signal }) => {
     await ready();
-    const dropped = await drop(target, runId, { warehouse, source: sourceNamed(target.source), signal });
+    const source = sourceGone === true ? undefined : sourceNamed(target.source);
+    const dropped = await drop(target, runId, { warehouse, source, signal });
     log.info('dropped a capture', { name: target.slot, ...dropped });
     return dropped;
   });

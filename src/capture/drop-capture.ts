@@ -27,6 +27,11 @@ import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
 import type { CaptureContext } from './capture-context.ts';
 
+/** The databases of a capture, whose source may no longer exist. */
+type DropContext = Omit<CaptureContext, 'source'> & { readonly source: Database | undefined };
+
+type Beside = readonly Pick<Capture, 'slot' | 'publication'>[];
+
 /** How long a walsender may take to end, in milliseconds. */
 const PATIENCE = 10_000;
 
@@ -40,7 +45,7 @@ const PATIENCE = 10_000;
 export async function dropCapture(
   { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,
   runId: string,
-  { warehouse, source, signal }: CaptureContext,
+  { warehouse, source, signal }: DropContext,
 ): Promise<DropCaptureResult> {
   const limits = { run: runId, signal };
   const { capture, beside, before } = await warehouse.write(limits, async (session) => ({
@@ -50,15 +55,10 @@ export async function dropCapture(
   }));
   if (captureId !== undefined && captureId !== capture?.captureId)
     return { slot: false, publication: false, bookkeeping: false };
-  if (capture !== undefined) {
-    await source.write(limits, async (session) => endCopySlots(session, input.slot, capture.runId));
-  }
-  const slot = await dropOurSlot(input.slot, capture?.runId, source, limits);
-  const name = capture?.publication ?? input.publication;
-  const publication = await source.write(limits, async (session) => {
-    if (name === undefined || isRead(name, beside, await findSlotsBeside(session, input.slot))) return false;
-    return dropOurPublication(session, name);
-  });
+  const { slot, publication } =
+    source === undefined
+      ? { slot: false, publication: false }
+      : await dropOnSource(input, { capture, beside }, source, limits);
   if (capture === undefined && !slot && !publication && !before) throw unknownSlot(input, beside);
   if (capture !== undefined) {
     await warehouse.write(limits, async (session) => {
@@ -68,6 +68,24 @@ export async function dropCapture(
     });
   }
   return { slot, publication, bookkeeping: capture !== undefined };
+}
+
+async function dropOnSource(
+  { slot: slotName, publication: named }: Pick<DropRequest, 'slot' | 'publication'>,
+  { capture, beside }: { readonly capture: Capture | undefined; readonly beside: Beside },
+  source: Database,
+  limits: TransactionOptions,
+): Promise<Pick<DropCaptureResult, 'slot' | 'publication'>> {
+  if (capture !== undefined) {
+    await source.write(limits, async (session) => endCopySlots(session, slotName, capture.runId));
+  }
+  const slot = await dropOurSlot(slotName, capture?.runId, source, limits);
+  const name = capture?.publication ?? named;
+  const publication = await source.write(limits, async (session) => {
+    if (name === undefined || isRead(name, beside, await findSlotsBeside(session, slotName))) return false;
+    return dropOurPublication(session, name);
+  });
+  return { slot, publication };
 }
 
 /** A name that is misspelt must not pass for dropped, while the slot that was meant fills the disk of the source. */
@@ -145,11 +163,7 @@ async function requirePrimary(session: Session, label: string): Promise<void> {
  * warehouse, whose publications nobody knows. Without its publication PostgreSQL leaves changes out, or refuses
  * to decode any.
  */
-function isRead(
-  publication: string,
-  beside: readonly Pick<Capture, 'slot' | 'publication'>[],
-  slots: readonly string[],
-): boolean {
+function isRead(publication: string, beside: Beside, slots: readonly string[]): boolean {
   const known = new Set(beside.map(({ slot }) => slot));
   return (
     beside.some((capture) => capture.publication === publication) || slots.some((slot) => !known.has(slot))

@@ -104,6 +104,12 @@ export const dropCaptureInput = z.strictObject({
       'The publication to drop if the warehouse no longer knows the capture. It is dropped only if captureChanges created it.',
     ),
   source,
+  sourceGone: z
+    .boolean()
+    .optional()
+    .describe(
+      'True if the source no longer exists: it is not asked, and only the bookkeeping in the warehouse is dropped.',
+    ),
 });
 
 export type DropCaptureInput = z.output<typeof dropCaptureInput>;

@@ -109,6 +109,25 @@ test(
   },
 );
 
+test('a capture whose source is gone is dropped where the input says so, and its copies are free', async () => {
+  await lab.source.query('CREATE TABLE orphan (id int PRIMARY KEY); INSERT INTO orphan VALUES (1)');
+  const slot = captures.slotName();
+  await captures.catchUp({ tables: ['orphan'], slot, mirror: true });
+  // as it is told to another worker, the source does not exist
+  await lab.warehouse.query(`UPDATE bronze.cdc_positions SET source = 'retired' WHERE slot = $1`, [slot]);
+  const retired = { slot, source: 'retired' };
+  await expect(captures.drop(retired)).rejects.toMatchObject({ cause: { type: 'UnknownSource' } });
+  const dropped = { slot: false, publication: false, bookkeeping: true };
+  expect(await captures.drop({ ...retired, sourceGone: true })).toEqual(dropped);
+  const keys = `SELECT FROM pg_indexes WHERE schemaname = 'bronze_data' AND tablename LIKE 'br_orphan%'`;
+  expect((await lab.warehouse.query(keys)).rowCount).toBe(0);
+  await lab.extract({ table: 'orphan' });
+  await expect(captures.drop({ ...retired, slot: 'unheard_of', sourceGone: true })).rejects.toMatchObject({
+    cause: { type: 'UndefinedObject' },
+  });
+  await captures.drop({ slot, publication: slot });
+});
+
 test(
   'what is left of a capture leaves another alone that has its number since the warehouse was restored',
   { tags: 'long' },
