@@ -248,6 +248,36 @@ describe.concurrent('a capture', () => {
   );
 
   test(
+    'names the copy that does not take a value, and the foreign key for which it cannot be let go',
+    { tags: 'long' },
+    async () => {
+      await lab.source.query('CREATE TABLE narrowed (id int PRIMARY KEY, n int)');
+      const request = { tables: ['narrowed'], slot: captures.slotName(), mirror: true };
+      await captures.catchUp(request);
+      await lab.warehouse.query('ALTER TABLE bronze.br_narrowed ALTER n TYPE smallint');
+      await lab.source.query('INSERT INTO narrowed VALUES (1, 100000)');
+      await expect(captures.catchUp(request)).rejects.toMatchObject({
+        cause: {
+          type: 'InvalidValue',
+          message: expect.stringMatching(/to bronze\.br_narrowed: .*\. Let the bronze table take/) as string,
+        },
+      });
+      await lab.warehouse.query('ALTER TABLE bronze.br_narrowed ALTER n TYPE int');
+      await captures.catchUp(request);
+      await expectSameRows(lab, 'narrowed', 'bronze.br_narrowed');
+      await lab.warehouse.query(`CREATE TABLE refers (id int); DO $$ BEGIN
+        EXECUTE (SELECT format('ALTER TABLE refers ADD CONSTRAINT to_copy FOREIGN KEY (id) REFERENCES %s (id)', partdefid::regclass)
+                   FROM pg_partitioned_table WHERE partrelid = 'bronze.br_narrowed'::regclass); END $$`);
+      await expect(captures.drop({ slot: request.slot })).rejects.toMatchObject({
+        cause: { type: 'SchemaConflict', message: expect.stringMatching(/constraint to_copy/) as string },
+      });
+      await lab.warehouse.query('DROP TABLE refers');
+      const dropped = await captures.drop({ slot: request.slot });
+      expect(dropped).toEqual({ slot: false, publication: false, bookkeeping: true });
+    },
+  );
+
+  test(
     'a table without a key is logged by its whole rows, where the input lets that be set',
     { tags: 'long' },
     async () => {

@@ -1,4 +1,5 @@
-import { DatakitError } from '../../contract/failures.ts';
+import { affectsEveryTable, DatakitError } from '../../contract/failures.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { equalityOf } from '../equality.ts';
@@ -42,8 +43,27 @@ export async function moveRow(
 }
 
 /** @throws {DatakitError} SchemaConflict if what people made in the warehouse does not allow it */
-const writing = async ({ storage }: Mirror, work: () => Promise<void>): Promise<void> =>
-  orUnidentified(storage, async () => orConstrained(work));
+const writing = async ({ storage, bronze }: Mirror, work: () => Promise<void>): Promise<void> =>
+  naming(bronze, async () => orUnidentified(storage, async () => orConstrained(work)));
+
+/** Names the copy in what fails for it alone, since a capture has hundreds, and the server does not. */
+async function naming(bronze: TableName, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
+    const { kind, message } = error;
+    const advice = error.advice ?? (kind === 'InvalidValue' ? TAKE_VALUES : undefined);
+    throw new DatakitError(kind, `Changes could not be applied to ${formatTableName(bronze)}: ${message}`, {
+      cause: error,
+      ...(advice !== undefined && { advice }),
+    });
+  }
+}
+
+/** They fit when it was made. */
+const TAKE_VALUES =
+  'Let the bronze table take the values of the source again, or drop it: with its next change it is copied again.';
 
 async function move(
   session: Session,

@@ -1,6 +1,6 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
-import type { TableName } from '../../contract/table-name.ts';
+import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import {
@@ -12,6 +12,7 @@ import {
   type ColumnDefinition,
 } from '../schema/bronze-table.ts';
 import { CAPTURE_INDEX } from '../schema/indexes.ts';
+import { orSchemaConflict } from '../schema/schema-conflict.ts';
 import { hasIndex } from '../schema/key-index.ts';
 import { BRONZE, captureIndexName, DELETED_AT, LOADED_AT } from '../layout.ts';
 import { lockBriefly } from '../readers.ts';
@@ -115,7 +116,7 @@ async function withDeletedAt(
 /**
  * Drops the indexes on keys of copies that changes are no longer applied to: other runs may keep several rows of a key.
  *
- * @throws {DatakitError} LockTimeout
+ * @throws {DatakitError} LockTimeout; SchemaConflict if a foreign key that people made refers to it
  */
 export async function forgetKeys(session: Session, tables: readonly MirroredTable[]): Promise<void> {
   const targets = tables.flatMap(({ mirrored, target }) => (mirrored && target !== null ? [target] : []));
@@ -132,7 +133,9 @@ export async function forgetKeys(session: Session, tables: readonly MirroredTabl
   );
   for (const { storage, index } of found) {
     await lockBriefly(session, storage);
-    await session.query(`DROP INDEX ${quoteTable(index)}`);
+    await orSchemaConflict(`The key of ${formatTableName(storage)} cannot be given up`, async () =>
+      session.query(`DROP INDEX ${quoteTable(index)}`),
+    );
   }
 }
 
