@@ -10,6 +10,7 @@ import type { SystemIdentity } from '../postgres/system-identity.ts';
 
 /** The oldest version with logical messages in pgoutput. */
 const OLDEST_VERSION = 14_00_00;
+const FAILOVER_SINCE = 17_00_00;
 
 /** The server that a capture reads from. */
 export interface SourceFacts {
@@ -36,7 +37,7 @@ export async function identifySource(
 /** @throws {DatakitError} UnsupportedServer if changes cannot be captured from the server */
 export async function readSourceFacts(
   session: Session,
-  { slot }: CaptureChangesInput,
+  { slot, failover }: CaptureChangesInput,
   identity: ServerIdentity,
 ): Promise<SourceFacts> {
   const server = await session.one<{ version: number; level: string; standby: boolean; database: string }>(
@@ -45,6 +46,8 @@ export async function readSourceFacts(
   );
   if (server.version < OLDEST_VERSION)
     throw new DatakitError('UnsupportedServer', 'Changes can be captured from PostgreSQL 14 on');
+  if (failover && server.version < FAILOVER_SINCE)
+    throw new DatakitError('UnsupportedServer', '"failover" needs PostgreSQL 17 or later');
   if (server.standby) {
     throw new DatakitError(
       'UnsupportedServer',

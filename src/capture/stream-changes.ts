@@ -156,9 +156,10 @@ class Stream {
   async #start(replication: ReplicationSession, feed: ChangeFeed): Promise<void> {
     const { source } = this.#context;
     const signal = this.#signal;
-    const { slot } = this.#request.input;
+    const { slot, failover } = this.#request.input;
     for (let attempt = 1; ; attempt += 1) {
       try {
+        if (failover) await replication.enableFailover(slot);
         const { started } = feed.stream;
         replication.start(feed.stream);
         await started;

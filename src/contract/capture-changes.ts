@@ -58,6 +58,12 @@ const captureFields = z.strictObject({
     .describe(
       '"full" sets REPLICA IDENTITY FULL on tables whose rows nothing identifies, so that the source logs whole rows, also on partitions. A partitioned table without a primary key is refused even then. Default: all such tables are refused.',
     ),
+  failover: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Let standbys synchronize the slot, so that the capture goes on where one of them takes over. Needs PostgreSQL 17 or later, and standbys that are set up for it. With false, the slot stays as it is.',
+    ),
   maxSlotLag: size
     .optional()
     .describe('How much write-ahead log the slot may hold back on the source: "10GB". Default: no limit.'),

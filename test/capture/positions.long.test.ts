@@ -188,6 +188,76 @@ test('when a standby takes the place of the source, a capture goes on where the 
   }
 });
 
+test('with "failover", a standby that synchronizes slots has the slot when it takes over', async () => {
+  const { lab, captures, server } = own;
+  const slot = captures.slotName();
+  await lab.source.query(`SELECT pg_create_physical_replication_slot('standby')`);
+  const standby = await startTestServer({
+    standbyOf: server,
+    settings: {
+      primary_slot_name: 'standby',
+      hot_standby_feedback: 'on',
+      sync_replication_slots: 'on',
+      primary_conninfo: new URL(server.url('postgres')).href,
+    },
+  });
+  try {
+    await lab.reconnect();
+    const request = { tables: ['t'], slot, mirror: true };
+    await captures.catchUp(request);
+    await expectFailover(lab.source, slot, false);
+    const handle = await captures.start({ ...request, failover: true });
+    await captures.untilStreaming(handle);
+    await own.insert();
+    await captures.untilWritten(slot);
+    await using promoted = await connected(withDatabase(standby.url('postgres'), `source_${lab.name}`));
+    await untilSynchronized(lab.source, promoted.client, slot);
+    await handle.signal('pause');
+    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+    await own.stopWorkers();
+    await server.stop('immediate');
+    await promoted.client.query('SELECT pg_promote()');
+    const source = withDatabase(standby.url('postgres'), `source_${lab.name}`, 'extractor');
+    own.stopWorkers = await lab.startWorkers({ source });
+    await promoted.client.query('INSERT INTO t VALUES (2000)');
+    await handle.signal('resume');
+    await waitUntil(async () => {
+      const found = await lab.warehouse.query('SELECT FROM bronze.br_t WHERE id = 2000');
+      return found.rowCount === 1;
+    }, 60_000);
+    await expectSameRows({ source: promoted.client, warehouse: lab.warehouse }, 't', 'bronze.br_t');
+    await captures.end(handle, slot);
+    await own.stopWorkers();
+  } finally {
+    await standby.dispose();
+    await server.start();
+    await lab.reconnect();
+  }
+});
+
+async function expectFailover(source: Client, slot: string, failover: boolean): Promise<void> {
+  const { rows } = await source.query('SELECT failover FROM pg_replication_slots WHERE slot_name = $1', [
+    slot,
+  ]);
+  expect(rows).toEqual([{ failover }]);
+}
+
+/** Waits until a standby has what the slot has acknowledged on the primary by now. */
+async function untilSynchronized(primary: Client, standby: Client, slot: string): Promise<void> {
+  const { rows } = await primary.query<{ position: string }>(
+    'SELECT confirmed_flush_lsn AS position FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  await waitUntil(async () => {
+    const found = await standby.query(
+      `SELECT FROM pg_replication_slots
+        WHERE slot_name = $1 AND synced AND NOT temporary AND confirmed_flush_lsn >= $2::pg_lsn`,
+      [slot, rows[0]?.position],
+    );
+    return found.rowCount === 1;
+  }, 60_000);
+}
+
 /** Writes a heartbeat, which is no change, just as captures do. */
 async function writtenHeartbeat(): Promise<string> {
   const { rows } = await own.lab.source.query<{ lsn: string }>(

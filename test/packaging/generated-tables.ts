@@ -112,6 +112,7 @@ export const captureExamples: Readonly<Required<CaptureChangesRequest>> = {
   mirror: true,
   deletes: 'soft',
   setReplicaIdentity: 'full',
+  failover: true,
   maxSlotLag: '10GB',
   onSlotLag: 'drop',
   heartbeat: '1 minute',

@@ -99,6 +99,11 @@ export class ReplicationSession implements AsyncDisposable {
     return { consistentPoint: row.consistent_point, snapshotId: row.snapshot_name };
   }
 
+  /** Lets standbys synchronize a slot, if none streams from it. Versions before 17 do not know the command. */
+  async enableFailover(slot: string): Promise<void> {
+    await this.#client.query(`ALTER_REPLICATION_SLOT ${quoteName(slot)} (FAILOVER true)`);
+  }
+
   /** Starts a stream; it ends with the session. */
   start<Stream extends Submittable>(stream: Stream): Stream {
     return this.#client.query(stream);
