@@ -13,8 +13,8 @@ export default defineConfig({
     reporters: ['default', './test/setup/closing-line.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // each file has its own databases on the shared servers; four keep two cores busy while some of them wait
-    maxWorkers: 4,
+    // each file has its own databases on the shared servers; six keep two cores busy while some of them wait
+    maxWorkers: 6,
     pool: 'forks',
     // files share no state except imported modules, and importing Temporal takes longer than most files
     isolate: false,

@@ -7,6 +7,8 @@ export default defineConfig({
     // not merged: merging would append to the lists of the short suite
     ...short.test,
     exclude: [...configDefaults.exclude, 'test/**/*.faults.test.ts'],
+    // these wait less, and need more memory
+    maxWorkers: 4,
     testTimeout: 600_000,
   },
 });
