@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 const tables = ['t1', 't2', 't3', 't4'];
-const shop = async (): Promise<void> => {
+const newShop = async (): Promise<void> => {
   await lab.source.query('DROP SCHEMA IF EXISTS shop CASCADE; CREATE SCHEMA shop');
   for (const [index, table] of tables.entries())
     await lab.source.query(`CREATE TABLE shop.${table} AS
@@ -33,9 +33,13 @@ const shop = async (): Promise<void> => {
   await lab.warehouse.query(
     tables.map((table) => `DROP TABLE IF EXISTS bronze.br_shop__${table} CASCADE`).join('; '),
   );
-  await lab.warehouse.query(`DELETE FROM bronze.extraction_targets WHERE source_schema = 'shop'`);
-  await extractShop();
+  await lab.warehouse.query(`DELETE FROM bronze.extraction_targets WHERE source_schema = 'shop';
+    DELETE FROM bronze.extraction_chunks`);
   await lab.warehouse.query('TRUNCATE public.staged');
+};
+const shop = async (): Promise<void> => {
+  await newShop();
+  await extractShop();
 };
 const extractShop = async () => lab.extractDatabase({ tables: ['shop.*'], parallelism: 1 });
 const changeAll = async (): Promise<void> => {
@@ -56,6 +60,56 @@ const plansOf = async (): Promise<Map<string, string>> => {
   );
   return new Map(rows.map(({ name, plan }) => [name, plan]));
 };
+
+describe('small tables that are new to bronze', () => {
+  beforeEach(newShop);
+
+  test('are created without a staging table, with the default privileges of the schema', async () => {
+    await lab.warehouse.query(`CREATE ROLE newcomer;
+      ALTER DEFAULT PRIVILEGES FOR ROLE loader IN SCHEMA bronze GRANT SELECT ON TABLES TO newcomer`);
+    expect(await extractShop()).toMatchObject({ outcome: 'complete', committed: 4 });
+    expect(await staged()).toBe(0);
+    await expectShop();
+    const { rows } = await lab.warehouse.query(
+      `SELECT count(*)::int AS n FROM bronze.extraction_targets t
+         JOIN bronze.extraction_runs r ON r.run_id = t.run_id AND r.plan_id = t.loaded_by_plan AND r.status = 'committed'
+        WHERE t.source_schema = 'shop' AND has_table_privilege('newcomer', format('bronze.%I', t.target), 'SELECT')`,
+    );
+    expect(rows).toEqual([{ n: 4 }]);
+    await changeAll();
+    await extractShop();
+    expect(await staged()).toBe(0);
+    await expectShop();
+    await lab.warehouse
+      .query(`ALTER DEFAULT PRIVILEGES FOR ROLE loader IN SCHEMA bronze REVOKE SELECT ON TABLES FROM newcomer;
+      DROP OWNED BY newcomer; DROP ROLE newcomer`);
+  });
+
+  test('go the ordinary way where somebody creates one meanwhile', async () => {
+    const gate = await Gate.closed(lab);
+    const handle = await lab.startDatabase({
+      tables: ['shop.*', { table: 'shop.t1', where: 'gate(id = 2000)' }],
+      parallelism: 1,
+    });
+    await gate.reached();
+    await lab.extract({ table: 'shop.t3' });
+    await lab.source.query(`UPDATE shop.t3 SET token = 'later'`);
+    await lab.warehouse.query('CREATE TABLE bronze.br_shop__t4 (theirs int)');
+    await gate.open();
+    expect(await handle.result()).toMatchObject({
+      outcome: 'partial',
+      committed: 2,
+      superseded: 1,
+      failed: 1,
+    });
+    for (const table of ['t1', 't2']) await expectSameRows(lab, `shop.${table}`, `bronze.br_shop__${table}`);
+    const { rows } = await lab.warehouse.query(
+      'SELECT count(*)::int AS n, bool_and(_bronze_run_id LIKE $1) AS of_run FROM bronze.br_shop__t3',
+      [`${handle.firstExecutionRunId}%`],
+    );
+    expect(rows).toEqual([{ n: 3000, of_run: false }]);
+  });
+});
 
 describe('small tables that bronze has already', () => {
   beforeEach(shop);

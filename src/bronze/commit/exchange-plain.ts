@@ -9,7 +9,8 @@ import { markOwnChunks, type LedgerEntry, type LedgerTotals } from '../bookkeepi
 import { recordCommitted, type ManifestOf } from '../bookkeeping/manifest.ts';
 import { forgetPartitions } from '../bookkeeping/partition-records.ts';
 import type { ExtractionPlan } from '../plan.ts';
-import { findUnchanged, type PlainTable } from '../schema/plain-table.ts';
+import { createBronzeTable } from '../schema/bronze-table.ts';
+import { findNewTargets, findUnchanged, type PlainTable } from '../schema/plain-table.ts';
 import { definitionOf, NEXT_ORDER } from '../bookkeeping/plans.ts';
 import { addConstants } from './prepare-staging.ts';
 import { lockUnused, requireNoOldSnapshot } from '../readers.ts';
@@ -44,15 +45,16 @@ export const createStorage = (plan: ExtractionPlan, storage: TableName): string 
 export interface PlainRun {
   readonly run: ManifestOf;
   readonly plan: ExtractionPlan;
-  readonly before: PlainTable;
+  /** Undefined if the bronze table is to be created. */
+  readonly before: PlainTable | undefined;
   readonly loading: Loading;
   readonly storage: TableName;
   readonly chunk: Pick<LedgerEntry, 'attempt' | 'moment' | 'rows' | 'bytes'>;
 }
 
 /**
- * Replaces the rows that bronze tables show with those of loaded tables, and writes manifest and ledger as runs of
- * several steps leave them.
+ * Replaces the rows that bronze tables show with those of loaded tables, creates bronze tables that are not there yet, and
+ * writes manifest and ledger as runs of several steps leave them.
  *
  * @returns the runs that were exchanged; tables in use, or not as they were found, stay as they are
  * @throws {DatakitError} LockTimeout while a reader with an older snapshot blocks them all
@@ -76,9 +78,12 @@ export async function exchangePlain(
   const exchange = new Batch();
   await dropStorages(
     exchange,
-    runs.map((run) => (exchanged.has(run) ? run.before : run).storage),
+    runs.flatMap((run) => (exchanged.has(run) ? run.before : run)?.storage ?? []),
   );
-  for (const run of exchanged) await attachStorage(exchange, bronzeOf(run), run.storage);
+  for (const run of exchanged) {
+    if (run.before === undefined) await createBronzeTable(exchange, run.plan.target, run.storage);
+    await attachStorage(exchange, bronzeOf(run), run.storage);
+  }
   await exchange.run(session);
   return exchanged;
 }
@@ -87,18 +92,18 @@ const bronzeOf = ({ plan }: PlainRun): TableName => ({ schema: BRONZE, name: pla
 
 /** Locks the tables that nobody else writes or reads, and returns the runs whose tables are as they were found. */
 async function takeUnchanged(session: Session, runs: readonly PlainRun[]): Promise<ReadonlySet<PlainRun>> {
-  const free = await lockFreeTargets(
+  const locked = await lockFreeTargets(session, runs.map(targetOf));
+  const free = runs.filter((run) => locked.has(targetOf(run)));
+  const fresh = await findNewTargets(
     session,
-    runs.map(({ plan }) => plan.target),
+    free.filter(({ before }) => before === undefined).map(targetOf),
   );
-  const tables = runs.filter(({ plan }) => free.has(plan.target)).map((run) => ({ ...bronzeOf(run), run }));
-  const unused = (await lockUnused(session, tables)).map(({ run }) => run);
-  const unchanged = await findUnchanged(
-    session,
-    unused.map(({ before }) => before),
-  );
-  return new Set(unused.filter(({ plan }) => unchanged.has(plan.target)));
+  const found = free.flatMap((run) => (run.before === undefined ? [] : { ...bronzeOf(run), ...run.before }));
+  const unchanged = await findUnchanged(session, await lockUnused(session, found));
+  return new Set(free.filter((run) => fresh.has(targetOf(run)) || unchanged.has(targetOf(run))));
 }
+
+const targetOf = ({ plan }: PlainRun): string => plan.target;
 
 async function record(session: Session, runs: readonly PlainRun[]): Promise<void> {
   const targets = runs.map(({ plan }) => plan.target);

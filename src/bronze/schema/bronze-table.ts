@@ -1,6 +1,7 @@
 import { DatakitError } from '../../contract/failures.ts';
 import { formatTableName, type TableName } from '../../contract/table-name.ts';
 import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import type { Writer } from '../../postgres/batch.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE, STORAGE } from '../layout.ts';
 import { orSchemaConflict } from './schema-conflict.ts';
@@ -93,9 +94,9 @@ export function requireOwnStorage(target: string, storage: TableName | null): vo
 }
 
 /** Creates the parent with the columns of the staging table. Its partition key exists only because one must. */
-export async function createBronzeTable(session: Session, target: string, staging: TableName): Promise<void> {
+export async function createBronzeTable(writer: Writer, target: string, staging: TableName): Promise<void> {
   const parent = quoteTable({ schema: BRONZE, name: target });
-  await session.query(`CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY ${PARTITION_KEY}`);
+  await writer.query(`CREATE TABLE ${parent} (LIKE ${quoteTable(staging)}) PARTITION BY ${PARTITION_KEY}`);
 }
 
 export async function readColumnDefinitions(session: Session, table: TableName): Promise<ColumnDefinition[]> {

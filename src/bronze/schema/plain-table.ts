@@ -69,6 +69,21 @@ export async function findPlainTables(
   return new Map(rows.map((row) => [row.target, row]));
 }
 
+/** Returns those of the targets that bronze neither has nor had, whose tables only need to be created. */
+export async function findNewTargets(
+  session: Session,
+  targets: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (targets.length === 0) return new Set();
+  const rows = await session.query<{ target: string }>(
+    `SELECT named.target FROM unnest($1::text[]) AS named(target)
+      WHERE to_regclass(format('%I.%I', $2::text, named.target)) IS NULL
+        AND NOT EXISTS (SELECT FROM ${BRONZE}.extraction_targets t WHERE t.target = named.target)`,
+    [targets, BRONZE],
+  );
+  return new Set(rows.map(({ target }) => target));
+}
+
 /** Returns the targets that are still as they were found. Call it under locks that keep them so. */
 export async function findUnchanged(
   session: Session,
@@ -89,23 +104,28 @@ export async function findUnchanged(
   return new Set(rows.map(({ target }) => target));
 }
 
-/** Returns true if a run with this plan only exchanges rows: no column is added, dropped or changed. */
-export function isPlainExchange(
-  plan: ExtractionPlan,
-  { source, sourceUri, table, columns }: PlainTable,
-): boolean {
+/**
+ * Returns true if a run with this plan only exchanges rows: no column is added, dropped or changed.
+ *
+ * @param before what it writes; undefined if that is new to bronze
+ */
+export function isPlainExchange(plan: ExtractionPlan, before: PlainTable | undefined): boolean {
   const { incremental, partitioned, replacement, largeObjects, hash } = plan;
   const special = [incremental, partitioned, replacement, largeObjects, hash];
   if (special.some((one) => one !== undefined)) return false;
-  if (sourceUri !== plan.sourceUri) return false;
-  if (source !== plan.source || table.schema !== plan.table.schema || table.name !== plan.table.name)
-    return false;
+  if (plan.columns.some(({ generated }) => generated !== undefined)) return false;
+  return before === undefined || (isSameFeed(plan, before) && hasSameColumns(plan, before));
+}
+
+const isSameFeed = (plan: ExtractionPlan, { source, sourceUri, table }: PlainTable): boolean =>
+  sourceUri === plan.sourceUri &&
+  source === plan.source &&
+  table.schema === plan.table.schema &&
+  table.name === plan.table.name;
+
+function hasSameColumns(plan: ExtractionPlan, { table, columns }: PlainTable): boolean {
   const metadata = metadataColumns({ loadedAt: '', sourceUri: '', table, runId: '' });
   const present = new Map(columns.map(({ name, type }) => [name, type]));
   const wanted = [...plan.columns, ...metadata];
-  return (
-    plan.columns.every(({ generated }) => generated === undefined) &&
-    wanted.length === present.size &&
-    wanted.every(({ name, type }) => present.get(name) === type)
-  );
+  return wanted.length === present.size && wanted.every(({ name, type }) => present.get(name) === type);
 }

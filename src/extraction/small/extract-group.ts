@@ -32,10 +32,10 @@ const MOST_TABLES = 25;
 const ENOUGH_BYTES = 16 * 1024 * 1024;
 const ENOUGH_MS = 1000;
 
-/** A small table and the plain bronze table that it feeds. */
+/** A small table and the plain bronze table that it feeds; undefined if that is to be created. */
 export interface Exchangeable {
   readonly table: SmallTable;
-  readonly bronze: PlainTable;
+  readonly bronze: PlainTable | undefined;
 }
 
 export interface GroupContext {
@@ -168,7 +168,7 @@ async function copyTable(
   const order = small.before?.order ?? loading.planId;
   const planned = await planTable(catalog, session, small.input, { inSnapshot: true, known: { types } });
   const plan = { ...planned, order };
-  const isNewer = BigInt(order) > BigInt(before.loadedOrder);
+  const isNewer = BigInt(order) > BigInt(before?.loadedOrder ?? 0);
   if (!isNewer || rowChunkCount(plan) !== 1 || !isPlainExchange(plan, before)) return undefined;
   const [range, ...others] = rangesOfChunk(plan, 0);
   if (range === undefined || others.length > 0) return undefined;

@@ -1,4 +1,4 @@
-import { findPlainTables } from '../../bronze/schema/plain-table.ts';
+import { findNewTargets, findPlainTables } from '../../bronze/schema/plain-table.ts';
 import { feedOf } from '../../bronze/layout.ts';
 import type { ExtractTableInput } from '../../contract/extract-table.ts';
 import type { CopyContext } from '../copy/copy-context.ts';
@@ -15,8 +15,8 @@ export interface PackContext
     Pick<GroupContext, 'mayBegin' | 'onBegin' | 'onDone'> {}
 
 /**
- * Extracts small tables whose bronze tables are plain, in groups: each group is read table by table in one
- * transaction of the source and made visible in one of the warehouse, with as few statements as possible.
+ * Extracts small tables whose bronze tables are plain, or not there yet, in groups: each group is read table by table in
+ * one transaction of the source and made visible in one of the warehouse, with as few statements as possible.
  *
  * Whatever cannot be done this way, for any reason, is left to {@link extractSmallTable}, which can handle every
  * table and reports what is wrong with one.
@@ -61,6 +61,8 @@ export function readAlike(one: ExtractTableInput, other: ExtractTableInput): boo
   return JSON.stringify(limits[0]) === JSON.stringify(limits[1]);
 }
 
+const targetOf = ({ input }: SmallTable): string => feedOf(input).target;
+
 async function extractAll(
   tables: readonly SmallTable[],
   { input, run, snapshot }: SmallTable,
@@ -68,16 +70,15 @@ async function extractAll(
   passed: () => void,
 ): Promise<void> {
   const limits = { run: run.databaseRunId, signal, lockTimeout: LONGEST_QUEUE };
-  const plain = await warehouse.write(limits, async (session) =>
-    findPlainTables(
-      session,
-      tables.map((one) => feedOf(one.input).target),
-    ),
-  );
-  const exchangeable = tables.flatMap((table) => {
-    const bronze = plain.get(feedOf(table.input).target);
-    return bronze === undefined ? [] : [{ table, bronze }];
+  const targets = tables.map(targetOf);
+  const [plain, fresh] = await warehouse.write(limits, async (session) => {
+    const present = await findPlainTables(session, targets);
+    const others = targets.filter((target) => !present.has(target));
+    return [present, await findNewTargets(session, others)];
   });
+  const exchangeable = tables
+    .map((table) => ({ table, bronze: plain.get(targetOf(table)) }))
+    .filter(({ table, bronze }) => bronze !== undefined || fresh.has(targetOf(table)));
   await extractGroups(exchangeable, {
     ...context,
     warehouse,
