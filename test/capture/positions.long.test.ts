@@ -185,6 +185,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
     await standby.dispose();
     await server.start();
     await lab.reconnect();
+    own.stopWorkers = await lab.startWorkers();
   }
 });
 
@@ -232,6 +233,7 @@ test('with "failover", a standby that synchronizes slots has the slot when it ta
     await standby.dispose();
     await server.start();
     await lab.reconnect();
+    own.stopWorkers = await lab.startWorkers();
   }
 });
 

@@ -276,7 +276,7 @@ describe('counters of a server', { tags: 'long' }, () => {
     const untold = await own.extract(request);
     expect(untold).toMatchObject({ rows: 7, skippedPartitions: { unchanged: 0 } });
     expect(untold.warnings).toEqual([
-      expect.stringMatching(/read all partitions, since the source does not tell/),
+      expect.stringMatching(/read all partitions, since the source does not say/),
     ]);
   });
 });
