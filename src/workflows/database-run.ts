@@ -237,11 +237,17 @@ export class DatabaseRunState {
     for (const table of tables) {
       const outcome = outcomes.get(table.member);
       if (outcome === undefined) this.list.waits(table);
+      else if (outcome.outcome === 'alone' && this.#wasSkipped(table)) this.list.ended(table, 'skipped');
       else if (outcome.outcome === 'alone' && !this.list.isLong) this.list.waits(table, true);
       else if (outcome.outcome === 'alone' || outcome.outcome === 'failed')
         this.#fail(table, outcome.message);
       else this.list.ended(table, outcome.outcome, outcome);
     }
+  }
+
+  /** In earlier versions a table that was skipped while a pack tried it had a workflow of its own all the same. */
+  #wasSkipped({ member }: ListedTable): boolean {
+    return this.#skipped.has(member) && patched('skipped-while-it-was-tried');
   }
 
   async #extractAlone(table: ListedTable, unit: Unit, relay: SnapshotRelay | undefined): Promise<void> {
