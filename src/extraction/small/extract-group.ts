@@ -30,7 +30,7 @@ import { planTable } from '../plan/plan-table.ts';
 const MOST_TABLES = 25;
 /** A group that reaches either limit is committed: it holds locks on the source, and fails as a whole. */
 const ENOUGH_BYTES = 16 * 1024 * 1024;
-const ENOUGH_MS = 1000;
+const ENOUGH_MS = 500;
 
 /** A small table and the plain bronze table that it feeds; undefined if that is to be created. */
 export interface Exchangeable {
