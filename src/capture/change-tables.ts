@@ -128,7 +128,7 @@ async function remove(
   { captureId, input, tables }: ChangeTablesRequest,
 ): Promise<void> {
   const present = await readTables(target, captureId);
-  const leaving = tables.flatMap((pattern) => matching(present, pattern));
+  const leaving = tables.flatMap((wanted) => matching(present, wanted));
   const capture = await readCapture(target, referenceOf(captureId, input));
   const { publication } = capture;
   const sent = (await findPublication(source, publication))?.tables ?? [];

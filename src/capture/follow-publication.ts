@@ -51,7 +51,7 @@ export async function followPublication(
   const tables = others.map(([table]) => table);
   const changed = tables.filter(({ membership }) => membership !== null && membership !== NOT_SENT);
   // their copies may have been given up since
-  const back = tables.filter(({ status }) => status === 'copying');
+  const back = tables.filter(({ status }) => status === 'copying').map(nameOf);
   if (changed.length === 0) return { warnings: [], copyWanted: back };
   const kept = changed.filter(({ mirrored }) => mirrored);
   for (const table of kept) await recordCopying(target, captureId, table);
@@ -63,8 +63,10 @@ export async function followPublication(
       : [`The copies of ${namesOf(kept)} are made again, since changes of them may be missing.`]),
   ];
   await addWarnings(target, captureId, warnings);
-  return { warnings, copyWanted: [...kept, ...back] };
+  return { warnings, copyWanted: [...kept.map(nameOf), ...back] };
 }
+
+const nameOf = ({ schema, name }: TableName): TableName => ({ schema, name });
 
 const namesOf = (tables: readonly TableName[]): string => listed(tables.map(formatTableName), 5);
 

@@ -27,7 +27,7 @@ export async function resumeCapture(
     captureId: capture.captureId,
     outcome: 'resume',
     tables: asCaptured(tables),
-    copyWanted: missed.copyWanted.map(({ schema, name }) => ({ schema, name })),
+    copyWanted: missed.copyWanted,
     written: { transactions: capture.transactions, changes: capture.changes },
     logEnd: facts.logEnd,
     warnings: [...capture.warnings, ...missed.warnings, ...(await unheeded(session, input, tables))],
@@ -37,14 +37,14 @@ export async function resumeCapture(
 /** Warns where the input differs from the capture, which only its start or an update could change. */
 async function unheeded(
   session: Session,
-  { tables: patterns, mirror }: CaptureChangesInput,
+  { tables: wanted, mirror }: CaptureChangesInput,
   tables: readonly CaptureTable[],
 ): Promise<string[]> {
   const warnings: string[] = [];
   const present = new Set(tables.map(formatTableName));
   const named: string[] = [];
-  for (const pattern of patterns) {
-    const found = await findCandidates(session, [pattern]).catch(noneWhereGone);
+  for (const entry of wanted) {
+    const found = await findCandidates(session, [entry]).catch(noneWhereGone);
     named.push(...found.map(formatTableName).filter((table) => !present.has(table)));
   }
   if (named.length > 0) {

@@ -102,7 +102,7 @@ class Stream {
     this.#waiting ??= new Set(tables.filter(waitsForCopy).map(formatTableName));
     const onMissed = ({ warnings, copyWanted }: Missed) => {
       this.#warnings.push(...warnings);
-      this.#copyWanted.push(...copyWanted.map(({ schema, name }) => ({ schema, name })));
+      this.#copyWanted.push(...copyWanted);
     };
     const sentBefore = await requireSlot(replication, capture, {
       source,

@@ -84,7 +84,7 @@ export async function captureChanges(
   }
 }
 
-function requirePatterns(tables: unknown): void {
+function requireTables(tables: unknown): void {
   parseInput(schemasAndTables, tables, captureChangesExample.tables);
 }
 
@@ -189,7 +189,7 @@ class Capture {
       },
       { description: 'Internal, from the activity streamChanges. Use the query status.' },
     );
-    const validator = requirePatterns;
+    const validator = requireTables;
     setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), {
       validator,
       description: 'Captures further tables, and answers with all tables of the capture.',
@@ -422,9 +422,9 @@ class Capture {
 
   async #change(
     change: 'add' | 'remove',
-    patterns: CaptureChangesRequest['tables'],
+    wanted: CaptureChangesRequest['tables'],
   ): Promise<readonly string[]> {
-    const tables = parseInput(schemasAndTables, patterns, captureChangesExample.tables);
+    const tables = parseInput(schemasAndTables, wanted, captureChangesExample.tables);
     // of two at once, the answer to the earlier could come last, and lacks the tables of the later
     const inTurn = patched('tables-change-in-turn');
     const isReady = () =>

@@ -4,6 +4,7 @@ import { rename } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { PostgresServer } from '../../local/postgres.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { withDatabase } from '../setup/lab.ts';
 import { startTestServer } from '../setup/test-server.ts';
@@ -138,9 +139,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
   const handle = await captures.start({ tables: ['t'], slot: kept, mirror: true });
   await captures.untilStreaming(handle);
   // its files include the slots, like those of a standby with synchronized slots
-  const standby = await startTestServer({ standbyOf: server, settings: { hot_standby_feedback: 'on' } });
-  try {
-    await lab.reconnect();
+  await withStandby({ hot_standby_feedback: 'on' }, async (standby) => {
     await own.insert();
     await captures.untilWritten(kept);
     await standby.stop('fast');
@@ -154,11 +153,8 @@ test('when a standby takes the place of the source, a capture goes on where the 
     await server.stop('immediate');
 
     await standby.start();
-    const database = `source_${lab.name}`;
-    await using promoted = await connected(withDatabase(standby.url('postgres'), database));
-    await promoted.client.query('SELECT pg_promote()');
-    const source = withDatabase(standby.url('postgres'), database, 'extractor');
-    own.stopWorkers = await lab.startWorkers({ source });
+    await using promoted = await connected(withDatabase(standby.url('postgres'), `source_${lab.name}`));
+    await takeOver(standby, promoted.client);
     await expectRefused(
       own,
       ahead,
@@ -167,12 +163,7 @@ test('when a standby takes the place of the source, a capture goes on where the 
     );
     await handle.signal('resume');
     for (let attempt = 0; attempt < 3; attempt += 1) {
-      const row = 1000 + attempt;
-      await promoted.client.query(`INSERT INTO t VALUES (${row})`);
-      await waitUntil(async () => {
-        const found = await lab.warehouse.query('SELECT FROM bronze.br_t WHERE id = $1', [row]);
-        return found.rowCount === 1;
-      }, 60_000);
+      await insertAndAwait(promoted.client, 1000 + attempt);
       await promoted.client.query(
         'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL',
       );
@@ -180,30 +171,20 @@ test('when a standby takes the place of the source, a capture goes on where the 
     await expectSameRows({ source: promoted.client, warehouse: lab.warehouse }, 't', 'bronze.br_t');
     await captures.end(handle, kept);
     await captures.drop({ slot: ahead });
-    await own.stopWorkers();
-  } finally {
-    await standby.dispose();
-    await server.start();
-    await lab.reconnect();
-    own.stopWorkers = await lab.startWorkers();
-  }
+  });
 });
 
 test('with "failover", a standby that synchronizes slots has the slot when it takes over', async () => {
   const { lab, captures, server } = own;
   const slot = captures.slotName();
   await lab.source.query(`SELECT pg_create_physical_replication_slot('standby')`);
-  const standby = await startTestServer({
-    standbyOf: server,
-    settings: {
-      primary_slot_name: 'standby',
-      hot_standby_feedback: 'on',
-      sync_replication_slots: 'on',
-      primary_conninfo: new URL(server.url('postgres')).href,
-    },
-  });
-  try {
-    await lab.reconnect();
+  const settings = {
+    primary_slot_name: 'standby',
+    hot_standby_feedback: 'on',
+    sync_replication_slots: 'on',
+    primary_conninfo: server.url('postgres'),
+  };
+  await withStandby(settings, async (standby) => {
     const request = { tables: ['t'], slot, mirror: true };
     await captures.catchUp(request);
     await expectFailover(lab.source, slot, false);
@@ -217,17 +198,24 @@ test('with "failover", a standby that synchronizes slots has the slot when it ta
     await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
     await own.stopWorkers();
     await server.stop('immediate');
-    await promoted.client.query('SELECT pg_promote()');
-    const source = withDatabase(standby.url('postgres'), `source_${lab.name}`, 'extractor');
-    own.stopWorkers = await lab.startWorkers({ source });
-    await promoted.client.query('INSERT INTO t VALUES (2000)');
+    await takeOver(standby, promoted.client);
     await handle.signal('resume');
-    await waitUntil(async () => {
-      const found = await lab.warehouse.query('SELECT FROM bronze.br_t WHERE id = 2000');
-      return found.rowCount === 1;
-    }, 60_000);
+    await insertAndAwait(promoted.client, 2000);
     await expectSameRows({ source: promoted.client, warehouse: lab.warehouse }, 't', 'bronze.br_t');
     await captures.end(handle, slot);
+  });
+});
+
+/** Does something with a standby of the source, which is the primary again afterwards. */
+async function withStandby(
+  settings: Readonly<Record<string, string>>,
+  work: (standby: PostgresServer) => Promise<void>,
+): Promise<void> {
+  const { lab, server } = own;
+  const standby = await startTestServer({ standbyOf: server, settings });
+  try {
+    await lab.reconnect();
+    await work(standby);
     await own.stopWorkers();
   } finally {
     await standby.dispose();
@@ -235,7 +223,22 @@ test('with "failover", a standby that synchronizes slots has the slot when it ta
     await lab.reconnect();
     own.stopWorkers = await lab.startWorkers();
   }
-});
+}
+
+/** Promotes a standby, and has workers read from it. */
+async function takeOver(standby: PostgresServer, client: Client): Promise<void> {
+  await client.query('SELECT pg_promote()');
+  const source = withDatabase(standby.url('postgres'), `source_${own.lab.name}`, 'extractor');
+  own.stopWorkers = await own.lab.startWorkers({ source });
+}
+
+async function insertAndAwait(source: Client, row: number): Promise<void> {
+  await source.query('INSERT INTO t VALUES ($1)', [row]);
+  await waitUntil(async () => {
+    const found = await own.lab.warehouse.query('SELECT FROM bronze.br_t WHERE id = $1', [row]);
+    return found.rowCount === 1;
+  }, 60_000);
+}
 
 async function expectFailover(source: Client, slot: string, failover: boolean): Promise<void> {
   const { rows } = await source.query('SELECT failover FROM pg_replication_slots WHERE slot_name = $1', [

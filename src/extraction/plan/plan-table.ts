@@ -19,6 +19,7 @@ import { choosePartitions, partitionColumn } from '../partitions/choose-partitio
 import { chunkIncrement } from '../increment/increment-chunks.ts';
 import { findOutside } from '../increment/outside-bounds.ts';
 import { planIncrement, type IncrementalContext } from '../increment/plan-increment.ts';
+import { checkWhere } from './check-where.ts';
 import { chosenTarget } from './chosen-target.ts';
 import { requireColumnNames, requireRoom } from './column-checks.ts';
 import { deriveColumns } from './derived-columns.ts';
@@ -26,7 +27,6 @@ import { warningsOfEarlierRows } from './earlier-rows.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { planPartitions, warningsOfTinyChunks } from './plan-partitions.ts';
 import { requireAllRows, rowSecurityWarnings } from './row-security.ts';
-import { checkWhere } from './check-where.ts';
 
 interface Circumstances {
   /** Set if the transaction has entered the snapshot that the rows are read from. */
