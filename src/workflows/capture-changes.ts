@@ -25,29 +25,23 @@ import {
   type CaptureChangesResult,
   type StreamProgress,
 } from '../contract/capture-changes.ts';
-import { listed } from '../contract/listed.ts';
 import { parseInput } from '../contract/parse-input.ts';
 import { schemasAndTables } from '../contract/schema-or-table.ts';
-import { formatTableName, type TableName } from '../contract/table-name.ts';
+import type { TableName } from '../contract/table-name.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture, streamChanges } from './activities.ts';
 import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
+import { CaptureCopies } from './capture-copies.ts';
 import { CaptureProgress } from './capture-progress.ts';
 import { CapturedTables } from './captured-tables.ts';
 import { checked } from './checked-input.ts';
-import { copyCaptured, type CopyRound } from './copy-captured.ts';
-import { resizeFanout, type Fanout } from './copy-plan.ts';
 import { PauseGate } from './pause-gate.ts';
-import { asRunFailure, canBeginAgain, isOfOneTable, isPassing, messageOf } from './failure.ts';
+import { asRunFailure, canBeginAgain, isPassing, messageOf } from './failure.ts';
+import { isHistoryLong } from './long-history.ts';
 import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
-import { SlidingWindow } from './sliding-window.ts';
 import { SlotWatch } from './slot-watch.ts';
 
 /** How long an attempt streams: long enough for few history events, short enough to drain workers within the hour. */
 const STREAM_FOR = 30 * 60_000;
-/** History length from which the workflow continues as new. */
-const MOST_EVENTS = 4_000;
-/** Beyond it, a child costs a history fewer events than the copies of a plan. */
-const FEW_CHUNKS = 2;
 /** Pause before streaming is tried again, when all attempts of an activity were in vain. */
 const PAUSE = 30_000;
 
@@ -93,20 +87,16 @@ class Capture {
   readonly #input: CaptureChangesInput;
   readonly #run: RunIdentity;
   readonly #progress: CaptureProgress;
-  readonly #fanout: Fanout;
   readonly #startedAt: number;
   #untilPosition: string | undefined;
   #captureId: string | undefined;
   readonly #tables: CapturedTables;
   readonly #slot: SlotWatch;
   readonly #gate: PauseGate;
+  readonly #copies: CaptureCopies;
   #streams = false;
-  /** True while added tables are being copied. */
-  #adding = false;
   /** True while tables are added or removed. */
   #changing = false;
-  /** True once the next round of copies is left to the next history. */
-  #leaves = false;
   /** What the capture had written before this workflow. */
   #before: Written;
 
@@ -122,17 +112,17 @@ class Capture {
     this.#progress = new CaptureProgress(input.slot);
     this.#tables = new CapturedTables(() => this.#progress.setTables(this.#tables));
     this.#gate = new PauseGate(() => undefined, carried?.paused);
-    this.#fanout = {
-      window: new SlidingWindow(input.parallelism),
+    this.#copies = new CaptureCopies({
+      input,
+      run: this.#run,
+      tables: this.#tables,
+      progress: this.#progress,
       gate: this.#gate,
-      progress: { began: () => () => undefined, copied: (copied) => this.#progress.copied(copied) },
-      untilQuiet: async () => undefined,
-      goesToChild: ({ chunks }) =>
-        chunks > FEW_CHUNKS && this.#isLong && patched('long-histories-have-children'),
-      child: undefined,
-    };
+    });
     this.#slot = new SlotWatch(input, runId, this.#progress, {
-      pauseCopies: (paused) => this.#pauseCopies(paused),
+      pauseCopies: (paused) => {
+        if (this.#streams) void this.#copies.pause(paused);
+      },
       drop: async () => this.#drop(),
     });
     this.#streams = carried !== undefined;
@@ -150,10 +140,10 @@ class Capture {
   }
 
   async run(): Promise<CaptureChangesResult> {
-    const { logEnd } = await this.#begin();
+    const { logEnd, captureId } = await this.#begin();
     if (this.#input.until === 'caught-up') this.#untilPosition ??= logEnd;
     this.#streams = true;
-    void this.#copyAdded().catch(() => undefined); // ends with the workflow
+    void this.#copies.copyAdded(captureId).catch(() => undefined); // ends with the workflow
     for (;;) {
       if (this.#canBeginAnew) await this.#beginAnew();
       if (this.#gate.paused) {
@@ -214,7 +204,11 @@ class Capture {
         return prepared;
       }
       try {
-        await this.#copyFirst(prepared);
+        this.#progress.set({ phase: 'copying', copiedRows: 0 });
+        await this.#slot.during(async () => this.#copies.copyFirst(prepared.captureId));
+        await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [
+          { ...this.#run, ...referenceOf(prepared.captureId, this.#input) },
+        ]);
         return prepared;
       } catch (error) {
         if (!canBeginAgain(error) || restarts === MOST_RESTARTS) throw error;
@@ -243,98 +237,10 @@ class Capture {
     }
   }
 
-  async #copyFirst({ captureId }: PreparedCapture): Promise<void> {
-    this.#progress.set({ phase: 'copying', copiedRows: 0 });
-    const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
-      const name = formatTableName(table);
-      if (canBeginAgain(error)) {
-        const what = 'changed before the first copy came to it: it is copied while changes stream.';
-        this.#progress.warn([`${name} ${what}`]);
-        return true;
-      }
-      // in earlier versions a first copy that failed for one table was lost for all
-      if (!isOfOneTable(error) || !patched('first-copy-goes-on-without-a-table')) return false;
-      if (isPassing(error)) {
-        this.#progress.warn([`${name} is copied while changes stream, since it failed: ${messageOf(error)}`]);
-        return true;
-      }
-      this.#giveUp([table], error);
-      return this.#tables.givenUp.length < this.#tables.all.length;
-    };
-    await this.#slot.during(async () => this.#copy('permanent', goesOnWithout));
-    await beginStreaming.executeWithOptions({ activityId: 'begin-streaming' }, [
-      { ...this.#run, ...referenceOf(captureId, this.#input) },
-    ]);
-  }
-
-  async #copy(slot: CopyRound['slot'], goesOnWithout: CopyRound['goesOnWithout']): Promise<void> {
-    await copyCaptured(this.#fanout, {
-      captureId: this.#captureId ?? '',
-      input: this.#input,
-      run: this.#run,
-      tables: this.#tables.copying,
-      slot,
-      onCopied: (table, warnings) => {
-        this.#progress.warn(warnings);
-        this.#tables.mark([table], false);
-      },
-      goesOnWithout,
-    });
-  }
-
-  /** Copies added tables while the stream goes on. One that cannot be copied now is left to the next round. */
-  async #copyAdded(): Promise<void> {
-    for (let restarts = 0; ;) {
-      await condition(() => this.#tables.copying.length > 0);
-      // rounds would otherwise fill the history, and the server then ends the workflow
-      const leaving = restarts > 0 ? 'rounds-leave-their-history' : 'all-rounds-leave-their-history';
-      if (this.#isLong && patched(leaving)) {
-        this.#leaves = true;
-        return;
-      }
-      let isLeft = false;
-      const goesOnWithout: CopyRound['goesOnWithout'] = (table, error) => {
-        if (canBeginAgain(error) || isPassing(error)) isLeft = true;
-        else this.#giveUp([table], error);
-        return true;
-      };
-      this.#adding = true;
-      try {
-        await this.#copy('temporary', goesOnWithout);
-        restarts = isLeft ? restarts + 1 : 0;
-      } catch (error) {
-        if (isCancellation(error)) return;
-        if (!canBeginAgain(error) && !isPassing(error)) {
-          this.#giveUp(this.#tables.copying, error);
-        } else {
-          restarts += 1;
-          await sleep(pauseAfter(restarts)).catch(() => undefined);
-        }
-      } finally {
-        this.#adding = false;
-      }
-      if (isLeft) await sleep(pauseAfter(restarts)); // a pause in which tables can be removed
-    }
-  }
-
-  #pauseCopies(paused: boolean): void {
-    const width = paused ? 0 : this.#input.parallelism;
-    if (!this.#streams || width === this.#fanout.window.width) return;
-    void resizeFanout(this.#fanout, width);
-  }
-
-  #giveUp(tables: readonly TableName[], error: unknown): void {
-    const names = listed(tables.map(formatTableName), 5);
-    this.#progress.warn([`The copy of ${names} failed, and is given up: ${messageOf(error)}`]);
-    // in earlier versions all that were given up were tried again with every change of the tables
-    if (patched('given-up-until-asked-for')) this.#tables.giveUp(tables);
-    else this.#tables.mark(tables, false);
-  }
-
   /** Streams until the attempt is over or is paused; undefined if it has to be tried again. */
   async #stream(): Promise<StreamOutcome | undefined> {
     const scope = new CancellationScope();
-    void condition(() => this.#gate.paused || (this.#leaves && this.#canBeginAnew))
+    void condition(() => this.#gate.paused || (this.#copies.leavesHistory && this.#canBeginAnew))
       .then(() => scope.cancel())
       .catch(() => undefined);
     this.#progress.set({ phase: 'streaming' });
@@ -347,7 +253,7 @@ class Capture {
           duration: this.#timeLeft(),
           ...(this.#untilPosition !== undefined && { untilPosition: this.#untilPosition }),
           // a copy that takes days keeps it from beginning anew
-          ...(this.#isLong && { tellRarely: true as const }),
+          ...(isHistoryLong() && { tellRarely: true as const }),
         }),
       );
       const { reason: _reason, warnings, copyWanted, ...progress } = outcome;
@@ -396,7 +302,8 @@ class Capture {
   }
 
   async #result(outcome: CaptureChangesResult['outcome'], position: string): Promise<CaptureChangesResult> {
-    const isDone = () => !this.#adding && this.#tables.copying.length === 0 && allHandlersFinished();
+    const isDone = () =>
+      !this.#copies.copiesAdded && this.#tables.copying.length === 0 && allHandlersFinished();
     await condition(() => isDone() || this.#canBeginAnew);
     if (!isDone()) await this.#beginAnew();
     this.#progress.set({ phase: 'done' });
@@ -430,7 +337,7 @@ class Capture {
     const isReady = () =>
       this.#streams &&
       this.#captureId !== undefined &&
-      (change === 'add' || !this.#adding) &&
+      (change === 'add' || !this.#copies.copiesAdded) &&
       !(inTurn && this.#changing);
     // of several that waited, another may have begun at once
     const isOvertaken = () => inTurn && !isReady();
@@ -453,13 +360,9 @@ class Capture {
 
   /** True if the history is long and no work under way would be left behind: copies and updates. */
   get #canBeginAnew(): boolean {
-    const isCopying = this.#adding || (this.#tables.copying.length > 0 && !this.#leaves);
-    return this.#isLong && !isCopying && allHandlersFinished();
-  }
-
-  get #isLong(): boolean {
-    const { historyLength, continueAsNewSuggested } = workflowInfo();
-    return historyLength >= MOST_EVENTS || continueAsNewSuggested;
+    const isCopying =
+      this.#copies.copiesAdded || (this.#tables.copying.length > 0 && !this.#copies.leavesHistory);
+    return isHistoryLong() && !isCopying && allHandlersFinished();
   }
 
   async #beginAnew(): Promise<void> {

@@ -44,9 +44,9 @@ test('tables that are added at once are all copied, in whatever order they are t
   await withFakeCapture(activities, { tables: ['base'] }, async (handle) => {
     const adding = ['one', 'two'].map(async (name) => handle.executeUpdate('addTables', { args: [[name]] }));
     await Promise.all(adding);
-    const all = ['public.base', 'public.one', 'public.two'];
     await waitUntil(async () => (await handle.query<{ copying: string[] }>('status')).copying.length === 0);
-    expect(await handle.query('status')).toMatchObject({ tables: all });
+    const { tables } = await handle.query<{ tables: string[] }>('status');
+    expect(tables.toSorted()).toEqual(['public.base', 'public.one', 'public.two']);
     await handle.terminate();
   });
 });
