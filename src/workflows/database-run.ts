@@ -1,14 +1,10 @@
 import {
   CancellationScope,
-  ChildWorkflowCancellationType,
   condition,
   isCancellation,
-  ParentClosePolicy,
   patched,
   setCurrentDetails,
   setHandler,
-  startChild,
-  type ChildWorkflowHandle,
 } from '@temporalio/workflow';
 import type { Observed } from '../contract/observed.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
@@ -21,14 +17,12 @@ import {
 import { parallelism, type ExtractTableRequest } from '../contract/extract-table.ts';
 import { InputError, parseInput, suggestion } from '../contract/parse-input.ts';
 import type { DatabaseProgress, Phase } from '../contract/progress.ts';
-import { formatBytes } from '../contract/quantities.ts';
 import { parseTableName } from '../contract/table-name.ts';
 import { TableSelection } from '../contract/table-selection.ts';
 import { copyTables, steerTables } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { databaseDetails } from './database-details.ts';
 import { databaseProgress } from './database-progress.ts';
-import { extractTable } from './extract-table.ts';
 import { canBeginAgain, isSnapshotLost, messageOf, ofKind } from './failure.ts';
 import {
   PROGRESS_DESCRIPTION,
@@ -45,7 +39,7 @@ import {
 import { PauseGate } from './pause-gate.ts';
 import { mostCopies } from './share-out.ts';
 import type { SnapshotRelay } from './snapshot-relay.ts';
-import { startNamed } from './start-child.ts';
+import { startTableChild, tellSince } from './table-child.ts';
 import { TableList, type ListedTable } from './table-list.ts';
 import { TaskSet } from './task-set.ts';
 import { tellChild } from './tell-child.ts';
@@ -254,74 +248,42 @@ export class DatabaseRunState {
     const scope = new CancellationScope();
     table.stop = () => scope.cancel();
     try {
+      const { runId } = this.identity;
+      const { isSparing } = this.#units;
       const request = this.#requestFor(table);
       const lender = this.#readsItsOwnMoment(table) ? undefined : relay;
       const result = await scope.run(async () => {
         const told = { width: unit.width, snapshot: (await lender?.held())?.snapshot };
-        unit.child = await this.#startChild(table, request, told);
-        await this.#tellSince(unit, told, lender);
+        unit.child = await startTableChild({ runId, table, request, isSparing }, told);
+        await tellSince(unit, told, this.#gate, lender);
         return unit.child.result();
       });
-      if (relay !== undefined && (lender === undefined || result.restarts > 0)) {
-        const reason =
-          lender === undefined && !table.changed
-            ? 'what it reads depends on the state of its partitions in bronze'
-            : 'it was changed after the snapshot';
-        this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
-      }
+      if (relay !== undefined && (lender === undefined || result.restarts > 0))
+        this.#warnOfLaterMoment(table);
       // an unchanged table is in bronze as it is in the source now
       this.list.ended(table, result.outcome === 'superseded' ? 'superseded' : 'committed', result);
     } catch (error) {
       // cancelled with the run, or the table alone: by `skipTable` or by its own workflow id
       if (CancellationScope.current().consideredCancelled) throw error;
       if (isCancellation(error)) this.list.ended(table, 'skipped');
-      else if (
-        this.#units.isSparing &&
-        relay !== undefined &&
-        !this.#readsItsOwnMoment(table) &&
-        canBeginAgain(error)
-      ) {
+      else if (relay !== undefined && this.#canReadLater(table, error)) {
         table.changed = true;
         this.list.waits(table);
       } else this.#fail(table, messageOf(error), error);
     }
   }
 
-  /** Sends what changed while the child was being started, since only started children were told. */
-  async #tellSince(
-    { child, width }: Unit,
-    told: { readonly width: number; readonly snapshot: Snapshot | undefined },
-    relay: SnapshotRelay | undefined,
-  ): Promise<void> {
-    if (this.#gate.paused) await tellChild(child, pauseSignal);
-    if (width !== told.width) await tellChild(child, parallelismSignal, width);
-    const snapshot = (await relay?.held())?.snapshot;
-    if (snapshot !== undefined && snapshot.id !== told.snapshot?.id)
-      await tellChild(child, sharedSnapshotSignal, snapshot);
+  #warnOfLaterMoment(table: ListedTable): void {
+    const reason =
+      this.#readsItsOwnMoment(table) && !table.changed
+        ? 'what it reads depends on the state of its partitions in bronze'
+        : 'it was changed after the snapshot';
+    this.warnings.push(`${table.table} is of a later moment than the others: ${reason}.`);
   }
 
-  async #startChild(
-    table: ListedTable,
-    request: ExtractTableRequest,
-    { width, snapshot }: { readonly width: number; readonly snapshot: Snapshot | undefined },
-  ): Promise<ChildWorkflowHandle<typeof extractTable>> {
-    return startNamed(table.table, async (workflowId) =>
-      startChild(extractTable, {
-        workflowId,
-        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        staticSummary: `${table.table}, ${formatBytes(table.bytes)}`,
-        args: [
-          { ...request, parallelism: width },
-          {
-            runId: this.identity.runId,
-            member: table.member,
-            ...(snapshot !== undefined && { snapshot }),
-            ...(this.#units.isSparing && { sparing: true as const }),
-          },
-        ],
-      }),
-    );
+  /** Returns whether a table that its child may not read again itself, for lack of a session, can be read once more. */
+  #canReadLater(table: ListedTable, error: unknown): boolean {
+    return this.#units.isSparing && !this.#readsItsOwnMoment(table) && canBeginAgain(error);
   }
 
   #fail(table: ListedTable, message = 'It failed.', error?: unknown): void {
