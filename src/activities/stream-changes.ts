@@ -4,6 +4,7 @@ import { STREAM_PROGRESS_SIGNAL, type StreamProgress } from '../contract/capture
 import { streamChanges as stream } from '../capture/stream-changes.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
+import { StreamMeter } from './stream-meter.ts';
 
 /** Milliseconds between signals, which cost history events: while changes arrive, and while there are none. */
 const TELL_INTERVAL = { busy: 30_000, idle: 15 * 60_000 };
@@ -15,6 +16,7 @@ export async function streamChanges(
   const { slot, source, maxSlotLag } = request.input;
   return runActivity(`streaming from slot "${slot}"`, async ({ signal, report }) => {
     await ready();
+    using meter = new StreamMeter(source, slot);
     const teller = new Teller(request.tellRarely === true, maxSlotLag);
     const outcome = await stream(request, {
       warehouse: streamingWarehouse,
@@ -22,6 +24,7 @@ export async function streamChanges(
       signal,
       onProgress: (progress) => {
         report(progress);
+        meter.record(progress);
         teller.tell(progress);
       },
     });

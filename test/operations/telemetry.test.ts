@@ -9,6 +9,7 @@ import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
 import { readTelemetry } from '../../src/config/telemetry.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
+import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -77,6 +78,34 @@ async function retries(): Promise<number> {
   return Math.max(...attempts) - 1;
 }
 
+/** Reads the metrics of a worker. @returns their text, and the sum of all series of a name */
+async function readMetrics(address: string): Promise<{ text: string; value: (name: string) => number }> {
+  const text = await (await fetch(`http://${address}/metrics`)).text();
+  remember(text);
+  const value = (name: string) =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`))
+      .map((line) => Number(line.split(' ').at(-1)))
+      .reduce((sum, one) => sum + one, 0);
+  return { text, value };
+}
+
+/** Captures two changes of a table of its own. @returns the metrics while it does, and after it was cancelled */
+async function metricsOfCapture(address: string) {
+  const captures = await CaptureLab.open(lab);
+  await lab.source.query('CREATE TABLE captured (id int PRIMARY KEY)');
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['captured'], slot });
+  await captures.untilStreaming(handle);
+  await lab.source.query('INSERT INTO captured VALUES (1), (2)');
+  await captures.untilWritten(slot);
+  await waitUntil(async () => (await readMetrics(address)).value('datakit_changes_total') > 0);
+  const streaming = await readMetrics(address);
+  await captures.end(handle, slot);
+  return { slot, streaming, cancelled: await readMetrics(address) };
+}
+
 const attributesOf = async (workflowId: string) => {
   const { typedSearchAttributes } = await lab.temporal.workflow.getHandle(workflowId).describe();
   return Object.fromEntries(
@@ -97,7 +126,7 @@ describe('a worker', () => {
   });
 
   test(
-    'counts rows, bytes, chunks and failures for Prometheus, logs each chunk, and makes runs searchable',
+    'counts rows, bytes, chunks, changes and failures for Prometheus, logs each chunk, and makes runs searchable',
     { timeout: 180_000 },
     async () => {
       const address = `127.0.0.1:${await freePort(9464)}`;
@@ -109,14 +138,7 @@ describe('a worker', () => {
         // a problem with one small table is not a failure of the activity that extracts many
         await lab.extract({ table: 'bad' }).catch(() => undefined);
         const retried = await retries();
-        const metrics = await (await fetch(`http://${address}/metrics`)).text();
-        remember(metrics);
-        const value = (name: string) =>
-          metrics
-            .split('\n')
-            .filter((line) => line.startsWith(`${name}{`))
-            .map((line) => Number(line.split(' ').at(-1)))
-            .reduce((sum, one) => sum + one, 0);
+        const { text: metrics, value } = await readMetrics(address);
         expect(value('datakit_rows_total')).toBe(2 * rows + 1);
         expect(value('datakit_chunks_total')).toBe(chunks + 3);
         expect(value('datakit_bytes_total')).toBeGreaterThan(rows);
@@ -124,11 +146,6 @@ describe('a worker', () => {
         expect(metrics).toMatch(/datakit_lag_seconds_count\{[^}]*source="default"/);
         expect(metrics).toMatch(/datakit_snapshot_age_seconds\{[^}]*source="default"/);
 
-        const dashboard = await readFile(join(PROJECT_ROOT, 'grafana/datakit-postgres.json'), 'utf8');
-        const shown = new Set(dashboard.match(/(?:datakit|temporal)_[a-z_]+/g));
-        shown.delete('datakit_postgres');
-        expect(shown.size).toBeGreaterThan(6);
-        expect([...shown].filter((name) => !metrics.includes(name))).toEqual([]);
         expect(value('datakit_failures_total')).toBe(1 + retried);
         expect(metrics).toMatch(
           new RegExp(
@@ -137,6 +154,22 @@ describe('a worker', () => {
           ),
         );
         expect(value('datakit_retries_total')).toBe(retried);
+
+        const { slot, streaming, cancelled } = await metricsOfCapture(address);
+        expect(streaming.text).toMatch(
+          new RegExp(`^datakit_changes_total\\{[^}]*slot="${slot}",source="default"[^}]*\\} 3$`, 'm'),
+        );
+        expect(streaming.value('datakit_streams')).toBe(1);
+        expect(streaming.value('datakit_slot_lag_bytes')).toBeGreaterThan(0);
+        expect(cancelled.value('datakit_changes_total')).toBe(streaming.value('datakit_changes_total'));
+        for (const name of ['datakit_streams', 'datakit_slot_lag_bytes'])
+          expect(cancelled.value(name)).toBe(0);
+
+        const dashboard = await readFile(join(PROJECT_ROOT, 'grafana/datakit-postgres.json'), 'utf8');
+        const shown = new Set(dashboard.match(/(?:datakit|temporal)_[a-z_]+/g));
+        shown.delete('datakit_postgres');
+        expect(shown.size).toBeGreaterThan(6);
+        expect([...shown].filter((name) => !streaming.text.includes(name))).toEqual([]);
 
         const copied = lines
           .map((line) => JSON.parse(line) as Record<string, unknown>)
