@@ -17,7 +17,7 @@ import { mayBeRunning } from './other-runs.ts';
 import { runActivity } from './run-activity.ts';
 
 export async function prepareCapture(
-  { warehouse, ready, sourceNamed }: Dependencies,
+  { warehouse, ready, sourceNamed, searchAttributesKnown }: Dependencies,
   request: PrepareCaptureRequest,
 ): Promise<PreparedCapture> {
   const { slot, source } = request.input;
@@ -31,7 +31,7 @@ export async function prepareCapture(
       outcome: prepared.outcome,
       tables: prepared.tables.length,
     });
-    return prepared;
+    return { ...prepared, searchAttributes: await searchAttributesKnown() };
   });
 }
 

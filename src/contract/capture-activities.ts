@@ -29,6 +29,8 @@ export interface PreparedCapture {
   /** End of the source's log; everything committed earlier lies before it. */
   readonly logEnd: string;
   readonly warnings: readonly string[];
+  /** True if the namespace knows the search attributes; absent from earlier versions, whose captures set nothing. */
+  readonly searchAttributes?: boolean;
 }
 
 export interface CapturedTable extends TableName {

@@ -109,7 +109,7 @@ class Capture {
     this.#request = request;
     this.#input = input;
     this.#run = { runId, workflowId };
-    this.#progress = new CaptureProgress(input.slot);
+    this.#progress = new CaptureProgress(input);
     this.#tables = new CapturedTables(() => this.#progress.setTables(this.#tables));
     this.#gate = new PauseGate(() => undefined, carried?.paused);
     this.#copies = new CaptureCopies({
@@ -199,6 +199,7 @@ class Capture {
       this.#tables.set(prepared.tables);
       this.#tables.mark(prepared.copyWanted ?? [], true);
       this.#progress.warn(prepared.warnings);
+      this.#progress.list(prepared.searchAttributes);
       if (prepared.outcome === 'resume') {
         this.#streams = true;
         return prepared;

@@ -1,18 +1,22 @@
 import { setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { Copied } from '../contract/chunks.ts';
-import type { CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
+import type { CaptureChangesInput, CaptureStatus, StreamProgress } from '../contract/capture-changes.ts';
 import { listed } from '../contract/listed.ts';
 import { formatBytes, formatCount } from '../contract/quantities.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import type { CapturedTables } from './captured-tables.ts';
 import { escaped, markdownList } from './markdown.ts';
 import { captureStatusQuery } from './messages.ts';
+import { Visibility } from './visibility.ts';
 
 /** The progress of a capture, kept where the query and the Web UI find it. */
 export class CaptureProgress {
+  readonly #visibility: Visibility;
+  #isListed = false;
   #now: CaptureStatus;
 
-  constructor(slot: string) {
+  constructor({ slot, source }: Pick<CaptureChangesInput, 'slot' | 'source'>) {
+    this.#visibility = new Visibility({ slot, source, mode: 'capture' });
     this.#now = {
       slot,
       phase: 'preparing',
@@ -33,7 +37,16 @@ export class CaptureProgress {
     return this.#now;
   }
 
+  /** From now on, lists of workflows show the capture and its phase; they do not for captures of earlier versions. */
+  list(searchAttributes: boolean | undefined): void {
+    if (searchAttributes === undefined) return;
+    this.#visibility.isKnown(searchAttributes);
+    this.#isListed = true;
+  }
+
   set(changes: Partial<CaptureStatus>): void {
+    const { phase = this.#now.phase } = changes;
+    if (this.#isListed && phase !== this.#now.phase) this.#visibility.show(phase);
     this.#now = { ...this.#now, ...changes };
     setCurrentDetails(captureDetails(this.#now));
   }

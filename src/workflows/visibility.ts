@@ -1,5 +1,6 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
+import type { CapturePhase } from '../contract/capture-changes.ts';
 import type { Phase } from '../contract/progress.ts';
 
 const keys = {
@@ -12,8 +13,9 @@ const keys = {
 
 export interface Described {
   readonly table?: string;
+  readonly slot?: string;
   readonly source: string;
-  readonly mode: 'full' | 'incremental' | 'database';
+  readonly mode: 'full' | 'incremental' | 'database' | 'capture';
 }
 
 /**
@@ -36,9 +38,9 @@ export class Visibility {
     this.#known = known;
   }
 
-  show(phase: Phase, rows?: number): void {
+  show(phase: Phase | CapturePhase, rows?: number): void {
     const { table, source, mode } = this.#described;
-    if (!this.#shown) upsertMemo({ ...(table !== undefined && { table }), source, mode });
+    if (!this.#shown) upsertMemo({ ...this.#described });
     if (this.#known) {
       upsertSearchAttributes([
         ...(this.#shown

@@ -91,8 +91,8 @@ async function readMetrics(address: string): Promise<{ text: string; value: (nam
   return { text, value };
 }
 
-/** Captures two changes of a table of its own. @returns the metrics while it does, and after it was cancelled */
-async function metricsOfCapture(address: string) {
+/** Captures two changes of a table of its own. @returns what is told while it does, and after it was cancelled */
+async function tellsOfCapture(address: string) {
   const captures = await CaptureLab.open(lab);
   await lab.source.query('CREATE TABLE captured (id int PRIMARY KEY)');
   const slot = captures.slotName();
@@ -101,9 +101,14 @@ async function metricsOfCapture(address: string) {
   await lab.source.query('INSERT INTO captured VALUES (1), (2)');
   await captures.untilWritten(slot);
   await waitUntil(async () => (await readMetrics(address)).value('datakit_changes_total') > 0);
-  const streaming = await readMetrics(address);
+  const told = async () => ({
+    ...(await readMetrics(address)),
+    attributes: await attributesOf(handle.workflowId),
+  });
+  const streaming = await told();
+  const { memo } = await handle.describe();
   await captures.end(handle, slot);
-  return { slot, streaming, cancelled: await readMetrics(address) };
+  return { slot, memo, streaming, cancelled: await told() };
 }
 
 const attributesOf = async (workflowId: string) => {
@@ -155,7 +160,7 @@ describe('a worker', () => {
         );
         expect(value('datakit_retries_total')).toBe(retried);
 
-        const { slot, streaming, cancelled } = await metricsOfCapture(address);
+        const { slot, memo: memoOfCapture, streaming, cancelled } = await tellsOfCapture(address);
         expect(streaming.text).toMatch(
           new RegExp(`^datakit_changes_total\\{[^}]*slot="${slot}",source="default"[^}]*\\} 3$`, 'm'),
         );
@@ -164,6 +169,11 @@ describe('a worker', () => {
         expect(cancelled.value('datakit_changes_total')).toBe(streaming.value('datakit_changes_total'));
         for (const name of ['datakit_streams', 'datakit_slot_lag_bytes'])
           expect(cancelled.value(name)).toBe(0);
+
+        expect(memoOfCapture).toEqual({ slot, source: 'default', mode: 'capture' });
+        const described = { DatakitSource: 'default', DatakitMode: 'capture' };
+        expect(streaming.attributes).toEqual({ ...described, DatakitPhase: 'streaming' });
+        expect(cancelled.attributes).toEqual({ ...described, DatakitPhase: 'cancelled' });
 
         const dashboard = await readFile(join(PROJECT_ROOT, 'grafana/datakit-postgres.json'), 'utf8');
         const shown = new Set(dashboard.match(/(?:datakit|temporal)_[a-z_]+/g));
