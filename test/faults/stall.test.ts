@@ -32,16 +32,14 @@ test('a copy through which nothing passes is ended on both servers, to be tried 
   await using steps = new Steps(lab);
   const plan = await steps.plan({
     table: 'slow',
-    where: 'pg_sleep(60) IS NOT NULL',
+    where: 'pg_sleep(600) IS NOT NULL',
     stallTimeout: '1 second',
   });
-  const began = performance.now();
   await expect(steps.copy(plan, 0)).rejects.toMatchObject({
     type: 'Stalled',
     nonRetryable: false,
     message: expect.stringContaining('nothing has passed between source and warehouse for 1.0 s') as string,
   });
-  expect(performance.now() - began).toBeLessThan(10_000);
   await steps.discard();
   expect(await lab.leftovers()).toEqual([]);
 });

@@ -9,6 +9,7 @@ import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
 import { readTelemetry } from '../../src/config/telemetry.ts';
 import { searchAttributes } from '../../src/contract/search-attributes.ts';
+import { activityAttemptsOf } from '../setup/activity-attempts.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
@@ -71,11 +72,7 @@ async function retries(): Promise<number> {
   });
   await keeper.query('ROLLBACK');
   await handle.result();
-  const { events } = await handle.fetchHistory();
-  const attempts = (events ?? []).map(
-    ({ activityTaskStartedEventAttributes: started }) => started?.attempt ?? 1,
-  );
-  return Math.max(...attempts) - 1;
+  return Math.max(...(await activityAttemptsOf(handle))) - 1;
 }
 
 /** Reads the metrics of a worker. @returns their text, and the sum of all series of a name */
