@@ -30,10 +30,10 @@ export class StreamMeter implements Disposable {
   /** The first progress of a stream, before it has written anything, says what earlier ones wrote. */
   record({ changes, lagSeconds, lagBytes, slotLagBytes }: StreamProgress): void {
     this.#streams.set(1, this.#tags);
-    this.#lagSeconds.set(lagSeconds, this.#tags);
-    this.#lagBytes.set(lagBytes, this.#tags);
-    this.#slotLag.set(slotLagBytes, this.#tags);
-    this.#changes.add(changes - (this.#counted ?? changes), this.#tags);
+    this.#lagSeconds.set(notNegative(lagSeconds), this.#tags);
+    this.#lagBytes.set(notNegative(lagBytes), this.#tags);
+    this.#slotLag.set(notNegative(slotLagBytes), this.#tags);
+    this.#changes.add(notNegative(changes - (this.#counted ?? changes)), this.#tags);
     this.#counted = changes;
   }
 
@@ -47,3 +47,6 @@ export class StreamMeter implements Disposable {
 /** The exporter appends no unit to the names of gauges. */
 const gauge = (name: string, description: string): MetricGauge =>
   Context.current().metricMeter.createGauge(name, 'float', undefined, description);
+
+/** The SDK throws for what is negative, and a stream must not end because a clock was set back. */
+const notNegative = (value: number): number => Math.max(0, value);
