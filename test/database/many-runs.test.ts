@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
@@ -202,12 +203,7 @@ test('a run whose list of tables somebody has dropped says so', async () => {
   await waitUntil(async () => (await handle.query<{ committed: number }>('progress')).committed === 1);
   await lab.warehouse.query(`DELETE FROM bronze.extraction_members WHERE run_id = $1`, run);
   await handle.signal('resume');
-  await expect(handle.result()).rejects.toMatchObject({
-    cause: {
-      type: 'StagingLost',
-      message: expect.stringContaining('The list of tables is gone from the warehouse. Start') as string,
-    },
-  });
+  await expectFailure(handle.result(), 'StagingLost', 'The list of tables is gone from the warehouse. Start');
 });
 
 describe('a run that begins again', () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
@@ -139,12 +140,11 @@ test(
     const where = 'gate(id = 50)';
     const handle = await lab.start({ table, chunkSize: '128kB', where, maxSnapshotAge: '1 second' });
     await gate.reached();
-    await expect(handle.result()).rejects.toMatchObject({
-      cause: {
-        type: 'SnapshotTooOld',
-        message: expect.stringContaining('The snapshot became 1.0 s old before the copy was done') as string,
-      },
-    });
+    await expectFailure(
+      handle.result(),
+      'SnapshotTooOld',
+      'The snapshot became 1.0 s old before the copy was done',
+    );
     expect(await lab.leftoversAtLast()).toEqual([]);
     await gate.open();
     await expectSameRows(lab, `before_${table}`, bronze);

@@ -3,6 +3,7 @@ import { readHighWaterMark } from '../../src/bronze/commit/high-water-mark.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { cursors, endless, expectNoCheckpoint, expectOrderedByValue } from './cursor-types.ts';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { checkpointsOf, extractIncrement } from '../setup/incremental.ts';
 import { Lab, withDatabase } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -130,21 +131,22 @@ test.each(['float8', 'jsonb', 'bytea', 'char(5)', 'time', 'interval', 'boolean',
   'a column of type %s is refused as a cursor',
   async (type) => {
     await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, c ${type})`);
-    await expect(lab.extract({ table, incremental: { column: 'c' } })).rejects.toMatchObject({
-      cause: { type: 'InvalidInput', message: expect.stringMatching(/cannot be a cursor/) as string },
-    });
+    await expectFailure(
+      lab.extract({ table, incremental: { column: 'c' } }),
+      'InvalidInput',
+      /cannot be a cursor/,
+    );
   },
 );
 
 test('a value too long for what Temporal keeps is refused as a checkpoint, and nothing is committed', async () => {
   await lab.source.query(`CREATE TABLE ${table} AS SELECT 1 AS id, repeat('x', 300000) AS note;
     ALTER TABLE ${table} ADD PRIMARY KEY (id)`);
-  await expect(lab.extract({ table, incremental: { column: 'note' } })).rejects.toMatchObject({
-    cause: {
-      type: 'UnsupportedTable',
-      message: expect.stringContaining('The greatest value of "note" has 300000 bytes') as string,
-    },
-  });
+  await expectFailure(
+    lab.extract({ table, incremental: { column: 'note' } }),
+    'UnsupportedTable',
+    'The greatest value of "note" has 300000 bytes',
+  );
   expect((await lab.warehouse.query('SELECT to_regclass($1) AS there', [bronze])).rows).toEqual([
     { there: null },
   ]);

@@ -20,6 +20,7 @@ import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { TcpProxy } from '../faults/tcp-proxy.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { Lab, withDatabase, type Told } from '../setup/lab.ts';
 import { grantsOnWarehouse } from '../setup/roles.ts';
 
@@ -151,9 +152,7 @@ describe('checkSource', () => {
   });
 
   test('refuses an input that is none', async () => {
-    await expect(check({ tabels: [] } as CheckSourceRequest)).rejects.toMatchObject({
-      cause: { type: 'InvalidInput', message: expect.stringContaining('did you mean "tables"') as string },
-    });
+    await expectFailure(check({ tabels: [] } as CheckSourceRequest), 'InvalidInput', 'did you mean "tables"');
   });
 
   test('counts the sessions of others, also for a role that may not see what they are', async () => {

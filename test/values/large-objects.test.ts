@@ -4,6 +4,7 @@ import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { trap } from '../setup/trap.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { expectRefused } from './expect-refused.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -146,6 +147,7 @@ test('missing objects refuse the run where that is asked for', async () => {
     'CREATE TABLE broken (id int, object oid); INSERT INTO broken VALUES (1, 4000000001)',
   );
   await expectRefused(
+    lab,
     { table: 'broken', largeObjects: ['object'], missingLargeObjects: 'refuse' },
     'MissingLargeObject',
     'OIDs in "object" of public.broken that name no large object: 1',
@@ -158,6 +160,7 @@ test('an object that the role may not read refuses the run', async () => {
     `CREATE TABLE forbidden (id int, object oid); INSERT INTO forbidden VALUES (1, ${rows[0]?.oid})`,
   );
   await expectRefused(
+    lab,
     { table: 'forbidden', largeObjects: ['object'] },
     'InsufficientPrivilege',
     'permission denied for large object',
@@ -168,19 +171,9 @@ test('a companion is not written over the table of another source table', async 
   await lab.source.query('CREATE SCHEMA sharing; CREATE TABLE sharing.lo (id int)');
   // both companion tables would be br_sharing__lo
   await expectRefused(
+    lab,
     { table: 'sharing.lo' },
     'TargetConflict',
     'bronze.br_sharing__lo is fed by public.sharing',
   );
 });
-
-async function expectRefused(
-  request: Parameters<Lab['extract']>[0],
-  type: string,
-  message: string,
-): Promise<void> {
-  await expect(lab.extract(request)).rejects.toMatchObject({
-    cause: { type, message: expect.stringContaining(message) as string },
-  });
-  expect(await lab.leftoversAtLast()).toEqual([]);
-}

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { CopyChunksRequest } from '../../src/contract/chunks.ts';
 import type { CommitResult } from '../../src/contract/run-outcome.ts';
 import type { HoldSnapshotRequest } from '../../src/contract/snapshot.ts';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
 
 /** Fakes of a run of ten chunks, with a new plan and snapshot for every attempt. */
@@ -107,9 +108,7 @@ describe('a run does not begin again', () => {
     const planExtraction = async () => (called.push('plan'), planOf(1));
     const request = { table: 'orders', colums: ['id'] } as unknown as { table: string };
     await withFakes({ discardStaging, planExtraction }, request, async (handle) => {
-      await expect(handle.result()).rejects.toMatchObject({
-        cause: { type: 'InvalidInput', message: expect.stringContaining('did you mean "columns"') as string },
-      });
+      await expectFailure(handle.result(), 'InvalidInput', 'did you mean "columns"');
       expect(called).toEqual([]);
     });
   });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { Lab } from '../setup/lab.ts';
 
 let lab: Lab;
@@ -86,12 +87,5 @@ test('a type that does not exist is refused, with the one that was meant', async
     workflowId: lab.name,
     args: [],
   });
-  await expect(started).rejects.toMatchObject({
-    cause: {
-      type: 'InvalidInput',
-      message: expect.stringContaining(
-        'no workflow "extract_table" (did you mean "extractTable"?)',
-      ) as string,
-    },
-  });
+  await expectFailure(started, 'InvalidInput', 'no workflow "extract_table" (did you mean "extractTable"?)');
 });
