@@ -53,7 +53,7 @@ export class PeerCache {
       return directory;
     } catch (error) {
       await rm(directory, { recursive: true, force: true });
-      throw new Error(`cannot be installed: ${firstLine(error)}`, { cause: error });
+      throw new Error(`cannot be installed: ${lastLine(error)}`, { cause: error });
     }
   }
 }
@@ -66,7 +66,7 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /** Returns the last line of an installer's output, which says why it failed. */
-function firstLine(error: unknown): string {
+function lastLine(error: unknown): string {
   const { stderr = '', message = String(error) } = error as { stderr?: string; message?: string };
   return stderr.trim().split('\n').at(-1) ?? message;
 }

@@ -4,7 +4,6 @@ import { expectSameRows } from '../setup/same-rows.ts';
 import { testVariants } from '../setup/variants.ts';
 
 let lab: Lab;
-let number = 0;
 /** A table extracted once before its columns change. */
 let table: string;
 let bronze: string;
@@ -15,9 +14,7 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 beforeEach(async () => {
-  number += 1;
-  table = `t${number}`;
-  bronze = `bronze.br_${table}`;
+  ({ table, bronze } = lab.nextTable());
   await lab.source.query(`CREATE TABLE ${table} (id int, name text, n int);
     INSERT INTO ${table} SELECT i, 'name ' || i, i FROM generate_series(1, 50) i`);
   await lab.extract({ table });
@@ -34,7 +31,7 @@ async function columns(): Promise<string[]> {
 
 describe('a column of the source', () => {
   test('that is new comes after all others, and views stay', async () => {
-    await lab.warehouse.query(`CREATE VIEW v${number} AS SELECT * FROM ${bronze}`);
+    await lab.warehouse.query(`CREATE VIEW v_${table} AS SELECT * FROM ${bronze}`);
     await lab.source.query(
       `ALTER TABLE ${table} ADD late numeric DEFAULT 1.5; UPDATE ${table} SET late = NULL WHERE id = 7`,
     );
@@ -45,7 +42,7 @@ describe('a column of the source', () => {
 
   test('that is gone stays in bronze and is NULL, with what depends on it', async () => {
     await lab.warehouse.query(
-      `CREATE VIEW v${number} AS SELECT name FROM ${bronze}; CREATE INDEX ON ${bronze} (name)`,
+      `CREATE VIEW v_${table} AS SELECT name FROM ${bronze}; CREATE INDEX ON ${bronze} (name)`,
     );
     await lab.source.query(`ALTER TABLE ${table} DROP name`);
     for (const round of [1, 2]) {
@@ -56,7 +53,7 @@ describe('a column of the source', () => {
       await expectSameRows(lab, table, bronze);
     }
     const { rows } = await lab.warehouse.query(
-      `SELECT count(*)::int AS rows, count(name)::int AS names FROM v${number}`,
+      `SELECT count(*)::int AS rows, count(name)::int AS names FROM v_${table}`,
     );
     expect(rows).toEqual([{ rows: 52, names: 0 }]);
   });
@@ -89,8 +86,8 @@ describe('a new type that something in bronze does not let be', () => {
   const dependents = [
     [
       'a view',
-      () => `CREATE VIEW v${number} AS SELECT n FROM ${bronze}`,
-      /view \S*v\d+ depends on column "?n/,
+      () => `CREATE VIEW v_${table} AS SELECT n FROM ${bronze}`,
+      /view \S*v_t\d+ depends on column "?n/,
     ],
     ['an index by an expression', () => `CREATE INDEX ON ${bronze} (abs(n))`, /the index/],
     [

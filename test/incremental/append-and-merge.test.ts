@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { ExtractTableRequest, ExtractTableResult } from '../../src/contract/extract-table.ts';
-import type { IncrementalOutcome } from '../../src/contract/incremental.ts';
+import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
+import { extractIncrement, type IncrementalResult } from '../setup/incremental.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 
@@ -20,12 +20,8 @@ beforeEach(async () => {
     INSERT INTO ${table} SELECT i, 'name ' || i, timestamptz '2024-01-01' + i * interval '1 minute' FROM generate_series(1, 500) i`);
 });
 
-async function run(
-  more: Partial<ExtractTableRequest> = {},
-): Promise<ExtractTableResult & { incremental: IncrementalOutcome }> {
-  const result = await lab.extract({ table, incremental: { column: 'updated_at' }, ...more });
-  if (result.incremental === undefined) throw new Error('the run was not incremental');
-  return { ...result, incremental: result.incremental };
+async function run(more: Partial<ExtractTableRequest> = {}): Promise<IncrementalResult> {
+  return extractIncrement(lab, { table, incremental: { column: 'updated_at' }, ...more });
 }
 
 async function bronzeRows(what: string): Promise<unknown[]> {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createForeignServer } from '../setup/foreign-server.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { expectRefused } from './expect-refused.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -56,16 +58,11 @@ test('a table with no columns arrives with its rows', async () => {
 });
 
 test('foreign tables arrive, of another server and of a file', async () => {
-  const { port, user, password } = lab.source as unknown as Record<string, string>;
-  const file = '/etc/hostname';
-  await lab.source.query(`CREATE EXTENSION postgres_fdw; CREATE EXTENSION file_fdw;
-    CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '${port}', dbname 'source_${lab.name}');
-    CREATE USER MAPPING FOR extractor SERVER here OPTIONS (user '${user}', password '${password}');
-    CREATE USER MAPPING FOR CURRENT_USER SERVER here OPTIONS (user '${user}', password '${password}');
+  await createForeignServer(lab);
+  await lab.source.query(`CREATE EXTENSION file_fdw;
     CREATE FOREIGN TABLE people_far (id int, name text, tags text[]) SERVER here OPTIONS (table_name 'people');
     CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
-    CREATE FOREIGN TABLE lines (line text) SERVER files OPTIONS (filename '${file}');
-    GRANT USAGE ON FOREIGN SERVER here TO extractor`);
+    CREATE FOREIGN TABLE lines (line text) SERVER files OPTIONS (filename '/etc/hostname')`);
   for (const table of ['people_far', 'lines']) {
     await lab.extract({ table, verify: 'checksum' });
     await expectSameRows(lab, table, `bronze.br_${table}`);
@@ -79,8 +76,8 @@ test('what the server of a foreign table answers is told by its SQLSTATE, and do
     CREATE FOREIGN TABLE refused_far (id int, name text) SERVER here OPTIONS (table_name 'people_refused');
     CREATE FOREIGN TABLE gone_far (id int, name text) SERVER here OPTIONS (table_name 'people_gone')`);
   const answered = 'the server of a foreign table answered with an error (SQLSTATE';
-  await expectRefused({ table: 'gone_far' }, 'UndefinedObject', `${answered} 42P01)`);
-  await expectRefused({ table: 'refused_far' }, 'Unexpected', `${answered} 55000)`);
+  await expectRefused(lab, { table: 'gone_far' }, 'UndefinedObject', `${answered} 42P01)`);
+  await expectRefused(lab, { table: 'refused_far' }, 'Unexpected', `${answered} 55000)`);
 });
 
 test('a foreign partition is read like the others', async () => {
@@ -104,6 +101,7 @@ test(
     const { rows } = await lab.warehouse.query('SELECT c0, c1593 FROM bronze.br_widest');
     expect(rows).toEqual([{ c0: 0, c1593: 1593 }]);
     await expectRefused(
+      lab,
       { table: 'wider' },
       'UnsupportedTable',
       'a table has at most 1600: leave out 6 with "exclude"',
@@ -124,18 +122,25 @@ test('what nobody else can read is refused with the reason', async () => {
     `SELECT nspname AS schema FROM pg_namespace WHERE oid = pg_my_temp_schema()`,
   );
   await expectRefused(
+    lab,
     { table: `${rows[0]?.schema}.passing` },
     'UnsupportedTable',
     'is a temporary table, which only the session that made it',
   );
   await expectRefused(
+    lab,
     { table: 'empty_mat' },
     'UnsupportedTable',
     'has no contents yet: REFRESH MATERIALIZED VIEW fills it',
   );
-  await expectRefused({ table: 'numbers' }, 'UnsupportedTable', 'public.numbers is a sequence');
-  await expectRefused({ table: 'some_type' }, 'UnsupportedTable', 'public.some_type is a composite type');
-  await expectRefused({ table: 'people_names' }, 'UnsupportedTable', 'public.people_names is an index');
+  await expectRefused(lab, { table: 'numbers' }, 'UnsupportedTable', 'public.numbers is a sequence');
+  await expectRefused(
+    lab,
+    { table: 'some_type' },
+    'UnsupportedTable',
+    'public.some_type is a composite type',
+  );
+  await expectRefused(lab, { table: 'people_names' }, 'UnsupportedTable', 'public.people_names is an index');
 });
 
 test('row-level security that hides rows is told in the result, or refused where all rows are required', async () => {
@@ -146,6 +151,7 @@ test('row-level security that hides rows is told in the result, or refused where
   expect(rows).toBe(1);
   expect(warnings).toEqual([expect.stringContaining('rows that its policies hide were not extracted')]);
   await expectRefused(
+    lab,
     { table: 'secrets', requireAllRows: true },
     'RowsHidden',
     'Row-level security is active on public.secrets for the role extractor',
@@ -158,7 +164,12 @@ test('row-level security that hides rows is told in the result, or refused where
 
 test('row-level security below a view is not overlooked where all rows are required', async () => {
   await lab.source.query('CREATE VIEW secrets_view WITH (security_invoker) AS SELECT * FROM secrets');
-  await expectRefused({ table: 'secrets_view', requireAllRows: true }, 'RowsHidden', 'row-level security');
+  await expectRefused(
+    lab,
+    { table: 'secrets_view', requireAllRows: true },
+    'RowsHidden',
+    'row-level security',
+  );
 });
 
 test('a source whose own functions somebody replaced has nothing run in the warehouse', async () => {
@@ -179,14 +190,3 @@ test('a source whose own functions somebody replaced has nothing run in the ware
   );
   expect(rows).toEqual([{ taken: null, id: 1, note: 'x' }]);
 });
-
-async function expectRefused(
-  request: Parameters<Lab['extract']>[0],
-  type: string,
-  message: string,
-): Promise<void> {
-  await expect(lab.extract(request)).rejects.toMatchObject({
-    cause: { type, message: expect.stringContaining(message) as string },
-  });
-  expect(await lab.leftoversAtLast()).toEqual([]);
-}

@@ -22,8 +22,7 @@ beforeEach(async () => {
     INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 5000) i`);
 });
 
-/** Returns the activities of a run, in the order they were scheduled. */
-/** Returns the ids of activities, but for what watches the progress of a run that lasts. */
+/** Returns the ids of a run's activities as scheduled, but for what watches the progress of a run that lasts. */
 async function activitiesOf(handle: ExtractHandle): Promise<string[]> {
   const { events } = await handle.fetchHistory();
   return (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
