@@ -102,8 +102,7 @@ test('so can a capture in its first copy', async () => {
   await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 15_000);
   await own.awaitStandbys('');
   expect(await lab.leftoversAtLast()).toEqual([]);
-  const slots = await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot]);
-  expect(slots.rowCount).toBe(0);
+  expect(await captures.slots(slot)).toBe(0);
 });
 
 /** Returns what the activities of a run tell of themselves, as people see it. */

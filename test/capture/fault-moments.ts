@@ -11,16 +11,6 @@ import { waitUntil } from '../setup/wait-until.ts';
 
 export type Fault = () => Promise<void>;
 
-/** Terminates the walsender, as an administrator might. */
-export function endWalsender({ lab }: CaptureLab, slot: string): Fault {
-  return async () => {
-    await lab.source.query(
-      'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL',
-      [slot],
-    );
-  };
-}
-
 /** Crashes a server and starts it again. */
 export function crash({ lab }: CaptureLab, server: PostgresServer): Fault {
   return async () => {

@@ -3,8 +3,9 @@ import { describe, test } from 'vitest';
 import { startWorkerProcess } from '../../local/worker-process.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
-import { crash, endWalsender, expectExactlyOnce, KilledWorker, restart } from './fault-moments.ts';
+import { crash, expectExactlyOnce, KilledWorker, restart } from './fault-moments.ts';
 import { OwnServers } from './own-servers.ts';
+import { endWalsender } from './walsender.ts';
 
 const MOMENTS = 20;
 
@@ -15,7 +16,7 @@ describe.concurrent('changes are written once, whatever happens while they come'
     const captures = await CaptureLab.open(lab);
     const slot = captures.slotName();
     await expectExactlyOnce(captures, { slot, mirror: false, moments: MOMENTS }, [
-      endWalsender(captures, slot),
+      async () => endWalsender(captures, slot),
       crash(captures, servers.warehouse),
       crash(captures, servers.source),
       restart(servers.temporal),

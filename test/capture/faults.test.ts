@@ -1,7 +1,8 @@
 import { test } from 'vitest';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
-import { endWalsender, expectExactlyOnce, KilledWorker } from './fault-moments.ts';
+import { expectExactlyOnce, KilledWorker } from './fault-moments.ts';
+import { endWalsender } from './walsender.ts';
 
 /** One moment each; the long suite has twenty, and crashes the servers. */
 test('changes are written once, whatever happens while they come: a walsender is ended, a worker is killed', async () => {
@@ -10,7 +11,7 @@ test('changes are written once, whatever happens while they come: a walsender is
   const slot = captures.slotName();
   await using worker = await KilledWorker.start(lab);
   await expectExactlyOnce(captures, { slot, mirror: true, moments: 1 }, [
-    endWalsender(captures, slot),
+    async () => endWalsender(captures, slot),
     async () => worker.kill(),
   ]);
 });

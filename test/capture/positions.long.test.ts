@@ -5,11 +5,12 @@ import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { withDatabase } from '../setup/lab.ts';
 import { startTestServer } from '../setup/test-server.ts';
 import { waitUntil } from '../setup/wait-until.ts';
-import { expectRefused, OwnSource } from './own-source.ts';
+import { OwnSource } from './own-source.ts';
 
 const run = promisify(execFile);
 
@@ -52,10 +53,11 @@ describe('before it streams, a capture compares its position with the slot:', ()
       await own.asAdmin('SELECT pg_switch_wal()');
       await own.asAdmin('CHECKPOINT');
     }
-    await expectRefused(own, slot, {
-      kind: 'SlotLost',
-      text: /was invalidated: the source has removed log that it needed/,
-    });
+    await expectFailure(
+      own.catchUp(slot),
+      'SlotLost',
+      /was invalidated: the source has removed log that it needed/,
+    );
     await own.captures.drop({ slot });
     await own.asAdmin('ALTER SYSTEM RESET max_slot_wal_keep_size');
     await own.asAdmin('SELECT pg_reload_conf()');
@@ -68,10 +70,11 @@ describe('before it streams, a capture compares its position with the slot:', ()
       await fill(10_000);
       await own.catchUp(slot);
     });
-    await expectRefused(own, slot, {
-      kind: 'PositionConflict',
-      text: /ends at .* the source was restored from a backup/,
-    });
+    await expectFailure(
+      own.catchUp(slot),
+      'PositionConflict',
+      /ends at .* the source was restored from a backup/,
+    );
     await own.captures.drop({ slot });
   });
 
@@ -91,8 +94,8 @@ describe('before it streams, a capture compares its position with the slot:', ()
     await own.insert();
     await fill(20_000);
     const changed = /has another transaction at .* the source was restored from a backup/;
-    await expectRefused(own, lost, { kind: 'PositionConflict', text: changed }, logOnly);
-    await expectRefused(own, other, { kind: 'PositionConflict', text: changed }, logOnly);
+    await expectFailure(own.catchUp(lost, logOnly), 'PositionConflict', changed);
+    await expectFailure(own.catchUp(other, logOnly), 'PositionConflict', changed);
     // but a capture that has read nothing of what was lost continues
     await expect(own.catchUp(kept, logOnly)).resolves.toMatchObject({ changes: 1 });
     for (const slot of [lost, other, kept]) await own.captures.drop({ slot });
@@ -104,10 +107,7 @@ describe('before it streams, a capture compares its position with the slot:', ()
     const database = new URL(own.lab.warehouseUrl).pathname.slice(1);
     const elsewhere = withDatabase(inject('warehouseAdmin'), database);
     own.stopWorkers = await own.lab.startWorkers({ source: elsewhere });
-    await expectRefused(own, slot, {
-      kind: 'PositionConflict',
-      text: /is another server than the one whose slot/,
-    });
+    await expectFailure(own.catchUp(slot), 'PositionConflict', /is another server than the one whose slot/);
     await own.stopWorkers();
     own.stopWorkers = await own.lab.startWorkers();
     await own.captures.drop({ slot });
@@ -155,11 +155,10 @@ test('when a standby takes the place of the source, a capture goes on where the 
     await standby.start();
     await using promoted = await connected(withDatabase(standby.url('postgres'), `source_${lab.name}`));
     await takeOver(standby, promoted.client);
-    await expectRefused(
-      own,
-      ahead,
-      { kind: 'PositionConflict', text: /another took its place, at .* some of them are not in the source/ },
-      logOnly,
+    await expectFailure(
+      own.catchUp(ahead, logOnly),
+      'PositionConflict',
+      /another took its place, at .* some of them are not in the source/,
     );
     await handle.signal('resume');
     for (let attempt = 0; attempt < 3; attempt += 1) {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { startPostgres } from '../../local/postgres.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { Lab } from '../setup/lab.ts';
 import { createRoles } from '../setup/roles.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -22,18 +23,14 @@ test('a slot that holds back too much while the warehouse is away is dropped all
     await warehouse.stop('immediate');
     await lab.source.query(`SELECT pg_logical_emit_message(false, 'filling', repeat('x', 2000000))`);
     // an attempt of the stream is given up after some minutes, and then the slot is checked
-    await waitUntil(async () => {
-      const slots = await lab.source.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [slot]);
-      return slots.rowCount === 0;
-    }, 500_000);
+    await waitUntil(async () => (await captures.slots(slot)) === 0, 500_000);
     await warehouse.start();
     await lab.reconnect();
-    await expect(handle.result()).rejects.toMatchObject({
-      cause: {
-        type: 'SlotLagExceeded',
-        message: expect.stringMatching(/held back .*MB.*more than 1 MB, and was dropped/) as string,
-      },
-    });
+    await expectFailure(
+      handle.result(),
+      'SlotLagExceeded',
+      /held back .*MB.*more than 1 MB, and was dropped/,
+    );
     // once the warehouse is back, nothing is left there either
     expect(await captures.drop({ slot })).toEqual({ slot: false, publication: false, bookkeeping: false });
   } finally {

@@ -1,8 +1,14 @@
 // @module-tag long
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { administer } from '../setup/administer.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
+import { walsenderOf } from './walsender.ts';
+
+/** After this long without an answer the source gives a stream up, and the worker gives up one that stands still. */
+const SOURCE_WAITS = '3s';
+const WORKER_WAITS = '2 seconds';
+const LONGER_MS = 8_000;
 
 let lab: Lab;
 let captures: CaptureLab;
@@ -17,26 +23,26 @@ afterAll(async () => lab.close());
 
 test('a warehouse that is slow, for longer than a stream may stand still, loses neither the connection nor a change', async () => {
   const slot = captures.slotName();
-  const superuser = inject('sourceAdmin').replace(/\/[^/]*$/, `/source_${lab.name}`);
-  await administer(superuser, [`ALTER ROLE extractor SET wal_sender_timeout = '3s'`]);
-  const handle = await captures.start({ tables: ['t'], slot, initialCopy: false, stallTimeout: '2 seconds' });
+  const superuser = await lab.connect('source');
+  await superuser.query(
+    `ALTER ROLE extractor IN DATABASE source_${lab.name} SET wal_sender_timeout = '${SOURCE_WAITS}'`,
+  );
+  const handle = await captures.start({
+    tables: ['t'],
+    slot,
+    initialCopy: false,
+    stallTimeout: WORKER_WAITS,
+  });
   await captures.untilStreaming(handle);
   await captures.untilWritten(slot);
-  const walsender = async () =>
-    (
-      await lab.source.query<{ pid: number }>(
-        'SELECT active_pid AS pid FROM pg_replication_slots WHERE slot_name = $1',
-        [slot],
-      )
-    ).rows[0]?.pid;
-  const before = await walsender();
+  const walsender = await walsenderOf(captures, slot);
   const blocker = await lab.connect('warehouse');
   await blocker.query('BEGIN; LOCK TABLE bronze.cdc_changes IN SHARE MODE');
   await lab.source.query(
     `UPDATE t SET v = repeat('w', 100); INSERT INTO t SELECT i, repeat('x', 2000) FROM generate_series(100, 20000) i`,
   );
-  await lab.source.query('SELECT pg_sleep(8)');
-  expect(await walsender()).toBe(before);
+  await sleep(LONGER_MS);
+  expect(await walsenderOf(captures, slot)).toBe(walsender);
   const { rows } = await lab.source.query<{ held: boolean }>(
     `SELECT confirmed_flush_lsn < pg_current_wal_lsn() - 1000000 AS held FROM pg_replication_slots WHERE slot_name = $1`,
     [slot],
@@ -45,7 +51,6 @@ test('a warehouse that is slow, for longer than a stream may stand still, loses 
   await blocker.query('COMMIT');
   await captures.untilWritten(slot);
   expect((await captures.changes(slot)).length).toBe(19_904);
-  expect(await walsender()).toBe(before);
+  expect(await walsenderOf(captures, slot)).toBe(walsender);
   await captures.end(handle, slot);
-  await administer(superuser, [`ALTER ROLE extractor RESET wal_sender_timeout`]);
 });

@@ -89,6 +89,19 @@ export class CaptureLab {
     }, within);
   }
 
+  /** Waits for the end of a copy, of whose start the workflow learns a moment later. */
+  async untilCopied(table: string): Promise<void> {
+    const copying = `SELECT FROM bronze.cdc_tables WHERE "table" = $1 AND status = 'copying'`;
+    await waitUntil(async () => (await this.lab.warehouse.query(copying, [table])).rowCount === 0);
+  }
+
+  /** Counts the slots of the lab whose name is like this. */
+  async slots(like: string): Promise<number | null> {
+    const slots =
+      'SELECT FROM pg_replication_slots WHERE database = current_database() AND slot_name LIKE $1';
+    return (await this.lab.source.query(slots, [like])).rowCount;
+  }
+
   /** Returns the changes logged by a capture, in order. */
   async changes(slot: string): Promise<LoggedChange[]> {
     const { rows } = await this.lab.warehouse.query<LoggedChange>(
