@@ -1,3 +1,4 @@
+// @module-tag long
 import { expect, test } from 'vitest';
 import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import { Gate } from '../setup/gate.ts';
@@ -64,11 +65,8 @@ async function expectEndedByAnother(step: string): Promise<void> {
   expect(await lab.leftoversAtLast()).toEqual([]);
 }
 
-test(
-  'a worker that is killed in its commit leaves a run that another one ends, with nothing lost and nothing doubled',
-  { tags: 'long' },
-  async () => expectEndedByAnother('commit'),
-);
+test('a worker that is killed in its commit leaves a run that another one ends, with nothing lost and nothing doubled', async () =>
+  expectEndedByAnother('commit'));
 
 // concurrent, since most of the time is spent waiting until the worker is missed
-test.concurrent.for(['plan', 'copy-0'])('and so at the step %s', { tags: 'long' }, expectEndedByAnother);
+test.concurrent.for(['plan', 'copy-0'])('and so at the step %s', expectEndedByAnother);

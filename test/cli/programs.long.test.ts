@@ -1,3 +1,4 @@
+// @module-tag long
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -33,7 +34,7 @@ async function run(
 const noTemporal =
   'Temporal cannot be reached at 127.0.0.1:1: check TEMPORAL_ADDRESS, or start a server on this machine with "temporal server start-dev".';
 
-test('the worker says in one line why it cannot start', { tags: 'long' }, async () => {
+test('the worker says in one line why it cannot start', async () => {
   const [missing, away, elsewhere] = await Promise.all([
     run('worker', { SOURCE_DATABASE_URL: unused, WAREHOUSE_DATABASE_URL: '' }),
     run('worker', { ...databases, TEMPORAL_ADDRESS: '127.0.0.1:1' }),
@@ -52,7 +53,7 @@ test('the worker says in one line why it cannot start', { tags: 'long' }, async 
   });
 });
 
-test('the codec server does, too', { tags: 'long' }, async () => {
+test('the codec server does, too', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const address = other.address();
@@ -69,40 +70,32 @@ test('the codec server does, too', { tags: 'long' }, async () => {
   expect(taken).toEqual({ code: 1, said: [expect.stringContaining(`EADDRINUSE: address already in use`)] });
 });
 
-test(
-  'a worker without work logs that it is there, and nothing about its parts',
-  { tags: 'long' },
-  async () => {
-    const env = { ...databases, TEMPORAL_ADDRESS: inject('temporalAddress'), DATAKIT_TASK_QUEUE: 'idle' };
-    const worker = await startWorkerProcess({ env, entry: inject('worker') });
-    await worker.stop();
-    const messages = worker
-      .output()
-      .split('\n')
-      .map((line) => (JSON.parse(line) as { message: string }).message);
-    expect(messages).toEqual([
-      'the warehouse is not ready; the first run tries again',
-      'worker ready',
-      'worker stopping: it hands over its work',
-      'worker stopped',
-    ]);
-  },
-);
+test('a worker without work logs that it is there, and nothing about its parts', async () => {
+  const env = { ...databases, TEMPORAL_ADDRESS: inject('temporalAddress'), DATAKIT_TASK_QUEUE: 'idle' };
+  const worker = await startWorkerProcess({ env, entry: inject('worker') });
+  await worker.stop();
+  const messages = worker
+    .output()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { message: string }).message);
+  expect(messages).toEqual([
+    'the warehouse is not ready; the first run tries again',
+    'worker ready',
+    'worker stopping: it hands over its work',
+    'worker stopped',
+  ]);
+});
 
-test(
-  'a worker that its namespace is taken from ends, and says why',
-  { tags: 'long', timeout: 200_000 },
-  async () => {
-    const namespace = `gone-${process.pid}`;
-    const address = inject('temporalAddress');
-    const { workflowService, operatorService } = await Connection.connect({ address });
-    const workflowExecutionRetentionPeriod = msToTs('1 day');
-    await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
-    const env = { ...databases, TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
-    const worker = await startWorkerProcess({ env, entry: inject('worker') });
-    await operatorService.deleteNamespace({ namespace });
-    expect(await worker.exited).toMatchObject({ code: 1 });
-    expect(worker.output()).toContain(`Namespace ${namespace} is not found.`);
-    expect(worker.output()).toContain('a worker has failed: the process ends');
-  },
-);
+test('a worker that its namespace is taken from ends, and says why', { timeout: 200_000 }, async () => {
+  const namespace = `gone-${process.pid}`;
+  const address = inject('temporalAddress');
+  const { workflowService, operatorService } = await Connection.connect({ address });
+  const workflowExecutionRetentionPeriod = msToTs('1 day');
+  await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+  const env = { ...databases, TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };
+  const worker = await startWorkerProcess({ env, entry: inject('worker') });
+  await operatorService.deleteNamespace({ namespace });
+  expect(await worker.exited).toMatchObject({ code: 1 });
+  expect(worker.output()).toContain(`Namespace ${namespace} is not found.`);
+  expect(worker.output()).toContain('a worker has failed: the process ends');
+});
