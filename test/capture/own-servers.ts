@@ -1,6 +1,7 @@
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
-import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import type { TemporalServer } from '../../local/temporal.ts';
 import { Lab, type LabOptions } from '../setup/lab.ts';
+import { startRestartableTemporal } from '../setup/restartable-temporal.ts';
 import { createRoles } from '../setup/roles.ts';
 
 /** Servers of this test alone, so that it may stop any of them. */
@@ -19,7 +20,7 @@ export class OwnServers implements AsyncDisposable {
     const [source, warehouse, temporal] = await Promise.all([
       startPostgres(),
       startPostgres(),
-      startTemporal(),
+      startRestartableTemporal(),
     ]);
     const servers = new OwnServers(source, warehouse, temporal);
     try {

@@ -18,8 +18,8 @@ export class OwnSource extends CapturedTable implements AsyncDisposable {
     this.stopWorkers = stopWorkers;
   }
 
-  static async open(settings: Readonly<Record<string, string>> = {}): Promise<OwnSource> {
-    const server = await startTestServer({ settings });
+  static async open(): Promise<OwnSource> {
+    const server = await startTestServer();
     await createExtractor(server);
     const servers = { source: server.url('postgres'), warehouse: inject('warehouseAdmin') };
     const lab = await Lab.open({ servers, workers: 'none' });

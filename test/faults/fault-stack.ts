@@ -3,11 +3,12 @@ import { dirname, join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { inject } from 'vitest';
 import { startPostgres, type PostgresServer } from '../../local/postgres.ts';
-import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import type { TemporalServer } from '../../local/temporal.ts';
 import { bundlerOptions, workflowsPath } from '../../src/runtime/workflow-code.ts';
 import { mountSmallDisk, type SmallDisk } from '../inputs/small-disk.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
+import { startRestartableTemporal } from '../setup/restartable-temporal.ts';
 import { createRoles } from '../setup/roles.ts';
 import { otherVersionPath, Seat } from './seat.ts';
 
@@ -55,7 +56,7 @@ export class FaultStack implements AsyncDisposable {
     const [source, warehouse, temporal, otherVersion] = await Promise.all([
       startPostgres({ settings }),
       startPostgres({ settings }),
-      startTemporal(),
+      startRestartableTemporal(),
       versions ? buildOtherVersion() : undefined,
     ]);
     await createRoles(source, warehouse);
