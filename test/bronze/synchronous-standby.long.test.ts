@@ -2,9 +2,9 @@
 import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HeldCopies } from '../setup/held-copies.ts';
-import { OwnWarehouse } from '../setup/own-warehouse.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { OwnWarehouse } from './own-warehouse.ts';
 
 let own: OwnWarehouse;
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { faults } from './faults.ts';
 import { FaultStack } from './fault-stack.ts';
 import { Matrix, type Aim } from './matrix.ts';
-import { randomFrom } from './random.ts';
+import { seeded } from '../setup/seeded.ts';
 
 /** The name of a fault, and its target. */
 export type NamedAim = readonly [string, Aim['moment'], Aim['mode']];
@@ -12,7 +12,7 @@ export type NamedAim = readonly [string, Aim['moment'], Aim['mode']];
 export async function expectExactRounds(aims: readonly NamedAim[]): Promise<void> {
   const seed = randomInt(2 ** 31);
   await using stack = await FaultStack.open({ workers: 2 });
-  const matrix = new Matrix(stack, randomFrom(seed));
+  const matrix = new Matrix(stack, seeded(seed));
   for (const [name, moment, mode] of aims) {
     const fault = faults.find((one) => one.name === name);
     if (fault === undefined) throw new Error(`there is no fault "${name}"`);

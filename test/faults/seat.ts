@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { startWorkerProcess, type WorkerProcess } from '../../local/worker-process.ts';
 import type { Lab } from '../setup/lab.ts';
 import { remember } from '../setup/secrets.ts';
-import { TcpProxy } from './tcp-proxy.ts';
+import { TcpProxy } from '../setup/tcp-proxy.ts';
 
 /** Latency of a nearby network. It also makes each phase long enough to hit. */
 const LATENCY = 2;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { Steps } from '../setup/steps.ts';
+import { TcpProxy } from '../setup/tcp-proxy.ts';
 import { waitUntil } from '../setup/wait-until.ts';
-import { TcpProxy } from './tcp-proxy.ts';
 
 const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
   work.then(

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { Database } from '../../src/postgres/database.ts';
 import { ReplicationSession } from '../../src/postgres/replication/replication-session.ts';
-import { TcpProxy } from '../faults/tcp-proxy.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
+import { TcpProxy } from '../setup/tcp-proxy.ts';
 
 /** A role whose transactions may last for a moment only. */
 const ROLE = `brief_${process.pid}`;

@@ -17,12 +17,12 @@ import { serverChecks } from '../../src/extraction/check/check-server.ts';
 import { checkSource as lookAt } from '../../src/extraction/check/check-source.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
-import { TcpProxy } from '../faults/tcp-proxy.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { expectFailure } from '../setup/expect-failure.ts';
 import { Lab, withDatabase, type Told } from '../setup/lab.ts';
 import { grantsOnWarehouse } from '../setup/roles.ts';
+import { TcpProxy } from '../setup/tcp-proxy.ts';
 
 let lab: Lab;
 beforeAll(async () => {

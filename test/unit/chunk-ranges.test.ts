@@ -6,7 +6,7 @@ import {
   rangesOfChunk,
   type ChunkRange,
 } from '../../src/extraction/plan/chunk-ranges.ts';
-import { seeded } from './random-names.ts';
+import { seeded } from '../setup/seeded.ts';
 
 const GB = 1024 ** 3;
 const TB = 1024 ** 4;

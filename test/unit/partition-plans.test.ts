@@ -4,7 +4,7 @@ import { patternMatcher } from '../../src/contract/name-pattern.ts';
 import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
 import { locksOfChunk, packSmall } from '../../src/extraction/partitions/pack-partitions.ts';
 import { labelsOf } from '../../src/extraction/partitions/partition-labels.ts';
-import { seeded } from './random-names.ts';
+import { seeded } from '../setup/seeded.ts';
 
 const partition = (name: string, blocks: number, chunks: number): PlannedPartition => {
   return { schema: 'public', name, oid: 1, fileNode: 1, blocks, chunks };

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { parseInput } from '../../src/contract/parse-input.ts';
 import { formatTableName, parseTableName, tableName, utf8Length } from '../../src/contract/table-name.ts';
-import { randomName, seeded } from './random-names.ts';
+import { randomName } from '../setup/random-name.ts';
+import { seeded } from '../setup/seeded.ts';
 
 describe('parseTableName', () => {
   test.each([

@@ -3,7 +3,7 @@ import { escapeIdentifier } from 'pg';
 import { formatTableName } from '../../src/contract/table-name.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
-import { seeded } from '../unit/random-names.ts';
+import { seeded } from '../setup/seeded.ts';
 import { ownTypes, randomTable } from './random-tables.ts';
 
 /** Another seed generates other tables; a failure shows the seed. */

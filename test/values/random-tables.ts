@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import { randomName } from '../unit/random-names.ts';
+import { randomName } from '../setup/random-name.ts';
 
 type Random = () => number;
 

@@ -1,11 +1,11 @@
 import { inject } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
-import { administer } from './administer.ts';
-import { CaptureLab } from './capture-lab.ts';
-import { Lab } from './lab.ts';
-import { createLoader } from './roles.ts';
-import { startTestServer } from './test-server.ts';
-import { waitUntil } from './wait-until.ts';
+import { administer } from '../setup/administer.ts';
+import { CaptureLab } from '../setup/capture-lab.ts';
+import { Lab } from '../setup/lab.ts';
+import { createLoader } from '../setup/roles.ts';
+import { startTestServer } from '../setup/test-server.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 /** A lab whose warehouse is a separate server, which may have standbys to wait for. */
 export class OwnWarehouse implements AsyncDisposable {
