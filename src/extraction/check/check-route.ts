@@ -35,6 +35,8 @@ async function connected<T>(
   const client = await database.connect({ query_timeout: LONGEST_ANSWER });
   const hangUp = () => void client.connection.stream.destroy();
   signal?.addEventListener('abort', hangUp, { once: true });
+  // a signal that was aborted while this connected does not tell it any more
+  if (signal?.aborted === true) hangUp();
   try {
     return await work(client);
   } catch (error) {
