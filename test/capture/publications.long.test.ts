@@ -79,6 +79,28 @@ test('what a publication did not send for a while is noticed, and the copies tha
   await captures.drop({ slot });
 });
 
+test('a row filter counts only while the publication does not send the whole schema, and the copy follows', async () => {
+  await own.asAdmin('CREATE SCHEMA filtered AUTHORIZATION extractor');
+  const slot = captures.slotName();
+  await lab.source.query(`CREATE TABLE filtered.t (id int PRIMARY KEY); INSERT INTO filtered.t VALUES (1), (2);
+    CREATE PUBLICATION ${slot} FOR TABLE filtered.t WHERE (id > 1)`);
+  const request = { tables: ['filtered.t'], slot, mirror: true };
+  await captures.catchUp(request);
+  await own.asAdmin(`ALTER PUBLICATION ${slot} ADD TABLES IN SCHEMA filtered`);
+  const handle = await captures.start(request);
+  await captures.untilStreaming(handle);
+  await waitUntil(async () => (await captures.status(handle)).copying.length === 0);
+  await expectSameRows(lab, 'filtered.t', 'bronze.br_filtered__t');
+  const removed = handle.executeUpdate('removeTables', { args: [['filtered.t']] });
+  await expect(removed).rejects.toMatchObject({ cause: { type: 'PublicationConflict' } });
+  await handle.cancel();
+  await handle.result().catch(() => undefined);
+  await own.asAdmin(`ALTER PUBLICATION ${slot} DROP TABLES IN SCHEMA filtered`);
+  await captures.catchUp(request);
+  await expectSameRows(lab, 'filtered.t', 'bronze.br_filtered__t', { where: 'id > 1' });
+  await captures.drop({ slot });
+});
+
 test('a table that a publication sends again is copied again, though its copy was given up meanwhile', async () => {
   await lab.source.query('CREATE TABLE away (id int PRIMARY KEY); INSERT INTO away VALUES (1)');
   const slot = captures.slotName();

@@ -12,7 +12,7 @@ export interface PublishedTable extends TableName {
   readonly where: string | null;
   /** True if the publication names it, and does not send it only as one of all tables, or of a schema. */
   readonly isNamed: boolean;
-  /** Changes if the table is removed and added again, or if the publication is altered or recreated. */
+  /** Changes if the table, or its schema, is removed or added, or if the publication is altered or recreated. */
   readonly membership: string;
 }
 
@@ -63,9 +63,8 @@ export async function findPublication(
   const generated = session.majorVersion >= 18 ? 'true' : `a.attgenerated = ''`;
   const tables = await session.query<PublishedTable & Record<string, unknown>>(
     `SELECT c.oid, p.schemaname AS schema, p.tablename AS name, ${filter} AS "where",
-            EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = b.oid AND r.prrelid = c.oid) AS "isNamed",
-            concat_ws('/', b.oid, b.xmin, coalesce(
-              (SELECT r.oid FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = b.oid AND r.prrelid = c.oid), ${bySchema})) AS membership,
+            r.oid IS NOT NULL AND ${bySchema} IS NULL AS "isNamed",
+            concat_ws('/', b.oid, b.xmin, r.oid, ${bySchema}) AS membership,
             ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND ${generated}
                      AND (${attributes} IS NULL OR a.attname = ANY (${attributes})) ORDER BY a.attnum) AS columns
@@ -73,12 +72,14 @@ export async function findPublication(
        JOIN pg_catalog.pg_publication b ON b.pubname = p.pubname
        JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+       LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = b.oid AND r.prrelid = c.oid
       WHERE p.pubname = $1 AND ($2::oid[] IS NULL OR c.oid = ANY ($2)) ORDER BY p.schemaname, p.tablename`,
     [name, only ?? null],
   );
   return { tables, ...row };
 }
 
+/** Counts for a table that is named, too: as one of its schema it is sent whole, whatever its row filter. */
 const MEMBERSHIP_BY_SCHEMA = `
   (SELECT s.oid FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = b.oid AND s.pnnspid = n.oid)`;
 
