@@ -52,12 +52,11 @@ export class KnownTables {
     });
   }
 
-  /** Names that the table had before. One that is kept under its new name is found there to be another table. */
-  namesBefore({ id, table, relation: { oid } }: KnownTable): string[] {
-    return [...this.#captured].flatMap(([before, { catalog, status }]) => {
-      const isSame = catalog?.oid === oid && before !== id;
-      return isSame && (table?.target == null || status === 'copying') ? [before] : [];
-    });
+  /** Names that the table had before. */
+  namesBefore({ id, relation: { oid } }: KnownTable): string[] {
+    return [...this.#captured].flatMap(([before, { catalog }]) =>
+      catalog?.oid === oid && before !== id ? [before] : [],
+    );
   }
 }
 

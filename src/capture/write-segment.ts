@@ -110,9 +110,15 @@ async function leaveName(
   const description = { columns: table.columns ?? [], key: table.key, catalog };
   await recordDescription(session, context.capture.captureId, table, description);
   context.tables.set(id, { ...table, ...description });
-  const warning = `${id} is called ${to} in the source now: its changes are logged under that name, and its copy stays as it is. To have it copied and kept, remove ${id} with removeTables and add ${to} with addTables.`;
-  await warn(session, warning, context);
+  const isKept = context.tables.get(to)?.target != null;
+  await warn(session, isKept ? keptAs(to, id) : keptNoMore(to, id), context);
 }
+
+const keptAs = (to: string, id: string): string =>
+  `${id} is called ${to} in the source now, whose copy has its changes. The copy of ${id} stays as it is, and is made again once a table of that name changes.`;
+
+const keptNoMore = (to: string, id: string): string =>
+  `${id} is called ${to} in the source now: its changes are logged under that name, and its copy stays as it is. To have it copied and kept, remove ${id} with removeTables and add ${to} with addTables.`;
 
 async function warn(
   session: Session,

@@ -82,7 +82,8 @@ test('what a publication did not send for a while is noticed, and the copies tha
 test('a row filter counts only while the publication does not send the whole schema, and the copy follows', async () => {
   await own.asAdmin('CREATE SCHEMA filtered AUTHORIZATION extractor');
   const slot = captures.slotName();
-  await lab.source.query(`CREATE TABLE filtered.t (id int PRIMARY KEY); INSERT INTO filtered.t VALUES (1), (2);
+  await lab.source
+    .query(`CREATE TABLE filtered.t (id int PRIMARY KEY); INSERT INTO filtered.t VALUES (1), (2);
     CREATE PUBLICATION ${slot} FOR TABLE filtered.t WHERE (id > 1)`);
   const request = { tables: ['filtered.t'], slot, mirror: true };
   await captures.catchUp(request);
