@@ -124,7 +124,7 @@ async function applyLogged(
     requireColumns(row ?? {}, { copied, sent });
     return known.map(({ name, typeOid }) => {
       const value = row !== null && Object.hasOwn(row, name) ? row[name] : undefined;
-      return value == null ? value : documentOf(value, typeOid);
+      return value == null ? value : documentOf(value, typeOid, session.encoding);
     });
   };
   const found = (old: LoggedRow | null): MirrorValue[] => {

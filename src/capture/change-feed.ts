@@ -16,7 +16,7 @@ import {
 import { OWN_PREFIX } from '../postgres/replication/own-messages.ts';
 import { WalStream, type WalConsumer } from '../postgres/replication/wal-stream.ts';
 import { KnownTables, type KnownTable } from './known-tables.ts';
-import { contentOf } from './message-content.ts';
+import { contentOf, type Encodings } from './message-content.ts';
 import { MirrorSteps } from './mirror-steps.ts';
 import type { Boundary, Segment } from './segment.ts';
 import { SentBeforeWatch, type SentBefore } from './sent-before.ts';
@@ -27,8 +27,8 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 const APPLIED_CHANGES = 5_000;
 
 interface FeedOrigin extends CaptureIdentity {
-  /** The encoding of the source's database, such as `UTF8`. */
-  readonly encoding: string;
+  /** Those of the databases, such as `UTF8`. */
+  readonly encodings: Encodings;
 }
 
 /**
@@ -77,7 +77,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     sentBefore: SentBefore,
   ) {
     this.#capture = capture;
-    this.#tables = new KnownTables(tables);
+    this.#tables = new KnownTables(tables, capture.encodings.warehouse);
     this.#rows = this.#newRows();
     this.#sentBefore = new SentBeforeWatch(sentBefore);
     this.#reached = this.#taken = parseLsn(sentBefore.position);
@@ -219,7 +219,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     if (prefix === OWN_PREFIX || !this.#isNew()) return;
     this.#rows.note('MESSAGE', this.#next(), lsn, undefined, {
       prefix,
-      ...contentOf(message, this.#capture.encoding),
+      ...contentOf(message, this.#capture.encodings),
       transactional,
     });
   };

@@ -24,8 +24,11 @@ export interface KnownTable extends RelationBytes {
 export class KnownTables {
   readonly #captured: ReadonlyMap<string, CaptureTable>;
   readonly #described = new Map<number, KnownTable>();
+  readonly #encoding: string;
 
-  constructor(captured: readonly CaptureTable[]) {
+  /** @param encoding of the warehouse */
+  constructor(captured: readonly CaptureTable[], encoding: string) {
+    this.#encoding = encoding;
     this.#captured = new Map(captured.map((table) => [formatTableName(table), table]));
   }
 
@@ -43,7 +46,7 @@ export class KnownTables {
       relation,
       id,
       table,
-      json: new JsonColumns(relation.columns),
+      json: new JsonColumns(relation.columns, this.#encoding),
       name: nameBytes(relation),
       logFrom: table?.logFrom == null ? 0n : parseLsn(table.logFrom),
       copiedAt: table?.copiedAt == null ? 0n : parseLsn(table.copiedAt),

@@ -95,9 +95,10 @@ class Stream {
     const { source, warehouse } = this.#context;
     const signal = this.#signal;
     const { captureId, runId, input } = this.#request;
-    const { capture, tables } = await warehouse.write({ run: runId, signal }, async (session) => ({
+    const { capture, tables, encoding } = await warehouse.write({ run: runId, signal }, async (session) => ({
       capture: await readCapture(session, referenceOf(captureId, input)),
       tables: await readTables(session, captureId),
+      encoding: session.encoding,
     }));
     this.#waiting ??= new Set(tables.filter(waitsForCopy).map(formatTableName));
     const onMissed = ({ warnings, copyWanted }: Missed) => {
@@ -115,11 +116,11 @@ class Stream {
     this.#safe = sentBefore.confirmed;
     this.#transactions = capture.transactions;
     this.#changes = capture.changes;
-    const { encoding } = replication;
-    const feed = new ChangeFeed(startStatement(capture), { ...capture, encoding }, tables, sentBefore);
+    const encodings = { source: replication.encoding, warehouse: encoding };
+    const feed = new ChangeFeed(startStatement(capture), { ...capture, encodings }, tables, sentBefore);
     const segments: SegmentContext = {
       capture,
-      encoding,
+      encoding: encodings.source,
       sourceUri: await readSourceUri(source, { run: runId, signal }),
       deletes: input.deletes,
       tables: tablesById(tables),

@@ -41,6 +41,11 @@ export class Session {
     return this.#client.majorVersion;
   }
 
+  /** The encoding of the database, such as `UTF8`. */
+  get encoding(): string {
+    return this.#client.encoding;
+  }
+
   /** True if the server may still be working for this session. */
   get isBusy(): boolean {
     return this.#running > 0 && this.#lost === undefined;

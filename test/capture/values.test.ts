@@ -169,6 +169,42 @@ test(
   },
 );
 
+test(
+  'characters that a warehouse lacks are kept where they are escaped, and in messages',
+  { tags: 'long' },
+  async () => {
+    await using latin = await Lab.open({
+      warehouseOptions: `TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`,
+    });
+    const others = await CaptureLab.open(latin);
+    const table = (name: string) =>
+      `CREATE TABLE ${name} (id int PRIMARY KEY, j json); INSERT INTO ${name} VALUES (1, '"\\u20ac"')`;
+    await latin.source.query(`${table('prices')}; ${table('late_prices')}`);
+    const slot = others.slotName();
+    const handle = await others.start({ tables: ['prices'], slot, mirror: true });
+    await others.untilStreaming(handle);
+    const held = await HeldCopies.hold(latin, 'before the first');
+    await handle.executeUpdate('addTables', { args: [['late_prices']] });
+    await held.reached();
+    const documents = [String.raw`{"a": "\u20ac"}`, String.raw`"\u20ac"`];
+    for (const name of ['prices', 'late_prices'])
+      await latin.source.query(
+        `INSERT INTO ${name} SELECT n + 1, j FROM unnest($1::json[]) WITH ORDINALITY AS o(j, n)`,
+        [documents],
+      );
+    await latin.source.query(`SELECT pg_logical_emit_message(true, 'price', '5 €')`);
+    await others.untilWritten(slot);
+    await held.release();
+    await waitUntil(async () => (await others.status(handle)).copying.length === 0);
+    for (const name of ['prices', 'late_prices']) await expectSameRows(latin, name, `bronze.br_${name}`);
+    const logged = (await others.changes(slot)).map(({ data }): unknown => JSON.parse(data ?? ''));
+    const rows = documents.map((j, index) => ({ id: index + 2, j }));
+    expect(logged.slice(0, -1)).toEqual([...rows, ...rows]);
+    expect(logged.at(-1)).toMatchObject({ content: '3520e282ac', encoding: 'hex' });
+    await others.end(handle, slot);
+  },
+);
+
 test('a copy that catches up with the log reads JSON as JSON', { tags: 'long' }, async () => {
   await lab.source.query(`CREATE TABLE waiting (id int PRIMARY KEY);
     CREATE TABLE late_documents (id int PRIMARY KEY, j json, b jsonb)`);

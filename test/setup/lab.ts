@@ -42,6 +42,8 @@ export interface LabOptions {
   readonly taskQueue?: string;
   /** Options for creating the source database: `TEMPLATE template0 LOCALE …`. */
   readonly sourceOptions?: string;
+  /** Likewise for the warehouse. */
+  readonly warehouseOptions?: string;
 }
 
 /** Overrides of what the lab tells a worker. */
@@ -99,7 +101,7 @@ export class Lab implements AsyncDisposable {
     await Promise.all([
       administer(admin.source, [`CREATE DATABASE source_${name} ${options.sourceOptions ?? ''}`]),
       administer(admin.warehouse, [
-        `CREATE DATABASE warehouse_${name} ${template}`,
+        `CREATE DATABASE warehouse_${name} ${options.warehouseOptions ?? template}`,
         ...grantsOnWarehouse(`warehouse_${name}`),
       ]),
     ]);

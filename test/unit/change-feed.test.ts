@@ -19,7 +19,12 @@ function rowOf(text: string): Tuple {
 /** Returns a feed within a transaction that has inserted a row. */
 function feedOf(text: string): ChangeFeed {
   const known = { slot: 's', position: '0/100', last: null, confirmed: '0/100' };
-  const feed = new ChangeFeed('', { captureId: '1', slot: 's', encoding: 'UTF8' }, [], known);
+  const feed = new ChangeFeed(
+    '',
+    { captureId: '1', slot: 's', encodings: { source: 'UTF8', warehouse: 'UTF8' } },
+    [],
+    known,
+  );
   feed.onBegin({ commitLsn: parseLsn('0/200'), committedAt: 0n, xid: 7 });
   feed.onRelation(relation);
   feed.onInsert(relation, rowOf(text), parseLsn('0/180'));

@@ -43,8 +43,11 @@ export class JsonColumns {
   readonly #isKey: readonly boolean[];
   /** Columns that hold JSON documents, by position. */
   readonly #documents: readonly { readonly column: number; readonly name: string }[];
+  readonly #encoding: string;
 
-  constructor(columns: readonly RelationColumn[]) {
+  /** @param encoding of the database that stores the objects */
+  constructor(columns: readonly RelationColumn[], encoding: string) {
+    this.#encoding = encoding;
     this.#kinds = columns.map(({ typeOid }) => kinds.get(typeOid) ?? 'string');
     this.#names = columns.map(({ name }) => Buffer.from(`${JSON.stringify(name)}:`));
     this.#isKey = columns.map(({ isKey }) => isKey);
@@ -80,9 +83,14 @@ export class JsonColumns {
       writer.copy(name, 0, name.length);
       if (kind === NULL_VALUE) writer.copy(NULL, 0, NULL.length);
       else
-        writeValue(writer, this.#kinds[column] ?? 'string', buffer, starts[column] ?? 0, ends[column] ?? 0);
+        this.#value(writer, this.#kinds[column] ?? 'string', buffer, starts[column] ?? 0, ends[column] ?? 0);
     }
     writer.byte(CLOSE);
+  }
+
+  #value(writer: ByteWriter, kind: JsonKind, from: Buffer, start: number, end: number): void {
+    const isKept = kind !== 'json' || fitsJsonb(from.toString('utf8', start, end), this.#encoding);
+    writeValue(writer, isKept ? kind : 'string', from, start, end);
   }
 }
 
@@ -109,12 +117,9 @@ function writeValue(writer: ByteWriter, kind: JsonKind, from: Buffer, start: num
       writer.copy(word, 0, word.length);
       return;
     }
+    case 'json':
     case 'jsonb':
       writer.copy(from, start, end);
-      return;
-    case 'json':
-      if (fitsJsonb(from.toString('utf8', start, end))) writer.copy(from, start, end);
-      else writeString(writer, from, start, end);
       return;
     case 'string':
       writeString(writer, from, start, end);
@@ -137,20 +142,29 @@ const DIGITS = 15_000;
 // each run of digits is read once, from its beginning
 const LONG_NUMBER = new RegExp(String.raw`(?<!\d)\d{${DIGITS}}`);
 
+/** An escaped character that not all encodings have. */
+const BEYOND_ASCII = /\\u(?!00[0-7])/;
+
 /**
- * Returns false if a document of the type json may have what jsonb cannot store: the character NUL,
- * unpaired surrogates, numbers beyond numeric. Such a document becomes a string, as do some that would fit.
+ * Returns false if a document of the type json may have what jsonb cannot store: the character NUL, unpaired
+ * surrogates, characters that its database may lack, numbers beyond numeric. Such a document becomes a string, as do
+ * some that would fit.
  */
-function fitsJsonb(json: string): boolean {
+function fitsJsonb(json: string, encoding: string): boolean {
   if (/\\u(0000|d[89a-f])|\d[eE][+-]?\d{4}/i.test(json)) return false;
+  if (encoding !== 'UTF8' && BEYOND_ASCII.test(json)) return false;
   return json.length < DIGITS || !LONG_NUMBER.test(json);
 }
 
-/** Restores a column's text from its document in the log, which may be a string instead: see {@link fitsJsonb}. */
-export function documentOf(text: string, typeOid: number): string {
+/**
+ * Restores a column's text from its document in the log, which may be a string instead: see {@link fitsJsonb}.
+ *
+ * @param encoding of the database that has the log
+ */
+export function documentOf(text: string, typeOid: number, encoding: string): string {
   if (kinds.get(typeOid) !== 'json' || !text.startsWith('"')) return text;
   const content: unknown = JSON.parse(text);
-  return typeof content === 'string' && !fitsJsonb(content) ? content : text;
+  return typeof content === 'string' && !fitsJsonb(content, encoding) ? content : text;
 }
 
 /** Length of an escaped control character: `\\u0001`. */
