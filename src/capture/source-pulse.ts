@@ -5,6 +5,8 @@ import { readLogPositions, writeHeartbeat } from '../postgres/replication/slots.
 
 /** How many heartbeats are remembered while none arrives. */
 const MOST_BEATS = 1_000;
+/** The stream asks for the lag once a second: more heartbeats would only fill the log. */
+const LEAST_INTERVAL = 1_000;
 
 /**
  * Writes a message to the source's log now and then, and asks how far the log is.
@@ -67,7 +69,7 @@ export class SourcePulse {
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     while (!ending.aborted) {
       await this.#beat(source, runId, slot, ending).catch(() => undefined);
-      await pause(interval, ending);
+      await pause(Math.max(interval, LEAST_INTERVAL), ending);
     }
   }
 

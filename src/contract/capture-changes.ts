@@ -76,7 +76,7 @@ const captureFields = z.strictObject({
   heartbeat: timeout
     .prefault('10 seconds')
     .describe(
-      'How often a small message is written to the write-ahead log of the source to measure the lag: "10 seconds".',
+      'How often a small message is written to the write-ahead log of the source to measure the lag: "10 seconds", once a second at the most.',
     ),
   stallTimeout: timeout
     .prefault('5 minutes')
