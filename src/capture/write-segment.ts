@@ -79,23 +79,32 @@ async function recordRelations(
   const others = relations.filter((relation) => !known.has(formatTableName(relation)));
   if (others.length === 0) return;
   const published = await context.readPublished(others.map(({ oid }) => oid));
-  for (const { oid, schema, name, columns } of others) {
-    const id = formatTableName({ schema, name });
-    if (known.has(id) || !published.has(oid)) continue;
-    const key = columns.filter(({ isKey }) => isKey).map((column) => column.name);
-    const table = { schema, name, target: null, status: 'logged', mirrored: false, key } as const;
-    await addTables(session, capture.captureId, [table]);
-    const unknown = {
-      copiedAt: null,
-      logFrom: null,
-      addedAt: null,
-      columns: null,
-      catalog: null,
-      runId: null,
-    };
-    known.set(id, { ...table, ...unknown, membership: null });
+  const added: CaptureTable[] = [];
+  for (const relation of others) {
+    const id = formatTableName(relation);
+    if (known.has(id) || !published.has(relation.oid)) continue;
+    const table = loggedOnly(relation);
+    known.set(id, table);
+    added.push(table);
   }
+  await addTables(session, capture.captureId, added);
 }
+
+const loggedOnly = ({ schema, name, columns }: Relation): CaptureTable => ({
+  schema,
+  name,
+  target: null,
+  status: 'logged',
+  copiedAt: null,
+  logFrom: null,
+  addedAt: null,
+  mirrored: false,
+  key: columns.flatMap((column) => (column.isKey ? [column.name] : [])),
+  columns: null,
+  catalog: null,
+  runId: null,
+  membership: null,
+});
 
 /** Stops maintaining the copy of a table that now comes under another name. */
 async function leaveName(

@@ -152,7 +152,7 @@ test('the catalog is asked once for the partitions that change in a segment, how
 });
 
 test(
-  'a transaction in hundreds of tables that only the publication has costs one question, and keeps no table out',
+  'a transaction in hundreds of tables that only the publication has costs one question and one statement, and keeps no table out',
   { tags: 'long' },
   async () => {
     const slot = captures.slotName();
@@ -162,8 +162,15 @@ test(
     await table.asAdmin(`ALTER PUBLICATION ${slot} ADD TABLES IN SCHEMA crowd`);
     await lab.source.query(`DO $$ BEGIN
       FOR n IN 1..501 LOOP EXECUTE format('INSERT INTO crowd.t%s VALUES (1)', n); END LOOP; END $$`);
+    await lab.warehouse
+      .query(`CREATE SEQUENCE statements; GRANT ALL ON SEQUENCE statements TO PUBLIC; CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN PERFORM nextval('public.statements'); RETURN NULL; END $$;
+      CREATE TRIGGER counted AFTER INSERT ON bronze.cdc_tables EXECUTE FUNCTION counted()`);
     expect(await questionsOf(slot)).toBeLessThan(20);
     expect(await captures.changes(slot)).toHaveLength(501);
+    const { rows: recorded } = await lab.warehouse.query('SELECT last_value::int FROM statements');
+    expect(recorded).toEqual([{ last_value: 1 }]);
+    await lab.warehouse.query('DROP FUNCTION counted CASCADE');
     await lab.source.query('CREATE TABLE beside_a_crowd (id int PRIMARY KEY)');
     const handle = await captures.start({ tables: ['t'], slot, mirror: true });
     await captures.untilStreaming(handle);

@@ -84,24 +84,14 @@ export async function addTables(
   captureId: string,
   tables: readonly (NewTable & Addition)[],
 ): Promise<void> {
-  for (const { schema, name, target, status, mirrored, key, logFrom, addedAt, catalog } of tables) {
-    await session.query(
-      `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key, log_from, added_at, catalog)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
-      [
-        captureId,
-        schema,
-        name,
-        target,
-        status,
-        mirrored,
-        JSON.stringify(key),
-        logFrom ?? null,
-        addedAt ?? null,
-        catalog == null ? null : JSON.stringify(catalog),
-      ],
-    );
-  }
+  await session.query(
+    `INSERT INTO ${BRONZE}.cdc_tables (capture_id, schema, "table", target, status, mirrored, key, log_from, added_at, catalog)
+     SELECT $1, schema, name, target, status, mirrored, key, "logFrom", "addedAt", catalog
+       FROM json_to_recordset($2) AS added(schema text, name text, target text, status text, mirrored boolean, key jsonb,
+                                           "logFrom" pg_lsn, "addedAt" pg_lsn, catalog jsonb)
+         ON CONFLICT DO NOTHING`,
+    [captureId, JSON.stringify(tables)],
+  );
 }
 
 export async function removeTables(
@@ -109,12 +99,11 @@ export async function removeTables(
   captureId: string,
   tables: readonly TableName[],
 ): Promise<void> {
-  for (const { schema, name } of tables) {
-    await session.query(
-      `DELETE FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 AND schema = $2 AND "table" = $3`,
-      [captureId, schema, name],
-    );
-  }
+  await session.query(
+    `DELETE FROM ${BRONZE}.cdc_tables AS t USING json_to_recordset($2) AS removed(schema text, name text)
+      WHERE t.capture_id = $1 AND t.schema = removed.schema AND t."table" = removed.name`,
+    [captureId, JSON.stringify(tables)],
+  );
 }
 
 /** Records the LSN of the snapshot that all unfinished copies read. The log of a first copy begins there. */
