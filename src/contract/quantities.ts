@@ -32,6 +32,9 @@ export const timeout = duration.refine(
 /** `ms` throws on texts longer than 100 characters, and is NaN if the rest is not a number. */
 const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]$/i.test(text);
 
+/** Returns the milliseconds of a setting as PostgreSQL shows it: `150ms`, `5min`, or 0, which has no unit. */
+export const durationOfSetting = (shown: string): number => (hasUnit(shown) ? ms(shown) : 0);
+
 const expectedSize = 'expected a size such as "64MB" or "1 GB"';
 
 /** An amount of data as people write it (`"64MB"`, `"1.5 GB"`), parsed to bytes. 1 kB is 1,024 as in PostgreSQL. */

@@ -1,5 +1,5 @@
 import { callbackify } from 'node:util';
-import { Client } from 'pg';
+import { Client, DatabaseError } from 'pg';
 import { clientOptions, waysOf, type Way } from './client-options.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { ClientConfig } from './driver.ts';
@@ -41,7 +41,13 @@ export class DatabaseClient extends Client {
 
   async #connect(): Promise<void> {
     if (this.#unusable !== undefined) throw this.#unusable;
-    await super.connect();
+    try {
+      await super.connect();
+    } catch (error) {
+      // the driver passes on the word that the server has for it in its language
+      if (error instanceof DatabaseError) error.severity = 'FATAL';
+      throw error;
+    }
   }
 
   /** Closes the socket, which the driver leaves open when it gives up a login; the server would wait a minute. */

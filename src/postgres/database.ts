@@ -1,4 +1,5 @@
 import { DatakitError } from '../contract/failures.ts';
+import { durationOfSetting } from '../contract/quantities.ts';
 import { applicationName } from './application-name.ts';
 import { requestCancel } from './cancel-request.ts';
 import { connect, type DatabaseClient } from './connect.ts';
@@ -136,10 +137,15 @@ export class Database {
   /** Begins the transaction. If a setting is refused here, it is one that the input asked for. */
   async #begin(session: Session, mode: string, options: TransactionOptions): Promise<void> {
     const settings = settingsStatement(options, session.majorVersion);
+    const durable = mode === WRITE ? [COMMIT_TO_DISK] : [];
     try {
-      await session.query(
-        [`BEGIN ${mode}`, settings, ...(mode === WRITE ? [COMMIT_TO_DISK] : [])].join('; '),
-      );
+      const answers = await session.queryAll<{ statement_timeout: string }>([
+        `BEGIN ${mode}`,
+        settings,
+        ...durable,
+        'SHOW statement_timeout', // unlike SELECT it takes no snapshot, so that another can be imported
+      ]);
+      session.statementTimeout = durationOfSetting(answers.at(-1)?.[0]?.statement_timeout ?? '0');
     } catch (error) {
       const refused = options.settings !== undefined && REFUSED_SETTING.has(sqlStateOf(error) ?? '');
       if (!refused || !(error instanceof Error)) throw error;

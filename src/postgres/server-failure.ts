@@ -50,10 +50,10 @@ export function ownWords(error: Error): string {
 
 /** Returns what depends on an object that cannot be changed because of it, as the server says: names only, no values. */
 export function dependentsOf(error: unknown): string | undefined {
-  const { detail, code = '' } = answerOf(error) ?? {};
-  return detail !== undefined && / depends on /.test(detail) && /^(0A|2B)/.test(code)
-    ? detail.replaceAll('\n', '; ')
-    : undefined;
+  const { detail, code, file } = answerOf(error) ?? {};
+  // a view on a column whose type is to change has no SQLSTATE of its own
+  const isAboutThem = code === '2BP01' || (code === '0A000' && file === 'tablecmds.c');
+  return isAboutThem ? detail?.replaceAll('\n', '; ') : undefined;
 }
 
 /** Returns the name of the index or constraint that rows violate. */
@@ -91,16 +91,19 @@ const MORE_LOCKS =
 /** Messages of PgBouncer about what a server would have accepted. */
 const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
 
-/** Returns the kind of an error. Some SQLSTATEs mean several things, which only texts or routines tell apart. */
+/**
+ * Returns the kind of an error. Some SQLSTATEs mean several things. What tells them apart must be the same in every
+ * language that a server may speak: names of settings and routines, and texts that are not translated.
+ */
 function kindOf(error: DatabaseError, sqlState: string): FailureKind {
-  if (/conflict with recovery/.test(error.message)) return 'SerializationFailure';
+  // of a replica that replays a change and a query that wait for each other
+  if (error.routine === 'CheckRecoveryConflictDeadlock') return 'SerializationFailure';
   if (sqlState === '08P01' && POOLER.test(error.message)) return 'PoolerInTheWay';
   if (isTooLarge(error)) return 'UnsupportedTable';
   // "query would be affected by row-level security policy", with row_security = off
   if (sqlState === '42501' && error.routine === 'check_enable_rls') return 'RowsHidden';
   // unlike other configured limits it applies to the session itself, so nobody else can free anything
   if (sqlState === '53400' && /temp_file_limit/.test(error.message)) return 'OutOfMemory';
-  if (sqlState === '57014' && /statement timeout/.test(error.message)) return 'StatementTimeout';
   if (isAboutText(error, sqlState) && passedOn(error) === undefined) return 'InvalidValue';
   const kind = kindOfSqlState(sqlState);
   // that every other table would fail too is true of the source only
@@ -167,12 +170,15 @@ export function isGone(error: unknown): boolean {
   return !isAboutText(answer, answer.code);
 }
 
-/** `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. */
+/**
+ * `COPY plan_7, line 2, column name: "…"`: what follows the colon, or a line without a column, is data. In another
+ * language it is not recognized, and the column not told.
+ */
 const COPY_CONTEXT = /^COPY plan_\d+, line \d+, column ([^:"]+)(?::|$)/;
 
 /**
  * Returns true if a row or value is too large, for which PostgreSQL has no SQLSTATE: for a row it says "string buffer
- * exceeds …" or "out of memory", for a value as text "invalid memory alloc request size".
+ * exceeds …" or "out of memory", for a value as text "invalid memory alloc request size", which is not translated.
  */
 function isTooLarge({ routine, message }: DatabaseError): boolean {
   return routine === 'enlargeStringInfo' || message.startsWith('invalid memory alloc request size');

@@ -1,4 +1,4 @@
-import type { QueryResult, QueryResultRow, Submittable } from 'pg';
+import { DatabaseError, type QueryResult, type QueryResultRow, type Submittable } from 'pg';
 import { DatakitError } from '../contract/failures.ts';
 import type { Cancellable } from './cancel-request.ts';
 import type { DatabaseClient } from './connect.ts';
@@ -13,7 +13,11 @@ export class Session {
   readonly #client: DatabaseClient;
   readonly #signal: AbortSignal | undefined;
   #running = 0;
+  #lastBegan = 0;
   #lost: Error | undefined;
+
+  /** How long a statement of the transaction may take, in milliseconds; 0 if as long as it needs. */
+  statementTimeout = 0;
 
   /**
    * @param label whose session it is: `source "default"`, `warehouse`
@@ -77,6 +81,7 @@ export class Session {
   ): Promise<QueryResult<Row>[]> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
+    this.#lastBegan = performance.now();
     // several results if the text has several statements
     const answer: Promise<QueryResult<Row> | QueryResult<Row>[]> = this.#client
       .query<Row>(text, values === undefined ? undefined : [...values])
@@ -86,8 +91,20 @@ export class Session {
     } catch (error) {
       this.#signal?.throwIfAborted();
       // if the server ended the session while idle, it said why then; the driver now says only that it is gone
-      throw serverFailure(this.#lost ?? error, this.#label);
+      throw this.failureOf(this.#lost ?? error);
     }
+  }
+
+  /**
+   * Returns what it means that the last statement failed. A server says in its own language whether a statement was
+   * cancelled or took too long, and gives both the same SQLSTATE; how long it took tells it in any language.
+   */
+  failureOf(error: unknown): DatakitError {
+    const took = performance.now() - this.#lastBegan;
+    const failure = serverFailure(error, this.#label);
+    const isTimeout = this.statementTimeout > 0 && took >= this.statementTimeout;
+    if (failure.kind !== 'StatementCancelled' || !isTimeout) return failure;
+    return new DatakitError('StatementTimeout', failure.message, { cause: failure.cause });
   }
 
   /**
@@ -109,9 +126,14 @@ export class Session {
   async copy<Copy extends Submittable, T>(copy: Copy, use: (copy: Copy) => Promise<T>): Promise<T> {
     this.#signal?.throwIfAborted();
     this.#running += 1;
-    const result = await unlessAborted(this.#signal, use(this.#client.query(copy)));
-    this.#running -= 1;
-    return result;
+    this.#lastBegan = performance.now();
+    try {
+      const result = await unlessAborted(this.#signal, use(this.#client.query(copy)));
+      this.#running -= 1;
+      return result;
+    } catch (error) {
+      throw error instanceof DatabaseError ? this.failureOf(error) : error;
+    }
   }
 
   /**

@@ -38,12 +38,10 @@ async function copy({ select, into = 'public.copied', format = 'binary', signal,
       pipeCopy({
         source: {
           session: reading,
-          label: source.label,
           statement: `COPY (${select}) TO STDOUT (FORMAT ${format})`,
         },
         target: {
           session: writing,
-          label: warehouse.label,
           statement: `COPY ${into} FROM STDIN (FORMAT ${format})`,
         },
         ...(onProgress !== undefined && { onProgress }),
@@ -124,8 +122,8 @@ describe('a COPY from server to server', () => {
       warehouse.write(options, async (writing) => {
         for (const id of [1, 2, 3]) {
           await pipeCopy({
-            source: { session: reading, label: 'source', statement: `COPY (SELECT ${id}, 'x') TO STDOUT` },
-            target: { session: writing, label: 'warehouse', statement: 'COPY public.copied FROM STDIN' },
+            source: { session: reading, statement: `COPY (SELECT ${id}, 'x') TO STDOUT` },
+            target: { session: writing, statement: 'COPY public.copied FROM STDIN' },
           });
           expect(await reading.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
         }

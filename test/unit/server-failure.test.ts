@@ -2,7 +2,7 @@ import { DatabaseError } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { DatakitError, type FailureKind } from '../../src/contract/failures.ts';
 import { addressOf } from '../../src/postgres/connection-settings.ts';
-import { serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
+import { dependentsOf, serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
 
 /** Returns an error as node-postgres creates it from a server's response. */
 function answered(code: string, message: string, fields: Partial<DatabaseError> = {}): DatabaseError {
@@ -21,12 +21,12 @@ describe('what a server answered', () => {
   });
 
   test.each<[string, string, FailureKind]>([
-    ['57014', 'canceling statement due to statement timeout', 'StatementTimeout'],
-    ['57014', 'canceling statement due to user request', 'StatementCancelled'],
-    ['57014', 'canceling statement due to conflict with recovery', 'SerializationFailure'],
-    ['40001', 'terminating connection due to conflict with recovery', 'SerializationFailure'],
-  ])('%s, "%s" is %s', (code, message, kind) => {
-    expect(serverFailure(answered(code, message), 'source').kind).toBe(kind);
+    ['40P01', 'CheckRecoveryConflictDeadlock', 'SerializationFailure'],
+    ['40P01', 'DeadLockReport', 'Deadlock'],
+    ['40001', 'ProcessRecoveryConflictInterrupt', 'SerializationFailure'],
+    ['57014', 'ProcessInterrupts', 'StatementCancelled'],
+  ])('%s of %s is %s', (code, routine, kind) => {
+    expect(serverFailure(answered(code, 'es ging nicht', { routine }), 'source').kind).toBe(kind);
   });
 
   test('of a source that is read-only has another advice than of the warehouse', () => {
@@ -61,6 +61,16 @@ describe('what a server answered', () => {
     expect(serverFailure(answered(code, 'could not connect to server "far"', { file }), 'source').kind).toBe(
       kind,
     );
+  });
+
+  test.each<[string, string, string | undefined]>([
+    ['2BP01', 'dependency.c', 'vista v depende de columna n; vista w depende de columna n'],
+    ['0A000', 'tablecmds.c', 'vista v depende de columna n; vista w depende de columna n'],
+    ['0A000', 'execExpr.c', undefined],
+    ['22001', 'varchar.c', undefined],
+  ])('tells in any language what depends on an object: %s of %s', (code, file, dependents) => {
+    const fields = { file, detail: 'vista v depende de columna n\nvista w depende de columna n' };
+    expect(dependentsOf(answered(code, 'no se puede', fields))).toBe(dependents);
   });
 
   test('stays what it was when it passes a second time', () => {

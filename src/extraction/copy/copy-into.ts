@@ -25,8 +25,7 @@ import { addDigests, digestChunk } from './digest-chunk.ts';
 import { lockedBySomebody } from './locked-partitions.ts';
 import type { Reading } from './read-moment.ts';
 
-type WritingContext = Pick<PacedContext, 'warehouse' | 'attempt' | 'onProgress'> &
-  Partial<Pick<PacedContext, 'claim'>>;
+type WritingContext = Pick<PacedContext, 'attempt' | 'onProgress'> & Partial<Pick<PacedContext, 'claim'>>;
 
 /** Copies all chunks of a plan, with their ledger marks, in the transaction of the target session. */
 export async function copyAllInto(
@@ -50,12 +49,11 @@ export async function copyChunksInto(
   reading: Reading,
   together: Span,
   { planId, plan, staging }: StoredPlan,
-  { warehouse, attempt, claim, onProgress }: WritingContext,
+  { attempt, claim, onProgress }: WritingContext,
 ): Promise<Copied> {
   const { from: chunk, count } = together;
   const writing: Writing = {
     target,
-    targetLabel: warehouse.label,
     planId,
     plan,
     staging,
@@ -76,7 +74,6 @@ export async function copyChunksInto(
 
 interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
   readonly target: Session;
-  readonly targetLabel: string;
   readonly onProgress: (bytes: number) => void | Promise<void>;
 }
 
@@ -84,14 +81,14 @@ interface Writing extends Pick<StoredPlan, 'planId' | 'plan' | 'staging'> {
 async function copyKeys(
   { session, label }: Reading,
   partitions: readonly PlannedPartition[],
-  { target, targetLabel, plan, staging, onProgress }: Writing,
+  { target, plan, staging, onProgress }: Writing,
 ): Promise<Copied> {
   const keys = planOfKeys(plan);
   const ranges = partitions.map((partition) => ({ partition, fromBlock: 0, whole: true }));
   return naming(partitions, label, async () =>
     pipeCopy({
-      source: { session, label, statement: copyOut(keys, ...ranges) },
-      target: { session: target, label: targetLabel, statement: copyIn(keys, stagingKeys(staging)) },
+      source: { session, statement: copyOut(keys, ...ranges) },
+      target: { session: target, statement: copyIn(keys, stagingKeys(staging)) },
       onProgress,
     }),
   );
@@ -130,21 +127,19 @@ async function copyRanges(
 async function copyRange(
   { session, label }: Reading,
   range: ChunkRange,
-  { target, targetLabel, planId, plan, staging, onProgress }: Writing,
+  { target, planId, plan, staging, onProgress }: Writing,
 ): Promise<CopiedRanges> {
   if (plan.partitioned === true) await namePartition(target, partitionLabel(plan, range.partition));
   const rows = await naming([range.partition], label, async () =>
     pipeCopy({
-      source: { session, label, statement: copyOut(plan, range) },
-      target: { session: target, label: targetLabel, statement: copyIn(plan, staging) },
+      source: { session, statement: copyOut(plan, range) },
+      target: { session: target, statement: copyIn(plan, staging) },
       onProgress,
     }),
   );
   const objects = await copyLargeObjects({
     source: session,
-    label,
     target,
-    targetLabel,
     plan,
     planId,
     staging,

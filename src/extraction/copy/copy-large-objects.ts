@@ -11,9 +11,7 @@ import { isLarger, objectExists } from './select-expression.ts';
 
 export interface ChunkObjects {
   readonly source: Session;
-  readonly label: string;
   readonly target: Session;
-  readonly targetLabel: string;
   readonly plan: ExtractionPlan;
   readonly planId: string;
   readonly staging: TableName;
@@ -103,7 +101,7 @@ interface LargeObject {
 }
 
 async function copyParts(
-  { source, label, target, targetLabel, plan, staging, onProgress }: ChunkObjects,
+  { source, target, plan, staging, onProgress }: ChunkObjects,
   { oid, size, partSize }: LargeObject,
   before: number,
 ): Promise<number> {
@@ -111,10 +109,9 @@ async function copyParts(
                    FROM pg_catalog.generate_series(0, ${Math.ceil(size / partSize) - 1}) AS part`;
   const companion = quoteTable(companionStaging(staging));
   const { bytes } = await pipeCopy({
-    source: { session: source, label, statement: `COPY (${parts}) TO STDOUT (FORMAT binary)` },
+    source: { session: source, statement: `COPY (${parts}) TO STDOUT (FORMAT binary)` },
     target: {
       session: target,
-      label: targetLabel,
       statement: `COPY ${companion} (oid, part, data) FROM STDIN (FORMAT binary)`,
     },
     onProgress: (passed) => onProgress(before + passed),

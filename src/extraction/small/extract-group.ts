@@ -181,7 +181,7 @@ async function copyTable(
 async function copyRows(
   target: Session,
   { plan, range, storage }: Pick<PlainRun, 'plan' | 'storage'> & { readonly range: ChunkRange },
-  { warehouse, source, catalog, passed }: Group,
+  { source, catalog, passed }: Group,
 ): Promise<Copied> {
   const { session } = catalog;
   const { label } = source;
@@ -189,8 +189,8 @@ async function copyRows(
   const copy = async () =>
     naming([range.partition], label, async () =>
       pipeCopy({
-        source: { session, label, statement: copyOut(plan, range) },
-        target: { session: target, label: warehouse.label, statement },
+        source: { session, statement: copyOut(plan, range) },
+        target: { session: target, statement },
         onProgress: passed,
       }),
     );

@@ -1,6 +1,5 @@
 import type { Copied } from '../../contract/chunks.ts';
 import { DatakitError } from '../../contract/failures.ts';
-import { serverFailure } from '../server-failure.ts';
 import type { Session } from '../session.ts';
 import { CopyIn } from './copy-in.ts';
 import { CopyOut } from './copy-out.ts';
@@ -10,7 +9,6 @@ export type OnBytes = (bytes: number) => void | Promise<void>;
 
 interface CopyEnd {
   readonly session: Session;
-  readonly label: string;
   readonly statement: string;
 }
 
@@ -61,9 +59,9 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
   });
 }
 
-async function labelled<T>({ label }: CopyEnd, work: Promise<T>): Promise<T> {
+async function labelled<T>({ session }: CopyEnd, work: Promise<T>): Promise<T> {
   return work.catch((error: unknown) => {
-    throw serverFailure(error, label);
+    throw session.failureOf(error);
   });
 }
 
