@@ -57,6 +57,19 @@ test('a table with no columns arrives with its rows', async () => {
   expect(await lab.extract({ table: 'nothing', verify: 'checksum' })).toMatchObject({ rows: 0 });
 });
 
+test('a table with no columns arrives with the rows of tables that inherit from it', async () => {
+  await lab.source.query(`CREATE TABLE bare (); CREATE TABLE bare_number (n int) INHERITS (bare);
+    INSERT INTO bare DEFAULT VALUES; INSERT INTO bare_number SELECT generate_series(1, 3)`);
+  expect(await lab.extract({ table: 'bare', verify: 'checksum' })).toMatchObject({ rows: 4 });
+  const { rows } = await lab.warehouse.query(
+    'SELECT _bronze_partition AS part, count(*)::int AS rows FROM bronze.br_bare GROUP BY part ORDER BY part',
+  );
+  expect(rows).toEqual([
+    { part: 'bare', rows: 1 },
+    { part: 'bare_number', rows: 3 },
+  ]);
+});
+
 test('foreign tables arrive, of another server and of a file', async () => {
   await createForeignServer(lab);
   await lab.source.query(`CREATE EXTENSION file_fdw;

@@ -1,7 +1,7 @@
-import { isSent, type ExtractionPlan } from '../../bronze/plan.ts';
+import { isSent, partitionLabel, type ExtractionPlan, type PlannedColumn } from '../../bronze/plan.ts';
 import type { TableName } from '../../contract/table-name.ts';
 import { cursorConditions } from '../../postgres/cursor.ts';
-import { quoteName, quoteTable } from '../../postgres/identifiers.ts';
+import { quoteName, quoteTable, quoteText } from '../../postgres/identifiers.ts';
 import type { ChunkRange } from '../plan/chunk-ranges.ts';
 import { keyConditions } from '../plan/key-range.ts';
 import { selectExpression } from './select-expression.ts';
@@ -13,8 +13,16 @@ export function copyOut(plan: ExtractionPlan, ...ranges: readonly ChunkRange[]):
 }
 
 export function selectChunk(plan: ExtractionPlan, range: ChunkRange): string {
-  const columns = plan.columns.filter(isSent).map(selectExpression).join(', ');
-  return `SELECT ${columns} ${fromChunk(plan, range)}`;
+  const columns = sentColumns(plan).map((column) =>
+    isSent(column) ? selectExpression(column) : quoteText(partitionLabel(plan, range.partition)),
+  );
+  return `SELECT ${columns.join(', ')} ${fromChunk(plan, range)}`;
+}
+
+/** COPY fills columns that it does not name, but cannot name none: the partition is sent with rows that have nothing else. */
+function sentColumns({ columns }: ExtractionPlan): readonly PlannedColumn[] {
+  const sent = columns.filter(isSent);
+  return sent.length === 0 ? columns : sent;
 }
 
 /** Returns `FROM … WHERE …` for the rows of a chunk. */
@@ -30,10 +38,10 @@ export function fromChunk({ table, where, incremental }: ExtractionPlan, range: 
 }
 
 /** Returns the statement that writes what {@link copyOut} reads to a staging table. */
-export function copyIn({ columns, format }: ExtractionPlan, staging: TableName): string {
-  const names = columns.filter(isSent).map(({ name }) => quoteName(name));
+export function copyIn(plan: ExtractionPlan, staging: TableName): string {
+  const names = sentColumns(plan).map(({ name }) => quoteName(name));
   const list = names.length === 0 ? '' : ` (${names.join(', ')})`;
-  return `COPY ${quoteTable(staging)}${list} FROM STDIN (FORMAT ${format})`;
+  return `COPY ${quoteTable(staging)}${list} FROM STDIN (FORMAT ${plan.format})`;
 }
 
 function rangeConditions({ fromBlock, toBlock, whole, key }: ChunkRange): string[] {
