@@ -36,6 +36,8 @@ export function clientOptions(settings: ConnectionSettings, way: Way): ClientCon
     // with TLS, Node receives into memory of its own
     ...(way === 'encrypted' ? { sslnegotiation: tls.negotiation } : { stream: () => new LendingSocket() }),
     connectionTimeoutMillis: connectTimeout,
+    // as in libpq: a server may be set to more than what the driver takes, 100,000
+    scramMaxIterations: 0,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     application_name: APPLICATION,

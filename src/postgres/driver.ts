@@ -5,6 +5,8 @@ declare module 'pg' {
     replication?: 'database';
     /** The option of `Connection` that `Client` calls `sslnegotiation`. */
     sslNegotiation?: 'postgres' | 'direct';
+    /** How often a server may have a password hashed; 0 for any number. */
+    scramMaxIterations?: number;
   }
 
   interface Connection {

@@ -1,6 +1,8 @@
 import { createServer } from 'node:net';
-import { expect, test } from 'vitest';
+import { escapeLiteral } from 'pg';
+import { expect, inject, test } from 'vitest';
 import { Database } from '../../src/postgres/database.ts';
+import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 
 /** The protocol's `AuthenticationCleartextPassword` message. */
@@ -28,4 +30,20 @@ test('a server that asks for a password that nobody has set is not left waiting 
   await closed;
   await database.close();
   server.close();
+});
+
+test('a password may have any characters, and be hashed as often as the server is set to', async () => {
+  const admin = inject('sourceAdmin');
+  const role = `hashed_${process.pid}`;
+  const password = "½ a:b@c/d?e#f%g&h'i\\j";
+  await administer(admin, [
+    `SET scram_iterations = 150000; CREATE ROLE ${role} LOGIN PASSWORD ${escapeLiteral(password)}`,
+  ]);
+  const url = new URL(admin);
+  Object.assign(url, { username: role, password: encodeURIComponent(password) });
+  const database = new Database({ label: 'source "default"', settings: connectionTo(url.href) });
+  const who = database.read({}, async (session) => session.query('SELECT current_user AS role'));
+  await expect(who).resolves.toEqual([{ role }]);
+  await database.close();
+  await administer(admin, [`DROP ROLE ${role}`]);
 });
