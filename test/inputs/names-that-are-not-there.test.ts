@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FailureKind } from '../../src/contract/failures.ts';
+import type * as workflows from '../../src/workflows/index.ts';
 import { Lab } from '../setup/lab.ts';
 import { prepareOrders, refusal } from './refusal.ts';
 
@@ -87,3 +88,34 @@ test('names that are longer in UTF-8 than a name can be are not cut', { tags: 'l
   const tables = ['public.*', '!public.é*', { table: 'wide', columns: ['id'] }];
   expect(await latin.extractDatabase({ tables })).toMatchObject({ outcome: 'complete', rows: 1 });
 });
+
+test(
+  'names with bytes that are no characters keep nobody from extracting the others',
+  { tags: 'long' },
+  async () => {
+    const sourceOptions = `TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'`;
+    await using ascii = await Lab.open({ sourceOptions });
+    const inLatin1 = `'stra' || chr(223) || 'e'`;
+    await ascii.source
+      .query(`CREATE TABLE "stra\u00dfe" AS SELECT 1 AS id; CREATE TABLE streets AS SELECT 2 AS id;
+    DO $$ BEGIN EXECUTE format('CREATE TABLE %I AS SELECT 3 AS id', ${inLatin1});
+      EXECUTE format('CREATE SCHEMA %I', ${inLatin1}); EXECUTE format('CREATE TABLE %I.nowhere (id int)', ${inLatin1}); END $$`);
+    await expect(ascii.extractDatabase({ tables: ['*.*'] })).rejects.toMatchObject({
+      cause: {
+        type: 'UnsupportedTable',
+        message: expect.stringMatching(/written as .nnn: (public\.stra.337e|stra.337e\.nowhere), /) as string,
+      },
+    });
+    expect(await ascii.extractDatabase({ tables: ['public.*', '!public.stra\\*'] })).toMatchObject({
+      outcome: 'complete',
+      tables: 2,
+      rows: 2,
+    });
+    const { findings } = await ascii.temporal.workflow.execute<typeof workflows.checkSource>('checkSource', {
+      taskQueue: ascii.taskQueue,
+      workflowId: `check-${ascii.taskQueue}`,
+      args: [{}],
+    });
+    expect(findings).toContainEqual(expect.objectContaining({ check: 'names of tables', state: 'warning' }));
+  },
+);

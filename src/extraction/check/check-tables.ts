@@ -7,7 +7,7 @@ import { chooseColumns } from '../../postgres/catalog/choose-columns.ts';
 import { readColumns } from '../../postgres/catalog/columns.ts';
 import { readTree } from '../../postgres/catalog/partition-tree.ts';
 import { findTable, type Table } from '../../postgres/catalog/table.ts';
-import { listTables } from '../../postgres/catalog/tables.ts';
+import { listTables, type ListedTable } from '../../postgres/catalog/tables.ts';
 import { readUnreadable } from '../../postgres/catalog/unreadable.ts';
 import type { Session } from '../../postgres/session.ts';
 
@@ -81,9 +81,26 @@ async function describe(session: Session, table: Table, check: string): Promise<
   );
 }
 
-/** Counts the tables that `extractDatabase` would find, each with its partitions. */
 async function checkAll(session: Session): Promise<readonly Finding[]> {
   const tables = await listTables(session);
+  return [await checkPrivileges(session, tables), ...checkNames(tables)];
+}
+
+function checkNames(tables: readonly ListedTable[]): Finding[] {
+  const unsayable = tables.filter(({ isSayable }) => !isSayable);
+  if (unsayable.length === 0) return [];
+  const names = listed(unsayable.map(formatTableName), 5);
+  return [
+    warning(
+      'names of tables',
+      `bytes that are no characters in UTF-8, here written as \\nnn: ${names}`,
+      'Rename these tables, or leave them out of "tables" with "!" and the beginning of the name.',
+    ),
+  ];
+}
+
+/** Counts the tables that `extractDatabase` would find, each with its partitions, and those that the role may read. */
+async function checkPrivileges(session: Session, tables: readonly ListedTable[]): Promise<Finding> {
   const unreadable = await readUnreadable(
     session,
     tables.map(({ oid }) => oid),
@@ -93,14 +110,12 @@ async function checkAll(session: Session): Promise<readonly Finding[]> {
   const bytes = readable.reduce((sum, table) => sum + table.bytes, 0);
   const found = `the role may read ${readable.length} of ${tables.length}, which have ${formatBytes(bytes)}`;
   if (readable.length === 0) {
-    return [problem('tables', found, 'GRANT USAGE on their schemas and SELECT on them to the role.')];
+    return problem('tables', found, 'GRANT USAGE on their schemas and SELECT on them to the role.');
   }
-  if (closed.size === 0) return [fine('tables', found)];
-  return [
-    warning(
-      'tables',
-      `${found}; not ${listed(unreadable.map(formatTableName), 5)}`,
-      'GRANT USAGE on the schema and SELECT on those that are to be extracted, and on all of their partitions.',
-    ),
-  ];
+  if (closed.size === 0) return fine('tables', found);
+  return warning(
+    'tables',
+    `${found}; not ${listed(unreadable.map(formatTableName), 5)}`,
+    'GRANT USAGE on the schema and SELECT on those that are to be extracted, and on all of their partitions.',
+  );
 }

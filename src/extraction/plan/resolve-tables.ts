@@ -12,7 +12,7 @@ import {
 } from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
 import { findRelations } from '../../postgres/catalog/table.ts';
-import { listTables } from '../../postgres/catalog/tables.ts';
+import { listTables, type ListedTable } from '../../postgres/catalog/tables.ts';
 import type { Session } from '../../postgres/session.ts';
 
 /** Bytes. The size of one chunk: a smaller table would have nothing to share out in a run of its own. */
@@ -71,7 +71,14 @@ export async function resolveTables(
 }
 
 /** Refuses tables that no input could name. @throws {DatakitError} UnsupportedTable */
-function requireTableNames(tables: readonly TableName[]): void {
+function requireTableNames(tables: readonly ListedTable[]): void {
+  const unsayable = tables.filter(({ isSayable }) => !isSayable);
+  if (unsayable.length > 0) {
+    throw new DatakitError(
+      'UnsupportedTable',
+      `The names of these tables or their schemas have bytes that are no characters in UTF-8, here written as \\nnn: ${listed(unsayable.map(formatTableName), 3)}. Leave them out with "!" and the beginning of the name, or rename them`,
+    );
+  }
   const long = tables.filter(({ schema, name }) => isTooLong(schema) || isTooLong(name));
   if (long.length === 0) return;
   throw new DatakitError(

@@ -1,8 +1,11 @@
 import type { TableName } from '../../contract/table-name.ts';
 import type { Session } from '../session.ts';
+import { isSayable, shownName } from './shown-name.ts';
 
 export interface ListedTable extends TableName {
   readonly oid: number;
+  /** False if schema or name have bytes that are no characters of UTF-8, here written as `\\344`: no statement can name it. */
+  readonly isSayable: boolean;
   /** Size on disk, including TOAST and partitions. */
   readonly bytes: number;
 }
@@ -16,7 +19,8 @@ export interface ListedTable extends TableName {
 export async function listTables(session: Session): Promise<ListedTable[]> {
   return session.query<ListedTable & Record<string, unknown>>(
     `WITH RECURSIVE root AS (
-       SELECT c.oid, n.nspname AS schema, c.relname AS name
+       SELECT c.oid, ${shownName('n.nspname')} AS schema, ${shownName('c.relname')} AS name,
+              ${isSayable('n.nspname')} AND ${isSayable('c.relname')} AS sayable
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -34,6 +38,6 @@ export async function listTables(session: Session): Promise<ListedTable[]> {
                                ELSE pg_table_size(t.oid) END)::float8 AS bytes
          FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid GROUP BY t.root
      )
-     SELECT r.oid, r.schema, r.name, coalesce(s.bytes, 0) AS bytes FROM root r JOIN size s ON s.root = r.oid`,
+     SELECT r.oid, r.schema, r.name, r.sayable AS "isSayable", coalesce(s.bytes, 0) AS bytes FROM root r JOIN size s ON s.root = r.oid`,
   );
 }
