@@ -45,6 +45,7 @@ describe('a bound, against the range from 10 to 20,', () => {
     ['FOR VALUES FROM (MINVALUE) TO (MAXVALUE)', 'across'],
     ['FOR VALUES FROM (20) TO (MAXVALUE)', 'outside'],
     ['FOR VALUES FROM (0, 1) TO (10, 5)', 'across'], // 10 itself is included
+    ['FOR VALUES FROM (0, 1) TO (10, MAXVALUE)', 'across'],
     ['FOR VALUES FROM (0, 1) TO (10, MINVALUE)', 'outside'],
     ['FOR VALUES FROM (12, 1) TO (20, MINVALUE)', 'inside'],
     ['FOR VALUES FROM (12, 1) TO (20, 1)', 'across'],
@@ -66,7 +67,7 @@ describe('a bound, against the range from 10 to 20,', () => {
 
   test('a default partition has none of the range where others have all of it', () => {
     const range = (from: string, to: string) => `FOR VALUES FROM (${from}) TO (${to})`;
-    expect(reach('DEFAULT', 0, [range('0', '15'), range('15', '20')])).toBe('outside');
+    expect(reach('DEFAULT', 0, [range('15', '20'), range('0', '15')])).toBe('outside');
     expect(reach('DEFAULT', 0, [range('0', '15'), range('16', '20')])).toBe('across');
     expect(reach('DEFAULT', 0, [range('0', '15'), range('15', '19')])).toBe('across');
     expect(reach('DEFAULT', 0, [range('0, MINVALUE', '20, MINVALUE')])).toBe('outside');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { CaptureTable } from '../../src/bronze/cdc/tables.ts';
 import { ChangeFeed } from '../../src/capture/change-feed.ts';
 import { parseLsn } from '../../src/postgres/replication/lsn.ts';
 import { TEXT_VALUE, Tuple, type Relation } from '../../src/postgres/replication/pgoutput.ts';
@@ -17,15 +18,11 @@ function rowOf(text: string): Tuple {
 }
 
 /** Returns a feed within a transaction that has inserted a row. */
-function feedOf(text: string): ChangeFeed {
+function feedOf(text: string, tables: readonly CaptureTable[] = [], commitLsn = '0/200'): ChangeFeed {
   const known = { slot: 's', position: '0/100', last: null, confirmed: '0/100' };
-  const feed = new ChangeFeed(
-    '',
-    { captureId: '1', slot: 's', encodings: { source: 'UTF8', warehouse: 'UTF8' } },
-    [],
-    known,
-  );
-  feed.onBegin({ commitLsn: parseLsn('0/200'), committedAt: 0n, xid: 7 });
+  const encodings = { source: 'UTF8', warehouse: 'UTF8' };
+  const feed = new ChangeFeed('', { captureId: '1', slot: 's', encodings }, tables, known);
+  feed.onBegin({ commitLsn: parseLsn(commitLsn), committedAt: 0n, xid: 7 });
   feed.onRelation(relation);
   feed.onInsert(relation, rowOf(text), parseLsn('0/180'));
   return feed;
@@ -50,5 +47,30 @@ describe('a feed of changes', () => {
       rows: { count: 0 },
       end: { position: '0/210', transactions: 1 },
     });
+  });
+
+  test.each([
+    ['0/1FF', { logged: 0, applied: 0 }],
+    ['0/200', { logged: 1, applied: 1 }],
+  ])('takes what commits at %s for in a copy as of 0/200, or not', async (commitLsn, expected) => {
+    const copy: CaptureTable = {
+      schema: 'public',
+      name: 't',
+      target: 'br_t',
+      status: 'live',
+      copiedAt: '0/200',
+      logFrom: '0/200',
+      addedAt: null,
+      mirrored: true,
+      key: ['v'],
+      columns: [{ name: 'v', typeOid: 25, modifier: -1, number: 1 }],
+      catalog: null,
+      runId: 'r',
+      membership: null,
+    };
+    const feed = feedOf('row', [copy], commitLsn);
+    feed.onCommit(parseLsn('0/210'));
+    const segment = await feed.next(() => 'position');
+    expect({ logged: segment?.rows.count, applied: segment?.mirror.size }).toEqual(expected);
   });
 });

@@ -75,7 +75,7 @@ describe('stretches', () => {
 
   test('end where partitions do', () => {
     const partitions = [['jan', 30], ['feb', 30], ['mar', 60], ['apr', 40]] as const; // prettier-ignore
-    expect(names(160, partitions, 70)).toEqual(['jan to feb: 0 + 60', 'mar: 60 + 60', 'apr: 120 + 40']);
+    expect(names(160, partitions, 60)).toEqual(['jan to feb: 0 + 60', 'mar: 60 + 60', 'apr: 120 + 40']);
   });
 
   test('are parts of a partition that is larger than one', () => {
@@ -86,10 +86,10 @@ describe('stretches', () => {
   });
 
   test('have chunks that are of no partition too', () => {
-    expect(names(250, [], 100)).toEqual([
-      'chunks 1 to 100 of 250: 0 + 100',
-      'chunks 101 to 200 of 250: 100 + 100',
-      'chunks 201 to 250 of 250: 200 + 50',
+    expect(names(201, [], 100)).toEqual([
+      'chunks 1 to 100 of 201: 0 + 100',
+      'chunks 101 to 200 of 201: 100 + 100',
+      'chunk 201 of 201: 200 + 1',
     ]);
   });
 });

@@ -118,6 +118,9 @@ describe('columns are compared', () => {
   test('by type and modifier', () => {
     const changes = compared([column('a', 20), column('b')], { columns: { a: 1, b: 2 } });
     expect(changes).toMatchObject({ ...nothing, retyped: [{ name: 'a', typeOid: 20 }], rewritten: false });
+    const defined = { a: { number: 1, version: '2' }, b: 2 };
+    const rewritten = compared([column('a', 20), column('b')], { columns: defined, rewritten: true });
+    expect(rewritten).toMatchObject({ ...nothing, retyped: [{ name: 'a' }], rewritten: true });
   });
 
   test('and by whether rows were written anew, together with what was defined anew', () => {
@@ -141,6 +144,11 @@ describe('columns are compared', () => {
   test('what the catalog says of rows is kept for the column that the stream has yet to send', () => {
     const early = compared([column('a'), column('b')], { columns: { a: 1, b: 2, c: 3 }, rewritten: true });
     expect(early).toMatchObject({ ...nothing, catalog: { files: { 7: 70 } } });
+    const defined = { a: 1, b: { number: 2, version: '2' }, c: 3 };
+    expect(compared([column('a'), column('b')], { columns: defined }).columns).toEqual([
+      known('a', 1),
+      known('b', 2),
+    ]);
     const late = compared([column('a'), column('b')], { columns: { a: 1, b: 2 }, rewritten: true });
     expect(late).toMatchObject({ ...nothing, catalog: { files: { 7: 71 } } });
   });

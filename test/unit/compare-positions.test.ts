@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Capture } from '../../src/bronze/cdc/positions.ts';
 import { compareSlot, positionOn, type SlotFacts } from '../../src/capture/compare-positions.ts';
 import { SentBeforeWatch } from '../../src/capture/sent-before.ts';
+import type { Slot } from '../../src/postgres/replication/slots.ts';
 import { parseLsn } from '../../src/postgres/replication/lsn.ts';
 
 const capture: Capture = {
@@ -46,6 +47,43 @@ function promoted(left: string | undefined, changes: Partial<Capture> = {}): Slo
     history: new Map(left === undefined ? [[1, '0/100']] : [[1, '0/100'], [2, left]]), // prettier-ignore
   };
 }
+
+/** Returns a server that is still on timeline 2, and its slot. */
+function sameServer(slot: Partial<Slot> | undefined, changes: Partial<Capture> = {}): SlotFacts {
+  const { slot: usual, ...facts } = promoted('0/600', changes);
+  const system = { systemId: '7', timeline: 2 };
+  return { ...facts, system, slot: slot && usual && { ...usual, ...slot } };
+}
+
+describe('a slot of the same server', () => {
+  test('that has all after the position goes on, and one whose first copy never ended does not', () => {
+    expect(compareSlot(sameServer({}))).toBe('resume');
+    expect(compareSlot(sameServer({ confirmed: '0/500' }))).toBe('resume');
+    expect(compareSlot(sameServer({}, { status: 'copying' }))).toBe('again');
+    expect(compareSlot(sameServer(undefined, { position: null }))).toBe('again');
+    expect(compareSlot({ ...sameServer(undefined), capture: undefined })).toBe('new');
+  });
+
+  test.each<[string, SlotFacts]>([
+    ['is a physical slot', sameServer({ plugin: null })],
+    ['uses the plugin test_decoding', sameServer({ plugin: 'test_decoding' })],
+    ['belongs to the database "other"', sameServer({ database: 'other' })],
+    ['is a temporary slot', sameServer({ temporary: true })],
+    ['already exists, but this warehouse has no position for it', { ...sameServer({}), capture: undefined }],
+    ['The source is another server', sameServer({}, { systemId: '8' })],
+    ['The log of the source ends at 0/900', sameServer({}, { position: '0/901' })],
+    ['no longer exists', sameServer(undefined)],
+    ['was invalidated', sameServer({ walStatus: 'lost' })],
+    ['was invalidated', sameServer({ restart: null })],
+    ['begins at 0/501, .* changes up to 0/500: somebody else', sameServer({ confirmed: '0/501' })],
+    [
+      'begins at 0/600, .* it was dropped and created again',
+      sameServer({ confirmed: '0/600', restart: '0/550' }),
+    ],
+  ])('is refused: %s', (words, facts) => {
+    expect(() => compareSlot(facts)).toThrow(new RegExp(words));
+  });
+});
 
 describe('a source on another timeline', () => {
   test('has all that is written where it left the one before after the last change and the last copy', () => {

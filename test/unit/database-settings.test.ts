@@ -133,6 +133,7 @@ test.each(['PG_POOL_TIMEOUT', 'PG_CONNECT_TIMEOUT'])('%s is no longer than a tim
 describe('TLS that would promise more than it does is refused:', () => {
   test.each<[Record<string, string>, string]>([
     [{ SOURCE_PG_SSLMODE: 'verify-full' }, 'SOURCE_PG_SSLROOTCERT: sslmode "verify-full" needs the file'],
+    [{ SOURCE_PG_SSLMODE: 'verify-ca' }, 'SOURCE_PG_SSLROOTCERT: sslmode "verify-ca" needs the file'],
     [
       { SOURCE_PG_SSLMODE: 'require', SOURCE_PG_SSLROOTCERT: 'system' },
       'SOURCE_PG_SSLROOTCERT: "system" needs sslmode "verify-full"',
@@ -142,6 +143,15 @@ describe('TLS that would promise more than it does is refused:', () => {
     [{ SOURCE_PG_SSLMODE: 'on' }, 'SOURCE_PG_SSLMODE: expected one of disable, allow'],
   ])('%o', (variables, words) => {
     expect(refusal(variables)).toContain(words);
+  });
+
+  test('but not where there is to be none', () => {
+    const variables = {
+      SOURCE_PG_SSLMODE: 'disable',
+      SOURCE_PG_SSLCERT: 'c',
+      SOURCE_PG_SSLROOTCERT: 'system',
+    };
+    expect(source('postgresql://u@h/d', variables).tls.mode).toBe('disable');
   });
 });
 

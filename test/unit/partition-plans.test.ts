@@ -3,6 +3,7 @@ import type { ExtractionPlan, PlannedPartition } from '../../src/bronze/plan.ts'
 import { patternMatcher } from '../../src/contract/name-pattern.ts';
 import { rangesOfChunk } from '../../src/extraction/plan/chunk-ranges.ts';
 import { locksOfChunk, packSmall } from '../../src/extraction/partitions/pack-partitions.ts';
+import { partitionsOf, putTogether } from '../../src/extraction/plan/chunks-together.ts';
 import { labelsOf } from '../../src/extraction/partitions/partition-labels.ts';
 import { seeded } from '../setup/seeded.ts';
 
@@ -66,6 +67,16 @@ describe('small partitions', () => {
       expect(most).toBe(Math.min(64, Math.floor(locks / 4)));
     }
   });
+});
+
+test('keys are copied together where rows are, without those that are done already', () => {
+  const [one, four] = [partition('a', 1, 1), partition('d', 1, 1)];
+  const partitions = [one, partition('b', 1, 0), partition('c', 1, 0), four, partition('e', 1, 0)];
+  const plan = { ...planOf(partitions, 10), incremental: { keyChunks: 5 } } as unknown as ExtractionPlan;
+  const together = (chunks: readonly number[]) =>
+    putTogether(plan, chunks).map((span) => partitionsOf(plan, span).map(({ name }) => name).join('+')); // prettier-ignore
+  expect(together([0, 1, 2, 3, 4, 5, 6])).toEqual(['a+b+c', 'd+e', 'a+b+c', 'd+e']);
+  expect(together([2, 4, 5, 6])).toEqual(['a', 'c', 'd+e']);
 });
 
 describe('labels', () => {

@@ -2,7 +2,7 @@ import { DatabaseError } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { DatakitError, type FailureKind } from '../../src/contract/failures.ts';
 import { addressOf } from '../../src/postgres/connection-settings.ts';
-import { dependentsOf, serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
+import { dependentsOf, isGone, serverFailure, sqlStateOf } from '../../src/postgres/server-failure.ts';
 
 /** Returns an error as node-postgres creates it from a server's response. */
 function answered(code: string, message: string, fields: Partial<DatabaseError> = {}): DatabaseError {
@@ -27,6 +27,13 @@ describe('what a server answered', () => {
     ['57014', 'ProcessInterrupts', 'StatementCancelled'],
   ])('%s of %s is %s', (code, routine, kind) => {
     expect(serverFailure(answered(code, 'es ging nicht', { routine }), 'source').kind).toBe(kind);
+  });
+
+  test.each<[string, FailureKind]>([
+    ['temporary file size exceeds "temp_file_limit" (64kB)', 'OutOfMemory'],
+    ['number of requested standby connections exceeds "max_wal_senders"', 'TooManyConnections'],
+  ])('53400, "%s" is %s', (message, kind) => {
+    expect(serverFailure(answered('53400', message), 'source').kind).toBe(kind);
   });
 
   test('of a source that is read-only has another advice than of the warehouse', () => {
@@ -71,6 +78,12 @@ describe('what a server answered', () => {
   ])('tells in any language what depends on an object: %s of %s', (code, file, dependents) => {
     const fields = { file, detail: 'vista v depende de columna n\nvista w depende de columna n' };
     expect(dependentsOf(answered(code, 'no se puede', fields))).toBe(dependents);
+  });
+
+  test('is that something is gone where a statement of ours names it, and not where a value does', () => {
+    expect(isGone(answered('42P01', 'x', { file: 'parse_relation.c', position: '15' }))).toBe(true);
+    expect(isGone(answered('42P01', 'x', { file: 'namespace.c' }))).toBe(false);
+    expect(isGone(answered('42601', 'x', { file: 'scan.l', position: '15' }))).toBe(false);
   });
 
   test('stays what it was when it passes a second time', () => {
@@ -163,6 +176,12 @@ describe('no value of a row is told', () => {
     ['3D000', {}],
   ])('but the names in a statement of ours are: %s %o', (code, fields) => {
     expect(serverFailure(answered(code, '"orders" is odd', fields), 'source').message).toContain('"orders"');
+  });
+
+  test('and what depends on an object is, but not what a function says does', () => {
+    const detail = 'view "odd" depends on table "orders"\nview "even" depends on table "orders"';
+    expect(dependentsOf(answered('2BP01', 'x', { detail }))).toBe(detail.replace('\n', '; '));
+    expect(dependentsOf(answered('P0001', 'x', { detail: `"${secret}" depends on it` }))).toBeUndefined();
   });
 
   test('but the column is', () => {

@@ -35,6 +35,7 @@ describe('copies are shared out', () => {
   test('evenly to those that begin, and no more than they can use', () => {
     expect(firstShare({ most: 9 }, { parallelism: 8, atOnce: 3, free: 8 })).toBe(2);
     expect(firstShare({ most: 1 }, { parallelism: 8, atOnce: 1, free: 8 })).toBe(1);
+    expect(firstShare({ most: 9 }, { parallelism: 8, atOnce: 1, free: 3 })).toBe(3);
     expect(firstShare({ most: 9 }, { parallelism: 2, atOnce: 2, free: 0 })).toBe(1);
   });
 });

@@ -78,6 +78,38 @@ test('a message that is refused ends the stream, and what comes after it goes to
   expect(driver).toEqual([]);
 });
 
+test('what is acknowledged need not be sent again or kept, and the server is asked how far it is', () => {
+  const written: Buffer[] = [];
+  const socket = new Socket();
+  socket.on('data', () => undefined);
+  socket.write = (data) => written.push(data as Buffer) > 0;
+  const consumer = { onData: () => 0, onKeepalive: () => 0, onPause: () => 0, onEnd: () => 0 };
+  const stream = new WalStream('START_REPLICATION', consumer);
+  stream.submit({ stream: socket, query: () => undefined } as unknown as Connection);
+  stream.acknowledge(7n);
+  const body = Buffer.concat(written).subarray(5);
+  expect(body.toString('latin1', 0, 1)).toBe('r');
+  // written, flushed, applied: https://www.postgresql.org/docs/current/protocol-replication.html
+  expect([1, 9, 17].map((offset) => body.readBigUInt64BE(offset))).toEqual([7n, 7n, 7n]);
+  expect([body.length, body.at(-1)]).toEqual([34, 1]);
+});
+
+test('a start that is refused can be tried again', async () => {
+  const socket = new Socket();
+  socket.on('data', () => undefined);
+  const consumer = { onData: () => 0, onKeepalive: () => 0, onPause: () => 0, onEnd: () => 0 };
+  const stream = new WalStream('START_REPLICATION', consumer);
+  const connection = { stream: socket, query: () => undefined } as unknown as Connection;
+  const { started } = stream;
+  stream.submit(connection);
+  stream.handleError(new Error('the slot is active'));
+  await expect(started).rejects.toThrow('the slot is active');
+  const again = stream.started;
+  stream.submit(connection);
+  socket.emit('data', message('W', Buffer.alloc(3)));
+  await expect(again).resolves.toBeUndefined();
+});
+
 test('positions are written as PostgreSQL writes them', () => {
   expect(formatLsn(parseLsn('16/B374D848'))).toBe('16/B374D848');
   expect(parseLsn('FFFFFFFF/FFFFFFFF')).toBe(2n ** 64n - 1n);
