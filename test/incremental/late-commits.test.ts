@@ -5,6 +5,7 @@ import { Lab } from '../setup/lab.ts';
 import { extractIncrement } from '../setup/incremental.ts';
 import { type Clock, expectLateRows } from './late-rows.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { testVariants } from '../setup/variants.ts';
 
@@ -38,6 +39,20 @@ test('a date that is committed after midnight is in bronze after the next run', 
   await lab.source.query(`INSERT INTO days VALUES (2, current_date - 1), (3, current_date)`);
   expect((await extractIncrement(lab, request)).incremental.added).toBe(2);
   await expectSameRows(lab, 'days', 'bronze.br_days');
+});
+
+test('the checkpoint of dates stays behind a transaction for as many days as that is open', async () => {
+  await lab.source.query(`CREATE TABLE long_days AS SELECT date '2024-03-10' AS day`);
+  await using run = new Steps(lab);
+  const plan = await run.plan({ table: 'long_days', key: ['day'], incremental: { column: 'day' } });
+  // as with one that began then
+  await lab.warehouse.query(
+    `UPDATE bronze.extraction_plans SET plan = jsonb_set(plan, '{incremental,limit,startedAt}',
+        to_jsonb(((plan #>> '{incremental,limit,seenAt}')::timestamptz - interval '3 days')::text)) WHERE plan_id = $1`,
+    [plan.planId],
+  );
+  await run.copy(plan, 0);
+  expect(await run.commit(plan)).toMatchObject({ incremental: { checkpoint: '2024-03-06' } });
 });
 
 test('an id that was taken first and committed last is in bronze after the next run', async () => {

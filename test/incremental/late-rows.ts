@@ -23,6 +23,12 @@ export async function expectLateRows(lab: Lab, name: string, { type, value }: Cl
   await lab.source.query(`INSERT INTO ${name} VALUES (1002, ${value})`);
   const first = await extractIncrement(lab, request);
   expect(first).toMatchObject({ rows: 51, incremental: { protection: 'oldest transaction' } });
+  // earlier than the oldest transaction by more than its start may be older than what others see of it
+  const { rows } = await idle.query<{ safe: boolean }>(
+    `SELECT $1::${type} <= ${value} - interval '1 second' AS safe`,
+    [first.incremental.checkpoint],
+  );
+  expect(rows).toEqual([{ safe: true }]);
   expect(first.warnings).toEqual(
     type === 'timestamp' ? [expect.stringMatching(/"at".*an hour comes twice.*"1 hour" or more/)] : [],
   );

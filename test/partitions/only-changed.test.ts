@@ -150,6 +150,32 @@ test('partitions that are for sure as they were are left out, and no others', as
   await expectSameRows(lab, 'kept', 'bronze.br_kept');
 });
 
+test('values that come from elsewhere are always read: the names of objects, and of parts of values', async () => {
+  await change(`CREATE TYPE pair AS (a int, b int); CREATE TABLE pointed (id int)`);
+  const values = { pairs: `'(1,2)'::pair`, names: `'pointed'::regclass` };
+  for (const [table, value] of Object.entries(values)) {
+    await change(`CREATE TABLE ${table} (id int, v ${value.split('::')[1]}) PARTITION BY LIST (id);
+      CREATE TABLE ${table}_1 PARTITION OF ${table} DEFAULT; INSERT INTO ${table} VALUES (1, ${value})`);
+    await lab.extract({ ...request, table });
+  }
+  await change('ALTER TYPE pair RENAME ATTRIBUTE b TO c CASCADE; ALTER TABLE pointed RENAME TO renamed');
+  const read = async (table: string) => {
+    expect(await lab.extract({ ...request, table })).toMatchObject({ partitions: 1, rows: 1 });
+    return (await lab.warehouse.query(`SELECT v FROM bronze.br_${table}`)).rows;
+  };
+  expect(await read('pairs')).toEqual([{ v: { a: 1, c: 2 } }]);
+  expect(await read('names')).toEqual([{ v: 'public.renamed' }]);
+});
+
+test('a partition of which bronze has only a part is read, though nothing changed', async () => {
+  await change(`CREATE TABLE cut (id int, day date) PARTITION BY RANGE (day);
+    CREATE TABLE cut_1 PARTITION OF cut FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    INSERT INTO cut SELECT i, date '2024-01-01' + i FROM generate_series(1, 100) i`);
+  expect(await lab.extract({ table: 'cut', partitions: { from: '2024-03-01' } })).toMatchObject({ rows: 41 });
+  expect(await lab.extract({ ...request, table: 'cut' })).toMatchObject({ partitions: 1, rows: 100 });
+  await expectSameRows(lab, 'cut', 'bronze.br_cut');
+});
+
 test('what a session has changed and not reported yet is waited for', async () => {
   expect(counted).toEqual([{ rows: 0 }]);
   expect(await late).toMatchObject({ partitions: 1, skippedPartitions: { unchanged: 1 } });

@@ -241,6 +241,18 @@ describe('of two runs that replace partitions', () => {
     await expect(run.commit(plan)).rejects.toMatchObject({ type: 'PlanOutdated' });
     await run.discard();
   });
+
+  test('begins again after a run that keeps rows in another way', async () => {
+    const { table, bronze } = await sales();
+    await lab.extract(replacing(table));
+    await using run = new Steps(lab);
+    const plan = await run.load(replacing(table, 1));
+    await lab.source.query(`UPDATE ${table} SET v = 'second'`);
+    await lab.extract({ table, incremental: { column: 'id' } });
+    await expect(run.commit(plan)).rejects.toMatchObject({ type: 'PlanOutdated' });
+    await expectSameRows(lab, table, bronze);
+    await run.discard();
+  });
 });
 
 test('rows of which it is not known which partition they are of are replaced together, or not at all', async () => {

@@ -136,14 +136,16 @@ test('what a plan saw on the primary is not taken for read where the rows come f
   await lab.source.query('CREATE TABLE ids (id bigserial PRIMARY KEY, name text)');
   const late = await lab.connect('source');
   await late.query(`BEGIN; INSERT INTO ids (name) VALUES ('late')`);
-  await lab.source.query(`INSERT INTO ids (name) VALUES ('early')`);
+  await lab.source.query(`INSERT INTO ids (name) SELECT 'early' FROM generate_series(1, 500)`);
   await replayed();
   await onReplica.query('SELECT pg_wal_replay_pause()');
   await late.query('COMMIT');
-  const plan = await onPrimary.plan({ table: 'ids', incremental: { column: 'id' } });
-  await onLagging.copy(plan, 0, plan.chunks);
+  const plan = await onPrimary.plan({ table: 'ids', incremental: { column: 'id' }, chunkSize: '8kB' });
+  // one chunk is enough
+  await onLagging.copy(plan, 0);
+  await onPrimary.copy(plan, 1, plan.chunks - 1);
   const lagging = await onPrimary.commit(plan);
-  expect(lagging).toMatchObject({ rows: 1, incremental: { checkpoint: null } });
+  expect(lagging).toMatchObject({ rows: 500, incremental: { checkpoint: null } });
   expect(lagging).toHaveProperty(
     'warnings.0',
     expect.stringMatching(/from a server that lacked what the plan/),
