@@ -70,6 +70,15 @@ test.each(endless.filter(({ type }) => type === 'timestamptz'))(
   },
 );
 
+test('a lookback of hours is a day where the cursor is a date', async () => {
+  await lab.source.query(`CREATE TABLE hours_back AS SELECT 1 AS id, date '2024-03-10' AS day`);
+  const incremental = { column: 'day', lookback: '12 hours' };
+  const first = await extractIncrement(lab, { table: 'hours_back', key: ['id'], incremental });
+  expect(first.incremental.checkpoint).toBe('2024-03-09');
+  const second = await extractIncrement(lab, { table: 'hours_back', key: ['id'], incremental });
+  expect(second.incremental.readFrom).toBe('2024-03-08');
+});
+
 test('a clock that goes back moves no checkpoint back, and the lookback finds what was written by it', async () => {
   await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, at timestamptz);
     INSERT INTO ${table} VALUES (1, '2024-01-01 12:00+00')`);
