@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** tsx forwards a Ctrl-C that the terminal has already sent us; only a later one counts as a second. */
-const SAME_WITHIN_MS = 500;
+export const SAME_WITHIN_MS = 500;
 
 /**
  * Closes on the first Ctrl-C (or SIGTERM, or SIGHUP) and ends the process; a second one ends it at once, along with

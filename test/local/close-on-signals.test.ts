@@ -5,13 +5,14 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { SAME_WITHIN_MS } from '../../local/close-on-signals.ts';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 import { runProgram } from './run-program.ts';
 
 test('the first Ctrl-C closes, even when it comes twice at once', async () => {
   const { child, lines } = await runProgram('closing.ts', '300');
   child.kill('SIGINT');
-  await sleep(50);
+  await sleep(SAME_WITHIN_MS / 10);
   child.kill('SIGINT');
   const [[line], [code]] = await Promise.all([once(lines, 'line'), once(child, 'exit')]);
   expect([line, code]).toEqual(['closed', 130]);
@@ -20,7 +21,7 @@ test('the first Ctrl-C closes, even when it comes twice at once', async () => {
 test('a second Ctrl-C does not wait for closing', { tags: 'long' }, async () => {
   const { child } = await runProgram('closing.ts', '60000');
   child.kill('SIGINT');
-  await sleep(700);
+  await sleep(SAME_WITHIN_MS * 1.4);
   child.kill('SIGINT');
   const [code] = (await once(child, 'exit')) as [number];
   expect(code).toBe(130);
@@ -46,7 +47,8 @@ test.each(['demo', 'dev'])('a Ctrl-C closes "npm run %s" even while it is busy',
   });
   const lines = createInterface({ input: shell.stdout });
   await once(lines, 'line');
-  process.kill(-shell.pid!, 'SIGINT'); // as a terminal does, to all processes
+  if (shell.pid === undefined) throw new Error('there is no shell');
+  process.kill(-shell.pid, 'SIGINT'); // as a terminal does, to all processes
   const [line] = (await Promise.race([once(lines, 'line'), once(lines, 'close')])) as [string?];
   expect(line).toBe('closed');
 });

@@ -12,7 +12,7 @@ import { startingLine } from '../../local/stack.ts';
 import { taskQueueOf } from '../../local/task-queue.ts';
 import type { TemporalServer } from '../../local/temporal.ts';
 import { Lab } from '../setup/lab.ts';
-import { comesTrue } from './run-program.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -68,7 +68,7 @@ test('starts with the URL in a file, and a Ctrl-C then leaves nothing behind', a
   });
   const exited = once(dev, 'exit');
   const servers = async () => (await readdir(directory)).filter((name) => name.includes('-server-'));
-  expect(await comesTrue(async () => (await servers()).length > 0, 20_000)).toBe(true);
+  await waitUntil(async () => (await servers()).length > 0, 20_000);
   dev.kill('SIGINT');
   expect(await exited).toEqual([130, null]);
   expect(await servers()).toEqual([]);

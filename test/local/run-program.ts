@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { PROJECT_ROOT } from '../../local/project-root.ts';
 
@@ -22,14 +21,4 @@ export async function runProgram(name: string, ...args: string[]): Promise<Runni
   const lines = createInterface({ input: child.stdout });
   const [firstLine] = (await once(lines, 'line')) as [string];
   return { child, lines, firstLine };
-}
-
-/** Resolves to true if the condition is met in time. */
-export async function comesTrue(condition: () => Promise<boolean>, withinMs = 5_000): Promise<boolean> {
-  const deadline = Date.now() + withinMs;
-  while (Date.now() < deadline) {
-    if (await condition()) return true;
-    await sleep(20);
-  }
-  return false;
 }
