@@ -33,6 +33,7 @@ export async function describePublished(
     throw new DatakitError(
       'PublicationConflict',
       `The publication "${name}" does not send ${formatTableName(table)}`,
+      { advice: 'Let it send the table under this name, or take the table out with removeTables.' },
     );
   }
   const columns = await source.query<KnownColumn & { parts: KnownColumn['parts'] | null }>(

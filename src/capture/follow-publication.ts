@@ -78,11 +78,16 @@ function requireWhole(
     throw new DatakitError(
       'PublicationConflict',
       `The publication "${name}" no longer exists: the slot cannot be read without it`,
+      { advice: BRING_BACK },
     );
   }
   if (publication.missing.length === 0) return;
   throw new DatakitError(
     'PublicationConflict',
     `The publication "${name}" sends no ${publication.missing.join(', no ')} any more`,
+    { advice: BRING_BACK },
   );
 }
+
+const BRING_BACK =
+  'Make the publication as it was, then start the capture again. To go on with another one, run dropCapture first.';

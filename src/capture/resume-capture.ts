@@ -19,6 +19,7 @@ export async function resumeCapture(
     throw new DatakitError(
       'PublicationConflict',
       `The capture of slot "${capture.slot}" reads publication "${capture.publication}", not "${input.publication}"`,
+      { advice: 'Name that one. To go on with another, run dropCapture first.' },
     );
   }
   const missed = await followPublication(target, session, capture);

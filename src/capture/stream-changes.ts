@@ -145,7 +145,7 @@ class Stream {
       return await this.#write(feed, segments, pulse, capture);
     } catch (error) {
       signal.throwIfAborted();
-      throw serverFailure(error, source.label);
+      throw readFailure(error, source, capture);
     } finally {
       clearInterval(ticker);
       signal.removeEventListener('abort', feed.wake);
@@ -329,6 +329,16 @@ function startStatement({ slot, publication }: Capture): string {
 
 /** Quotes a value in a replication command, whose grammar has no `E''`: a backslash is one. */
 const quoteOption = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/** What a session of either database was answered is a failure with a kind by now: another comes from the slot. */
+function readFailure(error: unknown, { label }: Database, { slot, publication }: Capture): unknown {
+  if (error instanceof DatakitError || sqlStateOf(error) !== '42704') return serverFailure(error, label);
+  return new DatakitError(
+    'SlotLost',
+    `The slot "${slot}" cannot be read any more: it has changes from when there was no publication "${publication}", and only PostgreSQL 18 and later read past them`,
+    { cause: error },
+  );
+}
 
 function startFailure(error: unknown, { label }: Database, slot: string): unknown {
   const failure = serverFailure(error, label);

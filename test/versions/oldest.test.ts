@@ -81,4 +81,28 @@ describe.runIf(hasVersion(OLDEST))(`with source and warehouse of PostgreSQL ${OL
     await expectSameRows(lab(), 'followed', 'bronze.br_followed');
     await captures.drop({ slot });
   });
+
+  test(
+    'changes from when there was no publication cannot be read, which is told',
+    { tags: 'long' },
+    async () => {
+      const captures = await CaptureLab.open(lab());
+      await lab().source.query('CREATE TABLE unpublished (id int PRIMARY KEY)');
+      const slot = captures.slotName();
+      const request = { tables: ['unpublished'], slot, mirror: true };
+      await captures.catchUp(request);
+      await lab().source.query(`ALTER PUBLICATION ${slot} RENAME TO away; INSERT INTO unpublished VALUES (1);
+      ALTER PUBLICATION away RENAME TO ${slot}; INSERT INTO unpublished VALUES (2)`);
+      await expect(captures.catchUp(request)).rejects.toMatchObject({
+        cause: {
+          type: 'SlotLost',
+          message: expect.stringMatching(/no publication.*Run dropCapture/) as string,
+        },
+      });
+      await captures.drop({ slot });
+      await captures.catchUp(request);
+      await expectSameRows(lab(), 'unpublished', 'bronze.br_unpublished');
+      await captures.drop({ slot });
+    },
+  );
 });
