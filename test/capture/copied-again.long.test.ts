@@ -173,6 +173,24 @@ describe.concurrent('while it is captured,', () => {
     await captures.drop({ slot: request.slot });
   });
 
+  test('a column is not taken for an added one where it had another name only for a while', async () => {
+    const tables = ['for_a_while', 'wider_then'];
+    for (const table of tables)
+      await lab.source.query(
+        `CREATE TABLE ${table} (id int PRIMARY KEY, b int); INSERT INTO ${table} VALUES (1, 10), (2, 20)`,
+      );
+    const request = { tables, slot: captures.slotName(), mirror: true };
+    await captures.catchUp(request);
+    await lab.source.query(`ALTER TABLE for_a_while RENAME b TO c; INSERT INTO for_a_while VALUES (3, 30);
+    ALTER TABLE for_a_while RENAME c TO d; ALTER TABLE for_a_while ADD c int;
+    ALTER TABLE wider_then RENAME b TO c; ALTER TABLE wider_then ALTER c TYPE bigint; INSERT INTO wider_then VALUES (3, 30);
+    ALTER TABLE wider_then RENAME c TO b`);
+    const { warnings } = await captures.catchUp(request);
+    expect(new Set(copiedAgain(warnings))).toEqual(new Set(tables));
+    for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table}`);
+    await captures.drop({ slot: request.slot });
+  });
+
   test('a column is not taken for another that has its name, nor a key for another column', async () => {
     const tables = ['exchanged', 'swapped', 'migrated', 'reused', 'keyed'];
     await lab.source

@@ -67,6 +67,26 @@ describe('columns are compared', () => {
     expect(compared(sent, 'gone')).toMatchObject({ ...nothing, added: [{ name: 'c' }] });
   });
 
+  test('and what seems to be added is in doubt while a known one must be there by a name that the catalog has no more', () => {
+    const may = (name: string) =>
+      `column "${name}" may be another than the one that has this name in the source now`;
+    const retyped = [column('a'), column('c', 20)];
+    expect(compared(retyped, { columns: { a: 1, d: 2 } }).doubts).toEqual([may('c')]);
+    expect(compared(retyped, { columns: { a: 1, b: 2 } }).doubts).toEqual([may('c')]);
+    const taken = compared([column('a'), column('c')], { columns: { a: 1, d: 2, c: 3 } });
+    expect(taken.doubts).toEqual([may('c')]);
+    const after = [column('a'), column('c'), column('e')];
+    expect(compared(after, { columns: { a: 1, d: 2, e: 3 } })).toMatchObject({
+      ...nothing,
+      renamed: [{ from: 'b', to: 'c' }],
+      added: [{ name: 'e' }],
+    });
+    expect(compared(after, { columns: { a: 1, c: 3, e: 4 } })).toMatchObject({
+      ...nothing,
+      added: [{ name: 'c' }, { name: 'e' }],
+    });
+  });
+
   test('and one whose name the catalog gave to another meanwhile has no number, so that the other is noticed', () => {
     const { added, columns } = compared([column('a'), column('b'), column('c')], { columns: { c: 1, b: 2 } });
     expect(added).toMatchObject([{ name: 'c', missing: null }]);

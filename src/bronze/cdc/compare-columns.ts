@@ -65,6 +65,8 @@ class Comparison implements ColumnChanges {
   readonly #known: readonly KnownColumn[];
   readonly #names: ReadonlySet<string>;
   readonly #live: LiveTable | undefined;
+  /** Numbers of columns that the catalog has by names that are not sent. */
+  readonly #unsent: ReadonlySet<number>;
   /** True if the catalog has columns that the stream has yet to send. */
   readonly #hasUnseen: boolean;
   /** The highest number of a column when the catalog was last read. */
@@ -83,8 +85,9 @@ class Comparison implements ColumnChanges {
     this.doubts = [...(live?.doubts ?? [])];
     this.rewritten = live !== undefined && (catalog === null || areRewritten(catalog, live));
     this.#width = catalog?.width ?? Math.max(0, ...this.#known.map(({ number }) => number));
-    const now = [...(live?.columns ?? [])];
-    this.#hasUnseen = now.some(([name, { number }]) => number > this.#width && !this.#names.has(name));
+    const unsent = [...(live?.columns ?? [])].filter(([name]) => !this.#names.has(name));
+    this.#unsent = new Set(unsent.map(([, { number }]) => number));
+    this.#hasUnseen = [...this.#unsent].some((number) => number > this.#width);
     this.#isLater = this.#hasUnseen || relation.columns.some(({ name }) => live?.columns.has(name) === false);
     // a rewrite may belong to a change that the stream has yet to send
     this.catalog = live === undefined || this.#isLater ? catalog : entryOf(live);
@@ -141,13 +144,24 @@ class Comparison implements ColumnChanges {
       this.doubts.push(`column ${name} was there before it was sent (it was generated, say)`);
       return;
     }
-    if (now !== undefined && this.#isAfterUnsent(now)) {
+    if (this.#hasLost() || (now !== undefined && this.#isAfterUnsent(now))) {
       this.doubts.push(`column ${name} may be another than the one that has this name in the source now`);
       return;
     }
     const isUnknown = now === undefined ? this.#hasUnseen : this.rewritten && missing === null;
     if (!isUnknown) return;
     this.doubts.push(`column ${name} was added with values that may differ by row`);
+  }
+
+  /**
+   * Returns whether a known column is not found in what is sent, though the source has it still, by a name to come: it
+   * must be there by a third.
+   */
+  #hasLost(): boolean {
+    const found = new Set(this.columns.map(({ number }) => number));
+    return this.#known.some(
+      ({ name, number }) => !this.#names.has(name) && this.#unsent.has(number) && !found.has(number),
+    );
   }
 
   /**
