@@ -7,14 +7,11 @@ import { pauseAfter } from './begin-again.ts';
 import type { CaptureProgress } from './capture-progress.ts';
 import type { CapturedTables } from './captured-tables.ts';
 import { copyCaptured, type CopyRound } from './copy-captured.ts';
+import { captureFanout } from './copy-captured-table.ts';
 import { resizeFanout, type Fanout } from './copy-plan.ts';
 import { canBeginAgain, isOfOneTable, isPassing, messageOf } from './failure.ts';
 import { isHistoryLong } from './long-history.ts';
 import type { PauseGate } from './pause-gate.ts';
-import { SlidingWindow } from './sliding-window.ts';
-
-/** Beyond it, a child costs a history fewer events than the copies of a plan. */
-const FEW_CHUNKS = 2;
 
 /** What the copies of a capture belong to. */
 export interface CopyingCapture {
@@ -35,15 +32,7 @@ export class CaptureCopies {
   constructor(capture: CopyingCapture) {
     const { input, gate, progress } = capture;
     this.#capture = capture;
-    this.#fanout = {
-      window: new SlidingWindow(input.parallelism),
-      gate,
-      progress: { began: () => () => undefined, copied: (copied) => progress.copied(copied) },
-      untilQuiet: async () => undefined,
-      goesToChild: ({ chunks }) =>
-        chunks > FEW_CHUNKS && isHistoryLong() && patched('long-histories-have-children'),
-      child: undefined,
-    };
+    this.#fanout = captureFanout(input.parallelism, gate, (copied) => progress.copied(copied));
   }
 
   /** True while added tables are being copied. */

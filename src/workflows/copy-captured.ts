@@ -1,18 +1,32 @@
-import { CancellationScope, isCancellation, log, patched, uuid4 } from '@temporalio/workflow';
+import {
+  ChildWorkflowCancellationType,
+  isCancellation,
+  ParentClosePolicy,
+  patched,
+  startChild,
+} from '@temporalio/workflow';
 import { referenceOf } from '../contract/capture-activities.ts';
-import type { RunIdentity } from '../contract/run-identity.ts';
-import { partOf } from '../contract/run-parts.ts';
-import type { CaptureChangesInput } from '../contract/capture-changes.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
-import { commitBronze, discardStaging, finishCopy, holdSlot, planCopy } from './activities.ts';
-import { copyPlan, type Fanout } from './copy-plan.ts';
-import { messageOf, ofKind } from './failure.ts';
+import { holdSlot } from './activities.ts';
+import { withBeside } from './beside.ts';
+import { copyCapturedTable, type CaptureOfCopies, type MomentOfCopies } from './copy-captured-table.ts';
+import {
+  copyCapturedTables,
+  type CopiedTables,
+  type CopyCapturedTablesRequest,
+} from './copy-captured-tables.ts';
+import type { Fanout } from './copy-plan.ts';
+import { ofKind } from './failure.ts';
+import { isHistoryLong } from './long-history.ts';
+import { parallelismSignal, pauseSignal, resumeSignal, sharedSnapshotSignal } from './messages.ts';
 import { withSnapshot, type SnapshotRelay } from './snapshot-relay.ts';
+import { startNamed } from './start-child.ts';
+import { tellChild } from './tell-child.ts';
 
-export interface CopyRound {
-  readonly captureId: string;
-  readonly input: CaptureChangesInput;
-  readonly run: RunIdentity;
+/** Most tables of a child: their names are its input. */
+const MOST_OF_A_CHILD = 1_000;
+
+export interface CopyRound extends CaptureOfCopies {
   readonly tables: readonly TableName[];
   /** `permanent`: creates the slot of the capture. `temporary`: one that only lends its snapshot. */
   readonly slot: 'permanent' | 'temporary';
@@ -22,17 +36,34 @@ export interface CopyRound {
   readonly goesOnWithout: (table: TableName, error: unknown) => boolean;
 }
 
-/** Copies tables one after the other on the snapshot of a new slot, through the fan-out of `extractTable`. */
+interface MomentOfRound extends MomentOfCopies {
+  readonly lender: SnapshotRelay;
+}
+
+const captureOf = ({ captureId, input, run }: CopyRound): CaptureOfCopies => ({ captureId, input, run });
+
+/**
+ * Copies tables one after the other on the snapshot of a new slot, through the fan-out of `extractTable`: here, and in
+ * children once the history is long.
+ */
 export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
-  const { captureId, input, run, slot } = round;
+  const { captureId, input, run, slot, tables } = round;
   const { source } = input;
   const capture = referenceOf(captureId, input);
   const first = async (holder: string) => holdSlot({ ...run, ...capture, holder, slot });
   await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
-    const { lsn } = (await relay.held()).snapshot;
-    for (const table of round.tables) {
+    const taken = { lender: relay, copiedAt: (await relay.held()).snapshot.lsn };
+    for (let left = tables; ;) {
+      const [table] = left;
+      if (table === undefined) return;
+      // in earlier versions a capture of some two thousand tables came to the limit of a history
+      if (isHistoryLong() && patched('many-copies-have-children')) {
+        left = left.slice(await copyByChild(fanout, round, left.slice(0, MOST_OF_A_CHILD), taken));
+        continue;
+      }
+      left = left.slice(1);
       try {
-        round.onCopied(table, await copyOne(fanout, round, table, { relay, lsn }));
+        round.onCopied(table, await copyCapturedTable(fanout, round, table, taken));
       } catch (error) {
         const isOfAll = relay.failure !== undefined || isCancellation(error);
         // in earlier versions a round ended with the first table that failed
@@ -43,46 +74,61 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   });
 }
 
-/** Copies a table in a run of its own, with its own manifest. @returns its warnings */
-async function copyOne(
+/** @returns how many of the tables were tried */
+async function copyByChild(
   fanout: Fanout,
-  { captureId, run: whole, input }: CopyRound,
-  table: TableName,
-  { relay, lsn: copiedAt }: { readonly relay: SnapshotRelay; readonly lsn: string | undefined },
-): Promise<readonly string[]> {
-  const run: RunIdentity = { runId: partOf(whole.runId, uuid4()), workflowId: whole.workflowId };
-  const summary = formatTableName(table);
-  const { parallelism, deletes } = input;
-  const capture = referenceOf(captureId, input);
-  try {
-    const plan = await relay.lend(async (snapshot) =>
-      planCopy.executeWithOptions({ summary }, [{ ...run, ...capture, table, parallelism, snapshot }]),
-    );
-    if (plan === null) return [];
-    await copyPlan(fanout, plan, relay);
-    const { outcome } = await commitBronze.executeWithOptions({ summary }, [
-      { planId: plan.planId, runId: run.runId },
-    ]);
-    if (outcome === 'incomplete') throw ofKind('StagingLost', `The ledger of ${summary} lacks chunks`);
-    await finishCopy.executeWithOptions({ summary }, [
-      { ...capture, table, deletes, runId: run.runId, ...(copiedAt !== undefined && { copiedAt }) },
-    ]);
-    return plan.warnings;
-  } catch (error) {
-    await discard(run, error);
-    throw error;
+  round: CopyRound,
+  tables: readonly TableName[],
+  { lender: relay, copiedAt }: MomentOfRound,
+): Promise<number> {
+  const { rows, bytes, outcomes } = await relay.lend(async (snapshot) =>
+    runChild(
+      fanout,
+      { capture: captureOf(round), tables, snapshot, ...(copiedAt !== undefined && { copiedAt }) },
+      relay,
+    ),
+  );
+  fanout.progress.copied({ rows, bytes }, 0);
+  for (const { table, warnings, failure } of outcomes) {
+    if (failure === undefined) round.onCopied(table, warnings);
+    else {
+      const error = ofKind(failure.kind, failure.message);
+      if (!round.goesOnWithout(table, error)) throw error;
+    }
   }
+  return outcomes.length;
 }
 
-async function discard(run: RunIdentity, error: unknown): Promise<void> {
-  const outcome = { status: 'failed', message: messageOf(error) } as const;
+async function runChild(
+  fanout: Fanout,
+  request: Omit<CopyCapturedTablesRequest, 'parallelism'>,
+  relay: SnapshotRelay,
+): Promise<CopiedTables> {
+  const { tables, snapshot } = request;
+  const [first = ''] = tables.map(formatTableName);
+  const parallelism = fanout.window.width;
+  const child = await startNamed(first, async (workflowId) =>
+    startChild(copyCapturedTables, {
+      workflowId,
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+      staticSummary: tables.length === 1 ? first : `${first} and ${tables.length - 1} more`,
+      args: [{ ...request, parallelism }],
+    }),
+  );
+  fanout.child = child;
+  // it may have changed while the child started
+  if (fanout.window.width !== parallelism) await tellChild(child, parallelismSignal, fanout.window.width);
   try {
-    await CancellationScope.nonCancellable(async () =>
-      discardStaging.executeWithOptions({ activityId: `discard-${run.runId.slice(-8)}` }, [
-        { ...run, outcome },
-      ]),
+    return await withBeside(
+      async () =>
+        Promise.all([
+          relay.tell(snapshot, async (next) => tellChild(child, sharedSnapshotSignal, next)),
+          fanout.gate.tell(async (paused) => tellChild(child, paused ? pauseSignal : resumeSignal)),
+        ]),
+      async () => child.result(),
     );
-  } catch (discarding) {
-    log.warn('the staging table could not be dropped', { reason: messageOf(discarding) });
+  } finally {
+    fanout.child = undefined;
   }
 }

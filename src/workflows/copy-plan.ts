@@ -1,4 +1,4 @@
-import { ParentClosePolicy, startChild, type ChildWorkflowHandle } from '@temporalio/workflow';
+import { ParentClosePolicy, startChild, type ChildWorkflowHandle, type Workflow } from '@temporalio/workflow';
 import type { Copied, Span } from '../contract/chunks.ts';
 import type { PlanSummary } from '../contract/plan-summary.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
@@ -29,7 +29,7 @@ export interface Fanout {
   /** Returns whether a plan goes to a child although its copies would fit in a history: this one has much else. */
   readonly goesToChild?: (plan: PlanSummary) => boolean;
   /** Set while a child copies, so that a new width or a pause reaches it. */
-  child: ChildWorkflowHandle<typeof copyStretch> | undefined;
+  child: ChildWorkflowHandle<Workflow> | undefined;
 }
 
 /** Copies all chunks of a plan, a bounded number at once; without a lender each reads its own moment. */

@@ -53,6 +53,19 @@ export function ofKind(kind: FailureKind, message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, kind);
 }
 
+/** A failure as data, for a workflow that tells several. */
+export interface ToldFailure {
+  readonly kind: FailureKind;
+  readonly message: string;
+}
+
+/** An activity of which nothing is heard stalls. */
+export function toldFailure(error: unknown): ToldFailure {
+  const cause = rootOf(error);
+  const kind = kindOf(cause) ?? (cause instanceof TimeoutFailure ? 'Stalled' : 'Unexpected');
+  return { kind, message: messageOf(error) };
+}
+
 /** Returns why a run ends: as cancelled if it was, also where an attempt failed before it heard of that. */
 export function endOfRun(error: unknown): unknown {
   if (!CancellationScope.current().consideredCancelled || isCancellation(error)) return error;

@@ -201,6 +201,36 @@ test('large tables are copied by children where the history of a first copy is l
   await captures.end(handle, slot);
 });
 
+test('many tables are copied by children where the history of a first copy is long, also without one that is gone', async () => {
+  const tables = Array.from({ length: 12 }, (_, index) => `crowd.t${String(index + 1).padStart(2, '0')}`);
+  await lab.source.query('CREATE SCHEMA crowd');
+  for (const table of tables)
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
+    );
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['crowd.*'], slot, mirror: true });
+  await waitUntil(async () => (await captures.status(handle)).phase === 'copying');
+  await lab.source.query('DROP TABLE crowd.t11');
+  await handle.signal('pause');
+  await handle.signal('resume');
+  await captures.untilStreaming(handle);
+  expect(await captures.status(handle)).toMatchObject({
+    copiedRows: 22,
+    copying: [],
+    givenUp: ['crowd.t11'],
+  });
+  const left = tables.filter((table) => table !== 'crowd.t11');
+  for (const table of left) await lab.source.query(`INSERT INTO ${table} VALUES (3)`);
+  await captures.untilWritten(slot);
+  for (const table of left) await expectSameRows(lab, table, `bronze.br_${table.replace('.', '__')}`);
+  const first = lab.temporal.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+  const { events, children } = await historyFacts(first);
+  expect(children.length).toBeGreaterThan(2);
+  expect(events).toBeLessThan(200);
+  await captures.end(handle, slot);
+});
+
 /** Returns the activities that the current history of a capture has scheduled. */
 async function scheduledIn(handle: CaptureHandle): Promise<(string | null | undefined)[]> {
   const { events } = await handle.fetchHistory();
