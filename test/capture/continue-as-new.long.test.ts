@@ -2,10 +2,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
+import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { historyFacts } from '../workflows/large-plan.ts';
+import { pendingActivities } from './pending-activities.ts';
 
 /** History length at which this server suggests to continue as new, far below Temporal's default. */
 const SUGGESTED_AT = 40;
@@ -230,6 +232,41 @@ test('many tables are copied by children where the history of a first copy is lo
   expect(events).toBeLessThan(200);
   await captures.end(handle, slot);
 });
+
+test('children whose snapshot is lost end, and the first copy begins again', async () => {
+  const tables = Array.from({ length: 12 }, (_, index) => `fragile.t${String(index + 1).padStart(2, '0')}`);
+  await lab.source.query('CREATE SCHEMA fragile');
+  for (const table of tables)
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
+    );
+  const slot = captures.slotName();
+  const handle = await captures.start({ tables: ['fragile.*'], slot, mirror: true });
+  const first = lab.temporal.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
+  await waitUntil(async () => (await historyFacts(first)).children.length > 0);
+  const held = await HeldCopies.hold(lab, 'before the first');
+  await held.reached();
+  for (const table of tables) await lab.source.query(`INSERT INTO ${table} VALUES (3)`);
+  expect(await endSlotSnapshot()).toBe(1);
+  await waitUntil(async () => !(await pendingActivities(handle)).includes('holdSlot'));
+  await held.release();
+  await captures.untilStreaming(handle);
+  expect((await captures.status(handle)).warnings).toEqual([
+    'The snapshot of the slot was lost: the first copy began again on a new one.',
+  ]);
+  for (const table of tables) await expectSameRows(lab, table, `bronze.br_${table.replace('.', '__')}`);
+  expect((await captures.changes(slot)).length).toBe(0);
+  await captures.end(handle, slot);
+});
+
+/** Ends the session that created a slot and exports its snapshot. @returns how many there were */
+async function endSlotSnapshot(): Promise<number | null> {
+  const admin = await lab.connect('source');
+  const { rowCount } = await admin.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'walsender'`,
+  );
+  return rowCount;
+}
 
 /** Returns the activities that the current history of a capture has scheduled. */
 async function scheduledIn(handle: CaptureHandle): Promise<(string | null | undefined)[]> {

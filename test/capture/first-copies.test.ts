@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FailureKind } from '../../src/contract/failures.ts';
-import type { CaptureHandle, CaptureLab } from '../setup/capture-lab.ts';
+import type { CaptureLab } from '../setup/capture-lab.ts';
 import { expectFailure } from '../setup/expect-failure.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import type { Lab } from '../setup/lab.ts';
@@ -8,6 +8,7 @@ import { pendingFailure } from '../setup/pending-failure.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { OwnSource } from './own-source.ts';
+import { pendingActivities } from './pending-activities.ts';
 
 let own: OwnSource;
 let lab: Lab;
@@ -17,11 +18,6 @@ beforeAll(async () => {
   ({ lab, captures } = own);
 });
 afterAll(async () => own[Symbol.asyncDispose]());
-
-async function pendingActivities(handle: CaptureHandle): Promise<string[]> {
-  const { raw } = await handle.describe();
-  return raw.pendingActivities?.map(({ activityType }) => activityType?.name ?? '') ?? [];
-}
 
 test('a capture that is cancelled in the middle of its first copy leaves nothing behind', async () => {
   const slot = captures.slotName();
