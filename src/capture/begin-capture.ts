@@ -17,8 +17,8 @@ import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 import { ensurePublication, warningsOfOthers } from './ensure-publication.ts';
 import { requireCopyable } from './require-copyable.ts';
 
-/** Each is planned, copied and committed by a workflow whose history must stay short, and may be again, all at once. */
-const MOST_TABLES = 500;
+/** The workflow of a capture knows them by name, and so do its results, which are limited in size. */
+const MOST_TABLES = 5_000;
 
 /** Records a new capture, with its publication; its slot comes later. Checks everything before it creates anything. */
 export async function beginCapture(

@@ -2,7 +2,7 @@ import { forgetPartitions } from '../bronze/bookkeeping/partition-records.ts';
 import { findShown, keptByCapture, lockTarget } from '../bronze/bookkeeping/targets.ts';
 import { openMirror, prepareMirror } from '../bronze/cdc/mirror.ts';
 import { changeTablesOf, readCapture, type Capture } from '../bronze/cdc/positions.ts';
-import { readTables, recordCopied, recordDescription, type CaptureTable } from '../bronze/cdc/tables.ts';
+import { readTable, recordCopied, recordDescription, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { BRONZE } from '../bronze/layout.ts';
 import type { ExtractionPlan, PlannedColumn } from '../bronze/plan.ts';
 import type { CaptureReference, FinishCopyRequest, PlanCopyRequest } from '../contract/capture-activities.ts';
@@ -108,8 +108,7 @@ async function findTableOf(
   { captureId }: Pick<Capture, 'captureId'>,
   { schema, name }: { readonly schema: string; readonly name: string },
 ): Promise<CaptureTable> {
-  const tables = await readTables(warehouse, captureId);
-  const table = tables.find((one) => one.schema === schema && one.name === name);
+  const table = await readTable(warehouse, captureId, { schema, name });
   if (table !== undefined) return table;
   throw new DatakitError('UndefinedObject', `${formatTableName({ schema, name })} is not in the capture`);
 }

@@ -134,9 +134,9 @@ export class CaptureCopies {
       run,
       tables: tables.copying,
       slot,
-      onCopied: (table, warnings) => {
+      onCopied: (copied, warnings) => {
         progress.warn(warnings);
-        tables.mark([table], false);
+        tables.mark(copied, false);
       },
       goesOnWithout,
     };

@@ -30,8 +30,8 @@ export interface CopyRound extends CaptureOfCopies {
   readonly tables: readonly TableName[];
   /** `permanent`: creates the slot of the capture. `temporary`: one that only lends its snapshot. */
   readonly slot: 'permanent' | 'temporary';
-  /** Called for each copied table, with what readers of the copy should know. */
-  readonly onCopied: (table: TableName, warnings: readonly string[]) => void;
+  /** Called for tables that were copied, with what readers of the copies should know. */
+  readonly onCopied: (tables: readonly TableName[], warnings: readonly string[]) => void;
   /** Called for a table that could not be copied; returns true if the others should be copied all the same. */
   readonly goesOnWithout: (table: TableName, error: unknown) => boolean;
 }
@@ -63,7 +63,7 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
       }
       left = left.slice(1);
       try {
-        round.onCopied(table, await copyCapturedTable(fanout, round, table, taken));
+        round.onCopied([table], await copyCapturedTable(fanout, round, table, taken));
       } catch (error) {
         const isOfAll = relay.failure !== undefined || isCancellation(error);
         // in earlier versions a round ended with the first table that failed
@@ -89,12 +89,16 @@ async function copyByChild(
     ),
   );
   fanout.progress.copied({ rows, bytes }, 0);
-  for (const { table, warnings, failure } of outcomes) {
-    if (failure === undefined) round.onCopied(table, warnings);
-    else {
-      const error = ofKind(failure.kind, failure.message);
-      if (!round.goesOnWithout(table, error)) throw error;
-    }
+  const done = outcomes.filter(({ failure }) => failure === undefined);
+  // at once: each call goes through all tables of the capture
+  round.onCopied(
+    done.map(({ table }) => table),
+    done.flatMap(({ warnings }) => warnings),
+  );
+  for (const { table, failure } of outcomes) {
+    if (failure === undefined) continue;
+    const error = ofKind(failure.kind, failure.message);
+    if (!round.goesOnWithout(table, error)) throw error;
   }
   return outcomes.length;
 }

@@ -1,6 +1,7 @@
 // @module-tag long
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CaptureLab } from '../setup/capture-lab.ts';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import type { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -45,6 +46,24 @@ test('rows that come before the copy of an added table is planned are there, wha
     ['added_later'],
     'ALTER TABLE added_later DROP COLUMN v; INSERT INTO added_later VALUES (3, 3)',
   );
+  await captures.end(handle, slot);
+});
+
+test('a capture has a bounded number of tables, from the beginning and whatever is added', async () => {
+  await lab.source.query('CREATE SCHEMA many');
+  for (let from = 1; from <= 5_000; from += 500) {
+    await lab.source.query(`DO $$ BEGIN FOR n IN ${from}..${from + 499} LOOP
+      EXECUTE format('CREATE TABLE many.t%s (id int PRIMARY KEY)', n); END LOOP; END $$`);
+  }
+  const tooMany = 'The capture would have 5001 tables, and one has 5000 at the most';
+  const slot = captures.slotName();
+  const refused = await captures.start({ tables: ['t', 'many.*'], slot });
+  await expectFailure(refused.result(), 'InvalidInput', tooMany);
+  const handle = await captures.start({ tables: ['t'], slot });
+  await captures.untilStreaming(handle);
+  await expect(handle.executeUpdate('addTables', { args: [['many.*']] })).rejects.toMatchObject({
+    cause: { message: expect.stringContaining(tooMany) },
+  });
   await captures.end(handle, slot);
 });
 

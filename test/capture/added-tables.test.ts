@@ -70,12 +70,6 @@ describe('of the tables that come and go while a capture runs,', () => {
     await expect(handle.executeUpdate('addTables', { args: [[]] })).rejects.toMatchObject({
       cause: { message: expect.stringMatching(/expected at least one table/) },
     });
-    // copies of all of them at once, as after a change of the publication, have to fit in a history
-    await lab.source.query(`CREATE SCHEMA crowd; DO $$ BEGIN
-      FOR n IN 1..500 LOOP EXECUTE format('CREATE TABLE crowd.t%s ()', n); END LOOP; END $$`);
-    await expect(handle.executeUpdate('addTables', { args: [['crowd.*']] })).rejects.toMatchObject({
-      cause: { message: expect.stringMatching(/would have 50\d tables, and one has 500 at the most/) },
-    });
   });
 
   test('one that somebody adds to the publication is logged from then on', async () => {

@@ -56,13 +56,27 @@ export interface CaptureTable extends TableName {
   readonly membership: string | null;
 }
 
+const OF_CAPTURE = `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, catalog,
+                           run_id AS "runId", membership, log_from::text AS "logFrom", added_at::text AS "addedAt"
+                      FROM ${BRONZE}.cdc_tables WHERE capture_id = $1`;
+
 export async function readTables(session: Session, captureId: string): Promise<CaptureTable[]> {
-  return session.query<CaptureTable & Record<string, unknown>>(
-    `SELECT schema, "table" AS name, target, status, copied_at::text AS "copiedAt", mirrored, key, columns, catalog,
-            run_id AS "runId", membership, log_from::text AS "logFrom", added_at::text AS "addedAt"
-       FROM ${BRONZE}.cdc_tables WHERE capture_id = $1 ORDER BY schema, "table"`,
-    [captureId],
+  return session.query<CaptureTable & Record<string, unknown>>(`${OF_CAPTURE} ORDER BY schema, "table"`, [
+    captureId,
+  ]);
+}
+
+/** Returns a table of a capture, which may have thousands of others; undefined if it does not have this one. */
+export async function readTable(
+  session: Session,
+  captureId: string,
+  { schema, name }: TableName,
+): Promise<CaptureTable | undefined> {
+  const tables = await session.query<CaptureTable & Record<string, unknown>>(
+    `${OF_CAPTURE} AND schema = $2 AND "table" = $3`,
+    [captureId, schema, name],
   );
+  return tables[0];
 }
 
 export type NewTable = Pick<CaptureTable, 'schema' | 'name' | 'target' | 'status' | 'mirrored' | 'key'>;
