@@ -1,11 +1,14 @@
 // @module-tag long
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
+import type { StreamRequest } from '../../src/contract/capture-activities.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
+import { caughtUp, withFakeCapture } from '../setup/fake-run.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { withResolvers } from '../setup/with-resolvers.ts';
 import { historyFacts } from '../workflows/large-plan.ts';
 import { pendingActivities } from './pending-activities.ts';
 
@@ -71,6 +74,39 @@ test('a capture whose history was left behind is what it was: paused, with its t
   );
   await waitUntil(async () => (await captures.status(handle)).changes === counted[0]?.changes);
   await captures.end(handle, slot);
+});
+
+test('a capture that ends once it has caught up is to reach what the log was when it began, not what it is by now', async () => {
+  const ends: (string | undefined)[] = [];
+  const isLong = withResolvers();
+  let prepared = 0;
+  const activities = {
+    prepareCapture: async () => ({
+      captureId: '1',
+      outcome: 'resume' as const,
+      tables: [],
+      written: { transactions: 0, changes: 0 },
+      logEnd: `0/${(prepared += 1)}`,
+      warnings: [],
+    }),
+    streamChanges: async ({ untilPosition }: StreamRequest) => {
+      ends.push(untilPosition);
+      await isLong.promise;
+      return ends.length === 1 ? { ...caughtUp, reason: 'time is up' as const } : caughtUp;
+    },
+  };
+  await withFakeCapture(
+    activities,
+    { tables: ['t'], until: 'caught-up' },
+    async (handle) => {
+      await waitUntil(async () => ends.length === 1);
+      for (let event = 0; event < SUGGESTED_AT; event += 1) await handle.signal('resume');
+      isLong.resolve();
+      expect(await handle.result()).toMatchObject({ outcome: 'caught up' });
+      expect({ prepared, ends }).toEqual({ prepared: 2, ends: ['0/1', '0/1'] });
+    },
+    temporal.address,
+  );
 });
 
 test('the status names the tables while the capture of the next history is prepared', async () => {

@@ -3,8 +3,9 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { expect, test } from 'vitest';
 import type { ChangeTablesRequest } from '../../src/contract/capture-activities.ts';
 import type { SchemaOrTable } from '../../src/contract/schema-or-table.ts';
-import { signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
+import { caughtUp, signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
+import { withResolvers } from '../setup/with-resolvers.ts';
 
 const named = (patterns: readonly SchemaOrTable[]) =>
   patterns.flatMap((one) => (one.all === true ? [] : one.name));
@@ -47,6 +48,65 @@ test('tables that are added at once are all copied, in whatever order they are t
     await waitUntil(async () => (await handle.query<{ copying: string[] }>('status')).copying.length === 0);
     const { tables } = await handle.query<{ tables: string[] }>('status');
     expect(tables.toSorted()).toEqual(['public.base', 'public.one', 'public.two']);
+    await handle.terminate();
+  });
+});
+
+test('a capture that is caught up ends once the tables that somebody adds are copied', async () => {
+  const [adding, streamed] = [withResolvers(), withResolvers()];
+  const planned: string[] = [];
+  const activities = {
+    ...lent,
+    prepareCapture: async () => ({ ...prepared, tables: [table('base', false)] }),
+    streamChanges: async () => {
+      await adding.promise;
+      streamed.resolve();
+      return caughtUp;
+    },
+    changeTables: async () => {
+      adding.resolve();
+      await streamed.promise;
+      await sleep(500); // the capture hears of the end of its stream first
+      return [table('base', false), table('late')];
+    },
+    planCopy: async ({ table: { name } }: { readonly table: { readonly name: string } }) => {
+      planned.push(name);
+      return null;
+    },
+  };
+  await withFakeCapture(activities, { tables: ['base'], until: 'caught-up' }, async (handle) => {
+    await handle.executeUpdate('addTables', { args: [['late']] });
+    const tables = ['public.base', 'public.late'];
+    expect(await handle.result()).toMatchObject({ outcome: 'caught up', tables });
+    expect(planned).toEqual(['late']);
+  });
+});
+
+test('a table is removed once added tables are copied, whose copies could be of it', async () => {
+  const done: string[] = [];
+  const copying = withResolvers();
+  const end = withResolvers();
+  const activities = {
+    ...lent,
+    prepareCapture: async () => ({ ...prepared, tables: [table('base', false), table('late')] }),
+    planCopy: async () => {
+      copying.resolve();
+      await end.promise;
+      done.push('copied');
+      return null;
+    },
+    changeTables: async ({ change }: ChangeTablesRequest) => {
+      done.push(change);
+      return [table('base', false)];
+    },
+  };
+  await withFakeCapture(activities, { tables: ['base', 'late'] }, async (handle) => {
+    await copying.promise;
+    const removing = handle.executeUpdate('removeTables', { args: [['late']] });
+    await sleep(500);
+    end.resolve();
+    await removing;
+    expect(done).toEqual(['copied', 'remove']);
     await handle.terminate();
   });
 });

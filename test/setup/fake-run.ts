@@ -7,7 +7,7 @@ import { inject } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
 import type { PlanSummary } from '../../src/contract/plan-summary.ts';
 import type { HeldSnapshot } from '../../src/contract/snapshot.ts';
-import type { CaptureActivities } from '../../src/contract/capture-activities.ts';
+import type { CaptureActivities, StreamOutcome } from '../../src/contract/capture-activities.ts';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { summarize } from '../../src/contract/check-source.ts';
@@ -111,6 +111,14 @@ const nothingStreamed = {
   slotLagBytes: 0,
 };
 
+/** What a stream says that has nothing left to read. */
+export const caughtUp: StreamOutcome = {
+  ...nothingStreamed,
+  reason: 'caught up',
+  copyWanted: [],
+  warnings: [],
+};
+
 type CaptureHandle = WorkflowHandleWithFirstExecutionRunId<typeof captureChanges>;
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
 type DatabaseHandle = WorkflowHandleWithFirstExecutionRunId<typeof extractDatabase>;
@@ -145,14 +153,19 @@ export async function withFakeDatabase(
   );
 }
 
-/** Runs `captureChanges` likewise. */
+/** Runs `captureChanges` likewise, on a Temporal server of the test's own if it has one. */
 export async function withFakeCapture(
   activities: Partial<Activities & CaptureActivities>,
   request: CaptureChangesRequest,
   use: (handle: CaptureHandle) => Promise<void>,
+  address?: string,
 ): Promise<void> {
-  await withFakeWorkers(activities, async (client, taskQueue) =>
-    use(await client.workflow.start<typeof captureChanges>('captureChanges', asked(taskQueue, request))),
+  await withFakeWorkers(
+    activities,
+    async (client, taskQueue) =>
+      use(await client.workflow.start<typeof captureChanges>('captureChanges', asked(taskQueue, request))),
+    undefined,
+    address,
   );
 }
 
@@ -170,9 +183,9 @@ async function withFakeWorkers(
   activities: Partial<Activities & CaptureActivities>,
   use: (client: Client, taskQueue: string) => Promise<void>,
   codec?: PayloadCodec,
+  address = inject('temporalAddress'),
 ): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
-  const address = inject('temporalAddress');
   const [connection, native] = await Promise.all([
     Connection.connect({ address }),
     NativeConnection.connect({ address }),
