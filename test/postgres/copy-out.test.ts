@@ -116,6 +116,15 @@ describe.each([
     await stillAnswers();
   });
 
+  test('leaves what the server answers to other statements whole, however long it is', async () => {
+    const { rows } = await client.query<{ text: string }>(
+      `SELECT repeat(i::text, 1000) AS text FROM generate_series(100, 400) i`,
+    );
+    expect(rows.map(({ text }) => text)).toEqual(
+      Array.from({ length: 301 }, (_row, i) => String(100 + i).repeat(1_000)),
+    );
+  });
+
   test('passes a row of 8 MB, in order', further, async () => {
     let length = 0;
     let wrong = 0;

@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Client } from 'pg';
 import { applicationName } from '../../src/postgres/application-name.ts';
-import { pipeCopy } from '../../src/postgres/copy/copy-pipe.ts';
+import { pipeCopy, type OnBytes } from '../../src/postgres/copy/copy-pipe.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -28,7 +29,7 @@ interface Copy {
   readonly into?: string;
   readonly format?: 'binary' | 'text';
   readonly signal?: AbortSignal;
-  readonly onProgress?: (bytes: number) => void;
+  readonly onProgress?: OnBytes;
 }
 
 async function copy({ select, into = 'public.copied', format = 'binary', signal, onProgress }: Copy) {
@@ -84,6 +85,23 @@ describe('a COPY from server to server', () => {
     });
   }
 
+  test('brings all rows in order where some of their data has to wait', async () => {
+    const select = rows(3_000, "repeat('x', i)");
+    const pauses = [20, undefined, 20, 1];
+    let buffers = 0;
+    const onProgress = () => {
+      const pause = pauses[buffers % pauses.length];
+      buffers += 1;
+      return pause === undefined ? undefined : sleep(pause);
+    };
+    const copied = await copy({ select, format: 'text', onProgress });
+    expect(copied.rows).toBe(3_000);
+    const { rows: expected } = await admin.query(
+      `SELECT count(*)::int AS rows, sum(hashtext(format('%s %L', id, v)))::text AS sum FROM (${select}) AS s(id, v)`,
+    );
+    expect(await digest()).toEqual(expected[0]);
+  });
+
   test('fails with what the source said, and the warehouse keeps nothing', async () => {
     const failing = copy({ select: rows(100_000, '(1 / (i - 50000))::text') });
     await expect(failing).rejects.toThrow(/^source "default": .*22012/);
@@ -91,10 +109,23 @@ describe('a COPY from server to server', () => {
   });
 
   test('fails with what the warehouse said, and the source stops', async () => {
-    const failing = copy({ select: rows(50_000_000, `'x', 'one too many'`) });
+    const hangs = `CASE WHEN i < 1000 THEN repeat('x', 1000) ELSE pg_sleep(3600)::text END`;
+    const failing = copy({ select: rows(1_000, `${hangs}, 'one too many'`) });
     await expect(failing).rejects.toThrow(/^warehouse: /);
     expect(await digest()).toMatchObject({ rows: 0 });
     await expect(copy({ select: rows(1, "'x'"), into: 'not_there' })).rejects.toThrow(/^warehouse: .*42P01/);
+  });
+
+  test('fails where the warehouse took fewer rows than the source sent, which a trigger there can do', async () => {
+    await admin.query(`CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.id = 2 THEN RETURN NULL; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER leave_out BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION leave_out()`);
+    await expect(copy({ select: rows(3, "'x'") })).rejects.toMatchObject({
+      kind: 'CountMismatch',
+      message: 'The source sent 3 rows and the warehouse took 2',
+    });
+    await admin.query('DROP FUNCTION leave_out CASCADE');
+    expect(await digest()).toMatchObject({ rows: 0 });
   });
 
   test('ends on both servers when it is aborted', async () => {
@@ -102,7 +133,9 @@ describe('a COPY from server to server', () => {
     const working = copy({
       select: rows(100_000_000, "repeat('x', 100)"),
       signal: cancelling.signal,
-      onProgress: (bytes) => bytes > 1_000_000 && cancelling.abort(new Error('stop')),
+      onProgress: (bytes) => {
+        if (bytes > 1_000_000) cancelling.abort(new Error('stop'));
+      },
     });
     await expect(working).rejects.toThrow('stop');
     const sessions = async () => {
@@ -141,7 +174,9 @@ describe('a COPY from server to server', () => {
     let most = 0;
     await copy({
       select: rows(30_000, "repeat('x', 5000)"),
-      onProgress: () => (most = Math.max(most, process.memoryUsage().rss - before)),
+      onProgress: () => {
+        most = Math.max(most, process.memoryUsage().rss - before);
+      },
     });
     await admin.query('DROP FUNCTION slow CASCADE; TRUNCATE copied');
     expect(most).toBeLessThan(60_000_000);
