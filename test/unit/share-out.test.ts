@@ -67,6 +67,32 @@ describe('the list of tables', () => {
     expect(new TableList(small(10)).nextPack(2, false)).toHaveLength(3);
   });
 
+  test('begins again with all tables but those that were skipped, each as it was at first', () => {
+    const list = new TableList(small(3));
+    const [skipped, changed, done] = list.tables;
+    if (skipped === undefined || changed === undefined || done === undefined) throw new Error('three tables');
+    list.started(list.tables, 1);
+    list.ended(skipped, 'skipped');
+    list.ended(done, 'committed');
+    list.waits(changed, true);
+    changed.changed = true;
+    list.reset();
+    expect(list.in('waiting')).toEqual([
+      expect.objectContaining({ table: 'public.t1', alone: false, changed: false }),
+      expect.objectContaining({ table: 'public.t2', alone: false, changed: false }),
+    ]);
+    expect(list.waiting).toBe(2);
+    expect(list.in('skipped')).toEqual([skipped]);
+  });
+
+  test('is long once so many tables had workflows of their own that a history takes few more', () => {
+    const list = new TableList(small(500).map((one) => ({ ...one, large: true })));
+    list.started(list.tables.slice(1), 1);
+    expect(list.isLong).toBe(false);
+    list.started(list.tables.slice(0, 1), 1);
+    expect(list.isLong).toBe(true);
+  });
+
   test('finds tables as people write them', () => {
     const list = new TableList([{ table: 'public.orders', bytes: 1, large: true }]);
     expect(list.find('orders')?.member).toBe(0);

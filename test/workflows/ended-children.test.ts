@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { expect, test } from 'vitest';
@@ -5,7 +6,7 @@ import type { Activities } from '../../src/contract/activities.ts';
 import type { Span } from '../../src/contract/chunks.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { HeldTasks } from '../setup/held-tasks.ts';
-import { planOf, withFakeDatabase, withFakes } from '../setup/fake-run.ts';
+import { planOf, untilCancelled, withFakeDatabase, withFakes } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { withResolvers } from '../setup/with-resolvers.ts';
 import { sourceWith } from './many-tables.ts';
@@ -81,6 +82,51 @@ test('a table that ended before it could be told of a pause is in bronze', async
       await handle.client.getHandle(`${handle.workflowId}/public.orders`).result();
       tasks.release();
       expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 1 });
+    },
+    tasks,
+  );
+});
+
+test('a table hears of a pause and a new width that came while its workflow started', async () => {
+  let under = 0;
+  const fakes: Partial<Activities> = {
+    ...oneLarge,
+    planExtraction: async () => planOf(20),
+    copyChunks: async () => {
+      under += 1;
+      return untilCancelled();
+    },
+  };
+  const started = withResolvers<WorkflowHandle>();
+  const tasks = new HeldTasks({
+    text: '"member":0', // the command that starts the child
+    act: async () => {
+      const handle = await started.promise;
+      await handle.signal('pause');
+      // answered only after the task that is held up
+      void handle.executeUpdate('setParallelism', { args: [3] }).catch(() => undefined);
+      await sleep(300);
+    },
+  });
+  await withFakeDatabase(
+    fakes,
+    { ...request, parallelism: 2 },
+    async (handle) => {
+      started.resolve(handle);
+      const child = handle.client.getHandle(`${handle.workflowId}/public.orders`);
+      const phase = async () =>
+        child.query<{ phase: string }>('progress').then(
+          (progress) => progress.phase,
+          () => undefined, // it has not started
+        );
+      try {
+        await waitUntil(async () => (await phase()) === 'paused');
+        await handle.signal('resume');
+        await waitUntil(async () => under === 3);
+      } finally {
+        await handle.cancel();
+      }
+      await expect(handle.result()).rejects.toThrow(/cancel/i);
     },
     tasks,
   );

@@ -1,4 +1,5 @@
-import { ApplicationFailure } from '@temporalio/activity';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { describe, expect, test } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
@@ -80,6 +81,40 @@ describe('parallelism', () => {
         expect(await handle.result()).toMatchObject({ committed: 3 });
       },
     );
+  });
+});
+
+describe('a table that begins late', () => {
+  test('gets a copy from another, which begins no other in its place', async () => {
+    const under: { readonly planId: string; readonly end: () => void }[] = [];
+    const counts = () => under.map(({ planId }) => planId).toSorted();
+    let isAway = true;
+    const source = sourceWith(large(900, 600));
+    const fakes: Partial<Activities> = {
+      ...source,
+      planExtraction: async (request) => {
+        if (isAway && request.input.table.name === 'large_1') throw ApplicationFailure.nonRetryable('away');
+        return (await source.planExtraction?.(request)) ?? planOf(1);
+      },
+      copyChunks: async ({ planId, count }) => {
+        await Promise.race([new Promise<void>((end) => under.push({ planId, end })), untilCancelled()]);
+        return { rows: count, bytes: count };
+      },
+    };
+    await withFakeDatabase(fakes, { tables: ['public.*'], parallelism: 2 }, async (handle) => {
+      try {
+        await eventually(() => under.length === 2);
+        isAway = false;
+        await handle.executeUpdate('retryTable', { args: ['large_1'] });
+        await eventually(() => under.length === 3);
+        under.shift()?.end();
+        await sleep(500);
+        expect(counts()).toEqual(['public.large_0', 'public.large_1']);
+      } finally {
+        await handle.cancel();
+      }
+      await expect(handle.result()).rejects.toThrow(/cancel/i);
+    });
   });
 });
 
@@ -349,6 +384,36 @@ describe('the snapshot of all tables', () => {
         expect(await handle.result()).toMatchObject({ outcome: 'complete', restarts: 1, committed: 1 });
         expect(seen.at(0)).toBe('00000001-1');
         expect(seen.at(-1)).toBe('00000002-1');
+      });
+    },
+  );
+
+  // which takes the minute for which a table waits to hear of another session
+  test(
+    'is given up by a table that never comes to read it, for one of its own, and the result says so',
+    { tags: 'long' },
+    async () => {
+      const fakes: Partial<Activities> = {
+        ...sourceWith(large(900)),
+        holdSnapshot: async ({ holder }) => {
+          const isOfTable = Context.current().info.workflowExecution?.workflowId.includes('/') === true;
+          await signalSnapshot(holder, isOfTable ? 'its own' : 'shared');
+          await untilCancelled();
+        },
+        copyChunks: async ({ snapshot, count }) => {
+          // as behind a load balancer, on another server
+          if (snapshot?.id === 'shared') throw ApplicationFailure.nonRetryable('gone', 'SnapshotLost');
+          return { rows: count, bytes: count };
+        },
+      };
+      await withFakeDatabase(fakes, { tables: ['public.*'] }, async (handle) => {
+        expect(await handle.result()).toMatchObject({
+          outcome: 'complete',
+          restarts: 0,
+          warnings: [
+            'public.large_0 is of a later moment than the others: it was changed after the snapshot.',
+          ],
+        });
       });
     },
   );

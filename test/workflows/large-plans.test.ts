@@ -1,7 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
+import type { WorkflowHandle } from '@temporalio/client';
 import { expect, test } from 'vitest';
 import type { Span } from '../../src/contract/chunks.ts';
-import { planOf, withFakes } from '../setup/fake-run.ts';
+import { planOf, untilCancelled, withFakes } from '../setup/fake-run.ts';
+import { HeldTasks } from '../setup/held-tasks.ts';
+import { waitUntil } from '../setup/wait-until.ts';
+import { withResolvers } from '../setup/with-resolvers.ts';
 import { Copies, historyFacts, LARGEST_PAYLOAD, largePlan, MOST_EVENTS, stretchOf } from './large-plan.ts';
 
 test('10,000 small partitions share chunks, and neither a payload nor the history grows with them', async () => {
@@ -37,3 +42,58 @@ test('a large plan goes to children, whose copies it waits for, and whose failur
     expect(children.map(stretchOf)).toEqual(['orders, chunks 1 to 4000 of 9500']);
   });
 });
+
+test(
+  'a new width and a pause reach the child that copies, also while it starts',
+  { tags: 'long' },
+  async () => {
+    const under: (() => void)[] = [];
+    const told: boolean[] = [];
+    const endAll = () => under.splice(0).forEach((end) => end());
+    const fakes = {
+      planExtraction: async () => planOf(9_500),
+      copyChunks: async ({ count }: Span) => {
+        await Promise.race([new Promise<void>((end) => under.push(end)), untilCancelled()]);
+        return { rows: count, bytes: count };
+      },
+      pauseCopies: async ({ paused }: { readonly paused: boolean }) => void told.push(paused),
+    };
+    const started = withResolvers<WorkflowHandle>();
+    const tasks = new HeldTasks({
+      text: '"stretch"', // the command that starts the child
+      act: async () => {
+        const handle = await started.promise;
+        await handle.signal('parallelism', 3);
+        await handle.signal('pause');
+      },
+    });
+    const beginsNone = async () => {
+      endAll();
+      await sleep(500);
+      expect(under).toEqual([]);
+    };
+    await withFakes(
+      fakes,
+      { table: 'orders', parallelism: 1 },
+      async (handle) => {
+        started.resolve(handle);
+        try {
+          await waitUntil(async () => told.length === 1);
+          await sleep(500); // until the child hears of it, it begins copies
+          await beginsNone();
+          await handle.signal('resume');
+          await waitUntil(async () => under.length === 3);
+          await handle.executeUpdate('setParallelism', { args: [5] });
+          await waitUntil(async () => under.length === 5);
+          await handle.signal('pause');
+          await waitUntil(async () => told.length === 3);
+          await beginsNone();
+        } finally {
+          await handle.cancel();
+        }
+        await expect(handle.result()).rejects.toThrow(/cancel/i);
+      },
+      tasks,
+    );
+  },
+);
