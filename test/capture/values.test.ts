@@ -310,6 +310,36 @@ test(
   },
 );
 
+test('a copy whose rows another run has loaded since is not finished', { tags: 'long' }, async () => {
+  await lab.source.query('CREATE TABLE replaced (id int PRIMARY KEY); INSERT INTO replaced VALUES (1)');
+  const slot = captures.slotName();
+  await captures.catchUp({ tables: ['replaced'], slot, mirror: true });
+  const { rows } = await lab.warehouse.query<{ captureId: string }>(
+    `UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'replaced'
+     RETURNING capture_id::text AS "captureId"`,
+  );
+  const databases = connectDatabases(lab.configuration());
+  const table = { schema: 'public', name: 'replaced' };
+  const finishing = { captureId: rows[0]?.captureId ?? '', runId: 'another', table, source: 'default' };
+  const finished = databases.warehouse.write({}, async (session) =>
+    finishCopy(
+      session,
+      { ...finishing, deletes: 'hard' },
+      {
+        deletes: 'hard',
+        sourceUri: 'postgresql://source',
+        readSource: async (work) => databases.sourceNamed('default').read({}, work),
+      },
+    ),
+  );
+  await expect(finished).rejects.toMatchObject({
+    kind: 'PlanOutdated',
+    message: expect.stringContaining('br_replaced was loaded by another run') as string,
+  });
+  await databases.close();
+  await captures.drop({ slot });
+});
+
 test('the documented query reads the latest version of each row from the log', async () => {
   await lab.source.query(
     'CREATE TABLE orders (id text PRIMARY KEY, v text); ALTER TABLE orders REPLICA IDENTITY FULL',

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { CaptureTable } from '../../src/bronze/cdc/tables.ts';
 import { ChangeFeed } from '../../src/capture/change-feed.ts';
 import { parseLsn } from '../../src/postgres/replication/lsn.ts';
@@ -34,6 +34,16 @@ describe('a feed of changes', () => {
     feed.onCommit(parseLsn('0/210'));
     await expect(feed.next(() => 'end')).resolves.toBeUndefined();
     await expect(feed.next(() => 'changes')).resolves.toMatchObject({ rows: { count: 1 } });
+  });
+
+  test('acknowledges what the slot has sent, and not what only the warehouse has', () => {
+    const feed = feedOf('row');
+    const acknowledged = vi.spyOn(feed.stream, 'acknowledge');
+    feed.acknowledge('0/180');
+    feed.onCommit(parseLsn('0/210'));
+    feed.acknowledge('0/180');
+    feed.acknowledge('0/300');
+    expect(acknowledged.mock.calls.flat()).toEqual(['0/100', '0/180', '0/210'].map(parseLsn));
   });
 
   test('gives the end of a transaction all of whose changes were taken before', async () => {
