@@ -56,10 +56,16 @@ test('the loss of one of two holders costs nothing: the other lends the same sna
 
 test('a holder whose worker was asked to stop is replaced at once, and then let go', async () => {
   const left: string[] = [];
+  /** What was let go before another held it. */
+  const leftBefore: string[] = [];
   const { activities } = new Stage();
   const holdSnapshot = async (request: HoldSnapshotRequest) => {
     const { holder, from } = request;
     const id = from === undefined ? 'snapshot 1' : 'snapshot 2';
+    if (from?.snapshot.id === 'snapshot 1') {
+      await sleep(500);
+      leftBefore.push(...left);
+    }
     await signalSnapshot(holder, id);
     if (from === undefined) await signalSnapshot(holder, id, { leaving: true });
     await untilCancelled().catch((error: unknown) => {
@@ -79,6 +85,7 @@ test('a holder whose worker was asked to stop is replaced at once, and then let 
   const fakes = { ...activities, holdSnapshot, copyChunks };
   await withFakes(fakes, { table: 'orders', parallelism: 1 }, async (handle) => {
     expect(await handle.result()).toMatchObject({ restarts: 0 });
+    expect(leftBefore).toEqual([]);
     expect(left[0]).toBe('snapshot 1');
     expect(copiedOn.at(-1)).toBe('snapshot 2');
   });
