@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import { describe, expect, test } from 'vitest';
 import type { Span } from '../../src/contract/chunks.ts';
@@ -59,6 +60,31 @@ describe('the fan-out', () => {
       expect(await handle.query('progress')).toMatchObject({ phase: 'copying', parallelism: 5, chunks: 100 });
       copies.releaseAll();
       await handle.result();
+    });
+  });
+
+  test('ends what it copies when it is paused, and commits only once it is resumed', async () => {
+    const copies = new HeldCopies();
+    const calls: string[] = [];
+    const fakes = {
+      planExtraction: async () => planOf(1),
+      copyChunks: copies.copyChunks,
+      pauseCopies: async ({ paused }: { paused: boolean }) => void calls.push(paused ? 'pause' : 'resume'),
+      commitBronze: async () => {
+        calls.push('commit');
+        return { outcome: 'committed', rows: 1, bytes: 1 } as const;
+      },
+    };
+    await withFakes(fakes, { table: 'orders' }, async (handle) => {
+      await eventually(() => copies.under === 1);
+      await handle.signal('pause');
+      await eventually(() => calls.length === 1);
+      copies.releaseAll();
+      await sleep(500);
+      expect(calls).toEqual(['pause']);
+      await handle.signal('resume');
+      expect(await handle.result()).toMatchObject({ rows: 1 });
+      expect(calls).toContain('commit');
     });
   });
 
