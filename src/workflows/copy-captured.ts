@@ -1,6 +1,7 @@
 import {
   ChildWorkflowCancellationType,
   isCancellation,
+  log,
   ParentClosePolicy,
   patched,
   startChild,
@@ -16,7 +17,7 @@ import {
   type CopyCapturedTablesRequest,
 } from './copy-captured-tables.ts';
 import type { Fanout } from './copy-plan.ts';
-import { ofKind } from './failure.ts';
+import { isUnknownType, messageOf, ofKind } from './failure.ts';
 import { isHistoryLong } from './long-history.ts';
 import { parallelismSignal, pauseSignal, resumeSignal, sharedSnapshotSignal } from './messages.ts';
 import { withSnapshot, type SnapshotRelay } from './snapshot-relay.ts';
@@ -24,7 +25,7 @@ import { startNamed } from './start-child.ts';
 import { tellChild } from './tell-child.ts';
 
 /** Most tables of a child: their names are its input. */
-const MOST_OF_A_CHILD = 1_000;
+const MOST_OF_A_CHILD = 200;
 
 export interface CopyRound extends CaptureOfCopies {
   readonly tables: readonly TableName[];
@@ -56,10 +57,11 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
     for (let left = tables; ;) {
       const [table] = left;
       if (table === undefined) return;
-      // in earlier versions a capture of some two thousand tables came to the limit of a history
+      // in earlier versions, in which a capture had 500 tables at the most, all were copied here
       if (isHistoryLong() && patched('many-copies-have-children')) {
-        left = left.slice(await copyByChild(fanout, round, left.slice(0, MOST_OF_A_CHILD), taken));
-        continue;
+        const tried = await copyByChild(fanout, round, left.slice(0, MOST_OF_A_CHILD), taken);
+        left = left.slice(tried);
+        if (tried > 0) continue;
       }
       left = left.slice(1);
       try {
@@ -74,20 +76,22 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   });
 }
 
-/** @returns how many of the tables were tried */
+/** @returns how many of the tables were tried: none if a worker of an earlier version, which has no such child, took it */
 async function copyByChild(
   fanout: Fanout,
   round: CopyRound,
   tables: readonly TableName[],
   { lender: relay, copiedAt }: MomentOfRound,
 ): Promise<number> {
-  const { rows, bytes, outcomes } = await relay.lend(async (snapshot) =>
-    runChild(
-      fanout,
-      { capture: captureOf(round), tables, snapshot, ...(copiedAt !== undefined && { copiedAt }) },
-      relay,
-    ),
-  );
+  const request = { capture: captureOf(round), tables, ...(copiedAt !== undefined && { copiedAt }) };
+  const tried = await relay
+    .lend(async (snapshot) => runChild(fanout, { ...request, snapshot }, relay))
+    .catch((error: unknown) => {
+      if (!isUnknownType(error)) throw error;
+      log.warn('a worker of an earlier version has no child for these copies', { reason: messageOf(error) });
+      return { rows: 0, bytes: 0, outcomes: [] };
+    });
+  const { rows, bytes, outcomes } = tried;
   fanout.progress.copied({ rows, bytes }, 0);
   const done = outcomes.filter(({ failure }) => failure === undefined);
   // at once: each call goes through all tables of the capture

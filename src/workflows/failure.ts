@@ -53,6 +53,9 @@ export function ofKind(kind: FailureKind, message: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, kind);
 }
 
+/** True if a child was refused: its type is unknown to workers of earlier versions. */
+export const isUnknownType = (error: unknown): boolean => kindOf(rootOf(error)) === 'InvalidInput';
+
 /** A failure as data, for a workflow that tells several. */
 export interface ToldFailure {
   readonly kind: FailureKind;

@@ -1,9 +1,12 @@
 // @module-tag long
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import type { StreamRequest } from '../../src/contract/capture-activities.ts';
+import { bundlerOptions } from '../../src/runtime/workflow-code.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
-import { caughtUp, withFakeCapture } from '../setup/fake-run.ts';
+import { caughtUp, signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -105,7 +108,7 @@ test('a capture that ends once it has caught up is to reach what the log was whe
       expect(await handle.result()).toMatchObject({ outcome: 'caught up' });
       expect({ prepared, ends }).toEqual({ prepared: 2, ends: ['0/1', '0/1'] });
     },
-    temporal.address,
+    { address: temporal.address },
   );
 });
 
@@ -267,6 +270,47 @@ test('many tables are copied by children where the history of a first copy is lo
   expect(children.length).toBeGreaterThan(2);
   expect(events).toBeLessThan(200);
   await captures.end(handle, slot);
+});
+
+test('a capture copies tables itself while a worker of an earlier version refuses to', async () => {
+  const planned: string[] = [];
+  const tables = Array.from({ length: 20 }, (_, index) => ({
+    schema: 'public',
+    name: `t${index}`,
+    copying: true,
+  }));
+  const activities = {
+    prepareCapture: async () => ({
+      captureId: '1',
+      outcome: 'new' as const,
+      tables,
+      written: { transactions: 0, changes: 0 },
+      logEnd: '0/1',
+      warnings: [],
+    }),
+    holdSlot: async ({ holder }: { readonly holder: string }) => {
+      await signalSnapshot(holder, '00000003-1');
+      await untilCancelled();
+    },
+    planCopy: async ({ table: { name } }: { readonly table: { readonly name: string } }) => {
+      planned.push(name);
+      return null;
+    },
+    beginStreaming: untilCancelled,
+  };
+  const workflowsPath = fileURLToPath(new URL('earlier-workflows.ts', import.meta.url));
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath, ...bundlerOptions });
+  await withFakeCapture(
+    activities,
+    { tables: ['public.*'] },
+    async (handle) => {
+      await waitUntil(async () => planned.length === tables.length);
+      expect(planned).toEqual(tables.map(({ name }) => name));
+      expect((await historyFacts(handle)).children.length).toBeGreaterThan(0);
+      await handle.terminate();
+    },
+    { address: temporal.address, workflowBundle },
+  );
 });
 
 test('children whose snapshot is lost end, and the first copy begins again', async () => {

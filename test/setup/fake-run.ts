@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Client, Connection, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { inject } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
 import type { PlanSummary } from '../../src/contract/plan-summary.ts';
@@ -153,19 +153,25 @@ export async function withFakeDatabase(
   );
 }
 
-/** Runs `captureChanges` likewise, on a Temporal server of the test's own if it has one. */
+/** What a test has of its own, in place of what all share. */
+interface OwnParts {
+  readonly address?: string;
+  readonly workflowBundle?: NonNullable<WorkerOptions['workflowBundle']>;
+}
+
+/** Runs `captureChanges` likewise, on a Temporal server and with workflows of the test's own if it has them. */
 export async function withFakeCapture(
   activities: Partial<Activities & CaptureActivities>,
   request: CaptureChangesRequest,
   use: (handle: CaptureHandle) => Promise<void>,
-  address?: string,
+  own: OwnParts = {},
 ): Promise<void> {
   await withFakeWorkers(
     activities,
     async (client, taskQueue) =>
       use(await client.workflow.start<typeof captureChanges>('captureChanges', asked(taskQueue, request))),
     undefined,
-    address,
+    own,
   );
 }
 
@@ -183,7 +189,10 @@ async function withFakeWorkers(
   activities: Partial<Activities & CaptureActivities>,
   use: (client: Client, taskQueue: string) => Promise<void>,
   codec?: PayloadCodec,
-  address = inject('temporalAddress'),
+  {
+    address = inject('temporalAddress'),
+    workflowBundle = { codePath: inject('workflowBundle') },
+  }: OwnParts = {},
 ): Promise<void> {
   const taskQueue = `fake-${randomBytes(6).toString('hex')}`;
   const [connection, native] = await Promise.all([
@@ -202,7 +211,7 @@ async function withFakeWorkers(
     await Worker.create({
       ...common,
       taskQueue,
-      workflowBundle: { codePath: inject('workflowBundle') },
+      workflowBundle,
       activities: others,
     }),
     await Worker.create({
