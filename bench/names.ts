@@ -1,6 +1,6 @@
 /** Benchmarks by name, with their subject. Their results are tables, which are kept. */
 export const benchmarkNames = {
-  copy: 'one table of 5,000,000 rows, and a small one, against psql | psql',
+  copy: 'a large table (5,000,000 rows unless --rows says otherwise) and a small one, against psql | psql',
   peers: 'one table, by this project and by every peer',
   types: 'difficult values: what each tool keeps of them',
   readers: 'what readers see during a replace and after a SIGKILL',
