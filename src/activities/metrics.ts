@@ -1,4 +1,5 @@
 import { Context } from '@temporalio/activity';
+import type { MetricGauge } from '@temporalio/common';
 import type { Copied } from '../contract/chunks.ts';
 import type { RunOutcome } from '../contract/run-outcome.ts';
 import type { FailureKind } from '../contract/failures.ts';
@@ -50,13 +51,11 @@ export function measureSnapshot(holder: string, source: string, takenAt: string 
   const ages = [...openSnapshots.values()]
     .filter((one) => one.source === source)
     .map((one) => (Date.now() - Date.parse(one.takenAt)) / 1000);
-  Context.current()
-    .metricMeter.createGauge(
-      // the exporter appends the unit to all names but those of gauges
-      'datakit_snapshot_age_seconds',
-      'float',
-      undefined,
-      'Age of the oldest snapshot held open',
-    )
-    .set(Math.max(0, ...ages), { source });
+  gauge('datakit_snapshot_age_seconds', 'Age of the oldest snapshot held open').set(Math.max(0, ...ages), {
+    source,
+  });
 }
+
+/** @param name with its unit: the exporter appends that to all names but those of gauges */
+export const gauge = (name: string, description: string): MetricGauge =>
+  Context.current().metricMeter.createGauge(name, 'float', undefined, description);

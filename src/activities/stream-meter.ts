@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
-import type { MetricCounter, MetricGauge } from '@temporalio/common';
+import type { MetricCounter } from '@temporalio/common';
 import type { StreamProgress } from '../contract/capture-changes.ts';
+import { gauge } from './metrics.ts';
 
 /** Measures one stream of changes while it lasts. */
 export class StreamMeter implements Disposable {
@@ -43,10 +44,6 @@ export class StreamMeter implements Disposable {
       one.set(0, this.#tags);
   }
 }
-
-/** The exporter appends no unit to the names of gauges. */
-const gauge = (name: string, description: string): MetricGauge =>
-  Context.current().metricMeter.createGauge(name, 'float', undefined, description);
 
 /** The SDK throws for what is negative, and a stream must not end because a clock was set back. */
 const notNegative = (value: number): number => Math.max(0, value);

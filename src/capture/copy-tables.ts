@@ -9,7 +9,7 @@ import type { CaptureReference, FinishCopyRequest, PlanCopyRequest } from '../co
 import { extractTableInput } from '../contract/extract-table.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { listed } from '../contract/listed.ts';
-import { formatTableName } from '../contract/table-name.ts';
+import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { namingLocked } from '../extraction/copy/locked-partitions.ts';
 import { planAsOf } from '../extraction/plan/plan-in-snapshot.ts';
 import type { PlanLimits } from '../extraction/plan/plan-run.ts';
@@ -106,11 +106,11 @@ export async function isCopyWanted(
 async function findTableOf(
   warehouse: Session,
   { captureId }: Pick<Capture, 'captureId'>,
-  { schema, name }: { readonly schema: string; readonly name: string },
+  name: TableName,
 ): Promise<CaptureTable> {
-  const table = await readTable(warehouse, captureId, { schema, name });
+  const table = await readTable(warehouse, captureId, name);
   if (table !== undefined) return table;
-  throw new DatakitError('UndefinedObject', `${formatTableName({ schema, name })} is not in the capture`);
+  throw new DatakitError('UndefinedObject', `${formatTableName(name)} is not in the capture`);
 }
 
 export interface FinishContext {

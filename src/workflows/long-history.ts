@@ -1,9 +1,9 @@
 import { workflowInfo } from '@temporalio/workflow';
 
-/** History length from which a workflow that has no end of its own continues as new. */
+/** From here on a capture leaves what is to come to its next history, and copies of tables to children. */
 const MOST_EVENTS = 4_000;
 
-/** Returns true if a workflow that has no end of its own is to continue as new. */
+/** Returns true if the history of a capture, or of a child that copies its tables, should not grow much more. */
 export function isHistoryLong(): boolean {
   const { historyLength, continueAsNewSuggested } = workflowInfo();
   return historyLength >= MOST_EVENTS || continueAsNewSuggested;
