@@ -6,7 +6,7 @@ import { startTemporal, type TemporalServer } from '../../local/temporal.ts';
 import type { StreamRequest } from '../../src/contract/capture-activities.ts';
 import { bundlerOptions } from '../../src/runtime/workflow-code.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
-import { caughtUp, signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
+import { caughtUp, lendSlotSnapshot, prepared, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -82,15 +82,11 @@ test('a capture whose history was left behind is what it was: paused, with its t
 test('a capture that ends once it has caught up is to reach what the log was when it began, not what it is by now', async () => {
   const ends: (string | undefined)[] = [];
   const isLong = withResolvers();
-  let prepared = 0;
+  let preparations = 0;
   const activities = {
     prepareCapture: async () => ({
-      captureId: '1',
-      outcome: 'resume' as const,
-      tables: [],
-      written: { transactions: 0, changes: 0 },
-      logEnd: `0/${(prepared += 1)}`,
-      warnings: [],
+      ...prepared,
+      logEnd: `0/${(preparations += 1)}`,
     }),
     streamChanges: async ({ untilPosition }: StreamRequest) => {
       ends.push(untilPosition);
@@ -106,7 +102,7 @@ test('a capture that ends once it has caught up is to reach what the log was whe
       for (let event = 0; event < SUGGESTED_AT; event += 1) await handle.signal('resume');
       isLong.resolve();
       expect(await handle.result()).toMatchObject({ outcome: 'caught up' });
-      expect({ prepared, ends }).toEqual({ prepared: 2, ends: ['0/1', '0/1'] });
+      expect({ preparations, ends }).toEqual({ preparations: 2, ends: ['0/1', '0/1'] });
     },
     { address: temporal.address },
   );
@@ -243,12 +239,7 @@ test('large tables are copied by children where the history of a first copy is l
 });
 
 test('many tables are copied by children where the history of a first copy is long, also without one that is gone', async () => {
-  const tables = Array.from({ length: 12 }, (_, index) => `crowd.t${String(index + 1).padStart(2, '0')}`);
-  await lab.source.query('CREATE SCHEMA crowd');
-  for (const table of tables)
-    await lab.source.query(
-      `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
-    );
+  const tables = await createTwelve('crowd');
   const slot = captures.slotName();
   const handle = await captures.start({ tables: ['crowd.*'], slot, mirror: true });
   await waitUntil(async () => (await captures.status(handle)).phase === 'copying');
@@ -280,18 +271,8 @@ test('a capture copies tables itself while a worker of an earlier version refuse
     copying: true,
   }));
   const activities = {
-    prepareCapture: async () => ({
-      captureId: '1',
-      outcome: 'new' as const,
-      tables,
-      written: { transactions: 0, changes: 0 },
-      logEnd: '0/1',
-      warnings: [],
-    }),
-    holdSlot: async ({ holder }: { readonly holder: string }) => {
-      await signalSnapshot(holder, '00000003-1');
-      await untilCancelled();
-    },
+    prepareCapture: async () => ({ ...prepared, outcome: 'new' as const, tables }),
+    holdSlot: lendSlotSnapshot,
     planCopy: async ({ table: { name } }: { readonly table: { readonly name: string } }) => {
       planned.push(name);
       return null;
@@ -314,12 +295,7 @@ test('a capture copies tables itself while a worker of an earlier version refuse
 });
 
 test('children whose snapshot is lost end, and the first copy begins again', async () => {
-  const tables = Array.from({ length: 12 }, (_, index) => `fragile.t${String(index + 1).padStart(2, '0')}`);
-  await lab.source.query('CREATE SCHEMA fragile');
-  for (const table of tables)
-    await lab.source.query(
-      `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
-    );
+  const tables = await createTwelve('fragile');
   const slot = captures.slotName();
   const handle = await captures.start({ tables: ['fragile.*'], slot, mirror: true });
   const first = lab.temporal.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
@@ -338,6 +314,17 @@ test('children whose snapshot is lost end, and the first copy begins again', asy
   expect((await captures.changes(slot)).length).toBe(0);
   await captures.end(handle, slot);
 });
+
+/** Creates twelve tables of two rows in a schema of their own. @returns their names, in order */
+async function createTwelve(schema: string): Promise<string[]> {
+  const tables = Array.from({ length: 12 }, (_, index) => `${schema}.t${String(index + 1).padStart(2, '0')}`);
+  await lab.source.query(`CREATE SCHEMA ${schema}`);
+  for (const table of tables)
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
+    );
+  return tables;
+}
 
 /** Ends the session that created a slot and exports its snapshot. @returns how many there were */
 async function endSlotSnapshot(): Promise<number | null> {

@@ -3,7 +3,7 @@ import { ApplicationFailure } from '@temporalio/activity';
 import { expect, test } from 'vitest';
 import type { ChangeTablesRequest } from '../../src/contract/capture-activities.ts';
 import type { SchemaOrTable } from '../../src/contract/schema-or-table.ts';
-import { caughtUp, signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
+import { caughtUp, lendSlotSnapshot, prepared, withFakeCapture } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { withResolvers } from '../setup/with-resolvers.ts';
 
@@ -11,21 +11,7 @@ const named = (patterns: readonly SchemaOrTable[]) =>
   patterns.flatMap((one) => (one.all === true ? [] : one.name));
 const table = (name: string, copying = true) => ({ schema: 'public', name, copying });
 
-const prepared = {
-  captureId: '1',
-  outcome: 'resume' as const,
-  tables: [],
-  written: { transactions: 0, changes: 0 },
-  logEnd: '0/1',
-  warnings: [],
-};
-
-const lent = {
-  holdSlot: async ({ holder }: { readonly holder: string }) => {
-    await signalSnapshot(holder, '00000003-1');
-    await untilCancelled();
-  },
-};
+const lent = { holdSlot: lendSlotSnapshot };
 
 test('tables that are added at once are all copied, in whatever order they are told', async () => {
   const present = [table('base', false)];

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Span } from '../../src/contract/chunks.ts';
-import { planOf, signalSlotLag, signalSnapshot, untilCancelled, withFakeCapture } from '../setup/fake-run.ts';
+import { lendSlotSnapshot, planOf, prepared, signalSlotLag, withFakeCapture } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 
 /** So many that a child workflow copies them. */
@@ -18,17 +18,10 @@ test('the copy of an added table, however large, stands still while the slot hol
   let copied = 0;
   const activities = {
     prepareCapture: async () => ({
-      captureId: '1',
-      outcome: 'resume' as const,
+      ...prepared,
       tables: [{ schema: 'public', name: 'orders', copying: true }],
-      written: { transactions: 0, changes: 0 },
-      logEnd: '0/1',
-      warnings: [],
     }),
-    holdSlot: async ({ holder }: { readonly holder: string }) => {
-      await signalSnapshot(holder, '00000003-1');
-      await untilCancelled();
-    },
+    holdSlot: lendSlotSnapshot,
     planCopy: async () => planOf(CHUNKS),
     copyChunks: async ({ count }: Span) => {
       begun += 1;

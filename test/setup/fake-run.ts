@@ -7,7 +7,11 @@ import { inject } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
 import type { PlanSummary } from '../../src/contract/plan-summary.ts';
 import type { HeldSnapshot } from '../../src/contract/snapshot.ts';
-import type { CaptureActivities, StreamOutcome } from '../../src/contract/capture-activities.ts';
+import type {
+  CaptureActivities,
+  PreparedCapture,
+  StreamOutcome,
+} from '../../src/contract/capture-activities.ts';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
 import { summarize } from '../../src/contract/check-source.ts';
@@ -118,6 +122,22 @@ export const caughtUp: StreamOutcome = {
   copyWanted: [],
   warnings: [],
 };
+
+/** What the preparation of a capture without tables, which streamed before, tells its workflow. */
+export const prepared: PreparedCapture = {
+  captureId: '1',
+  outcome: 'resume',
+  tables: [],
+  written: { transactions: 0, changes: 0 },
+  logEnd: '0/1',
+  warnings: [],
+};
+
+/** Lends the snapshot of a slot until nobody needs it. */
+export async function lendSlotSnapshot({ holder }: { readonly holder: string }): Promise<void> {
+  await signalSnapshot(holder, '00000003-1');
+  await untilCancelled();
+}
 
 type CaptureHandle = WorkflowHandleWithFirstExecutionRunId<typeof captureChanges>;
 type Handle = WorkflowHandleWithFirstExecutionRunId<typeof extractTable>;
