@@ -3,6 +3,7 @@ import type { CaptureActivities } from '../contract/capture-activities.ts';
 import { checkSource } from './check-source.ts';
 import { commitBronze } from './commit-bronze.ts';
 import { copyChunks } from './copy-chunks.ts';
+import { copySmallTables } from './copy-small-tables.ts';
 import { copyTables } from './copy-tables.ts';
 import type { Dependencies } from './dependencies.ts';
 import { discardStaging } from './discard-staging.ts';
@@ -11,7 +12,8 @@ import { holdSlot } from './hold-slot.ts';
 import { holdSnapshot } from './hold-snapshot.ts';
 import { limitIncrements } from './limit-increments.ts';
 import { maintainBronze } from './maintain-bronze.ts';
-import { planCopy, planExtraction } from './plan-extraction.ts';
+import { planCopy } from './plan-copy.ts';
+import { planExtraction } from './plan-extraction.ts';
 import { beginStreaming, changeTables, dropCapture, prepareCapture } from './prepare-capture.ts';
 import { readMembers, resolveTables } from './resolve-tables.ts';
 import { closeDatabaseRun, pauseCopies, steerTables } from './steer.ts';
@@ -34,6 +36,7 @@ export function createActivities(dependencies: Dependencies): CopyActivities {
     commitBronze: async (request) => commitBronze(dependencies, request),
     discardStaging: async (request) => discardStaging(dependencies, request),
     prepareCapture: async (request) => prepareCapture(dependencies, request),
+    copySmallTables: async (request) => copySmallTables(dependencies, request),
     planCopy: async (request) => planCopy(dependencies, request),
     finishCopy: async (request) => finishCopy(dependencies, request),
     beginStreaming: async (request) => beginStreaming(dependencies, request),

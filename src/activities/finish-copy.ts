@@ -6,27 +6,33 @@ import { readSourceUri } from '../capture/source-facts.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity } from './run-activity.ts';
 
-export async function finishCopy(
-  { warehouse, ready, sourceNamed }: Dependencies,
-  request: FinishCopyRequest,
-): Promise<void> {
-  const shown = formatTableName(request.table);
+export async function finishCopy(dependencies: Dependencies, request: FinishCopyRequest): Promise<void> {
   await runActivity(
-    `ending the copy of ${shown}`,
+    `ending the copy of ${formatTableName(request.table)}`,
     async ({ signal }) => {
-      await ready();
-      const source = sourceNamed(request.source);
-      const limits = { run: request.runId, signal };
-      const sourceUri = await readSourceUri(source, limits);
-      await warehouse.write(limits, async (session) =>
-        finish(session, request, {
-          deletes: request.deletes,
-          sourceUri,
-          readSource: async (work) => source.read(limits, work),
-        }),
-      );
-      log.info('copied a table of a capture', { table: shown, captureId: request.captureId });
+      await dependencies.ready();
+      await endCopy(dependencies, request, signal);
     },
     { underWay: true },
   );
+}
+
+/** Has the changes of a table applied to its copy from now on. */
+export async function endCopy(
+  { warehouse, sourceNamed }: Pick<Dependencies, 'warehouse' | 'sourceNamed'>,
+  request: FinishCopyRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const source = sourceNamed(request.source);
+  const limits = { run: request.runId, signal };
+  const sourceUri = await readSourceUri(source, limits);
+  await warehouse.write(limits, async (session) =>
+    finish(session, request, {
+      deletes: request.deletes,
+      sourceUri,
+      readSource: async (work) => source.read(limits, work),
+    }),
+  );
+  const { captureId } = request;
+  log.info('copied a table of a capture', { table: formatTableName(request.table), captureId });
 }

@@ -1,3 +1,4 @@
+import type { Copied } from './chunks.ts';
 import type { PlanSummary } from './plan-summary.ts';
 import type { RunIdentity } from './run-identity.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -69,6 +70,26 @@ export interface PlanCopyRequest extends RunIdentity, CaptureReference {
   readonly snapshot?: Snapshot;
 }
 
+/** A table, and the run that copies it. */
+export interface TableRun extends TableName {
+  readonly runId: string;
+}
+
+export interface CopySmallTablesRequest extends Pick<RunIdentity, 'workflowId'>, Required<CaptureReference> {
+  readonly tables: readonly TableRun[];
+  readonly snapshot: Snapshot;
+  readonly parallelism: number;
+  readonly deletes: 'hard' | 'soft';
+  /** Position of the snapshot in the log of the source. */
+  readonly copiedAt?: string;
+}
+
+export interface TriedTable extends Copied {
+  /** `alone`: it is large, or something was in the way that a run of its own may get around, or can tell. */
+  readonly outcome: 'copied' | 'alone';
+  readonly warnings: readonly string[];
+}
+
 export interface FinishCopyRequest extends CaptureReference {
   readonly source: string;
   readonly table: TableName;
@@ -124,6 +145,11 @@ export interface CaptureActivities {
   prepareCapture(request: PrepareCaptureRequest): Promise<PreparedCapture>;
   /** Creates a slot, signals the snapshot of its start, and holds that snapshot until cancelled. */
   holdSlot(request: HoldSlotRequest): Promise<void>;
+  /**
+   * Copies those tables that are small, each within one transaction of the warehouse, and finishes their copies. Tells
+   * of the first tables, in order, until it has taken long enough or its worker is asked to stop.
+   */
+  copySmallTables(request: CopySmallTablesRequest): Promise<readonly TriedTable[]>;
   /** Plans the copy of a table as its publication sends it. Null if the table has been copied in the meantime. */
   planCopy(request: PlanCopyRequest): Promise<PlanSummary | null>;
   /** Applies the changes logged during the copy, and records that the table is copied. */

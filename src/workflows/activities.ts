@@ -25,13 +25,21 @@ export const { planExtraction, copyChunks, commitBronze } = proxyActivities<Acti
 });
 
 /** Likewise, for captures. */
-export const { prepareCapture, planCopy, finishCopy, beginStreaming, changeTables, dropSlot, dropCapture } =
-  proxyActivities<CaptureActivities>({
-    startToCloseTimeout: '1 day',
-    heartbeatTimeout: HEARTBEAT_TIMEOUT,
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    retry,
-  });
+export const {
+  prepareCapture,
+  copySmallTables,
+  planCopy,
+  finishCopy,
+  beginStreaming,
+  changeTables,
+  dropSlot,
+  dropCapture,
+} = proxyActivities<CaptureActivities>({
+  startToCloseTimeout: '1 day',
+  heartbeatTimeout: HEARTBEAT_TIMEOUT,
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
 
 /** Called repeatedly, so one attempt is enough. */
 export const { checkSlot } = proxyActivities<CaptureActivities>({

@@ -17,6 +17,7 @@ import {
   type CopyCapturedTablesRequest,
 } from './copy-captured-tables.ts';
 import type { Fanout } from './copy-plan.ts';
+import { copySmall } from './copy-small-tables.ts';
 import { isUnknownType, messageOf, ofKind } from './failure.ts';
 import { isHistoryLong } from './long-history.ts';
 import { parallelismSignal, pauseSignal, resumeSignal, sharedSnapshotSignal } from './messages.ts';
@@ -44,8 +45,8 @@ interface MomentOfRound extends MomentOfCopies {
 const captureOf = ({ captureId, input, run }: CopyRound): CaptureOfCopies => ({ captureId, input, run });
 
 /**
- * Copies tables one after the other on the snapshot of a new slot, through the fan-out of `extractTable`: here, and in
- * children once the history is long.
+ * Copies tables on the snapshot of a new slot: small ones in packs, and then the others one after the other, through the
+ * fan-out of `extractTable`, here or in children once the history is long.
  */
 export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<void> {
   const { captureId, input, run, slot, tables } = round;
@@ -54,7 +55,10 @@ export async function copyCaptured(fanout: Fanout, round: CopyRound): Promise<vo
   const first = async (holder: string) => holdSlot({ ...run, ...capture, holder, slot });
   await withSnapshot({ source, runId: run.runId, first }, true, async (relay) => {
     const taken = { lender: relay, copiedAt: (await relay.held()).snapshot.lsn };
-    for (let left = tables; ;) {
+    // in earlier versions all tables were copied one after the other
+    const isPacked = patched('small-captured-tables-are-packed');
+    const rest = isPacked ? await copySmall(fanout, captureOf(round), tables, taken, round.onCopied) : tables;
+    for (let left = rest; ;) {
       const [table] = left;
       if (table === undefined) return;
       // in earlier versions, in which a capture had 500 tables at the most, all were copied here

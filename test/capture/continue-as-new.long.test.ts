@@ -131,6 +131,8 @@ test('a capture that cannot leave its history, since an added table is being cop
   const slot = captures.slotName();
   const handle = await captures.start({ tables: ['first'], slot });
   await captures.untilStreaming(handle);
+  // a history that has room for the addition
+  while ((await handle.describe()).runId === handle.firstExecutionRunId) await pauseAndResume(handle);
   const writer = await lab.connect('source');
   await writer.query('BEGIN; SELECT pg_current_xact_id()'); // the snapshot of a slot waits for it
   await handle.executeUpdate('addTables', { args: [['late']] });
@@ -138,10 +140,7 @@ test('a capture that cannot leave its history, since an added table is being cop
   let streams: readonly { readonly tellRarely?: true }[] = [];
   for (let pauses = 0; streams.at(-1)?.tellRarely !== true; pauses += 1) {
     expect(pauses).toBeLessThan(10);
-    await handle.signal('pause');
-    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
-    await handle.signal('resume');
-    await captures.untilStreaming(handle);
+    await pauseAndResume(handle);
     streams = await streamsOf(handle);
   }
   expect(streams[0]).not.toHaveProperty('tellRarely');
@@ -186,10 +185,7 @@ test('a copy that was given up is not tried again by the next history, but by wh
     expect(resumed).toBeLessThan(20);
     await waitUntil(async () => (await captures.status(handle)).givenUp.length === 1);
     histories.add((await handle.describe()).runId);
-    await handle.signal('pause');
-    await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
-    await handle.signal('resume');
-    await captures.untilStreaming(handle);
+    await pauseAndResume(handle);
   }
   expect(await captures.status(handle)).toMatchObject({ copying: [], givenUp: ['public.unfit'] });
   expect(await scheduledIn(handle)).not.toContain('planCopy');
@@ -239,8 +235,8 @@ test('large tables are copied by children where the history of a first copy is l
 });
 
 test('many tables are copied by children where the history of a first copy is long, also without one that is gone', async () => {
-  const tables = await createTwelve('crowd');
   const slot = captures.slotName();
+  const tables = await createTwelve('crowd', slot);
   const handle = await captures.start({ tables: ['crowd.*'], slot, mirror: true });
   await waitUntil(async () => (await captures.status(handle)).phase === 'copying');
   await lab.source.query('DROP TABLE crowd.t11');
@@ -295,8 +291,8 @@ test('a capture copies tables itself while a worker of an earlier version refuse
 });
 
 test('children whose snapshot is lost end, and the first copy begins again', async () => {
-  const tables = await createTwelve('fragile');
   const slot = captures.slotName();
+  const tables = await createTwelve('fragile', slot);
   const handle = await captures.start({ tables: ['fragile.*'], slot, mirror: true });
   const first = lab.temporal.workflow.getHandle(handle.workflowId, handle.firstExecutionRunId);
   await waitUntil(async () => (await historyFacts(first)).children.length > 0);
@@ -315,14 +311,28 @@ test('children whose snapshot is lost end, and the first copy begins again', asy
   await captures.end(handle, slot);
 });
 
-/** Creates twelve tables of two rows in a schema of their own. @returns their names, in order */
-async function createTwelve(schema: string): Promise<string[]> {
+/** Adds some events to the history of a capture that streams. */
+async function pauseAndResume(handle: CaptureHandle): Promise<void> {
+  await handle.signal('pause');
+  await waitUntil(async () => (await captures.status(handle)).phase === 'paused');
+  await handle.signal('resume');
+  await captures.untilStreaming(handle);
+}
+
+/**
+ * Creates twelve tables of two rows in a schema of their own, and publishes them with a condition, so that none is small.
+ *
+ * @returns their names, in order
+ */
+async function createTwelve(schema: string, publication: string): Promise<string[]> {
   const tables = Array.from({ length: 12 }, (_, index) => `${schema}.t${String(index + 1).padStart(2, '0')}`);
   await lab.source.query(`CREATE SCHEMA ${schema}`);
   for (const table of tables)
     await lab.source.query(
       `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
     );
+  const published = tables.map((table) => `${table} WHERE (id > 0)`).join(', ');
+  await lab.source.query(`CREATE PUBLICATION ${publication} FOR TABLE ${published}`);
   return tables;
 }
 

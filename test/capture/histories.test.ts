@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import { expect, test } from 'vitest';
-import type { ChangeTablesRequest } from '../../src/contract/capture-activities.ts';
+import type { ChangeTablesRequest, CopySmallTablesRequest } from '../../src/contract/capture-activities.ts';
 import type { SchemaOrTable } from '../../src/contract/schema-or-table.ts';
 import { caughtUp, lendSlotSnapshot, prepared, withFakeCapture } from '../setup/fake-run.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -149,5 +149,32 @@ test('a first copy in which every table fails ends the capture', async () => {
   await withFakeCapture(activities, { tables: ['public.*'] }, async (handle) => {
     await expect(handle.result()).rejects.toMatchObject({ cause: { type: 'InsufficientPrivilege' } });
     expect(planned).toEqual(['one', 'two']);
+  });
+});
+
+test('tables that an activity did not come to are copied by the next, and those that it left by themselves', async () => {
+  const tables = Array.from({ length: 9 }, (_, index) => table(`t${index}`));
+  const [packed, planned]: [string[], string[]] = [[], []];
+  const copied = { outcome: 'copied' as const, rows: 1, bytes: 10, warnings: [] };
+  const activities = {
+    ...lent,
+    prepareCapture: async () => ({ ...prepared, outcome: 'new' as const, tables }),
+    copySmallTables: async ({ tables: [first] }: CopySmallTablesRequest) => {
+      const { name = '' } = first ?? {};
+      packed.push(name);
+      return [name === 't4' ? { ...copied, outcome: 'alone' as const, rows: 0, bytes: 0 } : copied];
+    },
+    planCopy: async ({ table: { name } }: { readonly table: { readonly name: string } }) => {
+      planned.push(name);
+      return null;
+    },
+    beginStreaming: async () => undefined,
+    streamChanges: async () => caughtUp,
+  };
+  const request = { tables: ['public.*'], parallelism: 1, until: 'caught-up' as const };
+  await withFakeCapture(activities, request, async (handle) => {
+    expect(await handle.result()).toMatchObject({ outcome: 'caught up', copiedRows: 8 });
+    expect(packed).toEqual(tables.map(({ name }) => name));
+    expect(planned).toEqual(['t4']);
   });
 });

@@ -11,6 +11,7 @@ import type {
   CaptureActivities,
   PreparedCapture,
   StreamOutcome,
+  TriedTable,
 } from '../../src/contract/capture-activities.ts';
 import type { CaptureChangesRequest } from '../../src/contract/capture-changes.ts';
 import type { ExtractDatabaseRequest } from '../../src/contract/extract-database.ts';
@@ -32,7 +33,7 @@ export const planOf = (chunks: number, planId = '1'): PlanSummary => ({
 });
 
 /** Fakes of all activities that succeed without a database, for what a real one cannot be made to do at will. */
-const harmless: Activities = {
+const harmless: Activities & Pick<CaptureActivities, 'copySmallTables'> = {
   checkSource: async ({ source }) => summarize(source, []),
   maintainBronze: async ({ dryRun }) => ({
     dryRun,
@@ -66,7 +67,11 @@ const harmless: Activities = {
   }),
   steerTables: async () => undefined,
   closeDatabaseRun: async () => undefined,
+  copySmallTables: async ({ tables }) => tables.map(() => leftAlone),
 };
+
+/** What a pack says of a table that is left to activities of its own. */
+const leftAlone: TriedTable = { outcome: 'alone', rows: 0, bytes: 0, warnings: [] };
 
 /** Heartbeats until cancelled, and then fails as a cancelled activity does. */
 export async function untilCancelled(): Promise<never> {

@@ -4,6 +4,7 @@ import type { StoredPlan } from '../../bronze/bookkeeping/plans.ts';
 import type { RunOutcome } from '../../contract/run-outcome.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { formatDuration } from '../../contract/quantities.ts';
+import type { Snapshot } from '../../contract/snapshot.ts';
 import type { Session } from '../../postgres/session.ts';
 import { copyAllInto } from '../copy/copy-into.ts';
 import type { CopyContext } from '../copy/copy-context.ts';
@@ -30,11 +31,13 @@ export function isSmall(plan: ExtractionPlan): boolean {
  * Copies and commits a plan in the warehouse transaction that stored it, by the steps that other plans take in
  * separate transactions. Nothing of the run exists until that transaction commits.
  *
+ * @param snapshot the snapshot to read; if absent, the copy reads its own moment
  * @throws {DatakitError} on any failure, including a copy that takes too long; the transaction is then lost
  */
 export async function extractPlanned(
   target: Session,
   stored: StoredPlan,
+  snapshot: Snapshot | undefined,
   context: Omit<CopyContext, 'onCopied' | 'isStopping'>,
 ): Promise<RunOutcome> {
   const { plan, runId: run } = stored;
@@ -48,7 +51,7 @@ export async function extractPlanned(
       async (work) => source.read({ run, signal }, work),
       () => plan.partitions,
       async () =>
-        readMoment(stored, undefined, { ...context, signal }, async (reading) => {
+        readMoment(stored, snapshot, { ...context, signal }, async (reading) => {
           await requireSamePartitions(reading.session, plan);
           await copyAllInto(target, reading, stored, context);
         }),
