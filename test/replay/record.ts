@@ -36,6 +36,7 @@ const runs: Readonly<Record<string, Run>> = {
     'captureChanges',
     { tables: ['shop.*'], mirror: true, until: 'caught-up' },
   ],
+  'a-capture-in-packs': ['captureChanges', { tables: ['shop.*'], mirror: true, until: 'caught-up' }],
   'a-capture-that-goes-on': [
     'captureChanges',
     { tables: ['shop.*'], mirror: true, until: '3 seconds', maxSlotLag: '1GB' },
