@@ -92,7 +92,7 @@ async function copyTable(
   const earlier = ended && outcomeOf(ended);
   if (!wanted) return earlier;
   const outcome = earlier ?? (await copyNow(dependencies, one, tools));
-  await endCopy(dependencies, one, signal);
+  await endCopy(dependencies, one, tools);
   return outcome;
 }
 

@@ -1,17 +1,18 @@
 import { log } from '@temporalio/activity';
+import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import type { FinishCopyRequest } from '../contract/capture-activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { finishCopy as finish } from '../capture/copy-tables.ts';
 import { readSourceUri } from '../capture/source-facts.ts';
 import type { Dependencies } from './dependencies.ts';
-import { runActivity } from './run-activity.ts';
+import { runActivity, type ActivityTools } from './run-activity.ts';
 
 export async function finishCopy(dependencies: Dependencies, request: FinishCopyRequest): Promise<void> {
   await runActivity(
     `ending the copy of ${formatTableName(request.table)}`,
-    async ({ signal }) => {
+    async (tools) => {
       await dependencies.ready();
-      await endCopy(dependencies, request, signal);
+      await endCopy(dependencies, request, tools);
     },
     { underWay: true },
   );
@@ -21,18 +22,20 @@ export async function finishCopy(dependencies: Dependencies, request: FinishCopy
 export async function endCopy(
   { warehouse, sourceNamed }: Pick<Dependencies, 'warehouse' | 'sourceNamed'>,
   request: FinishCopyRequest,
-  signal: AbortSignal,
+  { signal, attempt }: Pick<ActivityTools, 'signal' | 'attempt'>,
 ): Promise<void> {
   const source = sourceNamed(request.source);
   const limits = { run: request.runId, signal };
   const sourceUri = await readSourceUri(source, limits);
-  await warehouse.write(limits, async (session) =>
-    finish(session, request, {
+  await warehouse.write(limits, async (session) => {
+    // an earlier attempt may hang on another worker, and holds up the stream too
+    if (attempt.number > 1) await endEarlierSessions(session, request.runId);
+    await finish(session, request, {
       deletes: request.deletes,
       sourceUri,
       readSource: async (work) => source.read(limits, work),
-    }),
-  );
+    });
+  });
   const { captureId } = request;
   log.info('copied a table of a capture', { table: formatTableName(request.table), captureId });
 }

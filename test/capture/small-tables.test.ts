@@ -3,6 +3,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createActivities } from '../../src/activities/create-activities.ts';
 import type { CopySmallTablesRequest } from '../../src/contract/capture-activities.ts';
+import { applicationName } from '../../src/postgres/application-name.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { Lab } from '../setup/lab.ts';
@@ -54,7 +55,7 @@ test('small tables of a capture are copied in packs without a gap while they are
   await lab.source.query(`DROP PUBLICATION ${slot}`);
 });
 
-test('a pack whose result was lost tells it again, and copies nothing twice', async () => {
+test('a pack is tried again while its last attempt hangs: it tells the same result, and copies nothing twice', async () => {
   await lab.source.query(
     'CREATE TABLE told (id int PRIMARY KEY); INSERT INTO told VALUES (1), (2); CREATE TABLE told_late (id int PRIMARY KEY)',
   );
@@ -89,8 +90,11 @@ test('a pack whose result was lost tells it again, and copies nothing twice', as
   const plans = `SELECT run_id, plan_id FROM bronze.extraction_runs WHERE workflow_id = 'by hand' ORDER BY run_id`;
   expect(await attempt(1)).toEqual(told);
   const planned = (await lab.warehouse.query(plans)).rows;
-  // as if the worker had died after it copied the second table, and before it finished that
+  // as if the worker hung while it finished the copy of the second table
   await lab.warehouse.query(`UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'told_late'`);
+  const hanging = await lab.connect('warehouse', 'loader');
+  await hanging.query(`BEGIN; SET LOCAL application_name = '${applicationName('by hand/told_late')}';
+    SELECT FROM bronze.cdc_positions FOR UPDATE`);
   expect(await attempt(2)).toEqual(told);
   await databases.close();
   expect(planned.length).toBe(2);
