@@ -51,7 +51,7 @@ async function copyPack(
   const { workflowId, runId } = whole;
   const tables = pack.map(({ schema, name }): TableRun => ({ schema, name, runId: partOf(runId, uuid4()) }));
   const [first = ''] = pack.map(formatTableName);
-  const summary = pack.length === 1 ? first : `${first} and ${pack.length - 1} more, if small`;
+  const summary = pack.length === 1 ? first : `${first} and ${pack.length - 1} more`;
   const request = { workflowId, ...referenceOf(captureId, input), tables, parallelism, deletes };
   return lender.lend(async (snapshot) =>
     copySmallTables.executeWithOptions({ summary }, [
