@@ -152,9 +152,10 @@ test('a first copy in which every table fails ends the capture', async () => {
   });
 });
 
-test('tables that an activity did not come to are copied by the next, and those that it left by themselves', async () => {
+test('tables that an activity did not come to are copied by the next unless paused, and those that it left by themselves', async () => {
   const tables = Array.from({ length: 9 }, (_, index) => table(`t${index}`));
   const [packed, planned]: [string[], string[]] = [[], []];
+  const paused = withResolvers();
   const copied = { outcome: 'copied' as const, rows: 1, bytes: 10, warnings: [] };
   const activities = {
     ...lent,
@@ -162,6 +163,7 @@ test('tables that an activity did not come to are copied by the next, and those 
     copySmallTables: async ({ tables: [first] }: CopySmallTablesRequest) => {
       const { name = '' } = first ?? {};
       packed.push(name);
+      await paused.promise;
       return [name === 't4' ? { ...copied, outcome: 'alone' as const, rows: 0, bytes: 0 } : copied];
     },
     planCopy: async ({ table: { name } }: { readonly table: { readonly name: string } }) => {
@@ -173,6 +175,12 @@ test('tables that an activity did not come to are copied by the next, and those 
   };
   const request = { tables: ['public.*'], parallelism: 1, until: 'caught-up' as const };
   await withFakeCapture(activities, request, async (handle) => {
+    await waitUntil(async () => packed.length === 1);
+    await handle.signal('pause');
+    paused.resolve();
+    await sleep(500);
+    expect(packed).toEqual(['t0']);
+    await handle.signal('resume');
     expect(await handle.result()).toMatchObject({ outcome: 'caught up', copiedRows: 8 });
     expect(packed).toEqual(tables.map(({ name }) => name));
     expect(planned).toEqual(['t4']);
