@@ -83,7 +83,7 @@ const captureFields = z.strictObject({
     .describe('How long a connected stream may make no progress before it is restarted: "5 minutes".'),
   parallelism: parallelism
     .default(DEFAULT_PARALLELISM)
-    .describe('How many chunks of a copy are copied at once: 1 to 64.'),
+    .describe('How many chunks of a table, or packs of small tables, are copied at once: 1 to 64.'),
 });
 
 /** The input of the workflow `captureChanges`. */
