@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_PARALLELISM, parallelism, sourceName } from './extract-table.ts';
-import { durationOr, size, timeout } from './quantities.ts';
+import { durationOr, size, stallTimeout, timeout } from './quantities.ts';
 import { schemasAndTables } from './schema-or-table.ts';
 import { identifier } from './table-name.ts';
 
@@ -78,9 +78,11 @@ const captureFields = z.strictObject({
     .describe(
       'How often a small message is written to the write-ahead log of the source to measure the lag: "10 seconds", once a second at the most.',
     ),
-  stallTimeout: timeout
+  stallTimeout: stallTimeout
     .prefault('5 minutes')
-    .describe('How long a connected stream may make no progress before it is restarted: "5 minutes".'),
+    .describe(
+      'How long a connected stream may make no progress before it is restarted: "5 minutes", at least "1 second".',
+    ),
   parallelism: parallelism
     .default(DEFAULT_PARALLELISM)
     .describe('How many chunks of a table, or packs of small tables, are copied at once: 1 to 64.'),

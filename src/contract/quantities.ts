@@ -29,6 +29,15 @@ export const timeout = duration.refine(
   'expected at most "24 days"',
 );
 
+/** Milliseconds. Streams are looked at once a second, and less is also an ordinary pause of a server or a network. */
+const LEAST_STALL = 1_000;
+
+/** A {@link timeout} for what makes no progress. */
+export const stallTimeout = timeout.refine(
+  (milliseconds) => milliseconds >= LEAST_STALL,
+  'expected at least "1 second"',
+);
+
 /** `ms` throws on texts longer than 100 characters, and is NaN if the rest is not a number. */
 const hasUnit = (text: string): text is StringValue => text.length <= 100 && /[a-z]$/i.test(text);
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, size, timeout } from './quantities.ts';
+import { duration, size, stallTimeout, timeout } from './quantities.ts';
 import { quietHours } from './quiet-hours.ts';
 import type { Refuse } from './refuse.ts';
 import { sessionSettings, tuningProfiles, type TuningProfile } from './session-settings.ts';
@@ -36,10 +36,10 @@ export const sourceInputs = {
     .describe(
       'How long a session of the run may be idle in its transaction before the source ends it, so that a hung worker holds nothing open: "10 minutes", from "10 seconds" to "24 days". Default: no limit.',
     ),
-  stallTimeout: timeout
+  stallTimeout: stallTimeout
     .prefault('10 minutes')
     .describe(
-      'How long a copy may move no data before it is retried: "10 minutes". A view may need longer to return its first row.',
+      'How long a copy may move no data before it is retried: "10 minutes", at least "1 second". A view may need longer to return its first row.',
     ),
   maxSnapshotAge: duration
     .refine((milliseconds) => milliseconds >= LEAST_AGE, 'expected at least "1 second"')

@@ -9,6 +9,9 @@ import { shareConnections } from '../../src/contract/source-inputs.ts';
 const parse = (input: object) =>
   parseInput(extractTableInput, { table: 'orders', ...input }, extractTableExample);
 
+const parseCapture = (input: object) =>
+  parseInput(captureChangesInput, { ...captureChangesExample, ...input }, captureChangesExample);
+
 describe('settings of the sessions that read', () => {
   test.each<[object, string]>([
     [{ session: { work_mem: '256' } }, 'session.work_mem: expected an amount of memory such as "256MB"'],
@@ -50,10 +53,17 @@ describe('what is waited for', () => {
   );
 
   test.each(['stallTimeout', 'heartbeat'])('is waited for in timers of captures: %s', (name) => {
-    const capture = (text: string) =>
-      parseInput(captureChangesInput, { ...captureChangesExample, [name]: text }, captureChangesExample);
+    const capture = (text: string) => parseCapture({ [name]: text });
     expect(capture(longest)).toMatchObject({ [name]: 2_147_483_647 });
     expect(() => capture(tooLong)).toThrow(`${name}: expected at most "24 days"`);
+  });
+
+  test.each([
+    ['of a copy', (text: string) => parse({ stallTimeout: text })],
+    ['of a stream', (text: string) => parseCapture({ stallTimeout: text })],
+  ])('is no stall before a second has passed: %s', (_, stalls) => {
+    expect(stalls('1 second')).toMatchObject({ stallTimeout: 1_000 });
+    expect(() => stalls('999 ms')).toThrow('stallTimeout: expected at least "1 second"');
   });
 });
 
