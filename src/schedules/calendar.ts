@@ -30,8 +30,9 @@ export type Calendar = Readonly<
   >
 >;
 
-/** @throws {InputError} for an invalid part of a calendar */
+/** @throws {InputError} for an invalid part of a calendar, or one that is never due */
 export function calendarSpec(calendar: Calendar): CalendarSpec {
+  requireSomeDay(String(calendar.dayOfMonth ?? '*'), String(calendar.month ?? '*'));
   const spec: Record<string, unknown> = {};
   for (const [part, text] of Object.entries(calendar)) {
     if (text === undefined) continue;
@@ -65,6 +66,23 @@ function rangesOf(part: string, text: string): '*' | Range[] {
     return { start, end, step: Number(step ?? 1) };
   });
 }
+
+/** How many days each month has at most. */
+const LONGEST = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
+
+/** Refuses days that none of the months has. The server takes them, and never starts a run. */
+function requireSomeDay(dayOfMonth: string, month: string): void {
+  const days = rangesOf('dayOfMonth', dayOfMonth);
+  const months = rangesOf('month', month);
+  if (days === '*' || months === '*') return;
+  const least = Math.min(...days.map(({ start }) => start));
+  const reached = LONGEST.filter((_, index) => months.some((range) => isIn(range, index + 1)));
+  if (reached.some((longest) => longest >= least)) return;
+  throw new InputError(`There is no day ${dayOfMonth} in month ${month}: no run would ever be due`);
+}
+
+const isIn = ({ start, end, step }: Range, value: number): boolean =>
+  value >= start && value <= end && (value - start) % step === 0;
 
 /** Limits of the server, checked here so that it does not refuse a schedule after others have been changed. */
 const LIMITS: Readonly<Record<string, readonly [least: number, most: number]>> = {
@@ -104,18 +122,19 @@ const CRON_NAMES = new Set(['@yearly', '@annually', '@monthly', '@weekly', '@dai
 /**
  * Checks a cron expression, whose parts are like those of a calendar.
  *
- * @throws {InputError} for one that the server refuses, or returns in another form
+ * @throws {InputError} for one that the server refuses, returns in another form, or never finds due
  */
 export function requireCron(expression: string): void {
   if (CRON_NAMES.has(expression)) return;
   const instead = INSTEAD.find(([pattern]) => pattern.test(expression))?.[1];
   if (instead !== undefined) throw new InputError(`"${expression}": ${instead}`);
-  const words = expression.trim().split(/\s+/);
+  const words = expression.split(/\s+/);
   const parts = CRON_FORMS[words.length];
   if (parts === undefined) {
     throw new InputError(`"${expression}" is not a cron expression: expected for example "0 3 * * mon-fri"`);
   }
   for (const [index, part] of parts.entries()) rangesOf(part, words[index] ?? '');
+  requireSomeDay(words[parts.indexOf('dayOfMonth')] ?? '*', words[parts.indexOf('month')] ?? '*');
 }
 
 /** What cron expressions can say elsewhere, and is said in a key of its own here. */

@@ -20,6 +20,9 @@ const calendarPart = z.union([z.string(), z.number()], {
 
 const expectedCron = 'expected a cron expression such as "0 3 * * mon-fri", or a list of them';
 
+/** Without the line break that a text on lines of its own ends with in YAML, and the server does not keep. */
+const cronText = z.string().trim();
+
 const wholeSeconds = duration.refine(
   (milliseconds) => milliseconds % 1000 === 0,
   'expected whole seconds, such as "10 minutes"',
@@ -27,7 +30,7 @@ const wholeSeconds = duration.refine(
 
 /** Three ways to say when, of which a schedule uses one, and what goes with them. */
 const when = {
-  cron: z.union([z.string(), z.array(z.string()).min(1, expectedCron)], { error: expectedCron }).optional(),
+  cron: z.union([cronText, z.array(cronText).min(1, expectedCron)], { error: expectedCron }).optional(),
   every: wholeSeconds.optional(),
   /** For `every`: how long after the full interval. */
   offset: wholeSeconds.optional(),

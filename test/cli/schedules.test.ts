@@ -168,6 +168,8 @@ describe('schedules in a file', () => {
     ['calendar: [{dayOfWeek: fri-mon}]', '"fri-mon" is not a valid dayOfWeek'],
     ['cron: "0 5 * * 5-1"', '"5-1" is not a valid day of the week'],
     ['cron: "0 22-6 * * *"', '"22-6" is not a valid hour'],
+    ['calendar: [{dayOfMonth: 30-31, month: feb}]', 'There is no day 30-31 in month feb'],
+    ['cron: "0 3 31 2,4-6/2 *"', 'There is no day 31 in month 2,4-6/2: no run would ever be due'],
     ['cron: "0 3 ? * *"', '"?" is not a valid dayOfMonth'],
     ['cron: "*/0 3 * * *"', '"*/0" is not a valid minute'],
     ['cron: "0 3 * * * 1999"', '"1999" is not a valid year'],
@@ -176,24 +178,31 @@ describe('schedules in a file', () => {
     ['cron: "0 3 * * * # nightly"', 'a comment belongs in "note"'],
     ['cron: "0 3 * * *", timeZone: asia/kolkata', 'expected a time zone'],
     ['cron: "0 3 * * *", catchupWindow: 1 second', 'expected at least "10 seconds"'],
-  ])('%s, which the server would refuse or return in another form, is refused too', (when, message) => {
-    const text = `schedules: {a: {workflow: extractTable, input: {table: t}, ${when}}}`;
-    expect(() => readScheduleFile(text)).toThrow(message);
-  });
-
-  test.each(['*/5 * * * *', '0 3 1,15 jan-mar mon-fri', '30 2-4/2 * * 5-7', '@daily', '0 0 12 * * *'])(
-    'the cron expression %s is one, and ranges may hang on the time of the schedule',
-    (cron) => {
-      const partitions = { from: 'scheduled - 1 day', to: 'scheduled' };
-      const input = { table: 't', partitions, write: 'replace-partitions' };
-      const whole = { tables: ['public.*', input] };
-      const inFile = {
-        one: { workflow: 'extractTable', input, cron },
-        all: { workflow: 'extractDatabase', input: whole, cron },
-      };
-      expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
+  ])(
+    '%s, which the server would refuse, return in another form or never find due, is refused too',
+    (when, message) => {
+      const text = `schedules: {a: {workflow: extractTable, input: {table: t}, ${when}}}`;
+      expect(() => readScheduleFile(text)).toThrow(message);
     },
   );
+
+  test.each([
+    '*/5 * * * *',
+    '0 3 29-31 feb *',
+    '0 3 1,15 jan-mar mon-fri',
+    '30 2-4/2 * * 5-7',
+    '@daily',
+    '0 0 12 * * *',
+  ])('the cron expression %s is one, and ranges may hang on the time of the schedule', (cron) => {
+    const partitions = { from: 'scheduled - 1 day', to: 'scheduled' };
+    const input = { table: 't', partitions, write: 'replace-partitions' };
+    const whole = { tables: ['public.*', input] };
+    const inFile = {
+      one: { workflow: 'extractTable', input, cron },
+      all: { workflow: 'extractDatabase', input: whole, cron },
+    };
+    expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
+  });
 
   test('are returned by the server as they are in the file', async () => {
     const path = join(directory, 'forms.yaml');
@@ -205,6 +214,8 @@ describe('schedules in a file', () => {
           '0 0 12 * * 0 2030-2040/2',
           '0 3 * * sun 2030',
           '@daily',
+          // what YAML makes of a text on a line of its own
+          '30 3 * * *\n',
         ],
       },
       { cron: '0 3 * * *', timeZone: 'europe/berlin', catchupWindow: '10 seconds' },
