@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
+import { TcpProxy } from '../setup/tcp-proxy.ts';
 import { trap } from '../setup/trap.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { expectRefused } from './expect-refused.ts';
@@ -119,6 +120,32 @@ test('an object that rows of several chunks name lands once, and a chunk that is
     'SELECT count(*)::int AS parts, count(DISTINCT part)::int AS different FROM bronze.br_sharing__lo',
   );
   expect(rows).toEqual([{ parts: 5, different: 5 }]);
+});
+
+test('a chunk that waits for another one to copy their object has not stalled', async () => {
+  await lab.source.query(`CREATE TABLE awaiting (id int, object oid, filler text)`);
+  const shared = await addDocument(11, 400_000);
+  await lab.source.query(
+    `INSERT INTO awaiting SELECT i, ${shared}, repeat('x', 500) FROM generate_series(1, 30) i`,
+  );
+  await using network = await TcpProxy.start({
+    host: '127.0.0.1',
+    port: Number(new URL(lab.sourceUrl).port),
+  });
+  await using slow = new Steps(lab, { source: network.through(lab.sourceUrl) });
+  await using steps = new Steps(lab);
+  const request = { table: 'awaiting', largeObjects: ['object'], largeObjectPartSize: '1kB' };
+  const plan = await steps.plan({ ...request, stallTimeout: '1 second' });
+  network.throttle(250_000);
+  const first = slow.copy(plan, 0);
+  await waitUntil(async () => {
+    const copying = `SELECT FROM pg_stat_progress_copy WHERE relid::regclass::text = 'bronze_staging.plan_${plan.planId}_lo'`;
+    return (await lab.warehouse.query(copying)).rowCount === 1;
+  });
+  await Promise.all([first, steps.copy(plan, 1, plan.chunks - 1)]);
+  await steps.commit(plan);
+  const { rows } = await lab.warehouse.query('SELECT count(*)::int AS parts FROM bronze.br_awaiting__lo');
+  expect(rows).toEqual([{ parts: 391 }]);
 });
 
 test('parts are looked for once for all objects of a chunk', { tags: 'long' }, async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { companionStaging } from '../../bronze/schema/companion.ts';
 import type { ExtractionPlan, LargeObjectPlan } from '../../bronze/plan.ts';
 import { DatakitError } from '../../contract/failures.ts';
@@ -77,21 +78,31 @@ function refused(missing: number, column: string, { range }: ChunkObjects): Data
  * chunks with the same objects do not deadlock. The companion has no index: it is read once for all.
  */
 async function claim(
-  { target, planId, staging }: ChunkObjects,
+  { target, planId, staging, onProgress }: ChunkObjects,
   larger: ReadonlySet<number>,
 ): Promise<number[]> {
   const oids = [...larger].toSorted((a, b) => a - b);
-  await target.query(
+  const claimed = target.query(
     `SELECT pg_advisory_xact_lock(hashtextextended(format('large object %s %s', $1::text, oid), 0))
        FROM unnest($2::oid[]) WITH ORDINALITY AS u(oid, n) ORDER BY n`,
     [planId, oids],
   );
+  await tellingMeanwhile(claimed, onProgress);
   const copied = await target.query<{ oid: number }>(
     `SELECT DISTINCT oid FROM ${quoteTable(companionStaging(staging))} WHERE oid = ANY ($1::oid[])`,
     [oids],
   );
   const known = new Set(copied.map(({ oid }) => oid));
   return oids.filter((oid) => !known.has(oid));
+}
+
+/** Less than the shortest stall. */
+const TOLD_EVERY_MS = 500;
+
+/** A chunk that waits for another one to copy their objects has not stalled: whether that one has is watched there. */
+async function tellingMeanwhile(claimed: Promise<unknown>, onProgress: OnBytes): Promise<void> {
+  const done = claimed.then(() => true);
+  while (!(await Promise.race([done, sleep(TOLD_EVERY_MS, false, { ref: false })]))) await onProgress(0);
 }
 
 interface LargeObject {
