@@ -86,7 +86,7 @@ const isAboutLocks = ({ hint }: DatabaseError): boolean =>
   hint?.includes('max_locks_per_transaction') === true;
 
 const MORE_LOCKS =
-  'Raise max_locks_per_transaction of that server, and restart it: a statement over a table locks each of its partitions and each of their indexes. More memory does not help.';
+  'Raise max_locks_per_transaction of that server, and restart it: a statement over a table locks each of its partitions and each of their indexes, and a chunk each large object that it copies in parts. More memory does not help.';
 
 /** Messages of PgBouncer about what a server would have accepted. */
 const POOLER = /unsupported startup parameter|not allowed in statement pooling mode/;
