@@ -12,6 +12,10 @@ const limitOfState = {
 
 const isLimited = (state: string): state is keyof typeof limitOfState => state in limitOfState;
 
+/** The input is for statements that read the source; those that write the warehouse have only this limit. */
+const RAISE_IT_THERE =
+  'Raise it there (where the source is read, the input "statementTimeout" overrides it), or choose a smaller "chunkSize".';
+
 /** Returns the failure; for a timeout, with the name of its setting and the value or where it was set. */
 export function namingLimit(failure: DatakitError, limits: SessionLimits): DatakitError {
   const state = sqlStateOf(failure) ?? '';
@@ -25,7 +29,9 @@ export function namingLimit(failure: DatakitError, limits: SessionLimits): Datak
     limit === undefined
       ? `${setting}, which the options of the connection, the role, the database or the server set`
       : `${setting}, ${formatDuration(limit)}`;
+  const advice = limit === undefined && setting === 'statement_timeout' ? RAISE_IT_THERE : failure.advice;
   return new DatakitError(failure.kind, `${failure.message}: it ran into ${origin}`, {
     cause: failure.cause,
+    ...(advice !== undefined && { advice }),
   });
 }
