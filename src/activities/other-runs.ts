@@ -19,14 +19,15 @@ import { isNotFound } from './grpc-status.ts';
 type Life = 'running' | 'over' | 'unknown';
 
 /**
- * Refuses to begin a run of a target while another is under way, and drops what runs that are over have left.
+ * Refuses to begin a run of a target while another is under way, and drops what runs that are over have left. So is
+ * another part of the same run: no run has two parts with one target, so a reset, or a discard that failed, left it.
  *
  * @throws {DatakitError} AlreadyRunning, which is retried for some time
  */
 export async function requireNoOtherRun(session: Session, target: string, runId: string): Promise<void> {
   for (const other of await findUnderWay(session, { namespaces: [workflowNamespace()], target })) {
     if (other.runId === runId) continue;
-    const life = await lifeOf(other);
+    const life = wholeOf(other.runId) === wholeOf(runId) ? 'over' : await lifeOf(other);
     if (life !== 'over') throw new DatakitError('AlreadyRunning', underWay(target, other, life));
     await dropAbandoned(session, other.runId);
   }

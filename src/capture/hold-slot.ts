@@ -6,8 +6,12 @@ import { DatakitError } from '../contract/failures.ts';
 import type { Database } from '../postgres/database.ts';
 import { ReplicationSession } from '../postgres/replication/replication-session.ts';
 import { copySlotName, describeWriters, dropSlot, endStreamOf } from '../postgres/replication/slots.ts';
+import { sqlStateOf } from '../postgres/server-failure.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import type { CaptureContext } from './capture-context.ts';
+
+/** SQLSTATE where a slot has that name. */
+const SLOT_EXISTS = '42710';
 
 /** Most slots are created at once. One that takes longer waits for open transactions, and reports which. */
 const EXPECTED = 5_000;
@@ -60,11 +64,19 @@ export async function holdSlot(
     await endMaking(source, name, runId);
     if (isMade) await dropMade(source, name, runId);
     signal.throwIfAborted();
+    if (sqlStateOf(error) === SLOT_EXISTS) throw madeBefore(name);
     throw error instanceof DatakitError ? error : new DatakitError('SnapshotLost', String(error));
   } finally {
     clearInterval(watch);
   }
 }
+
+/** A capture is on record before its slot is made, so that what has its name is what an earlier start has made. */
+const madeBefore = (slot: string): DatakitError =>
+  new DatakitError(
+    'SnapshotLost',
+    `The slot "${slot}" was made before, and its snapshot ended with the session that made it`,
+  );
 
 /**
  * Ends a session that goes on making a slot, and keeps the log of the source for it: while it waits for open

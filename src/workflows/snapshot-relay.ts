@@ -1,4 +1,4 @@
-import { CancellationScope, condition, setHandler, sleep, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, condition, patched, setHandler, sleep, uuid4 } from '@temporalio/workflow';
 import { withAdvice } from '../contract/failures.ts';
 import { formatDuration } from '../contract/quantities.ts';
 import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/snapshot.ts';
@@ -46,6 +46,8 @@ export class SnapshotRelay implements SnapshotLender {
   readonly #request: SnapshotRequest;
   readonly #scope = new CancellationScope();
   readonly #holders = new Map<string, Holder>();
+  /** When the snapshot was taken, however often it is exported. */
+  #takenAt: string | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   /** @param companion whether a second session holds it too */
@@ -81,8 +83,19 @@ export class SnapshotRelay implements SnapshotLender {
 
   #exported(held: HeldSnapshot): void {
     const holder = this.#holders.get(held.holder);
-    if (holder !== undefined) holder.held = held;
+    if (holder !== undefined && this.#isSame(held)) holder.held = held;
     this.#letGo();
+  }
+
+  /** A reset starts activities anew that were under way, so that the first holder takes another snapshot. */
+  #isSame({ snapshot }: HeldSnapshot): boolean {
+    this.#takenAt ??= snapshot.takenAt;
+    // in earlier versions chunks of both were put together
+    if (snapshot.takenAt === this.#takenAt || !patched('one-snapshot-of-a-holder')) return true;
+    this.#failure ??= {
+      error: lost('The activity that held the snapshot was started anew, and took another'),
+    };
+    return false;
   }
 
   /** Returns the snapshot as soon as a holder has it. */

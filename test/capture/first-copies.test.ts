@@ -5,6 +5,7 @@ import { expectFailure } from '../setup/expect-failure.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import type { Lab } from '../setup/lab.ts';
 import { pendingFailure } from '../setup/pending-failure.ts';
+import { resetRun } from '../setup/reset-run.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { OwnSource } from './own-source.ts';
@@ -104,6 +105,28 @@ test(
     await expect(first.result()).resolves.toMatchObject({ copiedRows: 1, warnings: [] });
     await expect(second.result()).resolves.toMatchObject({ outcome: 'caught up', copiedRows: 0 });
     await captures.drop({ slot });
+  },
+);
+
+test.each(['first task', 'last task'] as const)(
+  'a capture that is reset to its %s during its first copy makes that copy anew',
+  { tags: 'long' },
+  async (task) => {
+    const table = `reset_to_${task.replace(' ', '_')}`;
+    await lab.source.query(
+      `CREATE TABLE ${table} (id int PRIMARY KEY); INSERT INTO ${table} VALUES (1), (2)`,
+    );
+    const slot = captures.slotName();
+    const held = await HeldCopies.hold(lab, 'before the first');
+    const handle = await captures.start({ tables: [table], slot, mirror: true });
+    await held.reached();
+    await lab.source.query(`DELETE FROM ${table} WHERE id = 1; INSERT INTO ${table} VALUES (3)`);
+    await resetRun(lab, handle, task);
+    await held.release();
+    await captures.untilStreaming(handle);
+    await captures.untilWritten(slot);
+    await expectSameRows(lab, table, `bronze.br_${table}`);
+    await captures.end(handle, slot);
   },
 );
 

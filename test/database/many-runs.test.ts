@@ -3,6 +3,7 @@ import { expectFailure } from '../setup/expect-failure.ts';
 import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
+import { resetRun } from '../setup/reset-run.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { testVariants } from '../setup/variants.ts';
@@ -56,16 +57,7 @@ test('a run that is reset extracts small tables again, also after it was paused'
     handle.firstExecutionRunId,
   ]);
   await lab.source.query(`INSERT INTO again.plain VALUES (2); INSERT INTO again.merged VALUES (2, now())`);
-  const { workflowId } = handle;
-  const { events = [] } = await handle.fetchHistory();
-  const first = events?.find((event) => event.workflowTaskCompletedEventAttributes);
-  await lab.temporal.workflowService.resetWorkflowExecution({
-    namespace: 'default',
-    workflowExecution: { workflowId },
-    requestId: workflowId,
-    workflowTaskFinishEventId: first?.eventId ?? null,
-  });
-  const again = lab.temporal.workflow.getHandle(workflowId);
+  const again = await resetRun(lab, handle, 'first task');
   expect(await again.result()).toMatchObject({ outcome: 'complete', committed: 2, failed: 0 });
   for (const table of ['plain', 'merged'])
     await expectSameRows(lab, `again.${table}`, `bronze.br_again__${table}`);

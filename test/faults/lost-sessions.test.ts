@@ -1,8 +1,11 @@
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SNAPSHOT_EXPORTED_SIGNAL } from '../../src/contract/snapshot.ts';
 import { expectFailure } from '../setup/expect-failure.ts';
 import { Gate } from '../setup/gate.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
+import { resetRun } from '../setup/reset-run.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
@@ -100,6 +103,42 @@ describe('a copy whose session ends in the middle is done again, alone, and no r
     },
   );
 });
+
+test('a run that is reset while it copies puts no rows of two moments together', async () => {
+  const gate = await Gate.closed(lab);
+  const request = { table, chunkSize: '128kB', parallelism: 1, where: 'gate(id = 5000)' };
+  const handle = await lab.start(request);
+  await gate.reached();
+  await handle.signal('pause');
+  await waitUntil(
+    async () =>
+      (await lab.warehouse.query(`${PLAN_OF_RUN} AND paused`, [handle.firstExecutionRunId])).rowCount === 1,
+  );
+  await gate.open();
+  await waitUntil(async () => !(await isCopying(handle)));
+  // these rows are in chunks that are done, and move to one that is not
+  await lab.source.query(`UPDATE ${table} SET v = 'new' WHERE id <= 1000`);
+  const again = await resetRun(lab, handle, 'last task');
+  await waitUntil(async () => (await snapshotsTold(again)) > 1);
+  await again.signal('resume');
+  expect(await again.result()).toMatchObject({ rows: 10_000, restarts: 1 });
+  await expectSameRows(lab, table, bronze);
+  expect(await lab.leftoversAtLast()).toEqual([]);
+});
+
+const PLAN_OF_RUN = 'SELECT FROM bronze.extraction_plans WHERE run_id = $1';
+
+async function isCopying(handle: WorkflowHandle): Promise<boolean> {
+  const { pendingActivities } = (await handle.describe()).raw;
+  return pendingActivities?.some(({ activityId }) => activityId?.startsWith('copy-')) ?? false;
+}
+
+/** Counts the snapshots that a workflow was told of. */
+async function snapshotsTold(handle: WorkflowHandle): Promise<number> {
+  const { events } = await handle.fetchHistory();
+  const names = events?.map((event) => event.workflowExecutionSignaledEventAttributes?.signalName);
+  return names?.filter((name) => name === SNAPSHOT_EXPORTED_SIGNAL).length ?? 0;
+}
 
 test('a run whose snapshot is lost begins again on another, and shows that moment', async () => {
   const gate = await Gate.closed(lab);
