@@ -83,19 +83,23 @@ export class SnapshotRelay implements SnapshotLender {
 
   #exported(held: HeldSnapshot): void {
     const holder = this.#holders.get(held.holder);
-    if (holder !== undefined && this.#isSame(held)) holder.held = held;
+    if (holder !== undefined) {
+      if (this.#isSame(held)) holder.held = held;
+      else this.#dismiss(held.holder, holder);
+    }
     this.#letGo();
   }
 
-  /** A reset starts activities anew that were under way, so that the first holder takes another snapshot. */
+  #dismiss(name: string, { scope }: Holder): void {
+    scope.cancel();
+    this.#ended(name, lost('The activity that held the snapshot was started anew, and took another'));
+  }
+
+  /** A holder that is started anew after its workflow was reset, or after a pause, takes another snapshot. */
   #isSame({ snapshot }: HeldSnapshot): boolean {
     this.#takenAt ??= snapshot.takenAt;
     // in earlier versions chunks of both were put together
-    if (snapshot.takenAt === this.#takenAt || !patched('one-snapshot-of-a-holder')) return true;
-    this.#failure ??= {
-      error: lost('The activity that held the snapshot was started anew, and took another'),
-    };
-    return false;
+    return snapshot.takenAt === this.#takenAt || !patched('one-snapshot-of-a-holder');
   }
 
   /** Returns the snapshot as soon as a holder has it. */

@@ -6,7 +6,7 @@ import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker
 import { inject } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
 import type { PlanSummary } from '../../src/contract/plan-summary.ts';
-import type { HeldSnapshot } from '../../src/contract/snapshot.ts';
+import type { HeldSnapshot, Snapshot } from '../../src/contract/snapshot.ts';
 import type {
   CaptureActivities,
   PreparedCapture,
@@ -88,14 +88,17 @@ export async function untilCancelled(): Promise<never> {
 export async function signalSnapshot(
   holder: string,
   id: string,
-  more: Pick<HeldSnapshot, 'leaving'> = {},
+  {
+    takenAt = '2026-01-01T00:00:00Z',
+    ...more
+  }: Pick<HeldSnapshot, 'leaving'> & Partial<Pick<Snapshot, 'takenAt'>> = {},
 ): Promise<void> {
   const { client, info } = Context.current();
   const { workflowId, runId } = info.workflowExecution ?? { workflowId: '', runId: '' };
   const held: HeldSnapshot = {
     holder,
     worker: 'a worker',
-    snapshot: { id, takenAt: '2026-01-01T00:00:00Z' },
+    snapshot: { id, takenAt },
     ...more,
   };
   await client.workflow.getHandle(workflowId, runId).signal('snapshotExported', held);

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { CopyChunksRequest } from '../../src/contract/chunks.ts';
 import type { HoldSnapshotRequest } from '../../src/contract/snapshot.ts';
 import { planOf, signalSnapshot, untilCancelled, withFakes } from '../setup/fake-run.ts';
+import { withResolvers } from '../setup/with-resolvers.ts';
 
 /** Holders that die when the test says so, and copies that wait for the test. */
 class Stage {
@@ -141,6 +142,35 @@ test('a second holder that cannot begin is tried again less and less often', { t
     expect(third - second).toBeGreaterThan(1.5 * (second - first));
   });
 });
+
+test(
+  'a holder that is started anew, and takes another snapshot, is let go, and the other lends the first',
+  { tags: 'long' },
+  async () => {
+    const stage = new Stage();
+    const letGo = withResolvers();
+    const holdSnapshot = async (request: HoldSnapshotRequest) => {
+      if (request.from !== undefined) return stage.activities.holdSnapshot(request);
+      stage.taken.push(undefined);
+      await signalSnapshot(request.holder, 'snapshot 1');
+      while (stage.taken.length === 1) {
+        Context.current().heartbeat();
+        await Context.current().sleep(50);
+      }
+      await sleep(500); // until the run has heard of the second
+      await signalSnapshot(request.holder, 'another', { takenAt: '2026-01-02T00:00:00Z' });
+      await untilCancelled().finally(letGo.resolve);
+    };
+    const activities = { ...stage.activities, holdSnapshot };
+    await withFakes(activities, { table: 'orders', parallelism: 1 }, async (handle) => {
+      await letGo.promise;
+      stage.dead.add('another');
+      stage.release = true;
+      expect(await handle.result()).toMatchObject({ restarts: 0 });
+      expect(stage.copiedOn).toEqual(['snapshot 1', 'snapshot 2']);
+    });
+  },
+);
 
 test('a short run has one holder only', async () => {
   const stage = new Stage();
