@@ -37,3 +37,18 @@ test('a request that was given up, or has waited for too long, takes no permit f
   expect(await next).toBeDefined();
   expect(semaphore.holders()).toMatch(/^1 by next for up to/);
 });
+
+test('a request that is given up behind others leaves them their places, and one that is too late asks for none', async () => {
+  const semaphore = new Semaphore(1, 60_000);
+  const given: string[] = [];
+  const first = await request(semaphore, given, 'first');
+  const second = request(semaphore, given, 'second');
+  const cancelling = new AbortController();
+  const cancelled = semaphore.acquire('cancelled', cancelling.signal);
+  cancelling.abort(new Error('stop'));
+  await expect(cancelled).rejects.toThrow('stop');
+  await expect(semaphore.acquire('too late', cancelling.signal)).rejects.toThrow('stop');
+  first?.release();
+  (await second)?.release();
+  expect(given).toEqual(['first', 'second']);
+});

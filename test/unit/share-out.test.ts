@@ -15,6 +15,7 @@ describe('copies are shared out', () => {
     [shares([1, 1], [1, 9]), 4, [1, 5]],
     [shares([1, 1]), 3, [1]],
     [shares([4, 9], [2, 9]), -3, [1, 2]],
+    [shares([2, 9], [4, 9]), -2, [2, 2]],
     [shares([1, 9], [1, 9]), -5, [1, 1]],
     [shares([2, 9]), 0, [2]],
   ])('%j, %i free', (running, free, expected) => {
@@ -30,6 +31,7 @@ describe('copies are shared out', () => {
     shareOut(running, 4, 1);
     expect(running.map(({ width }) => width)).toEqual([4, 2]);
     expect(shareOut(running, 4, 0)).toEqual([]);
+    expect(running.map(({ reserved }) => reserved)).toEqual([4, 2]);
   });
 
   test('evenly to those that begin, and no more than they can use', () => {
