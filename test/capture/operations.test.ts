@@ -193,6 +193,7 @@ describe.concurrent('what is written', () => {
       const slot = await around({ tables, mirror: true }, [
         // an equal key, and another text
         'UPDATE written_anew SET id = 1.00',
+        `BEGIN; DELETE FROM written_anew; INSERT INTO written_anew VALUES (1.000, 'again'); COMMIT`,
         ...difficultChanges,
         ...changesOf('whole_rows'),
         `BEGIN; INSERT INTO emptied VALUES (500, 'a', 'b'); TRUNCATE emptied; INSERT INTO emptied VALUES (1, 'new', NULL);
