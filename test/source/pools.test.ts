@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { PostgresServer } from '../../local/postgres.ts';
-import { leaveOneToCopyWith } from '../../src/postgres/connections-left.ts';
+import { leaveOneToCopyWith, readConnections } from '../../src/postgres/connections-left.ts';
 import { Database } from '../../src/postgres/database.ts';
 import type { Session } from '../../src/postgres/session.ts';
 import { administer } from '../setup/administer.ts';
@@ -100,6 +100,35 @@ describe('when others have all connections of the source', () => {
 });
 
 describe('runs that may have few connections together', () => {
+  test('count as many as they could open, by the limits of the server, of the database and of the role', async () => {
+    await using database = disposable(
+      new Database({ label: 'source "default"', settings: connectionTo(lab.sourceUrl) }),
+    );
+    const sessions = `SELECT FROM pg_stat_activity WHERE backend_type = 'client backend'`;
+    await waitUntil(async () => (await lab.source.query(sessions)).rowCount === 1);
+    const counted: number[] = [];
+    const opened: number[] = [];
+    const limits = [
+      'ALTER ROLE extractor CONNECTION LIMIT -1',
+      `ALTER DATABASE source_${lab.name} CONNECTION LIMIT 5`,
+      'ALTER ROLE extractor CONNECTION LIMIT 2',
+    ];
+    for (const limit of limits) {
+      await lab.source.query(limit);
+      await database.read({}, async (session) => {
+        counted.push((await readConnections(session)).free);
+        const taken = await takeAll();
+        opened.push(taken.length);
+        await Promise.all(taken.map(async (client) => client.end()));
+      });
+      await waitUntil(async () => (await lab.source.query(sessions)).rowCount === 2);
+    }
+    await lab.source.query(`ALTER ROLE extractor CONNECTION LIMIT -1;
+      ALTER DATABASE source_${lab.name} CONNECTION LIMIT -1`);
+    // 12 of the server, of which 5 are reserved and a superuser has one; the session that counts is one of them
+    expect({ counted, opened }).toEqual({ counted: [6, 4, 2], opened: [5, 3, 1] });
+  });
+
   test('hold snapshots with all of them but one', async () => {
     const role = `narrow_${process.pid}`;
     const secret = 'extractor-secret';
