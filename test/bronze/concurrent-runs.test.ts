@@ -53,6 +53,18 @@ describe('two runs of a table', () => {
     expect(await statuses()).toEqual(['superseded', 'committed']);
     expect(await lab.leftovers()).toEqual([]);
   });
+
+  test('of which Temporal cannot say whether the first is over: what that has staged stays', async () => {
+    await using first = new Steps(lab);
+    await using second = new Steps(lab, { namespace: first.namespace });
+    const plan = await first.load({ table });
+    await expect(second.plan({ table })).rejects.toMatchObject({
+      type: 'AlreadyRunning',
+      nonRetryable: false,
+      message: expect.stringContaining('did not say whether it runs') as string,
+    });
+    await expect(first.commit(plan)).resolves.toMatchObject({ outcome: 'committed', rows: 20_000 });
+  });
 });
 
 describe('a target', () => {

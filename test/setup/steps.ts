@@ -16,13 +16,17 @@ const logger = new DefaultLogger('ERROR', () => undefined);
 /** A run by hand, step by step, so that a test decides what happens in between. */
 export class Steps implements AsyncDisposable {
   readonly runId = randomUUID();
-  /** One of its own: Temporal does not know this run, and runs of the same namespace would ask it. */
-  readonly namespace = `steps of ${this.runId}`;
+  /** One of its own by default: nobody answers to runs of the same namespace whether this one is under way. */
+  readonly namespace: string;
   readonly #databases: ConnectedDatabases;
   readonly #activities: Omit<Activities, 'holdSnapshot' | 'watchProgress'>;
 
   /** @param stopping set if the worker was asked to stop */
-  constructor(lab: Lab, { stopping, ...told }: Told & { readonly stopping?: true } = {}) {
+  constructor(
+    lab: Lab,
+    { stopping, namespace, ...told }: Told & { readonly stopping?: true; readonly namespace?: string } = {},
+  ) {
+    this.namespace = namespace ?? `steps of ${this.runId}`;
     this.#databases = connectDatabases(lab.configuration(told));
     this.#activities = createActivities({ ...this.#databases, ...(stopping && { isStopping: () => true }) });
   }
