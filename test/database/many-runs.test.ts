@@ -276,6 +276,32 @@ describe('a run that ends early', () => {
     expect(await lab.leftovers()).toEqual([]);
     await gate.open();
   });
+  test(
+    'nor does one that is terminated while it is paused, and only its snapshot is held',
+    { tags: 'long' },
+    async () => {
+      const gate = await Gate.closed(lab);
+      await lab.source
+        .query(`CREATE TABLE stopped (id int, filler text); ALTER TABLE stopped ALTER filler SET STORAGE PLAIN;
+        INSERT INTO stopped SELECT i, repeat('x', 1900) FROM generate_series(1, 100) i`);
+      const handle = await lab.start({
+        table: 'stopped',
+        chunkSize: '64kB',
+        parallelism: 1,
+        where: 'gate(id = 1)',
+      });
+      await gate.reached();
+      await handle.signal('pause');
+      await gate.open();
+      await waitUntil(async () => {
+        const { raw } = await handle.describe();
+        const pending = raw.pendingActivities?.map(({ activityType }) => activityType?.name);
+        return pending?.includes('holdSnapshot') === true && !pending.includes('copyChunks');
+      });
+      await handle.terminate();
+      expect(await lab.leftoversAtLast()).toEqual([]);
+    },
+  );
 });
 
 describe('a second run of the same table', () => {

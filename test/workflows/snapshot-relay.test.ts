@@ -172,6 +172,72 @@ test(
   },
 );
 
+test(
+  'while a second holder begins and the first is lost no other snapshot is taken in its place',
+  { tags: 'long' },
+  async () => {
+    const { activities } = new Stage();
+    const taken: (string | undefined)[] = [];
+    const planned: number[] = [];
+    const planExtraction = async () => {
+      planned.push(taken.length);
+      return planOf(3, String(planned.length));
+    };
+    const holdSnapshot = async ({ holder, from }: HoldSnapshotRequest) => {
+      taken.push(from?.snapshot.id);
+      if (from !== undefined) {
+        // for longer than the run waits before it looks for another holder
+        await Context.current().sleep(7_000);
+        throw ApplicationFailure.nonRetryable('does not exist', 'SnapshotLost');
+      }
+      const isLast = taken.length > 1;
+      await signalSnapshot(holder, `snapshot ${taken.length}`, isLast ? {} : { leaving: true });
+      if (isLast) await untilCancelled();
+      await Context.current().sleep(500);
+      throw ApplicationFailure.nonRetryable('the session ended', 'SnapshotLost');
+    };
+    const copyChunks = async ({ count }: CopyChunksRequest) => {
+      while (planned.length < 2) {
+        Context.current().heartbeat();
+        await Context.current().sleep(50);
+      }
+      return { rows: count, bytes: count };
+    };
+    const fakes = { ...activities, planExtraction, holdSnapshot, copyChunks };
+    await withFakes(fakes, { table: 'orders', parallelism: 1 }, async (handle) => {
+      expect(await handle.result()).toMatchObject({ restarts: 1 });
+      // what had been copied would be of another moment
+      expect({ taken, planned }).toEqual({ taken: [undefined, 'snapshot 1', undefined], planned: [0, 2] });
+    });
+  },
+);
+
+test('the snapshot is let go when all is copied, while the commit may wait for readers', async () => {
+  const stage = new Stage();
+  stage.release = true;
+  const held = new Set<string>();
+  const idle: (number | undefined)[] = [];
+  const holdSnapshot = async ({ holder, idleTimeout }: HoldSnapshotRequest) => {
+    held.add(holder);
+    idle.push(idleTimeout);
+    await signalSnapshot(holder, 'snapshot 1');
+    await untilCancelled().finally(() => held.delete(holder));
+  };
+  const commitBronze = async () => {
+    for (let looks = 0; held.size > 0 && looks < 400; looks += 1) {
+      Context.current().heartbeat();
+      await sleep(50);
+    }
+    return { outcome: 'committed', rows: 0, bytes: 0, warnings: [...held] } as const;
+  };
+  const fakes = { ...stage.activities, holdSnapshot, commitBronze };
+  await withFakes(fakes, { table: 'orders', idleTimeout: '10 minutes' }, async (handle) => {
+    expect(await handle.result()).toMatchObject({ warnings: [] });
+    // its session may be idle for as long as those of copies
+    expect(idle).toEqual([600_000]);
+  });
+});
+
 test('a short run has one holder only', async () => {
   const stage = new Stage();
   stage.release = true;
