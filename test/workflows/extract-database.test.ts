@@ -183,22 +183,33 @@ describe('a table that fails', () => {
       throw ApplicationFailure.nonRetryable('no room', 'InvalidValue');
     },
     commitBronze: async () => ({ outcome: 'committed', rows: 20, bytes: 20 }),
-    discardStaging: async ({ outcome }) => void discarded.push(outcome.status),
+    discardStaging: async ({ outcome: { status }, member }) =>
+      void discarded.push(`${status}: ${member?.input.table.name}`),
   });
 
-  test('is told in the result, while the others go on', async () => {
-    await withFakeDatabase(fakes(), { tables: ['public.*'] }, async (handle) => {
-      expect(await handle.result()).toMatchObject({
-        outcome: 'partial',
-        committed: 1,
-        failed: 1,
-        results: [
-          { table: 'public.large_1', outcome: 'failed', message: 'no room' },
-          { table: 'public.large_0', outcome: 'committed', rows: 20 },
-        ],
+  testVariants(['committed', 'superseded'] as const)(
+    'is told in the result, while the others go on (%s)',
+    async (outcome) => {
+      const discarded: string[] = [];
+      const recorded: Partial<Activities> = {
+        ...fakes(discarded),
+        commitBronze: async () => ({ outcome, rows: 20, bytes: 20 }),
+      };
+      await withFakeDatabase(recorded, { tables: ['public.*'] }, async (handle) => {
+        expect(await handle.result()).toMatchObject({
+          outcome: 'partial',
+          [outcome]: 1,
+          failed: 1,
+          results: [
+            { table: 'public.large_1', outcome: 'failed', message: 'no room' },
+            { table: 'public.large_0', outcome, rows: 20 },
+          ],
+        });
+        // so that the manifest has it, also without a plan
+        expect(discarded).toEqual(['failed: large_1']);
       });
-    });
-  });
+    },
+  );
 
   test('fails the run at its end where the input says so, with what failed in each', async () => {
     const input: ExtractDatabaseRequest = { tables: ['public.*'], onTableFailure: 'fail-at-end' };
@@ -226,7 +237,7 @@ describe('a table that fails', () => {
       await expect(handle.result()).rejects.toMatchObject({
         cause: { type: 'InvalidValue', message: 'no room' },
       });
-      expect(discarded.toSorted()).toEqual(['cancelled', 'failed']);
+      expect(discarded.toSorted()).toEqual(['cancelled: large_0', 'failed: large_1']);
     });
   });
 
@@ -288,6 +299,23 @@ describe('skipTable', () => {
       await expect(handle.executeUpdate('setParallelism', { args: [0] })).rejects.toThrow(/./);
       copies.open('public.large_0', 'public.large_1');
       expect(await handle.result()).toMatchObject({ outcome: 'partial', committed: 1, skipped: 2 });
+    });
+  });
+
+  test('leaves out a table that its pack has tried in vain and left to a workflow of its own', async () => {
+    const [trying, tried] = [withResolvers(), withResolvers()];
+    const copyTables: Activities['copyTables'] = async ({ members }) => {
+      trying.resolve();
+      await tried.promise;
+      return { tables: members.map((member) => ({ member, outcome: 'alone', rows: 0, bytes: 0 })) };
+    };
+    const fakes: Partial<Activities> = { ...sourceWith(small(2)), copyTables };
+    await withFakeDatabase(fakes, { tables: ['public.*'] }, async (handle) => {
+      await trying.promise;
+      const [{ table } = { table: '' }] = small(2);
+      expect(await handle.executeUpdate('skipTable', { args: [table] })).toContain('is skipped, unless');
+      tried.resolve();
+      expect(await handle.result()).toMatchObject({ committed: 1, skipped: 1 });
     });
   });
 });
