@@ -238,10 +238,11 @@ test('the snapshot is let go when all is copied, while the commit may wait for r
   });
 });
 
-test('a short run has one holder only', async () => {
+test('a short run has one holder only, and already two chunks need it', async () => {
   const stage = new Stage();
   stage.release = true;
-  await withFakes(stage.activities, { table: 'orders' }, async (handle) => {
+  const fakes = { ...stage.activities, planExtraction: async () => planOf(2) };
+  await withFakes(fakes, { table: 'orders' }, async (handle) => {
     await handle.result();
     expect(stage.taken).toEqual([undefined]);
   });
