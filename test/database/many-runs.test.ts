@@ -5,6 +5,7 @@ import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { resetRun } from '../setup/reset-run.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { Steps } from '../setup/steps.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { testVariants } from '../setup/variants.ts';
 
@@ -266,6 +267,18 @@ describe('a run that ends early', () => {
     await gate.open();
   });
 
+  test('with nobody there to clear up leaves that to the next run of many tables', async () => {
+    await lab.source.query(
+      'CREATE TABLE over_alone AS SELECT 1 AS id; CREATE TABLE over_next AS SELECT 1 AS id',
+    );
+    // Temporal does not know its workflow
+    await using over = new Steps(lab, { namespace: 'default' });
+    await over.load({ table: 'over_alone' });
+    expect(await lab.leftovers()).not.toEqual([]);
+    await lab.extractDatabase({ tables: ['public.over_next'] });
+    expect(await lab.leftoversAtLast()).toEqual([]);
+  });
+
   test('a single table that is terminated leaves nothing behind either', { tags: 'long' }, async () => {
     const gate = await Gate.closed(lab);
     await lab.source.query(`CREATE TABLE terminated AS SELECT i AS id FROM generate_series(1, 10) i`);
@@ -320,4 +333,25 @@ describe('a second run of the same table', () => {
     expect(await first.result()).toMatchObject({ outcome: 'committed' });
     expect(await second.result()).toMatchObject({ outcome: 'committed', rows: 10 });
   });
+
+  test(
+    'waits in a run of many tables, too, where small tables are copied together',
+    { tags: 'long' },
+    async () => {
+      const gate = await Gate.closed(lab);
+      await lab.source.query(`CREATE TABLE twice_small AS SELECT i AS id FROM generate_series(1, 10) i`);
+      const first = await lab.start({ table: 'twice_small', where: 'gate(id = 1)' });
+      await gate.reached();
+      const second = await lab.startDatabase({ tables: ['public.twice_small'] });
+      const alone = lab.temporal.workflow.getHandle(`${second.workflowId}/public.twice_small`);
+      await waitUntil(async () => {
+        const described = await alone.describe().catch(() => undefined);
+        const [pending] = described?.raw.pendingActivities ?? [];
+        return pending?.lastFailure?.message?.includes(`by the workflow "${first.workflowId}"`) === true;
+      });
+      await gate.open();
+      expect(await first.result()).toMatchObject({ outcome: 'committed' });
+      expect(await second.result()).toMatchObject({ outcome: 'complete', committed: 1, rows: 10 });
+    },
+  );
 });
