@@ -87,6 +87,9 @@ test('a run whose copies wait for a standby says so, and ends within seconds whe
   await waitUntil(async () => (await handle.describe()).status.name === 'CANCELLED', 15_000);
   await own.awaitStandbys('');
   expect(await lab.leftoversAtLast()).toEqual([]);
+  // those that looked what the commits wait for, which are idle
+  const looked = `SELECT FROM pg_stat_activity WHERE query LIKE '%SyncRep%' AND pid <> pg_backend_pid()`;
+  await waitUntil(async () => (await lab.warehouse.query(looked)).rowCount === 0, 10_000);
 });
 
 test('so can a capture in its first copy', async () => {
