@@ -87,6 +87,16 @@ describe('a table that cannot be extracted', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
+  test('in a workflow of its own is in the manifest, too, though it has no plan', async () => {
+    await using run = new Steps(lab);
+    await run.discard({ table: 'partly.bad' });
+    const { rows } = await lab.warehouse.query(
+      'SELECT source_table, status, message FROM bronze.extraction_runs WHERE database_run_id = $1',
+      [run.runId],
+    );
+    expect(rows).toEqual([{ source_table: 'bad', status: 'failed', message: 'by hand' }]);
+  });
+
   test('fails the run where it is the only one', async () => {
     await expect(lab.extractDatabase({ tables: ['partly.bad'] })).rejects.toMatchObject({
       cause: { message: expect.stringContaining('metadata column') as string },
@@ -200,6 +210,31 @@ test('a run whose list of tables somebody has dropped says so', async () => {
 });
 
 describe('a run that begins again', () => {
+  test(
+    'extracts small tables again, too, which were committed as of the snapshot that is lost',
+    { tags: 'long' },
+    async () => {
+      const gate = await Gate.closed(lab);
+      await lab.source.query(`CREATE SCHEMA moved; CREATE TABLE moved.small AS SELECT 1 AS id;
+        CREATE TABLE moved.big (id int, filler text); ALTER TABLE moved.big ALTER filler SET STORAGE PLAIN;
+        INSERT INTO moved.big SELECT i, repeat('x', 1900) FROM generate_series(1, 9500) i`);
+      const tables = ['moved.*', { table: 'moved.big', where: 'gate(id = 1)' }];
+      const handle = await lab.startDatabase({ tables });
+      await gate.reached();
+      const committed = `SELECT FROM bronze.extraction_runs WHERE target = 'br_moved__small' AND status = 'committed'`;
+      await waitUntil(async () => (await lab.warehouse.query(committed)).rowCount === 1);
+      await lab.source.query('UPDATE moved.small SET id = 2');
+      await lab.source.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'extractor'`,
+      );
+      await gate.open();
+      expect(await handle.result()).toMatchObject({ restarts: 1, committed: 2, warnings: [] });
+      await expectSameRows(lab, 'moved.small', 'bronze.br_moved__small');
+      // the manifest keeps what it has of the first
+      expect((await lab.warehouse.query(committed)).rowCount).toBe(2);
+    },
+  );
+
   test(
     'has forgotten that it was paused, and that a table was skipped which is to be tried again',
     { tags: 'long' },

@@ -90,6 +90,7 @@ test('tables and ledgers that nobody has are dropped; what is locked is told, an
     INSERT INTO bronze.extraction_chunks (plan_id, chunk, rows, bytes, attempt, snapshot_at) VALUES (999, 0, 1, 1, 1, now());
     INSERT INTO bronze.extraction_attempts VALUES (999, 0, 1, 1)`);
   await reader.query('BEGIN; SELECT FROM bronze_staging.plan_999');
+  expect(await maintain({ dryRun: true })).toMatchObject({ stagingTables: { count: 2 }, ledgerRows: 1 });
   expect(await maintain()).toMatchObject({
     stagingTables: { count: 1, first: ['plan_998_keys'] },
     ledgerRows: 1,

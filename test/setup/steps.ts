@@ -57,9 +57,17 @@ export class Steps implements AsyncDisposable {
     return this.#run(this.#activities.commitBronze, { planId, runId: this.runId }, attempt);
   }
 
-  async discard(): Promise<void> {
+  /** @param request given for a table of a run of many tables, which is known by the id of this one */
+  async discard(request?: ExtractTableRequest): Promise<void> {
     const outcome = { status: 'failed', message: 'by hand' } as const;
-    return this.#run(this.#activities.discardStaging, { runId: this.runId, workflowId: 'by hand', outcome });
+    return this.#run(this.#activities.discardStaging, {
+      runId: this.runId,
+      workflowId: 'by hand',
+      outcome,
+      ...(request !== undefined && {
+        member: { databaseRunId: this.runId, input: extractTableInput.parse(request) },
+      }),
+    });
   }
 
   /** Plans and copies: everything but the commit. */
