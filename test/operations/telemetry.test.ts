@@ -216,6 +216,16 @@ describe('a worker', () => {
     },
   );
 
+  test('logs what the SDK says as it does everything else', { tags: 'long' }, async () => {
+    const own = await startTemporal({});
+    await withWorker({ TEMPORAL_ADDRESS: own.address }, async (_worker, lines) => {
+      await own.dispose();
+      await waitUntil(async () => lines.some((line) => /poll/i.test(line)), 60_000);
+      const said = lines.map((line) => JSON.parse(line) as { readonly sdkComponent?: string });
+      expect(said.map(({ sdkComponent }) => sdkComponent)).toContain('core');
+    });
+  });
+
   test('sends traces and metrics to an OpenTelemetry collector', { tags: 'long' }, async () => {
     const { port } = collector.address() as AddressInfo;
     await withWorker({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` }, async () => {
