@@ -35,7 +35,7 @@ export async function streamChanges(
 
 /** Signals the stream's progress to the workflow from time to time. */
 class Teller {
-  #toldAt = Date.now() - TELL_INTERVAL.busy + 2_000;
+  #toldAt = performance.now() - TELL_INTERVAL.busy + 2_000;
   #told: StreamProgress | undefined;
   /** Changes that were written before this attempt. */
   #before: number | undefined;
@@ -54,8 +54,9 @@ class Teller {
       progress.changes !== (this.#told?.changes ?? this.#before) ||
       progress.slotLagBytes > 2 * (this.#told?.slotLagBytes ?? 0) + 2 ** 24;
     const toldOfLag = this.#exceeds(this.#told) === this.#exceeds(progress);
-    if (toldOfLag && Date.now() - this.#toldAt < (busy ? this.#busyInterval : TELL_INTERVAL.idle)) return;
-    this.#toldAt = Date.now();
+    if (toldOfLag && performance.now() - this.#toldAt < (busy ? this.#busyInterval : TELL_INTERVAL.idle))
+      return;
+    this.#toldAt = performance.now();
     this.#told = progress;
     const { client, info } = this.#context;
     if (info.workflowExecution === undefined) return;

@@ -68,7 +68,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   #taken: Lsn;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  #heard = Date.now();
+  #heard = performance.now();
 
   constructor(
     statement: string,
@@ -85,7 +85,7 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
     this.stream = new WalStream(statement, this);
   }
 
-  /** When the server last sent something, in milliseconds since 1970. */
+  /** When the server last sent something, as `performance.now()` has it: a clock that is set back takes no part. */
   get heardAt(): number {
     return this.#heard;
   }
@@ -134,13 +134,13 @@ export class ChangeFeed implements ChangeHandler, WalConsumer {
   };
 
   readonly onData = (buffer: Buffer, from: number, to: number, lsn: Lsn): void => {
-    this.#heard = Date.now();
+    this.#heard = performance.now();
     this.#decoder.decode(buffer, from, to, lsn);
   };
 
   /** Everything committed before has been sent and decoded, unless a transaction is under way. */
   readonly onKeepalive = (end: Lsn): void => {
-    this.#heard = Date.now();
+    this.#heard = performance.now();
     if (this.#begin !== undefined) return;
     this.#sentBefore.passed(end);
     this.#passed(end);

@@ -119,7 +119,7 @@ async function dropOurSlot(
   source: Database,
   limits: TransactionOptions,
 ): Promise<boolean> {
-  const until = Date.now() + PATIENCE;
+  const until = performance.now() + PATIENCE;
   for (;;) {
     const slot = await source.write(limits, async (session) => {
       await requirePrimary(session, source.label);
@@ -137,7 +137,7 @@ async function dropOurSlot(
     });
     if (slot === undefined) return false;
     if (slot.activePid === null) return true;
-    if (Date.now() > until) {
+    if (performance.now() > until) {
       throw new DatakitError(
         'SlotActive',
         `The slot "${name}" is in use by process ${slot.activePid} (${slot.activeApplication ?? 'unnamed'})`,

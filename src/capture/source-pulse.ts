@@ -51,7 +51,7 @@ export class SourcePulse {
     const oldest = this.#beats[0];
     return {
       lagBytes: behind > 0n ? Number(behind) : 0,
-      lagSeconds: oldest === undefined ? 0 : Math.round((Date.now() - oldest.at) / 100) / 10,
+      lagSeconds: oldest === undefined ? 0 : Math.round((performance.now() - oldest.at) / 100) / 10,
       slotLagBytes: this.#heldBack,
     };
   }
@@ -75,7 +75,7 @@ export class SourcePulse {
 
   async #beat(source: Database, runId: string, slot: string, signal: AbortSignal): Promise<void> {
     await source.write({ run: runId, signal }, async (session) => {
-      const at = Date.now();
+      const at = performance.now();
       const lsn = await writeHeartbeat(session, slot);
       const { end, heldBack } = await readLogPositions(session, slot);
       if (this.#beats.length < MOST_BEATS) this.#beats.push({ lsn: parseLsn(lsn), at });

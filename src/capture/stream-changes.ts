@@ -76,7 +76,7 @@ class Stream {
    * can be that of a commit which still waited for a standby when it was given up, and which only this server has.
    */
   #safe = '0/0';
-  #storedAt = Date.now();
+  #storedAt = performance.now();
   /** Since when it waits for the source to send; undefined while the warehouse writes, however long that takes. */
   #waitsSince: number | undefined;
   #committedAt: string | undefined;
@@ -87,7 +87,7 @@ class Stream {
   constructor(request: StreamRequest, context: StreamContext) {
     this.#request = request;
     this.#context = context;
-    this.#deadline = Date.now() + request.duration;
+    this.#deadline = performance.now() + request.duration;
     this.#signal = AbortSignal.any([context.signal, this.#stalled.signal]);
   }
 
@@ -220,7 +220,7 @@ class Stream {
   }
 
   async #next(feed: ChangeFeed, look: Parameters<ChangeFeed['next']>[0]): Promise<Segment | undefined> {
-    this.#waitsSince = Date.now();
+    this.#waitsSince = performance.now();
     try {
       return await feed.next(look);
     } finally {
@@ -235,7 +235,7 @@ class Stream {
     changes: number;
   }): void {
     this.#position = this.#safe = end.position;
-    this.#storedAt = Date.now();
+    this.#storedAt = performance.now();
     this.#committedAt = end.committedAt ?? this.#committedAt;
     this.#transactions += end.transactions;
     this.#changes += end.changes;
@@ -247,7 +247,7 @@ class Stream {
     if (this.#signal.aborted || this.#reasonToEnd(pulse) !== undefined) return 'end';
     const { untilPosition } = this.#request;
     const awaited = untilPosition !== undefined && parseLsn(feed.reached) >= parseLsn(untilPosition);
-    return awaited || Date.now() - this.#storedAt >= IDLE_INTERVAL ? 'position' : 'changes';
+    return awaited || performance.now() - this.#storedAt >= IDLE_INTERVAL ? 'position' : 'changes';
   }
 
   #reasonToEnd({ heldBack }: SourcePulse): StreamOutcome['reason'] | undefined {
@@ -255,13 +255,13 @@ class Stream {
     if (untilPosition !== undefined && parseLsn(this.#position) >= parseLsn(untilPosition))
       return 'caught up';
     if (input.onSlotLag === 'drop' && heldBack > (input.maxSlotLag ?? Infinity)) return 'slot lag';
-    return Date.now() >= this.#deadline ? 'time is up' : undefined;
+    return performance.now() >= this.#deadline ? 'time is up' : undefined;
   }
 
   /** Runs once a second, and after each warehouse transaction. */
   #tick(feed: ChangeFeed, pulse: SourcePulse): void {
     const { input } = this.#request;
-    const now = Date.now();
+    const now = performance.now();
     const still = now - Math.max(feed.heardAt, this.#waitsSince ?? now);
     if (still > input.stallTimeout && parseLsn(pulse.end) > parseLsn(this.#position)) {
       const behind = formatBytes(Number(parseLsn(pulse.end) - parseLsn(this.#position)));

@@ -67,14 +67,14 @@ export class Semaphore {
       byHolder.set(held.holder, [...(byHolder.get(held.holder) ?? []), held]);
     }
     const told = [...byHolder].map(([holder, permits]) => {
-      const longest = Date.now() - Math.min(...permits.map(({ since }) => since));
+      const longest = performance.now() - Math.min(...permits.map(({ since }) => since));
       return `${permits.length} by ${holder} for up to ${formatDuration(longest)}`;
     });
     return listed(told, MOST_HOLDERS);
   }
 
   #give(holder: string): Permit {
-    const held: Held = { holder, since: Date.now() };
+    const held: Held = { holder, since: performance.now() };
     this.#held.add(held);
     return {
       release: () => {

@@ -49,9 +49,9 @@ async function awaitWriters(
 ): Promise<Pick<Writers, 'logEnd'> & { readonly ended: boolean }> {
   const tables = await ask(async (source) => withAncestors(source, partitions));
   let { transactions: left, logEnd } = await ask(async (source) => readWriters(source, tables));
-  const deadline = Date.now() + PATIENCE;
+  const deadline = performance.now() + PATIENCE;
   while (left.length > 0) {
-    if (Date.now() > deadline) return { logEnd, ended: false };
+    if (performance.now() > deadline) return { logEnd, ended: false };
     await sleep(PAUSE);
     const now = await ask(async (source) => readWriters(source, tables));
     const writing = new Set(now.transactions);
