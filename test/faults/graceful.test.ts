@@ -108,6 +108,10 @@ test(
     for (const table of ['first', 'second'])
       await lab.source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text);
       INSERT INTO ${table} SELECT i, repeat('v', 100) FROM generate_series(1, 1000) i`);
+    // with a condition, a table has activities of its own
+    await lab.source.query(
+      `CREATE PUBLICATION ${slot} FOR TABLE first WHERE (id > 0), second WHERE (id > 0)`,
+    );
     const stop = await lab.startWorkers();
     const held = await HeldCopies.hold(lab, 'before each mark');
     const handle = await captures.start({ tables: ['first', 'second'], slot, mirror: true });
