@@ -77,11 +77,15 @@ test('a pack is tried again while its last attempt hangs: it tells the same resu
     parallelism: 1,
     deletes: 'hard',
   };
-  const attempt = async (number: number) =>
+  const attempt = async (number: number, copy = copySmallTables) =>
     new MockActivityEnvironment(
       { attempt: number, namespace: 'by hand' },
       { logger: new DefaultLogger('ERROR', () => undefined) },
-    ).run(copySmallTables, request);
+    ).run(copy, request);
+  // a worker that is asked to stop begins no table
+  expect(
+    await attempt(1, createActivities({ ...databases, isStopping: () => true }).copySmallTables),
+  ).toEqual([]);
   const nothing = { outcome: 'copied', bytes: expect.any(Number) as number, warnings: [] };
   const told = [
     { ...nothing, rows: 2 },
