@@ -65,9 +65,10 @@ async function copyOrLeave(
   } catch (error) {
     tools.signal.throwIfAborted();
     if (error instanceof TooLarge) return LEFT;
-    if (!(error instanceof DatakitError) || affectsEveryTable(error.kind)) throw error;
-    countRetry(error.kind);
-    log.info('left to activities of its own', { table: formatTableName(table), reason: error.message });
+    const kind = error instanceof DatakitError ? error.kind : 'Unexpected';
+    if (affectsEveryTable(kind)) throw error;
+    countRetry(kind);
+    log.info('left to activities of its own', { table: formatTableName(table), reason: String(error) });
     return LEFT;
   }
 }
@@ -103,7 +104,7 @@ async function copyNow(
 ): Promise<RunOutcome | undefined> {
   const { warehouse, sourceNamed } = dependencies;
   const { source, runId, workflowId, snapshot } = request;
-  const { signal, attempt, report: onProgress } = tools;
+  const { signal, attempt } = tools;
   const limits = { run: runId, signal, lockTimeout: LONGEST_QUEUE };
   const make = async (target: Session) => {
     const plan = await planCopy(sourceNamed(source), target, request, limits);
@@ -111,7 +112,7 @@ async function copyNow(
     return plan;
   };
   const finish: Finish = async (target, stored) =>
-    extractPlanned(target, stored, snapshot, { ...dependencies, ...tools, onProgress });
+    extractPlanned(target, stored, snapshot, { ...dependencies, ...tools, onProgress: () => undefined });
   const run = { runId, workflowId, attempt };
   const { outcome, chunks } = await storePlanOf(warehouse, signal, run, make, finish);
   if (outcome === undefined) return undefined;
