@@ -40,6 +40,26 @@ test.each(Object.entries(kinds))('%s arrives', async (_, sql) => {
   await expectSameRows(lab, table, `bronze.br_${table}`);
 });
 
+test('a virtual column that a partition computes otherwise than its table has the values of the partition, and a warning says so', async () => {
+  await lab.source
+    .query(`CREATE TABLE computed (id int, same int GENERATED ALWAYS AS (id + 1) VIRTUAL, twice int GENERATED ALWAYS AS (id * 2) VIRTUAL)
+      PARTITION BY RANGE (id);
+    CREATE TABLE computed_low PARTITION OF computed FOR VALUES FROM (0) TO (10);
+    CREATE TABLE computed_high PARTITION OF computed (twice GENERATED ALWAYS AS (id * 3) VIRTUAL) FOR VALUES FROM (10) TO (20);
+    INSERT INTO computed VALUES (1), (11)`);
+  const { warnings } = await lab.extract({ table: 'computed' });
+  expect(warnings).toEqual([
+    expect.stringContaining('"twice" has another expression in public.computed_high than in public.computed'),
+  ]);
+  const { rows } = await lab.warehouse.query('SELECT id, same, twice FROM bronze.br_computed ORDER BY id');
+  expect(rows).toEqual([
+    { id: 1, same: 2, twice: 2 },
+    { id: 11, same: 12, twice: 33 },
+  ]);
+  const request = { table: 'computed', exclude: ['twice'], target: 'computed_same' };
+  expect(await lab.extract(request)).toMatchObject({ warnings: [] });
+});
+
 test('a temporary child that some session has is no part of its parent', async () => {
   await lab.source.query(`CREATE TABLE parent_of_passing (id int); INSERT INTO parent_of_passing VALUES (1);
     CREATE TEMPORARY TABLE passing_child () INHERITS (parent_of_passing); INSERT INTO passing_child VALUES (2)`);

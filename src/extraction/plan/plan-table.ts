@@ -27,6 +27,7 @@ import { warningsOfEarlierRows } from './earlier-rows.ts';
 import { planLargeObjects } from './large-objects.ts';
 import { planPartitions, warningsOfTinyChunks } from './plan-partitions.ts';
 import { requireAllRows, rowSecurityWarnings } from './row-security.ts';
+import { warningsOfVirtualColumns } from './virtual-columns.ts';
 
 interface Circumstances {
   /** Set if the transaction has entered the snapshot that the rows are read from. */
@@ -84,6 +85,7 @@ export async function planTable(
     ...limitsOf(input),
     warnings: [
       ...rowSecurityWarnings(table, partitions, server),
+      ...(partitioned ? await warningsOfVirtualColumns(source, table, columns, partitions) : []),
       ...warningsOfEarlierRows(standing, target, input, { sourceUri, columns: planned }),
       ...chosen.warnings,
       ...chunks.warnings,
