@@ -59,7 +59,8 @@ test('a copy into a session of the warehouse that hangs is ended, though neither
     process.kill(pid, 'SIGCONT');
   }
   await steps.discard();
-  expect(await lab.leftovers()).toEqual([]);
+  // a session that has let go of its locks has not quite ended
+  expect(await lab.leftoversAtLast()).toEqual([]);
 });
 
 test('a copy that goes on slowly is left alone', { tags: 'long' }, async () => {
