@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { Activities } from '../../src/contract/activities.ts';
+import type { Span } from '../../src/contract/chunks.ts';
 import type { PlanExtractionRequest } from '../../src/contract/plan-summary.ts';
 import type { CopyTablesRequest, Member } from '../../src/contract/database-activities.ts';
 import { formatTableName } from '../../src/contract/table-name.ts';
@@ -29,6 +30,46 @@ export const small = (count: number): Member[] =>
     bytes: 8192,
     large: false,
   }));
+
+const MB = 1024 * 1024;
+
+/** Tables worth a workflow of their own, by their sizes in megabytes. */
+export const large = (...sizes: number[]): Member[] =>
+  sizes.map((size, index) => ({
+    table: `public.large_${index}`,
+    bytes: size * MB,
+    large: true,
+  }));
+
+export const eventually = async (what: () => boolean | Promise<boolean>): Promise<void> => {
+  await expect.poll(what, { timeout: 60_000 }).toBe(true);
+};
+
+/** Copies that the test ends, and those in progress. */
+export class HeldCopies {
+  readonly under: string[] = [];
+  most = 0;
+  #open = new Set<string>();
+
+  readonly copyChunks = async ({ planId, count }: Span & { planId: string }) => {
+    this.under.push(planId);
+    this.most = Math.max(this.most, this.under.length);
+    while (!this.#open.has(planId)) await new Promise((resolve) => setTimeout(resolve, 10));
+    this.under.splice(this.under.indexOf(planId), 1);
+    return { rows: count, bytes: count };
+  };
+
+  open(...planIds: string[]): void {
+    for (const planId of planIds) this.#open.add(planId);
+  }
+
+  /** Returns the number of copies in progress for each table. */
+  counts(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const planId of this.under) counts[planId] = (counts[planId] ?? 0) + 1;
+    return counts;
+  }
+}
 
 /** Expects a run of this many small tables to stay within the limits of events and payload size. */
 export async function expectWithinLimits(count: number, mostEvents: number): Promise<void> {
