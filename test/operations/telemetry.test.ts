@@ -97,7 +97,11 @@ async function tellsOfCapture(address: string) {
   await captures.untilStreaming(handle);
   await lab.source.query('INSERT INTO captured VALUES (1), (2)');
   await captures.untilWritten(slot);
-  await waitUntil(async () => (await readMetrics(address)).value('datakit_changes_total') > 0);
+  // the source says what its slot holds back when it is asked for the first time, beside the stream
+  await waitUntil(async () => {
+    const { value } = await readMetrics(address);
+    return value('datakit_changes_total') > 0 && value('datakit_slot_lag_bytes') > 0;
+  });
   const told = async () => ({
     ...(await readMetrics(address)),
     attributes: await attributesOf(handle.workflowId),
