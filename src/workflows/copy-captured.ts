@@ -7,6 +7,7 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import { referenceOf } from '../contract/capture-activities.ts';
+import { listed } from '../contract/listed.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { holdSlot } from './activities.ts';
 import { withBeside } from './beside.ts';
@@ -117,14 +118,14 @@ async function runChild(
   relay: SnapshotRelay,
 ): Promise<CopiedTables> {
   const { tables, snapshot } = request;
-  const [first = ''] = tables.map(formatTableName);
+  const names = tables.map(formatTableName);
   const parallelism = fanout.window.width;
-  const child = await startNamed(first, async (workflowId) =>
+  const child = await startNamed(names[0] ?? '', async (workflowId) =>
     startChild(copyCapturedTables, {
       workflowId,
       parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-      staticSummary: tables.length === 1 ? first : `${first} and ${tables.length - 1} more`,
+      staticSummary: listed(names, 1),
       args: [{ ...request, parallelism }],
     }),
   );

@@ -1,5 +1,6 @@
 import { uuid4 } from '@temporalio/workflow';
 import { referenceOf, type TableRun } from '../contract/capture-activities.ts';
+import { listed } from '../contract/listed.ts';
 import { partOf } from '../contract/run-parts.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { copySmallTables } from './activities.ts';
@@ -50,8 +51,7 @@ async function copyPack(
   const { parallelism, deletes } = input;
   const { workflowId, runId } = whole;
   const tables = pack.map(({ schema, name }): TableRun => ({ schema, name, runId: partOf(runId, uuid4()) }));
-  const [first = ''] = pack.map(formatTableName);
-  const summary = pack.length === 1 ? first : `${first} and ${pack.length - 1} more`;
+  const summary = listed(pack.map(formatTableName), 1);
   const request = { workflowId, ...referenceOf(captureId, input), tables, parallelism, deletes };
   return lender.lend(async (snapshot) =>
     copySmallTables.executeWithOptions({ summary }, [

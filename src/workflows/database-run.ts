@@ -6,6 +6,7 @@ import {
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
+import { listed } from '../contract/listed.ts';
 import type { Observed } from '../contract/observed.ts';
 import type { RunIdentity } from '../contract/run-identity.ts';
 import type { Snapshot } from '../contract/snapshot.ts';
@@ -210,22 +211,17 @@ export class DatabaseRunState {
   }
 
   async #extractPack(tables: readonly ListedTable[], relay: SnapshotRelay | undefined): Promise<void> {
-    const [first] = tables;
+    const names = tables.map(({ table }) => table);
     const copy = async (snapshot?: Snapshot) =>
-      copyTables.executeWithOptions(
+      copyTables.executeWithOptions({ summary: listed(names, 1) }, [
         {
-          summary: tables.length === 1 ? `${first?.table}` : `${first?.table} and ${tables.length - 1} more`,
+          ...this.identity,
+          source: this.#input.source,
+          members: tables.map(({ member }) => member),
+          restarts: this.restarts,
+          ...(snapshot !== undefined && { snapshot }),
         },
-        [
-          {
-            ...this.identity,
-            source: this.#input.source,
-            members: tables.map(({ member }) => member),
-            restarts: this.restarts,
-            ...(snapshot !== undefined && { snapshot }),
-          },
-        ],
-      );
+      ]);
     const copied = await (relay === undefined ? copy() : relay.lend(copy));
     const outcomes = new Map(copied.tables.map((one) => [one.member, one]));
     for (const table of tables) {

@@ -10,6 +10,7 @@ import { caughtUp, lendSlotSnapshot, prepared, untilCancelled, withFakeCapture }
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { scheduledActivitiesOf } from '../setup/scheduled-activities.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { withResolvers } from '../setup/with-resolvers.ts';
 import { historyFacts } from '../workflows/large-plan.ts';
@@ -188,7 +189,7 @@ test('a copy that was given up is not tried again by the next history, but by wh
     await pauseAndResume(handle);
   }
   expect(await captures.status(handle)).toMatchObject({ copying: [], givenUp: ['public.unfit'] });
-  expect(await scheduledIn(handle)).not.toContain('planCopy');
+  expect(await scheduledActivitiesOf(handle)).not.toContain('planCopy');
   await handle.cancel();
   await handle.result().catch(() => undefined);
   await lab.source.query('ALTER TABLE unfit RENAME _bronze_run_id TO run_id');
@@ -343,12 +344,6 @@ async function endSlotSnapshot(): Promise<number | null> {
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'walsender'`,
   );
   return rowCount;
-}
-
-/** Returns the activities that the current history of a capture has scheduled. */
-async function scheduledIn(handle: CaptureHandle): Promise<(string | null | undefined)[]> {
-  const { events } = await handle.fetchHistory();
-  return (events ?? []).map((event) => event.activityTaskScheduledEventAttributes?.activityType?.name);
 }
 
 /** Returns the requests of the streams of a capture, in order. */

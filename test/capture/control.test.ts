@@ -4,6 +4,7 @@ import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { expectFailure } from '../setup/expect-failure.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
+import { scheduledActivitiesOf } from '../setup/scheduled-activities.ts';
 import { waitUntil } from '../setup/wait-until.ts';
 import { walsenderOf } from './walsender.ts';
 
@@ -19,12 +20,8 @@ beforeAll(async () => {
 afterAll(async () => lab.close());
 
 /** Counts how often the workflow has started to stream. */
-async function streamsOf(handle: CaptureHandle): Promise<number | undefined> {
-  const { events } = await handle.fetchHistory();
-  return events?.filter(
-    ({ activityTaskScheduledEventAttributes: scheduled }) =>
-      scheduled?.activityType?.name === 'streamChanges',
-  ).length;
+async function streamsOf(handle: CaptureHandle): Promise<number> {
+  return (await scheduledActivitiesOf(handle)).filter((type) => type === 'streamChanges').length;
 }
 
 // each has its own tables

@@ -4,6 +4,7 @@ import type { ExtractTableRequest } from '../../src/contract/extract-table.ts';
 import type { FailureKind } from '../../src/contract/failures.ts';
 import { activityAttemptsOf } from '../setup/activity-attempts.ts';
 import type { ExtractHandle, Lab } from '../setup/lab.ts';
+import { scheduledActivitiesOf } from '../setup/scheduled-activities.ts';
 
 /** The value of every text column in these tests, which no message or history may contain. */
 export const ROW_VALUE = 'row-value-7f3a';
@@ -41,11 +42,7 @@ export async function failureOf(handle: ExtractHandle): Promise<ApplicationFailu
 /** Checks that nothing was tried again, neither by Temporal nor by the workflow on another snapshot. */
 async function expectOneAttempt(handle: ExtractHandle): Promise<void> {
   expect((await activityAttemptsOf(handle)).filter((attempt) => attempt > 1)).toEqual([]);
-  const { events } = await handle.fetchHistory();
-  const plans = (events ?? []).filter(
-    ({ activityTaskScheduledEventAttributes: scheduled }) =>
-      scheduled?.activityType?.name === 'planExtraction',
-  );
+  const plans = (await scheduledActivitiesOf(handle)).filter((type) => type === 'planExtraction');
   expect(plans.length).toBeLessThan(2);
 }
 

@@ -9,13 +9,18 @@ import { withResolvers } from '../setup/with-resolvers.ts';
 import { testVariants } from '../setup/variants.ts';
 import { eventually, HeldCopies, large, small, sourceWith } from './many-tables.ts';
 
+/** Two tables, of which the second fails. */
+const failing: Partial<Activities> = {
+  ...sourceWith(large(900, 600)),
+  copyChunks: async ({ planId, count }) => {
+    if (planId === 'public.large_0') return { rows: count, bytes: count };
+    throw ApplicationFailure.nonRetryable('no room', 'InvalidValue');
+  },
+};
+
 describe('a table that fails', () => {
   const fakes = (discarded: string[] = []): Partial<Activities> => ({
-    ...sourceWith(large(900, 600)),
-    copyChunks: async ({ planId, count }) => {
-      if (planId === 'public.large_0') return { rows: count, bytes: count };
-      throw ApplicationFailure.nonRetryable('no room', 'InvalidValue');
-    },
+    ...failing,
     commitBronze: async () => ({ outcome: 'committed', rows: 20, bytes: 20 }),
     discardStaging: async ({ outcome: { status }, member }) =>
       void discarded.push(`${status}: ${member?.input.table.name}`),
@@ -164,14 +169,6 @@ describe('a run that is about to end', () => {
     ] as const)
       await expect(handle.executeUpdate(update, { args: [wanted] })).rejects.toMatchObject(refusal);
   };
-  const failing: Partial<Activities> = {
-    ...sourceWith(large(900, 600)),
-    copyChunks: async ({ planId, count }) => {
-      if (planId === 'public.large_0') return { rows: count, bytes: count };
-      throw ApplicationFailure.nonRetryable('no room', 'InvalidValue');
-    },
-  };
-
   test('because all tables have ended takes no more updates', async () => {
     const [closing, closed] = [withResolvers(), withResolvers()];
     const closeDatabaseRun = async () => {
