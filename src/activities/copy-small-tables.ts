@@ -1,14 +1,8 @@
 import { log } from '@temporalio/activity';
-import { findEnded } from '../bronze/bookkeeping/manifest.ts';
-import { outcomeOf } from '../bronze/commit/commit.ts';
 import { LONGEST_QUEUE } from '../bronze/readers.ts';
 import { isCopyWanted, planCopy } from '../capture/copy-tables.ts';
-import type {
-  CopySmallTablesRequest,
-  PlanCopyRequest,
-  TableRun,
-  TriedTable,
-} from '../contract/capture-activities.ts';
+import { readSourceUri } from '../capture/source-facts.ts';
+import type { CopySmallTablesRequest, TableRun, TriedTable } from '../contract/capture-activities.ts';
 import { affectsEveryTable, DatakitError } from '../contract/failures.ts';
 import type { RunOutcome } from '../contract/run-outcome.ts';
 import { formatTableName } from '../contract/table-name.ts';
@@ -32,13 +26,18 @@ export async function copySmallTables(
     'copying small tables of a capture',
     async (tools) => {
       await dependencies.ready();
-      const { tables } = request;
+      const { tables, source } = request;
+      const { signal } = tools;
+      const pack = {
+        ...request,
+        sourceUri: await readSourceUri(dependencies.sourceNamed(source), { signal }),
+      };
       const until = performance.now() + LONG_ENOUGH;
       const tried: TriedTable[] = [];
       for (const table of tables) {
         if (dependencies.isStopping() || performance.now() > until) break;
         tools.report({ table: formatTableName(table), finished: tried.length, of: tables.length });
-        tried.push(await copyOrLeave(dependencies, request, table, tools));
+        tried.push(await copyOrLeave(dependencies, pack, table, tools));
       }
       return tried;
     },
@@ -46,77 +45,75 @@ export async function copySmallTables(
   );
 }
 
-const LEFT: TriedTable = { outcome: 'alone', rows: 0, bytes: 0, warnings: [] };
+type Pack = CopySmallTablesRequest & { readonly sourceUri: string };
+
+const NOTHING = { rows: 0, bytes: 0, warnings: [] };
 
 /** Leaves whatever fails for one table only to activities of its own: they wait, retry, and say what is wrong. */
 async function copyOrLeave(
   dependencies: Dependencies,
-  request: CopySmallTablesRequest,
+  pack: Pack,
   table: TableRun,
   tools: ActivityTools,
 ): Promise<TriedTable> {
   try {
-    const {
-      rows = 0,
-      bytes = 0,
-      warnings = [],
-    } = (await copyTable(dependencies, request, table, tools)) ?? {};
+    const outcome = (await copyTable(dependencies, pack, table, tools)) ?? NOTHING;
+    const { rows, bytes, warnings = [] } = outcome;
     return { outcome: 'copied', rows, bytes, warnings };
   } catch (error) {
     tools.signal.throwIfAborted();
-    if (error instanceof TooLarge) return LEFT;
+    if (error instanceof NotCopied) return { ...NOTHING, outcome: error.outcome };
     const kind = error instanceof DatakitError ? error.kind : 'Unexpected';
     if (affectsEveryTable(kind)) throw error;
     countRetry(kind);
     log.info('left to activities of its own', { table: formatTableName(table), reason: String(error) });
-    return LEFT;
+    return { ...NOTHING, outcome: 'alone' };
   }
 }
 
-/** Ends the transaction that planned a table, so that nothing of the plan is left. */
-class TooLarge extends Error {}
+/** Ends the transaction that plans a table, so that nothing of the plan is left. */
+class NotCopied extends Error {
+  readonly outcome: TriedTable['outcome'];
 
-/** @returns undefined if another run has copied the table in the meantime */
+  constructor(outcome: TriedTable['outcome']) {
+    super();
+    this.outcome = outcome;
+  }
+}
+
+/**
+ * Plans, copies and finishes a table. If an earlier attempt has copied it, whose result may have been lost, it returns
+ * the outcome of that.
+ *
+ * @throws {NotCopied} if the table is large, or another run has copied it in the meantime
+ */
 async function copyTable(
   dependencies: Dependencies,
-  request: CopySmallTablesRequest,
+  request: Pack,
   { runId, schema, name }: TableRun,
   tools: ActivityTools,
 ): Promise<RunOutcome | undefined> {
+  const { warehouse, sourceNamed } = dependencies;
+  const { source, workflowId, snapshot } = request;
   const { signal, attempt } = tools;
   const one = { ...request, table: { schema, name }, runId };
-  const { wanted, ended } = await dependencies.warehouse.write({ run: runId, signal }, async (session) => ({
-    wanted: await isCopyWanted(session, one),
-    // the result of an earlier attempt may have been lost
-    ended: await findEnded(session, runId, attempt),
-  }));
-  const earlier = ended && outcomeOf(ended);
-  if (!wanted) return earlier;
-  const outcome = earlier ?? (await copyNow(dependencies, one, tools));
-  await endCopy(dependencies, one, tools);
-  return outcome;
-}
-
-async function copyNow(
-  dependencies: Dependencies,
-  request: PlanCopyRequest & Pick<CopySmallTablesRequest, 'snapshot'>,
-  tools: ActivityTools,
-): Promise<RunOutcome | undefined> {
-  const { warehouse, sourceNamed } = dependencies;
-  const { source, runId, workflowId, snapshot } = request;
-  const { signal, attempt } = tools;
   const limits = { run: runId, signal, lockTimeout: LONGEST_QUEUE };
+  let copied: RunOutcome | undefined;
   const make = async (target: Session) => {
-    const plan = await planCopy(sourceNamed(source), target, request, limits);
-    if (!isSmall(plan)) throw new TooLarge();
+    if (!(await isCopyWanted(target, one))) throw new NotCopied('copied');
+    const plan = await planCopy(sourceNamed(source), target, one, limits);
+    if (!isSmall(plan)) throw new NotCopied('alone');
     return plan;
   };
-  const finish: Finish = async (target, stored) =>
-    extractPlanned(target, stored, snapshot, { ...dependencies, ...tools, onProgress: () => undefined });
-  const run = { runId, workflowId, attempt };
-  const { outcome, chunks } = await storePlanOf(warehouse, signal, run, make, finish);
-  if (outcome === undefined) return undefined;
-  countCopied(source, outcome, chunks);
-  measureCommit(outcome);
-  return outcome;
+  const finish: Finish = async (target, stored) => {
+    const context = { ...dependencies, ...tools, onProgress: () => undefined };
+    return (copied = await extractPlanned(target, stored, snapshot, context));
+  };
+  const plan = await storePlanOf(warehouse, signal, { runId, workflowId, attempt }, make, finish);
+  if (copied !== undefined) {
+    countCopied(source, copied, plan.chunks);
+    measureCommit(copied);
+  }
+  await endCopy(dependencies, one, tools);
+  return plan.outcome;
 }

@@ -2,7 +2,7 @@ import { log } from '@temporalio/activity';
 import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import type { FinishCopyRequest } from '../contract/capture-activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
-import { finishCopy as finish } from '../capture/copy-tables.ts';
+import { finishCopy as finish, type FinishContext } from '../capture/copy-tables.ts';
 import { readSourceUri } from '../capture/source-facts.ts';
 import type { Dependencies } from './dependencies.ts';
 import { runActivity, type ActivityTools } from './run-activity.ts';
@@ -12,7 +12,9 @@ export async function finishCopy(dependencies: Dependencies, request: FinishCopy
     `ending the copy of ${formatTableName(request.table)}`,
     async (tools) => {
       await dependencies.ready();
-      await endCopy(dependencies, request, tools);
+      const { source, runId: run } = request;
+      const sourceUri = await readSourceUri(dependencies.sourceNamed(source), { run, signal: tools.signal });
+      await endCopy(dependencies, { ...request, sourceUri }, tools);
     },
     { underWay: true },
   );
@@ -21,12 +23,11 @@ export async function finishCopy(dependencies: Dependencies, request: FinishCopy
 /** Has the changes of a table applied to its copy from now on. */
 export async function endCopy(
   { warehouse, sourceNamed }: Pick<Dependencies, 'warehouse' | 'sourceNamed'>,
-  request: FinishCopyRequest,
+  { sourceUri, ...request }: FinishCopyRequest & Pick<FinishContext, 'sourceUri'>,
   { signal, attempt }: Pick<ActivityTools, 'signal' | 'attempt'>,
 ): Promise<void> {
   const source = sourceNamed(request.source);
   const limits = { run: request.runId, signal };
-  const sourceUri = await readSourceUri(source, limits);
   await warehouse.write(limits, async (session) => {
     // an earlier attempt may hang on another worker, and holds up the stream too
     if (attempt.number > 1) await endEarlierSessions(session, request.runId);

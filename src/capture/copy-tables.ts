@@ -133,7 +133,9 @@ export async function finishCopy(
   { deletes, sourceUri, readSource }: FinishContext,
 ): Promise<void> {
   const { captureId } = await readCapture(session, reference);
-  const { target } = await findTableOf(session, { captureId }, table);
+  const { target, status } = await findTableOf(session, { captureId }, table);
+  // by an earlier attempt: no lock is waited for
+  if (status === 'live') return;
   if (target !== null) await lockTarget(session, target);
   await changeTablesOf(session, captureId);
   const capture = await readCapture(session, reference);
