@@ -41,8 +41,8 @@ const viewDigest = (view: string): string =>
   `(WITH RECURSIVE ${beneathView(view, 'true')}
     SELECT md5(string_agg(concat_ws(' ', c.oid, c.relfilenode, c.relrowsecurity, c.relforcerowsecurity,
                                     ${policiesDigest('c.oid')}, md5(r.ev_action::text)), ',' ORDER BY c.oid, r.oid))
-      FROM beneath JOIN pg_catalog.pg_class c ON c.oid = beneath.oid
-      LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND c.relkind = 'v')`;
+      FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND c.relkind = 'v'
+     WHERE c.oid = ANY (ARRAY(SELECT oid FROM beneath)))`;
 
 /** Returns how a view is defined now, for later comparison; undefined if the relation is not a view. */
 export async function readViewDefinition(
@@ -70,12 +70,15 @@ export interface Defined extends TableName {
  */
 export async function findRedefined(session: Session, relations: readonly Defined[]): Promise<TableName[]> {
   return session.query<TableName & Record<string, unknown>>(
+    // one by one: for a join with such conditions the planner reads all of pg_class
     `SELECT was.schema, was.name
        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS was(schema, name, columns, view)
-       LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = was.schema
-       LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = was.name
-      WHERE ${relationDefinition('c.oid', `split_part(was.columns, ' ', 1)::int`)} <> was.columns
-         OR CASE WHEN was.view IS NOT NULL THEN was.view IS DISTINCT FROM ${viewDigest('c.oid')} END`,
+      CROSS JOIN LATERAL (
+        SELECT (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = was.schema AND c.relname = was.name) AS oid OFFSET 0
+      ) AS now
+      WHERE ${relationDefinition('now.oid', `split_part(was.columns, ' ', 1)::int`)} <> was.columns
+         OR CASE WHEN was.view IS NOT NULL THEN was.view IS DISTINCT FROM ${viewDigest('now.oid')} END`,
     [
       relations.map(({ schema }) => schema),
       relations.map(({ name }) => name),
