@@ -1,6 +1,7 @@
 import { log } from '@temporalio/activity';
 import { LONGEST_QUEUE } from '../bronze/readers.ts';
 import { isCopyWanted, planCopy } from '../capture/copy-tables.ts';
+import { readPublished, type Published } from '../capture/describe-published.ts';
 import { readSourceUri } from '../capture/source-facts.ts';
 import type { CopySmallTablesRequest, TableRun, TriedTable } from '../contract/capture-activities.ts';
 import { affectsEveryTable, DatakitError } from '../contract/failures.ts';
@@ -25,12 +26,15 @@ export async function copySmallTables(
   return runActivity(
     'copying small tables of a capture',
     async (tools) => {
-      await dependencies.ready();
-      const { tables, source } = request;
+      const { warehouse, sourceNamed, ready } = dependencies;
+      await ready();
+      const { tables } = request;
       const { signal } = tools;
+      const source = sourceNamed(request.source);
       const pack = {
         ...request,
-        sourceUri: await readSourceUri(dependencies.sourceNamed(source), { signal }),
+        sourceUri: await readSourceUri(source, { signal }),
+        published: await readPublished(source, warehouse, request, { signal }),
       };
       const until = performance.now() + LONG_ENOUGH;
       const tried: TriedTable[] = [];
@@ -45,7 +49,10 @@ export async function copySmallTables(
   );
 }
 
-type Pack = CopySmallTablesRequest & { readonly sourceUri: string };
+interface Pack extends CopySmallTablesRequest {
+  readonly sourceUri: string;
+  readonly published: Published;
+}
 
 const NOTHING = { rows: 0, bytes: 0, warnings: [] };
 
@@ -101,7 +108,7 @@ async function copyTable(
   let copied: RunOutcome | undefined;
   const make = async (target: Session) => {
     if (!(await isCopyWanted(target, one))) throw new NotCopied('copied');
-    const plan = await planCopy(sourceNamed(source), target, one, limits);
+    const plan = await planCopy(sourceNamed(source), target, one, limits, request.published);
     if (!isSmall(plan)) throw new NotCopied('alone');
     return plan;
   };

@@ -23,7 +23,7 @@ import type { Session } from '../postgres/session.ts';
 import { enterSnapshot } from '../postgres/snapshot.ts';
 import { catchUp } from './catch-up.ts';
 import { changesSinceCopy } from './changes-since-copy.ts';
-import { describePublished } from './describe-published.ts';
+import { describePublished, type Published } from './describe-published.ts';
 import { requireKey } from './begin-capture.ts';
 import { requireKeySent } from './require-copyable.ts';
 
@@ -34,6 +34,7 @@ import { requireKeySent } from './require-copyable.ts';
  * The plan is made in the snapshot that the rows are read from. A table rewritten since then has a file that
  * looks empty to the snapshot, and columns added since then are missing from logged changes.
  *
+ * @param sent how the publication sends tables, as far as that has been read
  * @throws {DatakitError} PublicationConflict, KeyConflict; PlanOutdated if the table was dropped and recreated
  */
 export async function planCopy(
@@ -41,6 +42,7 @@ export async function planCopy(
   warehouse: Session,
   { table, parallelism, snapshot, ...reference }: PlanCopyRequest,
   limits: PlanLimits,
+  sent?: Published,
 ): Promise<ExtractionPlan> {
   const capture = await readCapture(warehouse, reference);
   const known = await findTableOf(warehouse, capture, table);
@@ -51,6 +53,7 @@ export async function planCopy(
       session,
       capture,
       table,
+      sent,
     );
     if (known.mirrored) {
       requireKeySent(table, candidate.key, published);
@@ -72,8 +75,8 @@ export async function planCopy(
   const { description, plan } = await namingLocked(ask, table, async () => ask(planned));
   await recordDescription(warehouse, capture.captureId, table, description);
   if (!known.mirrored) return plan;
-  const sent = plan.columns.map(asChangesSendIt);
-  return { ...plan, columns: sent, format: sent.every(({ binary }) => binary) ? 'binary' : 'text' };
+  const columns = plan.columns.map(asChangesSendIt);
+  return { ...plan, columns, format: columns.every(({ binary }) => binary) ? 'binary' : 'text' };
 }
 
 /** Composites and names of objects cannot be read from the text of a change as from a table: both stay text. */

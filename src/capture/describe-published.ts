@@ -1,10 +1,13 @@
-import type { Capture } from '../bronze/cdc/positions.ts';
+import { readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import type { Description, KnownColumn } from '../bronze/cdc/tables.ts';
+import type { CopySmallTablesRequest } from '../contract/capture-activities.ts';
 import { DatakitError } from '../contract/failures.ts';
 import { formatTableName, type TableName } from '../contract/table-name.ts';
 import { quoteTable } from '../postgres/identifiers.ts';
 import { findCandidates, findHeirs, type Candidate } from '../postgres/replication/candidates.ts';
-import { findPublished, type PublishedTable } from '../postgres/replication/publications.ts';
+import { findRelations } from '../postgres/catalog/table.ts';
+import type { Database, TransactionOptions } from '../postgres/database.ts';
+import { findPublication, findPublished, type PublishedTable } from '../postgres/replication/publications.ts';
 import type { Session } from '../postgres/session.ts';
 import { partsOf, readCatalogEntry } from './live-table.ts';
 
@@ -16,18 +19,48 @@ export interface PublishedDescription extends Description {
   readonly hasHeirs: boolean;
 }
 
+/** How a publication sends tables, by OID. */
+export type Published = ReadonlyMap<number, PublishedTable>;
+
+/**
+ * Reads how its publication sends tables that are about to be described: to tell it of one, the server looks at all that
+ * it sends. If it is altered before they are, streams notice, as they do if it is altered afterwards.
+ */
+export async function readPublished(
+  source: Database,
+  warehouse: Database,
+  request: CopySmallTablesRequest,
+  limits: TransactionOptions,
+): Promise<Published> {
+  const { publication: name } = await warehouse.read(limits, async (session) =>
+    readCapture(session, request),
+  );
+  const publication = await source.read(limits, async (session) => {
+    const relations = await findRelations(session, request.tables);
+    return findPublication(
+      session,
+      name,
+      relations.map(({ oid }) => oid),
+    );
+  });
+  return new Map(publication?.tables.map((table) => [table.oid, table]));
+}
+
 /**
  * Describes a captured table as its publication sends it.
  *
+ * @param known what has been read of that
  * @throws {DatakitError} PublicationConflict; PlanOutdated if it is another table than in the snapshot
  */
 export async function describePublished(
   source: Session,
   { publication: name }: Pick<Capture, 'publication'>,
   table: TableName,
+  known?: Published,
 ): Promise<PublishedDescription> {
   const [candidate] = await findCandidates(source, [table]);
-  const published = candidate && (await findPublished(source, name, candidate.oid));
+  const published =
+    candidate && (known?.get(candidate.oid) ?? (await findPublished(source, name, candidate.oid)));
   if (published === undefined || candidate === undefined) {
     await requireSameTable(source, table, candidate?.oid);
     throw new DatakitError(
