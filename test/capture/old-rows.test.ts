@@ -8,6 +8,7 @@ import { Database } from '../../src/postgres/database.ts';
 import { administer } from '../setup/administer.ts';
 import { connectionTo } from '../setup/connection-to.ts';
 import { withDatabase } from '../setup/lab.ts';
+import { waitUntil } from '../setup/wait-until.ts';
 
 const NAME = `old_rows_${process.pid}`;
 const admin = (database: string) => withDatabase(inject('sourceAdmin'), database);
@@ -24,7 +25,14 @@ beforeAll(async () => {
   const client = new Client(admin(`${NAME}_made`));
   await client.connect();
   await client.query(`CREATE TABLE archived (id int PRIMARY KEY); INSERT INTO archived VALUES (1), (2)`);
-  await client.query('VACUUM (FREEZE) archived');
+  // a slot that is being made, of any database, keeps rows from being frozen
+  await waitUntil(async () => {
+    await client.query('VACUUM (FREEZE) archived');
+    const seen = await client.query(
+      `SELECT FROM pg_class WHERE relname = 'archived' AND relallvisible = relpages`,
+    );
+    return seen.rowCount === 1;
+  });
   await client.query('CHECKPOINT');
   const { rows } = await client.query<{ file: string; number: string }>(
     `SELECT current_setting('data_directory') || '/' || pg_relation_filepath('archived') AS file,
