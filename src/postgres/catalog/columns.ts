@@ -42,9 +42,9 @@ export async function readColumnsOf(
 ): Promise<ReadonlyMap<number, Column[]>> {
   const columns = await session.query<Column & { table: number } & Record<string, unknown>>(
     `SELECT a.attrelid AS table, a.attname AS name, a.atttypid AS "typeOid", format_type(a.atttypid, a.atttypmod) AS type,
-            NOT a.attnotnull OR n.oid IS NOT NULL AS nullable, has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
+            NOT a.attnotnull OR (SELECT n.oid FROM pg_catalog.pg_constraint n WHERE ${isNotValidated('n', 'a')}) IS NOT NULL AS nullable,
+            has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
        FROM pg_catalog.pg_attribute a
-       LEFT JOIN pg_catalog.pg_constraint n ON ${isNotValidated('n', 'a')}
       WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
       ORDER BY a.attrelid, a.attnum`,
     [tables],
@@ -79,7 +79,8 @@ const MULTIRANGES_SINCE = 14;
 /**
  * Reads the types of several tables, by table OID and then by type OID.
  *
- * Looks them up by an array: a join with the recursive query, whose size is unknown, would read all types.
+ * Looks them up by an array, or one by one (OFFSET 0): a join with the recursive query, whose size is unknown, would read
+ * all types.
  */
 export async function readTypesOf(
   session: Session,
@@ -94,7 +95,8 @@ export async function readTypesOf(
        SELECT a.attrelid AS table, a.atttypid AS oid FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
        UNION
-       SELECT i.table, made_of.oid FROM involved i JOIN pg_catalog.pg_type t ON t.oid = i.oid
+       SELECT i.table, made_of.oid
+         FROM involved i CROSS JOIN LATERAL (SELECT t.* FROM pg_catalog.pg_type t WHERE t.oid = i.oid OFFSET 0) AS t
          CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype),
            (CASE WHEN t.typtype IN ('r', 'm') THEN (SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE ${isOfRange}) END)
          ) AS made_of(oid)

@@ -40,21 +40,24 @@ export async function readTrees(
   roots: readonly number[],
 ): Promise<ReadonlyMap<number, PartitionTree>> {
   const rows = await session.query<TreeTable & { of: number } & Record<string, unknown>>(
+    // OFFSET 0: one by one, since a join with the recursive query, whose size is unknown, would read whole catalogs
     `WITH RECURSIVE tree AS (
        SELECT root.oid AS of, root.oid FROM unnest($1::oid[]) AS root(oid)
        UNION
-       SELECT t.of, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
-        -- a column since PostgreSQL 14
-        WHERE (to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true'
-          AND (SELECT c.relpersistence FROM pg_catalog.pg_class c WHERE c.oid = i.inhrelid) <> 't'
+       SELECT t.of, child.oid FROM tree t CROSS JOIN LATERAL (
+         SELECT i.inhrelid AS oid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+          WHERE i.inhparent = t.oid AND c.relpersistence <> 't'
+            -- a column since PostgreSQL 14
+            AND (to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true' OFFSET 0) AS child
      )
-     SELECT t.of, c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
-            -- with the table's own OID it would lock the table
-            pg_get_expr(c.relpartbound, 0) AS bound,
-            ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS parents
-       FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid
-       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      ORDER BY n.nspname, c.relname`,
+     SELECT t.of, found.* FROM tree t CROSS JOIN LATERAL (
+       SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind <> 'p' AS "holdsRows",
+              -- with the table's own OID it would lock the table
+              pg_get_expr(c.relpartbound, 0) AS bound,
+              ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS parents
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid = t.oid OFFSET 0) AS found
+      ORDER BY found.schema, found.name`,
     [roots],
   );
   const trees = new Map<number, TreeTable[]>(roots.map((root) => [root, []]));
