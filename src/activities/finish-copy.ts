@@ -1,5 +1,4 @@
 import { log } from '@temporalio/activity';
-import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import type { FinishCopyRequest } from '../contract/capture-activities.ts';
 import { formatTableName } from '../contract/table-name.ts';
 import { finishCopy as finish, type FinishContext } from '../capture/copy-tables.ts';
@@ -28,9 +27,7 @@ export async function endCopy(
 ): Promise<void> {
   const source = sourceNamed(request.source);
   const limits = { run: request.runId, signal };
-  await warehouse.write(limits, async (session) => {
-    // an earlier attempt may hang on another worker, and holds up the stream too
-    if (attempt.number > 1) await endEarlierSessions(session, request.runId);
+  await warehouse.write({ ...limits, attempt }, async (session) => {
     await finish(session, request, {
       deletes: request.deletes,
       sourceUri,

@@ -21,10 +21,16 @@ export async function prepareCapture(
   request: PrepareCaptureRequest,
 ): Promise<PreparedCapture> {
   const { slot, source } = request.input;
-  return runActivity(`preparing the capture of slot "${slot}"`, async ({ signal }) => {
+  return runActivity(`preparing the capture of slot "${slot}"`, async ({ signal, attempt }) => {
     const database = sourceNamed(source);
     await ready();
-    const prepared = await prepare(request, { warehouse, source: database, signal, mayBeRunning });
+    const prepared = await prepare(request, {
+      warehouse,
+      source: database,
+      signal,
+      attempt,
+      mayBeRunning,
+    });
     log.info('prepared a capture', {
       slot,
       captureId: prepared.captureId,
@@ -39,9 +45,9 @@ export async function beginStreaming(
   { warehouse, ready }: Dependencies,
   { runId, ...reference }: BeginStreamingRequest,
 ): Promise<void> {
-  await runActivity('ending the first copy', async ({ signal }) => {
+  await runActivity('ending the first copy', async ({ signal, attempt }) => {
     await ready();
-    const limits = { run: runId, signal };
+    const limits = { run: runId, signal, attempt };
     await warehouse.write(limits, async (session) => {
       const { captureId } = await readCapture(session, reference);
       await recordStreaming(session, captureId);
@@ -55,9 +61,10 @@ export async function changeTables(
 ): Promise<readonly CapturedTable[]> {
   const purpose =
     request.change === 'add' ? 'adding tables to the capture' : 'removing tables from the capture';
-  return runActivity(purpose, async ({ signal }) => {
+  return runActivity(purpose, async ({ signal, attempt }) => {
     await ready();
-    const tables = await change(request, { warehouse, source: sourceNamed(request.input.source), signal });
+    const source = sourceNamed(request.input.source);
+    const tables = await change(request, { warehouse, source, signal, attempt });
     log.info('changed the tables of a capture', { slot: request.input.slot, tables: tables.length });
     return tables;
   });
@@ -67,10 +74,10 @@ export async function dropCapture(
   { warehouse, ready, sourceNamed }: Dependencies,
   { runId, workflowId: _workflowId, sourceGone, ...target }: DropRequest,
 ): Promise<DropCaptureResult> {
-  return runActivity(`dropping the capture of slot "${target.slot}"`, async ({ signal }) => {
+  return runActivity(`dropping the capture of slot "${target.slot}"`, async ({ signal, attempt }) => {
     await ready();
     const source = sourceGone === true ? undefined : sourceNamed(target.source);
-    const dropped = await drop(target, runId, { warehouse, source, signal });
+    const dropped = await drop(target, runId, { warehouse, source, signal, attempt });
     log.info('dropped a capture', { name: target.slot, ...dropped });
     return dropped;
   });

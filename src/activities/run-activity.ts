@@ -63,6 +63,7 @@ export async function runActivity<T>(
     return await work({
       signal: context.cancellationSignal,
       attempt: {
+        activityId: info.activityId,
         scheduledAt: info.scheduledTimestampMs,
         attemptedAt: info.currentAttemptScheduledTimestampMs,
         number: info.attempt,

@@ -1,5 +1,4 @@
 import { log } from '@temporalio/activity';
-import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
 import { findEnded, openManifest, type ManifestOf } from '../bronze/bookkeeping/manifest.ts';
 import { dropPlansOfRun, storePlan, type StoredPlan } from '../bronze/bookkeeping/plans.ts';
 import { chunkCount, type ExtractionPlan } from '../bronze/plan.ts';
@@ -23,8 +22,7 @@ export async function storePlanOf(
   make: (target: Session) => Promise<ExtractionPlan>,
   finish?: Finish,
 ): Promise<PlanSummary> {
-  return warehouse.write({ run: run.runId, signal }, async (target) => {
-    if (run.attempt.number > 1) await endEarlierSessions(target, run.runId);
+  return warehouse.write({ run: run.runId, signal, attempt: run.attempt }, async (target) => {
     await dropPlansOfRun(target, run.runId);
     // the result of an earlier attempt may have been lost
     const ended = await findEnded(target, run.runId, run.attempt);

@@ -33,7 +33,7 @@ import type { Session } from '../postgres/session.ts';
 import { ensureReplicaIdentity } from './ensure-replica-identity.ts';
 import { newTables, warningsOfHeirs } from './begin-capture.ts';
 import { requireCopyable } from './require-copyable.ts';
-import type { CaptureContext } from './capture-context.ts';
+import type { WritingContext } from './capture-context.ts';
 
 /**
  * Adds tables to a capture, or removes them.
@@ -43,9 +43,9 @@ import type { CaptureContext } from './capture-context.ts';
  */
 export async function changeTables(
   request: ChangeTablesRequest,
-  { warehouse, source, signal }: CaptureContext,
+  { warehouse, source, signal, attempt }: WritingContext,
 ): Promise<readonly CapturedTable[]> {
-  const limits = { run: request.runId, signal };
+  const limits = { run: request.runId, signal, attempt };
   return warehouse.write(limits, async (target) => {
     await changeTablesOf(target, request.captureId);
     await source.write({ ...limits, lockTimeout: LONGEST_LOCK_TIMEOUT }, async (session) =>

@@ -25,10 +25,10 @@ import {
 import { commitHere } from '../postgres/commit-here.ts';
 import type { Database, TransactionOptions } from '../postgres/database.ts';
 import type { Session } from '../postgres/session.ts';
-import type { CaptureContext } from './capture-context.ts';
+import type { WritingContext } from './capture-context.ts';
 
 /** The databases of a capture, whose source may no longer exist. */
-type DropContext = Omit<CaptureContext, 'source'> & { readonly source: Database | undefined };
+type DropContext = Omit<WritingContext, 'source'> & { readonly source: Database | undefined };
 
 type Beside = readonly Pick<Capture, 'slot' | 'publication'>[];
 
@@ -45,9 +45,9 @@ const PATIENCE = 10_000;
 export async function dropCapture(
   { captureId, ...input }: Omit<DropRequest, keyof RunIdentity>,
   runId: string,
-  { warehouse, source, signal }: DropContext,
+  { warehouse, source, signal, attempt }: DropContext,
 ): Promise<DropCaptureResult> {
-  const limits = { run: runId, signal };
+  const limits = { run: runId, signal, attempt };
   const { capture, beside, before } = await warehouse.write(limits, async (session) => ({
     capture: await findCapture(session, input.source, input.slot),
     beside: await findCapturesBeside(session, input),

@@ -6,12 +6,12 @@ import type { RunIdentity } from '../contract/run-identity.ts';
 import { LONGEST_LOCK_TIMEOUT } from '../extraction/plan/plan-run.ts';
 import { dropSlot, endStreamOf, findSlot } from '../postgres/replication/slots.ts';
 import { beginCapture } from './begin-capture.ts';
-import type { CaptureContext } from './capture-context.ts';
+import type { WritingContext } from './capture-context.ts';
 import { compareSlot } from './compare-positions.ts';
 import { resumeCapture } from './resume-capture.ts';
 import { identifySource, readSourceFacts } from './source-facts.ts';
 
-export interface PrepareContext extends CaptureContext {
+export interface PrepareContext extends WritingContext {
   /** Returns whether the workflow of a run is under way, or may be. */
   readonly mayBeRunning: (run: RunIdentity) => Promise<boolean>;
 }
@@ -22,9 +22,9 @@ export interface PrepareContext extends CaptureContext {
  */
 export async function prepareCapture(
   { input, goesOn, ...run }: PrepareCaptureRequest,
-  { warehouse, source, signal, mayBeRunning }: PrepareContext,
+  { warehouse, source, signal, attempt, mayBeRunning }: PrepareContext,
 ): Promise<PreparedCapture> {
-  const limits = { run: run.runId, signal };
+  const limits = { run: run.runId, signal, attempt };
   const identity = await identifySource(source, run.runId, signal);
   return warehouse.write(limits, async (target) => {
     const capture = await findCapture(target, input.source, input.slot);

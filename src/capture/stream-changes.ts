@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endEarlierSessions } from '../bronze/bookkeeping/attempts.ts';
+import { endSessionsOfRun } from '../bronze/bookkeeping/attempts.ts';
 import { advance, lockPosition, readCapture, type Capture } from '../bronze/cdc/positions.ts';
 import { readTables, type CaptureTable } from '../bronze/cdc/tables.ts';
 import { referenceOf, type StreamOutcome, type StreamRequest } from '../contract/capture-activities.ts';
@@ -49,7 +49,7 @@ export interface StreamContext {
  */
 export async function streamChanges(request: StreamRequest, context: StreamContext): Promise<StreamOutcome> {
   await context.warehouse.write({ signal: context.signal }, async (session) =>
-    endEarlierSessions(session, request.runId),
+    endSessionsOfRun(session, request.runId),
   );
   const stream = new Stream(request, context);
   for (;;) {

@@ -5,6 +5,8 @@
  * been given. This order decides which of the two may write.
  */
 export interface Attempt {
+  /** The id of the activity, which all attempts at it have in common. */
+  readonly activityId: string;
   /** When the work was first scheduled, in milliseconds by Temporal's clock: later work has a later time. */
   readonly scheduledAt: number;
   /** When this attempt was scheduled: unlike its number, that grows even if somebody resets the activity. */

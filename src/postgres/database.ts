@@ -1,5 +1,6 @@
 import { DatakitError } from '../contract/failures.ts';
 import { durationOfSetting } from '../contract/quantities.ts';
+import { endEarlierAttempts, showAttempt, type AttemptOfRun } from './attempt-lock.ts';
 import { applicationName } from './application-name.ts';
 import { requestCancel } from './cancel-request.ts';
 import { connect, type DatabaseClient } from './connect.ts';
@@ -24,7 +25,8 @@ export interface DatabaseOptions {
   readonly onWaiting?: (waiting: string | undefined) => void;
 }
 
-export interface TransactionOptions extends SessionLimits {
+/** One that names an attempt ends the sessions of earlier ones that write to this database, before it writes itself. */
+export interface TransactionOptions extends SessionLimits, AttemptOfRun {
   /** Cancels the work on the server, not only here. */
   readonly signal?: AbortSignal;
 }
@@ -137,15 +139,16 @@ export class Database {
   /** Begins the transaction. If a setting is refused here, it is one that the input asked for. */
   async #begin(session: Session, mode: string, options: TransactionOptions): Promise<void> {
     const settings = settingsStatement(options, session.majorVersion);
-    const durable = mode === WRITE ? [COMMIT_TO_DISK] : [];
+    const first = mode === WRITE ? [COMMIT_TO_DISK, ...showAttempt(this.label, options)] : [];
     try {
       const answers = await session.queryAll<{ statement_timeout: string }>([
         `BEGIN ${mode}`,
         settings,
-        ...durable,
+        ...first,
         'SHOW statement_timeout', // unlike SELECT it takes no snapshot, so that another can be imported
       ]);
       session.statementTimeout = durationOfSetting(answers.at(-1)?.[0]?.statement_timeout ?? '0');
+      if (mode === WRITE) await endEarlierAttempts(session, this.label, options);
     } catch (error) {
       const refused = options.settings !== undefined && REFUSED_SETTING.has(sqlStateOf(error) ?? '');
       if (!refused || !(error instanceof Error)) throw error;

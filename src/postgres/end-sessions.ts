@@ -17,3 +17,14 @@ export async function endSessions(session: Session, which: string): Promise<void
      ROLLBACK TO SAVEPOINT as_login; RELEASE SAVEPOINT as_login`,
   );
 }
+
+/** Ends the other sessions that hold an advisory lock. @param key an SQL expression of type bigint */
+export async function endHolders(session: Session, key: string): Promise<void> {
+  await endSessions(
+    session,
+    `EXISTS (SELECT FROM pg_catalog.pg_locks l
+              WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+                AND (l.classid::bigint << 32) | l.objid::bigint = ${key})`,
+  );
+}

@@ -1,7 +1,15 @@
+import { randomUUID } from 'node:crypto';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { createActivities } from '../../src/activities/create-activities.ts';
+import type { ChangeTablesRequest } from '../../src/contract/capture-activities.ts';
+import { captureChangesInput } from '../../src/contract/capture-changes.ts';
+import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { administer } from '../setup/administer.ts';
 import { CaptureLab, type CaptureHandle } from '../setup/capture-lab.ts';
 import { expectFailure } from '../setup/expect-failure.ts';
+import { beginHanging } from '../setup/hang.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { scheduledActivitiesOf } from '../setup/scheduled-activities.ts';
@@ -46,6 +54,38 @@ describe.concurrent('a capture', () => {
       await captures.drop({ slot: request.slot });
     },
   );
+
+  test('is given a table while an earlier attempt at that hangs, and keeps the application from it', async () => {
+    await lab.source.query('CREATE TABLE hung (a int); ALTER TABLE hung OWNER TO extractor');
+    const input = { tables: ['t'], slot: captures.slotName() };
+    await captures.catchUp(input);
+    const { rows } = await lab.warehouse.query<{ captureId: string }>(
+      'SELECT capture_id::text AS "captureId" FROM bronze.cdc_positions WHERE slot = $1',
+      [input.slot],
+    );
+    const runId = randomUUID();
+    const inSource = await lab.connect('source', 'extractor');
+    await beginHanging(inSource, 'source "default"', runId);
+    await inSource.query('ALTER TABLE hung REPLICA IDENTITY FULL');
+    const inWarehouse = await lab.connect('warehouse', 'loader');
+    await beginHanging(inWarehouse, 'warehouse', runId);
+    await inWarehouse.query('SELECT FROM bronze.cdc_positions WHERE slot = $1 FOR UPDATE', [input.slot]);
+    const databases = connectDatabases(lab.configuration());
+    const { changeTables } = createActivities(databases);
+    const request: ChangeTablesRequest = {
+      runId,
+      workflowId: 'by hand',
+      captureId: rows[0]?.captureId ?? '',
+      input: captureChangesInput.parse({ ...input, publication: input.slot, setReplicaIdentity: 'full' }),
+      change: 'add',
+      tables: [{ schema: 'public', name: 'hung' }],
+    };
+    const logger = new DefaultLogger('ERROR', () => undefined);
+    const tables = await new MockActivityEnvironment({ attempt: 2 }, { logger }).run(changeTables, request);
+    await databases.close();
+    expect(tables).toMatchObject([{ name: 'hung' }, { name: 't' }]);
+    await captures.drop({ slot: input.slot });
+  });
 
   test(
     'names the copy that does not take a value, and the foreign key for which it cannot be let go',

@@ -180,9 +180,12 @@ test("a capture that ends drops no slot that is another capture's by now", { tag
   const source = new Database({ label: 'source', settings: connectionTo(lab.sourceUrl) });
   const warehouse = new Database({ label: 'warehouse', settings: lab.configuration().warehouse });
   const { signal } = new AbortController();
+  const attempt = { activityId: 'drop', number: 1, scheduledAt: 0, attemptedAt: 0 };
   const nothing = { slot: false, publication: false, bookkeeping: false };
   const target = { slot, source: 'default', captureId: '0' };
-  await expect(dropCapture(target, randomUUID(), { source, warehouse, signal })).resolves.toEqual(nothing);
+  await expect(dropCapture(target, randomUUID(), { source, warehouse, signal, attempt })).resolves.toEqual(
+    nothing,
+  );
   await Promise.all([source, warehouse].map(async (database) => database.close()));
   expect(await captures.drop({ slot })).toEqual({ slot: true, publication: true, bookkeeping: true });
 });

@@ -3,9 +3,9 @@ import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createActivities } from '../../src/activities/create-activities.ts';
 import type { CopySmallTablesRequest } from '../../src/contract/capture-activities.ts';
-import { applicationName } from '../../src/postgres/application-name.ts';
 import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { CaptureLab } from '../setup/capture-lab.ts';
+import { beginHanging } from '../setup/hang.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
 import { scheduledActivitiesOf } from '../setup/scheduled-activities.ts';
@@ -102,8 +102,8 @@ test('a pack is tried again while its last attempt hangs: it tells the same resu
   // as if the worker hung while it finished the copy of the second table
   await lab.warehouse.query(`UPDATE bronze.cdc_tables SET status = 'copying' WHERE "table" = 'told_late'`);
   const hanging = await lab.connect('warehouse', 'loader');
-  await hanging.query(`BEGIN; SET LOCAL application_name = '${applicationName('by hand/told_late')}';
-    SELECT FROM bronze.cdc_positions FOR UPDATE`);
+  await beginHanging(hanging, 'warehouse', 'by hand/told_late');
+  await hanging.query('SELECT FROM bronze.cdc_positions FOR UPDATE');
   expect(await attempt(2)).toEqual(told);
   await databases.close();
   expect(planned.length).toBe(2);

@@ -1,6 +1,17 @@
+import { randomUUID } from 'node:crypto';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createActivities } from '../../src/activities/create-activities.ts';
+import type {
+  CloseDatabaseRunRequest,
+  CopyTablesRequest,
+  ResolveTablesRequest,
+} from '../../src/contract/database-activities.ts';
 import type { PlanSummary } from '../../src/contract/plan-summary.ts';
+import { connectDatabases } from '../../src/runtime/connect-databases.ts';
 import { attemptsOf } from '../setup/attempts.ts';
+import { beginHanging } from '../setup/hang.ts';
 import { HeldCopies } from '../setup/held-copies.ts';
 import { Lab } from '../setup/lab.ts';
 import { expectSameRows } from '../setup/same-rows.ts';
@@ -193,9 +204,8 @@ describe('of two attempts at the same work only the later writes', () => {
     await using run = new Steps(lab);
     const hanging = await lab.connect('warehouse', 'loader');
     await run.load({ table });
-    await hanging.query(
-      `BEGIN; SET LOCAL application_name = 'datakit-postgres-extractor/${run.runId}'; SELECT FROM bronze.extraction_plans FOR UPDATE`,
-    );
+    await beginHanging(hanging, 'warehouse', run.runId);
+    await hanging.query('SELECT FROM bronze.extraction_plans FOR UPDATE');
     const plan = await run.plan({ table }, 2);
     await run.copy(plan, 0, plan.chunks);
     await run.commit(plan);
@@ -209,13 +219,45 @@ describe('of two attempts at the same work only the later writes', () => {
     await using next = new Steps(lab);
     await lab.source.query(`DELETE FROM ${table} WHERE id > 10`);
     const plan = await next.load({ table });
-    await hanging.query(
-      `BEGIN; SET LOCAL application_name = 'datakit-postgres-extractor/${next.runId}'; LOCK TABLE ${bronze} IN ACCESS EXCLUSIVE MODE`,
-    );
+    await beginHanging(hanging, 'warehouse', next.runId);
+    await hanging.query(`LOCK TABLE ${bronze} IN ACCESS EXCLUSIVE MODE`);
     await expect(next.commit(plan, 1)).rejects.toMatchObject({ type: 'LockTimeout' });
     expect(await next.commit(plan, 2)).toMatchObject({ outcome: 'committed', rows: 10 });
     await expectSameRows(lab, table, bronze);
     await waitUntil(async () => (await lab.leftovers()).length === 0);
+  });
+
+  test('a pack: the earlier hangs in the middle of its transaction, and keeps readers out', async () => {
+    await using run = new Steps(lab);
+    await run.commit(await run.load({ table }));
+    const runId = randomUUID();
+    const hanging = await lab.connect('warehouse', 'loader');
+    await beginHanging(hanging, 'warehouse', runId);
+    await hanging.query(`LOCK TABLE ${bronze} IN ACCESS EXCLUSIVE MODE`);
+    await lab.source.query(`DELETE FROM ${table} WHERE id > 10`);
+    const databases = connectDatabases(lab.configuration());
+    const { resolveTables, copyTables, closeDatabaseRun } = createActivities(databases);
+    const worker = new MockActivityEnvironment(
+      { attempt: 2, namespace: 'by hand' },
+      { logger: new DefaultLogger('ERROR', () => undefined) },
+    );
+    const begun: ResolveTablesRequest = { runId, workflowId: 'by hand', request: { tables: [table] } };
+    await worker.run(resolveTables, begun);
+    const pack: CopyTablesRequest = { ...begun, source: 'default', members: [0], restarts: 0 };
+    expect(await worker.run(copyTables, pack)).toMatchObject({
+      tables: [{ outcome: 'committed', rows: 10 }],
+    });
+    const totals = { committed: 1, failed: 0, skipped: 0, superseded: 0, rows: 10, bytes: 0 };
+    const closed: CloseDatabaseRunRequest = {
+      ...totals,
+      runId,
+      status: 'complete',
+      restarts: 0,
+      warnings: [],
+    };
+    await worker.run(closeDatabaseRun, closed);
+    await databases.close();
+    await expectSameRows(lab, table, bronze);
   });
 
   test('a commit: the earlier ends well after the later has looked, and both say so', async () => {

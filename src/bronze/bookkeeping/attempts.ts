@@ -1,7 +1,7 @@
 import type { Attempt } from '../../contract/attempt.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { applicationName } from '../../postgres/application-name.ts';
-import { endSessions } from '../../postgres/end-sessions.ts';
+import { endHolders, endSessions } from '../../postgres/end-sessions.ts';
 import { quoteText } from '../../postgres/identifiers.ts';
 import type { Session } from '../../postgres/session.ts';
 import { BRONZE } from '../layout.ts';
@@ -69,20 +69,14 @@ const overtaken = (chunk: number): DatakitError =>
 
 async function endEarlierWriters(session: Session, planId: string, firstChunk: number): Promise<void> {
   const lock = lockOf(quoteText(planId), quoteText(String(firstChunk)));
-  await endSessions(
-    session,
-    `EXISTS (SELECT FROM pg_catalog.pg_locks l
-              WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.objsubid = 1
-                AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-                AND (l.classid::bigint << 32) | l.objid::bigint = ${lock})`,
-  );
+  await endHolders(session, lock);
 }
 
 /**
- * Ends the sessions of earlier attempts at work that only one activity of a run does at a time. They may be on hung
- * workers and hold locks that this attempt would wait for, such as those on the bronze table.
+ * Ends the sessions of a capture before it streams. They may be those of other activities, on hung workers, and hold
+ * locks that the stream would wait for.
  */
-export async function endEarlierSessions(session: Session, runId: string): Promise<void> {
+export async function endSessionsOfRun(session: Session, runId: string): Promise<void> {
   await endSessions(
     session,
     `a.datname = current_database() AND a.state <> 'idle' AND a.application_name = ${quoteText(applicationName(runId))}`,

@@ -5,7 +5,6 @@ import type { IncrementalOutcome } from '../../contract/incremental.ts';
 import type { Database, TransactionOptions } from '../../postgres/database.ts';
 import { isLockTimeout } from '../../postgres/server-failure.ts';
 import type { Session } from '../../postgres/session.ts';
-import { endEarlierSessions } from '../bookkeeping/attempts.ts';
 import { supersedeCheckpoints } from '../bookkeeping/checkpoints.ts';
 import { commitIncrement, finishIncremental, type PreparedIncrement } from './commit-increment.ts';
 import { loadsOf } from '../schema/companion.ts';
@@ -45,9 +44,9 @@ export async function commitRun(
   { signal, attempt }: { readonly signal: AbortSignal; readonly attempt: Attempt },
 ): Promise<CommitResult> {
   const { planId, runId } = request;
-  const limits = { run: runId, signal };
+  const limits = { run: runId, signal, attempt };
   try {
-    return await commitOrDescribe(warehouse, request, { limits, attempt });
+    return await commitOrDescribe(warehouse, request, limits);
   } catch (error) {
     if (!(error instanceof DatakitError) || error.kind !== 'StagingLost') throw error;
     // an abandoned attempt may have committed after this one looked
@@ -57,22 +56,16 @@ export async function commitRun(
   }
 }
 
-interface CommitContext {
-  readonly limits: TransactionOptions;
-  readonly attempt: Attempt;
-}
-
 /** @throws {DatakitError} LockTimeout, naming the readers in the way, besides what a commit throws */
 async function commitOrDescribe(
   warehouse: Database,
   { planId, runId }: CommitRequest,
-  { limits, attempt }: CommitContext,
+  limits: TransactionOptions,
 ): Promise<CommitResult> {
   const inTransaction = async <T>(work: (session: Session) => Promise<T>) =>
     warehouse.write({ ...limits, lockTimeout: LONGEST_QUEUE }, work);
   try {
     const outcome = await inTransaction(async (session) => {
-      if (attempt.number > 1) await endEarlierSessions(session, runId);
       return (await earlierOutcome(session, runId, planId)) ?? prepared(session, runId, planId);
     });
     if (outcome !== 'ready') return outcome;

@@ -72,7 +72,7 @@ export async function extractGroup(
   context: GroupContext,
 ): Promise<Extracted | 'paused'> {
   const { warehouse, limits, mayBegin } = context;
-  return warehouse.write(limits, async (session) => {
+  return warehouse.write({ ...limits, attempt: context.attempt }, async (session) => {
     const next = tables.slice(0, mostAtOnce(tables));
     const may = await mayBegin(session, next.map(({ table }) => table)); // prettier-ignore
     if ([...may.values()].includes('paused')) return 'paused';

@@ -49,7 +49,8 @@ export async function extractSmallTable(
     context.onProgress(progress);
   };
   try {
-    return await context.warehouse.write(limitsOf(run, signal), async (target) => {
+    const limits = { ...limitsOf(run, signal), attempt: context.attempt };
+    return await context.warehouse.write(limits, async (target) => {
       const outcome = await table.mayBegin(target);
       if (outcome === 'paused') return { outcome };
       if (outcome === 'skipped') return { outcome };
