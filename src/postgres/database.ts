@@ -40,6 +40,13 @@ const READ_ONLY = 'ISOLATION LEVEL REPEATABLE READ READ ONLY';
  */
 const WRITE = 'ISOLATION LEVEL READ COMMITTED';
 
+/**
+ * A server ignores a request to cancel that comes before it has read the statement, so one that does not answer is asked
+ * again, after a pause that grows. In milliseconds.
+ */
+const FIRST_PAUSE = 100;
+const CANCEL_FOR = 1_500;
+
 /** SQLSTATEs for a setting that is unknown to this version, out of range, or not allowed for this role. */
 const REFUSED_SETTING = new Set(['42704', '22023', '42501', '55P02', '0A000']);
 
@@ -215,9 +222,12 @@ export class Database {
    * next in any case, even if the request cannot be made, for example because a certificate cannot be read.
    */
   async #cancel(session: Session, { way }: Lease): Promise<void> {
-    if (!session.isBusy) return;
     try {
-      await requestCancel(this.#settings, way, session.cancellable);
+      const until = performance.now() + CANCEL_FOR;
+      for (let pause = FIRST_PAUSE; session.isBusy && performance.now() < until; pause *= 2) {
+        await requestCancel(this.#settings, way, session.cancellable);
+        await session.answered(pause);
+      }
     } catch {
       // the caller should learn why the work ended, not why the cancel request failed
     }

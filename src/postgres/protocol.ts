@@ -5,6 +5,7 @@
 export const COPY_BOTH_RESPONSE = 0x57; // 'W'
 export const COPY_DATA = 0x64; // 'd'
 export const COPY_DONE = 0x63; // 'c'
+export const COPY_FAIL = 0x66; // 'f'
 export const COPY_OUT_RESPONSE = 0x48; // 'H'
 export const NOTICE = 0x4e; // 'N'
 export const NOTIFICATION = 0x41; // 'A'

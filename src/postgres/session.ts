@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DatabaseError, type QueryResult, type QueryResultRow, type Submittable } from 'pg';
 import { DatakitError } from '../contract/failures.ts';
 import type { Cancellable } from './cancel-request.ts';
@@ -6,6 +7,14 @@ import { serverFailure } from './server-failure.ts';
 import type { Lease } from './session-pool.ts';
 import { Settleable } from './settleable.ts';
 
+/** A COPY that is under way. */
+interface Copy extends Submittable {
+  /** Settles when the server has answered. */
+  readonly rows: Promise<number>;
+  /** Wants no further data, or has none. */
+  discard(): void;
+}
+
 /** A session of a pool, inside a transaction. */
 export class Session {
   readonly #label: string;
@@ -13,6 +22,7 @@ export class Session {
   readonly #client: DatabaseClient;
   readonly #signal: AbortSignal | undefined;
   #running = 0;
+  #answered: Promise<unknown> = Promise.resolve();
   #lastBegan = 0;
   #lost: Error | undefined;
 
@@ -55,6 +65,14 @@ export class Session {
     return this.#running > 0 && this.#lost === undefined;
   }
 
+  /** Waits until the server has answered the last statement, but no longer than some milliseconds. */
+  async answered(within: number): Promise<void> {
+    const waiting = new AbortController();
+    const patience = sleep(within, undefined, { signal: waiting.signal }).catch(() => undefined);
+    await Promise.race([this.#answered, patience]);
+    waiting.abort();
+  }
+
   /** Why the connection was lost, if it was: for an idle session this is the only way to learn of it. */
   get lost(): Error | undefined {
     return this.#lost;
@@ -80,12 +98,13 @@ export class Session {
     values?: readonly unknown[],
   ): Promise<QueryResult<Row>[]> {
     this.#signal?.throwIfAborted();
-    this.#running += 1;
     this.#lastBegan = performance.now();
     // several results if the text has several statements
-    const answer: Promise<QueryResult<Row> | QueryResult<Row>[]> = this.#client
-      .query<Row>(text, values === undefined ? undefined : [...values])
-      .finally(() => (this.#running -= 1)); // the server has answered, or is lost
+    const answer: Promise<QueryResult<Row> | QueryResult<Row>[]> = this.#client.query<Row>(
+      text,
+      values === undefined ? undefined : [...values],
+    );
+    this.#awaits(answer);
     try {
       return [await unlessAborted(this.#signal, answer)].flat();
     } catch (error) {
@@ -119,21 +138,25 @@ export class Session {
     return row;
   }
 
-  /**
-   * Starts a COPY. If `use` fails, what the server is still doing is unknown, so the session stays busy.
-   * If the signal aborts, `use` is not waited for either.
-   */
-  async copy<Copy extends Submittable, T>(copy: Copy, use: (copy: Copy) => Promise<T>): Promise<T> {
+  /** Starts a COPY, which ends if `use` fails. If the signal aborts, `use` is not waited for. */
+  async copy<C extends Copy, T>(copy: C, use: (copy: C) => Promise<T>): Promise<T> {
     this.#signal?.throwIfAborted();
-    this.#running += 1;
     this.#lastBegan = performance.now();
+    this.#client.query(copy);
+    this.#awaits(copy.rows);
     try {
-      const result = await unlessAborted(this.#signal, use(this.#client.query(copy)));
-      this.#running -= 1;
-      return result;
+      return await unlessAborted(this.#signal, use(copy));
     } catch (error) {
+      copy.discard();
       throw error instanceof DatabaseError ? this.failureOf(error) : error;
     }
+  }
+
+  /** @param answer settles once the server has answered, or is lost */
+  #awaits(answer: Promise<unknown>): void {
+    this.#running += 1;
+    const ended = (): void => void (this.#running -= 1);
+    this.#answered = answer.then(ended, ended);
   }
 
   /**

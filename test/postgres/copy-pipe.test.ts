@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { Client } from 'pg';
 import { applicationName } from '../../src/postgres/application-name.ts';
+import { CopyIn } from '../../src/postgres/copy/copy-in.ts';
 import { pipeCopy, type OnBytes } from '../../src/postgres/copy/copy-pipe.ts';
 import { Database } from '../../src/postgres/database.ts';
 import { connectionTo } from '../setup/connection-to.ts';
@@ -62,6 +63,18 @@ async function digest(): Promise<unknown> {
   await admin.query('TRUNCATE copied');
   return found[0];
 }
+
+test('a COPY to the warehouse that fails here is given up there too, which waits for data', async () => {
+  await warehouse.write(options, async (session) => {
+    const failing = session.copy(new CopyIn('COPY public.copied FROM STDIN'), async (writing) => {
+      await writing.ready;
+      throw new Error('no more');
+    });
+    await expect(failing).rejects.toThrow('no more');
+    await session.answered(3_000);
+    expect(session.isBusy).toBe(false);
+  });
+});
 
 describe('a COPY from server to server', () => {
   const shapes = [

@@ -66,6 +66,23 @@ describe('a transaction', () => {
     await waitUntil(async () => (await states()).length === 0);
   });
 
+  test('that is aborted before its server has read the statement ends there all the same', async () => {
+    const cancelling = new AbortController();
+    let pid = 0;
+    const working = database.write({ ...writing, signal: cancelling.signal }, async (session) => {
+      pid = session.cancellable.processId;
+      process.kill(pid, 'SIGSTOP');
+      await session.query('SELECT pg_sleep(30)');
+    });
+    await waitUntil(async () => pid > 0);
+    cancelling.abort(new Error('stop'));
+    await Promise.all([
+      expect(working).rejects.toThrow('stop'),
+      sleep(50).then(() => process.kill(pid, 'SIGCONT')),
+    ]);
+    await waitUntil(async () => (await states()).length === 0, 5_000);
+  });
+
   test('that is aborted while its server hangs is over all the same, and on the server once it goes on', async () => {
     const cancelling = new AbortController();
     let pid = 0;

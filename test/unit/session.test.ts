@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DatabaseError, type Submittable } from 'pg';
+import { DatabaseError } from 'pg';
 import { expect, test } from 'vitest';
+import { CopyIn } from '../../src/postgres/copy/copy-in.ts';
 import { Session } from '../../src/postgres/session.ts';
 import type { Lease } from '../../src/postgres/session-pool.ts';
 
@@ -19,9 +20,9 @@ test('a COPY that somebody cancelled is not said to have taken too long, however
   session.statementTimeout = 50;
   await session.query('SELECT 1');
   await sleep(60);
-  const copying = session.copy({} as Submittable, async () => Promise.reject(cancelled));
+  const copying = session.copy(new CopyIn('COPY orders FROM STDIN'), async () => Promise.reject(cancelled));
   await expect(copying).rejects.toMatchObject({ kind: 'StatementCancelled' });
-  const lasting = session.copy({} as Submittable, async () => {
+  const lasting = session.copy(new CopyIn('COPY orders FROM STDIN'), async () => {
     await sleep(60);
     throw cancelled;
   });

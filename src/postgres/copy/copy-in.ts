@@ -1,10 +1,12 @@
 import type { Connection, Submittable } from 'pg';
-import { COPY_DATA, COPY_DONE, HEADER } from '../protocol.ts';
+import { COPY_DATA, COPY_DONE, COPY_FAIL, HEADER } from '../protocol.ts';
 import { Settleable } from '../settleable.ts';
 import { copiedRows } from './copied-rows.ts';
 import { withRoom } from './lending-socket.ts';
 
 const DONE = Buffer.from([COPY_DONE, 0, 0, 0, 4]);
+/** Without a reason, which only the server's log would have. */
+const FAIL = Buffer.from([COPY_FAIL, 0, 0, 0, 5, 0]);
 
 /**
  * `COPY … FROM STDIN` that reports when it is done with each buffer, which is when the kernel has
@@ -61,6 +63,11 @@ export class CopyIn implements Submittable {
 
   end(): void {
     this.#connection?.stream.write(DONE);
+  }
+
+  /** Has the server end the statement: while it waits for data it heeds no request to cancel. */
+  discard(): void {
+    this.#connection?.stream.write(FAIL);
   }
 
   handleCopyInResponse(): void {

@@ -45,16 +45,12 @@ export async function pipeCopy({ source, target, onProgress }: CopyEnds): Promis
       waiting.catch(giveBack);
     });
     return source.session.copy(out, async (reading) => {
-      try {
-        // reading ends before writing can, unless writing fails; of two failures the first is the cause
-        const read = await Promise.race([labelled(source, reading.rows), labelled(target, writing.rows)]);
-        await waiting;
-        writing.end();
-        requireSameCount(read, await labelled(target, writing.rows));
-        return { rows: read, bytes };
-      } finally {
-        reading.discard();
-      }
+      // reading ends before writing can, unless writing fails; of two failures the first is the cause
+      const read = await Promise.race([labelled(source, reading.rows), labelled(target, writing.rows)]);
+      await waiting;
+      writing.end();
+      requireSameCount(read, await labelled(target, writing.rows));
+      return { rows: read, bytes };
     });
   });
 }
