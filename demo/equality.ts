@@ -40,7 +40,7 @@ export async function compareTable(
 }
 
 /** Computed by both servers: the sum does not depend on the order of rows, and counts duplicates. */
-export function fingerprintQuery(table: string, columns: readonly string[]): string {
+function fingerprintQuery(table: string, columns: readonly string[]): string {
   const row = `ROW(${columns.map(escapeIdentifier).join(', ')})::text`;
   return `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(${row}, 0)), 0)::text AS checksum FROM ${table}`;
 }

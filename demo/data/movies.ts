@@ -9,7 +9,7 @@ type Movie = z.output<typeof movie>;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /** Converts `Jun 12 1998` to `1998-06-12`. */
-export function isoDate(text: string): string {
+function isoDate(text: string): string {
   const [, name = '', day = '', year = ''] = /^([A-Z][a-z]{2}) (\d{2}) (\d{4})$/.exec(text) ?? [];
   const month = MONTHS.indexOf(name) + 1;
   if (month === 0) throw new Error(`expected a date such as "Jun 12 1998", found "${text}"`);

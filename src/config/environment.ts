@@ -78,7 +78,7 @@ export function readEnvironment(environment: Environment): Configuration {
 }
 
 /** Prefix of the variables of a source. */
-export const sourcePrefix = (name: string): string =>
+const sourcePrefix = (name: string): string =>
   name === 'default' ? 'SOURCE' : `SOURCE_${name.toUpperCase()}`;
 
 /** The variable that holds the URL of a source. */

@@ -11,8 +11,8 @@ const slotName = z
     'expected a name of lower case letters, digits and underscores, 63 at the most',
   );
 
-export const DEFAULT_SLOT = 'datakit_slot';
-export const DEFAULT_PUBLICATION = 'datakit_publication';
+const DEFAULT_SLOT = 'datakit_slot';
+const DEFAULT_PUBLICATION = 'datakit_publication';
 
 const slot = slotName
   .default(DEFAULT_SLOT)

@@ -85,7 +85,7 @@ export type ExtractDatabaseInput = z.output<typeof extractDatabaseInput>;
 /** The input as written. */
 export type ExtractDatabaseRequest = z.input<typeof extractDatabaseInput>;
 
-export const extractDatabaseExample: ExtractDatabaseRequest = {
+const extractDatabaseExample: ExtractDatabaseRequest = {
   tables: ['public.*', '!public.tmp_*', { table: 'sales.orders', incremental: { column: 'updated_at' } }],
   parallelism: 4,
 };
