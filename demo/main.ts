@@ -6,7 +6,7 @@ import { play } from './play.ts';
 import { Screen } from './terminal/screen.ts';
 
 forgetSettings(process.env);
-const exitAtOnce = process.argv.includes('--exit');
+const goesOn = !process.argv.includes('--exit');
 const screen = new Screen(process.stdout, process.env);
 const closing = new Closing();
 closeOnSignals({
@@ -18,8 +18,8 @@ closeOnSignals({
 
 let status = 0;
 try {
-  if (!(await play(screen, closing))) status = 1;
-  if (!exitAtOnce) await untilInterrupted();
+  if (!(await play(screen, closing, goesOn))) status = 1;
+  if (goesOn) await untilInterrupted();
 } catch (error) {
   // A failure during shutdown is caused by it, and the signal decides the exit status.
   if (closing.began) await untilInterrupted();

@@ -1,6 +1,7 @@
 import { startingLine } from '../local/stack.ts';
 import type { Closing } from '../local/closing.ts';
 import { demoTables } from './data/load-demo-data.ts';
+import { showExample } from './example-query.ts';
 import { load } from './load.ts';
 import { prove } from './prove.ts';
 import { Run } from './run.ts';
@@ -11,8 +12,12 @@ import type { Screen } from './terminal/screen.ts';
 import { watch } from './watch.ts';
 import { showWhatNext } from './what-next.ts';
 
-/** Runs the demo up to the point where it waits or ends; returns true if everything extracted was proven equal. */
-export async function play(screen: Screen, closing: Closing): Promise<boolean> {
+/**
+ * Runs the demo up to the point where it waits or ends; returns true if everything extracted was proven equal.
+ *
+ * @param goesOn whether its servers are there afterwards, so that people can try something
+ */
+export async function play(screen: Screen, closing: Closing, goesOn: boolean): Promise<boolean> {
   screen.print(startingLine({}));
   const stack = await startServers(closing);
   screen.heading('Loading the source');
@@ -24,7 +29,8 @@ export async function play(screen: Screen, closing: Closing): Promise<boolean> {
   const finished = views.every((view) => view.ending?.kind === 'finished');
   screen.heading('Source and bronze, compared by value');
   const equal = await prove(stack, views, screen);
-  if (finished) await showWhatNext(stage, screen);
+  if (finished) await showExample(stack.warehouseUrl, screen);
+  if (finished && goesOn) showWhatNext(stage, screen);
   return finished && equal;
 }
 
