@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { StreamProgress } from '../contract/capture-changes.ts';
 import type { Database } from '../postgres/database.ts';
 import { parseLsn } from '../postgres/replication/lsn.ts';
@@ -69,7 +70,7 @@ export class SourcePulse {
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     while (!ending.aborted) {
       await this.#beat(source, runId, slot, ending).catch(() => undefined);
-      await pause(Math.max(interval, LEAST_INTERVAL), ending);
+      await sleep(Math.max(interval, LEAST_INTERVAL), undefined, { signal: ending }).catch(() => undefined);
     }
   }
 
@@ -83,16 +84,4 @@ export class SourcePulse {
       this.#heldBack = heldBack;
     });
   }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, milliseconds);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

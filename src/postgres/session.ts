@@ -67,10 +67,7 @@ export class Session {
 
   /** Waits until the server has answered the last statement, but no longer than some milliseconds. */
   async answered(within: number): Promise<void> {
-    const waiting = new AbortController();
-    const patience = sleep(within, undefined, { signal: waiting.signal }).catch(() => undefined);
-    await Promise.race([this.#answered, patience]);
-    waiting.abort();
+    await Promise.race([this.#answered, sleep(within, undefined, { ref: false })]);
   }
 
   /** Why the connection was lost, if it was: for an idle session this is the only way to learn of it. */
