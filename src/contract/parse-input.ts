@@ -1,5 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { utf8Length } from './table-name.ts';
 
 /** An input that does not fit its schema, described in the terms of the person who wrote it. */
 export class InputError extends Error {
@@ -17,11 +18,11 @@ export function parseInput<Schema extends z.ZodType>(
   input: unknown,
   example: z.input<Schema>,
 ): z.output<Schema> {
-  const tooLong = longListsOf(input, []);
-  const parsed = tooLong.length === 0 ? schema.safeParse(input) : undefined;
+  const tooMuch = [...longListsOf(input, []), ...excessOf(input)];
+  const parsed = tooMuch.length === 0 ? schema.safeParse(input) : undefined;
   if (parsed?.success === true) return parsed.data;
   const problems =
-    parsed?.error.issues.flatMap((issue) => describeIssue(issue, { schema, input, path: [] })) ?? tooLong;
+    parsed?.error.issues.flatMap((issue) => describeIssue(issue, { schema, input, path: [] })) ?? tooMuch;
   const more = problems.length > MOST_PROBLEMS ? [`and ${problems.length - MOST_PROBLEMS} more`] : [];
   const shown = [...problems.slice(0, MOST_PROBLEMS).map((describe) => describe()), ...more].join('; ');
   throw new InputError(`The input was refused. ${shown}. An input that works: ${JSON.stringify(example)}`);
@@ -42,6 +43,17 @@ function longListsOf(value: unknown, path: readonly PropertyKey[]): Problem[] {
     return [() => `${showPath(path)}: expected at most ${MOST_ENTRIES} entries`];
   }
   return Object.entries(value).flatMap(([key, part]) => longListsOf(part, [...path, key]));
+}
+
+/**
+ * Bytes of an input as JSON. A workflow passes its input on, with its defaults and what names the run, and Temporal takes
+ * 2 MiB at once: a little more would keep the workflow trying for ever.
+ */
+const LARGEST_INPUT = 2_000_000;
+
+function excessOf(input: unknown): Problem[] {
+  if (utf8Length(JSON.stringify([input])) <= LARGEST_INPUT) return [];
+  return [() => 'input: expected at most 2 MB of JSON, since Temporal takes little more'];
 }
 
 /** Bounds the message: a failure is kept in the history, and an input may have megabytes of unknown keys. */

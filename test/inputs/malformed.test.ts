@@ -62,6 +62,11 @@ describe('an input that is wrong in itself is refused before anything is asked o
       'parallelism: too big: expected number to be <=64',
     ],
     ['an empty where', { table: 'orders', where: '' }, 'where: expected an expression'],
+    [
+      'more than Temporal leaves room for',
+      { table: 'orders', where: `id IN (${'1, '.repeat(699_000)}1)` },
+      'input: expected at most 2 MB of JSON',
+    ],
     ['no object', ['orders'], 'input: invalid input: expected object, received array'],
   ])('%s', async (_name, input, words) => {
     const message = await refusal(lab, input, 'InvalidInput');
