@@ -86,6 +86,23 @@ test('entries that match a table add to one another, and are refused where they 
   );
 });
 
+test('settings are refused where there is no room for them once each table has its own', async () => {
+  const where = `id IN (${'1, '.repeat(300_000)}1)`;
+  const names = (count: number) => Array.from({ length: count }, (_, index) => `missing_${index}`);
+  const alone = await lab.startDatabase({ tables: names(4), defaults: { where } });
+  await expectFailure(
+    alone.result(),
+    'InvalidInput',
+    '4 tables need a workflow of their own, by their settings or because they are views or do not exist: public.missing_0, public.missing_1, public.missing_2 and 1 more',
+  );
+  const all = await lab.startDatabase({ tables: names(40), defaults: { where } });
+  await expectFailure(
+    all.result(),
+    'InvalidInput',
+    'The settings of 40 tables have more than 32 MB together',
+  );
+});
+
 test(
   'a table whose foreign partition is on a server that is away does not hold up the others',
   { tags: 'long' },

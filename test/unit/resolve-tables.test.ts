@@ -36,7 +36,19 @@ describe('tables that get workflows of their own', () => {
 
   test('are refused where so many cannot be packed', () => {
     expect(() => boundChildren(tables(3_001, () => 1, { analyze: true }))).toThrow(
-      '3001 tables need a workflow of their own',
+      '3001 tables need a workflow of their own, by their settings or because they are views or do not exist: public.t0a, public.t1a, public.t2a and 2998 more',
     );
+  });
+
+  test('are no more than one message can start, with their settings: the smallest are packed', () => {
+    const more = { where: `id IN (${'1, '.repeat(200_000)}1)` };
+    const bounded = boundChildren(tables(10, (index) => 20 + index, more));
+    expect(bounded.filter(({ large }) => large).map(({ name }) => name)).toEqual([
+      't9',
+      't8',
+      't7',
+      't6',
+      't5',
+    ]);
   });
 });

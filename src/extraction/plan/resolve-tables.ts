@@ -3,11 +3,13 @@ import { readsItsOwnMoment, type ExtractDatabaseRequest } from '../../contract/e
 import { extractTableInput, type ExtractTableRequest } from '../../contract/extract-table.ts';
 import { DatakitError } from '../../contract/failures.ts';
 import { listed } from '../../contract/listed.ts';
+import { formatBytes } from '../../contract/quantities.ts';
 import { showPath } from '../../contract/parse-input.ts';
 import {
   formatTableName,
   isTooLong,
   MAX_IDENTIFIER_BYTES,
+  utf8Length,
   type TableName,
 } from '../../contract/table-name.ts';
 import { TableSelection } from '../../contract/table-selection.ts';
@@ -20,6 +22,10 @@ export const LARGEST_SMALL_TABLE = 16 * 1024 * 1024;
 
 /** Each costs nine of a history's 51,200 events (Temporal's limit); the rest is for packs, looks and signals. */
 const MOST_CHILDREN = 3_000;
+/** Bytes of the inputs of all children: as many as there are may be started at once, by one message of at most 4 MiB. */
+const MOST_TOLD = 3 * 2 ** 20;
+/** Bytes of the inputs of all tables, as the list of them has them: the defaults are in each. */
+const LARGEST_LIST = 32 * 2 ** 20;
 
 export interface Resolved {
   /** Those with a workflow of their own first, each kind largest first. */
@@ -53,6 +59,7 @@ export async function resolveTables(
   const unlisted = named.filter((table) => !there.has(formatTableName(table)));
   for (const table of unlisted) members.push(memberOf(selection, table, undefined));
   requireConsistentEntries(selection, members);
+  requireShortList(members);
   if (members.length === 0) {
     throw new DatakitError('UndefinedObject', 'No table of the source matches any entry of "tables"');
   }
@@ -116,30 +123,50 @@ function needsItsOwnWorkflow(own: ExtractTableRequest): boolean {
   );
 }
 
+/** Refuses settings that would be too much once each table has its own. */
+function requireShortList(members: readonly NewMember[]): void {
+  let bytes = 0;
+  for (const member of members) {
+    bytes += bytesTold(member);
+    if (bytes <= LARGEST_LIST) continue;
+    throw new DatakitError(
+      'InvalidInput',
+      `The settings of ${members.length} tables have more than ${formatBytes(LARGEST_LIST)} together, since each has those of "defaults" and of the patterns that match it. Shorten these, or share the tables out to several runs`,
+    );
+  }
+}
+
 /**
- * Limits the tables with workflows of their own to what the history of their parent has room for: of those that are
- * merely large, the smallest are packed like small ones.
+ * Limits the tables with workflows of their own to what the history of their parent and one message to Temporal have room
+ * for: of those that are merely large, the smallest are packed like small ones.
  *
  * @returns the members, those with a workflow of their own first, each kind largest first
  * @throws {DatakitError} InvalidInput if too many cannot be packed
  */
 export function boundChildren(members: readonly NewMember[]): NewMember[] {
-  const needed = members.filter((one) => one.large && !isOnlyLarge(one)).length;
-  if (needed > MOST_CHILDREN) {
-    throw new DatakitError(
-      'InvalidInput',
-      `${needed} tables need a workflow of their own, by their settings or because they are views: ` +
-        `a run has room for ${MOST_CHILDREN}. Share them out to several runs`,
-    );
+  const needed = members.filter((one) => one.large && !isOnlyLarge(one));
+  let children = needed.length;
+  let told = needed.reduce((sum, one) => sum + bytesTold(one), 0);
+  if (children > MOST_CHILDREN || told > MOST_TOLD) throw tooManyChildren(needed, told);
+  const packed = new Set<NewMember>();
+  for (const one of members.filter(isOnlyLarge).toSorted(bySize)) {
+    children += 1;
+    told += bytesTold(one);
+    if (children > MOST_CHILDREN || told > MOST_TOLD) packed.add(one);
   }
-  const packed = new Set(
-    members
-      .filter(isOnlyLarge)
-      .toSorted(bySize)
-      .slice(MOST_CHILDREN - needed),
-  );
   return members.map((one) => (packed.has(one) ? { ...one, large: false } : one)).toSorted(bySize);
 }
+
+function tooManyChildren(needed: readonly NewMember[], told: number): DatakitError {
+  return new DatakitError(
+    'InvalidInput',
+    `${needed.length} tables need a workflow of their own, by their settings or because they are views or do not exist: ` +
+      `${listed(needed.map(formatTableName), 3)}. Their settings have ${formatBytes(told)}. ` +
+      `A run has room for ${MOST_CHILDREN} of them with ${formatBytes(MOST_TOLD)}. Share them out to several runs`,
+  );
+}
+
+const bytesTold = ({ request }: NewMember): number => utf8Length(JSON.stringify(request));
 
 const isOnlyLarge = ({ bytes, request }: NewMember): boolean =>
   bytes > LARGEST_SMALL_TABLE && !needsItsOwnWorkflow(request);
