@@ -151,6 +151,17 @@ export interface StreamProgress {
   readonly slotLagBytes: number;
 }
 
+const streamProgress = z.looseObject({
+  position: z.string(),
+  transactions: z.number(),
+  changes: z.number(),
+  slotLagBytes: z.number(),
+});
+
+/** Returns whether something that was signalled is the progress of a stream. */
+export const isStreamProgress = (sent: unknown): sent is StreamProgress =>
+  streamProgress.safeParse(sent).success;
+
 /** Null until it is measured: by the first progress of a stream, or by a look at the slot. */
 type Measured = 'position' | 'lagBytes' | 'lagSeconds' | 'slotLagBytes';
 

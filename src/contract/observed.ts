@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Copied } from './chunks.ts';
 
 export interface WatchRequest {
@@ -37,6 +38,16 @@ export interface CopiedPartition extends Copied {
   /** Its index among the labels of the plan. */
   readonly partition: number;
 }
+
+const object = z.looseObject({});
+const report = z.looseObject({
+  tables: z.array(object),
+  partitions: z.looseObject({ chunksDone: z.array(z.number()), foremost: z.array(object) }).optional(),
+  finished: object,
+});
+
+/** Returns whether something that was signalled is a report. */
+export const isObserved = (sent: unknown): sent is Observed => report.safeParse(sent).success;
 
 /** The signal by which `watchProgress` reports what it has {@link Observed}. */
 export const PROGRESS_OBSERVED_SIGNAL = 'progressObserved';

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** A snapshot of the source that sessions can share while its holder lives. */
 export interface Snapshot {
   readonly id: string;
@@ -28,6 +30,14 @@ export interface HeldSnapshot {
   /** Set when its worker was asked to stop: another holder must take over soon. */
   readonly leaving?: true;
 }
+
+const snapshot = z.looseObject({ id: z.string(), takenAt: z.string() });
+const heldSnapshot = z.looseObject({ holder: z.string(), worker: z.string(), snapshot });
+
+/** Returns whether something that was signalled is a snapshot. */
+export const isSnapshot = (sent: unknown): sent is Snapshot => snapshot.safeParse(sent).success;
+/** Returns whether something that was signalled is a snapshot and its holder. */
+export const isHeldSnapshot = (sent: unknown): sent is HeldSnapshot => heldSnapshot.safeParse(sent).success;
 
 /** The signal by which a holder tells the workflow about its snapshot. */
 export const SNAPSHOT_EXPORTED_SIGNAL = 'snapshotExported';

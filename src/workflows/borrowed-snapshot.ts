@@ -1,6 +1,7 @@
-import { condition, setHandler } from '@temporalio/workflow';
-import type { Snapshot } from '../contract/snapshot.ts';
+import { condition } from '@temporalio/workflow';
+import { isSnapshot, type Snapshot } from '../contract/snapshot.ts';
 import { isSnapshotLost } from './failure.ts';
+import { hear } from './hear.ts';
 import { sharedSnapshotSignal } from './messages.ts';
 import type { SnapshotLender } from './snapshot-relay.ts';
 
@@ -15,7 +16,7 @@ export class BorrowedSnapshot implements SnapshotLender {
     this.#now = first;
     const description = 'Internal, from the run of all tables.';
     const borrow = (snapshot: Snapshot) => void (this.#now = snapshot);
-    setHandler(sharedSnapshotSignal, borrow, { description });
+    hear(sharedSnapshotSignal, isSnapshot, borrow, description);
   }
 
   get takenAt(): string {

@@ -20,6 +20,7 @@ import {
 import {
   captureChangesExample,
   captureChangesInput,
+  isStreamProgress,
   type CaptureChangesInput,
   type CaptureChangesRequest,
   type CaptureChangesResult,
@@ -36,6 +37,7 @@ import { CapturedTables } from './captured-tables.ts';
 import { checked } from './checked-input.ts';
 import { PauseGate } from './pause-gate.ts';
 import { asRunFailure, canBeginAgain, isPassing, messageOf } from './failure.ts';
+import { hear } from './hear.ts';
 import { isHistoryLong } from './long-history.ts';
 import { addTablesUpdate, removeTablesUpdate, streamProgressSignal } from './messages.ts';
 import { SlotWatch } from './slot-watch.ts';
@@ -171,14 +173,12 @@ class Capture {
   }
 
   #listen(): void {
-    setHandler(
-      streamProgressSignal,
-      (progress) => {
-        this.#progress.streaming(this.#sinceBefore(progress));
-        this.#slot.heed(progress.slotLagBytes);
-      },
-      { description: 'Internal, from the activity streamChanges. Use the query status.' },
-    );
+    const told = (progress: StreamProgress) => {
+      this.#progress.streaming(this.#sinceBefore(progress));
+      this.#slot.heed(progress.slotLagBytes);
+    };
+    const description = 'Internal, from the activity streamChanges. Use the query status.';
+    hear(streamProgressSignal, isStreamProgress, told, description);
     const validator = requireTables;
     setHandler(addTablesUpdate, async (tables) => this.#change('add', tables), {
       validator,

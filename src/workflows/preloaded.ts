@@ -5,6 +5,7 @@ import * as extractTable from '../contract/extract-table.ts';
 import * as incremental from '../contract/incremental.ts';
 import * as maintainBronze from '../contract/maintain-bronze.ts';
 import * as moment from '../contract/moment.ts';
+import * as observed from '../contract/observed.ts';
 import * as parseInput from '../contract/parse-input.ts';
 import * as partitionInputs from '../contract/partition-inputs.ts';
 import * as quantities from '../contract/quantities.ts';
@@ -12,6 +13,7 @@ import * as quietHours from '../contract/quiet-hours.ts';
 import * as refuse from '../contract/refuse.ts';
 import * as schemaOrTable from '../contract/schema-or-table.ts';
 import * as sessionSettings from '../contract/session-settings.ts';
+import * as snapshot from '../contract/snapshot.ts';
 import * as sourceInputs from '../contract/source-inputs.ts';
 import * as tableName from '../contract/table-name.ts';
 import * as valueInputs from '../contract/value-inputs.ts';
@@ -32,6 +34,7 @@ for (const schemas of [
   incremental,
   maintainBronze,
   moment,
+  observed,
   parseInput,
   partitionInputs,
   quantities,
@@ -39,6 +42,7 @@ for (const schemas of [
   refuse,
   schemaOrTable,
   sessionSettings,
+  snapshot,
   sourceInputs,
   tableName,
   valueInputs,

@@ -1,9 +1,15 @@
-import { CancellationScope, condition, patched, setHandler, sleep, uuid4 } from '@temporalio/workflow';
+import { CancellationScope, condition, patched, sleep, uuid4 } from '@temporalio/workflow';
 import { withAdvice } from '../contract/failures.ts';
 import { formatDuration } from '../contract/quantities.ts';
-import type { HeldSnapshot, HoldSnapshotRequest, Snapshot } from '../contract/snapshot.ts';
+import {
+  isHeldSnapshot,
+  type HeldSnapshot,
+  type HoldSnapshotRequest,
+  type Snapshot,
+} from '../contract/snapshot.ts';
 import { holdOnToSnapshot, holdSnapshot } from './activities.ts';
 import { holderFailure, isSnapshotLost, lost, ofKind } from './failure.ts';
+import { hear } from './hear.ts';
 import { snapshotExportedSignal } from './messages.ts';
 
 /** Lends work the snapshot that it reads. */
@@ -53,9 +59,8 @@ export class SnapshotRelay implements SnapshotLender {
   /** @param companion whether a second session holds it too */
   constructor(request: SnapshotRequest, companion: boolean) {
     this.#request = request;
-    setHandler(snapshotExportedSignal, (held) => this.#exported(held), {
-      description: 'Internal, from the activity that holds the snapshot.',
-    });
+    const description = 'Internal, from the activity that holds the snapshot.';
+    hear(snapshotExportedSignal, isHeldSnapshot, (held) => this.#exported(held), description);
     this.#start(undefined);
     const { maxAge } = request;
     if (maxAge !== undefined) {

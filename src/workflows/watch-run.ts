@@ -1,15 +1,8 @@
-import {
-  CancellationScope,
-  condition,
-  isCancellation,
-  log,
-  setHandler,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
-import type { Observed, WatchRequest } from '../contract/observed.ts';
+import { CancellationScope, condition, isCancellation, log, sleep, workflowInfo } from '@temporalio/workflow';
+import { isObserved, type Observed, type WatchRequest } from '../contract/observed.ts';
 import { watchProgress } from './activities.ts';
 import { messageOf } from './failure.ts';
+import { hear } from './hear.ts';
 import { progressObservedSignal } from './messages.ts';
 
 /** Milliseconds between looks; with the time that a look takes itself, there is one every five seconds. */
@@ -26,9 +19,8 @@ export async function watchRun(
   request: Omit<WatchRequest, 'pace'>,
   tell: (observed: Observed) => void,
 ): Promise<void> {
-  setHandler(progressObservedSignal, tell, {
-    description: 'Internal, from the activity watchProgress. Use the query progress.',
-  });
+  const description = 'Internal, from the activity watchProgress. Use the query progress.';
+  hear(progressObservedSignal, isObserved, tell, description);
   // most runs are over before the first look
   await sleep(PACE);
   await watchUntil(EVENTS_FOR_QUICK_LOOKS, { ...request, pace: PACE });
