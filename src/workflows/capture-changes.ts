@@ -34,7 +34,7 @@ import { MOST_RESTARTS, pauseAfter } from './begin-again.ts';
 import { CaptureCopies } from './capture-copies.ts';
 import { CaptureProgress } from './capture-progress.ts';
 import { CapturedTables } from './captured-tables.ts';
-import { checked } from './checked-input.ts';
+import { checked, requireOneInput } from './checked-input.ts';
 import { PauseGate } from './pause-gate.ts';
 import { asRunFailure, canBeginAgain, isPassing, messageOf } from './failure.ts';
 import { hear } from './hear.ts';
@@ -70,6 +70,7 @@ export async function captureChanges(
   request: CaptureChangesRequest,
   carried?: CarriedCapture,
 ): Promise<CaptureChangesResult> {
+  requireOneInput(carried, (own) => 'startedAt' in own);
   const input = checked(() => parseInput(captureChangesInput, request, captureChangesExample));
   const capture = new Capture(request, input, carried);
   try {

@@ -12,7 +12,7 @@ import {
 import { formatDuration } from '../contract/quantities.ts';
 import { closeDatabaseRun, limitIncrements, readMembers, resolveTables } from './activities.ts';
 import { withBeside } from './beside.ts';
-import { checked } from './checked-input.ts';
+import { checked, requireOneInput } from './checked-input.ts';
 import { DatabaseRunState } from './database-run.ts';
 import { pauseToBeginAgain } from './begin-again.ts';
 import { asRunFailure, endOfRun, isSnapshotLost, messageOf, ofKind } from './failure.ts';
@@ -28,7 +28,11 @@ const MOST_RESULTS = 100;
 const MOST_NAMED = 5;
 
 /** Extracts many tables of a source into bronze. */
-export async function extractDatabase(request: ExtractDatabaseRequest): Promise<ExtractDatabaseResult> {
+export async function extractDatabase(
+  request: ExtractDatabaseRequest,
+  second?: unknown,
+): Promise<ExtractDatabaseResult> {
+  requireOneInput(second);
   const { input, request: written } = checked(() => parseDatabaseInput(scheduledDatabaseInput(request)));
   const { firstExecutionRunId: runId, workflowId } = workflowInfo();
   const identity: RunIdentity = { runId, workflowId };

@@ -18,7 +18,7 @@ import { formatTableName } from '../contract/table-name.ts';
 import { commitBronze, discardStaging, discardUnplanned, planExtraction } from './activities.ts';
 import { withBeside } from './beside.ts';
 import { BorrowedSnapshot } from './borrowed-snapshot.ts';
-import { checked } from './checked-input.ts';
+import { checked, requireOneInput } from './checked-input.ts';
 import { copyPlan, copyThese, resizeFanout, type Fanout } from './copy-plan.ts';
 import { pauseToBeginAgain } from './begin-again.ts';
 import { asRunFailure, canBeginAgain, endOfRun, messageOf, ofKind } from './failure.ts';
@@ -54,6 +54,7 @@ export async function extractTable(
   request: ExtractTableRequest,
   part?: PartOfDatabase,
 ): Promise<ExtractTableResult> {
+  requireOneInput(part, (own) => 'member' in own);
   const input = checked(() => parseInput(extractTableInput, scheduledInput(request), extractTableExample));
   const fanout = openFanout(input);
   const context: RunContext = {

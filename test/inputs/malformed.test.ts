@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectFailure } from '../setup/expect-failure.ts';
 import { Lab } from '../setup/lab.ts';
 import { prepareOrders, refusal } from './refusal.ts';
 
@@ -73,4 +74,17 @@ describe('an input that is wrong in itself is refused before anything is asked o
     expect(message).toContain(words);
     expect(message).toContain('An input that works: {"table":"sales.orders","parallelism":4}');
   });
+});
+
+test.each([
+  ['extractTable', [{ table: 'orders' }, { table: 'customers' }]],
+  ['extractTable', [{ table: 'orders' }, null]],
+  ['extractDatabase', [{ tables: ['orders'] }, { tables: ['customers'] }]],
+  ['captureChanges', [{ tables: ['orders'] }, { tables: ['customers'] }]],
+  ['captureChanges', [{ tables: ['orders'] }, null]],
+])('a second input of %s is not ignored', async (type, args) => {
+  const { taskQueue } = lab;
+  const workflowId = `${taskQueue}-two-inputs`;
+  const outcome = lab.temporal.workflow.execute(type, { taskQueue, workflowId, args });
+  await expectFailure(outcome, 'InvalidInput', 'There is a second one, and each run has one only');
 });
