@@ -114,7 +114,7 @@ class Capture {
     this.#run = { runId, workflowId };
     this.#progress = new CaptureProgress(input);
     this.#tables = new CapturedTables(() => this.#progress.setTables(this.#tables));
-    this.#gate = new PauseGate(() => undefined, carried?.paused);
+    this.#gate = new PauseGate(carried?.paused);
     this.#copies = new CaptureCopies({
       input,
       run: this.#run,
@@ -174,6 +174,7 @@ class Capture {
   }
 
   #listen(): void {
+    this.#gate.listen();
     const told = (progress: StreamProgress) => {
       this.#progress.streaming(this.#sinceBefore(progress));
       this.#slot.heed(progress.slotLagBytes);

@@ -46,7 +46,9 @@ export async function copyCapturedTables({
     rows += copied.rows;
     bytes += copied.bytes;
   };
-  const fanout = captureFanout(parallelism, new PauseGate(() => undefined), onCopied);
+  const gate = new PauseGate();
+  gate.listen();
+  const fanout = captureFanout(parallelism, gate, onCopied);
   hearParallelism(async (width) => resizeFanout(fanout, width));
   const moment = { lender: new BorrowedSnapshot(snapshot), copiedAt };
   const outcomes: CapturedTableOutcome[] = [];

@@ -30,7 +30,8 @@ export async function copyStretch({
   ...plan
 }: CopyStretchRequest): Promise<Copied> {
   const window = new SlidingWindow(parallelism);
-  const gate = new PauseGate(() => undefined);
+  const gate = new PauseGate();
+  gate.listen();
   hearParallelism((width) => window.resize(width));
   const { from, count, name } = stretch;
   const labelled = { chunks: count, partitions: [{ name, chunks: count }] };

@@ -75,7 +75,8 @@ export class DatabaseRunState {
     this.#selection = new TableSelection(request);
     this.#units = new Units(input);
     this.#visibility = new Visibility({ source: input.source, mode: 'database' });
-    this.#gate = new PauseGate(() => this.#show());
+    this.#gate = new PauseGate();
+    this.#gate.listen(() => this.#show());
     setHandler(databaseProgressQuery, () => this.progress, { description: PROGRESS_DESCRIPTION });
     setHandler(setParallelismUpdate, async (width) => this.#setParallelism(width), {
       validator: (width) => {
@@ -335,6 +336,8 @@ export class DatabaseRunState {
   #named(name: string): ListedTable {
     const table = this.list.find(name);
     if (table !== undefined) return table;
+    if (this.#phase === 'planning')
+      throw new InputError('The tables of this run are not known yet: try again in a moment');
     const hint = suggestion(name, this.list.tables.map((one) => one.table)); // prettier-ignore
     throw new InputError(`${name} is not a table of this run${hint}`);
   }

@@ -105,7 +105,8 @@ function openFanout(input: ExtractTableInput): RunFanout {
   const { copies } = shareConnections(input.maxSourceConnections, input.consistency === 'snapshot');
   const width = Math.min(input.parallelism, copies);
   const progress = new RunProgress(formatTableName(input.table), width);
-  const gate = new PauseGate((paused) => progress.pause(paused));
+  const gate = new PauseGate();
+  gate.listen((paused) => progress.pause(paused));
   const fanout: RunFanout = {
     window: new SlidingWindow(width),
     gate,

@@ -8,19 +8,27 @@ const PAUSE = '1 minute';
 /** A gate for new work: people close it with `pause` and open it with `resume`. */
 export class PauseGate {
   #paused: boolean;
-  readonly #onChange: (paused: boolean) => void;
+
+  /** @param paused whether it starts closed */
+  constructor(paused = false) {
+    this.#paused = paused;
+  }
 
   /**
+   * Listens to people. Whoever sent something before the workflow began is heard at once, within this call.
+   *
    * @param onChange called when the gate is closed or opened
-   * @param paused whether it starts closed
    */
-  constructor(onChange: (paused: boolean) => void, paused = false) {
-    this.#onChange = onChange;
-    this.#paused = paused;
-    setHandler(pauseSignal, () => this.#set(true), {
+  listen(onChange: (paused: boolean) => void = () => undefined): void {
+    const set = (paused: boolean) => {
+      if (paused === this.#paused) return;
+      this.#paused = paused;
+      onChange(paused);
+    };
+    setHandler(pauseSignal, () => set(true), {
       description: 'Starts nothing new until resume; what is under way is finished.',
     });
-    setHandler(resumeSignal, () => this.#set(false), { description: 'Ends a pause.' });
+    setHandler(resumeSignal, () => set(false), { description: 'Ends a pause.' });
   }
 
   get paused(): boolean {
@@ -48,11 +56,5 @@ export class PauseGate {
         told = undefined;
       }
     }
-  }
-
-  #set(paused: boolean): void {
-    if (paused === this.#paused) return;
-    this.#paused = paused;
-    this.#onChange(paused);
   }
 }

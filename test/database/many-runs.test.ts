@@ -161,6 +161,21 @@ describe('pause', () => {
     expect(await lab.leftoversAtLast()).toEqual([]);
   });
 
+  test('holds a run of many tables that no worker has seen yet', async () => {
+    await lab.source.query('CREATE SCHEMA early; CREATE TABLE early.one AS SELECT 1 AS id');
+    const handle = await lab.temporal.workflow.signalWithStart('extractDatabase', {
+      taskQueue: lab.taskQueue,
+      workflowId: `early-${lab.name}`,
+      args: [{ tables: ['early.*'] }],
+      signal: 'pause',
+    });
+    await waitUntil(async () => (await handle.query<{ phase: string }>('progress')).phase === 'paused');
+    expect(await handle.executeUpdate('skipTable', { args: ['early.one'] })).toBe('early.one is skipped');
+    expect(await handle.executeUpdate('retryTable', { args: ['early.one'] })).toContain('waits');
+    await handle.signal('resume');
+    expect(await handle.result()).toMatchObject({ outcome: 'complete', committed: 1 });
+  });
+
   test('holds a run of many tables after the table that it is at', { tags: 'long' }, async () => {
     await lab.source.query(`CREATE SCHEMA halted; CREATE TABLE halted.one AS SELECT 1 AS id;
       CREATE TABLE halted.two AS SELECT 2 AS id; CREATE TABLE halted.three AS SELECT 3 AS id`);
