@@ -18,7 +18,25 @@ export function parseInput<Schema extends z.ZodType>(
   input: unknown,
   example: z.input<Schema>,
 ): z.output<Schema> {
-  const tooMuch = [...longListsOf(input, []), ...excessOf(input)];
+  return parse(schema, input, example, [...longListsOf(input, []), ...excessOf(input)]);
+}
+
+/** Likewise, for a file with several inputs, each of which goes to Temporal by itself. */
+export function parseFile<Schema extends z.ZodType>(
+  schema: Schema,
+  content: unknown,
+  example: z.input<Schema>,
+): z.output<Schema> {
+  return parse(schema, content, example, longListsOf(content, []));
+}
+
+/** @param tooMuch why it is not worth a check against the schema */
+function parse<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  example: z.input<Schema>,
+  tooMuch: readonly Problem[],
+): z.output<Schema> {
   const parsed = tooMuch.length === 0 ? schema.safeParse(input) : undefined;
   if (parsed?.success === true) return parsed.data;
   const problems =

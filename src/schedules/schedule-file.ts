@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { parseDatabaseInput } from '../contract/extract-database.ts';
 import { extractTableExample, extractTableInput } from '../contract/extract-table.ts';
 import { maintainBronzeExample, maintainBronzeInput } from '../contract/maintain-bronze.ts';
-import { InputError, parseInput } from '../contract/parse-input.ts';
+import { InputError, parseFile, parseInput } from '../contract/parse-input.ts';
 import { duration } from '../contract/quantities.ts';
 import { together } from '../contract/refuse.ts';
 import { atScheduledTime, databaseAtScheduledTime } from '../contract/scheduled-time.ts';
@@ -144,7 +144,7 @@ const checkInput: Readonly<Record<Workflow, (input: unknown) => void>> = {
  * @throws {InputError} naming the path of what is wrong
  */
 export function readScheduleFile(text: string): ReadonlyMap<string, Schedule> {
-  const { schedules } = parseInput(file, readYaml(text), example);
+  const { schedules } = parseFile(file, readYaml(text), example);
   for (const [id, { workflow: type, input, cron, calendar = [] }] of Object.entries(schedules)) {
     try {
       for (const expression of [cron].flat()) if (expression !== undefined) requireCron(expression);

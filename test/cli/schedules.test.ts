@@ -204,6 +204,19 @@ describe('schedules in a file', () => {
     expect(readScheduleFile(JSON.stringify({ schedules: inFile })).get('all')?.input).toEqual(whole);
   });
 
+  test('may be many megabytes, of which each goes to Temporal by itself, but no input may', () => {
+    const one = (ids: number) => ({
+      workflow: 'extractTable',
+      input: { table: 'orders', where: `id IN (${'1, '.repeat(ids)}1)` },
+      cron: '0 3 * * *',
+    });
+    const fits = { schedules: { a: one(500_000), b: one(500_000) } };
+    expect(readScheduleFile(JSON.stringify(fits)).size).toBe(2);
+    expect(() => readScheduleFile(JSON.stringify({ schedules: { a: one(699_000) } }))).toThrow(
+      'schedules.a.input: The input was refused. input: expected at most 2 MB of JSON',
+    );
+  });
+
   test('are returned by the server as they are in the file', async () => {
     const path = join(directory, 'forms.yaml');
     const when: readonly object[] = [
