@@ -139,16 +139,21 @@ describe('runs that may have few connections together', () => {
     const settings = connectionTo(url.href);
     await using database = disposable(new Database({ label: 'source "default"', settings }));
     const holding = async (session: Session) => leaveOneToCopyWith(session, database.label);
-    const held = [new Held(database, 'one', holding), new Held(database, 'two', holding)];
-    await Promise.all(held.map(async ({ taken }) => taken));
+    await using one = new Held(database, 'one', holding);
+    await using two = new Held(database, 'two', holding);
+    await Promise.all([one.taken, two.taken]);
     await expect(database.read({}, holding)).rejects.toMatchObject({ kind: 'TooManyConnections' });
-    held[1]?.release();
-    await held[1]?.done;
-    const working = new Held(database, 'two');
+    await two[Symbol.asyncDispose]();
+    await using working = new Held(database, 'two');
     await working.taken;
+    // the session that was refused is closed, but the server may not be done with it
+    const admin = new Client(inject('sourceAdmin'));
+    await admin.connect();
+    const sessions = `SELECT FROM pg_stat_activity WHERE usename = '${role}'`;
+    await waitUntil(async () => (await admin.query(sessions)).rowCount === 2);
+    await admin.end();
     await expect(database.read({}, holding)).resolves.toBeUndefined();
-    for (const { release } of [...held, working]) release();
-    await Promise.all([...held, working].map(async ({ done }) => done));
+    await Promise.all([one, working].map(async (held) => held[Symbol.asyncDispose]()));
     await administer(inject('sourceAdmin'), [`DROP ROLE ${role}`]);
   });
 
@@ -195,8 +200,7 @@ describe('a pool', () => {
     await expect(database.write({ run: 'three' }, async () => undefined)).rejects.toThrow(
       /^source "default": no session became free within 200 ms; all 2 are in use: 1 by datakit-postgres-extractor\/one for up to \S+ \S+, 1 by datakit-postgres-extractor\/two/,
     );
-    for (const { release } of held) release();
-    await Promise.all(held.map(async ({ done }) => done));
+    await Promise.all(held.map(async (one) => one[Symbol.asyncDispose]()));
   });
 
   test('keeps as many sessions open as its size, and closes what was more', async () => {
@@ -213,8 +217,7 @@ describe('a pool', () => {
     const open = async (): Promise<number> =>
       (await client.query('SELECT FROM pg_stat_activity WHERE pid = ANY ($1)', [pids])).rowCount ?? 0;
     expect(await open()).toBe(3);
-    for (const { release } of held) release();
-    await Promise.all(held.map(async ({ done }) => done));
+    await Promise.all(held.map(async (one) => one[Symbol.asyncDispose]()));
     await waitUntil(async () => (await open()) === 1);
     await client.end();
   });
@@ -223,8 +226,8 @@ describe('a pool', () => {
 /** A transaction that lasts until it is released. */
 class Held {
   readonly taken: Promise<number>;
-  readonly done: Promise<void>;
-  release: () => void = () => undefined;
+  readonly #done: Promise<void>;
+  #release: () => void = () => undefined;
 
   constructor(
     database: Database,
@@ -233,12 +236,17 @@ class Held {
   ) {
     let tell: (processId: number) => void = () => undefined;
     this.taken = new Promise((resolve) => (tell = resolve));
-    const released = new Promise<void>((resolve) => (this.release = resolve));
-    this.done = database.write({ run }, async (session) => {
+    const released = new Promise<void>((resolve) => (this.#release = resolve));
+    this.#done = database.write({ run }, async (session) => {
       await first(session);
       tell(session.cancellable.processId);
       await released;
     });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#release();
+    await this.#done;
   }
 }
 
