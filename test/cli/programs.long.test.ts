@@ -35,8 +35,10 @@ const noTemporal =
   'Temporal cannot be reached at 127.0.0.1:1: check TEMPORAL_ADDRESS, or start a server on this machine with "temporal server start-dev".';
 
 test('the worker says in one line why it cannot start', async () => {
-  const [missing, away, elsewhere] = await Promise.all([
+  const [missing, profile, address, away, elsewhere] = await Promise.all([
     run('worker', { SOURCE_DATABASE_URL: unused, WAREHOUSE_DATABASE_URL: '' }),
+    run('worker', { ...databases, TEMPORAL_PROFILE: 'nonesuch' }),
+    run('worker', { ...databases, TEMPORAL_ADDRESS: '127.0.0.1:x' }),
     run('worker', { ...databases, TEMPORAL_ADDRESS: '127.0.0.1:1' }),
     run('worker', { ...databases, TEMPORAL_ADDRESS: inject('temporalAddress'), TEMPORAL_NAMESPACE: 'shop' }),
   ]);
@@ -45,6 +47,11 @@ test('the worker says in one line why it cannot start', async () => {
     said: [
       expect.stringMatching(/^The environment is .* WAREHOUSE_DATABASE_URL: is not set; expected a URL/),
     ],
+  });
+  expect(profile).toEqual({ code: 1, said: [expect.stringMatching(/^The profile .* 'nonesuch' not found/)] });
+  expect(address).toEqual({
+    code: 1,
+    said: [expect.stringMatching(/^Temporal at 127\.0\.0\.1:x, .*Invalid/)],
   });
   expect(away).toEqual({ code: 1, said: [noTemporal] });
   expect(elsewhere).toEqual({
